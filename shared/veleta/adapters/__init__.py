@@ -1,0 +1,1 @@
+"""The ports' adapters: Kafka, MySQL, MLflow, and their twins in memory."""

@@ -1,0 +1,176 @@
+"""The event log on Kafka, through kafka-python. Every error of the broker becomes Retry."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.structs import OffsetAndMetadata
+
+from veleta.errors import Reject, Retry
+from veleta.events.envelope import Message, Record
+from veleta.ports import Marks, Subscription
+from veleta.topics import MAX_MESSAGE_BYTES
+
+TIMEOUT_SECONDS = 15
+SILENCE_SECONDS = 20.0
+"""A read that gets nothing for so long counts as interrupted."""
+MAX_POLL_RECORDS = 500
+
+
+@contextlib.contextmanager
+def _broker() -> Iterator[None]:
+    try:
+        yield
+    except MessageSizeTooLargeError as error:
+        raise Reject("too large for its topic", str(error)) from error
+    except KafkaError as error:
+        raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
+
+
+class KafkaLog:
+    """`EventLog` on one Kafka cluster."""
+
+    def __init__(self, bootstrap: str, client: str) -> None:
+        self._bootstrap = bootstrap
+        self._client = client
+        self._lock = threading.Lock()
+        self._producer: Any = None
+
+    def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        """See `EventLog.publish`."""
+        with self._lock, _broker():
+            try:
+                return self._send(messages)
+            except KafkaError:
+                self._forget_producer()
+                raise
+
+    def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
+        """See `EventLog.read`."""
+        if last < first:
+            return
+        place = TopicPartition(topic, partition)
+        with _broker(), contextlib.closing(self._consumer(None)) as consumer:
+            consumer.assign([place])
+            last = min(last, consumer.end_offsets([place])[place] - 1)
+            consumer.seek(place, first)
+            yield from _until(consumer, place, last)
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """See `EventLog.bounds`."""
+        with _broker(), contextlib.closing(self._consumer(None)) as consumer:
+            places = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+            if not places:
+                raise Retry("kafka", f"there is no topic {topic}")
+            starts, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+            return {place.partition: (starts[place], ends[place]) for place in places}
+
+    def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Marks | None = None) -> Subscription:
+        """See `EventLog.subscribe`."""
+        bounds = {name: self.bounds(name) for name in topics}
+        with _broker():
+            return _KafkaSubscription(self._consumer(group), bounds, marks or {})
+
+    def close(self) -> None:
+        """Give up the producer's connection."""
+        with self._lock:
+            self._forget_producer()
+
+    def _send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                client_id=self._client,
+                acks="all",
+                enable_idempotence=True,
+                compression_type="zstd",
+                linger_ms=5,
+                max_request_size=MAX_MESSAGE_BYTES,
+                max_block_ms=TIMEOUT_SECONDS * 1000,
+                bootstrap_timeout_ms=TIMEOUT_SECONDS * 1000,
+            )
+        sent = [
+            self._producer.send(m.topic, value=m.value, key=m.key.encode(), headers=list(m.headers)) for m in messages
+        ]
+        self._producer.flush(timeout=2 * TIMEOUT_SECONDS)
+        places = [future.get(timeout=TIMEOUT_SECONDS) for future in sent]
+        return [(place.partition, place.offset) for place in places]
+
+    def _forget_producer(self) -> None:
+        if self._producer is not None:
+            self._producer.close(timeout=1)
+            self._producer = None
+
+    def _consumer(self, group: str | None) -> Any:
+        return KafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self._client,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_poll_records=MAX_POLL_RECORDS,
+            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+            bootstrap_timeout_ms=TIMEOUT_SECONDS * 1000,
+        )
+
+
+def _until(consumer: Any, place: TopicPartition, last: int) -> Iterator[Record]:
+    heard = time.monotonic()
+    while consumer.position(place) <= last:
+        for record in consumer.poll(timeout_ms=500).get(place, []):
+            heard = time.monotonic()
+            if record.offset > last:
+                return
+            yield _record(record)
+        if time.monotonic() - heard > SILENCE_SECONDS:
+            raise Retry("kafka", f"nothing came from {place.topic} for {SILENCE_SECONDS:.0f} s")
+
+
+class _KafkaSubscription:
+    """Partitions are assigned, not shared out: each topic here has one reader of each kind, and marks are its own."""
+
+    def __init__(self, consumer: Any, bounds: dict[str, dict[int, tuple[int, int]]], marks: Marks) -> None:
+        self._consumer = consumer
+        self._next: dict[TopicPartition, int] = {}
+        for topic, parts in bounds.items():
+            for partition, (first, end) in parts.items():
+                mark = max(marks.get((topic, partition), first), first)
+                self._next[TopicPartition(topic, partition)] = min(mark, end)
+        consumer.assign(list(self._next))
+        for place, offset in self._next.items():
+            consumer.seek(place, offset)
+
+    def poll(self, timeout: float) -> list[Record]:
+        with _broker():
+            arrived = self._consumer.poll(timeout_ms=int(timeout * 1000))
+        records = [_record(r) for part in arrived.values() for r in part]
+        for record in records:
+            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        return records
+
+    def commit(self, marks: Marks) -> None:
+        with _broker():
+            self._consumer.commit(
+                {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in marks.items()}
+            )
+
+    def lag(self) -> int | None:
+        lags = []
+        for place, offset in self._next.items():
+            end: int | None = self._consumer.highwater(place)
+            if end is None:
+                return None
+            lags.append(max(0, end - offset))
+        return sum(lags)
+
+    def close(self) -> None:
+        self._consumer.close(timeout_ms=2000)
+
+
+def _record(record: Any) -> Record:
+    key = (record.key or b"").decode(errors="backslashreplace")
+    return Record(record.topic, record.partition, record.offset, key, tuple(record.headers), record.value or b"")

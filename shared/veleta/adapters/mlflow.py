@@ -1,0 +1,103 @@
+"""The registry on MLflow. It needs mlflow-skinny only, so that inference stays small."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import mlflow
+import requests
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from veleta.errors import Reject, Retry
+from veleta.ports import NATIVE, Version
+
+ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""What MLflow answers for a model, a version and an alias that is not there."""
+
+
+@contextlib.contextmanager
+def registry_calls() -> Iterator[None]:
+    """Every fault of the registry becomes Retry."""
+    try:
+        yield
+    except (MlflowException, requests.RequestException, OSError) as error:
+        raise Retry("mlflow", error) from error
+
+
+class MlflowRegistry:
+    """`Registry` for one registered model."""
+
+    def __init__(self, tracking_uri: str, model: str) -> None:
+        # MLflow's own patience (7 tries, 120 s each) would hide from /readyz that the server is away.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        mlflow.set_tracking_uri(tracking_uri)
+        self._model = model
+        self._client = MlflowClient(tracking_uri)
+
+    def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
+        """See `Registry.register`."""
+        with registry_calls():
+            self._make_model()
+            known = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run_id}'")
+            version = known[0] if known else self._create(run_id, source, tags)
+        return _version(version)
+
+    def version(self, number: int) -> Version | None:
+        """See `Registry.version`."""
+        with registry_calls(), _absent():
+            return _version(self._client.get_model_version(self._model, str(number)))
+        return None
+
+    def alias(self, alias: str) -> Version | None:
+        """See `Registry.alias`."""
+        with registry_calls(), _absent():
+            return _version(self._client.get_model_version_by_alias(self._model, alias))
+        return None
+
+    def set_alias(self, alias: str, number: int) -> None:
+        """See `Registry.set_alias`."""
+        with registry_calls():
+            self._client.set_registered_model_alias(self._model, alias, str(number))
+
+    def tag(self, number: int, key: str, value: str) -> None:
+        """See `Registry.tag`."""
+        with registry_calls():
+            self._client.set_model_version_tag(self._model, str(number), key, value)
+
+    def native(self, version: Version, folder: Path) -> Path:
+        """See `Registry.native`."""
+        if NATIVE not in version.tags:
+            raise Reject("the version has no native model", f"{self._model} {version.number} lacks the tag {NATIVE}")
+        with registry_calls():
+            path = mlflow.artifacts.download_artifacts(artifact_uri=version.tags[NATIVE], dst_path=str(folder))
+        found = sorted(Path(path).rglob("*.cb*"))
+        if not found:
+            raise Reject("the version has no native model", f"no .cbm file in {version.tags[NATIVE]}")
+        return found[0]
+
+    def _make_model(self) -> None:
+        try:
+            self._client.create_registered_model(self._model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _create(self, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
+        return self._client.create_model_version(self._model, source, run_id, tags=dict(tags))
+
+
+@contextlib.contextmanager
+def _absent() -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in ABSENT:
+            raise
+
+
+def _version(found: ModelVersion) -> Version:
+    return Version(int(found.version), str(found.run_id), dict(found.tags))

@@ -1,0 +1,203 @@
+"""The dataset file: the one place that names columns. Everything that depends on a column asks this."""
+
+import hashlib
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from veleta.errors import Stop
+
+Kind = Literal["number", "identifier", "category", "date"]
+Value = float | str | date | None
+Row = Mapping[str, Any]
+"""A row as received: column to JSON value."""
+Values = dict[str, Value]
+"""A typed row: float for number and identifier, str for category, date for date, None where nothing fits."""
+
+MAX_TEXT = 255
+"""Characters that a category may have; the width of its column in MySQL."""
+RESERVED = {
+    "epoch", "number", "row_no", "rest", "request_id", "item", "client_request_id", "received_at", "answered_at",
+    "prediction", "low", "high", "model_version", "latency_ms", "http_status", "previous", "compared_at", "retrain",
+}  # fmt: skip
+"""Names that the tables need themselves (names.md, Tables)."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+
+
+class Part(BaseModel):
+    """A part of the dataset file: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(Part):
+    """One column: its kind, what a person calls it, and how it reaches the model."""
+
+    name: Name
+    title: str
+    kind: Kind
+    unit: str = ""
+    minimum: float | None = None
+    feature: Literal["none", "prefix"] = "none"
+    digits: int = 0
+    prefix: int = 0
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the API sends it as a JSON number."""
+        return self.kind in ("number", "identifier")
+
+    def convert(self, value: object) -> Value:
+        """`value` as this column's type, or None where it is none (a string for a number, NaN, too long a text)."""
+        if self.numeric:
+            fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            return float(value) if fits else None  # type: ignore[arg-type]  # `fits` says that it is a number
+        if not isinstance(value, str):
+            return None
+        if self.kind == "date":
+            return _date(value)
+        return value if len(value) <= MAX_TEXT else None
+
+
+class Condition(Part):
+    """One test of a batch rule: exactly one of the three is given."""
+
+    column: Name
+    equals: str | None = None
+    above: float | None = None
+    at_most: float | None = None
+
+    def holds(self, values: Values) -> bool:
+        """Whether a complete row passes."""
+        value = values[self.column]
+        if self.equals is not None:
+            return value == self.equals
+        assert isinstance(value, float)  # noqa: S101 - the dataset's validator admits only numeric columns here
+        return (self.above is None or value > self.above) and (self.at_most is None or value <= self.at_most)
+
+
+class BatchRule(Part):
+    """Rows that pass all conditions belong to the batch at `place`."""
+
+    place: int
+    where: list[Condition]
+
+
+class DriftRule(Part):
+    """What drift leaves out."""
+
+    ignore: list[Name] = []
+
+
+class Dataset(Part):
+    """The whole file. `text` is its source, `digest` names exactly this version of it."""
+
+    name: Name
+    title: str
+    target: Name
+    identity: list[Name]
+    columns: list[Column]
+    cleaning: dict[Name, tuple[float, float]] = {}
+    drift: DriftRule = DriftRule()
+    example: dict[Name, Any]
+    source: list[BatchRule] = []
+    text: str = Field(default="", exclude=True)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file's text, hexadecimal."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by their names, in the file's order."""
+        return {column.name: column for column in self.columns}
+
+    @property
+    def names(self) -> list[str]:
+        """The columns' names, in the file's order."""
+        return list(self.by_name)
+
+    @property
+    def drift_columns(self) -> list[str]:
+        """The numeric columns that drift compares, in the file's order."""
+        return [c.name for c in self.columns if c.numeric and c.name not in self.drift.ignore]
+
+    @property
+    def inputs(self) -> list[Column]:
+        """The columns a prediction is asked with: all but the target."""
+        return [c for c in self.columns if c.name != self.target]
+
+    def convert(self, row: Row) -> tuple[Values, dict[str, Any]]:
+        """A row as received, typed; and the rest: whatever did not fit a column, under the name it came with."""
+        values = {name: column.convert(row.get(name)) for name, column in self.by_name.items()}
+        rest = {k: v for k, v in row.items() if v is not None and values.get(k) is None}
+        return values, rest
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [c.name for c in self.columns]
+        if taken := sorted(RESERVED.intersection(names)):
+            raise ValueError(f"columns bear names that the tables need themselves: {', '.join(taken)}")
+        if len(set(names)) != len(names):
+            raise ValueError("a column is declared twice")
+        conditions = [c for rule in self.source for c in rule.where]
+        used = {
+            self.target,
+            *self.identity,
+            *self.cleaning,
+            *self.drift.ignore,
+            *(c.column for c in conditions),
+        }
+        if unknown := sorted(used.difference(names)):
+            raise ValueError(f"these are not columns: {', '.join(unknown)}")
+        if wrong := sorted(set(names).symmetric_difference(self.example)):
+            raise ValueError(f"the example must have each column once; look at: {', '.join(wrong)}")
+        if self.by_name[self.target].kind != "number":
+            raise ValueError("the target must be a number")
+        numeric = {n for n, c in self.by_name.items() if c.numeric}
+        compared = {*self.cleaning, *(c.column for c in conditions if c.equals is None)}
+        if textual := sorted(compared - numeric):
+            raise ValueError(f"bounds need numbers: {', '.join(textual)}")
+        return self
+
+
+def parse_dataset(text: str) -> Dataset:
+    """The dataset that a file's text declares.
+
+    Raises:
+        Stop: the text is no TOML or declares no valid dataset; the message lists what is wrong.
+    """
+    try:
+        return Dataset.model_validate({**tomllib.loads(text), "text": text})
+    except tomllib.TOMLDecodeError as error:
+        raise Stop(f"the dataset file is not TOML: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise Stop(f"the dataset file is not valid: {faults}") from error
+
+
+def load_dataset(name: str) -> Dataset:
+    """The dataset of this name in veleta/datasets, or in the TOML file at this path."""
+    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "datasets" / f"{name}.toml"
+    try:
+        return parse_dataset(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Stop(f"DATASET={name}: cannot read {path.name} ({error.strerror})") from error
+
+
+def _date(text: str) -> date | None:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

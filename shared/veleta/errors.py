@@ -1,0 +1,31 @@
+"""Errors are named by what the caller must do.
+
+VeletaError
+├── Retry    something is away: wait and do the same again
+├── Reject   this input will never work: dead-letter it and go on
+└── Stop     this process cannot go on: say why and end
+"""
+
+
+class VeletaError(Exception):
+    """The root of every error that Veleta raises itself."""
+
+
+class Retry(VeletaError):
+    """Something this needs is away for now; the same call may succeed later. `what` names it, as in `kafka`."""
+
+    def __init__(self, what: str, reason: object) -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what
+
+
+class Reject(VeletaError):
+    """This input cannot be processed, however often it is tried. `reason` is short and the same for the same fault."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class Stop(VeletaError):
+    """The process must not go on: a wrong setting, a topic that differs from its declaration."""

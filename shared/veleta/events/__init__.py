@@ -1,0 +1,1 @@
+"""Events: what they say (`catalogue`) and how they travel (`envelope`)."""

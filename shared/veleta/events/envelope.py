@@ -1,0 +1,132 @@
+"""How an event travels: CloudEvents in Kafka's binary mode, facts about it in headers, its payload as plain JSON.
+
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+import orjson
+from pydantic import ValidationError
+
+from veleta.errors import Reject
+from veleta.events.catalogue import PAYLOADS, Payload
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record as it lies in a topic. `offset` counts from 0 in each partition."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    headers: Headers
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Message:
+    """One record on its way to a topic."""
+
+    topic: str
+    key: str
+    headers: Headers
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. `id` is derived from what happened, never random; `cause` is the id of its cause.
+
+    `trace` is the W3C traceparent that the event travels under: the same for all that one batch sets off.
+    """
+
+    id: str
+    source: str
+    time: datetime
+    payload: Payload
+    cause: str | None = None
+    trace: str = ""
+
+    @property
+    def type(self) -> str:
+        """The event's name, as in `batch.closed`."""
+        return self.payload.TYPE
+
+
+def follow(cause: Event, event_id: str, source: str, time: datetime, payload: Payload) -> Event:
+    """An event that `cause` set off: it names it and travels under its trace."""
+    return Event(event_id, source, time, payload, cause=cause.id, trace=cause.trace)
+
+
+def trace_of(start: str) -> str:
+    """A W3C traceparent derived from the id of what starts the trace."""
+    digest = sha256(start.encode()).hexdigest()
+    return f"00-{digest[:32]}-{digest[32:48]}-01"
+
+
+def encode(topic: str, event: Event) -> Message:
+    """The message that carries `event` to `topic`, under the key that its payload gives."""
+    headers = {
+        "ce_id": event.id,
+        "ce_type": event.type,
+        "ce_source": f"veleta/{event.source}",
+        "ce_specversion": "1.0",
+        "ce_time": event.time.isoformat(),
+        "ce_dataschema": f"{event.type}/{event.payload.VERSION}",
+        "content-type": "application/json",
+    }
+    if event.cause:
+        headers["ce_causationid"] = event.cause
+    if event.trace:
+        headers["traceparent"] = event.trace
+    value = orjson.dumps(event.payload.model_dump())
+    return Message(topic, event.payload.key, tuple((k, v.encode()) for k, v in headers.items()), value)
+
+
+def decode(record: Record) -> Event:
+    """The event that a record carries.
+
+    Raises:
+        Reject: a header is missing, the schema is unknown, or the value does not fit it.
+    """
+    headers = header_texts(record)
+    try:
+        schema = headers["ce_dataschema"]
+        time = datetime.fromisoformat(headers["ce_time"])
+        event_id, source = headers["ce_id"], headers["ce_source"]
+    except KeyError as error:
+        raise Reject("a header is missing", str(error)) from error
+    except ValueError as error:
+        raise Reject("ce_time is no time", str(error)) from error
+    return Event(
+        id=event_id,
+        source=source.removeprefix("veleta/"),
+        time=time,
+        payload=_payload(schema, record.value),
+        cause=headers.get("ce_causationid"),
+        trace=headers.get("traceparent", ""),
+    )
+
+
+def header_texts(record: Record) -> Mapping[str, str]:
+    """A record's headers as text; bytes that are no UTF-8 are written as escapes."""
+    return {k: v.decode(errors="backslashreplace") for k, v in record.headers}
+
+
+def _payload(schema: str, value: bytes) -> Payload:
+    kind = PAYLOADS.get(schema)
+    if kind is None:
+        raise Reject("unknown schema", schema)
+    try:
+        return kind.model_validate(orjson.loads(value))
+    except orjson.JSONDecodeError as error:
+        raise Reject("the value is not JSON", str(error)) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Reject(f"the value is no {schema}", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,0 +1,51 @@
+"""How a row becomes features, in training and in serving alike; and who belongs to the holdout."""
+
+import math
+from collections.abc import Sequence
+from datetime import date
+from hashlib import blake2b
+
+from veleta.dataset import Column, Dataset, Value, Values
+
+FEATURE_VERSION = 1
+"""Grows with every change of `features`: part of each recipe."""
+HOLDOUT_PERCENT = 20
+"""Of a hundred properties, how many are never trained on."""
+_DAYS_IN_A_YEAR = 365.25
+
+Feature = float | str
+
+
+def feature_columns(dataset: Dataset) -> list[Column]:
+    """The columns that the model sees, in the order of its features: never the target, never a bare identifier."""
+    return [c for c in dataset.inputs if c.kind != "identifier" or c.feature == "prefix"]
+
+
+def categorical(dataset: Dataset) -> list[int]:
+    """The positions of the features that are categories (text)."""
+    return [i for i, c in enumerate(feature_columns(dataset)) if c.kind in ("category", "identifier")]
+
+
+def features(columns: Sequence[Column], values: Values) -> list[Feature]:
+    """The features of one typed row, one for each of `columns` (see `feature_columns`), in their order.
+
+    Numbers stay as they are (NaN where there is none), categories are text, dates are years with a fraction, an
+    identifier with a prefix is the first digits of its number written in full (6016.0 of five digits: `060`).
+    """
+    return [_feature(column, values[column.name]) for column in columns]
+
+
+def in_holdout(dataset: Dataset, values: Values) -> bool:
+    """Whether this property is kept from training: decided by a hash of what identifies it, so for ever."""
+    identity = "\x1f".join(str(values[name]) for name in dataset.identity)
+    return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest()) % 100 < HOLDOUT_PERCENT
+
+
+def _feature(column: Column, value: Value) -> Feature:
+    if column.kind == "number":
+        return value if isinstance(value, float) else math.nan
+    if column.kind == "date":
+        return value.year + value.timetuple().tm_yday / _DAYS_IN_A_YEAR if isinstance(value, date) else math.nan
+    if column.kind == "identifier":
+        return f"{int(value):0{column.digits}d}"[: column.prefix] if isinstance(value, float) else ""
+    return value if isinstance(value, str) else ""

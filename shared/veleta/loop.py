@@ -1,0 +1,224 @@
+"""The one consumer loop: what happens to a record, from decoding to the commit.
+
+    decode ─► prepare (reads, computes) ─► one transaction: effect, mark, outbox ─► publish ─► commit
+       │            │                                  │
+       └────────────┴── Reject ────────────────────────┴──► dead letter, and on to the next
+
+Loader and trainer run `consume`; drift awaits `Intake.process` from its Faust agent.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import prometheus_client
+import structlog
+
+from veleta.clock import Clock
+from veleta.errors import Reject, Retry, Stop
+from veleta.events.catalogue import Payload, RecordDeadlettered
+from veleta.events.envelope import Event, Message, Record, decode, encode, header_texts
+from veleta.life import Life
+from veleta.ports import EventLog, Ledger, Subscription, Work
+from veleta.topics import topic
+
+log = structlog.get_logger()
+HANDLED = prometheus_client.Counter("veleta_events_handled", "events that took effect", ["type"])
+DEAD = prometheus_client.Counter("veleta_dead_letters", "records that could not be processed", ["reason"])
+
+ATTEMPTS = 3
+"""How often an error that nobody foresaw is tried before the record is dead-lettered."""
+DEAD_IN_A_ROW = 3
+"""So many dead letters in a row for one reason: the fault is not in the records, and the service stops taking."""
+POLL_SECONDS = 0.5
+
+
+class Handler(Protocol):
+    """What a service does with an event. It knows nothing of Kafka, marks, retries or dead letters."""
+
+    @property
+    def takes(self) -> tuple[type[Payload], ...]:
+        """The events it handles; the others pass by."""
+        ...
+
+    def prepare(self, event: Event) -> Any:
+        """Read and compute, outside the transaction and in a thread. May be called again for the same event."""
+        ...
+
+    def apply(self, event: Event, prepared: Any, work: Work) -> None:
+        """Take effect within the transaction. An event that took effect before must change nothing."""
+        ...
+
+    def refuse(self, event: Event, error: Exception, work: Work) -> None:
+        """Note within a transaction that the event was dead-lettered."""
+        ...
+
+
+class Relay:
+    """Publishes the outbox. Events leave in the order in which they were written, at least once."""
+
+    def __init__(self, log: EventLog, ledger: Ledger) -> None:
+        self._log = log
+        self._ledger = ledger
+        self._turn = asyncio.Lock()
+
+    async def flush(self) -> None:
+        """Publish all that waits. Raises Retry."""
+        async with self._turn:
+            while waiting := await self._ledger.outbox():
+                await asyncio.to_thread(self._log.publish, [message for _, message in waiting])
+                await self._ledger.sent([number for number, _ in waiting])
+
+
+class Intake:
+    """What happens to one record, whoever consumes it."""
+
+    def __init__(self, handler: Handler, ledger: Ledger, relay: Relay, life: Life, clock: Clock, dataset: str) -> None:
+        self._handler = handler
+        self._ledger = ledger
+        self._relay = relay
+        self._life = life
+        self._clock = clock
+        self._deadletters = topic(dataset, "deadletter")
+        self._dead: list[str] = []
+
+    async def process(self, record: Record) -> None:
+        """Bring one record to its end: it took effect, passed by, or is a dead letter, and its events are published.
+
+        Returns only when that is true: what is away is waited for.
+
+        Raises:
+            Stop: too many dead letters in a row for one reason; this record is untouched.
+            asyncio.CancelledError: the service is stopping; the record will be taken again.
+        """
+        with structlog.contextvars.bound_contextvars(**_names(record)):
+            await self._life.patiently(partial(self._settle_or_bury, record))
+            await self._life.patiently(self._relay.flush)
+
+    async def _settle_or_bury(self, record: Record) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._settle(record)
+            except (Retry, Stop):
+                raise
+            except Reject as error:
+                return await self._bury(record, error, error.reason)
+            except Exception as error:
+                log.exception("failed", attempt=attempt)
+                if attempt == ATTEMPTS:
+                    return await self._bury(record, error, type(error).__name__)
+                await self._life.pause(0.1 * attempt)
+        return None
+
+    async def _settle(self, record: Record) -> None:
+        event = decode(record)
+        wanted = isinstance(event.payload, self._handler.takes)
+        prepared = await asyncio.to_thread(self._handler.prepare, event) if wanted else None
+
+        def transaction(work: Work) -> None:
+            if work.mark(record.topic, record.partition) > record.offset:
+                return
+            if wanted:
+                self._handler.apply(event, prepared, work)
+            work.advance(record.topic, record.partition, record.offset + 1)
+
+        await self._ledger.run(transaction)
+        if wanted:
+            self._dead.clear()
+            HANDLED.labels(event.type).inc()
+            log.info("handled", type=event.type)
+
+    async def _bury(self, record: Record, error: Exception, reason: str) -> None:
+        if self._dead.count(reason) >= DEAD_IN_A_ROW:
+            raise Stop(f"{DEAD_IN_A_ROW} dead letters in a row for one reason: {reason}")
+        letter = encode(self._deadletters, self._letter(record, error, reason))
+
+        def transaction(work: Work) -> None:
+            if work.mark(record.topic, record.partition) > record.offset:
+                return
+            if (event := _readable(record)) and isinstance(event.payload, self._handler.takes):
+                self._handler.refuse(event, error, work)
+            work.send(letter)
+            work.advance(record.topic, record.partition, record.offset + 1)
+
+        await self._ledger.run(transaction)
+        self._dead = [*(r for r in self._dead if r == reason), reason]
+        DEAD.labels(reason).inc()
+        log.error("dead letter", reason=reason, error=str(error))
+
+    def _letter(self, record: Record, error: Exception, reason: str) -> Event:
+        return dead_letter(self._life.service, self._clock, reason, error, record)
+
+
+def dead_letter(service: str, clock: Clock, reason: str, error: Exception, record: Record | Message) -> Event:
+    """The event that says what could not be processed, where it lies (if it lies in a topic), and why."""
+    partition, offset = (record.partition, record.offset) if isinstance(record, Record) else (None, None)
+    place = f"{record.topic}/{partition}/{offset}" if isinstance(record, Record) else f"{record.topic}/{record.key}"
+    payload = RecordDeadlettered(
+        service=service,
+        reason=reason,
+        error=str(error),
+        topic=record.topic,
+        partition=partition,
+        offset=offset,
+        first_key=record.key,
+        headers={k: v.decode(errors="backslashreplace") for k, v in record.headers},
+        value=record.value.decode(errors="backslashreplace"),
+    )
+    return Event(f"{place}/dead/{service}", service, clock(), payload)
+
+
+async def consume(
+    topics: Sequence[str],
+    group: str,
+    log_port: EventLog,
+    ledger: Ledger,
+    relay: Relay,
+    intake: Intake,
+    life: Life,
+) -> None:
+    """Follow topics from this service's own marks on until the service stops.
+
+    Kafka's committed offsets only show the lag: after a crash the marks, kept with the effects, say where to go on.
+    """
+    while not life.stopping.is_set():
+        await life.patiently(relay.flush)
+        marks = await life.patiently(ledger.marks)
+        subscription = await life.patiently(partial(asyncio.to_thread, log_port.subscribe, topics, group, marks))
+        try:
+            await _follow(subscription, intake, life)
+        except Retry as away:
+            life.lacks(away.what, str(away))
+            await life.pause(1.0)
+        except Stop as error:
+            life.halt(str(error))
+            await life.stopping.wait()
+        finally:
+            subscription.close()
+
+
+async def _follow(subscription: Subscription, intake: Intake, life: Life) -> None:
+    while not life.stopping.is_set():
+        records = await asyncio.to_thread(subscription.poll, POLL_SECONDS)
+        life.found("kafka")
+        life.started()
+        life.busy("waiting for events" if not records else f"{len(records)} events to handle")
+        for record in records:
+            if life.stopping.is_set():
+                return
+            await intake.process(record)
+            life.beat()
+            await asyncio.to_thread(subscription.commit, {(record.topic, record.partition): record.offset + 1})
+
+
+def _names(record: Record) -> dict[str, str]:
+    headers = header_texts(record)
+    return {"event_id": headers.get("ce_id", "?"), "trace_id": headers.get("traceparent", "?")[3:35]}
+
+
+def _readable(record: Record) -> Event | None:
+    try:
+        return decode(record)
+    except Reject:
+        return None

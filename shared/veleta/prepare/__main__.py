@@ -1,0 +1,43 @@
+"""`python -m veleta.prepare`: exits 0 when all is made and verified, 1 with one clear line when not."""
+
+import asyncio
+import sys
+from functools import partial
+
+from veleta.adapters.mysql import database, mysql_engine
+from veleta.dataset import load_dataset
+from veleta.errors import Stop
+from veleta.life import Life
+from veleta.prepare.settings import PrepareSettings
+from veleta.prepare.tables import make_databases, make_dataset_tables, make_fixed_tables
+from veleta.prepare.topics import make_topics
+from veleta.prepare.users import make_users
+from veleta.service import configure_logging
+from veleta.settings import read_settings
+
+
+def prepare(settings: PrepareSettings) -> None:
+    """Make and verify everything. Raises Retry while the broker or the database is away, Stop on a difference."""
+    dataset = load_dataset(settings.dataset)
+    with database():
+        make_databases(settings.mysql)
+        make_fixed_tables(settings.mysql)
+        engine = mysql_engine(settings.mysql)
+        with engine.begin() as connection:
+            make_dataset_tables(connection, dataset)
+            make_users(connection, dataset, settings)
+        engine.dispose()
+    make_topics(settings.kafka.bootstrap, dataset.name)
+
+
+async def _main() -> None:
+    settings = read_settings(PrepareSettings)
+    await Life("prepare").patiently(partial(asyncio.to_thread, prepare, settings))
+
+
+if __name__ == "__main__":
+    configure_logging("prepare")
+    try:
+        asyncio.run(_main())
+    except Stop as error:
+        sys.exit(f"prepare: {error}")

@@ -1,0 +1,51 @@
+"""Creates the declared topics and verifies those that are there."""
+
+import contextlib
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaError
+
+from veleta.errors import Retry, Stop
+from veleta.topics import Topic, declared
+
+
+def make_topics(bootstrap: str, dataset: str) -> None:
+    """Make the topics that are missing; refuse those that differ from their declaration, naming each difference.
+
+    Raises:
+        Retry: the broker is away.
+        Stop: a topic differs.
+    """
+    try:
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=bootstrap, client_id="prepare")) as admin:
+            _create_missing(admin, declared(dataset))
+            differences = [line for topic in declared(dataset) for line in _differences(admin, topic)]
+    except KafkaError as error:
+        raise Retry("kafka", f"{type(error).__name__} {error}") from error
+    if differences:
+        raise Stop(f"topics differ from their declaration (nothing was changed): {'; '.join(differences)}")
+
+
+def _create_missing(admin: KafkaAdminClient, topics: list[Topic]) -> None:
+    there = {t["name"] for t in admin.describe_topics()}
+    missing = [t for t in topics if t.name not in there]
+    if missing:
+        options = {
+            t.name: {"num_partitions": t.partitions, "replication_factor": 1, "configs": t.config} for t in missing
+        }
+        admin.create_topics(options)
+        admin.wait_for_topics(list(options))
+
+
+def _differences(admin: KafkaAdminClient, topic: Topic) -> list[str]:
+    partitions = len(admin.describe_topics([topic.name])[0]["partitions"])
+    wanted = {"partitions": str(topic.partitions), **topic.config}
+    found = {"partitions": str(partitions), **_config(admin, topic)}
+    return [f"{topic.name}: {k} is {found[k]}, not {v}" for k, v in wanted.items() if found[k] != v]
+
+
+def _config(admin: KafkaAdminClient, topic: Topic) -> dict[str, str]:
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic.name)
+    kept = admin.describe_configs([resource], config_filter="all")["topic"][topic.name]
+    return {key: str(kept[key]["value"]) for key in topic.config}

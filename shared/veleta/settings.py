@@ -1,0 +1,81 @@
+"""Settings come from the environment: one model a service, each field described, unknown names refused."""
+
+import os
+from typing import TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
+
+from veleta.errors import Stop
+
+
+class KafkaSettings(BaseSettings):
+    """Where the broker is."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True)
+    bootstrap: str = Field("127.0.0.1:9092", description="host:port of the broker")
+
+
+class MysqlSettings(BaseSettings):
+    """Where the database is, and as whom to log in."""
+
+    model_config = SettingsConfigDict(env_prefix="MYSQL_", frozen=True)
+    host: str = Field("127.0.0.1", description="the database's host")
+    port: int = Field(3306, description="the database's port")
+    user: str = Field(description="the user this process logs in as: each service has its own")
+    password: SecretStr = Field(description="that user's password")
+    prefix: str = Field("", description="put before the names of all databases and users (tests use it)")
+
+    def url(self, driver: str) -> URL:
+        """The address for a driver, `pymysql` or `asyncmy`. No default database: every table names its own."""
+        return URL.create(f"mysql+{driver}", self.user, self.password.get_secret_value(), self.host, self.port)
+
+
+class MlflowSettings(BaseSettings):
+    """Where the registry is."""
+
+    model_config = SettingsConfigDict(env_prefix="MLFLOW_", frozen=True)
+    tracking_uri: str = Field("http://127.0.0.1:5000", description="the address of MLflow's server")
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has. A service's own model gives the prefix and the port."""
+
+    model_config = SettingsConfigDict(frozen=True)
+    host: str = Field("127.0.0.1", description="the address to listen on")
+    port: int = Field(description="the port of /livez, /readyz and /metrics (and of the service's own pages)")
+    dataset: str = Field(
+        "real_estate",
+        validation_alias="DATASET",
+        description="the dataset: a name in veleta/datasets, or the path of a TOML file",
+    )
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def read_settings(kind: type[S]) -> S:
+    """The settings in the environment.
+
+    Raises:
+        Stop: a value is missing or wrong, or a name with the service's prefix is unknown; the message names it.
+    """
+    prefix = kind.model_config.get("env_prefix", "")
+    known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    if prefix and (unknown := sorted(n for n in os.environ if n.startswith(prefix) and n not in known)):
+        raise Stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    try:
+        return kind()
+    except ValidationError as error:
+        faults = [f"{_variable(error.title, e['loc'], kind)}: {e['msg']}" for e in error.errors()]
+        raise Stop("; ".join(faults)) from error
+
+
+def _variable(model: str, where: tuple[int | str, ...], kind: type[BaseSettings]) -> str:
+    models: dict[str, type[BaseSettings]] = {
+        m.__name__: m for m in (kind, KafkaSettings, MysqlSettings, MlflowSettings)
+    }
+    prefix = models[model].model_config.get("env_prefix", "") if model in models else ""
+    name = str(where[0]) if where else model
+    return name if name.isupper() else f"{prefix}{name}".upper()

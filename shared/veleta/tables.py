@@ -1,0 +1,207 @@
+"""All tables. Those of PIPELINE are fixed and owned by Alembic; those with dataset columns are built from its file.
+
+The schemas PIPELINE, RAW_DATA and CLEAN_DATA are translated to a deployment's own names (`schemas`), so that tests
+and deployments can share a server.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, VARCHAR
+
+from veleta.dataset import MAX_TEXT, Column, Dataset
+
+SCHEMAS = ("PIPELINE", "RAW_DATA", "CLEAN_DATA")
+STATISTICS = ("mean", "std", "50", "75")
+"""The rows of `describe()` that the seed compares, as its table names them."""
+
+
+def schemas(prefix: str) -> dict[str | None, str | None]:
+    """The translation of schema names for a deployment."""
+    return {name: f"{prefix}{name}" for name in SCHEMAS}
+
+
+def _text(length: int) -> VARCHAR:
+    return VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
+
+
+def _time(name: str, *, required: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, DATETIME(fsp=6), nullable=not required)
+
+
+def _batch_key() -> list[sa.Column[Any]]:
+    return [sa.Column(name, sa.Integer, primary_key=True, autoincrement=False) for name in ("epoch", "number")]
+
+
+pipeline = sa.MetaData(schema="PIPELINE")
+
+batches = sa.Table(
+    "batches",
+    pipeline,
+    *_batch_key(),
+    sa.Column("state", _text(16), nullable=False),
+    sa.Column("received", sa.Integer),
+    sa.Column("cleaned", sa.Integer),
+    sa.Column("rejected", sa.JSON, comment="rejected rows by reason"),
+    sa.Column("digest", _text(64)),
+    sa.Column("finding", sa.Text),
+    _time("opened_at"),
+    _time("closed_at"),
+    _time("loaded_at"),
+)
+
+drift_reports = sa.Table(
+    "drift_reports",
+    pipeline,
+    *_batch_key(),
+    sa.Column("previous", sa.Integer),
+    sa.Column("verdict", _text(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("policy", _text(64), nullable=False),
+    _time("assessed_at", required=True),
+)
+
+drift_metrics = sa.Table(
+    "drift_metrics",
+    pipeline,
+    *_batch_key(),
+    sa.Column("column_name", _text(64), primary_key=True),
+    sa.Column("statistic", _text(16), primary_key=True),
+    sa.Column("old_value", sa.Double),
+    sa.Column("new_value", sa.Double),
+    sa.Column("relative_change", sa.Double),
+    sa.Column("threshold", sa.Double, nullable=False),
+    sa.Column("verdict", _text(16), nullable=False),
+    sa.Column("note", _text(128), nullable=False),
+)
+
+trainings = sa.Table(
+    "trainings",
+    pipeline,
+    sa.Column("request_id", _text(128), primary_key=True),
+    sa.Column("place", sa.BigInteger, nullable=False, comment="offset of the request: the order of arrival"),
+    sa.Column("state", _text(16), nullable=False),
+    sa.Column("cause", sa.JSON, nullable=False),
+    sa.Column("merged_into", _text(128)),
+    sa.Column("recipe", sa.JSON),
+    sa.Column("run_id", _text(64)),
+    sa.Column("version", sa.Integer),
+    sa.Column("metrics", sa.JSON),
+    sa.Column("failure", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    _time("requested_at", required=True),
+    _time("started_at"),
+    _time("ended_at"),
+)
+
+promotions = sa.Table(
+    "promotions",
+    pipeline,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous", sa.Integer),
+    sa.Column("decision", _text(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("actor", _text(64), nullable=False),
+    sa.Column("cause", _text(128), unique=True, comment="the request to train that led here"),
+    _time("decided_at", required=True),
+)
+
+outbox = sa.Table(
+    "outbox",
+    pipeline,
+    sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=True),
+    sa.Column("service", _text(32), nullable=False, index=True),
+    sa.Column("topic", _text(128), nullable=False),
+    sa.Column("record_key", _text(255), nullable=False),
+    sa.Column("headers", sa.JSON, nullable=False),
+    sa.Column("value", LONGBLOB, nullable=False),
+)
+
+marks = sa.Table(
+    "marks",
+    pipeline,
+    sa.Column("service", _text(32), primary_key=True),
+    sa.Column("topic", _text(128), primary_key=True),
+    sa.Column("partition_no", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("next_offset", sa.BigInteger, nullable=False),
+)
+
+datasets = sa.Table(
+    "datasets",
+    pipeline,
+    sa.Column("digest", _text(64), primary_key=True),
+    sa.Column("name", _text(64), nullable=False),
+    sa.Column("file", sa.Text, nullable=False),
+    _time("declared_at", required=True),
+)
+
+
+@dataclass(frozen=True)
+class DatasetTables:
+    """The tables whose columns a dataset file declares."""
+
+    raw: sa.Table
+    clean: sa.Table
+    requests: sa.Table
+    comparison: sa.Table
+
+
+def dataset_tables(dataset: Dataset) -> DatasetTables:
+    """RAW_DATA.d, CLEAN_DATA.d, RAW_DATA.new_d and PIPELINE.batch_comparison of a dataset named d."""
+    metadata = sa.MetaData()
+    return DatasetTables(
+        raw=sa.Table(
+            dataset.name,
+            metadata,
+            *_row_key(),
+            *_columns(dataset),
+            sa.Column("rest", sa.JSON),
+            schema="RAW_DATA",
+        ),
+        clean=sa.Table(dataset.name, metadata, *_row_key(), *_columns(dataset), schema="CLEAN_DATA"),
+        requests=sa.Table(f"new_{dataset.name}", metadata, *_request_columns(dataset), schema="RAW_DATA"),
+        comparison=sa.Table("batch_comparison", metadata, *_comparison_columns(dataset), schema="PIPELINE"),
+    )
+
+
+def _row_key() -> list[sa.Column[Any]]:
+    return [*_batch_key(), sa.Column("row_no", sa.Integer, primary_key=True, autoincrement=False)]
+
+
+def _columns(dataset: Dataset) -> list[sa.Column[Any]]:
+    return [sa.Column(c.name, _type(c)) for c in dataset.columns]
+
+
+def _type(column: Column) -> sa.types.TypeEngine[Any]:
+    if column.numeric:
+        return sa.Double()
+    return sa.Date() if column.kind == "date" else _text(MAX_TEXT)
+
+
+def _request_columns(dataset: Dataset) -> list[sa.Column[Any]]:
+    return [
+        sa.Column("request_id", _text(36), primary_key=True),
+        sa.Column("item", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("client_request_id", _text(255)),
+        _time("received_at", required=True),
+        _time("answered_at", required=True),
+        *_columns(dataset),
+        sa.Column("prediction", sa.Double),
+        sa.Column("low", sa.Double),
+        sa.Column("high", sa.Double),
+        sa.Column("model_version", sa.Integer, nullable=False),
+        sa.Column("latency_ms", sa.Double, nullable=False),
+        sa.Column("http_status", sa.Integer, nullable=False),
+    ]
+
+
+def _comparison_columns(dataset: Dataset) -> list[sa.Column[Any]]:
+    return [
+        *_batch_key(),
+        sa.Column("previous", sa.Integer, nullable=False),
+        _time("compared_at", required=True),
+        *(sa.Column(f"{name}_{statistic}", sa.Double) for name in dataset.drift_columns for statistic in STATISTICS),
+        sa.Column("retrain", sa.SmallInteger, nullable=False),
+    ]

@@ -1,0 +1,50 @@
+"""The topics, declared once: the job creates them and refuses one that differs. Auto-creation is off."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "deadletter"]
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+"""The largest record: a dead letter holds a whole chunk once more."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """How a topic is to be: all are kept for ever, and one partition is one order."""
+
+    name: str
+    written_by: str
+    read_by: str
+    partitions: int = 1
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The settings that the job sets and verifies."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "retention.bytes": "-1",
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+        }
+
+
+_DECLARED: dict[TopicName, tuple[str, str]] = {
+    "batches": ("poller", "loader, drift, trainer"),
+    "rows": ("poller", "loader, drift, trainer, through BatchReader"),
+    "drift": ("drift", "monitor"),
+    "retrain": ("drift", "trainer"),
+    "training": ("trainer", "monitor"),
+    "models": ("trainer", "inference, monitor"),
+    "deadletter": ("all", "monitor, people"),
+}
+
+
+def topic(dataset: str, name: TopicName) -> str:
+    """The full name of one of a dataset's topics, as `real_estate.batches`."""
+    return f"{dataset}.{name}"
+
+
+def declared(dataset: str) -> list[Topic]:
+    """All topics of a dataset."""
+    return [Topic(topic(dataset, name), *who) for name, who in _DECLARED.items()]

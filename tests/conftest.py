@@ -1,0 +1,41 @@
+"""One broker, one database and one registry serve a whole test run; each test has its own names in them."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.world import World, free_port
+from veleta_local.run import Run
+from veleta_local.variables import Variables
+
+
+@pytest.fixture(scope="session")
+def backing() -> Iterator[Run]:
+    """Real Kafka, MariaDB and MLflow, in a folder only its owner may enter, at a path of 100 characters."""
+    top = Path(tempfile.mkdtemp(prefix="veleta-test-"))
+    home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
+    run = Run(home, Variables(port_base=str(_free_base())), say=lambda _line: None)
+    try:
+        run.start_backing()
+        yield run
+    finally:
+        run.stop()
+        shutil.rmtree(top)
+
+
+@pytest.fixture(scope="module")
+def world(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A prepared deployment of the real_estate dataset, for the tests of one module."""
+    made = World(backing, tmp_path_factory.mktemp("world"))
+    done = made.prepare()
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def _free_base() -> int:
+    while (base := free_port()) > 59000:
+        pass
+    return base

@@ -1,0 +1,196 @@
+"""A deployment for one test: its own dataset name and database prefix on the run's broker, database and registry."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from uuid import uuid4
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from veleta.adapters.kafka import KafkaLog
+from veleta.adapters.mysql import mysql_engine
+from veleta.dataset import Dataset, load_dataset, parse_dataset
+from veleta.events.envelope import Event, decode
+from veleta.settings import MysqlSettings
+from veleta.topics import TopicName, topic
+from veleta_local.run import Run
+
+T = TypeVar("T")
+PASSWORD = uuid4().hex
+USERS = ("loader", "drift", "trainer", "inference", "reader")
+
+
+def eventually(condition: Callable[[], T], seconds: float = 60, what: str = "the condition") -> T:
+    """The first true answer of `condition`; AssertionError when there is none in time."""
+    end = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < end, f"{what} did not come true within {seconds} s; last answer: {answer!r}"
+        time.sleep(0.1)
+    return answer
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def http_status(url: str) -> int:
+    """The status of a GET; 0 when nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+    except (URLError, OSError):
+        return 0
+
+
+class World:
+    """One deployment. Nothing of it collides with another's."""
+
+    def __init__(self, backing: Run, folder: Path, text: str | None = None) -> None:
+        mark = f"t{uuid4().hex[:8]}"
+        self.prefix = f"{mark}_"
+        self.folder = folder
+        self.dataset = self._own_dataset(text or load_dataset("real_estate").text, mark)
+        self.bootstrap = backing.kafka_bootstrap
+        self.mlflow_uri = backing.mlflow_url
+        self.log = KafkaLog(self.bootstrap, "test")
+        self._backing = backing
+        self._admin: sa.Engine | None = None
+
+    def _own_dataset(self, text: str, mark: str) -> Dataset:
+        name = parse_dataset(text).name
+        self.dataset_path = self.folder / "dataset.toml"
+        self.dataset_path.write_text(re.sub(rf'^name = "{name}"', f'name = "{name}_{mark}"', text, flags=re.MULTILINE))
+        return load_dataset(str(self.dataset_path))
+
+    def mysql(self, user: str) -> MysqlSettings:
+        """The login of one of the deployment's users, or of the administrator (`admin`)."""
+        name, password = f"{self.prefix}{user}", PASSWORD
+        if user == "admin":
+            name, password = self._backing.mysql_user, self._backing.mysql_password
+        return MysqlSettings(
+            host="127.0.0.1",
+            port=self._backing.mysql_port,
+            user=name,
+            password=SecretStr(password),
+            prefix=self.prefix,
+        )
+
+    @property
+    def admin(self) -> sa.Engine:
+        """An engine that may do anything."""
+        if self._admin is None:
+            self._admin = mysql_engine(self.mysql("admin"))
+        return self._admin
+
+    def sql(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """The rows of a query, as the administrator."""
+        with self.admin.begin() as connection:
+            return connection.execute(query).all()
+
+    def events(self, name: TopicName) -> list[Event]:
+        """All events of one of the dataset's topics."""
+        full = topic(self.dataset.name, name)
+        return [
+            decode(record)
+            for partition, (first, end) in self.log.bounds(full).items()
+            for record in self.log.read(full, partition, first, end - 1)
+        ]
+
+    def environment(self, service: str, user: str | None = None, **more: object) -> dict[str, str]:
+        """What a process of this deployment is told; `user` logs in to the database."""
+        variables = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "DATASET": str(self.dataset_path),
+            "KAFKA_BOOTSTRAP": self.bootstrap,
+            "MLFLOW_TRACKING_URI": self.mlflow_uri,
+            **{f"{service.upper()}_{name.upper()}": str(value) for name, value in more.items()},
+        }
+        if user:
+            login = self.mysql(user)
+            variables |= {
+                "MYSQL_HOST": login.host,
+                "MYSQL_PORT": str(login.port),
+                "MYSQL_USER": login.user,
+                "MYSQL_PASSWORD": login.password.get_secret_value(),
+                "MYSQL_PREFIX": login.prefix,
+            }
+        return variables
+
+    def prepare(self) -> subprocess.CompletedProcess[str]:
+        """Run the job that makes tables, users and topics."""
+        environment = self.environment("prepare", "admin")
+        environment |= {f"MYSQL_{user.upper()}_PASSWORD": PASSWORD for user in USERS}
+        command = [sys.executable, "-m", "veleta.prepare"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+    @contextmanager
+    def service(self, name: str, user: str | None = None, **settings: object) -> Iterator["Process"]:
+        """A real process of a service, for as long as the block runs; what it logs is shown when the test fails."""
+        port = free_port()
+        process = Process(name, port, self.environment(name, user, port=port, **settings), self.folder)
+        try:
+            process.start()
+            yield process
+        finally:
+            process.stop()
+
+
+class Process:
+    """A service's process. `kill` is kill -9; `start` starts it again with the same settings."""
+
+    def __init__(self, name: str, port: int, environment: dict[str, str], folder: Path) -> None:
+        self.name = name
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / f"{name}.log"
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"veleta_{self.name}"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def ready(self, seconds: float = 60) -> None:
+        """Wait until /readyz is 200."""
+        eventually(lambda: http_status(f"{self.url}/readyz") == 200, seconds, f"{self.name} is ready")
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        code = self._end(signal.SIGTERM)
+        print(f"--- {self.name}\n{self.log.read_text()[-8000:]}")  # noqa: T201 - pytest shows it when the test fails
+        return code
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, number) if number is signal.SIGKILL else self._process.terminate()
+        try:
+            return self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            raise
