@@ -114,10 +114,12 @@ class Intake:
     async def _settle(self, record: Record) -> None:
         event = decode(record)
         wanted = isinstance(event.payload, self._handler.takes)
+        if not await self._ledger.run(partial(_due, record)):
+            return
         prepared = await asyncio.to_thread(self._handler.prepare, event) if wanted else None
 
         def transaction(work: Work) -> None:
-            if work.mark(record.topic, record.partition) > record.offset:
+            if not _due(record, work):
                 return
             if wanted:
                 self._handler.apply(event, prepared, work)
@@ -132,10 +134,10 @@ class Intake:
     async def _bury(self, record: Record, error: Exception, reason: str) -> None:
         if self._dead.count(reason) >= DEAD_IN_A_ROW:
             raise Stop(f"{DEAD_IN_A_ROW} dead letters in a row for one reason: {reason}")
-        letter = encode(self._deadletters, self._letter(record, error, reason))
+        letter = encode(self._deadletters, dead_letter(self._life.service, self._clock, reason, error, record))
 
         def transaction(work: Work) -> None:
-            if work.mark(record.topic, record.partition) > record.offset:
+            if not _due(record, work):
                 return
             if (event := _readable(record)) and isinstance(event.payload, self._handler.takes):
                 self._handler.refuse(event, error, work)
@@ -146,9 +148,6 @@ class Intake:
         self._dead = [*(r for r in self._dead if r == reason), reason]
         DEAD.labels(reason).inc()
         log.error("dead letter", reason=reason, error=str(error))
-
-    def _letter(self, record: Record, error: Exception, reason: str) -> Event:
-        return dead_letter(self._life.service, self._clock, reason, error, record)
 
 
 def dead_letter(service: str, clock: Clock, reason: str, error: Exception, record: Record | Message) -> Event:
@@ -210,6 +209,11 @@ async def _follow(subscription: Subscription, intake: Intake, life: Life) -> Non
             await intake.process(record)
             life.beat()
             await asyncio.to_thread(subscription.commit, {(record.topic, record.partition): record.offset + 1})
+
+
+def _due(record: Record, work: Work) -> bool:
+    """Whether this record has not been brought to its end before."""
+    return work.mark(record.topic, record.partition) <= record.offset
 
 
 def _names(record: Record) -> dict[str, str]:

@@ -21,6 +21,9 @@ from veleta.settings import ServiceSettings, read_settings
 FINISH_SECONDS = 20.0
 """How long a service may take to finish what it began, once it is told to stop."""
 
+TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+"""Exceptions as JSON, without the values of variables: they may hold passwords."""
+
 S = TypeVar("S", bound=ServiceSettings)
 log = structlog.get_logger()
 LIFE: web.AppKey[Life] = web.AppKey("life", Life)
@@ -102,7 +105,7 @@ def configure_logging(service: str) -> None:
     last: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
     )
-    errors: list[structlog.typing.Processor] = [] if terminal else [structlog.processors.dict_tracebacks]
+    errors: list[structlog.typing.Processor] = [] if terminal else [TRACEBACKS]
     structlog.configure(
         processors=[*shared, *errors, last],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

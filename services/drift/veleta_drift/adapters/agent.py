@@ -1,0 +1,59 @@
+"""The Faust agent: one small event, one effect, one acknowledgement. It keeps no state of its own."""
+
+import asyncio
+import tempfile
+from typing import Any
+
+import faust
+
+from veleta.events.envelope import Record
+from veleta.life import Life
+from veleta.loop import Intake
+
+
+def make_app(name: str, bootstrap: str) -> faust.App:
+    """A Faust app that declares no topic and serves no page.
+
+    The session times let a second worker take over within some 13 s of the first one's end.
+    """
+    return faust.App(
+        name,
+        broker=f"kafka://{bootstrap}",
+        datadir=tempfile.mkdtemp(prefix="veleta-drift-"),
+        autodiscover=False,
+        key_serializer="raw",
+        value_serializer="raw",
+        consumer_auto_offset_reset="earliest",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        broker_session_timeout=10,
+        broker_heartbeat_interval=3,
+        web_enabled=False,
+    )
+
+
+def add_agent(app: faust.App, topic: str, intake: Intake, life: Life) -> None:
+    """Hand each record of `topic` to `intake`.
+
+    Faust acknowledges an event whose agent raised (faust-streaming#527), so nothing is let out of the loop: `process`
+    returns only when the record is done with; whatever it raises ends the agent with the record unacknowledged.
+    """
+
+    async def assess(stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                await intake.process(_record(event.message))
+            except Exception as error:  # noqa: BLE001 - see above; Stop and the unforeseen alike end the taking
+                life.halt(str(error))
+                await asyncio.Event().wait()
+            event.ack()
+            life.busy("waiting for batches")
+
+    app.agent(app.topic(topic, value_type=bytes, key_type=bytes), name="assess", concurrency=1)(assess)
+
+
+def _record(message: Any) -> Record:
+    key = (message.key or b"").decode(errors="backslashreplace")
+    headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
+    return Record(message.topic, message.partition, message.offset, key, tuple(headers), message.value or b"")

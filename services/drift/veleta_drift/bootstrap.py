@@ -1,0 +1,31 @@
+"""Builds drift and connects it."""
+
+from veleta.adapters.kafka import KafkaLog
+from veleta.adapters.mysql import AsyncMysqlLedger, async_mysql_engine
+from veleta.clock import Clock, utc_now
+from veleta.dataset import load_dataset
+from veleta.life import Life
+from veleta.loop import Intake, Relay
+from veleta.ports import EventLog
+from veleta.service import Service
+from veleta.topics import topic
+from veleta_drift.adapters.agent import add_agent, make_app
+from veleta_drift.adapters.reports import MysqlReports
+from veleta_drift.adapters.worker import Worker
+from veleta_drift.handlers import SERVICE, Assessing
+from veleta_drift.settings import DriftSettings
+
+
+def build(settings: DriftSettings, life: Life, *, log: EventLog | None = None, clock: Clock = utc_now) -> Service:
+    """Drift on Kafka, Faust and MySQL; the log and the clock can be replaced."""
+    dataset = load_dataset(settings.dataset)
+    log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
+    ledger = AsyncMysqlLedger(async_mysql_engine(settings.mysql), SERVICE)
+    relay = Relay(log, ledger)
+    assessing = Assessing(dataset, log, lambda work: MysqlReports(work.sql, dataset), clock)
+    intake = Intake(assessing, ledger, relay, life, clock, dataset.name)
+    batches = topic(dataset.name, "batches")
+    app = make_app(f"{dataset.name}.drift", settings.kafka.bootstrap)
+    add_agent(app, batches, intake, life)
+    worker = Worker(app, batches, log, ledger, relay, intake, life, settings.idle_limit)
+    return Service(worker.run)

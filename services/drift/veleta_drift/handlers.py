@@ -1,0 +1,122 @@
+"""What drift does with a closed batch."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from veleta.batches import BatchReader, history, manifests
+from veleta.clock import Clock
+from veleta.dataset import Dataset
+from veleta.errors import Reject
+from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
+from veleta.events.envelope import Event, encode, follow
+from veleta.ports import EventLog, Work
+from veleta.topics import topic
+from veleta_drift.domain.figures import Columns, Figures
+from veleta_drift.domain.seed_rule import POLICY, THRESHOLD, Assessment, compare
+
+SERVICE = "drift"
+FIRST = "first of the epoch"
+
+
+class Reports(Protocol):
+    """Drift's tables within one transaction."""
+
+    def known(self, epoch: int, number: int) -> bool:
+        """Whether this batch has its verdict."""
+        ...
+
+    def keep(self, assessed: DriftAssessed, at: datetime) -> None:
+        """Keep a report with all its figures."""
+        ...
+
+
+class Assessing:
+    """The handler of `batches`: reads, computes, and keeps the verdict together with the events that tell of it."""
+
+    takes = (BatchClosed,)
+
+    def __init__(self, dataset: Dataset, log: EventLog, reports: Callable[[Work], Reports], clock: Clock) -> None:
+        self._dataset = dataset
+        self._log = log
+        self._reader = BatchReader(log)
+        self._reports = reports
+        self._clock = clock
+
+    def prepare(self, event: Event) -> DriftAssessed:
+        """Compare the batch with the last complete one before it in its epoch."""
+        manifest = _manifest(event)
+        new = self._figures(manifest)
+        previous = self._previous(manifest)
+        if previous is None:
+            return self._assessed(manifest, None, Assessment("not enough data", FIRST, []))
+        number, old = previous
+        return self._assessed(manifest, number, compare(old, new))
+
+    def apply(self, event: Event, prepared: DriftAssessed, work: Work) -> None:
+        """Keep the verdict, unless there is one, and send it; ask for a retraining when the rule says so."""
+        reports = self._reports(work)
+        manifest = _manifest(event)
+        if reports.known(manifest.epoch, manifest.number):
+            return
+        now = self._clock()
+        reports.keep(prepared, now)
+        report = follow(event, f"{manifest.batch}/assessed", SERVICE, now, prepared)
+        work.send(encode(topic(manifest.dataset, "drift"), report))
+        if prepared.verdict == "drift" or prepared.reason == FIRST:
+            request = follow(report, f"{manifest.batch}/retrain", SERVICE, now, _request(prepared))
+            work.send(encode(topic(manifest.dataset, "retrain"), request))
+
+    def refuse(self, event: Event, error: Exception, work: Work) -> None:
+        """A batch that cannot be read has a verdict too."""
+        manifest = _manifest(event)
+        self.apply(event, self._assessed(manifest, None, Assessment("not enough data", str(error), [])), work)
+
+    def _previous(self, manifest: BatchClosed) -> tuple[int, Figures] | None:
+        """Number and figures of the last batch before this one in its epoch that can be read whole."""
+        closed = manifests(history(self._log, self._dataset.name))
+        before = sorted((key for key in closed if key[0] == manifest.epoch and key[1] < manifest.number), reverse=True)
+        for key in before:
+            try:
+                return key[1], self._figures(_manifest(closed[key]))
+            except Reject:
+                continue
+        return None
+
+    def _figures(self, manifest: BatchClosed) -> Figures:
+        columns = Columns(self._dataset)
+        for rows in self._reader.chunks(manifest):
+            columns.add(rows)
+        return columns.figures()
+
+    def _assessed(self, manifest: BatchClosed, previous: int | None, assessment: Assessment) -> DriftAssessed:
+        return DriftAssessed(
+            dataset=manifest.dataset,
+            epoch=manifest.epoch,
+            number=manifest.number,
+            previous=previous,
+            verdict=assessment.verdict,
+            reason=assessment.reason,
+            policy=POLICY,
+            threshold=THRESHOLD,
+            dataset_digest=self._dataset.digest,
+            figures=assessment.figures,
+        )
+
+
+def _manifest(event: Event) -> BatchClosed:
+    if not isinstance(event.payload, BatchClosed):
+        raise TypeError(f"{event.type} is no manifest")
+    return event.payload
+
+
+def _request(assessed: DriftAssessed) -> RetrainRequested:
+    compared = [n for n in (assessed.previous, assessed.number) if n is not None]
+    return RetrainRequested(
+        dataset=assessed.dataset,
+        epoch=assessed.epoch,
+        number=assessed.number,
+        reason=assessed.reason,
+        first=assessed.reason == FIRST,
+        batches=[f"{assessed.dataset}/{assessed.epoch}/{n}" for n in compared],
+    )

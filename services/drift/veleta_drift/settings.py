@@ -1,0 +1,18 @@
+"""What drift can be told."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from veleta.settings import KafkaSettings, MysqlSettings, ServiceSettings
+
+
+class DriftSettings(ServiceSettings):
+    """Variables that begin with DRIFT_."""
+
+    model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
+    port: int = Field(8093, description="the port of /livez, /readyz and /metrics")
+    idle_limit: float = Field(
+        60.0, description="seconds: batches wait and nothing was assessed for so long: exit, to be started again"
+    )
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    mysql: MysqlSettings = Field(default_factory=MysqlSettings)

@@ -1,0 +1,8 @@
+"""`python -m veleta_loader`."""
+
+from veleta.service import serve
+from veleta_loader.bootstrap import build
+from veleta_loader.settings import LoaderSettings
+
+if __name__ == "__main__":
+    serve("loader", LoaderSettings, build)

@@ -1,0 +1,131 @@
+"""What the loader does with each event about batches."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from veleta.batches import BatchReader
+from veleta.clock import Clock
+from veleta.dataset import Dataset
+from veleta.errors import Reject
+from veleta.events.catalogue import BatchClosed, BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
+from veleta.events.envelope import Event
+from veleta.ports import Work
+from veleta_loader.domain.sorting import Sorting, SqlRow
+
+
+class Tables(Protocol):
+    """The loader's tables within one transaction."""
+
+    def batch(self, epoch: int, number: int) -> dict[str, Any] | None:
+        """A batch's line in the ledger."""
+        ...
+
+    def note(self, epoch: int, number: int, **values: Any) -> None:
+        """Write into a batch's line, made when there is none."""
+        ...
+
+    def abandon(self, epoch: int, number: int) -> None:
+        """Every other batch that is still open will not be closed any more."""
+        ...
+
+    def insert(self, raw: list[SqlRow], clean: list[SqlRow]) -> None:
+        """Add rows."""
+        ...
+
+    def declare(self, declared: DatasetDeclared, at: datetime) -> None:
+        """Keep a dataset file."""
+        ...
+
+
+class Loading:
+    """The handler of `batches`."""
+
+    takes = (DatasetDeclared, BatchOpened, BatchClosed, BatchRefused, BatchMissed)
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        reader: BatchReader,
+        tables: Callable[[Work], Tables],
+        clear: Callable[[int, int], None] | None,
+        clock: Clock,
+    ) -> None:
+        """`clear(epoch, number)` deletes the rows of epochs before `epoch`; None keeps them."""
+        self._dataset = dataset
+        self._reader = reader
+        self._tables = tables
+        self._clear = clear
+        self._clock = clock
+
+    def prepare(self, event: Event) -> None:
+        """Clear the old epochs before the first row of a new one, in small transactions of their own."""
+        if self._clear and isinstance(event.payload, BatchClosed):
+            self._clear(event.payload.epoch, event.payload.number)
+
+    def apply(self, event: Event, prepared: None, work: Work) -> None:  # noqa: ARG002 - the contract of a handler
+        """Take effect in the tables."""
+        tables = self._tables(work)
+        match event.payload:
+            case DatasetDeclared() as declared:
+                tables.declare(declared, event.time)
+            case BatchOpened() as opened:
+                self._open(opened, event.time, tables)
+            case BatchClosed() as manifest:
+                self._load(manifest, event.time, tables)
+            case BatchRefused() as refused:
+                self._mark(refused, "refused", f"refused: {refused.reason}", tables)
+            case BatchMissed() as missed:
+                self._mark(missed, "missed", f"missed: {missed.reason}", tables)
+
+    def refuse(self, event: Event, error: Exception, work: Work) -> None:
+        """A dead-lettered manifest refuses its batch; one that is loaded stays so, with a finding."""
+        if isinstance(event.payload, BatchPayload):
+            self._mark(event.payload, "refused", str(error), self._tables(work))
+
+    def _open(self, opened: BatchOpened, at: datetime, tables: Tables) -> None:
+        tables.abandon(opened.epoch, opened.number)
+        if not _loaded(tables.batch(opened.epoch, opened.number)):
+            tables.note(opened.epoch, opened.number, state="open", digest=opened.digest, opened_at=_naive(at))
+
+    def _load(self, manifest: BatchClosed, at: datetime, tables: Tables) -> None:
+        known = tables.batch(manifest.epoch, manifest.number)
+        if known and _loaded(known):
+            if known["digest"] != manifest.digest:
+                raise Reject("conflict", f"{manifest.batch} was loaded with another digest")
+            return
+        sorting = Sorting(self._dataset, manifest.epoch, manifest.number)
+        for rows in self._reader.chunks(manifest):
+            tables.insert(*sorting.sort(rows))
+        tables.note(
+            manifest.epoch,
+            manifest.number,
+            state="loaded",
+            received=sorting.received,
+            cleaned=sorting.cleaned,
+            rejected=dict(sorting.rejected),
+            digest=manifest.digest,
+            finding=_findings(known, manifest.findings),
+            closed_at=_naive(at),
+            loaded_at=_naive(self._clock()),
+        )
+
+    def _mark(self, batch: BatchPayload, state: str, finding: str, tables: Tables) -> None:
+        known = tables.batch(batch.epoch, batch.number)
+        kept = "loaded" if _loaded(known) else state
+        tables.note(batch.epoch, batch.number, state=kept, finding=_findings(known, [finding]))
+
+
+def _loaded(line: dict[str, Any] | None) -> bool:
+    return line is not None and line["state"] == "loaded"
+
+
+def _findings(known: dict[str, Any] | None, found: list[str]) -> str | None:
+    """Old and new findings, each once, a line each."""
+    before = (known or {}).get("finding") or ""
+    return "\n".join(dict.fromkeys([*before.splitlines(), *found])) or None
+
+
+def _naive(at: datetime) -> datetime:
+    """DATETIME has no time zone; all times are UTC."""
+    return at.replace(tzinfo=None)
