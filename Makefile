@@ -1,0 +1,50 @@
+# Veleta: every target exits 0 when done, and 1 with one clear line when not.
+.DEFAULT_GOAL := help
+.SILENT:
+MAKEFLAGS += --no-print-directory
+
+export CSV API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL_EVERY TREES PORT_BASE START_TIMEOUT
+export JSON TOPIC FROM N
+
+LOCAL := .venv/bin/python -m veleta_local
+PROJECTS := shared compose/local $(wildcard services/*)
+INSTALLED := .venv/installed
+
+.PHONY: help start stop status topics tail test lint clean
+
+help: ## this list
+	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	echo
+	echo "  start takes CSV=file or API_URL=address; then, as you like, GROUP_NUMBER=n AT_END=restart|stop"
+	echo "  ON_NEW_EPOCH=clear|keep POLL_EVERY=seconds TREES=n PORT_BASE=port START_TIMEOUT=seconds."
+	echo "  A run remembers them: the other targets, and the next start, need none."
+
+start: $(INSTALLED) ## start everything in the background; returns when a model is served
+	$(LOCAL) start
+
+stop: $(INSTALLED) ## end everything; the data stay, and start goes on with them
+	$(LOCAL) stop
+
+status: $(INSTALLED) ## what each part does; JSON=1 for programs
+	$(LOCAL) status
+
+topics: $(INSTALLED) ## the topics and how much is in them
+	$(LOCAL) topics
+
+tail: $(INSTALLED) ## events of TOPIC=name; FROM=offset, N=how many
+	$(LOCAL) tail
+
+test: lint ## lint, types, imports and all tests
+	.venv/bin/pytest
+
+lint: $(INSTALLED) ## style, types and the direction of imports
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+clean: $(INSTALLED) ## forget the run and its data (not .venv and downloads); refuses while it runs
+	$(LOCAL) clean
+
+$(INSTALLED): requirements.lock compose/local/install.sh $(PROJECTS:%=%/pyproject.toml)
+	compose/local/install.sh

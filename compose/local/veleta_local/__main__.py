@@ -1,0 +1,65 @@
+"""`python -m veleta_local start|stop|status|clean`: the variables come from make, in the environment."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from veleta_local import status
+from veleta_local.deployment import ROOT
+from veleta_local.errors import LocalError
+from veleta_local.run import Run
+from veleta_local.variables import Variables, start_timeout
+
+_HOME = ROOT / ".veleta"
+
+
+def _start() -> None:
+    run = Run(_HOME, Variables.of_make(os.environ, Path.cwd()))
+    run.start(start_timeout(os.environ))
+    print(f"\nmonitor   {run.url('monitor')}\npredict   {run.url('inference')}/predict\nMLflow    {run.mlflow_url}")
+    print(f"addresses for other tools: {_HOME / 'env'}; logs: {_HOME / 'logs'}")
+
+
+def _stop() -> None:
+    Run(_HOME).stop()
+
+
+def _status() -> None:
+    show = status.as_json if os.environ.get("JSON") == "1" else status.as_table
+    print(show(Run(_HOME)))
+
+
+def _clean() -> None:
+    Run(_HOME).clean()
+
+
+_COMMANDS: dict[str, Callable[[], None]] = {
+    "start": _start,
+    "stop": _stop,
+    "status": _status,
+    "clean": _clean,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; what went wrong is said in one line."""
+    if len(arguments) != 1 or arguments[0] not in _COMMANDS:
+        print(f"python -m veleta_local {'|'.join(_COMMANDS)}", file=sys.stderr)
+        return 1
+    try:
+        _COMMANDS[arguments[0]]()
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "interrupted: what has started goes on; make start waits for it, make stop ends it",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

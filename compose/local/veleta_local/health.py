@@ -1,0 +1,99 @@
+"""Asks a part whether it is ready, in the part's own language."""
+
+import http.client
+import json
+import logging
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+from veleta_local.addresses import HOST
+from veleta_local.deployment import Deployment
+
+_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether a part is ready, what it does, and what it waits for with the reason."""
+
+    ready: bool
+    doing: str = ""
+    waits_for: Mapping[str, str] = field(default_factory=dict)
+    listens: bool = True
+
+    def __str__(self) -> str:
+        waits = [f"waits for {what}: {why}" for what, why in self.waits_for.items()]
+        return "; ".join([self.doing, *waits] if self.doing else waits) or ("ready" if self.ready else "not ready")
+
+
+def of(deployment: Deployment, part: str) -> Health:
+    """The health of a part, now."""
+    if not _listens(deployment.ports[part]):
+        return Health(ready=False, doing="does not listen yet", listens=False)
+    if part == "kafka":
+        return _kafka(deployment)
+    if part == "mysql":
+        return _mysql(deployment)
+    if part == "mlflow":
+        return _http(f"{deployment.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1")
+    return _http(deployment.health_url(part))
+
+
+def _listens(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        probe.settimeout(_SECONDS)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _kafka(deployment: Deployment) -> Health:
+    from kafka import KafkaAdminClient  # noqa: PLC0415 (half a second that a stop need not wait)
+    from kafka.errors import KafkaError  # noqa: PLC0415
+
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        client = KafkaAdminClient(bootstrap_servers=deployment.kafka_bootstrap, bootstrap_timeout_ms=_SECONDS * 1000)
+        with closing(client):
+            client.describe_cluster()
+    except KafkaError as error:
+        return Health(ready=False, doing=f"listens but does not answer: {error}")
+    return Health(ready=True, doing="answers")
+
+
+def _mysql(deployment: Deployment) -> Health:
+    import pymysql  # noqa: PLC0415
+
+    user, password = deployment.mysql_user, deployment.mysql_password
+    try:
+        pymysql.connect(
+            host=HOST, port=deployment.mysql_port, user=user, password=password, connect_timeout=_SECONDS
+        ).close()
+    except pymysql.Error as error:
+        return Health(ready=False, doing=f"listens but refuses: {error}")
+    return Health(ready=True, doing="answers")
+
+
+def _http(url: str) -> Health:
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 (our own address)
+            return _said(answer.read(), ready=True)
+    except urllib.error.HTTPError as error:
+        with error:
+            return _said(error.read(), ready=False)
+    except (OSError, http.client.HTTPException) as error:
+        return Health(ready=False, doing=f"listens but does not answer: {error}")
+
+
+def _said(body: bytes, *, ready: bool) -> Health:
+    """What /readyz says of itself; Streamlit and MLflow only answer."""
+    try:
+        said: Any = json.loads(body)
+    except ValueError:
+        said = {}
+    if not isinstance(said, dict) or "ready" not in said:
+        return Health(ready=ready, doing="answers" if ready else "is not ready")
+    return Health(ready, str(said.get("doing") or ""), dict(said.get("waits_for") or {}))

@@ -1,0 +1,72 @@
+"""MariaDB, which stands for MySQL in the local run."""
+
+import os
+
+from veleta_local import commands, downloads
+from veleta_local.addresses import HOST
+from veleta_local.deployment import Deployment
+from veleta_local.files import fresh_folder, write_private
+from veleta_local.supervise import Program, base_environment
+
+# Runs at every start before the server listens: the administrator has the run's password, and nobody logs in
+# as root or without a name.
+_USERS = """\
+DELETE FROM mysql.global_priv WHERE User IN ('', 'root');
+FLUSH PRIVILEGES;
+CREATE USER IF NOT EXISTS {admin};
+ALTER USER {admin} IDENTIFIED BY '{password}';
+GRANT ALL PRIVILEGES ON *.* TO {admin} WITH GRANT OPTION;
+"""
+
+# skip-ssl: it would make itself an RSA key at each start, for seconds, and nobody but this machine connects.
+_OPTIONS = """\
+character-set-server=utf8mb4
+collation-server=utf8mb4_bin
+skip-name-resolve
+innodb-buffer-pool-size=256M
+innodb-flush-log-at-trx-commit=1
+max-allowed-packet=64M
+max-connections=200
+performance-schema=OFF
+skip-ssl
+"""
+
+
+def program(deployment: Deployment) -> Program:
+    """The server; its unix socket lies in the short folder, its data in the home."""
+    options = {
+        "basedir": downloads.folder() / "mariadb",
+        "datadir": deployment.home / "mysql",
+        "init-file": deployment.home / "supervisor/mysql.sql",
+        "socket": deployment.sockets / "mysql.sock",
+        "pid-file": deployment.sockets / "mysql.pid",
+        "bind-address": HOST,
+        "port": deployment.mysql_port,
+    }
+    given = [f"--{name}={value}" for name, value in options.items()]
+    fixed = [f"--{option}" for option in _OPTIONS.split()]
+    command = [str(downloads.folder() / "mariadb/bin/mariadbd"), "--no-defaults", *_as_root(), *given, *fixed]
+    return Program(command, {})
+
+
+def prepare(deployment: Deployment) -> None:
+    """Write what the server runs first; make the system tables when there are none."""
+    admin = f"'{deployment.mysql_user}'@'{HOST}'"
+    users = _USERS.format(admin=admin, password=deployment.mysql_password)
+    write_private(deployment.folder("supervisor") / "mysql.sql", users)
+    if not (deployment.home / "mysql").exists():
+        _install(deployment)
+
+
+def _install(deployment: Deployment) -> None:
+    base = downloads.folder() / "mariadb"
+    with fresh_folder(deployment.home / "mysql") as fresh:
+        options = [f"--basedir={base}", f"--datadir={fresh}", "--auth-root-authentication-method=normal"]
+        command = [base / "scripts/mariadb-install-db", "--no-defaults", *options, "--skip-test-db", *_as_root()]
+        trouble = "MariaDB's system tables could not be made"
+        commands.run(command, trouble, folder=deployment.home, environment=base_environment())
+
+
+def _as_root() -> list[str]:
+    """MariaDB runs as root only when told so."""
+    return [] if os.getuid() else ["--user=root"]

@@ -1,0 +1,96 @@
+"""The variables of a run: taken from make once, remembered in its home."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from veleta_local.errors import LocalError
+
+_NUMBER = (r"[0-9]+", "a whole number")
+_SECONDS = (r"[0-9]+(\.[0-9]+)?", "a number of seconds")
+_RULES = {
+    "API_URL": (r"https?://\S+", "an address such as http://127.0.0.1:8090"),
+    "GROUP_NUMBER": _NUMBER,
+    "AT_END": ("restart|stop", "restart or stop"),
+    "ON_NEW_EPOCH": ("clear|keep", "clear or keep"),
+    "POLL_EVERY": _SECONDS,
+    "TREES": _NUMBER,
+    "PORT_BASE": (r"[2-9][0-9]{3}|[1-5][0-9]{4}", "a port from 2000 to 59999"),
+}
+
+_INPUT = ("csv", "api_url")
+_BOUND_TO_DATA = ("group_number", "port_base", "dataset", "mysql_prefix")
+
+
+@dataclass(frozen=True)
+class Variables:
+    """None is "not given": the remembered value, or else the default, holds."""
+
+    csv: str | None = None
+    api_url: str | None = None
+    group_number: str | None = None
+    at_end: str | None = None
+    on_new_epoch: str | None = None
+    poll_every: str | None = None
+    trees: str | None = None
+    port_base: str | None = None
+    dataset: str | None = None
+    mysql_prefix: str | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_make(cls, environ: Mapping[str, str], folder: Path) -> Self:
+        """What make passed on; a relative CSV is below `folder`. An empty variable is none."""
+        given: dict[str, Any] = {
+            name.lower(): _matching(name, environ[name], rule) for name, rule in _RULES.items() if environ.get(name)
+        }
+        if csv := environ.get("CSV"):
+            given["csv"] = str((folder / Path(csv).expanduser()).resolve())
+        return cls(**given)
+
+    def __post_init__(self) -> None:
+        if self.csv and self.api_url:
+            raise LocalError("CSV= and API_URL= are two inputs: give one of them")
+
+    def given(self) -> dict[str, object]:
+        """The variables that are set, by name."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def over(self, remembered: "Variables") -> "Variables":
+        """The remembered variables with those of this start; what the data hang on cannot change."""
+        for name in self.changed(remembered):
+            if remembered.forbids(name):
+                raise LocalError(_another(name, getattr(remembered, name), getattr(self, name)))
+        return replace(remembered, **{name: getattr(self, name) for name in self.given()})
+
+    def forbids(self, name: str) -> bool:
+        """Whether what this run has already made depends on the variable."""
+        if name in _INPUT:
+            return any(getattr(self, each) for each in _INPUT)
+        return name in _BOUND_TO_DATA and bool(self.given())
+
+    def changed(self, remembered: "Variables") -> list[str]:
+        """Names of what is given here and was otherwise."""
+        names = (each.name for each in fields(self))
+        return [name for name in names if name in self.given() and getattr(self, name) != getattr(remembered, name)]
+
+
+def start_timeout(environ: Mapping[str, str]) -> float:
+    """How long a start may take; of this start alone, so it is not remembered."""
+    return float(_matching("START_TIMEOUT", environ.get("START_TIMEOUT") or "600", _SECONDS))
+
+
+def _matching(name: str, value: str, rule: tuple[str, str]) -> str:
+    pattern, words = rule
+    if not re.fullmatch(pattern, value):
+        raise LocalError(f"{name}={value} is not {words}")
+    return value
+
+
+def _another(name: str, was: str | None, now: str | None) -> str:
+    return (
+        f"this folder's run has {name.upper()}={was or '(none)'}, not {now}: "
+        "make start without it goes on; make stop && make clean forgets the run; or use another folder"
+    )

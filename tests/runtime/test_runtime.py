@@ -1,0 +1,253 @@
+"""The local run: what it says before it starts, what it remembers, and that it leaves nothing behind."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections import namedtuple
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from support.world import free_port
+from veleta_local import __main__ as command_line
+from veleta_local import checks, processes, status
+from veleta_local.addresses import DEFAULT_PORTS, HOST, ports
+from veleta_local.deployment import BACKING
+from veleta_local.errors import LocalError
+from veleta_local.files import fresh_folder, locked, private_folder, shell_lines, write_private
+from veleta_local.health import Health
+from veleta_local.run import Run
+from veleta_local.supervise import Program
+from veleta_local.variables import Variables
+
+BASE = 23000
+AWKWARD = """it's "50 %" # of ; $HOME `x` \\ ñ"""
+
+
+def test_default_ports_are_those_others_rely_on() -> None:
+    """names.md fixes them; the controller is a port that only the local run needs."""
+    assert ports()["kafka"] == 9092
+    assert ports()["monitor"] == 8501
+    assert len(set(ports().values())) == len(DEFAULT_PORTS)
+
+
+def test_port_base_counts_in_the_order_of_the_book() -> None:
+    """PORT_BASE=n gives Kafka n, MySQL n+1 and so on; what only we need comes last."""
+    counted = ports(BASE)
+    assert list(counted.values()) == list(range(BASE, BASE + len(DEFAULT_PORTS)))
+    assert (counted["kafka"], counted["mysql"], counted["inference"]) == (BASE, BASE + 1, BASE + 8)
+    assert max(counted, key=counted.__getitem__) == "kafka-controller"
+
+
+def test_sh_reads_back_any_value() -> None:
+    """Both `.veleta/env` and the scripts of the parts carry values that nobody may have to escape."""
+    script = shell_lines({"VALUE": AWKWARD}) + 'printf %s "$VALUE"'
+    said = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout == AWKWARD
+
+
+def test_a_program_gets_its_environment_and_arguments_unchanged() -> None:
+    """The script that supervisor runs exports the one and quotes the other."""
+    script = Program(["/bin/sh", "-c", 'printf "%s|%s" "$VALUE" "$0"', AWKWARD], {"VALUE": AWKWARD}).script()
+    said = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout == f"{AWKWARD}|{AWKWARD}"
+
+
+def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
+    """Passwords and what carries them are never readable by others, not even for a moment."""
+    run = Run(tmp_path / "home", Variables(csv="/a.csv"))
+    run.remember()
+    write_private(run.home / "env", shell_lines(run.environment_of_clients()))
+    assert {(run.home / name).stat().st_mode & 0o777 for name in ("secrets", "env", "run.json")} == {0o600}
+    assert run.mysql_password in (run.home / "secrets").read_text()
+    assert Run(run.home).mysql_password == run.mysql_password
+
+
+def test_a_foreign_folder_in_tmp_is_refused(tmp_path: Path) -> None:
+    """Somebody else may have made the folder for our sockets first, or a link in its place."""
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "open")
+    for name in ("open", "link"):
+        with pytest.raises(LocalError, match="not a private folder"):
+            private_folder(tmp_path / name)
+
+
+def test_an_interrupted_folder_is_begun_again(tmp_path: Path) -> None:
+    """A folder that is there is whole; what a kill left half done is thrown away by the next try."""
+    target = tmp_path / "data"
+    leftover = tmp_path / "data.new/leftover"
+    leftover.parent.mkdir()
+    leftover.touch()
+    with fresh_folder(target) as fresh:
+        (fresh / "whole").touch()
+    assert [path.name for path in target.iterdir()] == ["whole"]
+
+
+def test_two_makes_do_not_work_on_one_home(tmp_path: Path) -> None:
+    """The second says so at once."""
+    lock = tmp_path / "lock"
+    with locked(lock, wait=False), pytest.raises(LocalError, match="another make"), locked(lock, wait=False):
+        pytest.fail("both hold the lock")
+
+
+def test_a_run_remembers_its_variables(tmp_path: Path) -> None:
+    """stop, status and a second start need none."""
+    given = Variables(csv="/data/a.csv", port_base=str(BASE), at_end="restart", extra={"TRAINER_TREES": "50"})
+    Run(tmp_path, given).remember()
+    assert Run(tmp_path).variables == given
+    assert Run(tmp_path, Variables(csv="/data/a.csv")).variables == given
+
+
+@pytest.mark.parametrize(
+    "other", [Variables(csv="/b.csv"), Variables(api_url="http://x"), Variables(port_base="24000")]
+)
+def test_another_input_names_the_choices(tmp_path: Path, other: Variables) -> None:
+    """The data in the home belong to the input that they came from."""
+    Run(tmp_path, Variables(csv="/a.csv", port_base=str(BASE))).remember()
+    with pytest.raises(LocalError, match="make stop && make clean"):
+        Run(tmp_path, other)
+
+
+def test_what_make_passes_on(tmp_path: Path) -> None:
+    """A relative CSV is below the folder of make; an empty variable is none; VELETA_ variables are never read."""
+    environ = {"CSV": "a.csv", "PORT_BASE": "23000", "AT_END": "", "VELETA_KAFKA": "elsewhere:1"}
+    assert Variables.of_make(environ, tmp_path) == Variables(csv=str(tmp_path / "a.csv"), port_base="23000")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT_BASE", "80"), ("AT_END", "never"), ("API_URL", "x"), ("TREES", "-1"), ("START_TIMEOUT", "soon")],
+)
+def test_a_wrong_variable_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its value, in one line and with exit code 1."""
+    monkeypatch.setenv(name, value)
+    assert command_line.main(["start"]) == 1
+    assert capsys.readouterr().err.startswith(f"{name}={value} is not ")
+
+
+def test_two_inputs_are_one_too_many() -> None:
+    """Either our own source plays a file, or somebody's API is asked."""
+    with pytest.raises(LocalError, match="CSV= and API_URL="):
+        Variables(csv="/a.csv", api_url="http://x")
+
+
+def test_a_first_start_needs_an_input(tmp_path: Path) -> None:
+    """It says which, and leaves nothing running."""
+    run = Run(tmp_path / "home")
+    with pytest.raises(LocalError, match=r"CSV=file, or make start API_URL="):
+        run.start()
+    assert not run.alive()
+
+
+def test_a_missing_csv_is_named(tmp_path: Path) -> None:
+    """Before anything is started."""
+    with pytest.raises(LocalError, match=r"gone\.csv: there is no such file"):
+        Run(tmp_path / "home", Variables(csv=str(tmp_path / "gone.csv"))).start()
+
+
+def test_a_port_in_use_is_named_with_what_it_is_for(tmp_path: Path) -> None:
+    """And the way out of it; the failed start is not remembered."""
+    with socket.create_server((HOST, 0)) as taken:
+        base = taken.getsockname()[1] - 1
+        run = Run(tmp_path / "home", Variables(port_base=str(base)))
+        with pytest.raises(LocalError, match=f"port {base + 1}, needed for mysql, is in use: give PORT_BASE="):
+            run.start_backing()
+    assert not run.alive()
+    assert Run(run.home).variables == Variables()
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two GiB at the home."""
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2**40, 2**40 - 2**29, 2**29))
+    with pytest.raises(LocalError, match=r"0\.5 GiB are free"):
+        checks.disk(tmp_path)
+
+
+@pytest.mark.parametrize(("version", "says"), [("11.0.2", "is Java 11: 17 is needed"), ("17.0.1", "")])
+def test_an_old_java_is_refused(tmp_path: Path, version: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka 4 needs 17; what is found on the PATH is named."""
+    java = tmp_path / "java"
+    java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+    java.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
+    if says:
+        with pytest.raises(LocalError, match=says):
+            checks.java()
+    else:
+        assert checks.java() == str(java)
+
+
+def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With what to install."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LocalError, match=r"mvn is not on the PATH"):
+        checks.tool("mvn")
+
+
+def test_services_get_what_they_need_and_no_more(tmp_path: Path) -> None:
+    """A login only for those with a user of their own; the names of make's variables under their own prefix."""
+    run = Run(tmp_path, Variables(csv="/a.csv", mysql_prefix="t1_", poll_every="2", extra={"TRAINER_TREES": "50"}))
+    assert "MYSQL_PASSWORD" not in run.environment("poller")
+    assert run.environment("poller")["POLLER_POLL_EVERY"] == "2"
+    assert run.environment("poller")["POLLER_AT_END"] == "stop"
+    assert run.environment("monitor")["MYSQL_USER"] == "t1_reader"
+    assert run.environment("trainer")["TRAINER_TREES"] == "50"
+    assert run.environment("source")["SOURCE_CSV"] == "/a.csv"
+
+
+def test_somebodys_api_takes_the_place_of_our_source(tmp_path: Path) -> None:
+    """Each GET of theirs moves their cursor, so nobody but the poller is told where it is."""
+    run = Run(tmp_path, Variables(api_url="http://10.43.100.103:8080"))
+    assert "source" not in run.parts
+    assert run.environment("poller")["POLLER_API_URL"] == "http://10.43.100.103:8080"
+    assert run.environment("poller")["POLLER_AT_END"] == "restart"
+    assert "MONITOR_SOURCE_URL" not in run.environment("monitor")
+    assert "VELETA_SOURCE_URL" not in run.environment_of_clients()
+
+
+def test_a_part_that_waits_says_for_what() -> None:
+    """The words of /readyz are those of status and of a start that took too long."""
+    health = Health(ready=False, doing="reads batch 3", waits_for={"mysql": "connection refused"})
+    assert str(health) == "reads batch 3; waits for mysql: connection refused"
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """A run of its own with ports of its own, stopped whatever the test did to it."""
+    top = Path(mkdtemp(prefix="veleta-runtime-"))
+    run = Run(top / "home", Variables(port_base=str(free_port())), say=lambda _: None)
+    yield run
+    run.stop()
+    shutil.rmtree(top)
+
+
+def _kill_supervisord(run: Run) -> None:
+    os.kill(int((run.home / "supervisor/supervisord.pid").read_text()), signal.SIGKILL)
+
+
+def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
+    """Its orphans are found by the mark in their environment: a start takes over, a stop ends them."""
+    run.start_backing()
+    first = {part: run.pid(part) for part in BACKING}
+    with pytest.raises(LocalError, match="make stop first"):
+        run.clean()
+    _kill_supervisord(run)
+    assert set(first.values()) <= set(processes.of(run.home))
+
+    run.start_backing()
+    assert all(run.pid(part) not in (0, first[part]) for part in BACKING)
+    assert {row["part"] for row in status.rows(run) if row["ready"]} == set(BACKING)
+
+    _kill_supervisord(run)
+    run.stop()
+    assert not processes.of(run.home)
+    assert not run.sockets.exists()
+    run.clean()
+    assert not run.home.exists()
