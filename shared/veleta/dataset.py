@@ -163,6 +163,8 @@ class Dataset(Part):
             raise ValueError(f"the example must have each column once; look at: {', '.join(wrong)}")
         if self.by_name[self.target].kind != "number":
             raise ValueError("the target must be a number")
+        if self.cleaning.get(self.target, (0.0, 0.0))[0] <= 0:
+            raise ValueError("[cleaning] must bound the target above 0: its logarithm is learnt")
         numeric = {n for n, c in self.by_name.items() if c.numeric}
         compared = {*self.cleaning, *(c.column for c in conditions if c.equals is None)}
         if textual := sorted(compared - numeric):

@@ -4,6 +4,7 @@ import os
 from typing import TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -55,14 +56,20 @@ class ServiceSettings(BaseSettings):
 S = TypeVar("S", bound=BaseSettings)
 
 
+def variables(kind: type[BaseSettings]) -> dict[str, FieldInfo]:
+    """The environment variables that a model reads itself, by their names; nested models read their own."""
+    prefix = kind.model_config.get("env_prefix", "")
+    own = {n: f for n, f in kind.model_fields.items() if not _is_model(f.annotation)}
+    return {str(f.validation_alias or f"{prefix}{n}").upper(): f for n, f in own.items()}
+
+
 def read_settings(kind: type[S]) -> S:
     """The settings in the environment.
 
     Raises:
         Stop: a value is missing or wrong, or a name with the service's prefix is unknown; the message names it.
     """
-    prefix = kind.model_config.get("env_prefix", "")
-    known = {f"{prefix}{name}".upper() for name in kind.model_fields}
+    prefix, known = kind.model_config.get("env_prefix", ""), variables(kind)
     if prefix and (unknown := sorted(n for n in os.environ if n.startswith(prefix) and n not in known)):
         raise Stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
     try:
@@ -70,6 +77,10 @@ def read_settings(kind: type[S]) -> S:
     except ValidationError as error:
         faults = [f"{_variable(error.title, e['loc'], kind)}: {e['msg']}" for e in error.errors()]
         raise Stop("; ".join(faults)) from error
+
+
+def _is_model(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseSettings)
 
 
 def _variable(model: str, where: tuple[int | str, ...], kind: type[BaseSettings]) -> str:

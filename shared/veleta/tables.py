@@ -80,7 +80,6 @@ trainings = sa.Table(
     "trainings",
     pipeline,
     sa.Column("request_id", _text(128), primary_key=True),
-    sa.Column("place", sa.BigInteger, nullable=False, comment="offset of the request: the order of arrival"),
     sa.Column("state", _text(16), nullable=False),
     sa.Column("cause", sa.JSON, nullable=False),
     sa.Column("merged_into", _text(128)),

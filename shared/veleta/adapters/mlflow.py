@@ -18,12 +18,19 @@ ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """What MLflow answers for a model, a version and an alias that is not there."""
 
 
+REFUSED = range(400, 500)
+
+
 @contextlib.contextmanager
 def registry_calls() -> Iterator[None]:
-    """Every fault of the registry becomes Retry."""
+    """Every fault of the registry becomes Retry; what it refuses (HTTP 4xx) would be refused again, and passes."""
     try:
         yield
-    except (MlflowException, requests.RequestException, OSError) as error:
+    except MlflowException as error:
+        if error.get_http_status_code() in REFUSED:  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
+            raise
+        raise Retry("mlflow", error) from error
+    except (requests.RequestException, OSError) as error:
         raise Retry("mlflow", error) from error
 
 
@@ -34,6 +41,8 @@ class MlflowRegistry:
         # MLflow's own patience (7 tries, 120 s each) would hide from /readyz that the server is away.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         mlflow.set_tracking_uri(tracking_uri)
         self._model = model
         self._client = MlflowClient(tracking_uri)
@@ -87,7 +96,8 @@ class MlflowRegistry:
                 raise
 
     def _create(self, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
-        return self._client.create_model_version(self._model, source, run_id, tags=dict(tags))
+        model_id = source.removeprefix("models:/") if source.startswith("models:/") else None
+        return self._client.create_model_version(self._model, source, run_id, tags=dict(tags), model_id=model_id)
 
 
 @contextlib.contextmanager

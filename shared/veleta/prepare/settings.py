@@ -23,7 +23,11 @@ class PrepareSettings(BaseSettings):
     """The job's settings."""
 
     model_config = SettingsConfigDict(frozen=True)
-    dataset: str = Field("real_estate", validation_alias="DATASET", description="as for the services")
+    dataset: str = Field(
+        "real_estate",
+        validation_alias="DATASET",
+        description="the dataset: a name in veleta/datasets, or the path of a TOML file",
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
     users: ServiceUsers = Field(default_factory=ServiceUsers)

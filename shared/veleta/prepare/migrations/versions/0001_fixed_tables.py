@@ -94,7 +94,6 @@ def upgrade() -> None:
     op.create_table(
         "trainings",
         sa.Column("request_id", text(128), primary_key=True),
-        sa.Column("place", sa.BigInteger(), nullable=False, comment="offset of the request: the order of arrival"),
         sa.Column("state", text(16), nullable=False),
         sa.Column("cause", sa.JSON(), nullable=False),
         sa.Column("merged_into", text(128)),

@@ -1,0 +1,85 @@
+"""Fits in a child process: a recipe in, a folder with the model and its metrics out."""
+
+import asyncio
+import json
+import shutil
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from veleta.errors import Reject, Retry
+from veleta.life import Life
+from veleta.ports import Registry, Version
+from veleta_trainer.adapters.folder import AWAY, CHAMPION, METRICS, NOTHING_TO_LEARN, RECIPE
+from veleta_trainer.cycle import Fitted
+from veleta_trainer.domain.recipe import Recipe
+
+TOLD_CHARACTERS = 2_000
+Progress = Callable[[str, int, int], Awaitable[None]]
+
+
+class ChildFitting:
+    """`Fitting` by `python -m veleta_trainer.fit`."""
+
+    def __init__(self, work: Path, bootstrap: str, threads: int, registry: Registry, life: Life) -> None:
+        self._work = work
+        self._bootstrap = bootstrap
+        self._threads = threads
+        self._registry = registry
+        self._life = life
+
+    async def fit(self, recipe: Recipe, champion: Version | None, progress: Progress) -> Fitted:
+        """See `Fitting.fit`. The folder of the training before is deleted."""
+        folder = await asyncio.to_thread(self._lay_out, recipe, champion)
+        command = ("-m", "veleta_trainer.fit", str(folder), self._bootstrap, str(self._threads))
+        child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, stderr=PIPE)
+        try:
+            told = await self._follow(child, progress)
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        _check(child.returncode, told)
+        return Fitted(folder, json.loads((folder / METRICS).read_text()))
+
+    def _lay_out(self, recipe: Recipe, champion: Version | None) -> Path:
+        folder = self._work / "training"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / RECIPE).write_text(recipe.model_dump_json())
+        if champion:
+            self._registry.native(champion, folder).rename(folder / CHAMPION)
+        return folder
+
+    async def _follow(self, child: Process, progress: Progress) -> str:
+        """Pass progress on until the child ends, or the service does: what it said on stderr."""
+        assert child.stdout  # noqa: S101 - a pipe
+        assert child.stderr  # noqa: S101 - a pipe
+        errors = asyncio.ensure_future(child.stderr.read())
+        stopping = asyncio.ensure_future(self._life.stopping.wait())
+        try:
+            while True:
+                line = asyncio.ensure_future(child.stdout.readline())
+                await asyncio.wait({line, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    line.cancel()
+                    raise asyncio.CancelledError("stopping")
+                if not line.result():
+                    break
+                said = json.loads(line.result())
+                await progress(said["phase"], said["done"], said["of"])
+            await child.wait()
+            return (await errors).decode(errors="replace")[-TOLD_CHARACTERS:]
+        finally:
+            errors.cancel()
+            stopping.cancel()
+
+
+def _check(code: int | None, told: str) -> None:
+    if code == AWAY:
+        raise Retry("kafka", told)
+    if code == NOTHING_TO_LEARN:
+        raise Reject("nothing to learn from", told.strip())
+    if code != 0:
+        raise RuntimeError(f"the training process ended with {code}: {told}")

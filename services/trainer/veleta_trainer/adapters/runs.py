@@ -1,0 +1,82 @@
+"""Runs in MLflow: a run a training, with both models, the figures and the pictures."""
+
+from pathlib import Path
+
+import mlflow
+from catboost import CatBoostRegressor
+from mlflow import MlflowClient
+from mlflow.entities import RunStatus
+
+import veleta
+from veleta.adapters.mlflow import registry_calls
+from veleta.dataset import parse_dataset
+from veleta.ports import NATIVE
+from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
+from veleta_trainer.adapters.folder import EXPLAIN, MODEL
+from veleta_trainer.cycle import Fitted, LoggedRun
+from veleta_trainer.domain.recipe import Recipe
+
+SOURCE = "source"
+
+
+class MlflowRuns:
+    """`Runs` in the experiment that bears the dataset's name."""
+
+    def __init__(self, tracking_uri: str, experiment: str) -> None:
+        mlflow.set_tracking_uri(tracking_uri)
+        self._experiment = experiment
+        self._client = MlflowClient(tracking_uri)
+
+    def log(self, recipe: Recipe, fitted: Fitted) -> LoggedRun:
+        """See `Runs.log`."""
+        with registry_calls():
+            mlflow.set_experiment(self._experiment)
+            with mlflow.start_run(run_name=recipe.request_id, tags=_tags(recipe)) as run:
+                mlflow.log_params({**recipe.params, "batches": _numbers(recipe), "champion": recipe.champion})
+                mlflow.log_metrics(fitted.metrics)
+                mlflow.log_dict(recipe.model_dump(mode="json"), "recipe.json")
+                mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
+                native, source = _log_models(recipe, fitted.folder)
+                mlflow.set_tags({NATIVE: native, SOURCE: source})
+            return LoggedRun(run.info.run_id, source, native)
+
+    def get(self, run_id: str) -> LoggedRun:
+        """See `Runs.get`."""
+        with registry_calls():
+            tags = self._client.get_run(run_id).data.tags
+        return LoggedRun(run_id, tags[SOURCE], tags[NATIVE])
+
+    def end_open(self) -> None:
+        """See `Runs.end_open`."""
+        with registry_calls():
+            experiment = self._client.get_experiment_by_name(self._experiment)
+            if experiment is None:
+                return
+            query = "attributes.status = 'RUNNING'"
+            for run in self._client.search_runs([experiment.experiment_id], query):
+                self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+
+def _tags(recipe: Recipe) -> dict[str, str]:
+    return {"request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
+
+
+def _numbers(recipe: Recipe) -> str:
+    return ", ".join(f"{b.epoch}/{b.number}" for b in recipe.batches)
+
+
+def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str]:
+    """The addresses of the native CatBoost model and of the model on raw rows."""
+    dataset = parse_dataset(recipe.dataset_file)
+    dataset_file = folder / "dataset.toml"
+    dataset_file.write_text(recipe.dataset_file, encoding="utf-8")
+    native = mlflow.catboost.log_model(CatBoostRegressor().load_model(str(folder / MODEL)), name=NATIVE)
+    model = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(veleta.__file__).parent / "served.py"),
+        artifacts={BOOSTER: str(folder / MODEL), DATASET: str(dataset_file)},
+        code_paths=[str(Path(veleta.__file__).parent)],
+        signature=signature(dataset),
+        input_example=example_frame(dataset),
+    )
+    return native.model_uri, model.model_uri

@@ -1,0 +1,386 @@
+"""The training cycle: one training at a time, each step kept before the next, so that a kill anywhere is resumed.
+
+waiting ─► planned ─► fitted ─► registered ─► decided ─► aliased ─► finished
+            recipe    run id     version        seq      MLflow     events
+waiting ─► merged, skipped                 any step, after three tries ─► failed
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from veleta.batches import BatchReader, history, manifests
+from veleta.clock import Clock
+from veleta.dataset import Dataset
+from veleta.errors import Reject, Retry
+from veleta.events.catalogue import (
+    BatchClosed,
+    Causes,
+    ModelPromoted,
+    ModelRegistered,
+    ModelRejected,
+    Payload,
+    RetrainRequested,
+    TrainingFailed,
+    TrainingFinished,
+    TrainingMerged,
+    TrainingProgress,
+    TrainingSkipped,
+    TrainingStarted,
+)
+from veleta.events.envelope import Event, Message, encode
+from veleta.features import FEATURE_VERSION
+from veleta.life import Life
+from veleta.loop import Relay, dead_letter
+from veleta.ports import NATIVE, EventLog, Ledger, Registry, Version, Work
+from veleta.topics import TopicName, topic
+from veleta_trainer.domain.decision import decide
+from veleta_trainer.domain.recipe import Recipe, beyond
+from veleta_trainer.domain.training import Request, Training, plan
+from veleta_trainer.handlers import Trainings
+
+SERVICE = "trainer"
+ATTEMPTS = 3
+"""How often a training is tried before it is given up."""
+IDLE_SECONDS = 0.5
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the child process left: model.cbm and the folder `explain` below `folder`; metrics on the holdout."""
+
+    folder: Path
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """A run in MLflow, with the addresses of its two models: the one to register, and the native one."""
+
+    run_id: str
+    source: str
+    native: str
+
+
+class Fitting(Protocol):
+    """Fits in a process of its own, so that memory comes back and the service keeps answering."""
+
+    async def fit(
+        self, recipe: Recipe, champion: Version | None, progress: Callable[[str, int, int], Awaitable[None]]
+    ) -> Fitted:
+        """Carry out a recipe; measure the champion on the same holdout. Raises Retry, or Reject: nothing to learn."""
+        ...
+
+
+class Runs(Protocol):
+    """Runs in MLflow. Every method blocks and raises Retry when the server is away."""
+
+    def log(self, recipe: Recipe, fitted: Fitted) -> LoggedRun:
+        """Keep a training as a finished run with its models and artifacts."""
+        ...
+
+    def get(self, run_id: str) -> LoggedRun:
+        """A run that was logged."""
+        ...
+
+    def end_open(self) -> None:
+        """End as KILLED what a killed trainer left open."""
+        ...
+
+
+class Cycle:
+    """Carries requests through to their ends."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        event_log: EventLog,
+        ledger: Ledger,
+        relay: Relay,
+        trainings: Callable[[Work], Trainings],
+        registry: Registry,
+        runs: Runs,
+        fitting: Fitting,
+        params: dict[str, str | int | float],
+        libraries: dict[str, str],
+        life: Life,
+        clock: Clock,
+    ) -> None:
+        self._dataset = dataset
+        self._log = event_log
+        self._reader = BatchReader(event_log)
+        self._ledger = ledger
+        self._relay = relay
+        self._trainings = trainings
+        self._registry = registry
+        self._runs = runs
+        self._fitting = fitting
+        self._params = params
+        self._libraries = libraries
+        self._life = life
+        self._clock = clock
+        self._steps: dict[str, Callable[[Training], Awaitable[None]]] = {
+            "planned": self._fit,
+            "fitted": self._register,
+            "registered": self._decide,
+            "decided": self._move_aliases,
+            "aliased": self._finish,
+        }
+
+    async def run(self) -> None:
+        """Work until the service stops."""
+        await self._life.patiently(partial(asyncio.to_thread, self._runs.end_open))
+        while await self._life.pause(IDLE_SECONDS):
+            while not self._life.stopping.is_set() and await self._life.patiently(self.step):
+                pass
+
+    async def step(self) -> bool:
+        """Bring the training under way one step on, or plan the next one: False when there is nothing to do.
+
+        Raises Retry while something is away; the step is then done again.
+        """
+        await self._relay.flush()
+        training = await self._ledger.run(lambda work: self._trainings(work).under_way())
+        if training is None:
+            return await self._plan()
+        try:
+            await self._steps[training.state](training)
+        except Retry:
+            raise
+        except Exception as error:
+            log.exception("training failed", request_id=training.request.request_id, state=training.state)
+            await self._try_again_or_fail(training, error)
+        await self._relay.flush()
+        return True
+
+    async def _plan(self) -> bool:
+        waiting = await self._ledger.run(lambda work: self._trainings(work).waiting())
+        if not waiting:
+            return False
+        champion = await asyncio.to_thread(self._registry.alias, "champion")
+        due = plan(waiting, champion=champion is not None)
+        recipe = await self._recipe(due.train, champion) if due.train else None
+
+        def transaction(work: Work) -> None:
+            for request in due.skip:
+                reason = f"{request.reason}, and version {champion.number if champion else '?'} is the champion"
+                self._end(work, request, "skipped", TrainingSkipped(request_id=request.request_id, reason=reason))
+            if due.train is None:
+                return
+            lead = due.train
+            for request in due.merge:
+                ended = TrainingMerged(request_id=request.request_id, into=lead.request_id)
+                self._end(work, request, "merged", ended, merged_into=lead.request_id)
+            if recipe is None:
+                self._give_up(work, lead, Reject("no batch of this epoch can be read"))
+                return
+            kept = recipe.model_dump(mode="json")
+            self._write(work, lead, state="planned", recipe=kept, started_at=self._now())
+            self._send(work, "training", lead, "started", TrainingStarted(request_id=lead.request_id, recipe=kept))
+
+        await self._ledger.run(transaction)
+        return True
+
+    async def _recipe(self, request: Request, champion: Version | None) -> Recipe | None:
+        batches = await asyncio.to_thread(self._readable_batches, request)
+        if not batches:
+            return None
+        number = champion.number if champion else None
+        before = None
+        if number is not None:
+            before = await self._ledger.run(lambda work: self._trainings(work).recipe_of(number))
+        return Recipe(
+            request_id=request.request_id,
+            dataset=self._dataset.name,
+            dataset_digest=self._dataset.digest,
+            dataset_file=self._dataset.text,
+            feature_version=FEATURE_VERSION,
+            batches=batches,
+            more_holdout=beyond(batches, [*before.batches, *before.more_holdout]) if before else [],
+            champion=number,
+            params=self._params,
+            libraries=self._libraries,
+        )
+
+    def _readable_batches(self, request: Request) -> list[BatchClosed]:
+        """The closed batches of the epoch up to the request's, but for those that do not match their manifest."""
+        closed = manifests(history(self._log, self._dataset.name))
+        found = [e.payload for key, e in sorted(closed.items()) if key[0] == request.epoch and key[1] <= request.number]
+        return [b for b in found if isinstance(b, BatchClosed) and self._readable(b)]
+
+    def _readable(self, manifest: BatchClosed) -> bool:
+        try:
+            for _ in self._reader.chunks(manifest):
+                self._life.beat()
+        except Reject as error:
+            log.error("batch left out", batch=manifest.batch, reason=str(error))  # noqa: TRY400 - no fault of ours
+            return False
+        return True
+
+    async def _fit(self, training: Training) -> None:
+        request, recipe = training.request, training.recipe
+        champion = None
+        if recipe.champion is not None:
+            champion = await asyncio.to_thread(self._registry.version, recipe.champion)
+
+        async def progress(phase: str, done: int, of: int) -> None:
+            self._life.busy(f"training for {request.request_id}: {phase} {done} of {of}")
+            said = TrainingProgress(request_id=request.request_id, phase=phase, done=done, of=of)
+            await self._ledger.run(lambda work: self._send(work, "training", request, f"progress/{phase}/{done}", said))
+            await self._relay.flush()
+
+        fitted = await self._fitting.fit(recipe, champion, progress)
+        self._life.busy(f"training for {request.request_id}: keeping the run")
+        logged = await asyncio.to_thread(self._runs.log, recipe, fitted)
+        await self._keep(request, state="fitted", run_id=logged.run_id, metrics=fitted.metrics)
+
+    async def _register(self, training: Training) -> None:
+        request = training.request
+        logged = await asyncio.to_thread(self._runs.get, training.run_id)
+        tags = {
+            NATIVE: logged.native,
+            "request_id": request.request_id,
+            "dataset_digest": training.recipe.dataset_digest,
+        }
+        version = await asyncio.to_thread(self._registry.register, training.run_id, logged.source, tags)
+        registered = ModelRegistered(
+            model=self._dataset.name,
+            version=version.number,
+            run_id=training.run_id,
+            recipe=training.recipe.model_dump(mode="json"),
+            native=logged.native,
+            metrics=training.metrics or {},
+        )
+
+        def transaction(work: Work) -> None:
+            self._write(work, request, state="registered", version=version.number)
+            self._send(work, "models", request, "registered", registered)
+
+        await self._ledger.run(transaction)
+
+    async def _decide(self, training: Training) -> None:
+        request, metrics, champion = training.request, training.metrics or {}, training.recipe.champion
+        decision = decide(metrics["mae"], champion, metrics.get("champion_mae"), int(metrics["holdout_rows"]))
+
+        def transaction(work: Work) -> None:
+            self._trainings(work).decide(
+                version=training.version,
+                previous=champion,
+                decision=decision.outcome,
+                reason=decision.reason,
+                actor=SERVICE,
+                cause=request.request_id,
+                decided_at=self._now(),
+            )
+            self._write(work, request, state="decided")
+
+        await self._ledger.run(transaction)
+
+    async def _move_aliases(self, training: Training) -> None:
+        """Where the alias moves: the decision is kept before, and setting an alias twice is harmless."""
+        await asyncio.to_thread(self._set_aliases, training)
+        await self._keep(training.request, state="aliased")
+
+    def _set_aliases(self, training: Training) -> None:
+        version, champion = training.version, training.recipe.champion
+        self._registry.tag(version, "seq", str(training.seq))
+        self._registry.tag(version, "decision", f"{training.decision}: {training.reason}")
+        if training.decision == "rejected":
+            self._registry.set_alias("challenger", version)
+            return
+        if champion is not None:
+            self._registry.set_alias("previous", champion)
+        self._registry.set_alias("champion", version)
+
+    async def _finish(self, training: Training) -> None:
+        request, version = training.request, training.version
+        found = await asyncio.to_thread(self._registry.version, version)
+        decided = self._decided(training, found.tags[NATIVE] if found else "")
+        finished = TrainingFinished(
+            request_id=request.request_id,
+            run_id=training.run_id,
+            version=version,
+            decision=training.decision or "rejected",
+            metrics=training.metrics or {},
+        )
+
+        def transaction(work: Work) -> None:
+            self._send(work, "models", request, decided.TYPE.removeprefix("model."), decided)
+            self._end(work, request, "finished", finished)
+
+        await self._ledger.run(transaction)
+        self._life.busy(f"version {version} was {training.decision}; waiting for requests")
+
+    def _decided(self, training: Training, native: str) -> ModelPromoted | ModelRejected:
+        request, champion = training.request, training.recipe.champion
+        causes = Causes(
+            training=f"{request.request_id}/started",
+            request=request.request_id,
+            report=request.cause,
+            reason=request.reason,
+            batches=request.batches,
+        )
+        common: dict[str, Any] = {
+            "model": self._dataset.name,
+            "version": training.version,
+            "run_id": training.run_id,
+            "seq": training.seq,
+            "reason": training.reason,
+            "metrics": training.metrics or {},
+            "causes": causes,
+        }
+        if training.decision == "promoted":
+            return ModelPromoted(previous=champion, native=native, **common)
+        return ModelRejected(champion=champion or 0, **common)
+
+    async def _try_again_or_fail(self, training: Training, error: Exception) -> None:
+        request, attempts = training.request, training.attempts + 1
+        if attempts < ATTEMPTS and not isinstance(error, Reject):
+            await self._keep(request, attempts=attempts)
+            await self._life.pause(attempts)
+            return
+        await self._ledger.run(lambda work: self._give_up(work, request, error))
+
+    def _give_up(self, work: Work, request: Request, error: Exception) -> None:
+        failed = TrainingFailed(request_id=request.request_id, reason=str(error))
+        self._end(work, request, "failed", failed, failure=str(error))
+        reason = error.reason if isinstance(error, Reject) else type(error).__name__
+        letter = dead_letter(SERVICE, self._clock, reason, error, self._as_message(request))
+        work.send(encode(topic(self._dataset.name, "deadletter"), letter))
+
+    def _as_message(self, request: Request) -> Message:
+        asked = RetrainRequested(
+            dataset=self._dataset.name,
+            epoch=request.epoch,
+            number=request.number,
+            reason=request.reason,
+            first=request.first,
+            batches=request.batches,
+        )
+        event = Event(request.request_id, "drift", self._clock(), asked, cause=request.cause, trace=request.trace)
+        return encode(topic(self._dataset.name, "retrain"), event)
+
+    def _end(self, work: Work, request: Request, state: str, said: Payload, **values: Any) -> None:
+        self._write(work, request, state=state, ended_at=self._now(), **values)
+        self._send(work, "training", request, state, said)
+
+    def _write(self, work: Work, request: Request, **values: Any) -> None:
+        self._trainings(work).write(request.request_id, **values)
+
+    async def _keep(self, request: Request, **values: Any) -> None:
+        await self._ledger.run(lambda work: self._write(work, request, **values))
+
+    def _send(self, work: Work, name: TopicName, request: Request, what: str, payload: Payload) -> None:
+        event_id = f"{request.request_id}/{what}"
+        cause = request.request_id if what == "started" else f"{request.request_id}/started"
+        event = Event(event_id, SERVICE, self._clock(), payload, cause=cause, trace=request.trace)
+        work.send(encode(topic(self._dataset.name, name), event))
+
+    def _now(self) -> Any:
+        return self._clock().replace(tzinfo=None)

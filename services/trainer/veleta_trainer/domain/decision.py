@@ -1,0 +1,22 @@
+"""Whether a new version becomes the champion."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided, and why, for a person."""
+
+    outcome: Literal["promoted", "rejected"]
+    reason: str
+
+
+def decide(mae: float, champion: int | None, champion_mae: float | None, holdout: int) -> Decision:
+    """Champion and challenger on the same holdout of so many rows: only a lower MAE (same unit) wins; equal loses."""
+    if champion is None or champion_mae is None:
+        return Decision("promoted", "the first version")
+    compared = f"MAE {mae:,.0f} against {champion_mae:,.0f} of version {champion} on the same {holdout:,} rows"
+    if mae < champion_mae:
+        return Decision("promoted", f"better: {compared}")
+    return Decision("rejected", f"not better: {compared}")

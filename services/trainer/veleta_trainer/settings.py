@@ -1,0 +1,23 @@
+"""What the trainer can be told."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
+
+
+class TrainerSettings(ServiceSettings):
+    """Variables that begin with TRAINER_."""
+
+    model_config = SettingsConfigDict(env_prefix="TRAINER_", frozen=True)
+    port: int = Field(8094, description="the port of /livez, /readyz and /metrics")
+    work: Path = Field(description="the folder in which a training keeps its files until MLflow has them")
+    trees: int = Field(500, ge=1, description="trees of a model")
+    depth: int = Field(6, ge=1, le=10, description="depth of a tree")
+    seed: int = Field(0, description="random seed of CatBoost; part of each recipe")
+    threads: int = Field(2, ge=1, description="threads that CatBoost may use; the result does not depend on it")
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    mysql: MysqlSettings = Field(default_factory=MysqlSettings)
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
