@@ -1,11 +1,11 @@
-"""`python -m veleta_local start|stop|status|clean`: the variables come from make, in the environment."""
+"""`python -m veleta_local start|stop|status|topics|tail|clean`: the variables come from make, in the environment."""
 
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from veleta_local import status
+from veleta_local import status, topics
 from veleta_local.deployment import ROOT
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
@@ -30,6 +30,25 @@ def _status() -> None:
     print(show(Run(_HOME)))
 
 
+def _topics() -> None:
+    print(topics.listing(Run(_HOME).kafka_bootstrap))
+
+
+def _tail() -> None:
+    name, count, start = os.environ.get("TOPIC"), _number("N") or 10, _number("FROM")
+    if not name:
+        raise LocalError("which topic? make tail TOPIC=name (make topics lists them)")
+    for event in topics.tail(Run(_HOME).kafka_bootstrap, name, start, count):
+        print(event)
+
+
+def _number(name: str) -> int | None:
+    value = os.environ.get(name)
+    if value and not value.isdecimal():
+        raise LocalError(f"{name}={value}: not a whole number")
+    return int(value) if value else None
+
+
 def _clean() -> None:
     Run(_HOME).clean()
 
@@ -38,6 +57,8 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "start": _start,
     "stop": _stop,
     "status": _status,
+    "topics": _topics,
+    "tail": _tail,
     "clean": _clean,
 }
 
