@@ -10,7 +10,7 @@ LOCAL := .venv/bin/python -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 
-.PHONY: help start stop status topics tail test lint clean
+.PHONY: help start stop status topics tail test lint contracts clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(INSTALLED) ## style, types and the direction of imports
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+contracts: $(INSTALLED) ## write what is generated from the code: event schemas, .env.example
+	PYTHONPATH=tests .venv/bin/python -m support.contracts
 
 clean: $(INSTALLED) ## forget the run and its data (not .venv and downloads); refuses while it runs
 	$(LOCAL) clean

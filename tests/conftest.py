@@ -27,12 +27,13 @@ def backing() -> Iterator[Run]:
 
 
 @pytest.fixture(scope="module")
-def world(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A prepared deployment of the real_estate dataset, for the tests of one module."""
     made = World(backing, tmp_path_factory.mktemp("world"))
     done = made.prepare()
     assert done.returncode == 0, done.stderr
-    return made
+    yield made
+    made.close()
 
 
 def _free_base() -> int:

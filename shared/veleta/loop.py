@@ -32,6 +32,9 @@ ATTEMPTS = 3
 DEAD_IN_A_ROW = 3
 """So many dead letters in a row for one reason: the fault is not in the records, and the service stops taking."""
 POLL_SECONDS = 0.5
+LETTER_BYTES, LETTER_HEADER_BYTES, LETTER_KEY = 1024 * 1024, 1024, 255
+"""What a dead letter keeps of a record, each byte of which may need six, and of its key (characters): every letter
+must fit its topic and the outbox. A record that lies in a topic is there whole."""
 
 
 class Handler(Protocol):
@@ -161,9 +164,9 @@ def dead_letter(service: str, clock: Clock, reason: str, error: Exception, recor
         topic=record.topic,
         partition=partition,
         offset=offset,
-        first_key=record.key,
-        headers={k: v.decode(errors="backslashreplace") for k, v in record.headers},
-        value=record.value.decode(errors="backslashreplace"),
+        first_key=record.key[:LETTER_KEY],
+        headers={k: v[:LETTER_HEADER_BYTES].decode(errors="backslashreplace") for k, v in record.headers},
+        value=record.value[:LETTER_BYTES].decode(errors="backslashreplace"),
     )
     return Event(f"{place}/dead/{service}", service, clock(), payload)
 

@@ -1,7 +1,6 @@
 """The registered model: raw rows in, prices out, for plain `mlflow models serve` and `mlflow.pyfunc.load_model`."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +29,7 @@ class RawRowModel(PythonModel):
         self,
         context: PythonModelContext,  # noqa: ARG002 - MLflow calls it so
         model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,  # noqa: ARG002 - as above
+        params: dict[str, object] | None = None,  # noqa: ARG002 - as above
     ) -> np.ndarray:
         """The price of each row: a one-dimensional array, in the target's unit."""
         rows = [self._dataset.convert(row)[0] for row in model_input.to_dict("records")]  # type: ignore[arg-type]  # names are text

@@ -10,6 +10,8 @@ from veleta.life import Life
 from veleta.ports import EventLog, Subscription
 
 POLL_SECONDS = 0.5
+AGAIN_SECONDS = 1.0
+"""How soon it asks again after the broker went away."""
 Take = Callable[[Sequence[Record]], None]
 """Takes the records that arrived together, in their order. It must neither block nor raise."""
 
@@ -26,7 +28,7 @@ async def tail(topics: Sequence[str], log: EventLog, life: Life, take: Take) -> 
             await _follow(subscription, marks, life, take)
         except Retry as away:
             life.lacks(away.what, str(away))
-            await life.pause(1.0)
+            await life.pause(AGAIN_SECONDS)
         finally:
             await asyncio.to_thread(subscription.close)
 

@@ -98,6 +98,12 @@ class World:
             self._admin = mysql_engine(self.mysql("admin"))
         return self._admin
 
+    def close(self) -> None:
+        """Give up its own connections."""
+        self.log.close()
+        if self._admin is not None:
+            self._admin.dispose()
+
     def sql(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
         """The rows of a query, as the administrator."""
         with self.admin.begin() as connection:

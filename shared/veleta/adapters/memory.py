@@ -47,7 +47,7 @@ class _MemorySubscription:
     def __init__(self, log: MemoryLog, topics: Sequence[str], group: str | None, marks: Marks) -> None:
         self._log = log
         self._group = group
-        self._next = {name: marks.get((name, 0), 0) for name in topics}
+        self._next = {name: min(marks.get((name, 0), 0), log.bounds(name)[0][1]) for name in topics}
 
     def poll(self, timeout: float) -> list[Record]:  # noqa: ARG002 - nothing to wait for in memory
         arrived = [r for name, start in self._next.items() for r in self._log.topics.get(name, [])[start:]]

@@ -1,0 +1,1 @@
+"""What only inference uses."""

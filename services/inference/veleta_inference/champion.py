@@ -1,0 +1,155 @@
+"""Keeps the champion served: follows promotions, reconciles with the registry, exchanges one model for another."""
+
+import asyncio
+import contextlib
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import prometheus_client
+import structlog
+
+from veleta.clock import Clock
+from veleta.dataset import Dataset
+from veleta.errors import Reject, Retry
+from veleta.events.catalogue import ModelPromoted
+from veleta.events.envelope import Record, decode
+from veleta.life import Life
+from veleta.ports import Registry
+from veleta.predictor import Booster, Predictor
+from veleta_inference.deadletters import DeadLetters
+from veleta_inference.domain.promotions import Promotion, Served, announced, found
+
+log = structlog.get_logger()
+VERSION = prometheus_client.Gauge("veleta_model_version", "the version that is served; 0: none")
+REFUSED = prometheus_client.Counter("veleta_models_refused", "attempts to serve a version that did not prove itself")
+
+ALIAS = "champion"
+AWAY_SECONDS = 2.0
+"""How soon the registry is asked again after it was away."""
+
+
+class Champion:
+    """The model that answers. One task (`keep`) exchanges it, by one assignment; whoever answers takes it once."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        registry: Registry,
+        load: Callable[[Path], Booster],
+        letters: DeadLetters,
+        life: Life,
+        clock: Clock,
+    ) -> None:
+        self._dataset = dataset
+        self._registry = registry
+        self._load = load
+        self._letters = letters
+        self._life = life
+        self._clock = clock
+        self._served: Served | None = None
+        self._known: dict[int, Promotion] = {}
+        self._records: dict[int, Record] = {}
+        self._news = asyncio.Event()
+        life.lacks("model", "no version is promoted yet")
+
+    @property
+    def served(self) -> Served:
+        """The model that answers now. Raises Retry while there is none."""
+        if self._served is None:
+            raise Retry("model", self._life.waits_for.get("model", "there is none"))
+        return self._served
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Note the promotions among the records of `models`; `keep` acts on them at once."""
+        for record in records:
+            try:
+                event = decode(record)
+            except Reject as error:
+                self._letters.send(error, error.reason, record)
+                continue
+            if isinstance(event.payload, ModelPromoted) and self._note(announced(event.payload, event.time)):
+                self._records[event.payload.seq] = record
+
+    async def keep(self, every: float) -> None:
+        """Serve the newest promotion; look at the registry every so many seconds, and try again what failed."""
+        while not self._life.stopping.is_set():
+            self._news.clear()
+            pause = every
+            try:
+                await self.settle()
+            except Retry as away:
+                log.warning("waiting", waits_for=away.what, reason=str(away))
+                self._say(str(away))
+                pause = min(every, AWAY_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), pause)
+
+    async def settle(self) -> None:
+        """Serve the newest promotion that proves itself and is newer than the one served.
+
+        Raises:
+            Retry: the registry is away; what is served stays.
+        """
+        if alias := await asyncio.to_thread(self._registry.alias, ALIAS):
+            self._note(found(alias))
+        for seq in sorted(self._known, reverse=True):
+            if self._served and seq <= self._served.promotion.seq:
+                return
+            if await self._serve(seq):
+                return
+
+    def _note(self, promotion: Promotion) -> bool:
+        """Keep what is known of a decision, and say whether it was news: an event says more than the registry."""
+        known = self._known.get(promotion.seq)
+        if known and (known.causes or not promotion.causes):
+            return False
+        self._known[promotion.seq] = promotion
+        served = self._served
+        if served and (served.promotion.seq, served.version) == (promotion.seq, promotion.version.number):
+            self._served = Served(promotion, served.predictor, served.loaded_at)
+        self._news.set()
+        return True
+
+    async def _serve(self, seq: int) -> bool:
+        promotion = self._known[seq]
+        try:
+            predictor = await asyncio.to_thread(self._prove, promotion)
+        except Retry:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a broken model does, the one before it serves on
+            self._refuse(promotion, error)
+            return False
+        self._served = Served(self._known[seq], predictor, self._clock())
+        VERSION.set(promotion.version.number)
+        log.info("serving", version=promotion.version.number, seq=seq)
+        self._life.found("model")
+        self._say("")
+        return True
+
+    def _prove(self, promotion: Promotion) -> Predictor:
+        """The promotion's model, after it gave a price for the dataset's example. Its files do not outlive this."""
+        with tempfile.TemporaryDirectory(prefix="veleta-model-") as folder:
+            booster = self._load(self._registry.native(promotion.version, Path(folder)))
+        predictor = Predictor(self._dataset, booster)
+        example, _ = self._dataset.convert(self._dataset.example)
+        (price,) = predictor.prices([example])
+        if not math.isfinite(price) or price <= 0:
+            raise Reject("the trial prediction is no price", str(price))
+        return predictor
+
+    def _refuse(self, promotion: Promotion, error: Exception) -> None:
+        REFUSED.inc()
+        reason = f"version {promotion.version.number} is refused: {error}"
+        log.error("refused", version=promotion.version.number, seq=promotion.seq, error=str(error))
+        self._say(reason)
+        if record := self._records.pop(promotion.seq, None):
+            self._letters.send(error, "the model does not load or fails its trial", record)
+
+    def _say(self, trouble: str) -> None:
+        if self._served:
+            serving = f"serving {self._dataset.name} {self._served.version}"
+            self._life.busy("; ".join(filter(None, [serving, trouble])))
+        elif trouble:
+            self._life.lacks("model", trouble)

@@ -1,0 +1,1 @@
+"""What inference decides, without I/O."""

@@ -1,0 +1,1 @@
+"""What the monitor reads from: MySQL, Kafka and the services."""

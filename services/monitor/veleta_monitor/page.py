@@ -1,0 +1,178 @@
+"""The page. Streamlit runs this file from top to bottom for each visit, and then each section again on its own."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+import structlog
+from streamlit.delta_generator import DeltaGenerator
+
+from veleta.service import configure_logging
+from veleta.settings import read_settings
+from veleta_monitor.adapters.ledger import Requests
+from veleta_monitor.bootstrap import View, build
+from veleta_monitor.domain.batches import batch_table
+from veleta_monitor.domain.stages import Deed, stage_table
+from veleta_monitor.domain.versions import Served, since, training_table, why
+from veleta_monitor.domain.words import Cell, ago, exact, figure
+from veleta_monitor.glance import Answer
+from veleta_monitor.markup import notice_html, sentences_html, table_html
+from veleta_monitor.settings import MonitorSettings
+
+log = structlog.get_logger()
+
+
+@st.cache_resource(show_spinner=False)
+def view() -> View:
+    """The one view of this process."""
+    configure_logging("monitor")
+    return build(read_settings(MonitorSettings))
+
+
+def section(draw: Callable[[], None]) -> None:
+    """Draw a part of the page, now and every few seconds; a fault in it becomes a sentence, and the rest stands."""
+
+    @st.fragment(run_every=view().settings.refresh)
+    def drawn() -> None:
+        try:
+            draw()
+        except Exception:
+            log.exception("could not draw", section=draw.__name__)
+            st.error("This part cannot be shown; the monitor's log says why.")
+
+    drawn()
+
+
+def header() -> None:
+    """What this is, and where else to look."""
+    settings = view().settings
+    title, links = st.columns([3, 2], vertical_alignment="bottom")
+    title.title("Veleta", anchor=False)
+    title.caption(f"{view().dataset.title}: a price model that is kept true while the market moves")
+    addresses = {
+        "Prediction API": settings.inference_url and f"{settings.inference_url}/model",
+        "MLflow": settings.mlflow_url,
+        "Data API": settings.source_url,
+    }
+    with links.container(horizontal=True, horizontal_alignment="right"):
+        for label, url in addresses.items():
+            if url:
+                st.link_button(label, url)
+
+
+def notices() -> None:
+    """Who does not answer; nothing when all do."""
+    parts = {"MySQL": (view().history.look(), view().requests.look()), "Kafka": (view().topics.look(),)}
+    for name, answers in parts.items():
+        if away := next((answer for answer in answers if answer.trouble), None):
+            st.html(notice_html(f"{name} {away.trouble}. {_last_known(away)}"))
+
+
+def summary() -> None:
+    """The figures that say most."""
+    model, history, topics = _served(), view().history.look().value, view().topics.look().value
+    places = st.columns(4)
+    loaded = since(model, view().clock()) if model else None
+    _metric(places[0], "Version that answers", str(model.version) if model else "none", loaded)
+    newest = history.batches[0].at if history and history.batches else None
+    _metric(places[1], "Batches", figure(history.batch_count if history else None), _last(newest))
+    requests = view().requests.look().value or Requests(None, None)
+    _metric(places[2], "Predictions answered", figure(requests.answered), _last(requests.last_at))
+    letters = topics.dead_letters if topics else None
+    _metric(places[3], "Dead letters", figure(letters), Cell("see make dead") if letters else None)
+
+
+def reasons() -> None:
+    """Why the model that answers exists."""
+    st.subheader("Why this model", anchor=False)
+    voices, model = view().voices.look(), _served()
+    if model:
+        st.html(sentences_html(why(model, view().clock())))
+    elif voices.value:
+        st.html(sentences_html([f"No model is served: {voices.value.unserved}."]))
+    else:
+        st.caption("Inference has not been heard of yet.")
+
+
+def stages() -> None:
+    """Each stage of the loop."""
+    st.subheader("Stages", anchor=False)
+    voices, topics, history = view().voices.look().value, view().topics.look().value, view().history.look().value
+    last = (view().requests.look().value or Requests(None, None)).last_at
+    answered = {"inference": Deed("prediction kept", "", last)} if last else {}
+    deeds = {**answered, **(history.deeds if history else {}), **(topics.deeds if topics else {})}
+    healths = voices.healths if voices else {}
+    st.html(table_html(stage_table(healths, deeds, topics.lags if topics else {}, view().clock())))
+
+
+def batches() -> None:
+    """What became of each batch."""
+    st.subheader("Batches", anchor=False)
+    history = view().history.look().value
+    if history is None:
+        st.caption("Not known while MySQL does not answer.")
+    elif not history.batches:
+        st.caption("No batch has arrived yet. The first one shows here as soon as the poller has fetched it.")
+    else:
+        st.html(table_html(batch_table(history.batches, view().clock())))
+        _shown(len(history.batches), history.batch_count)
+
+
+def versions() -> None:
+    """Trainings, versions and what was decided."""
+    st.subheader("Trainings and versions", anchor=False)
+    history, model, dataset = view().history.look().value, _served(), view().dataset
+    if history is None:
+        st.caption("Not known while MySQL does not answer.")
+    elif not history.trainings:
+        st.caption("Nothing has been trained yet. The first complete batch leads to the first version.")
+    else:
+        mlflow = view().settings.mlflow_url
+        address = f"{mlflow}/#/models/{dataset.name}" if mlflow else ""
+        unit = dataset.by_name[dataset.target].unit
+        serving = model.version if model else None
+        st.html(table_html(training_table(history.trainings, serving, unit, address, view().clock())))
+
+
+def _served() -> Served | None:
+    voices = view().voices.look().value
+    return voices.served if voices else None
+
+
+def _metric(place: DeltaGenerator, title: str, text: str, note: Cell | None) -> None:
+    """A figure with a line below it; the line's hint is at the question mark."""
+    place.metric(
+        title,
+        text,
+        delta=note.text if note else None,
+        delta_color="off",
+        delta_arrow="off",
+        help=(note and note.hint) or None,
+        border=True,
+        height="stretch",
+    )
+
+
+def _last(at: datetime | None) -> Cell | None:
+    return Cell(f"last {ago(at, view().clock())}", hint=exact(at)) if at else None
+
+
+def _last_known(answer: Answer[Any]) -> str:
+    return f"What is shown of it is from {ago(answer.at, view().clock())}." if answer.at else ""
+
+
+def _shown(shown: int, of: int) -> None:
+    if shown < of:
+        st.caption(f"The newest {figure(shown)} of {figure(of)}.")
+
+
+def page() -> None:
+    """All sections, in the order in which an operator asks."""
+    st.set_page_config(page_title="Veleta", layout="wide")
+    header()
+    for draw in (notices, summary, reasons, stages, batches, versions):
+        section(draw)
+
+
+page()

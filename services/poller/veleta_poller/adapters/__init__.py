@@ -1,0 +1,1 @@
+"""What poller stands on: the API over HTTP, the inbox on disk."""

@@ -1,0 +1,77 @@
+"""The topics as the poller writes them."""
+
+from itertools import islice
+
+import structlog
+
+from veleta.batches import history
+from veleta.clock import Clock
+from veleta.dataset import Dataset
+from veleta.errors import Reject
+from veleta.events.catalogue import DatasetDeclared
+from veleta.events.envelope import Event, Message, encode
+from veleta.loop import DEAD, dead_letter
+from veleta.ports import EventLog
+from veleta.topics import TopicName, topic
+from veleta_poller.domain.answers import Batch
+from veleta_poller.domain.publication import SERVICE, Publication, declared, missed, refused
+from veleta_poller.domain.sequence import Position, Step, fold
+
+CHUNKS_AT_ONCE = 20
+"""Chunks that are on their way at a time: some megabytes."""
+LETTER_BYTES = 64 * 1024
+"""So much of what could not be published goes into its dead letter: the whole of it lies in the inbox."""
+log = structlog.get_logger()
+
+
+class Topics:
+    """What the poller says. Every method blocks and raises Retry when the broker is away."""
+
+    def __init__(self, dataset: Dataset, log_port: EventLog, clock: Clock) -> None:
+        self._dataset = dataset
+        self._log = log_port
+        self._clock = clock
+
+    def survey(self) -> Position:
+        """Where the topics say that the poller stands. Declares the dataset when the last declaration differs."""
+        payloads = [event.payload for event in history(self._log, self._dataset.name)]
+        known = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
+        if known[-1:] != [self._dataset.digest]:
+            self._send("batches", [declared(self._dataset, len(known), self._clock())])
+        return fold(payloads)
+
+    def publish(self, step: Step, batch: Batch, notes: list[str]) -> None:
+        """A whole batch, from what was missed before it to its manifest, whose findings begin with `notes`.
+
+        Raises:
+            Reject: a part of it is larger than a record takes; the dead letter is published.
+        """
+        publication = Publication(self._dataset, step, batch, self._clock())
+        self._send("batches", [*publication.missed(), publication.opened])
+        events, places = publication.rows(), list[tuple[int, int]]()
+        while group := list(islice(events, CHUNKS_AT_ONCE)):
+            places += self._send("rows", group)
+        self._send("batches", [publication.closed(places, notes)])
+
+    def refuse(self, place: tuple[int, int], reason: str, status: int, body: str) -> None:
+        """Say that an answer cannot be used; see `domain.publication.refused`."""
+        self._send("batches", [refused(self._dataset, place, reason, status, body, self._clock())])
+
+    def miss(self, place: tuple[int, int], reason: str) -> None:
+        """Say that batch `place` (epoch, number) never arrived whole."""
+        self._send("batches", [missed(self._dataset, place, reason, self._clock())])
+
+    def _send(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:
+        messages = [encode(topic(self._dataset.name, name), event) for event in events]
+        try:
+            return self._log.publish(messages)
+        except Reject as error:
+            self._bury(error, max(messages, key=lambda message: len(message.value)))
+            raise
+
+    def _bury(self, error: Reject, message: Message) -> None:
+        cut = Message(message.topic, message.key, message.headers, message.value[:LETTER_BYTES])
+        letter = dead_letter(SERVICE, self._clock, error.reason, error, cut)
+        self._log.publish([encode(topic(self._dataset.name, "deadletter"), letter)])
+        DEAD.labels(error.reason).inc()
+        log.error("dead letter", reason=error.reason, error=str(error))

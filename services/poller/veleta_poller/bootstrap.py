@@ -1,0 +1,29 @@
+"""Builds poller and connects it."""
+
+from veleta.adapters.kafka import KafkaLog
+from veleta.clock import Clock, utc_now
+from veleta.dataset import load_dataset
+from veleta.life import Life
+from veleta.ports import EventLog
+from veleta.service import Service
+from veleta_poller.adapters.api import HttpApi
+from veleta_poller.adapters.inbox import Inbox
+from veleta_poller.adapters.topics import Topics
+from veleta_poller.domain.publication import SERVICE
+from veleta_poller.handlers import Poller
+from veleta_poller.settings import PollerSettings
+
+
+def build(settings: PollerSettings, life: Life, *, log: EventLog | None = None, clock: Clock = utc_now) -> Service:
+    """Poller on Kafka, HTTP and one folder; the log and the clock can be replaced."""
+    dataset = load_dataset(settings.dataset)
+    log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
+    inbox = Inbox(settings.inbox, clock)
+    topics = Topics(dataset, log, clock)
+
+    async def run() -> None:
+        timeouts = settings.total_timeout, settings.read_timeout
+        async with HttpApi(settings.api_url, settings.group_number, inbox, *timeouts) as api:
+            await Poller(dataset, inbox, api, topics, life, settings.at_end, settings.poll_every).run()
+
+    return Service(run)

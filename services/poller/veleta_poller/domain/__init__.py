@@ -1,0 +1,1 @@
+"""What poller decides, without I/O."""

@@ -1,0 +1,230 @@
+"""What the poller does: one GET, its answer to the topics, a pause.
+
+room on the disk ─► GET to the inbox ─► parse ─► decide ─► publish ─► forget the file
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Literal, Protocol
+
+import prometheus_client
+import structlog
+
+from veleta.dataset import Dataset
+from veleta.errors import Reject, Retry
+from veleta.life import Life
+from veleta.loop import DEAD_IN_A_ROW
+from veleta_poller.adapters.inbox import Body, Inbox
+from veleta_poller.adapters.topics import Topics
+from veleta_poller.domain.answers import LONGEST_REASON, Answer, Batch, End, Refused, parse
+from veleta_poller.domain.sequence import Position, Step, decide, further
+
+log = structlog.get_logger()
+ANSWERS = prometheus_client.Counter("veleta_poller_answers", "answers by what became of them", ["outcome"])
+ROWS = prometheus_client.Counter("veleta_poller_rows", "rows published in closed batches")
+SLICE_SECONDS = 30.0
+"""A long rest is taken in slices, so that /livez sees that the loop lives."""
+
+
+class Interrupted(Exception):
+    """The API may have heard the question, and no whole answer came."""
+
+
+class Api(Protocol):
+    """The data API."""
+
+    async def take(self, arrived: Callable[[int], None]) -> Body:
+        """Ask for the next batch, once: the answer, which lies in the inbox when this returns.
+
+        `arrived` is called with the bytes so far while they come.
+
+        Raises:
+            Retry: no connection was made.
+            Interrupted: no whole answer came; what came lies in the inbox as a part.
+        """
+        ...
+
+    async def restart(self) -> None:
+        """Ask the API to begin again with batch 0. Raises Retry when it did not say that it does."""
+        ...
+
+
+class Poller:
+    """Takes batches until the service stops."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        inbox: Inbox,
+        api: Api,
+        topics: Topics,
+        life: Life,
+        at_end: Literal["restart", "stop"],
+        poll_every: float,
+    ) -> None:
+        self._dataset = dataset
+        self._inbox = inbox
+        self._api = api
+        self._topics = topics
+        self._life = life
+        self._at_end = at_end
+        self._poll_every = poll_every
+        self._sure = False
+        self._fresh: Body | None = None
+        self._dead: list[str] = []
+        self._ended = False
+
+    async def run(self) -> None:
+        """Hold the inbox, bring what lies in it to the topics, then take batch after batch."""
+        await self._life.patiently(partial(asyncio.to_thread, self._inbox.lock))
+        self._state = self._inbox.recall()
+        await self._life.patiently(self._find_position)
+        await self._keep_parts()
+        await self._settle_waiting()
+        while not self._life.stopping.is_set() and not self._ended and not self._life.halted:
+            await self._take()
+            await self._settle_waiting()
+            if not self._ended:
+                await self._rest(self._poll_every)
+        while await self._life.pause(SLICE_SECONDS):
+            pass
+
+    async def _find_position(self) -> None:
+        """Whichever is further on, the topics or the inbox, says where the poller stands."""
+        position = await asyncio.to_thread(self._topics.survey)
+        self._state = replace(self._state, position=further(self._state.position, position))
+        self._sure = True
+
+    async def _keep_parts(self) -> None:
+        if await asyncio.to_thread(self._inbox.keep_parts):
+            await self._remember(torn=True)
+
+    async def _take(self) -> None:
+        """One GET; what came of it lies in the inbox."""
+        self._life.busy("asking for the next batch")
+        try:
+            self._fresh = await self._life.patiently(self._ask)
+        except Interrupted as error:
+            self._life.lacks("api", str(error))
+            self._life.busy("the answer broke off")
+            await self._keep_parts()
+            ANSWERS.labels("interrupted").inc()
+            return
+        self._life.found("api")
+        self._life.started()
+        if self._fresh.size > self._state.largest:
+            await self._remember(largest=self._fresh.size)
+
+    async def _ask(self) -> Body:
+        await asyncio.to_thread(self._inbox.need_room, self._state.largest)
+        return await self._api.take(lambda size: self._life.busy(f"taking a batch ({size >> 10} KiB so far)"))
+
+    async def _settle_waiting(self) -> None:
+        for body in await asyncio.to_thread(self._inbox.waiting):
+            await self._life.patiently(partial(self._settle, body))
+
+    async def _settle(self, body: Body) -> None:
+        """Bring one answer to its end. Raises Retry: publish it again from its start."""
+        try:
+            if not self._sure:
+                await self._find_position()
+            await self._act(body, await asyncio.to_thread(self._parse, body))
+        except Retry:
+            self._sure = False
+            raise
+
+    def _parse(self, body: Body) -> Answer:
+        try:
+            return parse(body.status, body.text(), self._dataset)
+        except Exception as error:  # noqa: BLE001 - whatever a body does to us, it is kept and the next one is taken
+            return Refused(f"{type(error).__name__}: {error}"[:LONGEST_REASON])
+
+    async def _act(self, body: Body, answer: Answer) -> None:
+        match answer:
+            case Batch():
+                await self._continue(body, answer)
+            case End():
+                await self._end(body)
+            case Refused(reason):
+                await self._refuse(body, self._state.due, reason)
+
+    async def _continue(self, body: Body, batch: Batch) -> None:
+        state = self._state
+        step = decide(state.position, batch.number, batch.digest, state.restarting)
+        if step.kind == "repeat":
+            await self._ignore(body, step)
+            return
+        self._fresh = None
+        try:
+            await self._publish(step, batch)
+        except Reject as error:
+            await self._give_up(body, step, error)
+        await self._remember(position=Position(step.epoch, step.number, batch.digest), torn=False, notes=())
+        await asyncio.to_thread(self._inbox.discard, body)
+
+    async def _publish(self, step: Step, batch: Batch) -> None:
+        name = f"batch {step.epoch}/{step.number} ({len(batch.rows)} rows)"
+        self._life.busy(f"publishing {name}")
+        findings = [*self._state.notes, *filter(None, [step.finding]), *batch.findings]
+        await asyncio.to_thread(self._topics.publish, step, batch, findings)
+        self._dead.clear()
+        ANSWERS.labels("batch").inc()
+        ROWS.inc(len(batch.rows))
+        log.info("took", batch=name, findings=findings)
+        self._life.busy(f"took {name}")
+
+    async def _ignore(self, body: Body, step: Step) -> None:
+        """Its rows are in the topics: the API gave it twice, or a crash came before its file was removed."""
+        if body == self._fresh:
+            ANSWERS.labels("repeat").inc()
+            log.warning("repeat", finding=step.finding)
+            self._life.busy(step.finding)
+            if step.finding not in self._state.notes:
+                await self._remember(notes=(*self._state.notes, step.finding))
+        await asyncio.to_thread(self._inbox.discard, body)
+
+    async def _give_up(self, body: Body, step: Step, error: Reject) -> None:
+        """The batch is dead-lettered: its body is kept, and the next one is taken, but for too many in a row."""
+        await self._refuse(body, (step.epoch, step.number), str(error))
+        self._dead = [*(reason for reason in self._dead if reason == error.reason), error.reason]
+        if len(self._dead) >= DEAD_IN_A_ROW:
+            self._life.halt(f"{DEAD_IN_A_ROW} dead letters in a row for one reason: {error.reason}")
+
+    async def _refuse(self, body: Body, place: tuple[int, int], reason: str) -> None:
+        await asyncio.to_thread(self._topics.refuse, place, reason, body.status, body.path.name)
+        await asyncio.to_thread(self._inbox.keep, body)
+        ANSWERS.labels("refused").inc()
+        log.warning("refused", reason=reason, body=body.path.name)
+        self._life.busy(f"refused an answer: {reason}")
+
+    async def _end(self, body: Body) -> None:
+        """All batches were handed out. A part that came before was the last of them."""
+        ANSWERS.labels("end").inc()
+        if self._state.torn:
+            due = self._state.due
+            await asyncio.to_thread(self._topics.miss, due, "its answer broke off; then came the end of the data")
+            await self._remember(position=Position(*due), torn=False)
+        await asyncio.to_thread(self._inbox.discard, body)
+        self._life.busy("at the end of the data")
+        if self._at_end == "stop":
+            self._ended = True
+            self._life.started()
+        else:
+            await self._restart()
+
+    async def _restart(self) -> None:
+        """Announce a new epoch, on disk first: after a crash the next batch tells whether the API began it."""
+        await self._remember(restart_of=self._state.position.epoch)
+        await self._life.patiently(self._api.restart)
+        self._life.busy("restarted the API")
+
+    async def _remember(self, **changes: object) -> None:
+        self._state = replace(self._state, **changes)  # type: ignore[arg-type]  # the names are checked by replace
+        await asyncio.to_thread(self._inbox.remember, self._state)
+
+    async def _rest(self, seconds: float) -> None:
+        self._life.busy(f"{self._life.doing}; next GET in {seconds:g} s")
+        while seconds > 0 and await self._life.pause(min(seconds, SLICE_SECONDS)):
+            seconds -= SLICE_SECONDS

@@ -1,0 +1,1 @@
+"""What source decides, without I/O."""

@@ -1,0 +1,115 @@
+"""What source answers. Each GET of /data moves the asker's cursor, before the first byte of the rows is sent."""
+
+import asyncio
+from pathlib import Path
+
+import orjson
+import prometheus_client
+import structlog
+from aiohttp import web
+
+from veleta.dataset import Dataset
+from veleta.life import Life
+from veleta_source.adapters.cursors import Cursors
+from veleta_source.adapters.spool import Batch, split
+from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, Question, WrongQuestion, around, ask
+
+log = structlog.get_logger()
+SENT = prometheus_client.Counter("veleta_source_batches", "batches handed out", ["number"])
+
+
+class Api:
+    """The API's routes, and the splitting that must come first: until it is done, /data keeps its askers waiting."""
+
+    def __init__(self, csv_file: Path, spool: Path, cursors: Cursors, dataset: Dataset, life: Life) -> None:
+        self._csv = csv_file
+        self._spool = spool
+        self._cursors = cursors
+        self._dataset = dataset
+        self._life = life
+        self._turn = asyncio.Lock()
+        self._batches: asyncio.Future[list[Batch]] = asyncio.get_running_loop().create_future()
+
+    def pages(self) -> web.Application:
+        """The routes; GET alone, since a HEAD would move the cursor too."""
+        app = web.Application()
+        routes = {
+            "/": self._welcome,
+            "/health": self._health,
+            "/data": self._data,
+            "/restart_data_generation": self._restart,
+        }
+        app.add_routes([web.get(path, handler, allow_head=False) for path, handler in routes.items()])
+        return app
+
+    async def run(self) -> None:
+        """Split the file, then serve until the service stops. Raises Stop when the file cannot be split."""
+        self._life.lacks("batches", "splitting")
+        batches = await asyncio.to_thread(split, self._csv, self._spool, self._dataset, self._report)
+        self._batches.set_result(batches)
+        self._life.found("batches")
+        self._life.started()
+        self._life.busy(f"serving {len(batches)} batches")
+        while await self._life.pause(60):
+            pass
+
+    def _report(self, lines: int) -> None:
+        if self._life.stopping.is_set():
+            raise asyncio.CancelledError("stopping")
+        self._life.busy(f"splitting ({lines} lines)")
+
+    async def _welcome(self, _request: web.Request) -> web.Response:
+        return _answer(WELCOME)
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return _answer(HEALTHY)
+
+    async def _restart(self, request: web.Request) -> web.Response:
+        try:
+            question = _question(request)
+        except WrongQuestion as error:
+            return _unprocessable(error)
+        async with self._turn:
+            await asyncio.to_thread(self._cursors.restart, question.cursor)
+        return _answer(RESTARTED)
+
+    async def _data(self, request: web.Request) -> web.StreamResponse:
+        try:
+            question = _question(request)
+        except WrongQuestion as error:
+            return _unprocessable(error)
+        batches = await asyncio.shield(self._batches)
+        async with self._turn:
+            number = await asyncio.to_thread(self._cursors.advance, question.cursor, len(batches))
+        if number is None:
+            return _answer(END, status=400)
+        SENT.labels(number).inc()
+        return await _send(request, question, number, batches[number])
+
+
+def _answer(content: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
+
+
+def _question(request: web.Request) -> Question:
+    return ask(dict(request.query.items()))
+
+
+def _unprocessable(error: WrongQuestion) -> web.Response:
+    return _answer({"detail": error.faults}, status=422)
+
+
+async def _send(request: web.Request, question: Question, number: int, batch: Batch) -> web.StreamResponse:
+    head, tail = around(question, number)
+    answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+    answer.content_length = len(head) + batch.size + len(tail)
+    try:
+        await answer.prepare(request)
+        await answer.write(head)
+        rows = batch.pieces()
+        while piece := await asyncio.to_thread(next, rows, b""):
+            await answer.write(piece)
+        await answer.write_eof(tail)
+    except ConnectionResetError:
+        log.warning("the client went away", asker=question.cursor, batch=number)
+    return answer

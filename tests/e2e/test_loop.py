@@ -1,0 +1,260 @@
+"""The whole loop as `make start` runs it: from a CSV file to a served price. The tests are one story, in order."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from mlflow import MlflowClient
+from playwright.sync_api import sync_playwright
+from pydantic import SecretStr
+
+from support.listings import write_csv
+from support.world import eventually, free_port, http_status
+from veleta.adapters.mlflow import MlflowRegistry
+from veleta.adapters.mysql import mysql_engine
+from veleta.dataset import load_dataset
+from veleta.settings import MysqlSettings
+from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
+from veleta.topics import declared
+from veleta_local import topics
+from veleta_local.deployment import PYTHON
+from veleta_local.run import Run
+from veleta_local.variables import Variables
+
+DATASET = load_dataset("real_estate")
+TABLES = dataset_tables(DATASET)
+PLACES = 6
+ROWS_PER_PLACE = 150
+BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+class Client:
+    """Posts the example row without pause, in a thread, and keeps every answer."""
+
+    def __init__(self, url: str) -> None:
+        self.answers: list[tuple[int, dict[str, Any]]] = []
+        self._url = url
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._post_on)
+
+    def __enter__(self) -> "Client":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    def versions(self) -> set[int]:
+        return {answer["model"]["version"] for status, answer in self.answers if status == 200}
+
+    def _post_on(self) -> None:
+        while not self._enough.is_set():
+            self.answers.append(post(f"{self._url}/predict", DATASET.example))
+
+
+class Stack:
+    """The run under test."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.url = run.url("inference")
+        login = MysqlSettings(
+            port=run.mysql_port, user=run.mysql_user, password=SecretStr(run.mysql_password), host="127.0.0.1"
+        )
+        self._engine = mysql_engine(login)
+
+    def sql(self, query: sa.Executable) -> list[Any]:
+        with self._engine.begin() as connection:
+            return list(connection.execute(query).all())
+
+    def frame(self, table: sa.Table) -> pd.DataFrame:
+        with self._engine.begin() as connection:
+            return pd.read_sql(sa.select(table), connection)
+
+    def kill(self, service: str) -> None:
+        """kill -9; supervisor is left to start it again."""
+        os.kill(self.run.pid(service), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def stack(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`make start` in the folder where the test run's broker, database and registry already stand."""
+    csv = tmp_path_factory.mktemp("csv") / "listings.csv"
+    write_csv(csv, ROWS_PER_PLACE, seed=7)
+    base = backing.variables.port_base
+    variables = Variables(csv=str(csv), port_base=base, at_end="stop", poll_every="8", trees="50")
+    run = Run(backing.home, variables, say=lambda _line: None)
+    run.start(300)
+    yield Stack(run)
+    run.stop()
+
+
+def post(url: str, body: object) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of a POST."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def all_loaded(stack: Stack) -> bool:
+    return [row.state for row in stack.sql(sa.select(batches))] == ["loaded"] * PLACES
+
+
+def all_ended(stack: Stack) -> bool:
+    verdicts = stack.sql(sa.select(drift_reports))
+    lines = stack.sql(sa.select(trainings))
+    asked = sum(v.verdict == "drift" or v.number == 0 for v in verdicts)
+    return len(verdicts) == PLACES and len(lines) == asked and all(line.ended_at for line in lines)
+
+
+def test_start_returns_with_a_model_served(stack: Stack) -> None:
+    """The example row gets a price, and stands in new_real_estate with its version and price."""
+    status, answer = post(f"{stack.url}/predict", DATASET.example)
+    assert status == 200
+    (kept,) = stack.sql(sa.select(TABLES.requests).where(TABLES.requests.c.request_id == answer["request_id"]))
+    assert kept.prediction == answer["predictions"][0][DATASET.target]
+    assert kept.model_version == answer["model"]["version"]
+
+
+def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> None:
+    """kill -9 of loader and trainer at work, a client posting all the while: nothing fails, the version changes."""
+    with Client(stack.url) as client:
+        eventually(lambda: len(client.versions()) == 1, what="an answer")
+        eventually(lambda: _state(stack, "planned"), 120, "a training is under way")
+        stack.kill("trainer")
+        stack.kill("loader")
+        eventually(lambda: all_loaded(stack), 240, "every batch is loaded")
+        eventually(lambda: all_ended(stack), 240, "every request to train has ended")
+        newest = stack.sql(sa.select(sa.func.max(promotions.c.version)).where(promotions.c.decision == "promoted"))
+        eventually(lambda: newest[0][0] in client.versions(), 60, "the champion answers")
+        time.sleep(1)
+    assert {status for status, _ in client.answers} == {200}
+    assert len(client.versions()) > 1
+    kept = {row.request_id: row for row in stack.sql(sa.select(TABLES.requests))}
+    for _, answer in client.answers:
+        row = kept[answer["request_id"]]
+        assert (row.model_version, row.prediction) == (
+            answer["model"]["version"],
+            answer["predictions"][0][DATASET.target],
+        )
+    assert len(stack.sql(sa.select(TABLES.requests))) == len(client.answers) + 1
+
+
+def test_every_row_is_there_once(stack: Stack) -> None:
+    """Six batches of their size, each row once, each cleaned or counted."""
+    ledger = stack.sql(sa.select(batches).order_by(batches.c.number))
+    assert [(row.epoch, row.number, row.received) for row in ledger] == [(1, n, ROWS_PER_PLACE) for n in range(PLACES)]
+    raw = stack.frame(TABLES.raw)
+    assert Counter(raw["number"]) == dict.fromkeys(range(PLACES), ROWS_PER_PLACE)
+    assert not raw.duplicated(["epoch", "number", "row_no"]).any()
+    assert len(stack.frame(TABLES.clean)) == sum(row.cleaned for row in ledger)
+    assert all(row.cleaned + sum(row.rejected.values()) == row.received for row in ledger)
+
+
+def test_verdicts_equal_those_of_pandas(stack: Stack) -> None:
+    """From the rows as stored: every change of every comparison, to 1e-9 relative, and the verdict."""
+    raw = stack.frame(TABLES.raw)
+    compared = stack.frame(TABLES.comparison).set_index("number")
+    verdicts = {row.number: row.verdict for row in stack.sql(sa.select(drift_reports))}
+    assert verdicts[0] == "not enough data"
+    for number in range(1, PLACES):
+        old, new = (raw[raw["number"] == n][DATASET.drift_columns].describe() for n in (number - 1, number))
+        change = ((new - old).abs() / old.abs()).loc[["mean", "std", "50%", "75%"]]
+        for column in DATASET.drift_columns:
+            for theirs, value in change[column].items():
+                stored = compared.loc[number, f"{column}_{str(theirs).removesuffix('%')}"]
+                assert stored == pytest.approx(value, rel=1e-9)
+        assert verdicts[number] == ("drift" if (change > 0.15).any(axis=None) else "no drift")
+        assert compared.loc[number, "retrain"] == (verdicts[number] == "drift")
+
+
+def test_each_request_ended_once_and_each_training_is_one_version(stack: Stack) -> None:
+    """Versions, finished trainings and decisions are the same list; one champion."""
+    lines = stack.sql(sa.select(trainings))
+    assert {line.state for line in lines} <= {"finished", "merged", "skipped"}
+    finished = sorted(line.version for line in lines if line.state == "finished")
+    client = MlflowClient(stack.run.mlflow_url)
+    versions = sorted(int(v.version) for v in client.search_model_versions(f"name = '{DATASET.name}'"))
+    decided = stack.sql(sa.select(promotions).order_by(promotions.c.seq))
+    assert versions == finished == [row.version for row in decided] == list(range(1, len(versions) + 1))
+    champion = MlflowRegistry(stack.run.mlflow_url, DATASET.name).alias("champion")
+    assert champion is not None
+    assert champion.number == [row.version for row in decided if row.decision == "promoted"][-1]
+
+
+def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
+    """Plain `mlflow models serve` of the champion, raw row in."""
+    port = free_port()
+    environment = {
+        "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+        "MLFLOW_TRACKING_URI": stack.run.mlflow_url,
+    }
+    model = ["-m", f"models:/{DATASET.name}@champion", "--env-manager", "local", "-p", str(port)]
+    command = [str(PYTHON.parent / "mlflow"), "models", "serve", *model]
+    with (tmp_path / "serve.log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        eventually(lambda: http_status(f"http://127.0.0.1:{port}/ping") == 200, 90, "mlflow serves")
+        row = {c.name: DATASET.example[c.name] for c in DATASET.inputs}
+        status, theirs = post(f"http://127.0.0.1:{port}/invocations", {"dataframe_records": [row]})
+        assert status == 200
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+    _, ours = post(f"{stack.url}/predict", row)
+    assert theirs == {"predictions": [pytest.approx(ours["predictions"][0][DATASET.target], rel=1e-12)]}
+
+
+def test_topics_and_tail_read_well(stack: Stack) -> None:
+    """The declared topics and no others (those of other tests bear other datasets' names)."""
+    listed = {line.split()[0] for line in topics.listing(stack.run.kafka_bootstrap).splitlines()[1:]}
+    ours = {name for name in listed if name.startswith(f"{DATASET.name}.")}
+    assert ours == {t.name for t in declared(DATASET.name)}
+    shown = "\n".join(topics.tail(stack.run.kafka_bootstrap, f"{DATASET.name}.drift", None, 1))
+    assert "verdict: drift" in shown
+    assert "house_size" in shown
+
+
+def test_the_monitor_shows_the_loop(stack: Stack) -> None:
+    """In a real browser: the stages, the batches with their verdicts, the served version."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER)
+        page = browser.new_page()
+        page.goto(stack.run.url("monitor"))
+        page.get_by_text("not enough data").first.wait_for(timeout=60_000)
+        text = page.inner_text("body")
+        assert page.locator("[data-testid=stException]").count() == 0
+        browser.close()
+    for word in ("poller", "loader", "drift", "trainer", "inference"):
+        assert word in text.lower()
+
+
+def test_a_second_start_changes_nothing_and_stop_leaves_no_process(stack: Stack) -> None:
+    """What runs keeps running; after stop nobody is left."""
+    before = {part: stack.run.pid(part) for part in stack.run.parts}
+    stack.run.start(60)
+    assert {part: stack.run.pid(part) for part in stack.run.parts} == before
+    stack.run.stop()
+    assert not stack.run.alive()
+    assert not (stack.run.home / "env").exists()
+
+
+def _state(stack: Stack, state: str) -> bool:
+    return any(line.state == state for line in stack.sql(sa.select(trainings)))

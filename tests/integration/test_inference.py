@@ -1,0 +1,430 @@
+"""Inference on real Kafka, MariaDB and MLflow: what it answers, what it keeps, and what a swap does to its clients."""
+
+import json
+import socket
+import threading
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from support.models import METRICS, Models
+from support.proxy import Proxy
+from support.world import Process, World, eventually, free_port, http_status
+from veleta.adapters.mysql import mysql_engine
+from veleta.events.catalogue import RecordDeadlettered
+from veleta.ports import Version
+from veleta.tables import dataset_tables
+from veleta_local.run import Run
+
+ITEMS_LIMIT = 5
+CLIENTS = 4
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def price(self) -> float:
+        return float(self.json["predictions"][0]["price"])
+
+
+def ask(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
+    """A GET, or with a body a POST."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}), timeout=30) as answer:
+            return Reply(answer.status, dict(answer.headers), answer.read().decode())
+    except HTTPError as error:
+        return Reply(error.code, dict(error.headers), error.read().decode())
+
+
+class Desk:
+    """A process of inference, and all around it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.models = Models(world)
+        self.proxy = Proxy(world.mysql("inference").port)
+        self.table = dataset_tables(world.dataset).requests
+        self.process = self.make()
+
+    def make(self) -> Process:
+        """A new process, not yet started; its way to MySQL can be cut."""
+        settings = {"port": free_port(), "reconcile_seconds": 1, "items_limit": ITEMS_LIMIT}
+        environment = self.world.environment("inference", "inference", **settings)
+        environment["MYSQL_PORT"] = str(self.proxy.port)
+        return Process("inference", settings["port"], environment, self.world.folder)
+
+    def example(self, **changes: object) -> dict[str, Any]:
+        return {**self.world.dataset.example, **changes}
+
+    def predict(self, said: object, name: str = "") -> Reply:
+        body = said if isinstance(said, bytes) else json.dumps(said).encode()
+        return ask(f"{self.process.url}/predict", body, {"X-Request-ID": name} if name else {})
+
+    def model(self) -> Reply:
+        return ask(f"{self.process.url}/model")
+
+    def readiness(self) -> Reply:
+        return ask(f"{self.process.url}/readyz")
+
+    def serves(self, version: Version) -> None:
+        eventually(lambda: self.model().json.get("version") == version.number, 20, f"{version.number} is served")
+
+    def kept(self, **where: object) -> list[dict[str, Any]]:
+        conditions = [self.table.c[name] == value for name, value in where.items()]
+        query = sa.select(self.table).where(*conditions).order_by(self.table.c.request_id, self.table.c.item)
+        return [dict(row._mapping) for row in self.world.sql(query)]
+
+    def dead(self) -> list[RecordDeadlettered]:
+        return [e.payload for e in self.world.events("deadletter") if isinstance(e.payload, RecordDeadlettered)]
+
+    def start(self) -> None:
+        self.process.start()
+        eventually(lambda: http_status(f"{self.process.url}/livez") == 200, 60, "inference listens")
+
+    def stop(self) -> None:
+        self.process.stop()
+        self.proxy.cut()
+        self.world.log.close()
+        self.world.admin.dispose()
+
+
+@pytest.fixture(scope="module")
+def desk(world: World) -> Iterator[Desk]:
+    """A service that serves version 1."""
+    made = Desk(world)
+    made.start()
+    try:
+        made.models.promote()
+        made.process.ready()
+        yield made
+    finally:
+        made.stop()
+
+
+def test_before_any_promotion_the_answer_says_so(backing: Run, tmp_path: Path) -> None:
+    """503 with a reason and when to come back, on every page that needs a model; the first promotion ends it."""
+    world = World(backing, tmp_path)
+    assert world.prepare().returncode == 0
+    desk = Desk(world)
+    desk.start()
+    try:
+        for reply in (desk.predict(desk.example()), desk.model()):
+            assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
+            assert "no version is promoted yet" in reply.json["detail"]
+            assert int(reply.headers["Retry-After"]) > 0
+        assert desk.readiness().json["waits_for"]["model"] == "no version is promoted yet"
+        desk.models.promote()
+        desk.process.ready(20)
+        assert desk.predict(desk.example()).status == 200
+        assert len(desk.kept()) == 1
+    finally:
+        desk.stop()
+
+
+def test_the_example_is_answered_and_kept_once(desk: Desk) -> None:
+    """What the client was told is what the table says, with its version, its times and the client's own name."""
+    reply = desk.predict(desk.example(), name="mine \t 1é" + "x" * 300)
+    assert reply.status == 200
+    assert reply.headers["X-Model-Version"] == str(reply.json["model"]["version"])
+    assert reply.json["model"]["name"] == desk.world.dataset.name
+    (row,) = desk.kept(request_id=reply.json["request_id"])
+    assert row["client_request_id"] == reply.headers["X-Request-ID"]
+    assert row["client_request_id"].startswith("mine ")
+    assert len(row["client_request_id"]) == 255
+    assert (row["item"], row["prediction"], row["http_status"]) == (0, reply.price, 200)
+    assert row["model_version"] == reply.json["model"]["version"]
+    assert (row["city"], row["bed"], row["prev_sold_date"]) == ("East Windsor", 4.0, date(1999, 9, 30))
+    assert row["received_at"] <= row["answered_at"] <= datetime.utcnow()  # noqa: DTZ003 - the table's times are naive UTC
+    assert 0 <= row["latency_ms"] < 1000
+
+
+def test_a_list_is_answered_in_its_order(desk: Desk) -> None:
+    """One request, one version, a row for each item."""
+    said = [desk.example(house_size=size) for size in (1700.0, 2500.0, 3200.0)]
+    reply = desk.predict(said)
+    rows = desk.kept(request_id=reply.json["request_id"])
+    assert [row["item"] for row in rows] == [0, 1, 2]
+    assert [row["house_size"] for row in rows] == [1700.0, 2500.0, 3200.0]
+    assert [row["prediction"] for row in rows] == [p["price"] for p in reply.json["predictions"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"bed": "4"}, "bed"),
+        ({"bed": None}, "bed"),
+        ({"bed": float("nan")}, "bed"),
+        ({"house_size": -1}, "house_size"),
+        ({"city": 5}, "city"),
+        ({"city": "x" * 256}, "city"),
+        ({"prev_sold_date": "yesterday"}, "prev_sold_date"),
+        ({"beds": 4}, "beds"),
+        ({"price": None}, "price"),
+        ({"price": "much"}, "price"),
+    ],
+)
+def test_a_bad_field_is_named(desk: Desk, changes: dict[str, object], field: str) -> None:
+    """problem+json, with the item and the field."""
+    reply = desk.predict([desk.example(), desk.example(**changes)])
+    assert (reply.status, reply.headers["Content-Type"]) == (422, "application/problem+json")
+    assert [(e["item"], e["field"]) for e in reply.json["errors"]] == [(1, field)]
+    assert reply.json["status"] == 422
+
+
+def test_a_missing_field_is_named(desk: Desk) -> None:
+    """All columns but the target are required."""
+    reply = desk.predict({})
+    named = [e["field"] for e in reply.json["errors"]]
+    assert reply.status == 422
+    assert named == [c.name for c in desk.world.dataset.inputs]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"[]", 422),
+        (b"3", 422),
+        (b"[[]]", 422),
+        (b"[" + b"{}," * ITEMS_LIMIT + b"{}]", 422),
+        (b"", 400),
+        (b"{", 400),
+        (b"\xff\xfe\x00", 400),
+        (b'{"city": "\\ud800"}', 400),
+        (b"[" * 100_000, 400),
+        (b"x" * 10_000_000, 413),
+    ],
+)
+def test_a_bad_body_is_told(desk: Desk, body: bytes, status: int) -> None:
+    """Rubbish is the client's fault, never an error of ours; ten megabytes of it are not read to their end."""
+    reply = desk.predict(body)
+    assert (reply.status, reply.headers["Content-Type"]) == (status, "application/problem+json")
+    assert set(reply.json) == {"type", "title", "status", "detail", "errors"}
+    assert reply.json["detail"]
+
+
+def test_a_wrong_path_or_method_is_told_as_a_problem(desk: Desk) -> None:
+    """Whoever parses the errors of one page can parse them all."""
+    wrong = ask(f"{desk.process.url}/predict")
+    assert (wrong.status, wrong.headers["Allow"], wrong.json["status"]) == (405, "POST", 405)
+    assert ask(f"{desk.process.url}/nowhere").json["status"] == 404
+
+
+def test_nothing_of_a_bad_request_is_kept(desk: Desk) -> None:
+    """Only what was answered with a price is in the table."""
+    before = len(desk.kept())
+    desk.predict([desk.example(), desk.example(bed=None)])
+    desk.predict(desk.example())
+    assert len(desk.kept()) == before + 1
+
+
+def test_an_unseen_city_has_a_price(desk: Desk) -> None:
+    """The market is larger than what the model has seen."""
+    reply = desk.predict(desk.example(city="Macondo", state="Magdalena"))
+    assert reply.status == 200
+    assert reply.price > 0
+
+
+def test_the_target_is_kept_and_not_used(desk: Desk) -> None:
+    """The same price with and without it, and whatever it is."""
+    bare = desk.example()
+    del bare["price"]
+    replies = [desk.predict(said) for said in (bare, desk.example(price=1.0), desk.example(price=9e9))]
+    assert len({reply.price for reply in replies}) == 1
+    kept = [desk.kept(request_id=reply.json["request_id"])[0]["price"] for reply in replies]
+    assert kept == [None, 1.0, 9e9]
+
+
+def test_model_tells_what_is_served_and_why(desk: Desk) -> None:
+    """The whole chain of causes came with the promotion."""
+    version = desk.models.promote()
+    desk.serves(version)
+    said = desk.model().json
+    assert (said["name"], said["run_id"]) == (desk.world.dataset.name, version.run_id)
+    assert (said["promotion_seq"], said["metrics"]) == (desk.models.seq, METRICS)
+    assert said["causes"]["batches"] == ["b"]
+    assert datetime.fromisoformat(said["promoted_at"]) <= datetime.fromisoformat(said["loaded_at"])
+
+
+def test_no_request_fails_during_a_promotion(desk: Desk) -> None:
+    """Clients post without pause while the model changes: each is answered, and kept once, with its own version."""
+    begun, enough = threading.Barrier(CLIENTS + 1), threading.Event()
+
+    def post() -> Reply:
+        return desk.predict([desk.example(), desk.example(city="Elsewhere")])
+
+    def client(_number: int) -> list[Reply]:
+        replies = [post()]
+        begun.wait()
+        while not enough.is_set():
+            replies.append(post())
+        return [*replies, post()]
+
+    before = desk.model().json["version"]
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        posting = pool.map(client, range(CLIENTS))
+        begun.wait()
+        for scale in (2.0, 3.0):
+            version = desk.models.promote(scale)
+            desk.serves(version)
+        enough.set()
+        replies = [reply for of_client in posting for reply in of_client]
+    assert {reply.status for reply in replies} == {200}
+    assert {before, version.number} <= {reply.json["model"]["version"] for reply in replies}
+    _each_is_kept_once(desk, replies)
+
+
+def test_a_broken_model_is_not_swapped_in(desk: Desk) -> None:
+    """The old one serves on and /readyz stays 200, but says so; the promotion is a dead letter, once."""
+    before = desk.model().json["version"]
+    broken = desk.models.promote(garbage=b"this is no model")
+    eventually(lambda: "refused" in desk.readiness().json["doing"], 20, "it is refused")
+    said = desk.readiness()
+    assert (said.status, said.json["waits_for"]) == (200, {})
+    assert f"version {broken.number} is refused" in said.json["doing"]
+    assert desk.predict(desk.example()).json["model"]["version"] == before
+    letters = [letter for letter in desk.dead() if letter.topic == f"{desk.world.dataset.name}.models"]
+    assert [letter.service for letter in letters] == ["inference"]
+    desk.serves(desk.models.promote())
+
+
+def test_a_lost_event_heals(desk: Desk) -> None:
+    """The alias moved and nobody said so: the next look at the registry finds it."""
+    version = desk.models.register()
+    desk.models.seq += 1
+    desk.models.crown(version, desk.models.seq)
+    desk.serves(version)
+    said = desk.model().json
+    assert (said["promotion_seq"], said["causes"], said["promoted_at"]) == (desk.models.seq, None, None)
+
+
+def test_a_stale_promotion_is_ignored(desk: Desk) -> None:
+    """A sequence number not above its own changes nothing, and what comes after it counts."""
+    stale, fresh = desk.models.register(), desk.models.register()
+    before = desk.model().json
+    desk.models.announce(stale, seq=1)
+    desk.models.announce(stale, seq=before["promotion_seq"] - 1)
+    assert desk.model().json["version"] == before["version"]
+    desk.models.seq += 1
+    desk.models.announce(fresh, desk.models.seq)
+    desk.serves(fresh)
+
+
+def test_a_new_process_serves_what_the_old_one_served(desk: Desk) -> None:
+    """Each reads the promotions from their beginning; no group keeps a place."""
+    other = desk.make()
+    other.start()
+    try:
+        other.ready()
+        version = desk.model().json["version"]
+        eventually(lambda: ask(f"{other.url}/model").json["version"] == version, 20, "it came to the newest one")
+    finally:
+        other.stop()
+
+
+def test_its_user_may_write_requests_and_nothing_else(desk: Desk) -> None:
+    """What the service is not meant to do, its login cannot do."""
+    name = f"{desk.world.prefix}RAW_DATA.new_{desk.world.dataset.name}"
+    engine = mysql_engine(desk.world.mysql("inference"))
+    for statement in (f"SELECT * FROM {name}", f"UPDATE {name} SET prediction = 1", f"DELETE FROM {name}"):
+        with pytest.raises(OperationalError, match="denied"), engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def test_without_mysql_no_price_is_sent(desk: Desk) -> None:
+    """503 that says what is missing, /readyz too; with the database back, so is the service."""
+    before = len(desk.kept())
+    desk.proxy.cut()
+    reply = desk.predict(desk.example())
+    assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
+    assert "mysql" in reply.json["detail"]
+    assert "price" not in reply.text
+    assert "mysql" in desk.readiness().json["waits_for"]
+    desk.proxy.mend()
+    desk.process.ready(30)
+    assert desk.predict(desk.example()).status == 200
+    assert len(desk.kept()) == before + 1
+
+
+def test_a_row_that_mysql_refuses_takes_no_other_with_it(desk: Desk) -> None:
+    """It is a dead letter and its client is told; those that were written with it are kept."""
+    where = f"{desk.world.prefix}RAW_DATA.new_{desk.world.dataset.name}"
+    with desk.world.admin.begin() as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {where} ADD CONSTRAINT no_ys CHECK (city <> 'Ys')")
+    said = [desk.example(city="Ys" if i == 7 else "Town") for i in range(16)]
+    with ThreadPoolExecutor(len(said)) as pool:
+        replies = list(pool.map(desk.predict, said))
+    assert [reply.status for reply in replies] == [500 if i == 7 else 200 for i in range(16)]
+    assert "refuses" in replies[7].json["detail"]
+    _each_is_kept_once(desk, [reply for reply in replies if reply.status == 200])
+    letters = [letter for letter in desk.dead() if letter.topic.startswith("RAW_DATA")]
+    assert len(letters) == 1
+    assert "Ys" in letters[0].value
+
+
+def test_a_client_that_went_away_is_kept(desk: Desk) -> None:
+    """It asked, and what it asked counts."""
+    body = json.dumps(desk.example()).encode()
+    address = urlsplit(desk.process.url)
+    with socket.create_connection((address.hostname, address.port)) as gone:
+        gone.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nX-Request-ID: gone\r\n")
+        gone.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+    eventually(lambda: len(desk.kept(client_request_id="gone")) == 1, 20, "the request is kept")
+
+
+def test_a_stop_loses_nothing(desk: Desk) -> None:
+    """Whoever was told a price before the end finds it in the table, and the process ends well."""
+    stopped = desk.make()
+    stopped.start()
+    stopped.ready()
+    body = json.dumps(desk.example()).encode()
+    begun = threading.Event()
+
+    def client(_number: int) -> list[Reply]:
+        replies = []
+        while True:
+            try:
+                replies.append(ask(f"{stopped.url}/predict", body))
+            except URLError:
+                return replies
+            begun.set()
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        posting = pool.map(client, range(CLIENTS))
+        begun.wait()
+        code = stopped.stop()
+        replies = [reply for of_client in posting for reply in of_client]
+    assert code == 0
+    assert {reply.status for reply in replies} == {200}
+    _each_is_kept_once(desk, replies)
+
+
+def _each_is_kept_once(desk: Desk, replies: list[Reply]) -> None:
+    """Each answer's rows are in the table, with the version and the prices that the client was told."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in desk.kept():
+        rows.setdefault(row["request_id"], []).append(row)
+    for reply in replies:
+        kept = rows[reply.json["request_id"]]
+        assert [row["prediction"] for row in kept] == [p["price"] for p in reply.json["predictions"]]
+        assert {row["model_version"] for row in kept} == {reply.json["model"]["version"]}

@@ -1,0 +1,231 @@
+"""The monitor's page, in a real browser, on real MariaDB, Kafka and MLflow."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from unittest.mock import ANY
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from support.batches import publish_batch
+from support.listings import api_rows
+from support.proxy import Proxy
+from support.world import Process, World, eventually, free_port, http_status
+from veleta.events.catalogue import BatchRefused, RecordDeadlettered, TrainingFailed
+from veleta.events.envelope import Event, encode
+from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
+from veleta.topics import TopicName, topic
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+SECONDS = 30_000
+"""How long the page may take to show what is looked for, in milliseconds."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser."""
+    assert CHROMIUM.exists(), f"the monitor's tests need Chromium at {CHROMIUM} (apt-get install chromium)"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+        yield started
+        started.close()
+
+
+@contextmanager
+def monitor(world: World, told: Mapping[str, str] | None = None, **settings: object) -> Iterator[Process]:
+    """The real process, when its server answers; `told` overrides variables of the parts it reads from."""
+    port = free_port()
+    shown = {"port": port, "refresh": 1, "mlflow_url": world.mlflow_uri, **settings}
+    process = Process(
+        "monitor", port, {**world.environment("monitor", "reader", **shown), **(told or {})}, world.folder
+    )
+    process.start()
+    try:
+        eventually(lambda: http_status(f"{process.url}/_stcore/health") == 200, 60, "the monitor answers")
+        yield process
+    finally:
+        process.stop()
+
+
+@contextmanager
+def visit(browser: Browser, process: Process) -> Iterator[Page]:
+    """The page, opened; at the end nothing on it was an exception, and it asked nobody but its own server."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1600})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(process.url)
+    yield page
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_text("This part cannot be shown")).to_have_count(0)
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    assert [url for url in asked if not url.startswith((process.url, "data:", "blob:"))] == []
+    page.close()
+
+
+def shows(page: Page, *texts: str) -> None:
+    """Each text is on the page, or comes."""
+    for text in texts:
+        expect(page.get_by_text(text, exact=False).first).to_be_visible(timeout=SECONDS)
+
+
+def line(page: Page, start: str) -> list[str]:
+    """The cells of the table row whose first cell begins so."""
+    row = page.locator("tr", has=page.locator("td:first-child", has_text=start)).first
+    expect(row).to_be_visible(timeout=SECONDS)
+    return row.locator("td").all_inner_texts()
+
+
+def decide(world: World, now: datetime) -> None:
+    """A version that was trained and promoted, and a request that failed, as the trainer writes them."""
+    name = world.dataset.name
+    common = {"cause": {}, "requested_at": now, "attempts": 1}
+    request = {"epoch": 1, "number": 0, "reason": "first of the epoch"}
+    done = {"run_id": "r", "version": 3, "metrics": {"mae": 61_234.2, "r2": 0.77}}
+    with world.admin.begin() as sql:
+        sql.execute(
+            sa.insert(trainings).values({**common, **done, "request_id": "a", "state": "finished", "cause": request})
+        )
+        sql.execute(
+            sa.insert(trainings).values({**common, "request_id": "b", "state": "failed", "failure": "out of memory"})
+        )
+        sql.execute(
+            sa.insert(promotions).values(
+                seq=7,
+                version=3,
+                decision="promoted",
+                reason="better by far",
+                actor="trainer",
+                cause="a",
+                decided_at=now,
+            )
+        )
+        sql.execute(
+            sa.insert(dataset_tables(world.dataset).requests).values(
+                request_id="q", item=0, received_at=now, answered_at=now, model_version=3, latency_ms=1, http_status=200
+            )
+        )
+    say(
+        world,
+        "training",
+        Event("b/failed", "trainer", now.replace(tzinfo=UTC), TrainingFailed(request_id="b", reason="x")),
+    )
+    letter = RecordDeadlettered(
+        service="drift", reason="x", error="x", topic=f"{name}.batches", partition=0, offset=1, first_key=name,
+        headers={}, value="",
+    )  # fmt: skip
+    say(world, "deadletter", Event("dead", "drift", now.replace(tzinfo=UTC), letter))
+
+
+def say(world: World, name: TopicName, event: Event) -> None:
+    world.log.publish([encode(topic(world.dataset.name, name), event)])
+
+
+def test_the_page_before_anything_happened(world: World, browser: Browser) -> None:
+    """An empty deployment reads as one: no figures are made up, and nothing looks like a fault."""
+    with monitor(world) as process, visit(browser, process) as page:
+        shows(page, "USA real estate", "No batch has arrived yet", "Nothing has been trained yet")
+        shows(page, "No model is served: this deployment has no inference")
+        assert line(page, "loader")[1:] == ["not in this run", "-", "-", "-", "0"]
+        expect(page.get_by_test_id("stMetricValue")).to_have_text(["none", "0", "0", "0"])
+        expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_page_shows_the_whole_loop(world: World, browser: Browser) -> None:
+    """Stages, batches with verdicts, versions with decisions, requests, dead letters and links, all from real parts."""
+    name = world.dataset.name
+    with world.service("loader", "loader") as loader, world.service("drift", "drift") as drift:
+        loader.ready()
+        drift.ready()
+        for number in (0, 1):
+            publish_batch(world.log, world.dataset, 1, number, api_rows(5 * number, 200, 1))
+        refused = BatchRefused(dataset=name, epoch=1, number=2, reason="no JSON", status=200, body="b")
+        say(world, "batches", Event(f"{name}/1/2/refused", "poller", datetime.now(UTC), refused))
+        eventually(lambda: len(world.sql(sa.select(drift_reports))) == 2, what="both batches are judged")
+        eventually(lambda: len(world.sql(sa.select(batches))) == 3, what="the refused batch is noted")
+        decide(world, datetime.now(UTC).replace(tzinfo=None))
+        urls = {"loader": loader.url, "drift": drift.url, "trainer": "http://127.0.0.1:1"}
+        links = {"inference_url": "http://127.0.0.1:8000", "source_url": "http://127.0.0.1:8090"}
+        with monitor(world, readyz=json.dumps(urls), **links) as process, visit(browser, process) as page:
+            shows(page, "batch loaded", "drift.assessed")
+            assert line(page, "poller")[3].split() == ["batch.refused", f"{name}/1/2/refused"]
+            assert line(page, "loader")[1:4] == ["ready", "waiting for events", f"batch loaded\n{name}/1/1"]
+            expect(page.locator("tr", has_text="drift.assessed").locator("td").last).to_have_text("0", timeout=SECONDS)
+            assert line(page, "trainer")[1:4] == ["no answer", "nobody listens there", "training.failed\nb/failed"]
+            assert line(page, "1/2")[:6] == ["1/2", "refused", "-", "-", "-", "-"]
+            assert line(page, "1/1")[1:3] == ["loaded", "200"]
+            assert line(page, "1/1")[5] == "drift"
+            assert "changed by" in line(page, "1/1")[6]
+            assert line(page, "1/0")[5:7] == ["not enough data", "first of the epoch"]
+            assert line(page, "3")[1:6] == ["promoted", "7", "61,234", "better by far", "first of the epoch\nbatch 1/0"]
+            shows(page, "out of memory")
+            expect(page.get_by_test_id("stMetricValue")).to_have_text(["none", "3", "1", "1"])
+            for url in (f"{links['inference_url']}/model", world.mlflow_uri, links["source_url"]):
+                expect(page.locator(f'a[href="{url}"]')).to_be_visible()
+            expect(page.locator(f'a[href="{world.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
+
+
+def test_the_page_renews_itself(world: World, browser: Browser) -> None:
+    """What happens while the page is open comes to it without a reload."""
+    with monitor(world) as process, visit(browser, process) as page:
+        shows(page, "Trainings and versions")
+        publish_batch(world.log, world.dataset, 9, 0, api_rows(0, 10, 1))
+        expect(page.get_by_text(f"{world.dataset.name}/9/0/closed")).to_be_visible(timeout=SECONDS)
+
+
+def test_a_login_that_is_refused_is_said_and_the_rest_stays(world: World, browser: Browser) -> None:
+    """Without MySQL the page says what MySQL said, and shows all that does not come from there."""
+    publish_batch(world.log, world.dataset, 8, 0, api_rows(0, 10, 1))
+    with monitor(world, {"MYSQL_PASSWORD": "wrong"}) as process, visit(browser, process) as page:
+        expect(page.get_by_role("alert")).to_contain_text("MySQL does not answer: Access denied", timeout=SECONDS)
+        expect(page.get_by_text("Not known while MySQL does not answer.")).to_have_count(2)
+        shows(page, f"{world.dataset.name}/8/0/closed")
+        assert [cell.split()[0] for cell in line(page, "poller")] == ["poller", "not", "-", "batch.closed", ANY, "-"]
+
+
+def test_what_was_known_stays_while_a_part_is_away(world: World, browser: Browser) -> None:
+    """Kafka and MySQL go: their last figures stay, with their age. They come back: the notices go."""
+    ways = {"Kafka": Proxy(int(world.bootstrap.rpartition(":")[2])), "MySQL": Proxy(world.mysql("reader").port)}
+    publish_batch(world.log, world.dataset, 7, 0, api_rows(0, 10, 1))
+    told = {"KAFKA_BOOTSTRAP": f"127.0.0.1:{ways['Kafka'].port}", "MYSQL_PORT": str(ways["MySQL"].port)}
+    with monitor(world, told) as process, visit(browser, process) as page:
+        shows(page, f"{world.dataset.name}/7/0/closed")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        for name, way in ways.items():
+            way.cut()
+            notice = page.get_by_role("alert").filter(has_text=name)
+            expect(notice).to_contain_text("does not answer", timeout=SECONDS)
+            expect(notice).to_contain_text("What is shown of it is from")
+        shows(page, f"{world.dataset.name}/7/0/closed")
+        for way in ways.values():
+            way.mend()
+        expect(page.get_by_role("alert")).to_have_count(0, timeout=2 * SECONDS)
+
+
+def test_settings_are_refused_in_one_line(world: World) -> None:
+    """An unknown name with the service's prefix ends it before the server starts."""
+    command = [sys.executable, "-m", "veleta_monitor"]
+    environment = world.environment("monitor", "reader", colour="red")
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("monitor: unknown setting MONITOR_COLOUR")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_sigterm_ends_it_while_a_page_is_open(world: World, browser: Browser) -> None:
+    """It stops within seconds, with 0, whoever looks."""
+    with monitor(world) as process:
+        page = browser.new_page()
+        page.goto(process.url)
+        shows(page, "Trainings and versions")
+        assert process.stop() == 0
+        page.close()

@@ -1,0 +1,55 @@
+"""Publishes batches as the poller does, for tests of the services behind it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from veleta.batches import RowsDigest
+from veleta.dataset import Dataset
+from veleta.events.catalogue import BatchClosed, BatchOpened, BatchPayload, BatchRows, OffsetRange
+from veleta.events.envelope import Event, encode, trace_of
+from veleta.ports import EventLog
+from veleta.topics import TopicName, topic
+
+CHUNK = 100
+TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def send(log: EventLog, dataset: Dataset, name: TopicName, payload: BatchPayload, what: str) -> tuple[int, int]:
+    """Publish one event of a batch: (partition, offset)."""
+    event = Event(f"{payload.batch}/{what}", "poller", TIME, payload, trace=trace_of(payload.batch))
+    return log.publish([encode(topic(dataset.name, name), event)])[0]
+
+
+def publish_batch(
+    log: EventLog, dataset: Dataset, epoch: int, number: int, rows: Sequence[dict[str, Any]], **manifest: Any
+) -> BatchClosed:
+    """Publish a whole batch; `manifest` overrides fields of batch.closed, for one that does not match."""
+    batch = {"dataset": dataset.name, "epoch": epoch, "number": number}
+    digest = RowsDigest()
+    digest.add(list(rows))
+    send(log, dataset, "batches", BatchOpened(**batch, rows=len(rows), digest=digest.hexdigest()), "opened")
+    starts = range(0, len(rows), CHUNK)
+    places = [
+        send(
+            log,
+            dataset,
+            "rows",
+            BatchRows(**batch, chunk=i, first_row=start, rows=list(rows[start : start + CHUNK])),
+            f"rows/{i}",
+        )
+        for i, start in enumerate(starts)
+    ]
+    closed = BatchClosed(
+        **batch,
+        **{
+            "rows": len(rows),
+            "chunks": len(starts),
+            "digest": digest.hexdigest(),
+            "dataset_digest": dataset.digest,
+            "ranges": [OffsetRange(partition=places[0][0], first=places[0][1], last=places[-1][1])],
+            **manifest,
+        },
+    )
+    send(log, dataset, "batches", closed, "closed")
+    return closed

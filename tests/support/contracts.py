@@ -1,0 +1,47 @@
+"""What is committed of the contract and can be generated: event schemas and the address book of settings.
+
+`make contracts` writes them; the tests compare them with what the code says. Golden examples are written by hand, once
+for each event and version, and stay for ever.
+"""
+
+import json
+from pathlib import Path
+
+from support.address_book import ADDRESS_BOOK, address_book
+from veleta.events.catalogue import PAYLOADS, Payload
+
+CONTRACT = Path(__file__).parents[1] / "contract"
+SCHEMAS, EXAMPLES = CONTRACT / "schemas", CONTRACT / "examples"
+REGENERATE = "`make contracts` writes it anew"
+
+
+def file_name(schema: str) -> str:
+    """The file of an event's schema or example: `batch.closed.1.json` for `batch.closed/1`."""
+    return f"{schema.replace('/', '.')}.json"
+
+
+def schema_text(payload: type[Payload]) -> str:
+    """The JSON Schema of what readers accept of an event."""
+    return json.dumps(payload.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def stale() -> list[Path]:
+    """The committed files that differ from what the code says."""
+    return [path for path, text in _generated().items() if not path.exists() or path.read_text() != text]
+
+
+def main() -> None:
+    """Write what differs."""
+    texts = _generated()
+    for path in stale():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(texts[path])
+
+
+def _generated() -> dict[Path, str]:
+    schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
+    return {**schemas, ADDRESS_BOOK: address_book()}
+
+
+if __name__ == "__main__":
+    main()

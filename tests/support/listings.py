@@ -1,0 +1,138 @@
+"""Made-up listings in the Kaggle file's format: the same arguments give the same file."""
+
+import csv
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+HEADER = (
+    "brokered_by", "status", "price", "bed", "bath", "acre_lot",
+    "street", "city", "state", "zip_code", "house_size", "prev_sold_date",
+)  # fmt: skip
+OFTEN_EMPTY = ("bed", "bath", "acre_lot", "house_size", "prev_sold_date")
+TEXTS = ("status", "city", "state", "prev_sold_date")
+INCOMPLETE_EVERY = 4
+"""After so many complete rows comes one with a gap."""
+
+
+@dataclass(frozen=True)
+class Town:
+    """`level` is the price of a square foot in USD."""
+
+    city: str
+    state: str
+    zip_code: int
+    level: float
+
+
+TOWNS = (
+    Town("Ponce", "Puerto Rico", 731, 70),
+    Town("Springfield", "Massachusetts", 1109, 115),
+    Town("East Windsor", "Connecticut", 6016, 150),
+    Town("Scranton", "Pennsylvania", 18504, 95),
+    Town("Orlando", "Florida", 32801, 190),
+    Town("Columbus", "Ohio", 43215, 130),
+    Town("Houston", "Texas", 77002, 160),
+    Town("San Diego", "California", 92101, 480),
+)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One complete row."""
+
+    status: str
+    price: float
+    bed: int
+    bath: int
+    acre_lot: float
+    town: Town
+    house_size: int
+    sold: date
+
+    def cells(self, broker: int, street: int) -> dict[str, str]:
+        """The row as the file writes it: whole numbers with `.0`, rooms without, the zip with its leading zero."""
+        return {
+            "brokered_by": f"{broker}.0",
+            "status": self.status,
+            "price": f"{self.price}",
+            "bed": f"{self.bed}",
+            "bath": f"{self.bath}",
+            "acre_lot": f"{self.acre_lot}",
+            "street": f"{street}.0",
+            "city": self.town.city,
+            "state": self.town.state,
+            "zip_code": f"{self.town.zip_code:05}",
+            "house_size": f"{self.house_size}.0",
+            "prev_sold_date": self.sold.isoformat(),
+        }
+
+
+KINDS: tuple[Callable[[Listing], bool], ...] = (
+    lambda r: r.price <= 300_000 and not _bay(r) and r.status == "for_sale" and r.house_size > 1_500,
+    lambda r: r.price <= 300_000 and not _bay(r) and r.status == "for_sale" and r.house_size <= 1_500,
+    lambda r: r.price <= 300_000 and not _bay(r) and r.status == "sold",
+    lambda r: r.price <= 300_000 and _bay(r),
+    lambda r: 300_000 < r.price <= 500_000,
+    lambda r: r.price > 500_000,
+)
+"""What makes a row one of the batch at this place (data-api.md, The six batches)."""
+
+
+def write_csv(path: Path, rows_per_kind: int, seed: int) -> None:
+    """`rows_per_kind` complete rows for each of the six batches, in mixed order, and among them rows with gaps."""
+    chance = random.Random(seed)  # noqa: S311 - test data, no secret
+    listings = [_listing(kind, chance) for kind in KINDS for _ in range(rows_per_kind)]
+    chance.shuffle(listings)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, HEADER)
+        writer.writeheader()
+        for number, listing in enumerate(listings, 1):
+            cells = listing.cells(broker=chance.randrange(1, 110_000), street=1_000_000 + number)
+            writer.writerow(cells)
+            if number % INCOMPLETE_EVERY == 0:
+                writer.writerow({**cells, chance.choice(OFTEN_EMPTY): ""})
+
+
+def api_rows(place: int, count: int, seed: int) -> list[dict[str, float | str]]:
+    """Complete rows of the batch at `place`, as the data API hands them out."""
+    chance = random.Random(seed)  # noqa: S311 - test data, no secret
+    listings = [_listing(KINDS[place], chance) for _ in range(count)]
+    cells = [r.cells(broker=chance.randrange(1, 110_000), street=chance.randrange(1, 2_000_000)) for r in listings]
+    return [{name: value if name in TEXTS else float(value) for name, value in row.items()} for row in cells]
+
+
+def _bay(listing: Listing) -> bool:
+    return listing.town.state == "Massachusetts"
+
+
+def _listing(kind: Callable[[Listing], bool], chance: random.Random) -> Listing:
+    """Draws until one is of the kind: so prices follow size, rooms and town within every batch."""
+    while not kind(listing := _draw(chance)):
+        pass
+    return listing
+
+
+def _draw(chance: random.Random) -> Listing:
+    town = chance.choice(TOWNS)
+    size = round(chance.lognormvariate(7.4, 0.4))
+    bed = max(1, min(8, round(size / 600 + chance.gauss(0, 0.7))))
+    listing = Listing(
+        status=chance.choice(("for_sale", "sold")),
+        price=0.0,
+        bed=bed,
+        bath=max(1, round(bed * 0.7 + chance.gauss(0, 0.4))),
+        acre_lot=round(chance.lognormvariate(-1.2, 0.8), 2),
+        town=town,
+        house_size=size,
+        sold=date(1995, 1, 1) + timedelta(days=chance.randrange(10_000)),
+    )
+    return replace(listing, price=_price(listing, chance))
+
+
+def _price(listing: Listing, chance: random.Random) -> float:
+    """USD, to the hundred: the town's level times the size, more for rooms and land, give or take a tenth."""
+    base = listing.town.level * listing.house_size + 9_000 * listing.bed + 12_000 * listing.bath
+    return round((base + 40_000 * min(listing.acre_lot, 2)) * chance.lognormvariate(0, 0.1), -2)

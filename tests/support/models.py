@@ -1,0 +1,105 @@
+"""Real small models, registered and promoted as the trainer does it."""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from catboost import CatBoostRegressor
+from mlflow import MlflowClient
+
+from support.world import World
+from veleta.adapters.mlflow import MlflowRegistry
+from veleta.dataset import Dataset, Values
+from veleta.events.catalogue import Causes, ModelPromoted
+from veleta.events.envelope import Event, encode
+from veleta.features import categorical, feature_columns, features
+from veleta.ports import NATIVE, Version
+from veleta.topics import topic
+
+METRICS = {"mae": 1000.0}
+
+
+def synthetic(dataset: Dataset, count: int) -> list[Values]:
+    """Rows like the dataset's example; their numbers and texts vary."""
+    example, _ = dataset.convert(dataset.example)
+    return [
+        {
+            name: value * (1 + i / count)
+            if isinstance(value, float)
+            else f"{value} {i % 3}"
+            if isinstance(value, str)
+            else value
+            for name, value in example.items()
+        }
+        for i in range(count)
+    ]
+
+
+def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Values] | None = None) -> None:
+    """A CatBoost model of ten trees in the file `path`; its prices grow with `scale`."""
+    learnt = rows or synthetic(dataset, 30)
+    columns = feature_columns(dataset)
+    model = CatBoostRegressor(iterations=10, depth=2, random_seed=1, verbose=False, allow_writing_files=False)
+    prices = [row[dataset.target] for row in learnt]
+    logs = [math.log(scale * price) for price in prices if isinstance(price, float)]
+    model.fit([features(columns, row) for row in learnt], logs, cat_features=categorical(dataset))
+    model.save_model(str(path))
+
+
+class Models:
+    """The registered model of a deployment, and its promotions."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._client = MlflowClient(world.mlflow_uri)
+        self.registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+        self.seq = 0
+
+    def register(self, scale: float = 1.0, garbage: bytes = b"") -> Version:
+        """A new version; with `garbage`, its model file holds that."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.cbm"
+            train(self._world.dataset, path, scale)
+            if garbage:
+                path.write_bytes(garbage)
+            run_id = self._run()
+            self._client.log_artifact(run_id, str(path), "native")
+        source = f"runs:/{run_id}/native"
+        return self.registry.register(run_id, source, {NATIVE: source})
+
+    def crown(self, version: Version, seq: int) -> None:
+        """Make a version the champion in the registry; no event says so."""
+        self.registry.tag(version.number, "seq", str(seq))
+        self.registry.set_alias("champion", version.number)
+
+    def announce(self, version: Version, seq: int) -> None:
+        """Publish that a version was promoted."""
+        payload = ModelPromoted(
+            model=self._world.dataset.name,
+            version=version.number,
+            run_id=version.run_id,
+            seq=seq,
+            previous=None,
+            reason="test",
+            native=version.tags[NATIVE],
+            metrics=METRICS,
+            causes=Causes(training="t", request="r", report=None, reason="test", batches=["b"]),
+        )
+        event = Event(f"{self._world.dataset.name}/promotion/{seq}", "trainer", datetime.now(UTC), payload)
+        self._world.log.publish([encode(topic(self._world.dataset.name, "models"), event)])
+
+    def promote(self, scale: float = 1.0, garbage: bytes = b"") -> Version:
+        """Register, crown and announce a new version under the next sequence number."""
+        version = self.register(scale, garbage)
+        self.seq += 1
+        self.crown(version, self.seq)
+        self.announce(version, self.seq)
+        return version
+
+    def _run(self) -> str:
+        name = self._world.dataset.name
+        known = self._client.get_experiment_by_name(name)
+        experiment = known.experiment_id if known else self._client.create_experiment(name)
+        return str(self._client.create_run(experiment).info.run_id)

@@ -1,0 +1,115 @@
+"""What a client may send: each bad request is told what is wrong, and where."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from veleta.dataset import load_dataset
+from veleta_inference.domain.requests import MAX_FAULTS, Invalid, Unreadable, parse, rows
+
+DATASET = load_dataset("real_estate")
+EXAMPLE = DATASET.example
+
+
+def without(*names: str) -> dict[str, Any]:
+    return {name: value for name, value in EXAMPLE.items() if name not in names}
+
+
+def faults(said: object) -> list[tuple[int, str | None, str]]:
+    with pytest.raises(Invalid) as told:
+        rows(DATASET, said, limit=3)
+    return [(fault.item, fault.field, fault.message) for fault in told.value.faults]
+
+
+def test_one_object_is_a_list_of_one() -> None:
+    """A client with one house need not write a list."""
+    assert rows(DATASET, EXAMPLE, 3) == rows(DATASET, [EXAMPLE], 3)
+
+
+def test_values_are_typed() -> None:
+    """Whole numbers are numbers, dates are dates, and a category that nobody saw before is one."""
+    (row,) = rows(DATASET, {**EXAMPLE, "bed": 4, "city": "Macondo"}, 3)
+    assert (row["bed"], row["city"], row["prev_sold_date"]) == (4.0, "Macondo", date(1999, 9, 30))
+
+
+def test_the_target_may_be_left_out() -> None:
+    """It is what the client asks for; sent, it is kept."""
+    assert rows(DATASET, without("price"), 3)[0]["price"] is None
+    assert rows(DATASET, EXAMPLE, 3)[0]["price"] == 289900.0
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("bed", "4", "must be a finite number"),
+        ("bed", True, "must be a finite number"),
+        ("bed", [4.0], "must be a finite number"),
+        ("bed", float("nan"), "must be a finite number"),
+        ("bed", float("inf"), "must be a finite number"),
+        ("bed", None, "must not be null"),
+        ("bed", -1, "must be at least 0"),
+        ("price", None, "must not be null"),
+        ("price", -5.0, "must be at least 0"),
+        ("price", "dear", "must be a finite number"),
+        ("city", 7, "must be text of up to 255 characters"),
+        ("city", "x" * 256, "must be text of up to 255 characters"),
+        ("prev_sold_date", "1999-02-30", "must be a date as 1999-09-30"),
+        ("prev_sold_date", "30.09.1999", "must be a date as 1999-09-30"),
+        ("beds", 4.0, "is not known; did you mean bed?"),
+        (" Brokered_By", 4.0, "is not known; did you mean brokered_by?"),
+        ("colour_of_the_door", "red", "is not known"),
+    ],
+)
+def test_a_fault_names_its_item_and_field(field: str, value: object, message: str) -> None:
+    """Whoever reads the answer knows what to mend."""
+    assert faults([EXAMPLE, {**EXAMPLE, field: value}]) == [(1, field, message)]
+
+
+def test_a_missing_column_is_named() -> None:
+    """All columns but the target are required."""
+    assert faults(without("price", "street")) == [(0, "street", "is required")]
+
+
+@pytest.mark.parametrize("said", [3, "text", None, True])
+def test_what_is_no_object_is_refused(said: object) -> None:
+    """JSON alone is no request."""
+    assert faults(said) == [(0, None, "must be an object")]
+    assert faults([EXAMPLE, said]) == [(1, None, "must be an object")]
+
+
+@pytest.mark.parametrize("said", [[], [EXAMPLE] * 4])
+def test_an_empty_or_too_long_list_is_refused(said: object) -> None:
+    """There is something to predict, and not more than the limit."""
+    assert faults(said) == []
+
+
+def test_all_faults_are_listed_up_to_a_bound() -> None:
+    """A client sees all that is wrong at once, but a hostile body makes no endless answer."""
+    assert faults({**EXAMPLE, "bed": "x", "bath": "y", "city": 1}) == [
+        (0, "bed", "must be a finite number"),
+        (0, "bath", "must be a finite number"),
+        (0, "city", "must be text of up to 255 characters"),
+    ]
+    assert len(faults({f"field{i}": i for i in range(100_000)})) == MAX_FAULTS
+
+
+def test_an_unknown_name_is_shown_cut() -> None:
+    """A name of a megabyte neither comes back nor is compared in full."""
+    ((_, field, _),) = faults({**EXAMPLE, "x" * 1_000_000: 1})
+    assert field == "x" * 64
+
+
+@pytest.mark.parametrize("said", [b"NaN", b"[NaN]", b'{"a": Infinity}', b'{"a": 1e999}', b"1" * 5000])
+def test_numbers_that_are_no_json_are_read(said: bytes) -> None:
+    """So that the answer can name the field instead of calling the whole body unreadable."""
+    parse(said)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe", b'{"city": "\xe9"}', b'{"city": "\\ud800"}', b"[" * 100_000, b"price=1"]
+)
+def test_what_is_not_json_in_utf8_is_unreadable(body: bytes) -> None:
+    """Cut, binary, half a character, nested without end, a form: all are told, none is an error of ours."""
+    with pytest.raises(Unreadable):
+        parse(body)
