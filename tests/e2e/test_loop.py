@@ -20,7 +20,6 @@ from mlflow import MlflowClient
 from playwright.sync_api import sync_playwright
 from pydantic import SecretStr
 
-from support.listings import write_csv
 from support.world import eventually, free_port, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
@@ -31,12 +30,10 @@ from veleta.topics import declared
 from veleta_local import topics
 from veleta_local.deployment import PYTHON
 from veleta_local.run import Run
-from veleta_local.variables import Variables
 
 DATASET = load_dataset("real_estate")
 TABLES = dataset_tables(DATASET)
-PLACES = 6
-ROWS_PER_PLACE = 150
+PLACES, ROWS = 6, 150
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -90,16 +87,11 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`make start` in the folder where the test run's broker, database and registry already stand."""
-    csv = tmp_path_factory.mktemp("csv") / "listings.csv"
-    write_csv(csv, ROWS_PER_PLACE, seed=7)
-    base = backing.variables.port_base
-    variables = Variables(csv=str(csv), port_base=base, at_end="stop", poll_every="8", trees="50")
-    run = Run(backing.home, variables, say=lambda _line: None)
-    run.start(300)
-    yield Stack(run)
-    run.stop()
+def stack(backing: Run) -> Iterator[Stack]:
+    """`make start`, going on where the test run's broker, database and registry already stand."""
+    backing.start(300)
+    yield Stack(backing)
+    backing.stop()
 
 
 def post(url: str, body: object) -> tuple[int, dict[str, Any]]:
@@ -159,9 +151,9 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
 def test_every_row_is_there_once(stack: Stack) -> None:
     """Six batches of their size, each row once, each cleaned or counted."""
     ledger = stack.sql(sa.select(batches).order_by(batches.c.number))
-    assert [(row.epoch, row.number, row.received) for row in ledger] == [(1, n, ROWS_PER_PLACE) for n in range(PLACES)]
+    assert [(row.epoch, row.number, row.received) for row in ledger] == [(1, n, ROWS) for n in range(PLACES)]
     raw = stack.frame(TABLES.raw)
-    assert Counter(raw["number"]) == dict.fromkeys(range(PLACES), ROWS_PER_PLACE)
+    assert Counter(raw["number"]) == dict.fromkeys(range(PLACES), ROWS)
     assert not raw.duplicated(["epoch", "number", "row_no"]).any()
     assert len(stack.frame(TABLES.clean)) == sum(row.cleaned for row in ledger)
     assert all(row.cleaned + sum(row.rejected.values()) == row.received for row in ledger)

@@ -155,7 +155,7 @@ def test_the_page_shows_the_whole_loop(world: World, browser: Browser) -> None:
         decide(world, datetime.now(UTC).replace(tzinfo=None))
         urls = {"loader": loader.url, "drift": drift.url, "trainer": "http://127.0.0.1:1"}
         links = {"inference_url": "http://127.0.0.1:8000", "source_url": "http://127.0.0.1:8090"}
-        with monitor(world, readyz=json.dumps(urls), **links) as process, visit(browser, process) as page:
+        with monitor(world, None, readyz=json.dumps(urls), **links) as process, visit(browser, process) as page:
             shows(page, "batch loaded", "drift.assessed")
             assert line(page, "poller")[3].split() == ["batch.refused", f"{name}/1/2/refused"]
             assert line(page, "loader")[1:4] == ["ready", "waiting for events", f"batch loaded\n{name}/1/1"]

@@ -104,12 +104,6 @@ class World:
         if self._admin is not None:
             self._admin.dispose()
 
-    def close(self) -> None:
-        """Give up the connections; the processes of the test have ended before."""
-        self.log.close()
-        if self._admin is not None:
-            self._admin.dispose()
-
     def sql(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
         """The rows of a query, as the administrator."""
         with self.admin.begin() as connection:

@@ -59,6 +59,22 @@ def test_a_slow_question_is_asked_less_often() -> None:
     assert [(at - START).total_seconds() for at in asked] == [0, 20]
 
 
+def test_a_source_that_is_away_is_asked_again_soon() -> None:
+    """However long it took to find out: so the page sees at once that it is back."""
+    clock, asked = Clock(), list[datetime]()
+
+    def away() -> None:
+        asked.append(clock())
+        clock.move(5)
+        raise Retry("kafka", "no broker")
+
+    shown = Glance(away, EVERY, clock, at_once)
+    for _ in range(4):
+        shown.look()
+        clock.move(1)
+    assert [(at - START).total_seconds() for at in asked] == [0, 8]
+
+
 def test_what_was_known_stays_while_its_source_is_away() -> None:
     """The last value and its time are kept beside the sentence that says what is away; both end when it is back."""
     clock, away = Clock(), list[bool]()

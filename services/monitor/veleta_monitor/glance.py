@@ -19,7 +19,7 @@ FIRST_ANSWER_SECONDS = 4.0
 PATIENCE = timedelta(seconds=20)
 """A question that is open for longer counts as not answered."""
 REST = 9
-"""A question rests for so many times as long as it took: at most a tenth of the time goes into asking it."""
+"""After an answer a question rests for so many times as long as it took: at most a tenth of the time is spent on it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Glance(Generic[T]):
             took = now - (self._asked_at or now)
             self._answer = answer
             self._asked_at = None
-            self._due_at = now + max(self._every, REST * took)
+            self._due_at = now + (self._every if answer.trouble else max(self._every, REST * took))
         self._answered.set()
 
     def _new_answer(self) -> Answer[T]:

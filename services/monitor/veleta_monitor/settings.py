@@ -12,7 +12,7 @@ class MonitorSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="MONITOR_", frozen=True)
     port: int = Field(8501, description="the port of the page, and of its health at /_stcore/health")
     readyz: Json[dict[str, str]] = Field(
-        default_factory=dict,
+        "{}",  # type: ignore[arg-type]  # pydantic decodes the default as it does the variable
         description="JSON: service to its base URL, as this process reaches it; /readyz and /model are asked there",
     )
     inference_url: str = Field("", description="the address of the prediction API, as people's browsers reach it")

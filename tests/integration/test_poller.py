@@ -1,0 +1,303 @@
+"""Poller as a process: on the real source, and on an API that does what an API should not."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from aiohttp import web
+
+from support.listings import write_csv
+from support.world import Process, World, eventually, free_port, http_status
+from veleta.batches import BatchReader, Rows, manifests
+from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, DatasetDeclared
+from veleta_local.run import Run
+
+ROWS = 40
+GROUPS = count(1)
+END = "Ya se recolectó toda la información mínima necesaria"
+
+
+@pytest.fixture
+def world(backing: Run, tmp_path: Path) -> World:
+    """A deployment for each test: what is published belongs to it alone."""
+    made = World(backing, tmp_path)
+    done = made.prepare()
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("listings") / "listings.csv"
+    write_csv(path, ROWS, seed=5)
+    return path
+
+
+@contextmanager
+def sourced(world: World, csv: Path) -> Iterator[Process]:
+    """A source that is ready."""
+    with world.service("source", csv=csv, state=world.folder / "source") as source:
+        source.ready()
+        yield source
+
+
+@contextmanager
+def polling(world: World, url: str, **settings: object) -> Iterator[Process]:
+    """A poller of this address."""
+    defaults: dict[str, object] = {"group_number": 7, "poll_every": 0.05, "inbox": world.folder / "inbox"}
+    with world.service("poller", api_url=url, **{**defaults, **settings}) as poller:
+        yield poller
+
+
+def doing(process: Process) -> dict[str, Any]:
+    """What /readyz says, whatever its status."""
+    if http_status(f"{process.url}/readyz") != 200:
+        return {}
+    with urlopen(f"{process.url}/readyz", timeout=5) as answer:
+        return dict(json.loads(answer.read()))
+
+
+def closed(world: World) -> list[BatchClosed]:
+    """The manifest that counts for each batch, in the order of closing."""
+    payloads = [event.payload for event in manifests(world.events("batches")).values()]
+    return [payload for payload in payloads if isinstance(payload, BatchClosed)]
+
+
+def rows_of(world: World, manifest: BatchClosed) -> Rows:
+    """All rows of a batch: the reader has compared count and digest with the manifest."""
+    return [row for chunk in BatchReader(world.log).chunks(manifest) for row in chunk]
+
+
+def at_the_end(poller: Process) -> bool:
+    return "end of the data" in doing(poller).get("doing", "")
+
+
+def test_all_batches_arrive_complete_and_in_order(world: World, csv: Path) -> None:
+    """With AT_END=stop the poller stays ready at the end, with an empty inbox."""
+    with sourced(world, csv) as source, polling(world, source.url, at_end="stop") as poller:
+        eventually(lambda: at_the_end(poller))
+        found = closed(world)
+        assert [(m.epoch, m.number, m.rows, m.findings) for m in found] == [(1, n, ROWS, []) for n in range(6)]
+        assert sum(len(rows_of(world, m)) for m in found) == 6 * ROWS
+        assert {m.dataset_digest for m in found} == {world.dataset.digest}
+        [declared] = [e.payload for e in world.events("batches") if isinstance(e.payload, DatasetDeclared)]
+        assert declared.digest == world.dataset.digest
+        assert not list((world.folder / "inbox").glob("*.body"))
+        with urlopen(f"{source.url}/data?group_number=99", timeout=10) as answer:
+            assert rows_of(world, found[0]) == json.loads(answer.read())["data"]
+        assert poller.stop() == 0
+
+
+def test_events_of_a_batch_have_one_trace_and_name_their_cause(world: World, csv: Path) -> None:
+    """Rows and manifest follow from batch.opened."""
+    with sourced(world, csv) as source, polling(world, source.url, at_end="stop") as poller:
+        eventually(lambda: at_the_end(poller))
+    opened = {e.id: e.trace for e in world.events("batches") if e.type == "batch.opened"}
+    others = [e for e in (*world.events("rows"), *world.events("batches")) if e.type in ("batch.rows", "batch.closed")]
+    assert len(opened) == 6
+    assert all(opened[str(event.cause)] == event.trace for event in others)
+
+
+def test_restart_opens_the_next_epoch_with_the_same_rows(world: World, csv: Path) -> None:
+    """The seed's way: the same digests come again."""
+    with sourced(world, csv) as source, polling(world, source.url, at_end="restart"):
+        found = eventually(lambda: len(m := closed(world)) >= 12 and m)
+    assert found
+    assert [(m.epoch, m.number) for m in found[:12]] == [(e, n) for e in (1, 2) for n in range(6)]
+    assert [m.digest for m in found[:6]] == [m.digest for m in found[6:12]]
+    assert not any(m.findings for m in found)
+
+
+def test_a_kill_at_any_moment_leaves_every_batch_whole(world: World, tmp_path: Path) -> None:
+    """Killed again and again while it publishes: each manifest matches its rows, and nothing is missed twice over."""
+    write_csv(tmp_path / "large.csv", rows_per_kind=4_000, seed=6)
+    with sourced(world, tmp_path / "large.csv") as source, polling(world, source.url, at_end="stop") as poller:
+        for kill in range(5):
+            eventually(lambda kill=kill: _opened(world) > kill)  # type: ignore[misc]  # the default binds the round
+            poller.kill()
+            poller.start()
+        eventually(lambda: at_the_end(poller))
+    found = closed(world)
+    missed = [e.payload.number for e in world.events("batches") if isinstance(e.payload, BatchMissed)]
+    assert sorted([m.number for m in found] + missed) == list(range(6))
+    assert {m.epoch for m in found} == {1}
+    assert [len(rows_of(world, m)) for m in found] == [4_000] * len(found)
+
+
+def _opened(world: World) -> int:
+    return len({e.id for e in world.events("batches") if e.type == "batch.opened"})
+
+
+def test_a_second_poller_stands_by(world: World, csv: Path) -> None:
+    """It asks nothing and says why; when the first one dies it goes on where that one was."""
+    with sourced(world, csv) as source, polling(world, source.url, poll_every=600) as first:
+        first.ready()
+        eventually(lambda: len(closed(world)) == 1)
+        with polling(world, source.url, at_end="stop") as second:
+            eventually(lambda: "another poller" in second.log.read_text())
+            assert http_status(f"{second.url}/readyz") == 503
+            assert len(closed(world)) == 1
+            first.kill()
+            eventually(lambda: at_the_end(second))
+    assert [(m.epoch, m.number) for m in closed(world)] == [(1, n) for n in range(6)]
+
+
+def test_an_api_that_is_not_there_is_waited_for(world: World) -> None:
+    """/readyz says that it waits for "api"; once it answers, batches come."""
+    port = free_port()
+    with polling(world, f"http://127.0.0.1:{port}") as poller:
+        eventually(lambda: '"waits_for": "api"' in poller.log.read_text())
+        assert http_status(f"{poller.url}/readyz") == 503
+        with answering([batch(0)], port):
+            eventually(lambda: len(closed(world)) == 1)
+            assert http_status(f"{poller.url}/readyz") == 200
+
+
+Answer = tuple[int, bytes] | Callable[[web.Request], Any]
+
+
+def batch(number: int, price: float = 1.0) -> Answer:
+    """A good answer of three rows; rows need no more than a column to be published."""
+    rows = [{"price": price + i} for i in range(3)]
+    return 200, json.dumps({"group_number": 7, "batch_number": number, "data": rows}).encode()
+
+
+def detail(text: str, status: int) -> Answer:
+    """What FastAPI answers to a wrong request."""
+    return status, json.dumps({"detail": text}, ensure_ascii=False).encode()
+
+
+async def hang_up(request: web.Request) -> web.Response:
+    """Close the connection without a word."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def half(request: web.Request) -> web.StreamResponse:
+    """Say how long the body is, and send half of it."""
+    answer = web.StreamResponse()
+    answer.content_length = 1_000
+    await answer.prepare(request)
+    await answer.write(b'{"batch_number": 1, "data": [')
+    assert request.transport is not None
+    request.transport.close()
+    return answer
+
+
+async def silence(_request: web.Request) -> web.Response:
+    """Say nothing for longer than anyone waits."""
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+class Hostile:
+    """An API that answers by a script, and then that the server is busy."""
+
+    def __init__(self, script: list[Answer]) -> None:
+        self.script = script
+        self.asked = 0
+        self.restarted = 0
+
+    async def data(self, request: web.Request) -> web.StreamResponse:
+        self.asked += 1
+        answer = self.script.pop(0) if self.script else (503, b"busy")
+        if isinstance(answer, tuple):
+            return web.Response(status=answer[0], body=answer[1])
+        response: web.StreamResponse = await answer(request)
+        return response
+
+    async def restart(self, _request: web.Request) -> web.Response:
+        self.restarted += 1
+        return web.json_response(["ok"]) if self.restarted > 1 else web.Response(status=500)
+
+
+@contextmanager
+def answering(script: list[Answer], port: int | None = None) -> Iterator[tuple[Hostile, str]]:
+    """The API in a thread of its own, with its address."""
+    api, loop, port = Hostile(list(script)), asyncio.new_event_loop(), port or free_port()
+    app = web.Application()
+    app.add_routes([web.get("/data", api.data), web.get("/restart_data_generation", api.restart)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(web.TCPSite(runner, "127.0.0.1", port).start(), loop).result(10)
+        yield api, f"http://127.0.0.1:{port}"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def polled(world: World, script: list[Answer], **settings: object) -> Hostile:
+    """The API after a poller has heard the whole script."""
+    with answering(script) as (api, url), polling(world, url, **settings):
+        eventually(lambda: api.asked > len(script))
+    return api
+
+
+def outcome(world: World) -> tuple[list[str], list[str], list[str]]:
+    """What was closed, missed and refused: epoch/number."""
+    events = [event.payload for event in world.events("batches")]
+    return (
+        [f"{p.epoch}/{p.number}" for p in closed(world) if rows_of(world, p)],
+        [f"{p.epoch}/{p.number}" for p in events if isinstance(p, BatchMissed)],
+        [f"{p.epoch}/{p.number}" for p in events if isinstance(p, BatchRefused) and p.status != 503],
+    )
+
+
+def test_gaps_repeats_and_new_epochs(world: World) -> None:
+    """The number and the digest tell what happened at the API."""
+    polled(world, [batch(0), batch(2), batch(2), batch(3), batch(3, price=5.0), batch(0)])
+    assert outcome(world) == (
+        ["1/0", "1/2", "1/3", "2/3", "3/0"],
+        ["1/1", "2/0", "2/1", "2/2"],
+        [],
+    )
+    findings = {f"{m.epoch}/{m.number}": m.findings for m in closed(world)}
+    assert any("batch 2 came twice" in finding for finding in findings["1/3"])
+    assert any("other rows" in finding for finding in findings["2/3"])
+    assert any("restarted elsewhere" in finding for finding in findings["3/0"])
+
+
+def test_what_is_no_batch_is_refused_and_kept(world: World) -> None:
+    """The body lies under the name that the event gives."""
+    bad: list[Answer] = [
+        (500, b"Internal Server Error"),
+        (200, b'{"batch_number": 1, "da'),
+        (200, b'{"batch_number": 1}'),
+    ]
+    polled(world, [batch(0), *bad, (200, b'{"batch_number": 1, "data": []}'), batch(1)])
+    assert outcome(world) == (["1/0", "1/1"], [], ["1/1"] * 4)
+    refused = [e.payload for e in world.events("batches") if isinstance(e.payload, BatchRefused)]
+    bodies = [(world.folder / "inbox" / "kept" / r.body).read_bytes() for r in refused[:4]]
+    assert bodies == [*(answer[1] for answer in bad if isinstance(answer, tuple)), b'{"batch_number": 1, "data": []}']
+
+
+@pytest.mark.parametrize("broken", [hang_up, half, silence])
+def test_no_question_is_repeated_blindly(world: World, broken: Answer) -> None:
+    """A GET that broke off is one GET: the next answer's number tells that batch 1 was missed."""
+    api = polled(world, [batch(0), broken, batch(2)], read_timeout=1)
+    assert outcome(world) == (["1/0", "1/2"], ["1/1"], [])
+    parts = list((world.folder / "inbox" / "kept").glob("*.part"))
+    assert len(parts) == (1 if broken is half else 0)
+    assert api.script == []
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("text", [END, END.upper(), f"{END}.", "Ya se recolecto toda la informacion minima necesaria"])
+def test_the_end_in_every_spelling(world: World, text: str, status: int) -> None:
+    """A restart that is not confirmed is asked for again; then a new epoch begins."""
+    api = polled(world, [batch(0), detail(text, status), batch(0)], at_end="restart")
+    assert outcome(world) == (["1/0", "2/0"], [], [])
+    assert api.restarted == 2
