@@ -58,8 +58,7 @@ class Column(Part):
     def convert(self, value: object) -> Value:
         """`value` as this column's type, or None where it is none (a string for a number, NaN, too long a text)."""
         if self.numeric:
-            fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            return float(value) if fits else None  # type: ignore[arg-type]  # `fits` says that it is a number
+            return _finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
         if not isinstance(value, str):
             return None
         if self.kind == "date":
@@ -194,6 +193,13 @@ def load_dataset(name: str) -> Dataset:
         return parse_dataset(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Stop(f"DATASET={name}: cannot read {path.name} ({error.strerror})") from error
+
+
+def _finite(number: float) -> float | None:
+    try:
+        return float(number) if math.isfinite(number) else None
+    except OverflowError:
+        return None  # an integer beyond any float
 
 
 def _date(text: str) -> date | None:

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.batches import publish_batch
 from support.listings import api_rows
+from support.models import Models
 from support.proxy import Proxy
 from support.world import Process, World, eventually, free_port, http_status
 from veleta.events.catalogue import BatchRefused, RecordDeadlettered, TrainingFailed
@@ -180,6 +181,21 @@ def test_the_page_renews_itself(world: World, browser: Browser) -> None:
         shows(page, "Trainings and versions")
         publish_batch(world.log, world.dataset, 9, 0, api_rows(0, 10, 1))
         expect(page.get_by_text(f"{world.dataset.name}/9/0/closed")).to_be_visible(timeout=SECONDS)
+
+
+def test_the_served_version_says_why(world: World, browser: Browser) -> None:
+    """The version that inference answers with, since when, and its causes in words, from a real inference."""
+    models = Models(world)
+    with world.service("inference", "inference") as inference:
+        urls = json.dumps({"inference": inference.url})
+        eventually(lambda: http_status(f"{inference.url}/model") == 503, what="inference answers without a version")
+        with monitor(world, None, readyz=urls) as process, visit(browser, process) as page:
+            shows(page, "No model is served: ")
+            version = models.promote().number
+            shows(page, f"Version {version} became the champion by decision 1", "Asked for because: test.")
+            expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(version))
+            assert line(page, "inference")[1] == "ready"
+            assert line(page, "trainer")[3].split()[0] == "model.promoted"
 
 
 def test_a_login_that_is_refused_is_said_and_the_rest_stays(world: World, browser: Browser) -> None:

@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from support.listings import write_csv
+from support.listings import repeat_csv, write_csv
 from support.world import Process, World, eventually, free_port, http_status
 
 ROWS = 30
@@ -121,8 +121,7 @@ def test_a_kill_keeps_the_cursors(source: Process, group: str) -> None:
 def test_data_waits_for_the_splitting(world: World, csv: Path, tmp_path: Path) -> None:
     """While the file is split /livez answers, /readyz says what is going on, and /data keeps its asker waiting."""
     large = tmp_path / "large.csv"
-    header, *lines = csv.read_text().splitlines(keepends=True)
-    large.write_text(header + "".join(lines) * 600)
+    repeat_csv(csv, large, 600)
     with world.service("source", csv=large, state=tmp_path / "state") as source:
         eventually(lambda: http_status(f"{source.url}/livez") == 200)
         waiting = HTTPConnection(source.url.removeprefix("http://"), timeout=60)

@@ -104,6 +104,12 @@ def api_rows(place: int, count: int, seed: int) -> list[dict[str, float | str]]:
     return [{name: value if name in TEXTS else float(value) for name, value in row.items()} for row in cells]
 
 
+def repeat_csv(csv_file: Path, path: Path, times: int) -> None:
+    """A larger file at once: the rows of `csv_file` so many times."""
+    header, *lines = csv_file.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text(header + "".join(lines) * times, encoding="utf-8")
+
+
 def _bay(listing: Listing) -> bool:
     return listing.town.state == "Massachusetts"
 

@@ -19,9 +19,10 @@ from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, Reco
 from veleta.events.envelope import Message, decode
 from veleta.life import Life
 from veleta_poller.adapters import inbox as inbox_module
-from veleta_poller.adapters.inbox import Body, Inbox, State
+from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.adapters.topics import Topics
 from veleta_poller.domain.sequence import Position
+from veleta_poller.domain.state import Body, State
 from veleta_poller.handlers import Interrupted, Poller
 
 DATASET = load_dataset("real_estate")

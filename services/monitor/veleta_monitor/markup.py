@@ -5,6 +5,7 @@ from html import escape
 from veleta_monitor.domain.words import Cell, Head, Table
 
 STYLE = """<style>
+.stMainBlockContainer.stMainBlockContainer { padding-top: 2.5rem; }
 .veleta { width: 100%; overflow: auto; max-height: 30rem; }
 .veleta table { width: 100%; border-collapse: collapse; font-size: 0.9rem; line-height: 1.35; }
 .veleta th { text-align: left; font-weight: 600; font-size: 0.78rem; opacity: 0.65; white-space: nowrap; }
@@ -12,6 +13,7 @@ STYLE = """<style>
   border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 14%, transparent); }
 .veleta td.numeric, .veleta th.numeric { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .veleta tbody tr:hover { background: color-mix(in srgb, currentColor 5%, transparent); }
+.veleta a { color: inherit; }
 .veleta [title] { cursor: help; }
 .veleta small { display: block; opacity: 0.65; font-size: 0.78rem; overflow-wrap: anywhere; white-space: pre-line; }
 .veleta .badge { display: inline-block; padding: 0.05rem 0.55rem; border-radius: 0.7rem; white-space: nowrap;
@@ -22,16 +24,17 @@ STYLE = """<style>
 .veleta .good { --tone: #16a34a; } .veleta .warn, .veleta.warn { --tone: #f59e0b; }
 .veleta .bad { --tone: #ef4444; } .veleta .quiet { --tone: #94a3b8; }
 </style>"""
+"""What tables and notices need, put on the page once. The doubled class outweighs Streamlit's own."""
 
 
 def table_html(table: Table) -> str:
-    """A table, with the style it needs."""
+    """A table."""
     heads = "".join(f'<th scope="col"{_numeric(head)}>{escape(head.title)}</th>' for head in table.heads)
     rows = "".join(
         f"<tr>{''.join(_cell(head, cell) for head, cell in zip(table.heads, row, strict=True))}</tr>"
         for row in table.rows
     )
-    return f'{STYLE}<div class="veleta"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f'<div class="veleta"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def sentences_html(sentences: list[str]) -> str:
@@ -41,7 +44,7 @@ def sentences_html(sentences: list[str]) -> str:
 
 def notice_html(text: str) -> str:
     """A sentence that must not be overlooked."""
-    return f'{STYLE}<div class="veleta notice warn" role="alert">{escape(text)}</div>'
+    return f'<div class="veleta notice warn" role="alert">{escape(text)}</div>'
 
 
 def _cell(head: Head, cell: Cell) -> str:

@@ -17,7 +17,7 @@ from veleta_monitor.domain.stages import Deed, stage_table
 from veleta_monitor.domain.versions import Served, since, training_table, why
 from veleta_monitor.domain.words import Cell, ago, exact, figure
 from veleta_monitor.glance import Answer
-from veleta_monitor.markup import notice_html, sentences_html, table_html
+from veleta_monitor.markup import STYLE, notice_html, sentences_html, table_html
 from veleta_monitor.settings import MonitorSettings
 
 log = structlog.get_logger()
@@ -170,6 +170,7 @@ def _shown(shown: int, of: int) -> None:
 def page() -> None:
     """All sections, in the order in which an operator asks."""
     st.set_page_config(page_title="Veleta", layout="wide")
+    st.html(STYLE)
     header()
     for draw in (notices, summary, reasons, stages, batches, versions):
         section(draw)

@@ -16,10 +16,9 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.life import Life
 from veleta.loop import DEAD_IN_A_ROW
-from veleta_poller.adapters.inbox import Body, Inbox
-from veleta_poller.adapters.topics import Topics
 from veleta_poller.domain.answers import LONGEST_REASON, Answer, Batch, End, Refused, parse
 from veleta_poller.domain.sequence import Position, Step, decide, further
+from veleta_poller.domain.state import Body, State
 
 log = structlog.get_logger()
 ANSWERS = prometheus_client.Counter("veleta_poller_answers", "answers by what became of them", ["outcome"])
@@ -48,6 +47,74 @@ class Api(Protocol):
 
     async def restart(self) -> None:
         """Ask the API to begin again with batch 0. Raises Retry when it did not say that it does."""
+        ...
+
+
+class Inbox(Protocol):
+    """Answers on disk. Every method blocks; those that change something return when the change is durable."""
+
+    def lock(self) -> None:
+        """Hold the inbox until the process ends. Raises Retry when another process holds it."""
+        ...
+
+    def recall(self) -> State:
+        """The state as it was kept. Raises Stop when it cannot be read."""
+        ...
+
+    def remember(self, state: State) -> None:
+        """Keep the state."""
+        ...
+
+    def need_room(self, largest: int) -> None:
+        """Raises Retry when there is no room for another body; `largest` is the largest seen, in bytes."""
+        ...
+
+    def keep_parts(self) -> bool:
+        """Put aside what never arrived whole: whether some of it began as a good answer."""
+        ...
+
+    def waiting(self) -> list[Body]:
+        """The answers that wait to be published, oldest first."""
+        ...
+
+    def text(self, body: Body) -> str:
+        """The whole of an answer. Raises UnicodeDecodeError when it is no UTF-8."""
+        ...
+
+    def size(self, body: Body) -> int:
+        """Bytes."""
+        ...
+
+    def keep(self, body: Body) -> None:
+        """Put an answer aside, for people."""
+        ...
+
+    def discard(self, body: Body) -> None:
+        """Forget an answer; harmless when it is no longer there."""
+        ...
+
+
+class Topics(Protocol):
+    """What the poller says. Every method blocks and raises Retry when the broker is away."""
+
+    def survey(self) -> Position:
+        """Where the topics say that the poller stands; declares the dataset when its last declaration differs."""
+        ...
+
+    def publish(self, step: Step, batch: Batch, findings: list[str]) -> None:
+        """A whole batch, from what was missed before it to its manifest.
+
+        Raises:
+            Reject: a part of it is larger than a record takes; the dead letter is published.
+        """
+        ...
+
+    def refuse(self, place: tuple[int, int], reason: str, status: int, body: str) -> None:
+        """Where batch `place` (epoch, number) was due an answer came that cannot be used; `body` names its file."""
+        ...
+
+    def miss(self, place: tuple[int, int], reason: str) -> None:
+        """Batch `place` (epoch, number) never arrived whole."""
         ...
 
 
@@ -114,8 +181,9 @@ class Poller:
             return
         self._life.found("api")
         self._life.started()
-        if self._fresh.size > self._state.largest:
-            await self._remember(largest=self._fresh.size)
+        size = await asyncio.to_thread(self._inbox.size, self._fresh)
+        if size > self._state.largest:
+            await self._remember(largest=size)
 
     async def _ask(self) -> Body:
         await asyncio.to_thread(self._inbox.need_room, self._state.largest)
@@ -137,7 +205,7 @@ class Poller:
 
     def _parse(self, body: Body) -> Answer:
         try:
-            return parse(body.status, body.text(), self._dataset)
+            return parse(body.status, self._inbox.text(body), self._dataset)
         except Exception as error:  # noqa: BLE001 - whatever a body does to us, it is kept and the next one is taken
             return Refused(f"{type(error).__name__}: {error}"[:LONGEST_REASON])
 
@@ -193,10 +261,10 @@ class Poller:
             self._life.halt(f"{DEAD_IN_A_ROW} dead letters in a row for one reason: {error.reason}")
 
     async def _refuse(self, body: Body, place: tuple[int, int], reason: str) -> None:
-        await asyncio.to_thread(self._topics.refuse, place, reason, body.status, body.path.name)
+        await asyncio.to_thread(self._topics.refuse, place, reason, body.status, body.name)
         await asyncio.to_thread(self._inbox.keep, body)
         ANSWERS.labels("refused").inc()
-        log.warning("refused", reason=reason, body=body.path.name)
+        log.warning("refused", reason=reason, body=body.name)
         self._life.busy(f"refused an answer: {reason}")
 
     async def _end(self, body: Body) -> None:

@@ -1,10 +1,13 @@
 """Builds source and connects it."""
 
+from functools import partial
+
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
 from veleta.life import Life
 from veleta.service import Service
 from veleta_source.adapters.cursors import Cursors
+from veleta_source.adapters.spool import split
 from veleta_source.handlers import Api
 from veleta_source.settings import SourceSettings
 
@@ -16,6 +19,6 @@ def build(settings: SourceSettings, life: Life, *, cursors: Cursors | None = Non
         settings.state.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Stop(f"SOURCE_STATE={settings.state}: {error.strerror}") from error
-    cursors = cursors or Cursors(settings.state / "cursors.json")
-    api = Api(settings.csv, settings.state / "spool", cursors, dataset, life)
+    splitting = partial(split, settings.csv, settings.state / "spool", dataset)
+    api = Api(splitting, cursors or Cursors(settings.state / "cursors.json"), life)
     return Service(api.run, api.pages())

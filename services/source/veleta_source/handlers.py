@@ -1,34 +1,59 @@
 """What source answers. Each GET of /data moves the asker's cursor, before the first byte of the rows is sent."""
 
 import asyncio
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import orjson
 import prometheus_client
 import structlog
 from aiohttp import web
 
-from veleta.dataset import Dataset
 from veleta.life import Life
-from veleta_source.adapters.cursors import Cursors
-from veleta_source.adapters.spool import Batch, split
 from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, Question, WrongQuestion, around, ask
 
 log = structlog.get_logger()
 SENT = prometheus_client.Counter("veleta_source_batches", "batches handed out", ["number"])
 
 
+class Batch(Protocol):
+    """A batch that is ready to send: its rows as JSON objects with commas between."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    def pieces(self) -> Iterator[bytes]:
+        """The content, piece by piece. Blocks."""
+        ...
+
+
+class Cursors(Protocol):
+    """How far each asker came. Both methods block until the change is durable, and must not run at the same time."""
+
+    def advance(self, name: str, batches: int) -> int | None:
+        """The number of the batch that is due, and move on; None at the end of the `batches` there are."""
+        ...
+
+    def restart(self, name: str) -> None:
+        """Batch 0 is due again."""
+        ...
+
+
+Split = Callable[[Callable[[int], None]], Sequence[Batch]]
+"""Splits the file into its batches; calls its argument now and then with the number of lines read. Blocks."""
+
+
 class Api:
     """The API's routes, and the splitting that must come first: until it is done, /data keeps its askers waiting."""
 
-    def __init__(self, csv_file: Path, spool: Path, cursors: Cursors, dataset: Dataset, life: Life) -> None:
-        self._csv = csv_file
-        self._spool = spool
+    def __init__(self, split: Split, cursors: Cursors, life: Life) -> None:
+        self._split = split
         self._cursors = cursors
-        self._dataset = dataset
         self._life = life
         self._turn = asyncio.Lock()
-        self._batches: asyncio.Future[list[Batch]] = asyncio.get_running_loop().create_future()
+        self._batches: asyncio.Future[Sequence[Batch]] = asyncio.get_running_loop().create_future()
 
     def pages(self) -> web.Application:
         """The routes; GET alone, since a HEAD would move the cursor too."""
@@ -45,7 +70,7 @@ class Api:
     async def run(self) -> None:
         """Split the file, then serve until the service stops. Raises Stop when the file cannot be split."""
         self._life.lacks("batches", "splitting")
-        batches = await asyncio.to_thread(split, self._csv, self._spool, self._dataset, self._report)
+        batches = await asyncio.to_thread(self._split, self._report)
         self._batches.set_result(batches)
         self._life.found("batches")
         self._life.started()

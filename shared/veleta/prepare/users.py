@@ -9,8 +9,6 @@ from veleta.prepare.tables import schema_name
 
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
 OWN_ROWS = {"PIPELINE.outbox": WRITE, "PIPELINE.marks": WRITE}
-KEEP_ONCE = "INSERT, SELECT (request_id), UPDATE (request_id)"
-"""What `INSERT ... ON DUPLICATE KEY UPDATE request_id = request_id` needs."""
 
 
 def rights(dataset: str) -> dict[str, dict[str, str]]:
@@ -30,7 +28,7 @@ def rights(dataset: str) -> dict[str, dict[str, str]]:
             "PIPELINE.batch_comparison": WRITE,
         },
         "trainer": {**OWN_ROWS, "PIPELINE.trainings": WRITE, "PIPELINE.promotions": WRITE},
-        "inference": {f"RAW_DATA.new_{dataset}": KEEP_ONCE},
+        "inference": {f"RAW_DATA.new_{dataset}": "INSERT"},
         "reader": dict.fromkeys(("PIPELINE.*", "RAW_DATA.*", "CLEAN_DATA.*"), "SELECT"),
     }
 

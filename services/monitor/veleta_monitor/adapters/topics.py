@@ -104,4 +104,4 @@ def _admin(bootstrap: str) -> Iterator[Any]:
         with contextlib.closing(client):
             yield client
     except KafkaError as error:
-        raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
+        raise Retry("kafka", error) from error

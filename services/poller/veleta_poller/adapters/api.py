@@ -9,7 +9,8 @@ import aiohttp
 import orjson
 
 from veleta.errors import Retry
-from veleta_poller.adapters.inbox import Body, Inbox
+from veleta_poller.adapters.inbox import Inbox
+from veleta_poller.domain.state import Body
 from veleta_poller.handlers import Interrupted
 
 PIECE_BYTES = 256 * 1024
@@ -20,7 +21,7 @@ UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class HttpApi:
-    """The API at one address, for one group. An async context manager."""
+    """`handlers.Api` at one address, for one group. An async context manager."""
 
     def __init__(self, url: str, group: int, inbox: Inbox, total_timeout: float, read_timeout: float) -> None:
         self._url = url.rstrip("/")
@@ -40,14 +41,7 @@ class HttpApi:
         await self._session.close()
 
     async def take(self, arrived: Callable[[int], None]) -> Body:
-        """Ask for the next batch, once: the answer, which lies in the inbox when this returns.
-
-        `arrived` is called with the bytes so far while they come.
-
-        Raises:
-            Retry: no connection was made.
-            Interrupted: no whole answer came; what came lies in the inbox as a part.
-        """
+        """See `handlers.Api.take`."""
         try:
             async with self._session.get(f"{self._url}/data", params=self._parameters) as answer:
                 with self._inbox.part(answer.status) as part:
@@ -61,11 +55,7 @@ class HttpApi:
             raise Interrupted(f"{type(error).__name__} {error}".strip()) from error
 
     async def restart(self) -> None:
-        """Ask the API to begin again with batch 0.
-
-        Raises:
-            Retry: it did not say that it does.
-        """
+        """See `handlers.Api.restart`."""
         try:
             async with self._session.get(f"{self._url}/restart_data_generation", params=self._parameters) as answer:
                 body = await answer.read()

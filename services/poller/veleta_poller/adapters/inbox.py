@@ -11,17 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
-
-import orjson
 
 from veleta.clock import Clock
 from veleta.errors import Retry, Stop
 from veleta.files import sync_folder, write_synced
 from veleta_poller.domain.answers import HTTP_OK
-from veleta_poller.domain.sequence import Position
+from veleta_poller.domain.state import Body, State
 
 LEAST_ROOM = 512 * 1024 * 1024
 """Bytes that must be free before a GET."""
@@ -29,64 +25,8 @@ BODIES_OF_ROOM = 3
 """So many of the largest body seen must fit."""
 
 
-@dataclass(frozen=True)
-class State:
-    """What the poller must not forget.
-
-    `restart_of` is the epoch after which the API was told to begin a new one; `torn`: since the last batch a part of
-    an answer came; `notes` are findings that the next manifest is to carry; `largest` is the largest body seen, bytes.
-    """
-
-    position: Position = field(default_factory=Position)
-    restart_of: int | None = None
-    torn: bool = False
-    notes: tuple[str, ...] = ()
-    largest: int = 0
-
-    @property
-    def restarting(self) -> bool:
-        """Whether a restart was announced and not yet confirmed by a batch of the new epoch."""
-        return self.restart_of == self.position.epoch
-
-    @property
-    def due(self) -> tuple[int, int]:
-        """Epoch and number of the batch that is expected next."""
-        return (self.position.epoch + 1, 0) if self.restarting else self.position.due
-
-    def to_json(self) -> bytes:
-        """The state as it lies on the disk."""
-        return orjson.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, content: bytes) -> Self:
-        """The state in a file. Raises ValueError, KeyError or TypeError when it holds none."""
-        kept = orjson.loads(content)
-        return cls(**{**kept, "position": Position(**kept["position"]), "notes": tuple(kept["notes"])})
-
-
-@dataclass(frozen=True)
-class Body:
-    """An answer's file."""
-
-    path: Path
-
-    @property
-    def status(self) -> int:
-        """The HTTP status it came with."""
-        return int(self.path.stem.rpartition("-")[2])
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.path.stat().st_size
-
-    def text(self) -> str:
-        """The whole body. Raises UnicodeDecodeError when it is no UTF-8."""
-        return self.path.read_text(encoding="utf-8-sig")
-
-
 class Inbox:
-    """One folder. Every method that changes it returns when the change is durable; all of them block."""
+    """`handlers.Inbox` in one folder."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         """Raises Stop when the folder cannot be made."""
@@ -100,11 +40,7 @@ class Inbox:
             raise Stop(f"the inbox {folder} cannot be made: {error.strerror}") from error
 
     def lock(self) -> None:
-        """Hold the inbox until the process ends, whatever ends it.
-
-        Raises:
-            Retry: another process holds it.
-        """
+        """See `handlers.Inbox.lock`."""
         handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -113,18 +49,18 @@ class Inbox:
             raise Retry("inbox", "another poller holds it; this one stands by") from error
 
     def recall(self) -> State:
-        """The state as it was kept. Raises Stop when the file cannot be read."""
+        """See `handlers.Inbox.recall`."""
         try:
             return State.from_json(self._state.read_bytes()) if self._state.exists() else State()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Stop(f"cannot read {self._state}: {error}") from error
 
     def remember(self, state: State) -> None:
-        """Keep the state."""
+        """See `handlers.Inbox.remember`."""
         write_synced(self._state, state.to_json())
 
     def need_room(self, largest: int) -> None:
-        """Raise Retry when the disk has no room for another body; `largest` is the largest seen, in bytes."""
+        """See `handlers.Inbox.need_room`."""
         needed = max(LEAST_ROOM, BODIES_OF_ROOM * largest)
         free = shutil.disk_usage(self._folder).free
         if free < needed:
@@ -143,27 +79,38 @@ class Inbox:
             part.close()
 
     def keep_parts(self) -> bool:
-        """Move what never arrived whole to kept/: whether one of them began as a good answer."""
-        parts = [Body(path) for path in sorted(self._folder.glob("*.part"))]
-        torn = any(part.status == HTTP_OK and part.size > 0 for part in parts)
+        """See `handlers.Inbox.keep_parts`."""
+        parts = self._named("*.part")
+        torn = any(part.status == HTTP_OK and self.size(part) > 0 for part in parts)
         for part in parts:
             self.keep(part)
         return torn
 
     def waiting(self) -> list[Body]:
-        """The answers that wait to be published, oldest first."""
-        return [Body(path) for path in sorted(self._folder.glob("*.body"))]
+        """See `handlers.Inbox.waiting`."""
+        return self._named("*.body")
+
+    def text(self, body: Body) -> str:
+        """See `handlers.Inbox.text`."""
+        return (self._folder / body.name).read_text(encoding="utf-8-sig")
+
+    def size(self, body: Body) -> int:
+        """See `handlers.Inbox.size`."""
+        return (self._folder / body.name).stat().st_size
 
     def keep(self, body: Body) -> None:
-        """Move an answer to kept/."""
-        body.path.rename(self._kept / body.path.name)
+        """See `handlers.Inbox.keep`."""
+        (self._folder / body.name).rename(self._kept / body.name)
         sync_folder(self._kept)
         sync_folder(self._folder)
 
     def discard(self, body: Body) -> None:
-        """Forget an answer; harmless when it is no longer there."""
-        body.path.unlink(missing_ok=True)
+        """See `handlers.Inbox.discard`."""
+        (self._folder / body.name).unlink(missing_ok=True)
         sync_folder(self._folder)
+
+    def _named(self, pattern: str) -> list[Body]:
+        return [Body(path.name) for path in sorted(self._folder.glob(pattern))]
 
 
 class Part:
@@ -183,9 +130,9 @@ class Part:
         """It arrived whole: from when this returns, it is not lost."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        body = Body(self._path.rename(self._path.with_suffix(".body")))
-        sync_folder(self._path.parent)
-        return body
+        whole = self._path.rename(self._path.with_suffix(".body"))
+        sync_folder(whole.parent)
+        return Body(whole.name)
 
     def close(self) -> None:
         """No more comes."""

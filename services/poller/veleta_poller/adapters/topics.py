@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Topics:
-    """What the poller says. Every method blocks and raises Retry when the broker is away."""
+    """`handlers.Topics` on an event log."""
 
     def __init__(self, dataset: Dataset, log_port: EventLog, clock: Clock) -> None:
         self._dataset = dataset
@@ -33,32 +33,28 @@ class Topics:
         self._clock = clock
 
     def survey(self) -> Position:
-        """Where the topics say that the poller stands. Declares the dataset when the last declaration differs."""
+        """See `handlers.Topics.survey`."""
         payloads = [event.payload for event in history(self._log, self._dataset.name)]
         known = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
         if known[-1:] != [self._dataset.digest]:
             self._send("batches", [declared(self._dataset, len(known), self._clock())])
         return fold(payloads)
 
-    def publish(self, step: Step, batch: Batch, notes: list[str]) -> None:
-        """A whole batch, from what was missed before it to its manifest, whose findings begin with `notes`.
-
-        Raises:
-            Reject: a part of it is larger than a record takes; the dead letter is published.
-        """
+    def publish(self, step: Step, batch: Batch, findings: list[str]) -> None:
+        """See `handlers.Topics.publish`."""
         publication = Publication(self._dataset, step, batch, self._clock())
         self._send("batches", [*publication.missed(), publication.opened])
         events, places = publication.rows(), list[tuple[int, int]]()
         while group := list(islice(events, CHUNKS_AT_ONCE)):
             places += self._send("rows", group)
-        self._send("batches", [publication.closed(places, notes)])
+        self._send("batches", [publication.closed(places, findings)])
 
     def refuse(self, place: tuple[int, int], reason: str, status: int, body: str) -> None:
-        """Say that an answer cannot be used; see `domain.publication.refused`."""
+        """See `handlers.Topics.refuse`."""
         self._send("batches", [refused(self._dataset, place, reason, status, body, self._clock())])
 
     def miss(self, place: tuple[int, int], reason: str) -> None:
-        """Say that batch `place` (epoch, number) never arrived whole."""
+        """See `handlers.Topics.miss`."""
         self._send("batches", [missed(self._dataset, place, reason, self._clock())])
 
     def _send(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from veleta.files import write_synced
 
 
 class Cursors:
-    """The next batch of each asker. Not thread-safe; each change is on the disk when its call returns."""
+    """`handlers.Cursors` in one file."""
 
     def __init__(self, path: Path) -> None:
         """Raises Stop when the file is there and cannot be read."""
@@ -20,7 +20,7 @@ class Cursors:
             raise Stop(f"cannot read the cursors in {path}: {error}") from error
 
     def advance(self, name: str, batches: int) -> int | None:
-        """The number of the batch that is due, and move on; None at the end of the `batches` there are."""
+        """See `handlers.Cursors.advance`."""
         due = self._next.get(name, 0)
         if due >= batches:
             return None
@@ -28,7 +28,7 @@ class Cursors:
         return due
 
     def restart(self, name: str) -> None:
-        """Batch 0 is due again."""
+        """See `handlers.Cursors.restart`."""
         self._keep(name, 0)
 
     def _keep(self, name: str, due: int) -> None:

@@ -26,7 +26,7 @@ class Batch:
     size: int
 
     def pieces(self) -> Iterator[bytes]:
-        """The content, piece by piece."""
+        """See `handlers.Batch.pieces`."""
         with self.path.open("rb") as file:
             while piece := file.read(PIECE_BYTES):
                 yield piece

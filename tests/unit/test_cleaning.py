@@ -1,0 +1,59 @@
+"""Which rows may be learnt from."""
+
+from datetime import date
+
+import pytest
+
+from veleta.cleaning import rejection
+from veleta.dataset import Dataset, Value, Values, load_dataset
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return load_dataset("real_estate")
+
+
+@pytest.fixture
+def clean(dataset: Dataset) -> Values:
+    """The example's row."""
+    values, _ = dataset.convert(dataset.example)
+    return values
+
+
+def test_a_complete_row_within_all_bounds_is_clean(dataset: Dataset, clean: Values) -> None:
+    """The example is one."""
+    assert rejection(dataset, clean) is None
+
+
+def test_every_column_must_have_a_value(dataset: Dataset, clean: Values) -> None:
+    """Whichever is missing is named."""
+    for name in dataset.names:
+        assert rejection(dataset, {**clean, name: None}) == f"{name}: no value"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("price", 10_000.0, None),
+        ("price", 10_000_000.0, None),
+        ("price", 9_999.99, "price: outside 10000 .. 1e+07"),
+        ("price", 10_000_000.01, "price: outside 10000 .. 1e+07"),
+        ("price", -1.0, "price: below 0"),
+        ("bed", 30.0, None),
+        ("bed", 31.0, "bed: outside 1 .. 30"),
+        ("acre_lot", 0.0, None),
+        ("acre_lot", -0.5, "acre_lot: below 0"),
+        ("brokered_by", -7.0, None),
+        ("status", "", None),
+        ("prev_sold_date", date(1800, 1, 1), None),
+    ],
+)
+def test_bounds_are_included(dataset: Dataset, clean: Values, column: str, value: Value, reason: str | None) -> None:
+    """A number on its bound is clean; beyond it, the reason names the bounds. Other kinds have none."""
+    assert rejection(dataset, {**clean, column: value}) == reason
+
+
+def test_the_first_fault_in_the_files_order_counts(dataset: Dataset, clean: Values) -> None:
+    """Each rejected row counts once, and always under the same reason."""
+    faulty = {**clean, "house_size": None, "bed": 99.0, "price": 1.0}
+    assert rejection(dataset, faulty) == "price: outside 10000 .. 1e+07"

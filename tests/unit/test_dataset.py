@@ -1,0 +1,229 @@
+"""The dataset file: what it says, what it refuses, how it reads a row."""
+
+import math
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from veleta.dataset import MAX_TEXT, RESERVED, BatchRule, Column, Condition, Dataset, load_dataset, parse_dataset
+from veleta.errors import Stop
+
+SMALL = """
+name = "cars"
+title = "Cars"
+target = "cost"
+identity = ["plate"]
+[[columns]]
+name = "cost"
+title = "Cost"
+kind = "number"
+[[columns]]
+name = "plate"
+title = "Plate"
+kind = "category"
+[[columns]]
+name = "serial"
+title = "Serial"
+kind = "identifier"
+[[columns]]
+name = "built"
+title = "Built"
+kind = "date"
+[cleaning]
+cost = [1, 9]
+[drift]
+ignore = ["serial"]
+[example]
+cost = 2.0
+plate = "A"
+serial = 7.0
+built = "2020-01-31"
+"""
+
+
+def refusal(text: str) -> str:
+    """What is said of a file that is not valid."""
+    with pytest.raises(Stop) as caught:
+        parse_dataset(text)
+    return str(caught.value)
+
+
+def with_reserved(name: str) -> str:
+    return (
+        SMALL.replace('name = "serial"', f'name = "{name}"')
+        .replace("serial =", f"{name} =")
+        .replace('["serial"]', "[]")
+    )
+
+
+def test_a_second_dataset_is_a_second_file(tmp_path: Path) -> None:
+    """No code knows a column: any file in this form is a dataset, by its path."""
+    path = tmp_path / "cars.toml"
+    path.write_text(SMALL)
+    cars = load_dataset(str(path))
+    assert cars.names == ["cost", "plate", "serial", "built"]
+    assert cars.drift_columns == ["cost"]
+    assert [c.name for c in cars.inputs] == ["plate", "serial", "built"]
+
+
+def test_the_digest_names_exactly_this_text() -> None:
+    """A comment more is another version of the file: recipes and reports carry which one they used."""
+    assert parse_dataset(SMALL).digest == parse_dataset(SMALL).digest
+    assert parse_dataset(SMALL).digest != parse_dataset(SMALL + "# more\n").digest
+
+
+def test_the_house_dataset_is_as_the_data_api_sends_it() -> None:
+    """Twelve columns: eight numbers, four texts; drift compares six of them."""
+    dataset = load_dataset("real_estate")
+    assert len(dataset.names) == 12
+    assert sum(c.numeric for c in dataset.columns) == 8
+    assert dataset.drift_columns == ["brokered_by", "price", "bed", "bath", "acre_lot", "house_size"]
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    """The setting that named it stands in the message."""
+    with pytest.raises(Stop, match=r"DATASET=boats: cannot read boats.toml \(No such file"):
+        load_dataset("boats")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "cars"', "name = cars", "not TOML"),
+        ('name = "cars"', 'name = "Cars!"', "name: String should match pattern"),
+        ('title = "Cars"', 'title = "Cars"\ncolour = 1', "colour: Extra inputs are not permitted"),
+        ('kind = "date"', 'kind = "moment"', "columns.3.kind: Input should be"),
+        ('name = "serial"', 'name = "cost"', "a column is declared twice"),
+        ('target = "cost"', 'target = "weight"', "these are not columns: weight"),
+        ('identity = ["plate"]', 'identity = ["plate", "engine"]', "these are not columns: engine"),
+        ("cost = [1, 9]", "cost = [0, 9]", "[cleaning] must bound the target above 0: its logarithm is learnt"),
+        ("cost = [1, 9]", "", "[cleaning] must bound the target above 0: its logarithm is learnt"),
+        ("cost = [1, 9]", "weight = [1, 9]", "these are not columns: weight"),
+        ('ignore = ["serial"]', 'ignore = ["weight"]', "these are not columns: weight"),
+        ("serial = 7.0\n", "", "the example must have each column once; look at: serial"),
+        ("serial = 7.0", "serial = 7.0\nextra = 1", "the example must have each column once; look at: extra"),
+        ('target = "cost"', 'target = "plate"', "the target must be a number"),
+        ("cost = [1, 9]", "cost = [1, 9]\nplate = [1, 9]", "bounds need numbers: plate"),
+        ('built = "2020-01-31"', 'built = "2020-01-31"\n' + '[[source]]\nplace = 0\nwhere = [{ column = "plate", above = 1 }]',
+         "bounds need numbers: plate"),
+        ('built = "2020-01-31"', 'built = "2020-01-31"\n' + '[[source]]\nplace = 0\nwhere = [{ column = "weight", above = 1 }]',
+         "these are not columns: weight"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said(old: str, new: str, message: str) -> None:
+    """Each fault has its message, and where it can be it names the place."""
+    assert old in SMALL
+    assert message in refusal(SMALL.replace(old, new))
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_a_name_that_the_tables_need_is_refused(name: str) -> None:
+    """Every one of them, whatever the column is."""
+    assert f"columns bear names that the tables need themselves: {name}" in refusal(with_reserved(name))
+
+
+def test_all_reserved_names_are_listed_at_once() -> None:
+    """So that nobody mends them one by one."""
+    text = with_reserved("number").replace('name = "built"', 'name = "epoch"')
+    assert "columns bear names that the tables need themselves: epoch, number" in refusal(text)
+
+
+def test_the_example_is_a_complete_row() -> None:
+    """It is the model's input example and the trial prediction: all of it must fit."""
+    dataset = load_dataset("real_estate")
+    values, rest = dataset.convert(dataset.example)
+    assert rest == {}
+    assert None not in values.values()
+
+
+@pytest.fixture
+def cars() -> Dataset:
+    return parse_dataset(SMALL)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kept"),
+    [
+        ("cost", 3, 3.0),
+        ("cost", 2.5, 2.5),
+        ("cost", -0.0, 0.0),
+        ("cost", 10**400, None),
+        ("cost", "3", None),
+        ("cost", True, None),
+        ("cost", False, None),
+        ("cost", math.nan, None),
+        ("cost", math.inf, None),
+        ("cost", -math.inf, None),
+        ("cost", [3], None),
+        ("serial", 6016, 6016.0),
+        ("serial", "6016", None),
+        ("plate", "ñ 🏠", "ñ 🏠"),
+        ("plate", "", ""),
+        ("plate", "x" * MAX_TEXT, "x" * MAX_TEXT),
+        ("plate", "x" * (MAX_TEXT + 1), None),
+        ("plate", 3.0, None),
+        ("plate", {"a": 1}, None),
+        ("built", "1999-09-30", date(1999, 9, 30)),
+        ("built", "2023-02-30", None),
+        ("built", "1999-9-30", None),
+        ("built", "19990930", None),
+        ("built", "1999-09-30T00:00:00", None),
+        ("built", "١٩٩٩-٠٩-٣٠", None),
+        ("built", 19990930, None),
+    ],
+)
+def test_a_value_fits_its_column_or_goes_to_the_rest(cars: Dataset, column: str, value: Any, kept: object) -> None:
+    """What does not convert is NULL in its column and kept, under its name, as it came."""
+    values, rest = cars.convert({**cars.example, column: value})
+    assert values[column] == kept
+    assert isinstance(values[column], type(kept))
+    assert list(rest) == ([] if kept is not None else [column])
+
+
+def test_what_the_file_does_not_know_goes_to_the_rest(cars: Dataset) -> None:
+    """New keys are kept as they came; the order of keys means nothing."""
+    row = {"colour": "red", **dict(reversed(cars.example.items())), "wheels": None, "doors": [1, {"a": "b"}]}
+    values, rest = cars.convert(row)
+    assert list(values) == cars.names
+    assert rest == {"colour": "red", "doors": [1, {"a": "b"}]}
+
+
+def test_a_missing_value_is_none_and_nothing_is_kept_of_it(cars: Dataset) -> None:
+    """Null and an absent key say the same."""
+    values, rest = cars.convert({"cost": None})
+    assert values == dict.fromkeys(cars.names)
+    assert rest == {}
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"column": "cost", "above": 2.0}, False),
+        ({"column": "cost", "above": 1.9}, True),
+        ({"column": "cost", "at_most": 2.0}, True),
+        ({"column": "cost", "at_most": 1.9}, False),
+        ({"column": "plate", "equals": "A"}, True),
+        ({"column": "plate", "equals": "a"}, False),
+    ],
+)
+def test_a_condition_is_above_at_most_or_equals(cars: Dataset, condition: dict[str, Any], holds: bool) -> None:
+    """`above` leaves its bound out, `at_most` takes it in, text is compared letter by letter."""
+    values, _ = cars.convert(cars.example)
+    assert Condition.model_validate(condition).holds(values) is holds
+
+
+def test_the_batches_of_the_house_dataset_have_six_places() -> None:
+    """Each place once, 0 to 5."""
+    rules: list[BatchRule] = load_dataset("real_estate").source
+    assert sorted(rule.place for rule in rules) == list(range(6))
+
+
+def test_a_columns_name_is_safe_in_sql() -> None:
+    """Lower case, digits and underscores, no longer than a table's column with its statistic."""
+    for name in ("Price", "a b", "a`b", "1a", "", "a" * 49):
+        with pytest.raises(ValueError, match="pattern"):
+            Column(name=name, title="x", kind="number")
+    assert re.fullmatch(r"[a-z_0-9]+", Column(name="a" * 48, title="x", kind="number").name)

@@ -1,0 +1,127 @@
+"""How an event travels."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+from support.records import missed, record_of
+
+from veleta.errors import Reject
+from veleta.events.catalogue import BatchMissed, Figure
+from veleta.events.envelope import Event, Record, decode, encode, follow, header_texts, trace_of
+
+TIME = datetime(2026, 3, 2, 12, 30, 1, 250000, tzinfo=UTC)
+EVENT = Event(
+    "d/1/4/missed", "poller", TIME, BatchMissed(dataset="d", epoch=1, number=4, reason="ñ 🏠"), "d/1/3", "00-a"
+)
+
+
+def record() -> Record:
+    return record_of(encode("d.batches", EVENT))
+
+
+def without(name: str) -> Record:
+    found = record()
+    return Record(**{**vars(found), "headers": tuple(h for h in found.headers if h[0] != name)})
+
+
+def with_header(name: str, value: bytes) -> Record:
+    found = without(name)
+    return Record(**{**vars(found), "headers": (*found.headers, (name, value))})
+
+
+def with_value(value: bytes) -> Record:
+    return Record(**{**vars(record()), "value": value})
+
+
+def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
+    """Facts about the event are headers, so that tools need not read values."""
+    assert header_texts(record()) == {
+        "ce_id": "d/1/4/missed",
+        "ce_type": "batch.missed",
+        "ce_source": "veleta/poller",
+        "ce_specversion": "1.0",
+        "ce_time": "2026-03-02T12:30:01.250000+00:00",
+        "ce_dataschema": "batch.missed/1",
+        "content-type": "application/json",
+        "ce_causationid": "d/1/3",
+        "traceparent": "00-a",
+    }
+
+
+def test_the_value_is_plain_json() -> None:
+    """Any tool can read it."""
+    assert json.loads(record().value) == {"dataset": "d", "epoch": 1, "number": 4, "reason": "ñ 🏠"}
+
+
+def test_an_event_comes_back_as_it_went() -> None:
+    """Nothing of it is lost on the way."""
+    assert decode(record()) == EVENT
+
+
+def test_without_cause_and_trace_the_headers_are_left_out() -> None:
+    """What starts a chain has no cause."""
+    alone = decode(record_of(encode("d.batches", missed("d", 4))))
+    assert (alone.cause, alone.trace) == (None, "")
+
+
+def test_unknown_keys_and_headers_are_ignored() -> None:
+    """An older reader stands a newer writer."""
+    value = json.dumps({**json.loads(record().value), "colour": "red"}).encode()
+    assert decode(with_value(value)) == EVENT
+    assert decode(with_header("x-other", b"\xff")) == EVENT
+
+
+@pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_time", "ce_dataschema"])
+def test_a_missing_header_is_rejected_by_name(name: str) -> None:
+    """Without it nobody knows what it is."""
+    with pytest.raises(Reject, match=f"a header is missing: '{name}'"):
+        decode(without(name))
+
+
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [
+        (with_header("ce_time", b"yesterday"), "ce_time is no time"),
+        (with_header("ce_dataschema", b"batch.missed/99"), "unknown schema"),
+        (with_header("ce_dataschema", b"\xff"), "unknown schema"),
+        (with_value(b""), "the value is not JSON"),
+        (with_value(b"{"), "the value is not JSON"),
+        (with_value(b"\xff\x00"), "the value is not JSON"),
+        (with_value(b"[" * 5_000), "the value is not JSON"),
+        (with_value(b"[]"), "the value is no batch.missed/1"),
+        (with_value(b"null"), "the value is no batch.missed/1"),
+        (with_value(b'{"dataset": "d", "epoch": 1, "number": "four"}'), "the value is no batch.missed/1"),
+        (Record("t", 0, 0, "", (), b""), "a header is missing"),
+    ],
+)
+def test_poison_is_rejected_for_a_short_and_steady_reason(poison: Record, reason: str) -> None:
+    """The reason is the same for the same fault, so that a row of them can be counted; no other error escapes."""
+    with pytest.raises(Reject) as caught:
+        decode(poison)
+    assert caught.value.reason == reason
+
+
+def test_the_field_that_does_not_fit_is_named() -> None:
+    """In the detail, not in the reason."""
+    with pytest.raises(Reject, match=r"the value is no batch.missed/1: number: Input should be a valid integer"):
+        decode(with_value(b'{"dataset": "d", "epoch": 1, "number": "four", "reason": ""}'))
+
+
+def test_what_follows_names_its_cause_and_shares_its_trace() -> None:
+    """All that one batch sets off can be found by one trace."""
+    effect = follow(EVENT, "d/1/4/assessed", "drift", TIME, EVENT.payload)
+    assert (effect.cause, effect.trace, effect.source) == (EVENT.id, EVENT.trace, "drift")
+
+
+def test_a_trace_is_derived_and_well_formed() -> None:
+    """Publishing again after a crash gives the same trace, in the form that W3C asks for."""
+    assert trace_of("d/1/4") == trace_of("d/1/4") != trace_of("d/1/5")
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", trace_of("d/1/4"))
+
+
+def test_numbers_keep_every_digit() -> None:
+    """A threshold is decided by the last one."""
+    figure = Figure(column="c", statistic="mean", old=0.1 + 0.2, new=1 / 3, change=None, exceeds=False)
+    assert Figure.model_validate_json(json.dumps(figure.model_dump())) == figure

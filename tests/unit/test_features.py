@@ -1,0 +1,116 @@
+"""How a row becomes features, and who belongs to the holdout."""
+
+import math
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import pytest
+
+from veleta.dataset import Dataset, Value, Values, load_dataset
+from veleta.features import HOLDOUT_PERCENT, Feature, categorical, feature_columns, features, in_holdout
+from veleta.predictor import Predictor
+
+PROPERTIES = 10_000
+ORDER = ["status", "bed", "bath", "acre_lot", "city", "state", "zip_code", "house_size", "prev_sold_date"]
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return load_dataset("real_estate")
+
+
+@pytest.fixture
+def example(dataset: Dataset) -> Values:
+    values, _ = dataset.convert(dataset.example)
+    return values
+
+
+def test_the_model_sees_neither_target_nor_bare_identifiers(dataset: Dataset) -> None:
+    """What only names something teaches nothing; the target would teach too much."""
+    assert [c.name for c in feature_columns(dataset)] == ORDER
+
+
+def test_features_come_in_the_files_order(dataset: Dataset, example: Values) -> None:
+    """CatBoost takes a list in the wrong order in silence: the order must not depend on the row's own."""
+    columns = feature_columns(dataset)
+    expected: list[Feature] = ["for_sale", 4.0, 2.0, 0.38, "East Windsor", "Connecticut", "060", 1617.0]
+    assert features(columns, example)[:-1] == expected
+    shuffled = dict(reversed(example.items()))
+    assert features(columns, shuffled) == features(columns, example)
+
+
+def test_categories_are_told_by_position(dataset: Dataset) -> None:
+    """Text features, and the identifier's prefix among them."""
+    assert [ORDER[i] for i in categorical(dataset)] == ["status", "city", "state", "zip_code"]
+
+
+@pytest.mark.parametrize(
+    ("zip_code", "prefix"), [(6016.0, "060"), (731.0, "007"), (92101.0, "921"), (7.0, "000"), (None, "")]
+)
+def test_an_identifiers_prefix_is_taken_of_the_number_in_full(
+    dataset: Dataset, example: Values, zip_code: Value, prefix: str
+) -> None:
+    """The API sends it without its leading zeros; 06016 and 60160 lie a thousand miles apart."""
+    found = features(feature_columns(dataset), {**example, "zip_code": zip_code})
+    assert found[ORDER.index("zip_code")] == prefix
+
+
+@pytest.mark.parametrize(
+    ("day", "year"), [(date(1999, 1, 1), 1999 + 1 / 365.25), (date(2000, 12, 31), 2000 + 366 / 365.25)]
+)
+def test_a_date_is_a_year_with_a_fraction(dataset: Dataset, example: Values, day: date, year: float) -> None:
+    """A later day is a greater number."""
+    assert features(feature_columns(dataset), {**example, "prev_sold_date": day})[-1] == pytest.approx(year)
+
+
+def test_what_is_missing_is_nan_or_the_empty_text(dataset: Dataset) -> None:
+    """CatBoost takes NaN in numbers, and nothing but text in categories."""
+    empty: Values = dict.fromkeys(dataset.names)
+    found = features(feature_columns(dataset), empty)
+    texts = {i for i, value in enumerate(found) if value == ""}
+    assert texts == set(categorical(dataset))
+    assert all(isinstance(v, float) and math.isnan(v) for i, v in enumerate(found) if i not in texts)
+
+
+def properties(example: Values) -> list[Values]:
+    return [{**example, "street": float(1_000_000 + n), "zip_code": float(n % 900 + 601)} for n in range(PROPERTIES)]
+
+
+def test_about_a_fifth_is_held_out(dataset: Dataset, example: Values) -> None:
+    """Of ten thousand properties, between 17 and 23 of a hundred."""
+    share = 100 * sum(in_holdout(dataset, each) for each in properties(example)) / PROPERTIES
+    assert abs(share - HOLDOUT_PERCENT) < 3
+
+
+def test_a_property_is_always_on_the_same_side(dataset: Dataset, example: Values) -> None:
+    """Whatever else changes of it, its price above all: else the model would be tried on what it learnt."""
+    for each in properties(example)[:200]:
+        again = {**each, "price": 1.0, "status": "sold", "house_size": None, "brokered_by": 1.0}
+        assert in_holdout(dataset, again) == in_holdout(dataset, each)
+
+
+def test_the_side_never_changes(dataset: Dataset, example: Values) -> None:
+    """Versions of years are compared on the same rows: the hash is part of the contract."""
+    sides = "".join(str(int(in_holdout(dataset, each))) for each in properties(example)[:40])
+    assert sides == "0000000001011000000000100001000000001000"
+
+
+class Doubling:
+    """A booster whose answer is the logarithm of ten times the bedrooms; it notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[Sequence[Feature]]] = []
+
+    def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
+        self.asked.append(data)
+        return [math.log(10 * float(row[ORDER.index("bed")])) for row in data]
+
+
+def test_prices_are_in_the_targets_unit_and_in_the_rows_order(dataset: Dataset, example: Values) -> None:
+    """The model knows logarithms; all rows are asked in one call, and the target is never shown."""
+    booster = Doubling()
+    rows: list[Values] = [{**example, "bed": 3.0, "price": None}, {**example, "bed": 1.0, "price": 7.0}]
+    assert Predictor(dataset, booster).prices(rows) == pytest.approx([30.0, 10.0])
+    ((first, second),) = booster.asked
+    assert len(first) == len(second) == len(ORDER)
+    assert 7.0 not in second

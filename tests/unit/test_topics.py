@@ -1,0 +1,30 @@
+"""The topics and the list of who writes and reads them."""
+
+from typing import get_args
+
+from support.house import services
+
+from veleta.topics import TopicName, declared, topic
+
+
+def test_names_carry_the_dataset() -> None:
+    """Two deployments can share one cluster."""
+    assert topic("real_estate", "batches") == "real_estate.batches"
+    assert {t.name for t in declared("cars")} == {topic("cars", name) for name in get_args(TopicName)}
+
+
+def test_everything_is_kept_for_ever() -> None:
+    """The topics are the truth: neither time nor size takes anything away."""
+    for each in declared("cars"):
+        assert (each.config["retention.ms"], each.config["retention.bytes"]) == ("-1", "-1")
+        assert each.config["cleanup.policy"] == "delete"
+
+
+def test_batches_have_one_order() -> None:
+    """The order of batches is the meaning of `previous`."""
+    assert {t.partitions for t in declared("cars") if t.name.endswith("batches")} == {1}
+
+
+def test_those_who_write_are_services() -> None:
+    """Nobody else may."""
+    assert {t.written_by for t in declared("cars")} <= {*services(), "all"}
