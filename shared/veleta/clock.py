@@ -9,3 +9,8 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """The present moment, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def for_sql(at: datetime) -> datetime:
+    """The same moment without its zone: DATETIME has none, and all times are UTC."""
+    return at.replace(tzinfo=None)

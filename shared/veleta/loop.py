@@ -205,7 +205,7 @@ async def _follow(subscription: Subscription, intake: Intake, life: Life) -> Non
         records = await asyncio.to_thread(subscription.poll, POLL_SECONDS)
         life.found("kafka")
         life.started()
-        life.busy("waiting for events" if not records else f"{len(records)} events to handle")
+        life.busy(f"handling events ({len(records)})" if records else "waiting for events")
         for record in records:
             if life.stopping.is_set():
                 return

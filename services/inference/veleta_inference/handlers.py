@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from veleta.clock import Clock
+from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
 from veleta_inference.champion import Champion
 from veleta_inference.domain.promotions import Served
@@ -81,16 +81,11 @@ class Predicting:
         common = {
             "request_id": request_id,
             "client_request_id": asked.client_request_id,
-            "received_at": _naive(asked.received_at),
-            "answered_at": _naive(now),
+            "received_at": for_sql(asked.received_at),
+            "answered_at": for_sql(now),
             "model_version": served.version,
             "latency_ms": (now - asked.received_at).total_seconds() * 1000,
             "http_status": OK,
         }
         asked_for = zip(values, prices, strict=True)
         return [{**row, **common, "item": i, "prediction": price} for i, (row, price) in enumerate(asked_for)]
-
-
-def _naive(at: datetime) -> datetime:
-    """DATETIME has no time zone; all times are UTC."""
-    return at.replace(tzinfo=None)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from veleta.batches import BatchReader
-from veleta.clock import Clock
+from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
@@ -86,7 +86,7 @@ class Loading:
     def _open(self, opened: BatchOpened, at: datetime, tables: Tables) -> None:
         tables.abandon(opened.epoch, opened.number)
         if not _loaded(tables.batch(opened.epoch, opened.number)):
-            tables.note(opened.epoch, opened.number, state="open", digest=opened.digest, opened_at=_naive(at))
+            tables.note(opened.epoch, opened.number, state="open", digest=opened.digest, opened_at=for_sql(at))
 
     def _load(self, manifest: BatchClosed, at: datetime, tables: Tables) -> None:
         known = tables.batch(manifest.epoch, manifest.number)
@@ -106,8 +106,8 @@ class Loading:
             rejected=dict(sorting.rejected),
             digest=manifest.digest,
             finding=_findings(known, manifest.findings),
-            closed_at=_naive(at),
-            loaded_at=_naive(self._clock()),
+            closed_at=for_sql(at),
+            loaded_at=for_sql(self._clock()),
         )
 
     def _mark(self, batch: BatchPayload, state: str, finding: str, tables: Tables) -> None:
@@ -124,8 +124,3 @@ def _findings(known: dict[str, Any] | None, found: list[str]) -> str | None:
     """Old and new findings, each once, a line each."""
     before = (known or {}).get("finding") or ""
     return "\n".join(dict.fromkeys([*before.splitlines(), *found])) or None
-
-
-def _naive(at: datetime) -> datetime:
-    """DATETIME has no time zone; all times are UTC."""
-    return at.replace(tzinfo=None)

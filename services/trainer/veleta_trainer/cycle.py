@@ -8,6 +8,7 @@ waiting ─► merged, skipped                 any step, after three tries ─�
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 import structlog
 
 from veleta.batches import BatchReader, history, manifests
-from veleta.clock import Clock
+from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import (
@@ -382,5 +383,5 @@ class Cycle:
         event = Event(event_id, SERVICE, self._clock(), payload, cause=cause, trace=request.trace)
         work.send(encode(topic(self._dataset.name, name), event))
 
-    def _now(self) -> Any:
-        return self._clock().replace(tzinfo=None)
+    def _now(self) -> datetime:
+        return for_sql(self._clock())

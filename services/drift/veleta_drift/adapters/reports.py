@@ -4,6 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from veleta.clock import for_sql
 from veleta.dataset import Dataset
 from veleta.events.catalogue import DriftAssessed
 from veleta.tables import dataset_tables, drift_metrics, drift_reports
@@ -26,7 +27,7 @@ class MysqlReports:
     def keep(self, assessed: DriftAssessed, at: datetime) -> None:
         """See `Reports.keep`."""
         key = {"epoch": assessed.epoch, "number": assessed.number}
-        time = at.replace(tzinfo=None)
+        time = for_sql(at)
         self._sql.execute(
             sa.insert(drift_reports).values(
                 **key,

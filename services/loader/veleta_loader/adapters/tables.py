@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
 from veleta.adapters.mysql import database
+from veleta.clock import for_sql
 from veleta.dataset import Dataset
 from veleta.events.catalogue import DatasetDeclared
 from veleta.tables import batches, dataset_tables, datasets
@@ -49,7 +50,7 @@ class MysqlTables:
     def declare(self, declared: DatasetDeclared, at: datetime) -> None:
         """See `Tables.declare`."""
         line = insert(datasets).values(
-            digest=declared.digest, name=declared.dataset, file=declared.toml, declared_at=at.replace(tzinfo=None)
+            digest=declared.digest, name=declared.dataset, file=declared.toml, declared_at=for_sql(at)
         )
         self._sql.execute(line.on_duplicate_key_update(digest=declared.digest))
 

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
+from veleta.clock import for_sql
 from veleta.tables import promotions, trainings
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import Request, State, Training
@@ -25,7 +26,7 @@ class MysqlTrainings:
             state="waiting",
             cause=asdict(request),
             attempts=0,
-            requested_at=at.replace(tzinfo=None),
+            requested_at=for_sql(at),
         )
         self._sql.execute(line.on_duplicate_key_update(request_id=trainings.c.request_id))
 
