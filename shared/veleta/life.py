@@ -1,6 +1,7 @@
 """What one process says of itself: that it lives, whether it is ready, what it does and what it waits for."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
@@ -70,11 +71,9 @@ class Life:
     async def pause(self, seconds: float) -> bool:
         """Wait, but not beyond the end of the service: False when it is stopping."""
         self.beat()
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
-        except TimeoutError:
-            return True
-        return False
+        return not self.stopping.is_set()
 
     async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Do `call` until nothing it needs is away, with growing pauses, saying on /readyz what it waits for.

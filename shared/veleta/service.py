@@ -119,4 +119,5 @@ def configure_logging(service: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of any 0.1 s, as compressing takes
     structlog.contextvars.bind_contextvars(service=service, pid=os.getpid())

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from support.records import chunk_messages, event, message, missed, publish_chunks
 
+from support.records import chunk_messages, event, message, missed, publish_chunks
 from veleta.adapters.memory import MemoryLog
 from veleta.batches import BatchReader, Rows, RowsDigest, history, manifests
 from veleta.errors import Reject

@@ -42,6 +42,7 @@ plate = "A"
 serial = 7.0
 built = "2020-01-31"
 """
+RULE = '[[source]]\nplace = 0\nwhere = [{{ column = "{}", above = 1 }}]\n[drift]'
 
 
 def refusal(text: str) -> str:
@@ -107,10 +108,8 @@ def test_a_file_that_is_not_there_is_named() -> None:
         ("serial = 7.0", "serial = 7.0\nextra = 1", "the example must have each column once; look at: extra"),
         ('target = "cost"', 'target = "plate"', "the target must be a number"),
         ("cost = [1, 9]", "cost = [1, 9]\nplate = [1, 9]", "bounds need numbers: plate"),
-        ('built = "2020-01-31"', 'built = "2020-01-31"\n' + '[[source]]\nplace = 0\nwhere = [{ column = "plate", above = 1 }]',
-         "bounds need numbers: plate"),
-        ('built = "2020-01-31"', 'built = "2020-01-31"\n' + '[[source]]\nplace = 0\nwhere = [{ column = "weight", above = 1 }]',
-         "these are not columns: weight"),
+        ("[drift]", RULE.format("plate"), "bounds need numbers: plate"),
+        ("[drift]", RULE.format("weight"), "these are not columns: weight"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said(old: str, new: str, message: str) -> None:

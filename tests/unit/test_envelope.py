@@ -5,8 +5,8 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from support.records import missed, record_of
 
+from support.records import missed, record_of
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchMissed, Figure
 from veleta.events.envelope import Event, Record, decode, encode, follow, header_texts, trace_of

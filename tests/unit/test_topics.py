@@ -3,7 +3,6 @@
 from typing import get_args
 
 from support.house import services
-
 from veleta.topics import TopicName, declared, topic
 
 

@@ -119,7 +119,7 @@ class KafkaLog:
 
 
 class _Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python comes without types
-    """A consumer that leaves nothing behind when it finds no broker: kafka-python 3.0.12 leaves a thread and sockets."""
+    """Leaves nothing behind when it finds no broker; kafka-python 3.0.12 leaves a thread and its sockets."""
 
     def __init__(self, **config: Any) -> None:
         try:

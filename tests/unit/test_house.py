@@ -1,0 +1,171 @@
+"""The house keeps its own rules."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.address_book import ADDRESS_BOOK, address_book, documented, settings_models
+from support.contracts import REGENERATE
+from support.house import ROOT, package, project_files, python_files, services
+from veleta.dataset import load_dataset
+
+COMMON_WORDS = {"status", "state", "city"}
+"""Columns of real_estate whose names mean other things too."""
+SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|ALTER|WHERE|FROM)\b")
+MACHINE_PATH = re.compile(r"(?<![\w.}/-])/(work|root|home|Users)/\w+")
+
+every_service = pytest.mark.parametrize("service", services())
+
+
+def test_there_are_seven_services() -> None:
+    """So that the rules below are not kept by nobody."""
+    assert services() == ["drift", "inference", "loader", "monitor", "poller", "source", "trainer"]
+
+
+def test_no_column_of_the_dataset_stands_in_code() -> None:
+    """A second dataset is a second file: whatever depends on a column asks the dataset for it."""
+    names = set(load_dataset("real_estate").names) - COMMON_WORDS
+    files = python_files("shared/veleta", "services", "compose")
+    found = [f"{path.relative_to(ROOT)}:{line} {name}" for path in files for line, name in _mentions(path, names)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("row.price", True),
+        ("f(price=1)", True),
+        ("def price(): ...", True),
+        ("import price", True),
+        ("row['price']", True),
+        ("f'SELECT price FROM {x}'", True),
+        ("house_size = 1", True),
+        ("x = 'of house_size or more'", True),
+        ("price = 1", False),
+        ("prices = 1", False),
+        ("x = 'a price is a number'", False),
+        ("x = 'half_price'", False),
+        ("def f():\n    'The price of each row.'", False),
+        ("x = 1  # its price", False),
+    ],
+)
+def test_the_search_for_columns_sees_code_and_no_prose(tmp_path: Path, code: str, seen: bool) -> None:
+    """What reaches a column counts; variables, messages, docstrings and comments may speak of prices."""
+    path = tmp_path / "module.py"
+    path.write_text(code)
+    assert bool(list(_mentions(path, {"price", "house_size"}))) is seen
+
+
+def test_the_address_book_is_what_the_settings_say() -> None:
+    """Every variable with its default and its meaning, and nothing else."""
+    assert ADDRESS_BOOK.read_text() == address_book(), f".env.example: {REGENERATE}"
+
+
+def test_every_setting_is_described() -> None:
+    """The description is what people read in the address book."""
+    assert [name for name, field in documented().items() if not field.description] == []
+
+
+def test_every_part_has_its_settings_in_the_address_book() -> None:
+    """Each name once."""
+    lines = re.findall(r"^#([A-Z_]+)=", ADDRESS_BOOK.read_text(), re.MULTILINE)
+    assert sorted(lines) == sorted(documented())
+    assert set(services()) < set(settings_models())
+
+
+def test_no_secret_has_a_default() -> None:
+    """Whoever starts a part must give it."""
+    secrets = re.findall(r"^#(\w*PASSWORD\w*)=(.*)$", ADDRESS_BOOK.read_text(), re.MULTILINE)
+    assert secrets
+    assert [name for name, value in secrets if value] == []
+
+
+@every_service
+def test_every_service_has_the_same_shape(service: str) -> None:
+    """Whoever knows one knows all. The monitor has a page where the others have handlers."""
+    folder = package(service)
+    handlers = "page.py" if service == "monitor" else "handlers.py"
+    wanted = ["__init__.py", "__main__.py", "settings.py", "bootstrap.py", "domain", "adapters", handlers]
+    assert [name for name in wanted if not (folder / name).exists()] == []
+
+
+@every_service
+def test_every_service_says_what_it_promises(service: str) -> None:
+    """In the docstring of its package, about ten lines."""
+    docstring = ast.get_docstring(ast.parse((package(service) / "__init__.py").read_text())) or ""
+    assert 3 <= len(docstring.splitlines()) <= 20
+
+
+@every_service
+def test_every_service_starts_in_a_few_lines(service: str) -> None:
+    """Settings, bootstrap, run: anything more belongs elsewhere."""
+    assert len((package(service) / "__main__.py").read_text().splitlines()) < 30
+
+
+def test_every_test_states_its_rule() -> None:
+    """In its docstring: what is true when it passes."""
+    silent = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in python_files("tests")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+    assert not silent, "\n".join(silent)
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    """What is written holds wherever the project lies."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number} {line.strip()[:100]}"
+        for path in project_files()
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if MACHINE_PATH.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ('path = "/' + 'home/me/x"', True),
+        ("see /" + "root/x", True),
+        ("cd /" + "work/main", True),
+        ("https://example.org/home/me", False),
+        ("{top}/home/x", False),
+        ("./work/x", False),
+        ("GET /health", False),
+    ],
+)
+def test_the_search_for_paths_sees_paths(line: str, seen: bool) -> None:
+    """Those of a machine; addresses and relative paths are none."""
+    assert bool(MACHINE_PATH.search(line)) is seen
+
+
+def _mentions(path: Path, names: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and name, wherever a file's code bears one of the names as a whole word."""
+    plain = {name for name in names if "_" not in name}
+    for line, text, reaches in _words(ast.parse(path.read_text())):
+        for found in re.findall(r"\w+", text):
+            if found in names and (reaches or found not in plain):
+                yield line, found
+
+
+def _words(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
+    """All names and strings of a module but for docstrings: line, text, and whether one reaches a column by it.
+
+    Variables and sentences may use a column's name as the word that it is; strings of one word and SQL may not.
+    """
+    docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
+    for node in ast.walk(tree):
+        if id(node) in docstrings:
+            continue
+        for value in vars(node).values():
+            if isinstance(value, str):
+                variable = isinstance(node, ast.Name | ast.arg)
+                sentence = isinstance(node, ast.Constant) and " " in value.strip() and not SQL.search(value)
+                yield getattr(node, "lineno", 0), value, not (variable or sentence)

@@ -1,0 +1,426 @@
+"""What happens to a record: every arrow of the picture in `veleta.loop`, on the twins in memory."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from support.records import NOON, message, missed, record_of
+from veleta.adapters.memory import MemoryLedger, MemoryLog
+from veleta.errors import Reject, Retry, Stop
+from veleta.events.catalogue import BatchMissed, Payload, RecordDeadlettered, TrainingSkipped
+from veleta.events.envelope import Event, Message, Record, decode, encode
+from veleta.life import Life
+from veleta.loop import ATTEMPTS, DEAD_IN_A_ROW, LETTER_BYTES, LETTER_KEY, Intake, Relay, consume, dead_letter
+from veleta.ports import Subscription, Work
+from veleta.topics import topic
+
+IN, OUT, DEAD = topic("d", "batches"), "d.out", topic("d", "deadletter")
+PLACE = (IN, 0)
+
+
+class CalmLife(Life):
+    """A life that pauses without time passing; it notes what was missing at each pause, and tells that it halted."""
+
+    def __init__(self) -> None:
+        super().__init__("loader")
+        self.pauses: list[dict[str, str]] = []
+        self.on_halt: Callable[[], object] = lambda: None
+
+    def halt(self, reason: str) -> None:
+        super().halt(reason)
+        self.on_halt()
+
+    async def pause(self, seconds: float) -> bool:
+        self.pauses.append(self.waits_for)
+        await asyncio.sleep(0)
+        return not self.stopping.is_set()
+
+
+@dataclass
+class Handler:
+    """Notes the batch numbers that took effect; raises what it is told to, as often as it is told."""
+
+    takes: tuple[type[Payload], ...] = (BatchMissed,)
+    prepared: list[int] = field(default_factory=list)
+    effects: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    faults: dict[int, list[Exception]] = field(default_factory=dict)
+    on_effect: Callable[[], object] = lambda: None
+
+    def prepare(self, event: Event) -> Any:
+        number = _number(event)
+        self.prepared.append(number)
+        if faults := self.faults.get(number):
+            raise faults.pop(0)
+        return number * 10
+
+    def apply(self, event: Event, prepared: Any, work: Work) -> None:
+        number = _number(event)
+        assert prepared == number * 10
+        work.send(message(OUT, value=str(number).encode()))
+        if faults := self.faults.get(-number):
+            raise faults.pop(0)
+        self.effects.append(number)
+        self.on_effect()
+
+    def refuse(self, event: Event, error: Exception, work: Work) -> None:
+        work.send(message(OUT, value=f"refused {_number(event)}".encode()))
+        self.refused.append((_number(event), str(error)))
+
+
+class Killed(BaseException):
+    """The process ends here: nothing catches it."""
+
+
+class FlakyLedger(MemoryLedger):
+    """Raises what lies in `faults` before it forgets what was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: list[BaseException] = []
+
+    async def sent(self, ids: Sequence[int]) -> None:
+        if self.faults:
+            raise self.faults.pop(0)
+        await super().sent(ids)
+
+
+class FlakyLog(MemoryLog):
+    """Raises what lies in `faults` before it publishes, polls or commits; `on_idle` is called when nothing is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.faults: dict[str, list[BaseException]] = {}
+        self.subscribed: list[dict[tuple[str, int], int]] = []
+        self.on_idle: Callable[[], object] = lambda: None
+
+    def trip(self, what: str) -> None:
+        if faults := self.faults.get(what):
+            raise faults.pop(0)
+
+    def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        self.trip("publish")
+        return super().publish(messages)
+
+    def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Any = None) -> Subscription:
+        self.trip("subscribe")
+        self.subscribed.append(dict(marks or {}))
+        return FlakySubscription(self, super().subscribe(topics, group, marks))
+
+
+class FlakySubscription:
+    def __init__(self, log: FlakyLog, inner: Subscription) -> None:
+        self._log = log
+        self._inner = inner
+        self.lag, self.close = inner.lag, inner.close
+
+    def poll(self, timeout: float) -> list[Record]:
+        self._log.trip("poll")
+        if not (found := self._inner.poll(timeout)):
+            self._log.on_idle()
+        return found
+
+    def commit(self, marks: Any) -> None:
+        self._log.trip("commit")
+        self._inner.commit(marks)
+
+
+class House:
+    """A service on twins. `restart` is what a crash leaves: log and ledger stay, everything else is new."""
+
+    def __init__(self) -> None:
+        self.log = FlakyLog()
+        self.ledger = FlakyLedger()
+        self.handler = Handler()
+        self.restart()
+
+    def restart(self) -> None:
+        self.life = CalmLife()
+        self.life.started()
+        self.relay = Relay(self.log, self.ledger)
+        self.intake = Intake(self.handler, self.ledger, self.relay, self.life, lambda: NOON, "d")
+
+    def publish(self, *numbers: int) -> None:
+        self.log.publish([encode(IN, missed("d", number)) for number in numbers])
+
+    async def process_all(self) -> None:
+        for record in list(self.log.topics[IN]):
+            await self.intake.process(record)
+
+    async def run(self) -> None:
+        """Consume what there is, until nothing is left or the loop halts; then stop as at a SIGTERM."""
+        loop = asyncio.get_running_loop()
+        self.log.on_idle = self.life.on_halt = lambda: loop.call_soon_threadsafe(self.life.stopping.set)
+        await consume([IN], "loader", self.log, self.ledger, self.relay, self.intake, self.life)
+
+    async def mark(self) -> int:
+        return (await self.ledger.marks()).get(PLACE, 0)
+
+    def sent(self, name: str = OUT) -> list[str]:
+        return [record.value.decode() for record in self.log.topics.get(name, [])]
+
+    def letters(self) -> list[RecordDeadlettered]:
+        payloads = [decode(record).payload for record in self.log.topics.get(DEAD, [])]
+        return [payload for payload in payloads if isinstance(payload, RecordDeadlettered)]
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def _number(event: Event) -> int:
+    assert isinstance(event.payload, BatchMissed)
+    return event.payload.number
+
+
+async def test_an_event_takes_effect_once_though_delivered_twice(house: House) -> None:
+    """The mark is kept with the effect: a record below it is passed over before anything is read for it."""
+    house.publish(1)
+    await house.process_all()
+    await house.process_all()
+    assert (house.handler.prepared, house.handler.effects, house.sent()) == ([1], [1], ["1"])
+    assert await house.mark() == 1
+
+
+async def test_two_deliveries_at_once_take_effect_once(house: House) -> None:
+    """An old owner that wakes up finds the mark moved when its transaction begins."""
+    house.publish(1)
+    await asyncio.gather(house.process_all(), house.process_all())
+    assert (house.handler.effects, house.sent()) == ([1], ["1"])
+
+
+async def test_records_of_other_types_pass_by(house: House) -> None:
+    """They advance the mark and do nothing else."""
+    other = Event("t", "trainer", NOON, TrainingSkipped(request_id="r", reason="x"))
+    house.log.publish([encode(IN, other)])
+    await house.process_all()
+    assert (house.handler.prepared, house.log.topics.get(OUT), house.letters()) == ([], None, [])
+    assert await house.mark() == 1
+
+
+async def test_a_rejected_event_becomes_a_dead_letter(house: House) -> None:
+    """With the record as it was and the reason; the handler notes it, the mark moves, the next one is taken."""
+    house.publish(1, 2)
+    house.handler.faults = {1: [Reject("too short", "3 rows")]}
+    await house.process_all()
+    assert (house.handler.refused, house.handler.effects) == ([(1, "too short: 3 rows")], [2])
+    assert house.sent() == ["refused 1", "2"]
+    assert await house.mark() == 2
+    (letter,) = house.letters()
+    (record, _) = house.log.topics[IN]
+    assert (letter.service, letter.reason, letter.error) == ("loader", "too short", "too short: 3 rows")
+    assert (letter.topic, letter.partition, letter.offset, letter.first_key) == (IN, 0, 0, "d")
+    assert letter.value == record.value.decode()
+    assert letter.headers == {name: value.decode() for name, value in record.headers}
+
+
+async def test_a_dead_letters_id_is_derived(house: House) -> None:
+    """Where the record lies and who could not process it: a second attempt gives the same id."""
+    house.log.publish([message(IN, value=b"\xff")])
+    await house.process_all()
+    assert decode(house.log.topics[DEAD][0]).id == f"{IN}/0/0/dead/loader"
+
+
+async def test_a_record_that_is_no_event_becomes_a_dead_letter(house: House) -> None:
+    """Nothing is known of it, so the handler is not asked; bytes that are no text are kept as escapes."""
+    house.log.publish([message(IN, value=b"\xff\x00", headers=[("ce_id", b"\xfe")])])
+    await house.process_all()
+    (letter,) = house.letters()
+    assert (letter.reason, letter.value, letter.headers) == ("a header is missing", "\\xff\x00", {"ce_id": "\\xfe"})
+    assert (house.handler.prepared, house.handler.refused) == ([], [])
+    assert await house.mark() == 1
+
+
+async def test_a_reject_while_taking_effect_keeps_nothing_of_it(house: House) -> None:
+    """What the transaction began is undone before the letter is written."""
+    house.publish(1)
+    house.handler.faults = {-1: [Reject("too late")]}
+    await house.process_all()
+    assert (house.handler.effects, house.sent()) == ([], ["refused 1"])
+    assert [letter.reason for letter in house.letters()] == ["too late"]
+
+
+async def test_an_error_that_nobody_foresaw_is_tried_again(house: House) -> None:
+    """ATTEMPTS times; the last one that goes well counts."""
+    house.publish(1)
+    house.handler.faults = {1: [ValueError("odd") for _ in range(ATTEMPTS - 1)]}
+    await house.process_all()
+    assert (house.handler.prepared, house.handler.effects, house.letters()) == ([1] * ATTEMPTS, [1], [])
+
+
+@pytest.mark.parametrize("where", [1, -1], ids=["prepare", "apply"])
+async def test_an_error_that_stays_becomes_a_dead_letter(house: House, where: int) -> None:
+    """After ATTEMPTS; its reason is the class of the error, and the stream goes on."""
+    house.publish(1, 2)
+    house.handler.faults = {where: [ValueError("odd") for _ in range(ATTEMPTS)]}
+    await house.process_all()
+    assert house.handler.prepared == [1] * ATTEMPTS + [2]
+    assert [(letter.reason, letter.error) for letter in house.letters()] == [("ValueError", "odd")]
+    assert (house.handler.refused, house.handler.effects) == ([(1, "odd")], [2])
+
+
+@pytest.mark.parametrize("where", [1, -1], ids=["prepare", "apply"])
+async def test_what_is_away_is_waited_for(house: House, where: int) -> None:
+    """However long: it counts as no attempt, /readyz says what is missing, and the event takes effect."""
+    house.publish(1)
+    house.handler.faults = {where: [Retry("mysql", "gone") for _ in range(ATTEMPTS + 2)]}
+    await house.process_all()
+    assert house.life.pauses == [{"mysql": "mysql: gone"}] * (ATTEMPTS + 2)
+    assert (house.handler.effects, house.letters(), house.life.waits_for) == ([1], [], {})
+
+
+async def test_a_stopping_service_leaves_the_record_for_the_next_start(house: House) -> None:
+    """Waiting ends with the service; mark and effect are untouched."""
+    house.publish(1)
+    house.handler.faults = {1: [Retry("mysql", "gone")]}
+    house.life.stopping.set()
+    with pytest.raises(asyncio.CancelledError):
+        await house.process_all()
+    assert (house.handler.effects, await house.mark()) == ([], 0)
+
+
+async def test_three_dead_letters_in_a_row_for_one_reason_stop_the_service(house: House) -> None:
+    """The fault is not in the records then: the fourth is left untouched."""
+    numbers = list(range(1, DEAD_IN_A_ROW + 2))
+    house.publish(*numbers)
+    house.handler.faults = {number: [Reject("no disk")] for number in numbers}
+    with pytest.raises(Stop, match="3 dead letters in a row for one reason: no disk"):
+        await house.process_all()
+    assert len(house.letters()) == DEAD_IN_A_ROW
+    assert await house.mark() == DEAD_IN_A_ROW
+
+
+async def test_an_event_that_succeeds_ends_the_row(house: House) -> None:
+    """Single bad records never stop a service."""
+    house.publish(*range(1, 13))
+    house.handler.faults = {n: [Reject("bad")] for n in range(1, 13) if n % 4}
+    await house.process_all()
+    assert (len(house.letters()), house.handler.effects) == (9, [4, 8, 12])
+
+
+async def test_another_reason_ends_the_row(house: House) -> None:
+    """Different faults of many records are faults of the records."""
+    house.publish(*range(1, 11))
+    house.handler.faults = {n: [Reject("one" if n % 3 else "two")] for n in range(1, 11)}
+    await house.process_all()
+    assert len(house.letters()) == 10
+
+
+async def test_records_that_pass_by_do_not_end_the_row(house: House) -> None:
+    """They prove nothing about the service's own work."""
+    house.handler.faults = {number: [Reject("no disk")] for number in range(1, 5)}
+    for number in range(1, 5):
+        house.publish(number)
+        other = Event(f"t{number}", "trainer", NOON, TrainingSkipped(request_id="r", reason="x"))
+        house.log.publish([encode(IN, other)])
+    with pytest.raises(Stop):
+        await house.process_all()
+
+
+async def test_the_loop_halts_and_says_why(house: House) -> None:
+    """/readyz is red, nothing more is taken, and the process lives on."""
+    numbers = list(range(1, DEAD_IN_A_ROW + 3))
+    house.publish(*numbers)
+    house.handler.faults = {number: [Reject("no disk")] for number in numbers}
+    await house.run()
+    assert house.life.waits_for == {"loader": "3 dead letters in a row for one reason: no disk"}
+    assert (len(house.letters()), await house.mark()) == (DEAD_IN_A_ROW, DEAD_IN_A_ROW)
+
+
+async def test_a_new_start_after_a_halt_takes_the_record_again(house: House) -> None:
+    """Nothing was lost: with the fault mended, the stream goes on where it stopped."""
+    numbers = list(range(1, DEAD_IN_A_ROW + 2))
+    house.publish(*numbers)
+    house.handler.faults = {number: [Reject("no disk")] for number in numbers}
+    await house.run()
+    house.handler.faults = {}
+    house.restart()
+    await house.run()
+    assert house.handler.effects == [DEAD_IN_A_ROW + 1]
+
+
+async def test_a_publish_that_fails_keeps_the_outbox(house: House) -> None:
+    """The effect is kept; its events leave later, in their order, before the record counts as done."""
+    house.publish(1)
+    house.log.faults = {"publish": [Retry("kafka", "gone")] * 3}
+    await house.process_all()
+    assert house.life.pauses == [{"kafka": "kafka: gone"}] * 3
+    house.publish(2)
+    await house.intake.process(house.log.topics[IN][1])
+    assert (house.handler.effects, house.sent()) == ([1, 2], ["1", "2"])
+
+
+async def test_a_crash_between_transaction_and_publish_publishes_at_the_next_start(house: House) -> None:
+    """The outbox is sent before the first record is taken; the event does not take effect again."""
+    house.publish(1, 2)
+    house.log.faults = {"publish": [Killed()]}
+    with pytest.raises(Killed):
+        await house.process_all()
+    assert (house.handler.effects, house.sent(), await house.mark()) == ([1], [], 1)
+    house.restart()
+    await house.run()
+    assert (house.handler.effects, house.sent()) == ([1, 2], ["1", "2"])
+
+
+async def test_a_crash_between_publish_and_forgetting_publishes_twice(house: House) -> None:
+    """At least once, in order: the same event with the same id; the effect itself is not repeated."""
+    house.publish(1, 2)
+    house.ledger.faults = [Killed()]
+    with pytest.raises(Killed):
+        await house.process_all()
+    house.restart()
+    await house.run()
+    assert (house.handler.effects, house.sent()) == ([1, 2], ["1", "1", "2"])
+
+
+async def test_the_loop_goes_on_from_its_own_marks(house: House) -> None:
+    """Kafka's offsets only show the lag: they are committed, and not read."""
+    house.publish(1, 2)
+    await house.run()
+    house.publish(3)
+    house.log.committed["loader", IN, 0] = 0
+    house.restart()
+    await house.run()
+    assert house.log.subscribed == [{}, {PLACE: 2}]
+    assert house.handler.effects == [1, 2, 3]
+    assert house.log.committed["loader", IN, 0] == 3
+
+
+@pytest.mark.parametrize("what", ["subscribe", "poll", "commit"])
+async def test_the_loop_outlives_an_outage_of_the_log(house: House, what: str) -> None:
+    """It says what is missing, subscribes again from its marks, and each event takes effect once."""
+    house.publish(1, 2)
+    house.log.faults = {what: [Retry("kafka", "gone"), Retry("kafka", "gone")]}
+    await house.run()
+    assert {"kafka": "kafka: gone"} in house.life.pauses
+    assert (house.handler.effects, house.sent(), house.life.waits_for) == ([1, 2], ["1", "2"], {})
+
+
+async def test_the_loop_stops_between_two_records(house: House) -> None:
+    """What was begun is finished; what was not is left for the next start."""
+    house.publish(1, 2, 3)
+    house.handler.on_effect = house.life.stopping.set
+    await house.run()
+    assert (house.handler.effects, house.sent(), await house.mark()) == ([1], ["1"], 1)
+
+
+def test_a_dead_letter_fits_whatever_it_tells_of() -> None:
+    """Value and key are cut: the whole record still lies where the letter says."""
+    huge = record_of(message(IN, "k" * 10_000, b"\xff" * (LETTER_BYTES + 1), [("h", b"\xff" * 10_000)]))
+    letter = dead_letter("loader", lambda: NOON, "why", ValueError("no"), huge).payload
+    assert isinstance(letter, RecordDeadlettered)
+    assert len(letter.value) == 4 * LETTER_BYTES
+    assert len(letter.first_key) == LETTER_KEY
+    assert len(letter.headers["h"]) < 5_000
+
+
+def test_what_never_lay_in_a_topic_has_a_dead_letter_too() -> None:
+    """A message that could not even be sent: no partition, no offset."""
+    letter = dead_letter("inference", lambda: NOON, "why", ValueError("no"), message("RAW_DATA.new_d", "r-1"))
+    assert letter.id == "RAW_DATA.new_d/r-1/dead/inference"
+    assert isinstance(letter.payload, RecordDeadlettered)
+    assert (letter.payload.partition, letter.payload.offset) == (None, None)
