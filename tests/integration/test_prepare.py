@@ -1,9 +1,270 @@
 """The job: what it makes, what it refuses."""
 
-from support.world import World
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
+
+from support.world import USERS, World
+from veleta.adapters.mysql import mysql_engine
+from veleta.errors import Retry, Stop
+from veleta.prepare.topics import make_topics
+from veleta.settings import MysqlSettings
+from veleta.tables import SCHEMAS, dataset_tables, pipeline
+from veleta.topics import declared, topic
+from veleta_local.run import Run
+
+NEW_COLUMN = '[[columns]]\nname = "garage"\ntitle = "Garage"\nkind = "number"\n\n[cleaning]\n'
+NEW_EXAMPLE = "[example]\ngarage = 1.0\n"
+COLUMNS = (
+    "table_name, column_name, ordinal_position, column_type, is_nullable, column_default, column_key, extra, "
+    "character_set_name, collation_name, column_comment"
+)
+INDEXES = "table_name, column_name, non_unique, seq_in_index"
+
+KEEP_REQUEST = (
+    "INSERT INTO {RAW_DATA}.new_{d} "
+    "(request_id, item, received_at, answered_at, model_version, latency_ms, http_status) "
+    "VALUES ('r', 0, NOW(), NOW(), 1, 1, 200)"
+)
+
+
+@pytest.fixture
+def fresh(backing: Run, tmp_path: Path) -> Iterator[World]:
+    """A prepared deployment for one test alone, whose dataset file the test may change."""
+    made = World(backing, tmp_path)
+    assert made.prepare().returncode == 0
+    yield made
+    made.close()
+
+
+@contextmanager
+def admin(world: World) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(bootstrap_servers=world.bootstrap)
+    yield client
+    client.close()
+
+
+def change(world: World, old: str, new: str) -> None:
+    """Edit the dataset file."""
+    text = world.dataset_path.read_text()
+    assert old in text
+    world.dataset_path.write_text(text.replace(old, new))
+
+
+def described(world: World, what: str, source: str, schema: str) -> list[tuple[Any, ...]]:
+    """What the database says of a schema's columns or indexes."""
+    query = sa.text(f"SELECT {what} FROM information_schema.{source} WHERE table_schema = :schema ORDER BY {what}")
+    return [tuple(row) for row in world.sql(query.bindparams(schema=schema))]
+
+
+def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
+    """All columns and indexes of a deployment, and what its users may do."""
+    found = {
+        f"{source} of {schema}": described(world, what, source, f"{world.prefix}{schema}")
+        for schema in SCHEMAS
+        for what, source in ((COLUMNS, "columns"), (INDEXES, "statistics"))
+    }
+    for user in USERS:
+        found[user] = [tuple(row) for row in world.sql(sa.text(f"SHOW GRANTS FOR '{world.prefix}{user}'@'%'"))]
+    return found
 
 
 def test_a_second_run_changes_nothing(world: World) -> None:
-    """Whoever starts twice must not be punished for it."""
+    """Whoever starts twice must not be punished for it: tables, users and what is in them stay."""
+    execute(world, "admin", "INSERT INTO {PIPELINE}.marks VALUES ('x', 't', 0, 7)")
+    before = everything(world)
     again = world.prepare()
     assert again.returncode == 0, again.stderr
+    assert everything(world) == before
+    assert [row.next_offset for row in world.sql(sa.text(f"SELECT * FROM {world.prefix}PIPELINE.marks"))] == [7]
+
+
+def test_all_that_is_declared_is_there(world: World) -> None:
+    """Tables by their names, and topics."""
+    tables = dataset_tables(world.dataset)
+    wanted = {str(t.fullname) for t in (tables.raw, tables.clean, tables.requests, tables.comparison)}
+    wanted |= {table.fullname for table in pipeline.sorted_tables} | {"PIPELINE.alembic_version"}
+    found = {f"{schema}.{row[0]}" for schema in SCHEMAS for row in everything(world)[f"columns of {schema}"]}
+    assert found == wanted
+    with admin(world) as client:
+        names = {each["name"] for each in client.describe_topics()}
+    assert {each.name for each in declared(world.dataset.name)} <= names
+
+
+def test_the_fixed_tables_are_as_the_code_believes(world: World) -> None:
+    """What the migrations made equals `veleta.tables.pipeline`.
+
+    Columns, types, defaults, keys and indexes, but for the names of indexes.
+    """
+    believed = f"{world.prefix}BELIEVED"
+    with world.admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {believed} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        pipeline.create_all(connection.execution_options(schema_translate_map={"PIPELINE": believed}))
+        connection.commit()
+    names = {table.name for table in pipeline.sorted_tables}
+    for what, source in ((COLUMNS, "columns"), (INDEXES, "statistics")):
+        made = [row for row in described(world, what, source, f"{world.prefix}PIPELINE") if row[0] in names]
+        assert made == described(world, what, source, believed)
+
+
+def test_a_topic_that_differs_is_refused_and_left_alone(world: World) -> None:
+    """Every difference is named at once; nothing is overwritten, for somebody may have meant it."""
+    name = f"t{uuid4().hex[:8]}"
+    make_topics(world.bootstrap, name)
+    drift, rows = topic(name, "drift"), topic(name, "rows")
+    with admin(world) as client:
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, drift, {"retention.ms": "60000"})])
+        client.create_partitions({rows: 3})
+    for _ in range(2):
+        with pytest.raises(Stop) as caught:
+            make_topics(world.bootstrap, name)
+        assert f"{drift}: retention.ms is 60000, not -1" in str(caught.value)
+        assert f"{rows}: partitions is 3, not 1" in str(caught.value)
+
+
+def test_topics_without_a_broker_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job may be started before the broker is."""
+
+    def no_broker(**_settings: object) -> None:
+        raise Retry("kafka", "away")
+
+    monkeypatch.setattr("veleta.prepare.topics.KafkaAdminClient", no_broker)
+    with pytest.raises(Retry):
+        make_topics("127.0.0.1:9", "d")
+
+
+def test_a_new_column_is_added_as_null(fresh: World) -> None:
+    """Rows that were there before have no value in it; the new drift figures have their columns too."""
+    raw = f"{fresh.prefix}RAW_DATA.{fresh.dataset.name}"
+    execute(fresh, "admin", "INSERT INTO {RAW_DATA}.{d} (epoch, number, row_no) VALUES (1, 0, 0)")
+    change(fresh, "[cleaning]\n", NEW_COLUMN)
+    change(fresh, "[example]\n", NEW_EXAMPLE)
+    done = fresh.prepare()
+    assert done.returncode == 0, done.stderr
+    assert [tuple(row) for row in fresh.sql(sa.text(f"SELECT garage FROM {raw}"))] == [(None,)]
+    pipeline_columns = {row[1] for row in everything(fresh)["columns of PIPELINE"]}
+    assert {"garage_mean", "garage_std", "garage_50", "garage_75"} <= pipeline_columns
+    again = fresh.prepare()
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_retyped_column_is_refused(fresh: World) -> None:
+    """What the rows hold would change its meaning; the message says what to do, and nothing is touched."""
+    before = everything(fresh)
+    change(fresh, 'title = "Broker"\nkind = "identifier"', 'title = "Broker"\nkind = "category"')
+    change(fresh, "brokered_by = 101640.0", 'brokered_by = "A"')
+    done = fresh.prepare()
+    assert done.returncode == 1
+    assert "brokered_by is double, the dataset file says varchar" in done.stderr
+    assert "bring the column back, or give the dataset a new name" in done.stderr
+    assert everything(fresh) == before
+
+
+def test_a_column_that_went_away_is_refused(fresh: World) -> None:
+    """Its values would be lost; the message names it, and nothing is touched."""
+    before = everything(fresh)
+    change(fresh, '[[columns]]\nname = "brokered_by"\ntitle = "Broker"\nkind = "identifier"\n', "")
+    change(fresh, "brokered_by = 101640.0\n", "")
+    done = fresh.prepare()
+    assert done.returncode == 1
+    assert "brokered_by is in the table, not in the dataset file" in done.stderr
+    assert everything(fresh) == before
+
+
+def test_the_job_ends_with_one_clear_line(world: World) -> None:
+    """No traceback: what is wrong, and 1."""
+    done = world.prepare(DATASET="nowhere.toml")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("prepare: DATASET=nowhere.toml: cannot read nowhere.toml")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_run_sets_new_passwords(fresh: World) -> None:
+    """The new one lets in, the old one does not."""
+    new = fresh.mysql("drift").model_copy(update={"password": SecretStr("another'\"\\% word")})
+    assert fresh.prepare(MYSQL_DRIFT_PASSWORD=new.password.get_secret_value()).returncode == 0
+    assert login(new)
+    with pytest.raises(OperationalError, match="Access denied"):
+        login(fresh.mysql("drift"))
+
+
+@pytest.mark.parametrize(
+    ("user", "statement"),
+    [
+        ("loader", "DELETE FROM {RAW_DATA}.{d} WHERE epoch < 0"),
+        ("loader", "DELETE FROM {CLEAN_DATA}.{d} WHERE epoch < 0"),
+        ("loader", "UPDATE {PIPELINE}.batches SET finding = NULL WHERE epoch < 0"),
+        ("loader", "SELECT * FROM {PIPELINE}.marks FOR UPDATE"),
+        ("drift", "DELETE FROM {PIPELINE}.drift_reports WHERE epoch < 0"),
+        ("drift", "DELETE FROM {PIPELINE}.drift_metrics WHERE epoch < 0"),
+        ("drift", "DELETE FROM {PIPELINE}.batch_comparison WHERE epoch < 0"),
+        ("trainer", "DELETE FROM {PIPELINE}.trainings WHERE version < 0"),
+        ("trainer", "DELETE FROM {PIPELINE}.promotions WHERE seq < 0"),
+        ("trainer", "DELETE FROM {PIPELINE}.outbox WHERE id < 0"),
+        ("inference", KEEP_REQUEST),
+        ("reader", "SELECT COUNT(*) FROM {PIPELINE}.promotions, {RAW_DATA}.{d}, {RAW_DATA}.new_{d}, {CLEAN_DATA}.{d}"),
+    ],
+)  # fmt: skip
+def test_each_user_may_do_its_work(world: World, user: str, statement: str) -> None:
+    """On its own tables, and in its own rows of marks and outbox."""
+    execute(world, user, statement)
+
+
+@pytest.mark.parametrize(
+    ("user", "statement"),
+    [
+        ("loader", "DELETE FROM {PIPELINE}.promotions"),
+        ("loader", "SELECT * FROM {PIPELINE}.drift_reports"),
+        ("loader", "SELECT * FROM {RAW_DATA}.new_{d}"),
+        ("drift", "SELECT * FROM {PIPELINE}.batches"),
+        ("drift", "DELETE FROM {CLEAN_DATA}.{d}"),
+        ("trainer", "DELETE FROM {PIPELINE}.batches"),
+        ("trainer", "SELECT * FROM {RAW_DATA}.{d}"),
+        ("inference", "SELECT * FROM {RAW_DATA}.{d}"),
+        ("inference", "DELETE FROM {RAW_DATA}.new_{d}"),
+        ("inference", "INSERT INTO {PIPELINE}.marks VALUES ('inference', 't', 0, 0)"),
+        ("inference", "SELECT * FROM {PIPELINE}.promotions"),
+        ("reader", "DELETE FROM {PIPELINE}.batches"),
+        ("reader", "INSERT INTO {PIPELINE}.marks VALUES ('reader', 't', 0, 0)"),
+        ("reader", "UPDATE {RAW_DATA}.new_{d} SET item = 1"),
+        *((user, statement) for user in USERS for statement in (
+            "CREATE TABLE {RAW_DATA}.more (a INT)", "DROP TABLE {PIPELINE}.marks",
+            "ALTER TABLE {RAW_DATA}.{d} ADD x INT", "TRUNCATE {PIPELINE}.batches", "CREATE USER somebody",
+            "SELECT * FROM mysql.user",
+        )),
+    ],
+)  # fmt: skip
+def test_no_user_may_do_more(world: World, user: str, statement: str) -> None:
+    """The database itself refuses, whatever a service's code tries."""
+    with pytest.raises(OperationalError, match="denied"):
+        execute(world, user, statement)
+
+
+def execute(world: World, user: str, statement: str) -> None:
+    """Run a statement as one of the deployment's users; the schemas' names are filled in."""
+    names = {schema: f"{world.prefix}{schema}" for schema in SCHEMAS}
+    engine = mysql_engine(world.mysql(user))
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statement.format(d=world.dataset.name, **names))
+    finally:
+        engine.dispose()
+
+
+def login(settings: MysqlSettings) -> bool:
+    """Whether the database lets in."""
+    engine = mysql_engine(settings)
+    try:
+        with engine.connect():
+            return True
+    finally:
+        engine.dispose()

@@ -139,10 +139,10 @@ class World:
             }
         return variables
 
-    def prepare(self) -> subprocess.CompletedProcess[str]:
-        """Run the job that makes tables, users and topics."""
+    def prepare(self, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run the job that makes tables, users and topics; `variables` go over the usual ones."""
         environment = self.environment("prepare", "admin")
-        environment |= {f"MYSQL_{user.upper()}_PASSWORD": PASSWORD for user in USERS}
+        environment |= {f"MYSQL_{user.upper()}_PASSWORD": PASSWORD for user in USERS} | variables
         command = [sys.executable, "-m", "veleta.prepare"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 

@@ -1,0 +1,142 @@
+"""What README and docs/ name is there, and what is there is named."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from support.house import ROOT
+from veleta.dataset import load_dataset
+from veleta.events.catalogue import PAYLOADS
+from veleta.tables import STATISTICS, dataset_tables, pipeline
+from veleta.topics import declared
+from veleta_local.addresses import DEFAULT_PORTS
+from veleta_local.deployment import Deployment
+from veleta_local.variables import Variables
+
+DOCS = ROOT / "docs"
+NAMES, ARCHITECTURE, FAILURES = DOCS / "names.md", DOCS / "architecture.md", DOCS / "failures.md"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@every_page
+def test_every_make_target_that_is_named_exists(page: Path) -> None:
+    """In backticks and in indented blocks, where people copy from."""
+    named = {target for code in _code(page) for target in re.findall(r"\bmake ([a-z]+)", code)}
+    assert named <= set(_targets())
+
+
+def test_every_make_target_is_in_the_list_of_names() -> None:
+    """Whoever adds one says what others may rely on."""
+    assert {f"`make {target}`" for target in _targets()} <= set(re.findall(r"`make \w+`", NAMES.read_text()))
+
+
+def test_the_variables_of_make_are_those_of_the_makefile() -> None:
+    """All of them, at the targets that take them."""
+    exported = {name for line in re.findall(r"^export (.+)$", MAKEFILE, re.MULTILINE) for name in line.split()}
+    rows = [row for row in _rows(NAMES) if row[0].startswith("`make ")]
+    assert {name for row in rows for name in row[1].split()} == exported
+    table = {row[0].strip("`") for row in _rows(ROOT / "README.md") if re.fullmatch(r"`[A-Z_]+`", row[0])}
+    assert table == exported - {"JSON", "TOPIC", "FROM", "N"}
+
+
+def test_the_variables_for_clients_are_named(tmp_path: Path) -> None:
+    """All that a run writes to .veleta/env, and no others."""
+    written = Deployment(tmp_path, Variables(csv="listings.csv")).environment_of_clients()
+    assert set(re.findall(r"\bVELETA_[A-Z_]+[A-Z]\b", NAMES.read_text())) == set(written)
+
+
+def test_every_port_is_named() -> None:
+    """With its number."""
+    text = NAMES.read_text()
+    missing = [
+        f"{part} {port}" for part, port in DEFAULT_PORTS.items() if not re.search(rf"\b{part}( \||) {port}", text)
+    ]
+    assert not missing
+
+
+@every_page
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    """Within the project; addresses of others are their own affair."""
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@every_page
+def test_every_path_that_is_named_exists(page: Path) -> None:
+    """Paths from the root of the project, in backticks."""
+    paths = re.findall(r"`((?:services|shared|tests|compose|docs)/[\w./-]+)", page.read_text())
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_readme_says_where_things_are() -> None:
+    """Each line of the table names a file or a folder of the project."""
+    _, _, part = (ROOT / "README.md").read_text().partition("## Where things are")
+    lines = [line for line in part.partition("\n## ")[0].splitlines() if line.startswith("| ")][1:]
+    assert len(lines) > 10
+    assert [line for line in lines if not re.search(r"`(services|shared|compose)/|see below", line)] == []
+
+
+def test_every_test_that_is_named_exists() -> None:
+    """A promise without its test says so in words."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+(?:::\w+)?)`", FAILURES.read_text())
+    assert len(named) > 50
+    assert [f"{path}::{test}" for path, test in named if test not in _tests(path)] == []
+
+
+def test_every_topic_and_event_is_in_the_architecture() -> None:
+    """With those who write and read it."""
+    text = ARCHITECTURE.read_text()
+    names = [*(topic.name for topic in declared("real_estate")), *(payload.TYPE for payload in PAYLOADS.values())]
+    assert [name for name in names if name not in text] == []
+
+
+def test_every_table_and_column_is_named() -> None:
+    """The dataset's own columns, and those that follow from them, in words."""
+    rows = {row[0]: row[1] for row in _rows(NAMES)}
+    dataset = load_dataset("real_estate")
+    derived = {f"{name}_{statistic}" for name in dataset.drift_columns for statistic in STATISTICS}
+    tables: list[sa.Table] = [*pipeline.sorted_tables, *vars(dataset_tables(dataset)).values()]
+    missing = [
+        f"{table.fullname}.{column}"
+        for table in tables
+        for column in set(table.columns.keys()) - set(dataset.names) - derived
+        if not re.search(rf"\b{column}\b", rows.get(table.fullname, ""))
+    ]
+    assert not missing
+
+
+def _targets() -> list[str]:
+    return re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
+
+
+def _code(page: Path) -> Iterator[str]:
+    """What a page shows as code: in backticks, and lines indented by four."""
+    text = page.read_text()
+    yield from re.findall(r"`([^`\n]+)`", text)
+    yield from re.findall(r"^ {4}(.*)$", text, re.MULTILINE)
+
+
+def _rows(page: Path) -> list[list[str]]:
+    """The cells of every line of every table."""
+    lines = [line for line in page.read_text().splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def _tests(path: str) -> set[str]:
+    """The tests of a file, those of classes as `Class::test`; none when there is no such file."""
+    file = ROOT / path
+    tree = ast.parse(file.read_text()) if file.exists() else ast.Module([], [])
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    inside = {f"{node.name}::{name}" for node in classes for name in _functions(node)}
+    return inside | set(_functions(tree))
+
+
+def _functions(node: ast.Module | ast.ClassDef) -> list[str]:
+    return [each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
