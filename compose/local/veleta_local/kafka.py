@@ -58,7 +58,7 @@ def _settings(deployment: Deployment, data: Path) -> Path:
 
 def _format(deployment: Deployment, settings: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    arguments = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(settings)]
+    arguments = ["kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}", f"--config={settings}"]
     trouble = "Kafka's folder could not be formatted"
     commands.run([*_java(), *arguments], trouble, folder=deployment.home, environment=base_environment())
 
