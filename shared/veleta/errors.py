@@ -6,6 +6,8 @@ VeletaError
 └── Stop     this process cannot go on: say why and end
 """
 
+LONGEST_REASON = 200
+
 
 class VeletaError(Exception):
     """The root of every error that Veleta raises itself."""
@@ -15,7 +17,8 @@ class Retry(VeletaError):
     """Something this needs is away for now; the same call may succeed later. `what` names it, as in `kafka`."""
 
     def __init__(self, what: str, reason: object) -> None:
-        super().__init__(f"{what}: {reason}")
+        """Of the reason (often another error's text) the first LONGEST_REASON characters are kept, in one line."""
+        super().__init__(f"{what}: {' '.join(str(reason).split())[:LONGEST_REASON]}")
         self.what = what
 
 

@@ -10,6 +10,7 @@ Loader and trainer run `consume`; drift awaits `Intake.process` from its Faust a
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from operator import methodcaller
 from typing import Any, Protocol
 
 import prometheus_client
@@ -20,7 +21,7 @@ from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import Payload, RecordDeadlettered
 from veleta.events.envelope import Event, Message, Record, decode, encode, header_texts
 from veleta.life import Life
-from veleta.ports import EventLog, Ledger, Subscription, Work
+from veleta.ports import EventLog, Ledger, Marks, Subscription, Work
 from veleta.topics import topic
 
 log = structlog.get_logger()
@@ -186,7 +187,7 @@ async def consume(
     """
     while not life.stopping.is_set():
         await life.patiently(relay.flush)
-        marks = await life.patiently(ledger.marks)
+        marks = await life.patiently(partial(sound_marks, topics, log_port, ledger))
         subscription = await life.patiently(partial(asyncio.to_thread, log_port.subscribe, topics, group, marks))
         try:
             await _follow(subscription, intake, life)
@@ -198,6 +199,21 @@ async def consume(
             await life.stopping.wait()
         finally:
             subscription.close()
+
+
+async def sound_marks(topics: Sequence[str], log_port: EventLog, ledger: Ledger) -> Marks:
+    """This service's marks. One beyond the end belongs to a topic that was made anew since: it begins again.
+
+    Raises Retry.
+    """
+    marks = dict(await ledger.marks())
+    for name in topics:
+        for partition, (first, end) in (await asyncio.to_thread(log_port.bounds, name)).items():
+            if marks.get((name, partition), 0) > end:
+                log.error("the topic was made anew", topic=name, mark=marks[name, partition], end=end)
+                await ledger.run(methodcaller("advance", name, partition, first))
+                marks[name, partition] = first
+    return marks
 
 
 async def _follow(subscription: Subscription, intake: Intake, life: Life) -> None:

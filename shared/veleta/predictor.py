@@ -5,11 +5,17 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from veleta.dataset import Dataset, Values
+from veleta.errors import Reject
 from veleta.features import Feature, feature_columns, features
 
 
 class Booster(Protocol):
     """A fitted model (catboost.CatBoostRegressor is one)."""
+
+    @property
+    def feature_names_(self) -> Sequence[str]:
+        """The columns that it learnt from, in their order."""
+        ...
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
         """The natural logarithm of the price of each row of features, in their order."""
@@ -20,7 +26,15 @@ class Predictor:
     """A model that is asked with typed rows and answers prices, in the target's unit."""
 
     def __init__(self, dataset: Dataset, booster: Booster) -> None:
-        self._columns = feature_columns(dataset)
+        """The model says which columns it learnt from; the dataset may have got more of them since.
+
+        Raises:
+            Reject: it learnt from one that is no feature of this dataset.
+        """
+        known = {column.name: column for column in feature_columns(dataset)}
+        if unknown := [name for name in booster.feature_names_ if name not in known]:
+            raise Reject("the model learnt from other columns", ", ".join(unknown))
+        self._columns = [known[name] for name in booster.feature_names_]
         self._booster = booster
 
     def prices(self, rows: Sequence[Values]) -> list[float]:

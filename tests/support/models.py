@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from catboost import CatBoostRegressor
+from catboost import CatBoostRegressor, Pool
 from mlflow import MlflowClient
 
 from support.world import World
@@ -44,7 +44,9 @@ def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Value
     model = CatBoostRegressor(iterations=10, depth=2, random_seed=1, verbose=False, allow_writing_files=False)
     prices = [row[dataset.target] for row in learnt]
     logs = [math.log(scale * price) for price in prices if isinstance(price, float)]
-    model.fit([features(columns, row) for row in learnt], logs, cat_features=categorical(dataset))
+    names = [column.name for column in columns]
+    asked = [features(columns, row) for row in learnt]
+    model.fit(Pool(asked, logs, cat_features=categorical(dataset), feature_names=names))
     model.save_model(str(path))
 
 

@@ -99,6 +99,7 @@ class Doubling:
     """A booster whose answer is the logarithm of ten times the bedrooms; it notes what it was asked."""
 
     def __init__(self) -> None:
+        self.feature_names_ = ORDER
         self.asked: list[Sequence[Sequence[Feature]]] = []
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:

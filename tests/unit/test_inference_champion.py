@@ -29,6 +29,7 @@ class Constant:
 
     def __init__(self, value: float) -> None:
         self._value = value
+        self.feature_names_ = ["bed"]
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
         return [self._value] * len(data)

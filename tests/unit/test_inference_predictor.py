@@ -3,7 +3,10 @@
 import math
 from collections.abc import Sequence
 
+import pytest
+
 from veleta.dataset import load_dataset
+from veleta.errors import Reject
 from veleta.features import Feature, feature_columns
 from veleta.predictor import Predictor
 
@@ -13,7 +16,8 @@ DATASET = load_dataset("real_estate")
 class Remembering:
     """A model that says 1, 2, ... and remembers what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str] | None = None) -> None:
+        self.feature_names_ = names or [column.name for column in feature_columns(DATASET)]
         self.asked: list[Sequence[Sequence[Feature]]] = []
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
@@ -28,6 +32,20 @@ def test_all_rows_are_asked_in_one_call_and_logs_become_prices() -> None:
     assert Predictor(DATASET, model).prices([example, example]) == [math.exp(1), math.exp(2)]
     assert len(model.asked) == 1
     assert len(model.asked[0][0]) == len(feature_columns(DATASET))
+
+
+def test_a_model_is_asked_with_the_columns_it_learnt_from() -> None:
+    """In its own order: the dataset may have got new columns, or another order, since it was trained."""
+    model = Remembering(["city", "bed"])
+    example, _ = DATASET.convert(DATASET.example)
+    Predictor(DATASET, model).prices([example])
+    assert model.asked == [[["East Windsor", 4.0]]]
+
+
+def test_a_model_of_other_columns_is_refused() -> None:
+    """It could only be asked wrongly."""
+    with pytest.raises(Reject, match="learnt from other columns: garage"):
+        Predictor(DATASET, Remembering(["bed", "garage"]))
 
 
 def test_the_model_never_sees_the_target() -> None:

@@ -400,6 +400,17 @@ async def test_the_loop_outlives_an_outage_of_the_log(house: House, what: str) -
     assert (house.handler.effects, house.sent(), house.life.waits_for) == ([1, 2], ["1", "2"], {})
 
 
+async def test_a_topic_that_was_made_anew_is_taken_from_its_beginning(house: House) -> None:
+    """A mark beyond the end is of the topic before: what comes now must not pass by as known."""
+    house.publish(1, 2, 3)
+    await house.run()
+    house.log.topics.clear()
+    house.restart()
+    house.publish(4)
+    await house.run()
+    assert (house.handler.effects, await house.mark()) == ([1, 2, 3, 4], 1)
+
+
 async def test_the_loop_stops_between_two_records(house: House) -> None:
     """What was begun is finished; what was not is left for the next start."""
     house.publish(1, 2, 3)

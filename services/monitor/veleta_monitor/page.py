@@ -80,7 +80,12 @@ def summary() -> None:
     requests = view().requests.look().value or Requests(None, None)
     _metric(places[2], "Predictions answered", figure(requests.answered), _last(requests.last_at))
     letters = topics.dead_letters if topics else None
-    _metric(places[3], "Dead letters", figure(letters), Cell("see make dead") if letters else None)
+    _metric(
+        places[3],
+        "Dead letters",
+        figure(letters),
+        Cell("make tail shows them; make topics names their topic") if letters else None,
+    )
 
 
 def reasons() -> None:

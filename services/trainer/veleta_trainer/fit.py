@@ -35,11 +35,10 @@ def carry_out(folder: Path, bootstrap: str, threads: int) -> None:
     learning = _read(recipe, dataset, BatchReader(KafkaLog(bootstrap, "trainer-fit")))
     booster = _fit(recipe, dataset, learning.train, threads)
     booster.save_model(str(folder / MODEL))
-    holdout = Pool(learning.holdout.frame(), cat_features=categorical(dataset))
-    metrics = _measure(booster, holdout, learning)
+    metrics = _measure(booster, dataset, learning)
     if (folder / CHAMPION).exists():
         champion = CatBoostRegressor().load_model(str(folder / CHAMPION))
-        metrics["champion_mae"] = scores(learning.holdout.prices(), _prices(champion, holdout))["mae"]
+        metrics["champion_mae"] = scores(learning.holdout.prices(), _prices(champion, dataset, learning))["mae"]
     say("explaining", 0, 1)
     example = features(feature_columns(dataset), dataset.convert(dataset.example)[0])
     explain(booster, dataset, learning.holdout.frame(), example, folder / EXPLAIN)
@@ -71,12 +70,16 @@ def _fit(recipe: Recipe, dataset: Dataset, train: Columns, threads: int) -> CatB
     return booster
 
 
-def _measure(booster: CatBoostRegressor, holdout: Pool, learning: Learning) -> dict[str, float]:
-    found = scores(learning.holdout.prices(), _prices(booster, holdout))
+def _measure(booster: CatBoostRegressor, dataset: Dataset, learning: Learning) -> dict[str, float]:
+    found = scores(learning.holdout.prices(), _prices(booster, dataset, learning))
     return {**found, "train_rows": float(len(learning.train)), "holdout_rows": float(len(learning.holdout))}
 
 
-def _prices(booster: CatBoostRegressor, rows: Pool) -> np.ndarray:
+def _prices(booster: CatBoostRegressor, dataset: Dataset, learning: Learning) -> np.ndarray:
+    """A model's prices for the holdout, from the columns that it learnt from: a champion may know fewer of them."""
+    texts = {feature_columns(dataset)[i].name for i in categorical(dataset)}
+    names = list(booster.feature_names_)
+    rows = Pool(learning.holdout.frame()[names], cat_features=[name for name in names if name in texts])
     prices: np.ndarray = np.exp(booster.predict(rows))
     return prices
 

@@ -9,7 +9,7 @@ import faust
 from veleta.errors import Retry, Stop
 from veleta.events.envelope import Record
 from veleta.life import Life
-from veleta.loop import Intake, Relay
+from veleta.loop import Intake, Relay, sound_marks
 from veleta.ports import EventLog, Ledger
 
 WATCH_SECONDS = 5.0
@@ -69,7 +69,7 @@ class Worker:
 
     async def _behind(self) -> dict[int, tuple[int, int]]:
         """By partition, the offsets from this service's mark to the end, where there are any."""
-        marks = await self._ledger.marks()
+        marks = await sound_marks([self._topic], self._log, self._ledger)
         bounds = await asyncio.to_thread(self._log.bounds, self._topic)
         ranges = {p: (max(first, marks.get((self._topic, p), 0)), end) for p, (first, end) in bounds.items()}
         return {p: (first, end) for p, (first, end) in ranges.items() if first < end}
