@@ -1,14 +1,12 @@
 """How a row becomes features, and who belongs to the holdout."""
 
 import math
-from collections.abc import Iterable, Sequence
 from datetime import date
 
 import pytest
 
 from veleta.dataset import Dataset, Value, Values, load_dataset
 from veleta.features import HOLDOUT_PERCENT, Feature, categorical, feature_columns, features, in_holdout
-from veleta.predictor import Predictor
 
 PROPERTIES = 10_000
 ORDER = ["status", "bed", "bath", "acre_lot", "city", "state", "zip_code", "house_size", "prev_sold_date"]
@@ -93,25 +91,3 @@ def test_the_side_never_changes(dataset: Dataset, example: Values) -> None:
     """Versions of years are compared on the same rows: the hash is part of the contract."""
     sides = "".join(str(int(in_holdout(dataset, each))) for each in properties(example)[:40])
     assert sides == "0000000001011000000000100001000000001000"
-
-
-class Doubling:
-    """A booster whose answer is the logarithm of ten times the bedrooms; it notes what it was asked."""
-
-    def __init__(self) -> None:
-        self.feature_names_ = ORDER
-        self.asked: list[Sequence[Sequence[Feature]]] = []
-
-    def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
-        self.asked.append(data)
-        return [math.log(10 * float(row[ORDER.index("bed")])) for row in data]
-
-
-def test_prices_are_in_the_targets_unit_and_in_the_rows_order(dataset: Dataset, example: Values) -> None:
-    """The model knows logarithms; all rows are asked in one call, and the target is never shown."""
-    booster = Doubling()
-    rows: list[Values] = [{**example, "bed": 3.0, "price": None}, {**example, "bed": 1.0, "price": 7.0}]
-    assert Predictor(dataset, booster).prices(rows) == pytest.approx([30.0, 10.0])
-    ((first, second),) = booster.asked
-    assert len(first) == len(second) == len(ORDER)
-    assert 7.0 not in second

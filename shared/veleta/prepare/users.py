@@ -34,7 +34,7 @@ def rights(dataset: str) -> dict[str, dict[str, str]]:
 
 
 def make_users(connection: sa.Connection, dataset: Dataset, settings: PrepareSettings) -> None:
-    """Create the users that are missing, set their passwords and grant their rights."""
+    """Create the users that are missing, set their passwords, and give them their rights and no others."""
     for name, tables in rights(dataset.name).items():
         password: SecretStr = getattr(settings.users, f"{name}_password")
         user = f"'{settings.mysql.prefix}{name}'@'%'"
@@ -42,6 +42,7 @@ def make_users(connection: sa.Connection, dataset: Dataset, settings: PrepareSet
             connection.execute(
                 sa.text(f"{verb} {user} IDENTIFIED BY :password"), {"password": password.get_secret_value()}
             )
+        connection.execute(sa.text(f"REVOKE ALL PRIVILEGES, GRANT OPTION FROM {user}"))
         for table, what in tables.items():
             schema, _, name_in_schema = table.partition(".")
             target = name_in_schema if name_in_schema == "*" else f"`{name_in_schema}`"
