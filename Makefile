@@ -1,4 +1,4 @@
-# Veleta: every target exits 0 when done, and 1 with one clear line when not.
+# Veleta: what fails says so in one clear line, and make exits with 2 (docs/decisions/0006-exit-code-of-make.md).
 .DEFAULT_GOAL := help
 .SILENT:
 MAKEFLAGS += --no-print-directory

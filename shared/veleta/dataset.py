@@ -50,6 +50,12 @@ class Column(Part):
     digits: int = 0
     prefix: int = 0
 
+    @model_validator(mode="after")
+    def _prefix_is_complete(self) -> Self:
+        if self.feature == "prefix" and not (self.kind == "identifier" and 1 <= self.prefix <= self.digits):
+            raise ValueError("feature = prefix needs an identifier with 1 <= prefix <= digits")
+        return self
+
     @property
     def numeric(self) -> bool:
         """Whether the API sends it as a JSON number."""

@@ -7,6 +7,7 @@ VeletaError
 """
 
 LONGEST_REASON = 200
+"""Characters of somebody else's text (an error, an answer) that a reason keeps."""
 
 
 class VeletaError(Exception):

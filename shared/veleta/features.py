@@ -8,7 +8,7 @@ from hashlib import blake2b
 from veleta.dataset import Column, Dataset, Value, Values
 
 FEATURE_VERSION = 1
-"""Grows with every change of `features`: part of each recipe."""
+"""Grows with every change of `features`. Each model bears its own, and is asked by no other code."""
 HOLDOUT_PERCENT = 20
 """Of a hundred properties, how many are never trained on."""
 _DAYS_IN_A_YEAR = 365.25

@@ -15,6 +15,8 @@ log = structlog.get_logger()
 
 QUIET_SECONDS = 300.0
 """A loop that made no progress for so long counts as dead: longer than the largest batch takes to load."""
+CHECK_SECONDS = 10.0
+"""How old the last sign of life of a part may be while /readyz is 200."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 
@@ -95,6 +97,22 @@ class Life:
             if not await self.pause(seconds):
                 raise asyncio.CancelledError("stopping")
         raise AssertionError("pauses never end")
+
+
+async def watch(what: str, check: Callable[[], Awaitable[object]], life: Life) -> None:
+    """Ask a part for a sign of life until the service stops, and say on /readyz when it gives none.
+
+    `check` raises Retry when there is none.
+    """
+    going_on = True
+    while going_on:
+        try:
+            await check()
+        except Retry as away:
+            life.lacks(what, str(away))
+        else:
+            life.found(what)
+        going_on = await life.pause(CHECK_SECONDS)
 
 
 def _pauses() -> Iterator[float]:

@@ -20,7 +20,7 @@ from veleta.clock import Clock
 from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import Payload, RecordDeadlettered
 from veleta.events.envelope import Event, Message, Record, decode, encode, header_texts
-from veleta.life import Life
+from veleta.life import Life, watch
 from veleta.ports import EventLog, Ledger, Marks, Subscription, Work
 from veleta.topics import topic
 
@@ -33,7 +33,9 @@ ATTEMPTS = 3
 DEAD_IN_A_ROW = 3
 """So many dead letters in a row for one reason: the fault is not in the records, and the service stops taking."""
 POLL_SECONDS = 0.5
-LETTER_BYTES, LETTER_HEADER_BYTES, LETTER_KEY = 1024 * 1024, 1024, 255
+HALTED_SECONDS = 30.0
+"""How often a halted service shows that it lives."""
+LETTER_BYTES, LETTER_HEADER_BYTES, LETTER_HEADERS, LETTER_KEY = 1024 * 1024, 1024, 50, 255
 """What a dead letter keeps of a record, each byte of which may need six, and of its key (characters): every letter
 must fit its topic and the outbox. A record that lies in a topic is there whole."""
 
@@ -140,18 +142,26 @@ class Intake:
             raise Stop(f"{DEAD_IN_A_ROW} dead letters in a row for one reason: {reason}")
         letter = encode(self._deadletters, dead_letter(self._life.service, self._clock, reason, error, record))
 
-        def transaction(work: Work) -> None:
-            if not _due(record, work):
-                return
-            if (event := _readable(record)) and isinstance(event.payload, self._handler.takes):
-                self._handler.refuse(event, error, work)
-            work.send(letter)
-            work.advance(record.topic, record.partition, record.offset + 1)
-
-        await self._ledger.run(transaction)
+        try:
+            await self._ledger.run(partial(self._settle_dead, record, letter, error))
+        except (Retry, Stop):
+            raise
+        except Exception:
+            log.exception("cannot note the dead letter")
+            await self._ledger.run(partial(self._settle_dead, record, letter, None))
         self._dead = [*(r for r in self._dead if r == reason), reason]
         DEAD.labels(reason).inc()
         log.error("dead letter", reason=reason, error=str(error))
+
+    def _settle_dead(self, record: Record, letter: Message, error: Exception | None, work: Work) -> None:
+        """Send the letter and pass the record by; with the error, let the handler note it too."""
+        if not _due(record, work):
+            return
+        event = _readable(record)
+        if error and event and isinstance(event.payload, self._handler.takes):
+            self._handler.refuse(event, error, work)
+        work.send(letter)
+        work.advance(record.topic, record.partition, record.offset + 1)
 
 
 def dead_letter(service: str, clock: Clock, reason: str, error: Exception, record: Record | Message) -> Event:
@@ -161,12 +171,14 @@ def dead_letter(service: str, clock: Clock, reason: str, error: Exception, recor
     payload = RecordDeadlettered(
         service=service,
         reason=reason,
-        error=str(error),
+        error=str(error)[:LETTER_HEADER_BYTES],
         topic=record.topic,
         partition=partition,
         offset=offset,
         first_key=record.key[:LETTER_KEY],
-        headers={k: v[:LETTER_HEADER_BYTES].decode(errors="backslashreplace") for k, v in record.headers},
+        headers={
+            k: v[:LETTER_HEADER_BYTES].decode(errors="backslashreplace") for k, v in record.headers[:LETTER_HEADERS]
+        },
         value=record.value[:LETTER_BYTES].decode(errors="backslashreplace"),
     )
     return Event(f"{place}/dead/{service}", service, clock(), payload)
@@ -185,20 +197,35 @@ async def consume(
 
     Kafka's committed offsets only show the lag: after a crash the marks, kept with the effects, say where to go on.
     """
-    while not life.stopping.is_set():
-        await life.patiently(relay.flush)
-        marks = await life.patiently(partial(sound_marks, topics, log_port, ledger))
-        subscription = await life.patiently(partial(asyncio.to_thread, log_port.subscribe, topics, group, marks))
-        try:
-            await _follow(subscription, intake, life)
-        except Retry as away:
-            life.lacks(away.what, str(away))
-            await life.pause(1.0)
-        except Stop as error:
-            life.halt(str(error))
-            await life.stopping.wait()
-        finally:
-            subscription.close()
+    async with asyncio.TaskGroup() as watching:
+        watching.create_task(watch("kafka", partial(asyncio.to_thread, log_port.bounds, topics[0]), life))
+        watching.create_task(watch("mysql", ledger.marks, life))
+        while not life.stopping.is_set():
+            await life.patiently(relay.flush)
+            marks = await life.patiently(partial(sound_marks, topics, log_port, ledger))
+            subscription = await life.patiently(partial(asyncio.to_thread, log_port.subscribe, topics, group, marks))
+            try:
+                await _follow(subscription, intake, life)
+            except Retry as away:
+                life.lacks(away.what, str(away))
+                await life.pause(1.0)
+            finally:
+                await asyncio.to_thread(subscription.close)
+
+
+async def take(intake: Intake, record: Record, life: Life) -> bool:
+    """Bring a record to its end; when the service must take no more, hold it until the service stops.
+
+    False: the service is stopping, and the record will be taken again.
+    """
+    try:
+        await intake.process(record)
+    except Exception as error:  # noqa: BLE001 - Stop and the unforeseen alike: nothing may pass this record by
+        life.halt(str(error))
+        while await life.pause(HALTED_SECONDS):
+            pass
+        return False
+    return True
 
 
 async def sound_marks(topics: Sequence[str], log_port: EventLog, ledger: Ledger) -> Marks:
@@ -219,13 +246,13 @@ async def sound_marks(topics: Sequence[str], log_port: EventLog, ledger: Ledger)
 async def _follow(subscription: Subscription, intake: Intake, life: Life) -> None:
     while not life.stopping.is_set():
         records = await asyncio.to_thread(subscription.poll, POLL_SECONDS)
-        life.found("kafka")
         life.started()
         life.busy(f"handling events ({len(records)})" if records else "waiting for events")
         for record in records:
             if life.stopping.is_set():
                 return
-            await intake.process(record)
+            if not await take(intake, record, life):
+                return
             life.beat()
             await asyncio.to_thread(subscription.commit, {(record.topic, record.partition): record.offset + 1})
 

@@ -23,10 +23,6 @@ class Subscription(Protocol):
         """Tell the log how far the group came: only its lag depends on it. Raises Retry."""
         ...
 
-    def lag(self) -> int | None:
-        """Records that were published and not yet polled; None when nobody knows. Does not block."""
-        ...
-
     def close(self) -> None:
         """Give up the connection. May be called twice."""
         ...

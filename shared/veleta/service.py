@@ -59,8 +59,12 @@ async def _serve(name: str, settings: S, build: Callable[[S, Life], Service]) ->
     life.lacks("start", "stopping")
     await runner.cleanup()
     life.stopping.set()
-    with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-        await asyncio.wait_for(work, FINISH_SECONDS)
+    await asyncio.wait({work}, timeout=FINISH_SECONDS)
+    if not work.done():
+        log.error("not finished in time", seconds=FINISH_SECONDS)
+        work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
 
 
 async def _listen(app: web.Application, life: Life, host: str, port: int) -> web.AppRunner:

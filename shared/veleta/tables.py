@@ -156,7 +156,7 @@ def dataset_tables(dataset: Dataset) -> DatasetTables:
             metadata,
             *_row_key(),
             *_columns(dataset),
-            sa.Column("rest", sa.JSON),
+            sa.Column("rest", sa.JSON(none_as_null=True)),
             schema="RAW_DATA",
         ),
         clean=sa.Table(dataset.name, metadata, *_row_key(), *_columns(dataset), schema="CLEAN_DATA"),

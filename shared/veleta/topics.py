@@ -1,5 +1,6 @@
 """The topics, declared once: the job creates them and refuses one that differs. Auto-creation is off."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,11 +12,11 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Topic:
-    """How a topic is to be: all are kept for ever, and one partition is one order."""
+    """How a topic is to be: all are kept for ever, and one partition is one order. The services are named."""
 
     name: str
-    written_by: str
-    read_by: str
+    written_by: Sequence[str]
+    read_by: Sequence[str]
     partitions: int = 1
 
     @property
@@ -29,15 +30,16 @@ class Topic:
         }
 
 
-_DECLARED: dict[TopicName, tuple[str, str]] = {
-    "batches": ("poller", "loader, drift, trainer"),
-    "rows": ("poller", "loader, drift, trainer, through BatchReader"),
-    "drift": ("drift", "monitor"),
-    "retrain": ("drift", "trainer"),
-    "training": ("trainer", "monitor"),
-    "models": ("trainer", "inference, monitor"),
-    "deadletter": ("all", "monitor, people"),
+_DECLARED: dict[TopicName, tuple[Sequence[str], Sequence[str]]] = {
+    "batches": (["poller"], ["poller", "loader", "drift", "trainer", "monitor"]),
+    "rows": (["poller"], ["loader", "drift", "trainer"]),
+    "drift": (["drift"], ["monitor"]),
+    "retrain": (["drift"], ["trainer", "monitor"]),
+    "training": (["trainer"], ["monitor"]),
+    "models": (["trainer"], ["inference", "monitor"]),
+    "deadletter": (["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
 }
+"""By topic: the services that write it, and those that read it."""
 
 
 def topic(dataset: str, name: TopicName) -> str:

@@ -172,15 +172,6 @@ def test_an_empty_topic_gives_nothing(log: EventLog, batches: str) -> None:
     subscription.close()
 
 
-def test_lag_is_what_was_not_polled(log: EventLog, batches: str) -> None:
-    """Once all is polled, it is nought."""
-    publish(log, batches, b"a", b"b")
-    subscription = log.subscribe([batches])
-    poll(subscription, 2)
-    assert subscription.lag() == 0
-    subscription.close()
-
-
 def test_a_subscription_may_be_closed_twice(log: EventLog, batches: str) -> None:
     """Whoever cleans up need not know whether somebody did before."""
     subscription = log.subscribe([batches])

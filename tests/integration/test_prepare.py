@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import KafkaTimeoutError
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
@@ -132,14 +133,15 @@ def test_a_topic_that_differs_is_refused_and_left_alone(world: World) -> None:
 
 
 def test_topics_without_a_broker_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job may be started before the broker is."""
+    """The job may be started before the broker is: what kafka-python then raises becomes Retry."""
 
     def no_broker(**_settings: object) -> None:
-        raise Retry("kafka", "away")
+        raise KafkaTimeoutError("no broker answered")
 
     monkeypatch.setattr("veleta.prepare.topics.KafkaAdminClient", no_broker)
-    with pytest.raises(Retry):
+    with pytest.raises(Retry, match="no broker answered") as caught:
         make_topics("127.0.0.1:9", "d")
+    assert caught.value.what == "kafka"
 
 
 def test_a_new_column_is_added_as_null(fresh: World) -> None:

@@ -78,7 +78,7 @@ KINDS: tuple[Callable[[Listing], bool], ...] = (
     lambda r: 300_000 < r.price <= 500_000,
     lambda r: r.price > 500_000,
 )
-"""What makes a row one of the batch at this place (data-api.md, The six batches)."""
+"""What makes a row one of the batch at this place (docs/data-api.md, The six batches)."""
 
 
 def write_csv(path: Path, rows_per_kind: int, seed: int) -> None:

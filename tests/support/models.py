@@ -14,8 +14,9 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.dataset import Dataset, Values
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
-from veleta.features import categorical, feature_columns, features
+from veleta.features import FEATURE_VERSION, categorical, feature_columns, features
 from veleta.ports import NATIVE, Version
+from veleta.predictor import FEATURES
 from veleta.topics import topic
 
 METRICS = {"mae": 1000.0}
@@ -47,6 +48,7 @@ def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Value
     names = [column.name for column in columns]
     asked = [features(columns, row) for row in learnt]
     model.fit(Pool(asked, logs, cat_features=categorical(dataset), feature_names=names))
+    model.get_metadata()[FEATURES] = str(FEATURE_VERSION)
     model.save_model(str(path))
 
 

@@ -15,8 +15,9 @@ from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
 from veleta.events.envelope import Event, Record, decode
 from veleta_drift.domain.figures import Columns, describe
 from veleta_drift.domain.seed_rule import THRESHOLD, compare
-from veleta_drift.handlers import FIRST, Assessing
+from veleta_drift.handlers import Assessing
 
+FIRST = "first of the epoch"
 DATASET = load_dataset("real_estate")
 
 

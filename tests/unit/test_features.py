@@ -6,7 +6,14 @@ from datetime import date
 import pytest
 
 from veleta.dataset import Dataset, Value, Values, load_dataset
-from veleta.features import HOLDOUT_PERCENT, Feature, categorical, feature_columns, features, in_holdout
+from veleta.features import (
+    HOLDOUT_PERCENT,
+    Feature,
+    categorical,
+    feature_columns,
+    features,
+    in_holdout,
+)
 
 PROPERTIES = 10_000
 ORDER = ["status", "bed", "bath", "acre_lot", "city", "state", "zip_code", "house_size", "prev_sold_date"]

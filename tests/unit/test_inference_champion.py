@@ -12,9 +12,10 @@ from veleta.dataset import load_dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, Message, encode
-from veleta.features import Feature
+from veleta.features import FEATURE_VERSION, Feature
 from veleta.life import Life
 from veleta.ports import NATIVE, Version
+from veleta.predictor import FEATURES
 from veleta.tail import tail
 from veleta_inference.champion import Champion
 from veleta_inference.deadletters import DeadLetters
@@ -30,6 +31,9 @@ class Constant:
     def __init__(self, value: float) -> None:
         self._value = value
         self.feature_names_ = ["bed"]
+
+    def get_metadata(self) -> dict[str, str]:
+        return {FEATURES: str(FEATURE_VERSION)}
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
         return [self._value] * len(data)

@@ -7,8 +7,8 @@ import pytest
 
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
-from veleta.features import Feature, feature_columns
-from veleta.predictor import Predictor
+from veleta.features import FEATURE_VERSION, Feature, feature_columns
+from veleta.predictor import FEATURES, Predictor
 
 DATASET = load_dataset("real_estate")
 
@@ -18,7 +18,11 @@ class Remembering:
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
         self.feature_names_ = names or [column.name for column in feature_columns(DATASET)]
+        self.version = FEATURE_VERSION
         self.asked: list[Sequence[Sequence[Feature]]] = []
+
+    def get_metadata(self) -> dict[str, str]:
+        return {FEATURES: str(self.version)}
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
         self.asked.append(data)
@@ -46,6 +50,14 @@ def test_a_model_of_other_columns_is_refused() -> None:
     """It could only be asked wrongly."""
     with pytest.raises(Reject, match="learnt from other columns: garage"):
         Predictor(DATASET, Remembering(["bed", "garage"]))
+
+
+def test_a_model_of_other_features_is_refused() -> None:
+    """A model bears the version of the features it learnt from; another code's features are other numbers."""
+    model = Remembering()
+    model.version = FEATURE_VERSION + 1
+    with pytest.raises(Reject, match="learnt from other features"):
+        Predictor(DATASET, model)
 
 
 def test_the_model_never_sees_the_target() -> None:

@@ -23,7 +23,6 @@ class Breaking:
         self._inner = inner
         self._polls = 0
         self.commit = inner.commit
-        self.lag = inner.lag
         self.close = inner.close
 
     def poll(self, timeout: float) -> list[Record]:

@@ -15,7 +15,7 @@ from veleta.events.envelope import Event, Message, Record, decode, encode
 from veleta.life import Life
 from veleta.loop import ATTEMPTS, DEAD_IN_A_ROW, LETTER_BYTES, LETTER_KEY, Intake, Relay, consume, dead_letter
 from veleta.ports import Subscription, Work
-from veleta.topics import topic
+from veleta.topics import MAX_MESSAGE_BYTES, topic
 
 IN, OUT, DEAD = topic("d", "batches"), "d.out", topic("d", "deadletter")
 PLACE = (IN, 0)
@@ -115,7 +115,7 @@ class FlakySubscription:
     def __init__(self, log: FlakyLog, inner: Subscription) -> None:
         self._log = log
         self._inner = inner
-        self.lag, self.close = inner.lag, inner.close
+        self.close = inner.close
 
     def poll(self, timeout: float) -> list[Record]:
         self._log.trip("poll")
@@ -427,6 +427,28 @@ def test_a_dead_letter_fits_whatever_it_tells_of() -> None:
     assert len(letter.value) == 4 * LETTER_BYTES
     assert len(letter.first_key) == LETTER_KEY
     assert len(letter.headers["h"]) < 5_000
+
+
+def test_a_dead_letter_fits_whatever_the_error_says() -> None:
+    """A long error and many headers are cut: a letter that its topic does not take would block the outbox for ever."""
+    headers = [(f"h{i}", b"\xff" * 10_000) for i in range(5_000)]
+    huge = record_of(message(IN, "k", b"\xff" * (LETTER_BYTES + 1), headers))
+    letter = dead_letter("loader", lambda: NOON, "why", ValueError("x" * 10_000_000), huge)
+    assert len(encode(DEAD, letter).value) < MAX_MESSAGE_BYTES
+
+
+async def test_a_dead_letter_that_cannot_be_noted_is_sent_all_the_same(house: House, monkeypatch: Any) -> None:
+    """A fault in the handler's own note must not keep the stream from going on."""
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("no room for a finding")
+
+    monkeypatch.setattr(house.handler, "refuse", refuse)
+    house.handler.faults = {1: [Reject("bad")]}
+    house.publish(1)
+    await house.process_all()
+    assert [letter.reason for letter in house.letters()] == ["bad"]
+    assert await house.mark() == 1
 
 
 def test_what_never_lay_in_a_topic_has_a_dead_letter_too() -> None:

@@ -24,6 +24,9 @@ def test_batches_have_one_order() -> None:
     assert {t.partitions for t in declared("cars") if t.name.endswith("batches")} == {1}
 
 
-def test_those_who_write_are_services() -> None:
-    """Nobody else may."""
-    assert {t.written_by for t in declared("cars")} <= {*services(), "all"}
+def test_those_who_write_and_read_are_services() -> None:
+    """Each topic has at least one of both."""
+    for each in declared("cars"):
+        for parties in (each.written_by, each.read_by):
+            assert set(parties) <= set(services())
+            assert parties

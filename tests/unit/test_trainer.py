@@ -64,6 +64,12 @@ class TestDecide:
         assert found.outcome == outcome
         assert "version 3 on the same 1,234 rows" in found.reason
 
+    def test_a_champion_that_cannot_be_asked_gives_way(self) -> None:
+        """Its version was deleted, or learnt from features that this code does not make: it cannot serve either."""
+        found = decide(10.0, 3, None, 5)
+        assert found.outcome == "promoted"
+        assert "version 3 cannot be asked" in found.reason
+
 
 def test_scores_by_hand() -> None:
     """RMSE, MAE, median APE and R2 of three prices, worked out on paper."""
@@ -294,6 +300,19 @@ async def test_a_training_that_fails_is_tried_again_and_then_given_up(monkeypatc
     assert bench.said("models")[-1] == "model.promoted"
 
 
+async def test_requests_that_cannot_be_planned_for_go_on_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the registry answers: no attempt is counted, and what to wait for is said."""
+    bench = Bench(50.0)
+    bench.trainings.add(request(0), TIME)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.registry, "alias", _denied)
+        with pytest.raises(Retry, match="planning: denied"):
+            await bench.cycle().step()
+    assert bench.trainings.lines[request(0).request_id]["state"] == "waiting"
+    await bench.finish()
+    assert bench.said("models")[-1] == "model.promoted"
+
+
 async def test_nothing_to_learn_from_is_not_tried_again() -> None:
     """The same rows will not grow."""
     bench = Bench(Reject("nothing to learn from", "3 clean rows"))
@@ -321,6 +340,10 @@ async def test_a_request_without_a_readable_batch_fails() -> None:
     bench.trainings.add(request(0, epoch=9), TIME)
     await bench.finish()
     assert bench.said("training") == ["training.failed"]
+
+
+def _denied(_alias: str) -> None:
+    raise RuntimeError("denied")
 
 
 async def _at_once(_life: Life, _seconds: float) -> bool:

@@ -1,6 +1,7 @@
 """What drift does with a closed batch."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -16,7 +17,14 @@ from veleta_drift.domain.figures import Columns, Figures
 from veleta_drift.domain.seed_rule import POLICY, THRESHOLD, Assessment, compare
 
 SERVICE = "drift"
-FIRST = "first of the epoch"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A verdict to be kept; `first`: the batch opens its epoch, and asks for a training whatever the verdict."""
+
+    assessed: DriftAssessed
+    first: bool
 
 
 class Reports(Protocol):
@@ -43,34 +51,36 @@ class Assessing:
         self._reports = reports
         self._clock = clock
 
-    def prepare(self, event: Event) -> DriftAssessed:
+    def prepare(self, event: Event) -> Prepared:
         """Compare the batch with the last complete one before it in its epoch."""
         manifest = _manifest(event)
         new = self._figures(manifest)
         previous = self._previous(manifest)
         if previous is None:
-            return self._assessed(manifest, None, Assessment("not enough data", FIRST, []))
+            nothing = Assessment("not enough data", "first of the epoch", [])
+            return Prepared(self._assessed(manifest, None, nothing), first=True)
         number, old = previous
-        return self._assessed(manifest, number, compare(old, new))
+        return Prepared(self._assessed(manifest, number, compare(old, new)), first=False)
 
-    def apply(self, event: Event, prepared: DriftAssessed, work: Work) -> None:
+    def apply(self, event: Event, prepared: Prepared, work: Work) -> None:
         """Keep the verdict, unless there is one, and send it; ask for a retraining when the rule says so."""
-        reports = self._reports(work)
+        reports, assessed = self._reports(work), prepared.assessed
         manifest = _manifest(event)
         if reports.known(manifest.epoch, manifest.number):
             return
         now = self._clock()
-        reports.keep(prepared, now)
-        report = follow(event, f"{manifest.batch}/assessed", SERVICE, now, prepared)
+        reports.keep(assessed, now)
+        report = follow(event, f"{manifest.batch}/assessed", SERVICE, now, assessed)
         work.send(encode(topic(manifest.dataset, "drift"), report))
-        if prepared.verdict == "drift" or prepared.reason == FIRST:
+        if assessed.verdict == "drift" or prepared.first:
             request = follow(report, f"{manifest.batch}/retrain", SERVICE, now, _request(prepared))
             work.send(encode(topic(manifest.dataset, "retrain"), request))
 
     def refuse(self, event: Event, error: Exception, work: Work) -> None:
         """A batch that cannot be read has a verdict too."""
         manifest = _manifest(event)
-        self.apply(event, self._assessed(manifest, None, Assessment("not enough data", str(error), [])), work)
+        unread = self._assessed(manifest, None, Assessment("not enough data", str(error), []))
+        self.apply(event, Prepared(unread, first=False), work)
 
     def _previous(self, manifest: BatchClosed) -> tuple[int, Figures] | None:
         """Number and figures of the last batch before this one in its epoch that can be read whole."""
@@ -110,13 +120,14 @@ def _manifest(event: Event) -> BatchClosed:
     return event.payload
 
 
-def _request(assessed: DriftAssessed) -> RetrainRequested:
+def _request(prepared: Prepared) -> RetrainRequested:
+    assessed = prepared.assessed
     compared = [n for n in (assessed.previous, assessed.number) if n is not None]
     return RetrainRequested(
         dataset=assessed.dataset,
         epoch=assessed.epoch,
         number=assessed.number,
         reason=assessed.reason,
-        first=assessed.reason == FIRST,
+        first=prepared.first,
         batches=[f"{assessed.dataset}/{assessed.epoch}/{n}" for n in compared],
     )

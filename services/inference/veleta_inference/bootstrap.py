@@ -12,8 +12,7 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import async_mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
-from veleta.errors import Retry
-from veleta.life import Life
+from veleta.life import Life, watch
 from veleta.ports import EventLog, Registry
 from veleta.predictor import Booster
 from veleta.service import Service
@@ -26,9 +25,6 @@ from veleta_inference.deadletters import DeadLetters
 from veleta_inference.handlers import Predicting
 from veleta_inference.journal import Journal
 from veleta_inference.settings import InferenceSettings
-
-CHECK_SECONDS = 10.0
-"""How old the last sign of life of Kafka and MySQL may be while /readyz is 200."""
 
 Check = Callable[[], Awaitable[object]]
 """Asks a part for a sign of life. Raises Retry when there is none."""
@@ -81,16 +77,3 @@ def load_native(path: Path) -> Booster:
     """The CatBoost model in a .cbm file."""
     booster: Booster = CatBoostRegressor().load_model(str(path))
     return booster
-
-
-async def watch(what: str, check: Check, life: Life) -> None:
-    """Ask a part for a sign of life until the service stops, and say on /readyz when it gives none."""
-    going_on = True
-    while going_on:
-        try:
-            await check()
-        except Retry as away:
-            life.lacks(what, str(away))
-        else:
-            life.found(what)
-        going_on = await life.pause(CHECK_SECONDS)

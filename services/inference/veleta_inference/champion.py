@@ -79,9 +79,9 @@ class Champion:
             pause = every
             try:
                 await self.settle()
-            except Retry as away:
-                log.warning("waiting", waits_for=away.what, reason=str(away))
-                self._say(str(away))
+            except Exception as error:  # noqa: BLE001 - whatever the registry answers, what is served stays
+                log.warning("waiting", waits_for="mlflow", reason=str(error))
+                self._say(str(error))
                 pause = min(every, AWAY_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), pause)
@@ -122,6 +122,7 @@ class Champion:
             self._refuse(promotion, error)
             return False
         self._served = Served(self._known[seq], predictor, self._clock())
+        self._records.pop(seq, None)
         VERSION.set(promotion.version.number)
         log.info("serving", version=promotion.version.number, seq=seq)
         self._life.found("model")

@@ -13,6 +13,9 @@ from veleta.events.envelope import Event
 from veleta.ports import Work
 from veleta_loader.domain.sorting import Sorting, SqlRow
 
+LONGEST_FINDINGS = 10_000
+"""Characters that a line of the ledger keeps; the topics keep all."""
+
 
 class Tables(Protocol):
     """The loader's tables within one transaction."""
@@ -89,6 +92,7 @@ class Loading:
             tables.note(opened.epoch, opened.number, state="open", digest=opened.digest, opened_at=for_sql(at))
 
     def _load(self, manifest: BatchClosed, at: datetime, tables: Tables) -> None:
+        """The rows are read within the transaction: a batch may be larger than memory, and half of it is never seen."""
         known = tables.batch(manifest.epoch, manifest.number)
         if known and _loaded(known):
             if known["digest"] != manifest.digest:
@@ -123,4 +127,4 @@ def _loaded(line: dict[str, Any] | None) -> bool:
 def _findings(known: dict[str, Any] | None, found: list[str]) -> str | None:
     """Old and new findings, each once, a line each."""
     before = (known or {}).get("finding") or ""
-    return "\n".join(dict.fromkeys([*before.splitlines(), *found])) or None
+    return "\n".join(dict.fromkeys([*before.splitlines(), *found]))[:LONGEST_FINDINGS] or None

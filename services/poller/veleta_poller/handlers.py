@@ -16,7 +16,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.life import Life
 from veleta.loop import DEAD_IN_A_ROW
-from veleta_poller.domain.answers import LONGEST_REASON, Answer, Batch, End, Refused, parse
+from veleta_poller.domain.answers import Answer, Batch, End, Refused, parse
 from veleta_poller.domain.sequence import Position, Step, decide, further
 from veleta_poller.domain.state import Body, State
 

@@ -149,7 +149,7 @@ class Cycle:
         await self._relay.flush()
         training = await self._ledger.run(lambda work: self._trainings(work).under_way())
         if training is None:
-            return await self._plan()
+            return await self._plan_or_wait()
         try:
             await self._steps[training.state](training)
         except Retry:
@@ -159,6 +159,16 @@ class Cycle:
             await self._try_again_or_fail(training, error)
         await self._relay.flush()
         return True
+
+    async def _plan_or_wait(self) -> bool:
+        """Requests that cannot be planned for go on waiting, and /readyz says why: they are not to blame."""
+        try:
+            return await self._plan()
+        except Retry:
+            raise
+        except Exception as error:
+            log.exception("planning failed")
+            raise Retry("planning", error) from error
 
     async def _plan(self) -> bool:
         waiting = await self._ledger.run(lambda work: self._trainings(work).waiting())
@@ -233,8 +243,12 @@ class Cycle:
         async def progress(phase: str, done: int, of: int) -> None:
             self._life.busy(f"training for {request.request_id}: {phase} {done} of {of}")
             said = TrainingProgress(request_id=request.request_id, phase=phase, done=done, of=of)
-            await self._ledger.run(lambda work: self._send(work, "training", request, f"progress/{phase}/{done}", said))
-            await self._relay.flush()
+            what = f"progress/{phase}/{done}"
+            try:
+                await self._ledger.run(lambda work: self._send(work, "training", request, what, said))
+                await self._relay.flush()
+            except Retry as away:
+                log.warning("progress not told", reason=str(away))
 
         fitted = await self._fitting.fit(recipe, champion, progress)
         self._life.busy(f"training for {request.request_id}: keeping the run")
@@ -284,18 +298,18 @@ class Cycle:
         await self._ledger.run(transaction)
 
     async def _move_aliases(self, training: Training) -> None:
-        """Where the alias moves: the decision is kept before, and setting an alias twice is harmless."""
         await asyncio.to_thread(self._set_aliases, training)
         await self._keep(training.request, state="aliased")
 
     def _set_aliases(self, training: Training) -> None:
+        """Where the alias moves: the decision is kept before, and setting an alias twice is harmless."""
         version, champion = training.version, training.recipe.champion
         self._registry.tag(version, "seq", str(training.seq))
         self._registry.tag(version, "decision", f"{training.decision}: {training.reason}")
         if training.decision == "rejected":
             self._registry.set_alias("challenger", version)
             return
-        if champion is not None:
+        if champion is not None and self._registry.version(champion):
             self._registry.set_alias("previous", champion)
         self._registry.set_alias("champion", version)
 

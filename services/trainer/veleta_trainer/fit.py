@@ -17,6 +17,7 @@ from veleta.batches import BatchReader
 from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry
 from veleta.features import categorical, feature_columns, features
+from veleta.predictor import FEATURES, knows_these_features
 from veleta_trainer.adapters.explain import explain
 from veleta_trainer.adapters.folder import AWAY, CHAMPION, EXPLAIN, METRICS, MODEL, NOTHING_TO_LEARN, RECIPE
 from veleta_trainer.domain.learning import Columns, Learning
@@ -34,15 +35,24 @@ def carry_out(folder: Path, bootstrap: str, threads: int) -> None:
     dataset = parse_dataset(recipe.dataset_file)
     learning = _read(recipe, dataset, BatchReader(KafkaLog(bootstrap, "trainer-fit")))
     booster = _fit(recipe, dataset, learning.train, threads)
+    booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     booster.save_model(str(folder / MODEL))
     metrics = _measure(booster, dataset, learning)
-    if (folder / CHAMPION).exists():
-        champion = CatBoostRegressor().load_model(str(folder / CHAMPION))
+    champion = _champion(folder / CHAMPION)
+    if champion:
         metrics["champion_mae"] = scores(learning.holdout.prices(), _prices(champion, dataset, learning))["mae"]
     say("explaining", 0, 1)
     example = features(feature_columns(dataset), dataset.convert(dataset.example)[0])
     explain(booster, dataset, learning.holdout.frame(), example, folder / EXPLAIN)
     (folder / METRICS).write_text(json.dumps(metrics))
+
+
+def _champion(path: Path) -> CatBoostRegressor | None:
+    """The champion, unless there is none or it learnt from features that this code does not make."""
+    if not path.exists():
+        return None
+    champion = CatBoostRegressor().load_model(str(path))
+    return champion if knows_these_features(champion) else None
 
 
 def say(phase: str, done: int, of: int) -> None:

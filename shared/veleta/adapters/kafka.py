@@ -146,37 +146,25 @@ class _KafkaSubscription:
 
     def __init__(self, consumer: Any, bounds: dict[str, dict[int, tuple[int, int]]], marks: Marks) -> None:
         self._consumer = consumer
-        self._next: dict[TopicPartition, int] = {}
+        starts: dict[TopicPartition, int] = {}
         for topic, parts in bounds.items():
             for partition, (first, end) in parts.items():
                 mark = max(marks.get((topic, partition), first), first)
-                self._next[TopicPartition(topic, partition)] = min(mark, end)
-        consumer.assign(list(self._next))
-        for place, offset in self._next.items():
+                starts[TopicPartition(topic, partition)] = min(mark, end)
+        consumer.assign(list(starts))
+        for place, offset in starts.items():
             consumer.seek(place, offset)
 
     def poll(self, timeout: float) -> list[Record]:
         with _broker():
             arrived = self._consumer.poll(timeout_ms=int(timeout * 1000))
-        records = [_record(r) for part in arrived.values() for r in part]
-        for record in records:
-            self._next[TopicPartition(record.topic, record.partition)] = record.offset + 1
-        return records
+        return [_record(r) for part in arrived.values() for r in part]
 
     def commit(self, marks: Marks) -> None:
         with _broker():
             self._consumer.commit(
                 {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in marks.items()}
             )
-
-    def lag(self) -> int | None:
-        lags = []
-        for place, offset in self._next.items():
-            end: int | None = self._consumer.highwater(place)
-            if end is None:
-                return None
-            lags.append(max(0, end - offset))
-        return sum(lags)
 
     def close(self) -> None:
         self._consumer.close(timeout_ms=2000)

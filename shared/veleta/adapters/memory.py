@@ -59,9 +59,6 @@ class _MemorySubscription:
         for (topic, partition), offset in marks.items():
             self._log.committed[self._group or "", topic, partition] = offset
 
-    def lag(self) -> int | None:
-        return sum(len(self._log.topics.get(name, [])) - start for name, start in self._next.items())
-
     def close(self) -> None:
         """Nothing to give up."""
 

@@ -48,7 +48,7 @@ def make_dataset_tables(connection: sa.Connection, dataset: Dataset) -> None:
             connection.execute(CreateTable(table))
             continue
         wanted = {c.name: c for c in table.columns}
-        _refuse_differences(connection, table, found)
+        _refuse_differences(connection, table, found, surplus=table is tables.comparison)
         for name in wanted.keys() - found.keys():
             definition = CreateColumn(wanted[name]).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {_full_name(connection, table)} ADD COLUMN {definition}")
@@ -59,9 +59,11 @@ def schema_name(connection: sa.Connection, schema: str) -> str:
     return str(connection.get_execution_options()["schema_translate_map"][schema])
 
 
-def _refuse_differences(connection: sa.Connection, table: sa.Table, found: dict[str, str]) -> None:
+def _refuse_differences(connection: sa.Connection, table: sa.Table, found: dict[str, str], *, surplus: bool) -> None:
+    """`surplus`: columns that the dataset file no longer asks for may stay (drift was told to ignore them)."""
     wanted = {c.name: _family(c.type.compile(connection.dialect)) for c in table.columns}
-    gone = [f"{name} is in the table, not in the dataset file" for name in sorted(found.keys() - wanted.keys())]
+    unwanted = [] if surplus else sorted(found.keys() - wanted.keys())
+    gone = [f"{name} is in the table, not in the dataset file" for name in unwanted]
     retyped = [
         f"{name} is {found[name]}, the dataset file says {wanted[name]}"
         for name in sorted(found.keys() & wanted.keys())
@@ -70,7 +72,7 @@ def _refuse_differences(connection: sa.Connection, table: sa.Table, found: dict[
     if faults := gone + retyped:
         raise Stop(
             f"{table.fullname}: {'; '.join(faults)}. Columns are only ever added: bring the column back, "
-            "or give the dataset a new name"
+            "or give the changed dataset a deployment of its own (for the local run: make stop and make clean)"
         )
 
 

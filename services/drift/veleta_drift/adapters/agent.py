@@ -1,6 +1,5 @@
 """The Faust agent: one small event, one effect, one acknowledgement. It keeps no state of its own."""
 
-import asyncio
 import tempfile
 from typing import Any
 
@@ -8,7 +7,7 @@ import faust
 
 from veleta.events.envelope import Record
 from veleta.life import Life
-from veleta.loop import Intake
+from veleta.loop import Intake, take
 
 
 def make_app(name: str, bootstrap: str) -> faust.App:
@@ -36,19 +35,15 @@ def make_app(name: str, bootstrap: str) -> faust.App:
 def add_agent(app: faust.App, topic: str, intake: Intake, life: Life) -> None:
     """Hand each record of `topic` to `intake`.
 
-    Faust acknowledges an event whose agent raised (faust-streaming#527), so nothing is let out of the loop: `process`
-    returns only when the record is done with; whatever it raises ends the agent with the record unacknowledged.
+    Faust acknowledges an event whose agent raised (faust-streaming#527), so nothing is let out of the loop: `take`
+    returns only when the record is done with.
     """
 
     async def assess(stream: Any) -> None:
         async for event in stream.noack().events():
-            try:
-                await intake.process(_record(event.message))
-            except Exception as error:  # noqa: BLE001 - see above; Stop and the unforeseen alike end the taking
-                life.halt(str(error))
-                await asyncio.Event().wait()
-            event.ack()
-            life.busy("waiting for batches")
+            if await take(intake, _record(event.message), life):
+                event.ack()
+                life.busy("waiting for batches")
 
     app.agent(app.topic(topic, value_type=bytes, key_type=bytes), name="assess", concurrency=1)(assess)
 

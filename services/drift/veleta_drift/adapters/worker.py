@@ -9,7 +9,7 @@ import faust
 from veleta.errors import Retry, Stop
 from veleta.events.envelope import Record
 from veleta.life import Life
-from veleta.loop import Intake, Relay, sound_marks
+from veleta.loop import Intake, Relay, sound_marks, take
 from veleta.ports import EventLog, Ledger
 
 WATCH_SECONDS = 5.0
@@ -61,7 +61,8 @@ class Worker:
         behind = await self._life.patiently(self._behind)
         for partition, (first, end) in behind.items():
             for record in await self._life.patiently(partial(asyncio.to_thread, self._read, partition, first, end)):
-                await self._intake.process(record)
+                if not await take(self._intake, record, self._life):
+                    return 0
         return len(behind)
 
     def _read(self, partition: int, first: int, end: int) -> list[Record]:
@@ -86,7 +87,7 @@ class Worker:
             else:
                 self._life.found("kafka")
                 self._life.found("mysql")
-            if not behind or behind != seen:
+            if not behind or behind != seen or self._life.halted:
                 seen, since = behind, time.monotonic()
             if self._app.crashed:
                 raise Stop(f"Faust crashed: {self._app.crash_reason!r}")

@@ -14,7 +14,7 @@ from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record, decode
 from veleta.ports import EventLog
 from veleta.topics import TopicName, declared, topic
-from veleta_monitor.domain.stages import Deed, newest
+from veleta_monitor.domain.stages import FOLLOWS, Deed, newest
 
 WRITES: Mapping[str, Sequence[TopicName]] = {
     "poller": ("batches",),
@@ -22,8 +22,6 @@ WRITES: Mapping[str, Sequence[TopicName]] = {
     "trainer": ("training", "models"),
 }
 """The topics of few and small events that a stage writes to."""
-FOLLOWS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
-"""The topic that each stage's consumer group follows."""
 TIMEOUT_MS = 5000
 Ends = Mapping[TopicPartition, int]
 """By partition: the next offset that will be written. Topics are kept for ever, so it is the number of records too."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from veleta.topics import TopicName
 from veleta_monitor.domain.words import NOTHING, Cell, Head, Table, figure, moment
 
 STAGES = {
@@ -16,8 +17,8 @@ STAGES = {
     "inference": "answers with the champion",
 }
 """The services in the order of the way of the data, each with what it is for."""
-CONSUMERS = ("loader", "drift", "trainer")
-"""The stages that follow a topic in a consumer group."""
+FOLLOWS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
+"""The topic that each stage's consumer group follows; the other stages have none."""
 HEADS = (Head("Stage"), Head("State"), Head("Doing now"), Head("Last result"), Head("When"), Head("Lag", numeric=True))
 
 
@@ -90,7 +91,7 @@ def _doing(found: Health | None) -> Cell:
 
 
 def _lag(name: str, lags: Mapping[str, int | None]) -> Cell:
-    if name not in CONSUMERS:
+    if name not in FOLLOWS:
         return Cell(NOTHING, hint="follows no consumer group")
     lag = lags.get(name)
     if lag is None:

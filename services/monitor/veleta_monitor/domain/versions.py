@@ -9,8 +9,6 @@ from veleta_monitor.domain.words import NOTHING, Cell, Head, Table, Tone, ago, e
 
 OUTCOMES: Mapping[str, Tone] = {
     "promoted": "good",
-    "rolled back": "warn",
-    "outside": "warn",
     "rejected": "quiet",
     "merged": "quiet",
     "skipped": "quiet",

@@ -11,10 +11,10 @@ import orjson
 
 from veleta.batches import Rows, RowsDigest
 from veleta.dataset import Dataset
+from veleta.errors import LONGEST_REASON
 from veleta_poller.domain.findings import strip_keys, unexpected
 
 END = "ya se recolecto toda la informacion minima necesaria"
-LONGEST_REASON = 200
 HTTP_OK = 200
 LEAST_INTEGER, GREATEST_INTEGER = -(2**63), 2**64 - 1
 """The integers that JSON in the topics may hold; beyond them a number becomes a float, or text."""

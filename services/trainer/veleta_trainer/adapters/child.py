@@ -4,9 +4,12 @@ import asyncio
 import json
 import shutil
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+import structlog
 
 from veleta.errors import Reject, Retry
 from veleta.life import Life
@@ -15,6 +18,7 @@ from veleta_trainer.adapters.folder import AWAY, CHAMPION, METRICS, NOTHING_TO_L
 from veleta_trainer.cycle import Fitted
 from veleta_trainer.domain.recipe import Recipe
 
+log = structlog.get_logger()
 TOLD_CHARACTERS = 2_000
 Progress = Callable[[str, int, int], Awaitable[None]]
 
@@ -30,7 +34,7 @@ class ChildFitting:
         self._life = life
 
     async def fit(self, recipe: Recipe, champion: Version | None, progress: Progress) -> Fitted:
-        """See `Fitting.fit`. The folder of the training before is deleted."""
+        """See `Fitting.fit`. Each try has its own folder, for a child that outlived its parent may still write."""
         folder = await asyncio.to_thread(self._lay_out, recipe, champion)
         command = ("-m", "veleta_trainer.fit", str(folder), self._bootstrap, str(self._threads))
         child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, stderr=PIPE)
@@ -44,9 +48,9 @@ class ChildFitting:
         return Fitted(folder, json.loads((folder / METRICS).read_text()))
 
     def _lay_out(self, recipe: Recipe, champion: Version | None) -> Path:
-        folder = self._work / "training"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        shutil.rmtree(self._work, ignore_errors=True)
+        self._work.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="training-", dir=self._work))
         (folder / RECIPE).write_text(recipe.model_dump_json())
         if champion:
             self._registry.native(champion, folder).rename(folder / CHAMPION)
@@ -67,13 +71,23 @@ class ChildFitting:
                     raise asyncio.CancelledError("stopping")
                 if not line.result():
                     break
-                said = json.loads(line.result())
-                await progress(said["phase"], said["done"], said["of"])
+                await _pass_on(line.result(), progress)
             await child.wait()
             return (await errors).decode(errors="replace")[-TOLD_CHARACTERS:]
         finally:
             errors.cancel()
             stopping.cancel()
+
+
+async def _pass_on(line: bytes, progress: Progress) -> None:
+    """A line of the child's; libraries print too, and what is no progress is only logged."""
+    try:
+        said = json.loads(line)
+        told = said["phase"], said["done"], said["of"]
+    except (ValueError, TypeError, KeyError):
+        log.info("the training process says", line=line.decode(errors="replace").strip())
+        return
+    await progress(*told)
 
 
 def _check(code: int | None, told: str) -> None:

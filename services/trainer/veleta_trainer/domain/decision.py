@@ -14,8 +14,10 @@ class Decision:
 
 def decide(mae: float, champion: int | None, champion_mae: float | None, holdout: int) -> Decision:
     """Champion and challenger on the same holdout of so many rows: only a lower MAE (same unit) wins; equal loses."""
-    if champion is None or champion_mae is None:
+    if champion is None:
         return Decision("promoted", "the first version")
+    if champion_mae is None:
+        return Decision("promoted", f"version {champion} cannot be asked any more: deleted, or of other features")
     compared = f"MAE {mae:,.0f} against {champion_mae:,.0f} of version {champion} on the same {holdout:,} rows"
     if mae < champion_mae:
         return Decision("promoted", f"better: {compared}")
