@@ -34,6 +34,8 @@ from veleta_local.run import Run
 DATASET = load_dataset("real_estate")
 TABLES = dataset_tables(DATASET)
 PLACES, ROWS = 6, 150
+CELLS = "tables => tables.map(t => [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.innerText)))"
+"""Gives the text of every cell of every row of every table."""
 BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
@@ -94,9 +96,17 @@ def stack(backing: Run) -> Iterator[Stack]:
     backing.stop()
 
 
+def get(url: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of a GET."""
+    return _ask(urllib.request.Request(url))
+
+
 def post(url: str, body: object) -> tuple[int, dict[str, Any]]:
     """Status and JSON of a POST."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return _ask(urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}))
+
+
+def _ask(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read())
@@ -216,26 +226,39 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
 
 def test_topics_and_tail_read_well(stack: Stack) -> None:
     """The declared topics and no others (those of other tests bear other datasets' names)."""
-    listed = {line.split()[0] for line in topics.listing(stack.run.kafka_bootstrap).splitlines()[1:]}
-    ours = {name for name in listed if name.startswith(f"{DATASET.name}.")}
-    assert ours == {t.name for t in declared(DATASET.name)}
-    shown = "\n".join(topics.tail(stack.run.kafka_bootstrap, f"{DATASET.name}.drift", None, 1))
+    bootstrap = stack.run.kafka_bootstrap
+    ours = sorted(name for name in topics.names(bootstrap) if name.startswith(f"{DATASET.name}."))
+    assert ours == sorted(t.name for t in declared(DATASET.name))
+    lines = topics.listing(bootstrap, ours).splitlines()[1:]
+    assert [line.split()[0] for line in lines] == ours
+    assert "drift.assessed" in next(line for line in lines if ".drift" in line)
+    shown = "\n".join(topics.tail(bootstrap, f"{DATASET.name}.drift", None, 1))
     assert "verdict: drift" in shown
     assert "house_size" in shown
 
 
 def test_the_monitor_shows_the_loop(stack: Stack) -> None:
-    """In a real browser: the stages, the batches with their verdicts, the served version."""
+    """In a real browser: ready stages, each batch with its verdict, each decision, the served version and why."""
+    _, model = get(f"{stack.url}/model")
+    verdicts = {f"1/{row.number}": row.verdict for row in stack.sql(sa.select(drift_reports))}
+    decided = [(str(row.version), row.decision, str(row.seq)) for row in stack.sql(sa.select(promotions))]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER)
         page = browser.new_page()
         page.goto(stack.run.url("monitor"))
-        page.get_by_text("not enough data").first.wait_for(timeout=60_000)
-        text = page.inner_text("body")
+        page.locator(".veleta table").nth(2).wait_for(timeout=60_000)
+        stages, shown, versions = page.eval_on_selector_all(".veleta table", CELLS)
+        page.get_by_text(f"Version {model['version']} became the champion by decision").wait_for(timeout=60_000)
+        page.get_by_text(f"Asked for because: {model['causes']['reason']}").wait_for(timeout=60_000)
         assert page.locator("[data-testid=stException]").count() == 0
         browser.close()
-    for word in ("poller", "loader", "drift", "trainer", "inference"):
-        assert word in text.lower()
+    services = ("source", "poller", "loader", "drift", "trainer", "inference")
+    assert {row[0].split()[0]: row[1] for row in stages} == dict.fromkeys(services, "ready")
+    assert {row[0]: (row[1], row[2], row[5]) for row in shown} == {
+        batch: ("loaded", str(ROWS), verdict) for batch, verdict in verdicts.items()
+    }
+    assert {(row[0].split()[0], row[1], row[2]) for row in versions if row[2] != "-"} == set(decided)
+    assert [row[0].split() for row in versions if "serving" in row[0]] == [[str(model["version"]), "serving"]]
 
 
 def test_a_second_start_changes_nothing_and_stop_leaves_no_process(stack: Stack) -> None:

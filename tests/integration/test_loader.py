@@ -33,7 +33,10 @@ def rows_with_rest(world: World, table: sa.Table) -> int:
 
 
 def test_rows_are_stored_as_received_and_cleaned(world: World) -> None:
-    """Every value survives to the last bit; what does not fit is in `rest`, NULL where all fits; rejected are counted."""
+    """Every value survives to the last bit; the rejected are counted.
+
+    What does not fit is in `rest`, which is NULL where all fits.
+    """
     tables = dataset_tables(world.dataset)
     rows: list[dict[str, Any]] = list(api_rows(0, 250, 1))
     rows[7] = {**rows[7], "price": "cheap", "colour": "red"}

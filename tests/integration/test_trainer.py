@@ -20,6 +20,7 @@ from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFini
 from veleta.predictor import Predictor
 from veleta.pyfunc import example_frame
 from veleta.tables import promotions, trainings
+from veleta_trainer.adapters.runs import MlflowRuns
 
 SLOW = 120
 
@@ -101,6 +102,21 @@ def test_too_few_rows_fail_with_their_reason(world: World) -> None:
     assert states["2/0/retrain"] == "skipped"
     assert states["2/1/retrain"] == "failed"
     assert len(world.events("deadletter")) == 1
+
+
+def test_runs_left_open_are_ended_as_killed(world: World) -> None:
+    """Those of a process that died; finished ones stay, and before the first training there is nothing to do."""
+    experiment = f"{world.dataset.name}_open"
+    runs, client = MlflowRuns(world.mlflow_uri, experiment), MlflowClient(world.mlflow_uri)
+    runs.end_open()
+    number = client.create_experiment(experiment)
+    finished, left = (client.create_run(number).info.run_id for _ in range(2))
+    client.set_terminated(finished)
+    runs.end_open()
+    assert {run_id: client.get_run(run_id).info.status for run_id in (finished, left)} == {
+        finished: "FINISHED",
+        left: "KILLED",
+    }
 
 
 @contextmanager

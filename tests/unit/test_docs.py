@@ -1,4 +1,4 @@
-"""What README and docs/ name is there, and what is there is named."""
+"""What README, CONTRIBUTING and docs/ name is there, and what is there is named."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from support.house import ROOT
+from support.house import ROOT, package, services
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import PAYLOADS
 from veleta.tables import STATISTICS, dataset_tables, pipeline
@@ -19,7 +19,7 @@ from veleta_local.variables import Variables
 
 DOCS = ROOT / "docs"
 NAMES, ARCHITECTURE, FAILURES = DOCS / "names.md", DOCS / "architecture.md", DOCS / "failures.md"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text()
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -91,10 +91,20 @@ def test_every_test_that_is_named_exists() -> None:
 
 
 def test_every_topic_and_event_is_in_the_architecture() -> None:
-    """With those who write and read it."""
-    text = ARCHITECTURE.read_text()
-    names = [*(topic.name for topic in declared("real_estate")), *(payload.TYPE for payload in PAYLOADS.values())]
-    assert [name for name in names if name not in text] == []
+    """With the services that write and read it."""
+    table = {row[0]: row for row in _rows(ARCHITECTURE) if row[0].startswith("real_estate.")}
+    told = {name: (_services(row[3]), _services(row[4])) for name, row in table.items()}
+    assert told == {t.name: (set(t.written_by), set(t.read_by)) for t in declared("real_estate")}
+    events = {event for row in table.values() for event in re.findall(r"[a-z]+\.[a-z]+", row[2])}
+    assert events == {payload.TYPE for payload in PAYLOADS.values()}
+
+
+def test_the_files_of_a_service_are_in_the_architecture() -> None:
+    """All that a service may consist of, and no others."""
+    _, _, part = ARCHITECTURE.read_text().partition("## Layers and folders")
+    told = set(re.findall(r"^ {8}(\w+(?:\.py|/)) ", part.partition("\n## ")[0], re.MULTILINE))
+    there = [path for service in services() for path in package(service).iterdir() if path.name != "__pycache__"]
+    assert told == {f"{path.name}/" if path.is_dir() else path.name for path in there}
 
 
 def test_every_table_and_column_is_named() -> None:
@@ -110,6 +120,11 @@ def test_every_table_and_column_is_named() -> None:
         if not re.search(rf"\b{column}\b", rows.get(table.fullname, ""))
     ]
     assert not missing
+
+
+def _services(cell: str) -> set[str]:
+    """The services that a cell of a table names."""
+    return set(re.findall(r"\w+", cell)) & set(services())
 
 
 def _targets() -> list[str]:

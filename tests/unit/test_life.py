@@ -6,7 +6,7 @@ import pytest
 
 from veleta import life as life_module
 from veleta.errors import Reject, Retry
-from veleta.life import Life
+from veleta.life import Life, watch
 
 
 @pytest.fixture
@@ -106,3 +106,20 @@ async def test_a_pause_ends_early_when_the_service_stops(life: Life) -> None:
     assert await life.pause(0.001)
     life.stopping.set()
     assert not await life.pause(3600.0)
+
+
+async def test_a_watch_says_when_a_part_gives_no_sign_of_life(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And when it does again; it ends with the service."""
+    monkeypatch.setattr(life_module, "CHECK_SECONDS", 0.001)
+    life.started()
+    seen: list[dict[str, str]] = []
+
+    async def check() -> None:
+        seen.append(life.waits_for)
+        if len(seen) == 1:
+            raise Retry("kafka", "away")
+        if len(seen) == 3:
+            life.stopping.set()
+
+    await watch("kafka", check, life)
+    assert seen == [{}, {"kafka": "kafka: away"}, {}]

@@ -31,7 +31,8 @@ def _status() -> None:
 
 
 def _topics() -> None:
-    print(topics.listing(Run(_HOME).kafka_bootstrap))
+    bootstrap = Run(_HOME).kafka_bootstrap
+    print(topics.listing(bootstrap, topics.names(bootstrap)))
 
 
 def _tail() -> None:

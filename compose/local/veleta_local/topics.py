@@ -1,6 +1,6 @@
 """Kafka from the shell: which topics there are, and what the events in one say."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -18,11 +18,11 @@ MOST_ROWS = 30
 NOT_RUNNING = "Kafka does not answer: make start first"
 
 
-def listing(bootstrap: str) -> str:
-    """Every topic but Kafka's own, with its records and the last event."""
+def listing(bootstrap: str, topics: Sequence[str]) -> str:
+    """Each topic with its records and the last event."""
     log = KafkaLog(bootstrap, "topics")
     lines = [f"{'topic':<28} {'records':>8}  last event"]
-    for name in _names(bootstrap):
+    for name in topics:
         bounds = _bounds(log, name)
         count = sum(end - first for first, end in bounds.values())
         last = [r for p, (first, end) in bounds.items() if end > first for r in log.read(name, p, end - 1, end - 1)]
@@ -32,8 +32,8 @@ def listing(bootstrap: str) -> str:
 
 def tail(bootstrap: str, topic: str, start: int | None, count: int) -> Iterator[str]:
     """The last `count` events of a topic, or `count` from offset `start` on, each as a few lines."""
-    if topic not in (names := _names(bootstrap)):
-        raise LocalError(f"TOPIC={topic}: no such topic; there are {', '.join(names)}")
+    if topic not in (known := names(bootstrap)):
+        raise LocalError(f"TOPIC={topic}: no such topic; there are {', '.join(known)}")
     log = KafkaLog(bootstrap, "tail")
     for partition, (first, end) in _bounds(log, topic).items():
         begin = max(first, end - count if start is None else start)
@@ -41,14 +41,15 @@ def tail(bootstrap: str, topic: str, start: int | None, count: int) -> Iterator[
             yield "\n".join([f"{record.offset}  {_title(record)}", *_body(record)])
 
 
-def _names(bootstrap: str) -> list[str]:
+def names(bootstrap: str) -> list[str]:
+    """Every topic but Kafka's own."""
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=5000)
-        names = sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
+        found = sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
         admin.close()
     except KafkaError as error:
         raise LocalError(NOT_RUNNING) from error
-    return names
+    return found
 
 
 def _bounds(log: KafkaLog, topic: str) -> dict[int, tuple[int, int]]:
@@ -88,12 +89,12 @@ def _lines(name: str, value: Any) -> list[str]:
 
 
 def _table(rows: list[Mapping[str, Any]]) -> list[str]:
-    names = list(rows[0])
-    cells = [names, *([_short(_plain(row.get(name))) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-    return [
-        "      " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in cells
-    ]
+    keys = list(rows[0])
+    cells = [keys, *([_short(_plain(row.get(key))) for key in keys] for row in rows[:MOST_ROWS])]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(keys))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in cells]
+    more = [f"… and {len(rows) - MOST_ROWS:,} more"] if len(rows) > MOST_ROWS else []
+    return [f"      {line}".rstrip() for line in [*lines, *more]]
 
 
 def _plain(value: Any) -> str:

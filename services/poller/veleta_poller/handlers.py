@@ -13,7 +13,7 @@ import prometheus_client
 import structlog
 
 from veleta.dataset import Dataset
-from veleta.errors import Reject, Retry
+from veleta.errors import LONGEST_REASON, Reject, Retry
 from veleta.life import Life
 from veleta.loop import DEAD_IN_A_ROW
 from veleta_poller.domain.answers import Answer, Batch, End, Refused, parse

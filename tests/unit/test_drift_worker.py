@@ -1,0 +1,116 @@
+"""Drift's life around Faust: catching up, halting, and noticing that Faust went silent."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from support.batches import TIME, publish_batch
+from support.listings import api_rows
+from veleta import loop as loop_module
+from veleta.adapters.memory import MemoryLedger, MemoryLog
+from veleta.dataset import load_dataset
+from veleta.errors import Reject, Stop
+from veleta.events.catalogue import BatchClosed
+from veleta.life import Life
+from veleta.loop import Intake, Relay
+from veleta_drift.adapters import worker as worker_module
+from veleta_drift.adapters.worker import Worker
+
+DATASET = load_dataset("real_estate")
+TOPIC = "real_estate.batches"
+
+
+class Handler:
+    """Counts manifests, or rejects every one of them."""
+
+    takes = (BatchClosed,)
+
+    def __init__(self, *, rejects: bool) -> None:
+        self.taken = 0
+        self._rejects = rejects
+
+    def prepare(self, event: object) -> None:
+        if self._rejects:
+            raise Reject("poison")
+
+    def apply(self, event: object, prepared: object, work: object) -> None:
+        self.taken += 1
+
+    def refuse(self, event: object, error: Exception, work: object) -> None:
+        """Nothing is noted."""
+
+
+class FakeApp:
+    """A Faust app that hands over nothing."""
+
+    def __init__(self) -> None:
+        self.crashed = False
+        self.crash_reason = None
+        self.started = asyncio.Event()
+
+    async def start(self) -> None:
+        self.started.set()
+
+    async def stop(self) -> None:
+        """It ends."""
+
+
+def bench(batches: int, *, rejects: bool = False) -> Any:
+    log, ledger, life, app = MemoryLog(), MemoryLedger(), Life("drift"), FakeApp()
+    handler, relay = Handler(rejects=rejects), Relay(log, ledger)
+    for number in range(batches):
+        publish_batch(log, DATASET, 1, number, api_rows(0, 5, number))
+    intake = Intake(handler, ledger, relay, life, lambda: TIME, DATASET.name)
+    worker = Worker(cast("Any", app), TOPIC, log, ledger, relay, intake, life, idle_limit=0.05)
+    return SimpleNamespace(log=log, ledger=ledger, life=life, app=app, handler=handler, worker=worker)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch that looks every hundredth of a second."""
+    monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(loop_module, "HALTED_SECONDS", 0.01)
+
+
+async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
+    """Faust goes by the group's offset, drift by its own mark."""
+    made = bench(3)
+    running = asyncio.ensure_future(made.worker.run())
+    await asyncio.wait_for(made.app.started.wait(), 5)
+    assert made.handler.taken == 3
+    made.life.stopping.set()
+    await asyncio.wait_for(running, 5)
+
+
+async def test_a_faust_that_goes_silent_ends_the_process() -> None:
+    """Batches wait and none comes: supervisor starts it again."""
+    made = bench(1)
+    running = asyncio.ensure_future(made.worker.run())
+    await asyncio.wait_for(made.app.started.wait(), 5)
+    publish_batch(made.log, DATASET, 1, 1, api_rows(0, 5, 1))
+    with pytest.raises(Stop, match="batches wait"):
+        await asyncio.wait_for(running, 5)
+
+
+async def test_a_faust_that_crashed_ends_the_process() -> None:
+    """Its reason is told."""
+    made = bench(1)
+    running = asyncio.ensure_future(made.worker.run())
+    await asyncio.wait_for(made.app.started.wait(), 5)
+    made.app.crashed = True
+    with pytest.raises(Stop, match="Faust crashed"):
+        await asyncio.wait_for(running, 5)
+
+
+async def test_a_halt_lasts_until_somebody_starts_drift_anew() -> None:
+    """Three dead letters in a row for one reason: it stays up, says why on /readyz, and takes nothing more."""
+    made = bench(5, rejects=True)
+    running = asyncio.ensure_future(made.worker.run())
+    await asyncio.sleep(0.5)
+    assert not running.done()
+    assert "3 dead letters in a row" in made.life.waits_for["drift"]
+    assert len(made.log.topics["real_estate.deadletter"]) == 3
+    made.life.stopping.set()
+    await asyncio.wait_for(running, 5)

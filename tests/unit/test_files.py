@@ -1,0 +1,69 @@
+"""Files that survive a crash."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from veleta.files import sync_folder, write_synced
+
+
+def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
+    """To the byte, and no draft is left beside it."""
+    path = tmp_path / "state.json"
+    for content in (b"the first, which is longer", b"\x00\xff"):
+        write_synced(path, content)
+        assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_is_broken_off_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new content comes in one step, after all of it is on the disk."""
+    path = tmp_path / "state.json"
+    write_synced(path, b"old")
+
+    def full_disk(_handle: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("veleta.files.os.fsync", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_synced(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+def test_a_draft_that_a_crash_left_is_written_over(tmp_path: Path) -> None:
+    """Whatever the crash left in it."""
+    path = tmp_path / "state.json"
+    (tmp_path / ".state.json.draft").write_bytes(b"half of something much longer")
+    write_synced(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_content_and_name_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file before its rename, the folder after it: else a crash could take back either."""
+    path = tmp_path / "state.json"
+    synced: list[tuple[str, bool]] = []
+
+    def note(handle: int) -> None:
+        synced.append((Path(os.readlink(f"/proc/self/fd/{handle}")).name, path.exists()))
+
+    monkeypatch.setattr("veleta.files.os.fsync", note)
+    write_synced(path, b"new")
+    assert synced == [(".state.json.draft", False), (tmp_path.name, True)]
+
+
+def test_a_folder_that_cannot_be_synced_is_closed_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No handle is left open."""
+    handles: list[Any] = []
+
+    def broken(handle: int) -> None:
+        handles.append(handle)
+        raise OSError("input/output error")
+
+    monkeypatch.setattr("veleta.files.os.fsync", broken)
+    with pytest.raises(OSError, match="input/output"):
+        sync_folder(tmp_path)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(handles[0])
