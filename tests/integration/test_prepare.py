@@ -75,7 +75,7 @@ def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
         for what, source in ((COLUMNS, "columns"), (INDEXES, "statistics"))
     }
     for user in USERS:
-        found[user] = [tuple(row) for row in world.sql(sa.text(f"SHOW GRANTS FOR '{world.prefix}{user}'@'%'"))]
+        found[user] = sorted(tuple(row) for row in world.sql(sa.text(f"SHOW GRANTS FOR '{world.prefix}{user}'@'%'")))
     return found
 
 
@@ -167,7 +167,7 @@ def test_a_retyped_column_is_refused(fresh: World) -> None:
     done = fresh.prepare()
     assert done.returncode == 1
     assert "brokered_by is double, the dataset file says varchar" in done.stderr
-    assert "bring the column back, or give the dataset a new name" in done.stderr
+    assert "bring the column back, or give the changed dataset a deployment of its own" in done.stderr
     assert everything(fresh) == before
 
 

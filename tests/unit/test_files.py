@@ -47,7 +47,7 @@ def test_content_and_name_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyP
     synced: list[tuple[str, bool]] = []
 
     def note(handle: int) -> None:
-        synced.append((Path(os.readlink(f"/proc/self/fd/{handle}")).name, path.exists()))
+        synced.append((Path(f"/proc/self/fd/{handle}").readlink().name, path.exists()))
 
     monkeypatch.setattr("veleta.files.os.fsync", note)
     write_synced(path, b"new")
