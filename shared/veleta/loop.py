@@ -244,16 +244,18 @@ async def sound_marks(topics: Sequence[str], log_port: EventLog, ledger: Ledger)
 
 
 async def _follow(subscription: Subscription, intake: Intake, life: Life) -> None:
+    life.busy("waiting for events")
     while not life.stopping.is_set():
         records = await asyncio.to_thread(subscription.poll, POLL_SECONDS)
         life.started()
-        life.busy(f"handling events ({len(records)})" if records else "waiting for events")
+        life.beat()
         for record in records:
+            life.busy(f"handling {record.topic} {record.offset}")
             if life.stopping.is_set():
                 return
             if not await take(intake, record, life):
                 return
-            life.beat()
+            life.busy("waiting for events")
             await asyncio.to_thread(subscription.commit, {(record.topic, record.partition): record.offset + 1})
 
 
