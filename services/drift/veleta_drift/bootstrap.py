@@ -1,5 +1,7 @@
 """Builds drift and connects it."""
 
+import tempfile
+
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import AsyncMysqlLedger, async_mysql_engine
 from veleta.clock import Clock, utc_now
@@ -25,7 +27,11 @@ def build(settings: DriftSettings, life: Life, *, log: EventLog | None = None, c
     assessing = Assessing(dataset, log, lambda work: MysqlReports(work.sql, dataset), clock)
     intake = Intake(assessing, ledger, relay, life, clock, dataset.name)
     batches = topic(dataset.name, "batches")
-    app = make_app(f"{dataset.name}.drift", settings.kafka.bootstrap)
-    add_agent(app, batches, intake, life)
-    worker = Worker(app, batches, log, ledger, relay, intake, life, settings.idle_limit)
-    return Service(worker.run)
+
+    async def run() -> None:
+        with tempfile.TemporaryDirectory(prefix="veleta-drift-") as folder:
+            app = make_app(f"{dataset.name}.drift", settings.kafka.bootstrap, folder)
+            add_agent(app, batches, intake, life)
+            await Worker(app, batches, log, ledger, relay, intake, life, settings.idle_limit).run()
+
+    return Service(run)

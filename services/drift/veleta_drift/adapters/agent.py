@@ -1,6 +1,5 @@
 """The Faust agent: one small event, one effect, one acknowledgement. It keeps no state of its own."""
 
-import tempfile
 from typing import Any
 
 import faust
@@ -10,15 +9,15 @@ from veleta.life import Life
 from veleta.loop import Intake, take
 
 
-def make_app(name: str, bootstrap: str) -> faust.App:
-    """A Faust app that declares no topic and serves no page.
+def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
+    """A Faust app that declares no topic and serves no page; it wants a folder, and leaves it empty.
 
     The session times let a second worker take over within some 13 s of the first one's end.
     """
     return faust.App(
         name,
         broker=f"kafka://{bootstrap}",
-        datadir=tempfile.mkdtemp(prefix="veleta-drift-"),
+        datadir=folder,
         autodiscover=False,
         key_serializer="raw",
         value_serializer="raw",
