@@ -19,12 +19,13 @@ from veleta.life import Life
 from veleta.loop import Relay
 from veleta.ports import Version
 from veleta.topics import TopicName, topic
-from veleta_trainer.cycle import ATTEMPTS, Cycle, Fitted, LoggedRun
+from veleta_trainer.cycle import ATTEMPTS, Cycle
 from veleta_trainer.domain.decision import decide
 from veleta_trainer.domain.learning import Learning
 from veleta_trainer.domain.recipe import Recipe, beyond
 from veleta_trainer.domain.scores import scores
 from veleta_trainer.domain.training import Request, Training, plan
+from veleta_trainer.ports import Fitted, LoggedRun
 
 DATASET = load_dataset("real_estate")
 

@@ -17,8 +17,9 @@ from veleta.topics import topic
 from veleta_trainer.adapters.child import ChildFitting
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.adapters.trainings import MysqlTrainings
-from veleta_trainer.cycle import SERVICE, Cycle, Fitting, Runs
+from veleta_trainer.cycle import SERVICE, Cycle
 from veleta_trainer.handlers import Requests
+from veleta_trainer.ports import Fitting, Runs
 from veleta_trainer.settings import TrainerSettings
 
 LIBRARIES = ("catboost", "numpy", "pandas", "shap")

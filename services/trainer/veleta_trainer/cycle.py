@@ -7,11 +7,9 @@ waiting ─► merged, skipped                 any step, after three tries ─�
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -21,78 +19,30 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import (
     BatchClosed,
-    Causes,
-    ModelPromoted,
-    ModelRegistered,
-    ModelRejected,
     Payload,
-    RetrainRequested,
     TrainingFailed,
-    TrainingFinished,
     TrainingMerged,
     TrainingProgress,
     TrainingSkipped,
     TrainingStarted,
 )
-from veleta.events.envelope import Event, Message, encode
+from veleta.events.envelope import Event, encode
 from veleta.features import FEATURE_VERSION
 from veleta.life import Life
 from veleta.loop import Relay, dead_letter
 from veleta.ports import NATIVE, EventLog, Ledger, Registry, Version, Work
 from veleta.topics import TopicName, topic
+from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import decide
 from veleta_trainer.domain.recipe import Recipe, beyond
 from veleta_trainer.domain.training import Request, Training, plan
-from veleta_trainer.handlers import Trainings
+from veleta_trainer.ports import Fitting, Runs, Trainings
 
 SERVICE = "trainer"
 ATTEMPTS = 3
 """How often a training is tried before it is given up."""
 IDLE_SECONDS = 0.5
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What the child process left: model.cbm and the folder `explain` below `folder`; metrics on the holdout."""
-
-    folder: Path
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class LoggedRun:
-    """A run in MLflow, with the addresses of its two models: the one to register, and the native one."""
-
-    run_id: str
-    source: str
-    native: str
-
-
-class Fitting(Protocol):
-    """Fits in a process of its own, so that memory comes back and the service keeps answering."""
-
-    async def fit(
-        self, recipe: Recipe, champion: Version | None, progress: Callable[[str, int, int], Awaitable[None]]
-    ) -> Fitted:
-        """Carry out a recipe; measure the champion on the same holdout. Raises Retry, or Reject: nothing to learn."""
-        ...
-
-
-class Runs(Protocol):
-    """Runs in MLflow. Every method blocks and raises Retry when the server is away."""
-
-    def log(self, recipe: Recipe, fitted: Fitted) -> LoggedRun:
-        """Keep a training as a finished run with its models and artifacts."""
-        ...
-
-    def get(self, run_id: str) -> LoggedRun:
-        """A run that was logged."""
-        ...
-
-    def end_open(self) -> None:
-        """End as KILLED what a killed trainer left open."""
-        ...
 
 
 class Cycle:
@@ -264,18 +214,11 @@ class Cycle:
             "dataset_digest": training.recipe.dataset_digest,
         }
         version = await asyncio.to_thread(self._registry.register, training.run_id, logged.source, tags)
-        registered = ModelRegistered(
-            model=self._dataset.name,
-            version=version.number,
-            run_id=training.run_id,
-            recipe=training.recipe.model_dump(mode="json"),
-            native=logged.native,
-            metrics=training.metrics or {},
-        )
+        said = events.registered(training, version.number, logged.native)
 
         def transaction(work: Work) -> None:
             self._write(work, request, state="registered", version=version.number)
-            self._send(work, "models", request, "registered", registered)
+            self._send(work, "models", request, "registered", said)
 
         await self._ledger.run(transaction)
 
@@ -316,43 +259,14 @@ class Cycle:
     async def _finish(self, training: Training) -> None:
         request, version = training.request, training.version
         found = await asyncio.to_thread(self._registry.version, version)
-        decided = self._decided(training, found.tags[NATIVE] if found else "")
-        finished = TrainingFinished(
-            request_id=request.request_id,
-            run_id=training.run_id,
-            version=version,
-            decision=training.decision or "rejected",
-            metrics=training.metrics or {},
-        )
+        decided = events.decided(training, found.tags[NATIVE] if found else "")
 
         def transaction(work: Work) -> None:
             self._send(work, "models", request, decided.TYPE.removeprefix("model."), decided)
-            self._end(work, request, "finished", finished)
+            self._end(work, request, "finished", events.finished(training))
 
         await self._ledger.run(transaction)
         self._life.busy(f"version {version} was {training.decision}; waiting for requests")
-
-    def _decided(self, training: Training, native: str) -> ModelPromoted | ModelRejected:
-        request, champion = training.request, training.recipe.champion
-        causes = Causes(
-            training=f"{request.request_id}/started",
-            request=request.request_id,
-            report=request.cause,
-            reason=request.reason,
-            batches=request.batches,
-        )
-        common: dict[str, Any] = {
-            "model": self._dataset.name,
-            "version": training.version,
-            "run_id": training.run_id,
-            "seq": training.seq,
-            "reason": training.reason,
-            "metrics": training.metrics or {},
-            "causes": causes,
-        }
-        if training.decision == "promoted":
-            return ModelPromoted(previous=champion, native=native, **common)
-        return ModelRejected(champion=champion or 0, **common)
 
     async def _try_again_or_fail(self, training: Training, error: Exception) -> None:
         request, attempts = training.request, training.attempts + 1
@@ -366,20 +280,11 @@ class Cycle:
         failed = TrainingFailed(request_id=request.request_id, reason=str(error))
         self._end(work, request, "failed", failed, failure=str(error))
         reason = error.reason if isinstance(error, Reject) else type(error).__name__
-        letter = dead_letter(SERVICE, self._clock, reason, error, self._as_message(request))
-        work.send(encode(topic(self._dataset.name, "deadletter"), letter))
-
-    def _as_message(self, request: Request) -> Message:
-        asked = RetrainRequested(
-            dataset=self._dataset.name,
-            epoch=request.epoch,
-            number=request.number,
-            reason=request.reason,
-            first=request.first,
-            batches=request.batches,
-        )
+        asked = events.asked(request, self._dataset.name)
         event = Event(request.request_id, "drift", self._clock(), asked, cause=request.cause, trace=request.trace)
-        return encode(topic(self._dataset.name, "retrain"), event)
+        message = encode(topic(self._dataset.name, "retrain"), event)
+        letter = dead_letter(SERVICE, self._clock, reason, error, message)
+        work.send(encode(topic(self._dataset.name, "deadletter"), letter))
 
     def _end(self, work: Work, request: Request, state: str, said: Payload, **values: Any) -> None:
         self._write(work, request, state=state, ended_at=self._now(), **values)

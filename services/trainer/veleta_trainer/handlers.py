@@ -1,42 +1,12 @@
 """What the trainer does with a request: it waits its turn in the log of intent."""
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Protocol
 
 from veleta.events.catalogue import RetrainRequested
 from veleta.events.envelope import Event
 from veleta.ports import Work
-from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import Request, Training
-
-
-class Trainings(Protocol):
-    """PIPELINE.trainings and promotions within one transaction."""
-
-    def add(self, request: Request, at: datetime) -> None:
-        """A request waits; one that is known stays as it is."""
-        ...
-
-    def waiting(self) -> list[Request]:
-        """The requests that wait, in the order of arrival."""
-        ...
-
-    def under_way(self) -> Training | None:
-        """The training that was begun and not ended."""
-        ...
-
-    def write(self, request_id: str, **values: Any) -> None:
-        """Write into a request's line."""
-        ...
-
-    def recipe_of(self, version: int) -> Recipe | None:
-        """What a version was trained from."""
-        ...
-
-    def decide(self, **values: Any) -> int:
-        """Keep a decision: its sequence number. A request that was decided keeps the one it has."""
-        ...
+from veleta_trainer.domain.training import Request
+from veleta_trainer.ports import Trainings
 
 
 class Requests:

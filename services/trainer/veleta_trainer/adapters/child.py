@@ -15,8 +15,8 @@ from veleta.errors import Reject, Retry
 from veleta.life import Life
 from veleta.ports import Registry, Version
 from veleta_trainer.adapters.folder import AWAY, CHAMPION, METRICS, NOTHING_TO_LEARN, RECIPE
-from veleta_trainer.cycle import Fitted
 from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.ports import Fitted
 
 log = structlog.get_logger()
 TOLD_CHARACTERS = 2_000

@@ -13,8 +13,8 @@ from veleta.dataset import parse_dataset
 from veleta.ports import NATIVE
 from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
 from veleta_trainer.adapters.folder import EXPLAIN, MODEL
-from veleta_trainer.cycle import Fitted, LoggedRun
 from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.ports import Fitted, LoggedRun
 
 SOURCE = "source"
 

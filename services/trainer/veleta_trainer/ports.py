@@ -1,0 +1,82 @@
+"""What the trainer asks of the world beyond the shared ports."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from veleta.ports import Version
+from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.training import Request, Training
+
+
+class Trainings(Protocol):
+    """PIPELINE.trainings and promotions within one transaction."""
+
+    def add(self, request: Request, at: datetime) -> None:
+        """A request waits; one that is known stays as it is."""
+        ...
+
+    def waiting(self) -> list[Request]:
+        """The requests that wait, in the order of arrival."""
+        ...
+
+    def under_way(self) -> Training | None:
+        """The training that was begun and not ended."""
+        ...
+
+    def write(self, request_id: str, **values: Any) -> None:
+        """Write into a request's line."""
+        ...
+
+    def recipe_of(self, version: int) -> Recipe | None:
+        """What a version was trained from."""
+        ...
+
+    def decide(self, **values: Any) -> int:
+        """Keep a decision: its sequence number. A request that was decided keeps the one it has."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What the child process left: model.cbm and the folder `explain` below `folder`; metrics on the holdout."""
+
+    folder: Path
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """A run in MLflow, with the addresses of its two models: the one to register, and the native one."""
+
+    run_id: str
+    source: str
+    native: str
+
+
+class Fitting(Protocol):
+    """Fits in a process of its own, so that memory comes back and the service keeps answering."""
+
+    async def fit(
+        self, recipe: Recipe, champion: Version | None, progress: Callable[[str, int, int], Awaitable[None]]
+    ) -> Fitted:
+        """Carry out a recipe; measure the champion on the same holdout. Raises Retry, or Reject: nothing to learn."""
+        ...
+
+
+class Runs(Protocol):
+    """Runs in MLflow. Every method blocks and raises Retry when the server is away."""
+
+    def log(self, recipe: Recipe, fitted: Fitted) -> LoggedRun:
+        """Keep a training as a finished run with its models and artifacts."""
+        ...
+
+    def get(self, run_id: str) -> LoggedRun:
+        """A run that was logged."""
+        ...
+
+    def end_open(self) -> None:
+        """End as KILLED what a killed trainer left open."""
+        ...
