@@ -3,6 +3,7 @@
 VeletaError
 ├── Retry    something is away: wait and do the same again
 ├── Reject   this input will never work: dead-letter it and go on
+├── Lost     the database or the topics know less than before: begin again where they stand
 └── Stop     this process cannot go on: say why and end
 """
 
@@ -29,6 +30,10 @@ class Reject(VeletaError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+
+
+class Lost(VeletaError):
+    """What was there is gone (a table or a topic was wiped, or restored from an old copy): begin again from there."""
 
 
 class Stop(VeletaError):

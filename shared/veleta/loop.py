@@ -8,7 +8,7 @@ Loader and trainer run `consume`; drift awaits `Intake.process` from its Faust a
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import methodcaller
 from typing import Any, Protocol
@@ -17,9 +17,10 @@ import prometheus_client
 import structlog
 
 from veleta.clock import Clock
-from veleta.errors import Reject, Retry, Stop
+from veleta.errors import Lost, Reject, Retry, Stop
 from veleta.events.catalogue import Payload, RecordDeadlettered
-from veleta.events.envelope import Event, Message, Record, decode, encode, header_texts
+from veleta.events.envelope import Event, Message, Record, decode, encode, header_texts, is_for
+from veleta.faults import fault_point
 from veleta.life import Life, watch
 from veleta.ports import EventLog, Ledger, Marks, Subscription, Work
 from veleta.topics import topic
@@ -74,6 +75,7 @@ class Relay:
         async with self._turn:
             while waiting := await self._ledger.outbox():
                 await asyncio.to_thread(self._log.publish, [message for _, message in waiting])
+                fault_point("loop.published")
                 await self._ledger.sent([number for number, _ in waiting])
 
 
@@ -96,6 +98,7 @@ class Intake:
 
         Raises:
             Stop: too many dead letters in a row for one reason; this record is untouched.
+            Lost: the mark lies before this record; it is untouched, and those since the mark are due again.
             asyncio.CancelledError: the service is stopping; the record will be taken again.
         """
         with structlog.contextvars.bound_contextvars(**_names(record)):
@@ -106,7 +109,7 @@ class Intake:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._settle(record)
-            except (Retry, Stop):
+            except (Retry, Stop, Lost):
                 raise
             except Reject as error:
                 return await self._bury(record, error, error.reason)
@@ -118,21 +121,24 @@ class Intake:
         return None
 
     async def _settle(self, record: Record) -> None:
-        event = decode(record)
-        wanted = isinstance(event.payload, self._handler.takes)
+        event = decode(record) if is_for(self._life.service, record) else None
+        wanted = event is not None and isinstance(event.payload, self._handler.takes)
         if not await self._ledger.run(partial(_due, record)):
             return
-        prepared = await asyncio.to_thread(self._handler.prepare, event) if wanted else None
+        prepared = await asyncio.to_thread(self._handler.prepare, event) if wanted and event else None
+        fault_point("loop.prepared")
 
         def transaction(work: Work) -> None:
             if not _due(record, work):
                 return
-            if wanted:
+            if wanted and event:
                 self._handler.apply(event, prepared, work)
             work.advance(record.topic, record.partition, record.offset + 1)
+            fault_point("loop.applied")
 
         await self._ledger.run(transaction)
-        if wanted:
+        fault_point("loop.kept")
+        if wanted and event:
             self._dead.clear()
             HANDLED.labels(event.type).inc()
             log.info("handled", type=event.type)
@@ -144,7 +150,7 @@ class Intake:
 
         try:
             await self._ledger.run(partial(self._settle_dead, record, letter, error))
-        except (Retry, Stop):
+        except (Retry, Stop, Lost):
             raise
         except Exception:
             log.exception("cannot note the dead letter")
@@ -184,6 +190,10 @@ def dead_letter(service: str, clock: Clock, reason: str, error: Exception, recor
     return Event(f"{place}/dead/{service}", service, clock(), payload)
 
 
+async def nothing_to_recover() -> None:
+    """What a service does whose tables are filled by its marks alone."""
+
+
 async def consume(
     topics: Sequence[str],
     group: str,
@@ -192,20 +202,28 @@ async def consume(
     relay: Relay,
     intake: Intake,
     life: Life,
+    recover: Callable[[], Awaitable[None]] = nothing_to_recover,
 ) -> None:
     """Follow topics from this service's own marks on until the service stops.
 
     Kafka's committed offsets only show the lag: after a crash the marks, kept with the effects, say where to go on.
+    `recover` comes before any record is taken, and again after marks were lost: it fills the service's tables from
+    its own topics. It raises Retry.
     """
+    progress = _Progress(ledger)
     async with asyncio.TaskGroup() as watching:
         watching.create_task(watch("kafka", partial(asyncio.to_thread, log_port.bounds, topics[0]), life))
-        watching.create_task(watch("mysql", ledger.marks, life))
+        watching.create_task(watch("mysql", progress.compare, life))
         while not life.stopping.is_set():
+            await life.patiently(recover)
             await life.patiently(relay.flush)
             marks = await life.patiently(partial(sound_marks, topics, log_port, ledger))
+            progress.begin(marks)
             subscription = await life.patiently(partial(asyncio.to_thread, log_port.subscribe, topics, group, marks))
             try:
-                await _follow(subscription, intake, life)
+                await _follow(subscription, intake, progress, life)
+            except Lost as error:
+                log.error("begins again", reason=str(error))  # noqa: TRY400 - no fault of ours
             except Retry as away:
                 life.lacks(away.what, str(away))
                 await life.pause(1.0)
@@ -216,10 +234,12 @@ async def consume(
 async def take(intake: Intake, record: Record, life: Life) -> bool:
     """Bring a record to its end; when the service must take no more, hold it until the service stops.
 
-    False: the service is stopping, and the record will be taken again.
+    False: the service is stopping, and the record will be taken again. Raises Lost.
     """
     try:
         await intake.process(record)
+    except Lost:
+        raise
     except Exception as error:  # noqa: BLE001 - Stop and the unforeseen alike: nothing may pass this record by
         life.halt(str(error))
         while await life.pause(HALTED_SECONDS):
@@ -231,37 +251,82 @@ async def take(intake: Intake, record: Record, life: Life) -> bool:
 async def sound_marks(topics: Sequence[str], log_port: EventLog, ledger: Ledger) -> Marks:
     """This service's marks. One beyond the end belongs to a topic that was made anew since: it begins again.
 
-    Raises Retry.
+    One before the beginning belongs to records that somebody deleted: it goes on behind them. Raises Retry.
     """
     marks = dict(await ledger.marks())
     for name in topics:
         for partition, (first, end) in (await asyncio.to_thread(log_port.bounds, name)).items():
-            if marks.get((name, partition), 0) > end:
-                log.error("the topic was made anew", topic=name, mark=marks[name, partition], end=end)
-                await ledger.run(methodcaller("advance", name, partition, first))
-                marks[name, partition] = first
+            mark = marks.get((name, partition), 0)
+            if first <= mark <= end:
+                continue
+            what = "the topic was made anew" if mark > end else "records are gone"
+            log.error(what, topic=name, mark=mark, first=first, end=end)
+            await ledger.run(methodcaller("advance", name, partition, first))
+            marks[name, partition] = first
     return marks
 
 
-async def _follow(subscription: Subscription, intake: Intake, life: Life) -> None:
+class _Progress:
+    """How far this process came by itself: a database that was wiped, and a topic that was made anew, know less."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._reached: dict[tuple[str, int], int] = {}
+        self._lost = False
+
+    def begin(self, marks: Marks) -> None:
+        """From these marks on."""
+        self._reached = dict(marks)
+        self._lost = False
+
+    async def compare(self) -> None:
+        """Ask the database whether it still knows. Raises Retry."""
+        reached = dict(self._reached)
+        marks = await self._ledger.marks()
+        self._lost = any(marks.get(place, 0) < offset for place, offset in reached.items())
+
+    def check(self) -> None:
+        """Raises Lost when the last comparison found too little."""
+        if self._lost:
+            raise Lost("the database has lost marks")
+
+    def take(self, record: Record) -> None:
+        """The next record. Raises Lost when it lies before those that were taken."""
+        place = record.topic, record.partition
+        if record.offset < self._reached.get(place, 0):
+            raise Lost(f"{record.topic} was made anew")
+
+    def took(self, record: Record) -> None:
+        """It is done with."""
+        self._reached[record.topic, record.partition] = record.offset + 1
+
+
+async def _follow(subscription: Subscription, intake: Intake, progress: _Progress, life: Life) -> None:
     life.busy("waiting for events")
     while not life.stopping.is_set():
         records = await asyncio.to_thread(subscription.poll, POLL_SECONDS)
         life.started()
         life.beat()
+        progress.check()
         for record in records:
             life.busy(f"handling {record.topic} {record.offset}")
             if life.stopping.is_set():
                 return
+            progress.take(record)
             if not await take(intake, record, life):
                 return
+            progress.took(record)
+            fault_point("loop.taken")
             life.busy("waiting for events")
             await asyncio.to_thread(subscription.commit, {(record.topic, record.partition): record.offset + 1})
 
 
 def _due(record: Record, work: Work) -> bool:
-    """Whether this record has not been brought to its end before."""
-    return work.mark(record.topic, record.partition) <= record.offset
+    """Whether this record has not been brought to its end before. Raises Lost when one before it has not, either."""
+    mark = work.mark(record.topic, record.partition)
+    if mark < record.offset:
+        raise Lost(f"the mark in {record.topic} is {mark}, and {record.offset} came")
+    return mark == record.offset
 
 
 def _names(record: Record) -> dict[str, str]:

@@ -11,7 +11,8 @@ from support.records import NOON, message, missed, record_of
 from veleta.adapters.memory import MemoryLedger, MemoryLog
 from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import BatchMissed, Payload, RecordDeadlettered, TrainingSkipped
-from veleta.events.envelope import Event, Message, Record, decode, encode
+from veleta.events.envelope import ADDRESSEE, Event, Message, Record, decode, encode
+from veleta.faults import fault_point
 from veleta.life import Life
 from veleta.loop import ATTEMPTS, DEAD_IN_A_ROW, LETTER_BYTES, LETTER_KEY, Intake, Relay, consume, dead_letter
 from veleta.ports import Subscription, Work
@@ -87,6 +88,10 @@ class FlakyLedger(MemoryLedger):
             raise self.faults.pop(0)
         await super().sent(ids)
 
+    def forget(self) -> None:
+        """As a database that was made anew."""
+        self._marks = {}
+
 
 class FlakyLog(MemoryLog):
     """Raises what lies in `faults` before it publishes, polls or commits; `on_idle` is called when nothing is left."""
@@ -95,6 +100,7 @@ class FlakyLog(MemoryLog):
         super().__init__()
         self.faults: dict[str, list[BaseException]] = {}
         self.subscribed: list[dict[tuple[str, int], int]] = []
+        self.followed: list[FlakySubscription] = []
         self.on_idle: Callable[[], object] = lambda: None
 
     def trip(self, what: str) -> None:
@@ -108,24 +114,29 @@ class FlakyLog(MemoryLog):
     def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Any = None) -> Subscription:
         self.trip("subscribe")
         self.subscribed.append(dict(marks or {}))
-        return FlakySubscription(self, super().subscribe(topics, group, marks))
+        self.followed.append(FlakySubscription(self, super().subscribe(topics, group, marks)))
+        return self.followed[-1]
+
+    def rewind(self) -> None:
+        """What a broker does to a reader whose offset no longer exists."""
+        self.followed[-1].inner = super().subscribe([IN])
 
 
 class FlakySubscription:
     def __init__(self, log: FlakyLog, inner: Subscription) -> None:
         self._log = log
-        self._inner = inner
+        self.inner = inner
         self.close = inner.close
 
     def poll(self, timeout: float) -> list[Record]:
         self._log.trip("poll")
-        if not (found := self._inner.poll(timeout)):
+        if not (found := self.inner.poll(timeout)):
             self._log.on_idle()
         return found
 
     def commit(self, marks: Any) -> None:
         self._log.trip("commit")
-        self._inner.commit(marks)
+        self.inner.commit(marks)
 
 
 class House:
@@ -457,3 +468,105 @@ def test_what_never_lay_in_a_topic_has_a_dead_letter_too() -> None:
     assert letter.id == "RAW_DATA.new_d/r-1/dead/inference"
     assert isinstance(letter.payload, RecordDeadlettered)
     assert (letter.payload.partition, letter.payload.offset) == (None, None)
+
+
+async def test_a_wiped_database_is_filled_from_the_beginning(house: House) -> None:
+    """The marks are gone while the service runs: no record is passed over, `recover` comes before any is taken."""
+    house.publish(0, 1, 2)
+    recovered: list[int] = []
+
+    async def recover() -> None:
+        recovered.append(len(house.handler.effects))
+
+    def wipe() -> None:
+        if house.handler.effects == [0, 1]:
+            loop.call_soon_threadsafe(house.ledger.forget)
+
+    loop = asyncio.get_running_loop()
+    house.handler.on_effect = wipe
+    house.log.on_idle = lambda: loop.call_soon_threadsafe(house.life.stopping.set)
+    await consume([IN], "loader", house.log, house.ledger, house.relay, house.intake, house.life, recover)
+    assert house.handler.effects == [0, 1, 0, 1, 2]
+    assert recovered == [0, 2]
+
+
+async def test_a_wiped_database_is_noticed_though_nothing_comes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marks are compared with what this process took itself."""
+    monkeypatch.setattr("veleta.life.CHECK_SECONDS", 0.0)
+    house.publish(0, 1)
+    loop = asyncio.get_running_loop()
+    polls: list[int] = []
+
+    def idle() -> None:
+        polls.append(1)
+        if len(polls) == 1:
+            loop.call_soon_threadsafe(house.ledger.forget)
+        if len(house.handler.effects) == 4:
+            loop.call_soon_threadsafe(house.life.stopping.set)
+
+    house.log.on_idle = idle
+    consuming = consume([IN], "loader", house.log, house.ledger, house.relay, house.intake, house.life)
+    await asyncio.wait_for(consuming, 10)
+    assert house.handler.effects == [0, 1, 0, 1]
+
+
+async def test_a_topic_made_anew_while_it_is_followed_is_taken_from_its_beginning(house: House) -> None:
+    """Its offsets begin again below those that were taken."""
+    house.publish(0, 1)
+    loop = asyncio.get_running_loop()
+    polls: list[int] = []
+
+    def idle() -> None:
+        polls.append(1)
+        if len(polls) == 1:
+            house.log.topics[IN].clear()
+            house.publish(7)
+            house.log.rewind()
+        if 7 in house.handler.effects:
+            loop.call_soon_threadsafe(house.life.stopping.set)
+
+    house.log.on_idle = idle
+    consuming = consume([IN], "loader", house.log, house.ledger, house.relay, house.intake, house.life)
+    await asyncio.wait_for(consuming, 10)
+    assert house.handler.effects == [0, 1, 7]
+
+
+async def test_a_record_for_another_service_passes_by(house: House) -> None:
+    """It was sent again to one that is named, whether it can be read or not."""
+    house.log.publish([message(IN, headers=[(ADDRESSEE, b"drift")])])
+    sent = encode(IN, missed("d", 1))
+    house.log.publish([message(IN, sent.key, sent.value, (*sent.headers, (ADDRESSEE, b"loader")))])
+    await house.process_all()
+    assert house.handler.effects == [1]
+    assert house.letters() == []
+    assert await house.mark() == 2
+
+
+PLACES = ("loop.prepared", "loop.applied", "loop.kept", "loop.published", "loop.taken")
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_kill_at_any_arrow_is_made_good(house: House, place: str) -> None:
+    """The next start brings the record to its end: one effect, its event at least once, the mark behind it."""
+    house.publish(0, 1)
+    killed: list[str] = []
+
+    def kill(passed: str) -> None:
+        if passed == place and not killed:
+            killed.append(passed)
+            raise Killed
+
+    fault_point.install(kill)
+    try:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await house.run()
+    finally:
+        fault_point.install(None)
+    assert caught.group_contains(Killed)
+    kept = place in ("loop.kept", "loop.published", "loop.taken")
+    assert await house.mark() == int(kept)
+    house.restart()
+    await house.run()
+    assert await house.mark() == 2
+    assert sorted(set(house.sent())) == ["0", "1"]
+    assert await house.ledger.outbox() == []

@@ -15,6 +15,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import ModelPromoted
 from veleta.events.envelope import Record, decode
+from veleta.faults import fault_point
 from veleta.life import Life
 from veleta.ports import Registry
 from veleta.predictor import Booster, Predictor
@@ -121,6 +122,7 @@ class Champion:
         except Exception as error:  # noqa: BLE001 - whatever a broken model does, the one before it serves on
             self._refuse(promotion, error)
             return False
+        fault_point("inference.proved")
         self._served = Served(self._known[seq], predictor, self._clock())
         self._records.pop(seq, None)
         VERSION.set(promotion.version.number)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
+from veleta.faults import fault_point
 from veleta_inference.champion import Champion
 from veleta_inference.domain.promotions import Served
 from veleta_inference.domain.requests import parse, rows
@@ -54,8 +55,10 @@ class Predicting:
         values = rows(self._dataset, parse(asked.body), self._items_limit)
         served = self._champion.served
         prices = served.predictor.prices(values)
+        fault_point("inference.predicted")
         request_id = str(uuid4())
         await self._journal.keep(request_id, self._kept(asked, request_id, served, values, prices))
+        fault_point("inference.kept")
         return Answer(request_id, served.version, prices)
 
     def model(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
+from veleta.faults import fault_point
 from veleta.ports import Work
 from veleta_loader.domain.sorting import Sorting, SqlRow
 
@@ -101,6 +102,7 @@ class Loading:
         sorting = Sorting(self._dataset, manifest.epoch, manifest.number)
         for rows in self._reader.chunks(manifest):
             tables.insert(*sorting.sort(rows))
+            fault_point("loader.chunk")
         tables.note(
             manifest.epoch,
             manifest.number,

@@ -14,6 +14,7 @@ import structlog
 
 from veleta.dataset import Dataset
 from veleta.errors import LONGEST_REASON, Reject, Retry
+from veleta.faults import fault_point
 from veleta.life import Life
 from veleta.loop import DEAD_IN_A_ROW
 from veleta_poller.domain.answers import Answer, Batch, End, Refused, parse
@@ -179,6 +180,7 @@ class Poller:
             await self._keep_parts()
             ANSWERS.labels("interrupted").inc()
             return
+        fault_point("poller.answered")
         self._life.found("api")
         self._life.started()
         size = await asyncio.to_thread(self._inbox.size, self._fresh)
@@ -187,6 +189,7 @@ class Poller:
 
     async def _ask(self) -> Body:
         await asyncio.to_thread(self._inbox.need_room, self._state.largest)
+        fault_point("poller.asking")
         return await self._api.take(lambda size: self._life.busy(f"taking a batch ({size >> 10} KiB so far)"))
 
     async def _settle_waiting(self) -> None:
@@ -230,6 +233,7 @@ class Poller:
         except Reject as error:
             await self._give_up(body, step, error)
         await self._remember(position=Position(step.epoch, step.number, batch.digest), torn=False, notes=())
+        fault_point("poller.remembered")
         await asyncio.to_thread(self._inbox.discard, body)
 
     async def _publish(self, step: Step, batch: Batch) -> None:
@@ -285,7 +289,9 @@ class Poller:
     async def _restart(self) -> None:
         """Announce a new epoch, on disk first: after a crash the next batch tells whether the API began it."""
         await self._remember(restart_of=self._state.position.epoch)
+        fault_point("poller.intent")
         await self._life.patiently(self._api.restart)
+        fault_point("poller.restarted")
         self._life.busy("restarted the API")
 
     async def _remember(self, **changes: object) -> None:

@@ -114,6 +114,15 @@ def decode(record: Record) -> Event:
     )
 
 
+ADDRESSEE = "ce_to"
+"""The header of a record that was sent again: the one service that takes it."""
+
+
+def is_for(service: str, record: Record) -> bool:
+    """Whether a service takes a record: one that was sent again is for one service, any other for all."""
+    return header_texts(record).get(ADDRESSEE, service) == service
+
+
 def header_texts(record: Record) -> Mapping[str, str]:
     """A record's headers as text; bytes that are no UTF-8 are written as escapes."""
     return {k: v.decode(errors="backslashreplace") for k, v in record.headers}

@@ -10,6 +10,7 @@ from veleta.adapters.mysql import database
 from veleta.clock import for_sql
 from veleta.dataset import Dataset
 from veleta.events.catalogue import DatasetDeclared
+from veleta.faults import fault_point
 from veleta.tables import batches, dataset_tables, datasets
 from veleta_loader.domain.sorting import SqlRow
 
@@ -74,7 +75,7 @@ class Clearing:
                 self._say(epoch, number)
             for table in full:
                 while self._delete_some(table, epoch):
-                    pass
+                    fault_point("loader.cleared")
 
     def _any_before(self, table: sa.Table, epoch: int) -> bool:
         with self._engine.connect() as sql:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from veleta.clock import Clock
 from veleta.errors import Retry, Stop
+from veleta.faults import fault_point
 from veleta.files import sync_folder, write_synced
 from veleta_poller.domain.answers import HTTP_OK
 from veleta_poller.domain.state import Body, State
@@ -130,6 +131,7 @@ class Part:
         """It arrived whole: from when this returns, it is not lost."""
         self._file.flush()
         os.fsync(self._file.fileno())
+        fault_point("poller.synced")
         whole = self._path.rename(self._path.with_suffix(".body"))
         sync_folder(whole.parent)
         return Body(whole.name)

@@ -10,6 +10,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import DatasetDeclared
 from veleta.events.envelope import Event, Message, encode
+from veleta.faults import fault_point
 from veleta.loop import DEAD, dead_letter
 from veleta.ports import EventLog
 from veleta.topics import TopicName, topic
@@ -44,10 +45,13 @@ class Topics:
         """See `handlers.Topics.publish`."""
         publication = Publication(self._dataset, step, batch, self._clock())
         self._send("batches", [*publication.missed(), publication.opened])
+        fault_point("poller.opened")
         events, places = publication.rows(), list[tuple[int, int]]()
         while group := list(islice(events, CHUNKS_AT_ONCE)):
             places += self._send("rows", group)
+            fault_point("poller.rows")
         self._send("batches", [publication.closed(places, findings)])
+        fault_point("poller.closed")
 
     def refuse(self, place: tuple[int, int], reason: str, status: int, body: str) -> None:
         """See `handlers.Topics.refuse`."""
