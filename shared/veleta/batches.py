@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import orjson
 
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, BatchRows
-from veleta.events.envelope import Event, decode
+from veleta.events.envelope import Event, Record, decode
 from veleta.ports import EventLog
-from veleta.topics import topic
+from veleta.topics import TopicName, topic
 
 Rows = list[dict[str, Any]]
 
@@ -61,19 +62,34 @@ class BatchReader:
             raise Reject("the manifest does not match", "the rows have another digest")
 
     def _payloads(self, manifest: BatchClosed) -> Iterator[BatchRows]:
+        records = self._named(manifest)
+        first = next(records, None)
+        for record in chain([first], records) if first else self._searched(manifest):
+            payload = decode(record).payload
+            if isinstance(payload, BatchRows):
+                yield payload
+
+    def _named(self, manifest: BatchClosed) -> Iterator[Record]:
+        """The batch's records where the manifest says that they lie."""
         for part in manifest.ranges:
             for record in self._log.read(topic(manifest.dataset, "rows"), part.partition, part.first, part.last):
                 if record.key == manifest.batch:
-                    payload = decode(record).payload
-                    if isinstance(payload, BatchRows):
-                        yield payload
+                    yield record
+
+    def _searched(self, manifest: BatchClosed) -> Iterator[Record]:
+        """The batch's records wherever they lie, for a topic that was made anew: those of its last publication."""
+        name = topic(manifest.dataset, "rows")
+        for partition, (first, end) in self._log.bounds(name).items():
+            places = [r.offset for r in self._log.read(name, partition, first, end - 1) if r.key == manifest.batch]
+            for start in places[-manifest.chunks :][:1]:
+                yield from (r for r in self._log.read(name, partition, start, end - 1) if r.key == manifest.batch)
 
 
-def history(log: EventLog, dataset: str) -> Iterator[Event]:
-    """All that was ever said of a dataset's batches, in order; what cannot be read is left out."""
-    name = topic(dataset, "batches")
-    for partition, (first, end) in log.bounds(name).items():
-        for record in log.read(name, partition, first, end - 1):
+def history(log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
+    """All that was ever said in one of a dataset's topics, in order; what cannot be read is left out."""
+    full = topic(dataset, name)
+    for partition, (first, end) in log.bounds(full).items():
+        for record in log.read(full, partition, first, end - 1):
             try:
                 yield decode(record)
             except Reject:

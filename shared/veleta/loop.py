@@ -8,7 +8,7 @@ Loader and trainer run `consume`; drift awaits `Intake.process` from its Faust a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from operator import methodcaller
 from typing import Any, Protocol
@@ -190,10 +190,6 @@ def dead_letter(service: str, clock: Clock, reason: str, error: Exception, recor
     return Event(f"{place}/dead/{service}", service, clock(), payload)
 
 
-async def nothing_to_recover() -> None:
-    """What a service does whose tables are filled by its marks alone."""
-
-
 async def consume(
     topics: Sequence[str],
     group: str,
@@ -202,20 +198,17 @@ async def consume(
     relay: Relay,
     intake: Intake,
     life: Life,
-    recover: Callable[[], Awaitable[None]] = nothing_to_recover,
 ) -> None:
     """Follow topics from this service's own marks on until the service stops.
 
-    Kafka's committed offsets only show the lag: after a crash the marks, kept with the effects, say where to go on.
-    `recover` comes before any record is taken, and again after marks were lost: it fills the service's tables from
-    its own topics. It raises Retry.
+    Kafka's committed offsets only show the lag: after a crash the marks, kept with the effects, say where to go on,
+    and when they are lost (a database that was wiped or restored) all records since are taken again.
     """
     progress = _Progress(ledger)
     async with asyncio.TaskGroup() as watching:
         watching.create_task(watch("kafka", partial(asyncio.to_thread, log_port.bounds, topics[0]), life))
         watching.create_task(watch("mysql", progress.compare, life))
         while not life.stopping.is_set():
-            await life.patiently(recover)
             await life.patiently(relay.flush)
             marks = await life.patiently(partial(sound_marks, topics, log_port, ledger))
             progress.begin(marks)

@@ -127,6 +127,15 @@ marks = sa.Table(
     sa.Column("next_offset", sa.BigInteger, nullable=False),
 )
 
+leases = sa.Table(
+    "leases",
+    pipeline,
+    sa.Column("name", _text(32), primary_key=True),
+    sa.Column("holder", _text(32), nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False, comment="grows with each holder"),
+    _time("expires_at", required=True),
+)
+
 datasets = sa.Table(
     "datasets",
     pipeline,

@@ -34,7 +34,7 @@ _DECLARED: dict[TopicName, tuple[Sequence[str], Sequence[str]]] = {
     "batches": (["poller"], ["poller", "loader", "drift", "trainer", "monitor"]),
     "rows": (["poller"], ["loader", "drift", "trainer"]),
     "drift": (["drift"], ["monitor"]),
-    "retrain": (["drift"], ["trainer", "monitor"]),
+    "retrain": (["drift", "trainer"], ["trainer", "monitor"]),
     "training": (["trainer"], ["monitor"]),
     "models": (["trainer"], ["inference", "monitor"]),
     "deadletter": (["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),

@@ -62,9 +62,16 @@ def bench(batches: int, *, rejects: bool = False) -> Any:
     handler, relay = Handler(rejects=rejects), Relay(log, ledger)
     for number in range(batches):
         publish_batch(log, DATASET, 1, number, api_rows(0, 5, number))
+    restored: list[int] = []
+
+    async def restore() -> None:
+        restored.append(handler.taken)
+
     intake = Intake(handler, ledger, relay, life, lambda: TIME, DATASET.name)
-    worker = Worker(cast("Any", app), TOPIC, log, ledger, relay, intake, life, idle_limit=0.05)
-    return SimpleNamespace(log=log, ledger=ledger, life=life, app=app, handler=handler, worker=worker)
+    worker = Worker(cast("Any", app), TOPIC, log, ledger, relay, intake, life, restore, idle_limit=0.05)
+    return SimpleNamespace(
+        restored=restored, log=log, ledger=ledger, life=life, app=app, handler=handler, worker=worker
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +87,7 @@ async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
     running = asyncio.ensure_future(made.worker.run())
     await asyncio.wait_for(made.app.started.wait(), 5)
     assert made.handler.taken == 3
+    assert made.restored == [0]
     made.life.stopping.set()
     await asyncio.wait_for(running, 5)
 
@@ -114,3 +122,28 @@ async def test_a_halt_lasts_until_somebody_starts_drift_anew() -> None:
     assert len(made.log.topics["real_estate.deadletter"]) == 3
     made.life.stopping.set()
     await asyncio.wait_for(running, 5)
+
+
+async def test_a_wiped_database_ends_the_process() -> None:
+    """The next start fills the tables again, before anything is assessed."""
+    made = bench(2)
+    running = asyncio.ensure_future(made.worker.run())
+    await asyncio.wait_for(made.app.started.wait(), 5)
+    await asyncio.sleep(0.05)
+    await made.ledger.run(lambda work: work.advance(TOPIC, 0, 0))
+    with pytest.raises(Stop, match="lost marks"):
+        await asyncio.wait_for(running, 5)
+
+
+async def test_a_record_beyond_the_mark_is_not_assessed() -> None:
+    """Those before it were lost with the database: Faust may not acknowledge it, and the process ends."""
+    made = bench(2)
+    running = asyncio.ensure_future(made.worker.run())
+    await asyncio.wait_for(made.app.started.wait(), 5)
+    await made.ledger.run(lambda work: work.advance(TOPIC, 0, 1))
+    assessing = asyncio.ensure_future(made.worker.assess(made.log.topics[TOPIC][3]))
+    with pytest.raises(Stop, match="mark"):
+        await asyncio.wait_for(running, 5)
+    made.life.stopping.set()
+    assert await assessing is False
+    assert made.handler.taken == 2

@@ -8,7 +8,7 @@ from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from veleta.adapters.memory import MemoryLedger, MemoryLog
 from veleta.batches import BatchReader
-from veleta.dataset import load_dataset
+from veleta.dataset import load_dataset, parse_dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
@@ -26,7 +26,8 @@ class FakeTables:
         self.lines: dict[tuple[int, int], dict[str, Any]] = {}
         self.raw: list[dict[str, Any]] = []
         self.clean: list[dict[str, Any]] = []
-        self.declared: list[str] = []
+        self.files: list[str] = []
+        self.texts: dict[str, str] = {}
 
     def batch(self, epoch: int, number: int) -> dict[str, Any] | None:
         return self.lines.get((epoch, number))
@@ -45,7 +46,11 @@ class FakeTables:
         self.clean += clean
 
     def declare(self, declared: DatasetDeclared, at: object) -> None:
-        self.declared.append(f"{declared.digest} at {at}")
+        self.files.append(f"{declared.digest} at {at}")
+        self.texts[declared.digest] = declared.toml
+
+    def declared(self, digest: str) -> str | None:
+        return self.texts.get(digest)
 
 
 class Bench:
@@ -153,7 +158,7 @@ async def test_the_old_epochs_are_cleared_before_a_batch_is_loaded(bench: Bench)
 async def test_a_declared_dataset_is_kept(bench: Bench) -> None:
     """The file itself is in the event, so that a replay can use it."""
     await bench.handle(DatasetDeclared(dataset=DATASET.name, digest=DATASET.digest, toml=DATASET.text))
-    assert bench.tables.declared == [f"{DATASET.digest} at {TIME}"]
+    assert bench.tables.files == [f"{DATASET.digest} at {TIME}"]
 
 
 def test_rows_are_sorted_into_raw_and_clean() -> None:
@@ -179,3 +184,21 @@ def test_rows_are_sorted_into_raw_and_clean() -> None:
         "house_size: outside 200 .. 20000": 1,
         "bed: below 0": 1,
     }
+
+
+async def test_a_batch_is_read_by_the_dataset_file_that_it_came_under(bench: Bench) -> None:
+    """The rules of today are not those of the day: a file with other bounds gives other clean rows."""
+    strict = DATASET.text.replace("price = [10_000, 10_000_000]", "price = [10_000, 10_001]")
+    old = parse_dataset(strict)
+    await bench.handle(DatasetDeclared(dataset=DATASET.name, digest=old.digest, toml=strict))
+    await bench.handle(publish_batch(bench.log, DATASET, 1, 0, ROWS, dataset_digest=old.digest))
+    assert (len(bench.tables.raw), bench.tables.clean) == (len(ROWS), [])
+    await bench.handle(publish_batch(bench.log, DATASET, 1, 1, ROWS))
+    assert len(bench.tables.clean) == len(ROWS)
+
+
+async def test_a_dataset_file_that_was_never_declared_is_a_finding(bench: Bench) -> None:
+    """The batch is not lost for it."""
+    await bench.handle(publish_batch(bench.log, DATASET, 1, 0, ROWS, dataset_digest="unknown"))
+    assert len(bench.tables.raw) == len(ROWS)
+    assert "never declared" in bench.tables.lines[1, 0]["finding"]

@@ -1,5 +1,6 @@
 """What the trainer decides, and how its cycle goes on after a kill at any of its arrows."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,30 @@ from support.listings import api_rows
 from veleta.adapters.memory import MemoryLedger, MemoryLog, MemoryRegistry
 from veleta.batches import history
 from veleta.dataset import load_dataset
-from veleta.errors import Reject, Retry
-from veleta.events.envelope import Event, decode
+from veleta.errors import Lost, Reject, Retry
+from veleta.events.envelope import Event, decode, encode
+from veleta.faults import fault_point
 from veleta.features import HOLDOUT_PERCENT
 from veleta.life import Life
 from veleta.loop import Relay
-from veleta.ports import Version
+from veleta.ports import Version, Work
 from veleta.topics import TopicName, topic
+from veleta_trainer.aliases import Aliases
 from veleta_trainer.cycle import ATTEMPTS, Cycle
+from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import decide
 from veleta_trainer.domain.learning import Learning
 from veleta_trainer.domain.recipe import Recipe, beyond
+from veleta_trainer.domain.replay import Told
 from veleta_trainer.domain.scores import scores
-from veleta_trainer.domain.training import Request, Training, plan
+from veleta_trainer.domain.training import STEPS, Crowned, Request, Training, plan, rank
+from veleta_trainer.fenced import Fenced
+from veleta_trainer.handlers import Requests
 from veleta_trainer.ports import Fitted, LoggedRun
+from veleta_trainer.restoring import Restoring
 
 DATASET = load_dataset("real_estate")
+DECIDED = ("seq", "decision", "reason", "decided_at")
 
 
 def request(number: int, epoch: int = 1, *, first: bool = False) -> Request:
@@ -125,17 +134,39 @@ class FakeTrainings:
                 found = Training(self.requests[name], line["state"], Recipe(**line["recipe"]), line["attempts"])
                 made = {k: line[k] for k in ("run_id", "version", "metrics") if k in line}
                 decided = next((d for d in self.decisions if d["cause"] == name), {})
-                return replace(found, **made, **{k: decided[k] for k in ("seq", "decision", "reason") if k in decided})
+                return replace(found, **made, **{k: decided[k] for k in DECIDED if k in decided})
         return None
 
     def write(self, request_id: str, **values: Any) -> None:
+        if request_id not in self.lines:
+            raise Lost("wiped")
         self.lines[request_id] |= values
+
+    def metrics_of(self, version: int) -> dict[str, float]:
+        return next((li["metrics"] for li in self.lines.values() if li.get("version") == version), {})
+
+    def champion(self) -> Crowned | None:
+        crowned = [d for d in self.decisions if d["decision"] != "rejected"]
+        return Crowned(*(crowned[-1][k] for k in ("seq", "version", "previous"))) if crowned else None
+
+    def given_up(self) -> bool:
+        states = {line["state"] for line in self.lines.values()}
+        return "failed" in states and not states.intersection(STEPS)
+
+    def restore(self, told: Told) -> None:
+        for request_id, line in told.trainings.items():
+            self.requests.setdefault(request_id, Request(**line["cause"]))
+            if rank(line["state"]) > rank(self.lines.get(request_id, {"state": "waiting"})["state"]):
+                self.lines[request_id] = {"attempts": 0, **self.lines.get(request_id, {}), **line}
+            self.lines.setdefault(request_id, {"attempts": 0, **line})
+        known = {decision["seq"] for decision in self.decisions}
+        self.decisions += [told.promotions[seq] for seq in sorted(told.promotions.keys() - known)]
 
     def recipe_of(self, version: int) -> Recipe | None:
         return next((Recipe(**li["recipe"]) for li in self.lines.values() if li.get("version") == version), None)
 
     def decide(self, **values: Any) -> int:
-        known = [d["seq"] for d in self.decisions if d["cause"] == values["cause"]]
+        known = [d["seq"] for d in self.decisions if values["cause"] and d["cause"] == values["cause"]]
         if not known:
             self.decisions.append({**values, "seq": len(self.decisions) + 1})
         return known[0] if known else len(self.decisions)
@@ -143,14 +174,17 @@ class FakeTrainings:
 
 class FakeRuns:
     def __init__(self) -> None:
-        self.logged: list[str] = []
+        self.logged: dict[str, LoggedRun] = {}
 
     def log(self, recipe: Recipe, fitted: Fitted) -> LoggedRun:
-        self.logged.append(recipe.request_id)
-        return self.get(f"run-{len(self.logged)}")
+        self.logged[recipe.request_id] = LoggedRun(f"run-{len(self.logged) + 1}", "model", "native", fitted.metrics)
+        return self.logged[recipe.request_id]
 
     def get(self, run_id: str) -> LoggedRun:
-        return LoggedRun(run_id, f"runs:/{run_id}/model", f"runs:/{run_id}/native")
+        return next(run for run in self.logged.values() if run.run_id == run_id)
+
+    def find(self, request_id: str) -> LoggedRun | None:
+        return self.logged.get(request_id)
 
     def end_open(self) -> None:
         """Nothing is open."""
@@ -172,6 +206,24 @@ class FakeFitting:
         return Fitted(Path(), {"mae": mae, "holdout_rows": 9.0} | ({"champion_mae": 100.0} if champion else {}))
 
 
+class FreeLease:
+    """Held by whoever asks, once the tables were compared with the topics; `wiped` makes that due again."""
+
+    def __init__(self) -> None:
+        self.wiped = True
+
+    def hold(self, work: Work) -> None:
+        del work
+        if self.wiped:
+            raise Lost("wiped")
+
+    def compared(self) -> None:
+        self.wiped = False
+
+    def release(self, work: Work) -> None:
+        """Nobody waits for it."""
+
+
 class Bench:
     """A trainer on memory; `cycle` makes a fresh one, as after a restart."""
 
@@ -185,14 +237,25 @@ class Bench:
         for number in range(3):
             publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
 
+    def ask(self, asked: Request) -> None:
+        """As drift asks, and the trainer's consumer lets it wait."""
+        payload = events.asked(asked, DATASET.name)
+        told = Event(asked.request_id, "drift", TIME, payload, cause=asked.cause, trace=asked.trace)
+        self.log.publish([encode(topic(DATASET.name, "retrain"), told)])
+        self.trainings.add(asked, TIME)
+
     def cycle(self) -> Cycle:
+        lease = FreeLease()
+        fenced = Fenced(self.ledger, lease)
         return Cycle(
             DATASET,
             self.log,
-            self.ledger,
+            fenced,
             Relay(self.log, self.ledger),
-            trainings=lambda _work: self.trainings,
+            trainings=self._trainings,
+            restore=Restoring(DATASET.name, self.log, self.ledger, lease, self._trainings).restore,
             registry=self.registry,
+            aliases=Aliases(DATASET.name, self.registry, fenced, self._trainings, lambda: TIME),
             runs=self.runs,
             fitting=self.fitting,
             params={"iterations": 1},
@@ -201,10 +264,17 @@ class Bench:
             clock=lambda: TIME,
         )
 
+    def _trainings(self, _work: Work) -> FakeTrainings:
+        return self.trainings
+
     async def finish(self) -> None:
         """Step until nothing is left, each step by a new trainer."""
         while await self.cycle().step():
             pass
+
+    def ids(self, name: TopicName) -> list[str]:
+        """The ids of a topic's events, each once, in the order of their first coming."""
+        return list(dict.fromkeys(event.id for event in history(self.log, DATASET.name, name)))
 
     def said(self, name: TopicName) -> list[str]:
         """The events of a topic, but for progress."""
@@ -216,7 +286,7 @@ class Bench:
 async def test_the_first_training_is_promoted_step_by_step() -> None:
     """Registered, promoted, finished; the alias is set; each event once."""
     bench = Bench(50.0)
-    bench.trainings.add(request(0, first=True), TIME)
+    bench.ask(request(0, first=True))
     await bench.finish()
     assert bench.said("training") == ["training.started", "training.finished"]
     assert bench.said("models") == ["model.registered", "model.promoted"]
@@ -229,7 +299,7 @@ async def test_a_better_challenger_replaces_the_champion_a_worse_one_does_not() 
     """The old one is kept as `previous`; the one that lost is `challenger`."""
     bench = Bench(50.0, 99.0, 101.0)
     for number in range(3):
-        bench.trainings.add(request(number), TIME)
+        bench.ask(request(number))
         await bench.finish()
     aliases = {name: bench.registry.alias(name) for name in ("champion", "previous", "challenger")}
     assert {name: version.number for name, version in aliases.items() if version} == {
@@ -246,7 +316,7 @@ async def test_requests_that_wait_end_once_each() -> None:
     """Merged into the newest; one training, one version."""
     bench = Bench(50.0)
     for number in range(3):
-        bench.trainings.add(request(number), TIME)
+        bench.ask(request(number))
     await bench.finish()
     assert [line["state"] for line in bench.trainings.lines.values()] == ["merged", "merged", "finished"]
     assert sorted(bench.said("training")) == ["training.finished", *2 * ["training.merged"], "training.started"]
@@ -256,9 +326,9 @@ async def test_requests_that_wait_end_once_each() -> None:
 async def test_a_request_of_the_first_batch_is_skipped_with_its_reason() -> None:
     """When a champion serves."""
     bench = Bench(50.0)
-    bench.trainings.add(request(0), TIME)
+    bench.ask(request(0))
     await bench.finish()
-    bench.trainings.add(request(0, 2, first=True), TIME)
+    bench.ask(request(0, 2, first=True))
     await bench.finish()
     assert bench.said("training")[-1] == "training.skipped"
 
@@ -267,7 +337,7 @@ async def test_a_request_of_the_first_batch_is_skipped_with_its_reason() -> None
 async def test_a_registry_that_is_away_stops_no_training_for_good(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At each of its calls: the step is done again, and there is still one version and one decision."""
     bench = Bench(50.0)
-    bench.trainings.add(request(0), TIME)
+    bench.ask(request(0))
     real = getattr(bench.registry, method)
     away = [Retry("mlflow", "away")]
 
@@ -290,13 +360,13 @@ async def test_a_training_that_fails_is_tried_again_and_then_given_up(monkeypatc
     """After ATTEMPTS tries it is failed and dead-lettered; the next request is served."""
     monkeypatch.setattr(Life, "pause", _at_once)
     bench = Bench(*[RuntimeError("killed")] * ATTEMPTS, 50.0)
-    bench.trainings.add(request(0), TIME)
+    bench.ask(request(0))
     await bench.finish()
     assert bench.trainings.lines[request(0).request_id]["state"] == "failed"
     assert len(bench.fitting.challenged) == ATTEMPTS
     assert bench.said("training") == ["training.started", "training.failed"]
     assert bench.said("deadletter") == ["record.deadlettered"]
-    bench.trainings.add(request(1), TIME)
+    bench.ask(request(1))
     await bench.finish()
     assert bench.said("models")[-1] == "model.promoted"
 
@@ -304,7 +374,7 @@ async def test_a_training_that_fails_is_tried_again_and_then_given_up(monkeypatc
 async def test_requests_that_cannot_be_planned_for_go_on_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the registry answers: no attempt is counted, and what to wait for is said."""
     bench = Bench(50.0)
-    bench.trainings.add(request(0), TIME)
+    bench.ask(request(0))
     with monkeypatch.context() as patch:
         patch.setattr(bench.registry, "alias", _denied)
         with pytest.raises(Retry, match="planning: denied"):
@@ -317,7 +387,7 @@ async def test_requests_that_cannot_be_planned_for_go_on_waiting(monkeypatch: py
 async def test_nothing_to_learn_from_is_not_tried_again() -> None:
     """The same rows will not grow."""
     bench = Bench(Reject("nothing to learn from", "3 clean rows"))
-    bench.trainings.add(request(0), TIME)
+    bench.ask(request(0))
     await bench.finish()
     assert len(bench.fitting.challenged) == 1
     assert bench.trainings.lines[request(0).request_id]["failure"] == "nothing to learn from: 3 clean rows"
@@ -328,7 +398,7 @@ async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> N
     bench = Bench(50.0)
     publish_batch(bench.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
     publish_batch(bench.log, DATASET, 2, 0, api_rows(0, 30, 3))
-    bench.trainings.add(request(3), TIME)
+    bench.ask(request(3))
     await bench.finish()
     recipe = bench.trainings.lines[request(3).request_id]["recipe"]
     assert [(b["epoch"], b["number"]) for b in recipe["batches"]] == [(1, 0), (1, 1), (1, 2)]
@@ -338,7 +408,7 @@ async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> N
 async def test_a_request_without_a_readable_batch_fails() -> None:
     """And does not block those behind it."""
     bench = Bench()
-    bench.trainings.add(request(0, epoch=9), TIME)
+    bench.ask(request(0, epoch=9))
     await bench.finish()
     assert bench.said("training") == ["training.failed"]
 
@@ -349,3 +419,199 @@ def _denied(_alias: str) -> None:
 
 async def _at_once(_life: Life, _seconds: float) -> bool:
     return True
+
+
+ARROWS = tuple(
+    f"trainer.{arrow}"
+    for arrow in (
+        "planned", "learnt", "logged", "fitted", "created", "registered",
+        "decided", "tagged", "previous", "crowned", "aliased", "finished",
+    )
+)  # fmt: skip
+"""From the log of intent to the last event: after each of them a trainer may be killed."""
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture
+def kill_at() -> Iterator[Callable[[str], list[str]]]:
+    """Ends the process at a place, once; the list holds the place when it happened."""
+
+    def install(place: str) -> list[str]:
+        passed: list[str] = []
+
+        def fault(here: str) -> None:
+            if here == place and not passed:
+                passed.append(here)
+                raise Killed
+
+        fault_point.install(fault)
+        return passed
+
+    yield install
+    fault_point.install(None)
+
+
+@pytest.mark.parametrize("arrow", ARROWS)
+async def test_a_kill_at_any_arrow_ends_in_one_version(arrow: str, kill_at: Callable[[str], list[str]]) -> None:
+    """The next trainer goes on: one run, one version, one decision, both aliases, every event under one id."""
+    bench = Bench(50.0, *[40.0] * 2)
+    bench.ask(request(0))
+    await bench.finish()
+    bench.ask(request(1))
+    passed = kill_at(arrow)
+    with pytest.raises(Killed):
+        await bench.finish()
+    assert passed == [arrow]
+    await bench.finish()
+    assert list(bench.runs.logged) == [request(0).request_id, request(1).request_id]
+    assert len(bench.fitting.challenged) == (3 if arrow == "trainer.learnt" else 2)
+    assert bench.registry.version(3) is None
+    assert [d["decision"] for d in bench.trainings.decisions] == ["promoted", "promoted"]
+    assert [bench.registry.alias(name) for name in ("champion", "previous")] == [
+        bench.registry.version(2),
+        bench.registry.version(1),
+    ]
+    assert bench.ids("models") == [
+        f"{request(n).request_id}/{what}" for n in (0, 1) for what in ("registered", "promoted")
+    ]
+
+
+async def test_wiped_tables_are_filled_again_and_nothing_is_trained_twice() -> None:
+    """Requests, decisions and their sequence as they were; the next decision counts on."""
+    bench = Bench(50.0, 40.0, 101.0, 30.0)
+    for number in range(3):
+        bench.ask(request(number))
+        await bench.finish()
+    bench.ask(request(0, 2, first=True))
+    await bench.finish()
+    before, decided = bench.trainings.lines, bench.trainings.decisions
+    bench.trainings = FakeTrainings()
+    await bench.finish()
+    kept = ("state", "recipe", "run_id", "version", "metrics")
+    assert {name: {k: line.get(k) for k in kept} for name, line in bench.trainings.lines.items()} == {
+        name: {k: line.get(k) for k in kept} for name, line in before.items()
+    }
+    assert bench.trainings.decisions == decided
+    assert len(bench.fitting.challenged) == 3
+    bench.ask(request(1, 2))
+    publish_batch(bench.log, DATASET, 2, 1, api_rows(0, 30, 9))
+    await bench.finish()
+    assert bench.trainings.decisions[-1]["seq"] == 4
+
+
+@pytest.mark.parametrize("arrow", ARROWS)
+async def test_tables_wiped_in_the_middle_of_a_training(arrow: str, kill_at: Callable[[str], list[str]]) -> None:
+    """What the topics know of it is restored, a run that was kept is found: one version, one decision."""
+    bench = Bench(*[50.0] * 2)
+    bench.ask(request(0))
+    kill_at(arrow)
+    with pytest.raises(Killed):
+        await bench.finish()
+    bench.trainings = FakeTrainings()
+    await bench.finish()
+    assert bench.trainings.lines[request(0).request_id]["state"] == "finished"
+    assert len(bench.runs.logged) == 1
+    assert bench.registry.version(2) is None
+    assert [d["seq"] for d in bench.trainings.decisions] == [1]
+    assert bench.ids("models") == [f"{request(0).request_id}/{what}" for what in ("registered", "promoted")]
+
+
+async def test_an_alias_that_was_moved_by_hand_is_recorded_and_told() -> None:
+    """It becomes a decision from outside, with a number, a tag and an event; `previous` follows."""
+    bench = Bench(50.0, 101.0)
+    for number in range(2):
+        bench.ask(request(number))
+        await bench.finish()
+    bench.registry.set_alias("champion", 2)
+    await bench.finish()
+    last = bench.trainings.decisions[-1]
+    assert (last["seq"], last["version"], last["previous"], last["decision"]) == (3, 2, 1, "outside")
+    champion, previous = (bench.registry.alias(name) for name in ("champion", "previous"))
+    assert champion is not None
+    assert champion.tags["seq"] == "3"
+    assert previous is not None
+    assert previous.number == 1
+    assert bench.ids("models")[-1] == "real_estate/outside/3"
+    await bench.finish()
+    assert len(bench.trainings.decisions) == 3
+    bench.trainings = FakeTrainings()
+    await bench.finish()
+    assert bench.trainings.decisions[-1]["decision"] == "outside"
+
+
+async def test_an_alias_that_is_missing_is_set_again() -> None:
+    """Both are derived from the last decision."""
+    bench = Bench(50.0, 40.0)
+    for number in range(2):
+        bench.ask(request(number))
+        await bench.finish()
+    for name in ("champion", "previous"):
+        bench.registry.set_alias(name, 0)
+    await bench.finish()
+    assert [bench.registry.alias(name) for name in ("champion", "previous")] == [
+        bench.registry.version(2),
+        bench.registry.version(1),
+    ]
+    assert len(bench.trainings.decisions) == 2
+
+
+async def test_a_champion_that_changed_during_a_training_is_not_replaced(
+    kill_at: Callable[[str], list[str]],
+) -> None:
+    """What was measured says nothing of the one that somebody crowned meanwhile."""
+    bench = Bench(50.0, 101.0, 10.0)
+    for number in range(2):
+        bench.ask(request(number))
+        await bench.finish()
+    bench.ask(request(2))
+    kill_at("trainer.registered")
+    with pytest.raises(Killed):
+        await bench.finish()
+    bench.registry.set_alias("champion", 2)
+    await bench.finish()
+    assert [(d["version"], d["decision"]) for d in bench.trainings.decisions] == [
+        (1, "promoted"), (2, "rejected"), (3, "rejected"), (2, "outside"),
+    ]  # fmt: skip
+    assert "version 2 became the champion meanwhile" in bench.trainings.decisions[2]["reason"]
+
+
+async def test_another_trainers_lease_is_waited_for() -> None:
+    """Nothing is begun, and what to wait for is said."""
+    bench = Bench(50.0)
+    bench.ask(request(0))
+    cycle = bench.cycle()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FreeLease, "hold", _held_by_another)
+        with pytest.raises(Retry, match="another trainer"):
+            await cycle.step()
+    assert bench.trainings.lines[request(0).request_id]["state"] == "waiting"
+
+
+async def test_each_batch_asks_again_while_no_champion_is_there() -> None:
+    """After a failed training; not while one waits, nor once a version is promoted."""
+    bench = Bench(Reject("nothing to learn from"), 50.0)
+    ledger, requests = MemoryLedger(), Requests(lambda _work: bench.trainings, lambda: TIME)
+    manifest = publish_batch(bench.log, DATASET, 1, 3, api_rows(0, 30, 3))
+    closed = Event(f"{manifest.batch}/closed", "poller", TIME, manifest)
+
+    async def due() -> list[str]:
+        await ledger.run(lambda work: requests.apply(closed, None, work))
+        sent = [message for _, message in await ledger.outbox()]
+        await ledger.sent([number for number, _ in await ledger.outbox()])
+        return [dict(message.headers)["ce_id"].decode() for message in sent]
+
+    assert await due() == []
+    bench.ask(request(0))
+    assert await due() == []
+    await bench.finish()
+    assert await due() == ["real_estate/1/3/due"]
+    bench.ask(request(1))
+    await bench.finish()
+    assert await due() == []
+
+
+def _held_by_another(_lease: FreeLease, _work: Work) -> None:
+    raise Retry("lease", "another trainer holds it")

@@ -28,10 +28,14 @@ def build(settings: DriftSettings, life: Life, *, log: EventLog | None = None, c
     intake = Intake(assessing, ledger, relay, life, clock, dataset.name)
     batches = topic(dataset.name, "batches")
 
+    async def restore() -> None:
+        await ledger.run(assessing.restore)
+
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="veleta-drift-") as folder:
             app = make_app(f"{dataset.name}.drift", settings.kafka.bootstrap, folder)
-            add_agent(app, batches, intake, life)
-            await Worker(app, batches, log, ledger, relay, intake, life, settings.idle_limit).run()
+            worker = Worker(app, batches, log, ledger, relay, intake, life, restore, settings.idle_limit)
+            add_agent(app, batches, worker.assess)
+            await worker.run()
 
     return Service(run)

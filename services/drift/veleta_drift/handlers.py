@@ -82,6 +82,14 @@ class Assessing:
         unread = self._assessed(manifest, None, Assessment("not enough data", str(error), []))
         self.apply(event, Prepared(unread, first=False), work)
 
+    def restore(self, work: Work) -> None:
+        """Keep the reports that were published and are not in the tables: they were wiped. Raises Retry."""
+        reports = self._reports(work)
+        for event in history(self._log, self._dataset.name, "drift"):
+            told = event.payload
+            if isinstance(told, DriftAssessed) and not reports.known(told.epoch, told.number):
+                reports.keep(told, event.time)
+
     def _previous(self, manifest: BatchClosed) -> tuple[int, Figures] | None:
         """Number and figures of the last batch before this one in its epoch that can be read whole."""
         closed = manifests(history(self._log, self._dataset.name))

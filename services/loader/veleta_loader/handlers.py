@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from veleta.batches import BatchReader
 from veleta.clock import Clock, for_sql
-from veleta.dataset import Dataset
+from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
@@ -39,6 +39,10 @@ class Tables(Protocol):
 
     def declare(self, declared: DatasetDeclared, at: datetime) -> None:
         """Keep a dataset file."""
+        ...
+
+    def declared(self, digest: str) -> str | None:
+        """The text of a dataset file that was declared."""
         ...
 
 
@@ -99,7 +103,8 @@ class Loading:
             if known["digest"] != manifest.digest:
                 raise Reject("conflict", f"{manifest.batch} was loaded with another digest")
             return
-        sorting = Sorting(self._dataset, manifest.epoch, manifest.number)
+        dataset, findings = self._recorded(manifest, tables)
+        sorting = Sorting(dataset, manifest.epoch, manifest.number)
         for rows in self._reader.chunks(manifest):
             tables.insert(*sorting.sort(rows))
             fault_point("loader.chunk")
@@ -111,10 +116,18 @@ class Loading:
             cleaned=sorting.cleaned,
             rejected=dict(sorting.rejected),
             digest=manifest.digest,
-            finding=_findings(known, manifest.findings),
+            finding=_findings(known, [*manifest.findings, *findings]),
             closed_at=for_sql(at),
             loaded_at=for_sql(self._clock()),
         )
+
+    def _recorded(self, manifest: BatchClosed, tables: Tables) -> tuple[Dataset, list[str]]:
+        """The dataset file that the batch came under, which need not be today's; what is odd about it."""
+        if manifest.dataset_digest == self._dataset.digest:
+            return self._dataset, []
+        if text := tables.declared(manifest.dataset_digest):
+            return parse_dataset(text), []
+        return self._dataset, ["its dataset file was never declared: read by today's"]
 
     def _mark(self, batch: BatchPayload, state: str, finding: str, tables: Tables) -> None:
         known = tables.batch(batch.epoch, batch.number)

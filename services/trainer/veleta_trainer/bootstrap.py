@@ -1,6 +1,7 @@
 """Builds the trainer and connects it."""
 
 import asyncio
+import contextlib
 from functools import partial
 from importlib.metadata import version
 
@@ -9,17 +10,22 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import MysqlLedger, mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
+from veleta.errors import Lost, Retry
 from veleta.life import Life
 from veleta.loop import Intake, Relay, consume
-from veleta.ports import EventLog, Registry
+from veleta.ports import EventLog, Registry, Work
 from veleta.service import Service
 from veleta.topics import topic
 from veleta_trainer.adapters.child import ChildFitting
+from veleta_trainer.adapters.lease import MysqlLease
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.adapters.trainings import MysqlTrainings
-from veleta_trainer.cycle import SERVICE, Cycle
-from veleta_trainer.handlers import Requests
-from veleta_trainer.ports import Fitting, Runs
+from veleta_trainer.aliases import Aliases
+from veleta_trainer.cycle import Cycle
+from veleta_trainer.fenced import Fenced
+from veleta_trainer.handlers import SERVICE, Requests
+from veleta_trainer.ports import Fitting, Runs, Trainings
+from veleta_trainer.restoring import Restoring
 from veleta_trainer.settings import TrainerSettings
 
 LIBRARIES = ("catboost", "numpy", "pandas", "shap")
@@ -42,13 +48,17 @@ def build(
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     ledger = MysqlLedger(mysql_engine(settings.mysql), SERVICE)
     relay = Relay(log, ledger)
+    lease = MysqlLease(settings.lease_seconds)
+    fenced = Fenced(ledger, lease)
     cycle = Cycle(
         dataset,
         log,
-        ledger,
+        fenced,
         relay,
-        trainings=lambda work: MysqlTrainings(work.sql),
+        trainings=_trainings,
+        restore=Restoring(dataset.name, log, ledger, lease, _trainings).restore,
         registry=registry,
+        aliases=Aliases(dataset.name, registry, fenced, _trainings, clock),
         runs=runs or MlflowRuns(settings.mlflow.tracking_uri, dataset.name),
         fitting=fitting or ChildFitting(settings.work, settings.kafka.bootstrap, settings.threads, registry, life),
         params=params(settings),
@@ -56,16 +66,29 @@ def build(
         life=life,
         clock=clock,
     )
-    intake = Intake(Requests(lambda work: MysqlTrainings(work.sql)), ledger, relay, life, clock, dataset.name)
-    retrain = topic(dataset.name, "retrain")
-    take = partial(consume, [retrain], f"{dataset.name}.trainer", log, ledger, relay, intake, life)
+    intake = Intake(Requests(_trainings, clock), ledger, relay, life, clock, dataset.name)
+    taken = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
+    take = partial(consume, taken, f"{dataset.name}.trainer", log, ledger, relay, intake, life)
+
+    async def renew() -> None:
+        while await life.pause(settings.lease_seconds / 3):
+            with contextlib.suppress(Retry, Lost):
+                await fenced.check()
 
     async def run() -> None:
-        async with asyncio.TaskGroup() as both:
-            both.create_task(take())
-            both.create_task(cycle.run())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in (take, cycle.run, renew):
+                    group.create_task(task())
+        finally:
+            with contextlib.suppress(Retry):
+                await ledger.run(lease.release)
 
     return Service(run)
+
+
+def _trainings(work: Work) -> Trainings:
+    return MysqlTrainings(work.sql)
 
 
 def params(settings: TrainerSettings) -> dict[str, str | int | float]:

@@ -6,9 +6,9 @@ waiting ─► merged, skipped                 any step, after three tries ─�
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import structlog
@@ -16,7 +16,7 @@ import structlog
 from veleta.batches import BatchReader, history, manifests
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset
-from veleta.errors import Reject, Retry
+from veleta.errors import Lost, Reject, Retry
 from veleta.events.catalogue import (
     BatchClosed,
     Payload,
@@ -27,21 +27,26 @@ from veleta.events.catalogue import (
     TrainingStarted,
 )
 from veleta.events.envelope import Event, encode
+from veleta.faults import fault_point
 from veleta.features import FEATURE_VERSION
 from veleta.life import Life
 from veleta.loop import Relay, dead_letter
-from veleta.ports import NATIVE, EventLog, Ledger, Registry, Version, Work
+from veleta.ports import NATIVE, EventLog, Registry, T, Version, Work
 from veleta.topics import TopicName, topic
+from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
-from veleta_trainer.domain.decision import decide
+from veleta_trainer.domain.decision import decide, overtaken
 from veleta_trainer.domain.recipe import Recipe, beyond
 from veleta_trainer.domain.training import Request, Training, plan
-from veleta_trainer.ports import Fitting, Runs, Trainings
+from veleta_trainer.fenced import Fenced
+from veleta_trainer.handlers import SERVICE
+from veleta_trainer.ports import Fitted, Fitting, Runs, Trainings
 
-SERVICE = "trainer"
 ATTEMPTS = 3
 """How often a training is tried before it is given up."""
 IDLE_SECONDS = 0.5
+RECONCILE_SECONDS = 30.0
+"""How often the aliases are compared with the decisions while nothing is to be done."""
 log = structlog.get_logger()
 
 
@@ -52,10 +57,12 @@ class Cycle:
         self,
         dataset: Dataset,
         event_log: EventLog,
-        ledger: Ledger,
+        ledger: Fenced,
         relay: Relay,
         trainings: Callable[[Work], Trainings],
+        restore: Callable[[], Awaitable[None]],
         registry: Registry,
+        aliases: Aliases,
         runs: Runs,
         fitting: Fitting,
         params: dict[str, str | int | float],
@@ -63,13 +70,17 @@ class Cycle:
         life: Life,
         clock: Clock,
     ) -> None:
+        """`restore` fills tables that were wiped from the topics; it raises Retry."""
         self._dataset = dataset
         self._log = event_log
         self._reader = BatchReader(event_log)
         self._ledger = ledger
         self._relay = relay
         self._trainings = trainings
+        self._restore = restore
         self._registry = registry
+        self._aliases = aliases
+        self._reconciled = 0.0
         self._runs = runs
         self._fitting = fitting
         self._params = params
@@ -86,23 +97,41 @@ class Cycle:
 
     async def run(self) -> None:
         """Work until the service stops."""
-        await self._life.patiently(partial(asyncio.to_thread, self._runs.end_open))
+        await self._life.patiently(self._take_over)
         while await self._life.pause(IDLE_SECONDS):
             while not self._life.stopping.is_set() and await self._life.patiently(self.step):
                 pass
 
+    async def _take_over(self) -> None:
+        """What the trainer before this one left open is ended, once this one may act."""
+        await self._restoring(self._ledger.check)
+        await asyncio.to_thread(self._runs.end_open)
+
     async def step(self) -> bool:
         """Bring the training under way one step on, or plan the next one: False when there is nothing to do.
 
-        Raises Retry while something is away; the step is then done again.
+        Raises Retry while something is away, or another trainer acts; the step is then done again.
         """
+        return await self._restoring(self._step)
+
+    async def _restoring(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Do `call`; when the tables were wiped, fill them from the topics and do it again."""
+        try:
+            return await call()
+        except Lost as error:
+            log.warning("restoring", reason=str(error))
+            self._life.busy("comparing the tables with the topics")
+            await self._restore()
+            return await call()
+
+    async def _step(self) -> bool:
         await self._relay.flush()
         training = await self._ledger.run(lambda work: self._trainings(work).under_way())
         if training is None:
             return await self._plan_or_wait()
         try:
             await self._steps[training.state](training)
-        except Retry:
+        except (Retry, Lost):
             raise
         except Exception as error:
             log.exception("training failed", request_id=training.request.request_id, state=training.state)
@@ -114,7 +143,7 @@ class Cycle:
         """Requests that cannot be planned for go on waiting, and /readyz says why: they are not to blame."""
         try:
             return await self._plan()
-        except Retry:
+        except (Retry, Lost):
             raise
         except Exception as error:
             log.exception("planning failed")
@@ -122,11 +151,16 @@ class Cycle:
 
     async def _plan(self) -> bool:
         waiting = await self._ledger.run(lambda work: self._trainings(work).waiting())
+        if waiting or time.monotonic() - self._reconciled > RECONCILE_SECONDS:
+            await self._aliases.reconcile()
+            self._reconciled = time.monotonic()
         if not waiting:
             return False
-        champion = await asyncio.to_thread(self._registry.alias, "champion")
+        champion = await self._aliases.champion()
         due = plan(waiting, champion=champion is not None)
         recipe = await self._recipe(due.train, champion) if due.train else None
+
+        now = self._clock()
 
         def transaction(work: Work) -> None:
             for request in due.skip:
@@ -142,10 +176,12 @@ class Cycle:
                 self._give_up(work, lead, Reject("no batch of this epoch can be read"))
                 return
             kept = recipe.model_dump(mode="json")
-            self._write(work, lead, state="planned", recipe=kept, started_at=self._now())
-            self._send(work, "training", lead, "started", TrainingStarted(request_id=lead.request_id, recipe=kept))
+            self._write(work, lead, state="planned", recipe=kept, started_at=for_sql(now))
+            started = TrainingStarted(request_id=lead.request_id, recipe=kept)
+            self._send(work, "training", lead, "started", started, now)
 
         await self._ledger.run(transaction)
+        fault_point("trainer.planned")
         return True
 
     async def _recipe(self, request: Request, champion: Version | None) -> Recipe | None:
@@ -185,6 +221,19 @@ class Cycle:
         return True
 
     async def _fit(self, training: Training) -> None:
+        """Nothing is learnt twice: a run that was kept before a kill is found again."""
+        request = training.request
+        logged = await asyncio.to_thread(self._runs.find, request.request_id)
+        if logged is None:
+            fitted = await self._learn(training)
+            fault_point("trainer.learnt")
+            self._life.busy(f"training for {request.request_id}: keeping the run")
+            logged = await asyncio.to_thread(self._runs.log, training.recipe, fitted)
+            fault_point("trainer.logged")
+        await self._keep(request, state="fitted", run_id=logged.run_id, metrics=logged.metrics)
+        fault_point("trainer.fitted")
+
+    async def _learn(self, training: Training) -> Fitted:
         request, recipe = training.request, training.recipe
         champion = None
         if recipe.champion is not None:
@@ -200,10 +249,7 @@ class Cycle:
             except Retry as away:
                 log.warning("progress not told", reason=str(away))
 
-        fitted = await self._fitting.fit(recipe, champion, progress)
-        self._life.busy(f"training for {request.request_id}: keeping the run")
-        logged = await asyncio.to_thread(self._runs.log, recipe, fitted)
-        await self._keep(request, state="fitted", run_id=logged.run_id, metrics=fitted.metrics)
+        return await self._fitting.fit(recipe, champion, progress)
 
     async def _register(self, training: Training) -> None:
         request = training.request
@@ -214,6 +260,7 @@ class Cycle:
             "dataset_digest": training.recipe.dataset_digest,
         }
         version = await asyncio.to_thread(self._registry.register, training.run_id, logged.source, tags)
+        fault_point("trainer.created")
         said = events.registered(training, version.number, logged.native)
 
         def transaction(work: Work) -> None:
@@ -221,12 +268,17 @@ class Cycle:
             self._send(work, "models", request, "registered", said)
 
         await self._ledger.run(transaction)
+        fault_point("trainer.registered")
 
     async def _decide(self, training: Training) -> None:
         request, metrics, champion = training.request, training.metrics or {}, training.recipe.champion
         decision = decide(metrics["mae"], champion, metrics.get("champion_mae"), int(metrics["holdout_rows"]))
+        found = await self._aliases.champion()
+        if found and found.number not in (champion, training.version):
+            decision = overtaken(champion, found.number)
 
         def transaction(work: Work) -> None:
+            self._write(work, request, state="decided")
             self._trainings(work).decide(
                 version=training.version,
                 previous=champion,
@@ -234,27 +286,16 @@ class Cycle:
                 reason=decision.reason,
                 actor=SERVICE,
                 cause=request.request_id,
-                decided_at=self._now(),
+                decided_at=for_sql(self._clock()),
             )
-            self._write(work, request, state="decided")
 
         await self._ledger.run(transaction)
+        fault_point("trainer.decided")
 
     async def _move_aliases(self, training: Training) -> None:
-        await asyncio.to_thread(self._set_aliases, training)
+        await self._aliases.move(training)
         await self._keep(training.request, state="aliased")
-
-    def _set_aliases(self, training: Training) -> None:
-        """Where the alias moves: the decision is kept before, and setting an alias twice is harmless."""
-        version, champion = training.version, training.recipe.champion
-        self._registry.tag(version, "seq", str(training.seq))
-        self._registry.tag(version, "decision", f"{training.decision}: {training.reason}")
-        if training.decision == "rejected":
-            self._registry.set_alias("challenger", version)
-            return
-        if champion is not None and self._registry.version(champion):
-            self._registry.set_alias("previous", champion)
-        self._registry.set_alias("champion", version)
+        fault_point("trainer.aliased")
 
     async def _finish(self, training: Training) -> None:
         request, version = training.request, training.version
@@ -262,10 +303,12 @@ class Cycle:
         decided = events.decided(training, found.tags[NATIVE] if found else "")
 
         def transaction(work: Work) -> None:
-            self._send(work, "models", request, decided.TYPE.removeprefix("model."), decided)
+            what = decided.TYPE.removeprefix("model.")
+            self._send(work, "models", request, what, decided, training.decided_at)
             self._end(work, request, "finished", events.finished(training))
 
         await self._ledger.run(transaction)
+        fault_point("trainer.finished")
         self._life.busy(f"version {version} was {training.decision}; waiting for requests")
 
     async def _try_again_or_fail(self, training: Training, error: Exception) -> None:
@@ -287,8 +330,9 @@ class Cycle:
         work.send(encode(topic(self._dataset.name, "deadletter"), letter))
 
     def _end(self, work: Work, request: Request, state: str, said: Payload, **values: Any) -> None:
-        self._write(work, request, state=state, ended_at=self._now(), **values)
-        self._send(work, "training", request, state, said)
+        now = self._clock()
+        self._write(work, request, state=state, attempts=0, ended_at=for_sql(now), **values)
+        self._send(work, "training", request, state, said, now)
 
     def _write(self, work: Work, request: Request, **values: Any) -> None:
         self._trainings(work).write(request.request_id, **values)
@@ -296,11 +340,10 @@ class Cycle:
     async def _keep(self, request: Request, **values: Any) -> None:
         await self._ledger.run(lambda work: self._write(work, request, **values))
 
-    def _send(self, work: Work, name: TopicName, request: Request, what: str, payload: Payload) -> None:
+    def _send(
+        self, work: Work, name: TopicName, request: Request, what: str, payload: Payload, at: datetime | None = None
+    ) -> None:
         event_id = f"{request.request_id}/{what}"
         cause = request.request_id if what == "started" else f"{request.request_id}/started"
-        event = Event(event_id, SERVICE, self._clock(), payload, cause=cause, trace=request.trace)
+        event = Event(event_id, SERVICE, at or self._clock(), payload, cause=cause, trace=request.trace)
         work.send(encode(topic(self._dataset.name, name), event))
-
-    def _now(self) -> datetime:
-        return for_sql(self._clock())

@@ -2,40 +2,46 @@
 
 from collections.abc import Callable
 
-from veleta.events.catalogue import RetrainRequested
-from veleta.events.envelope import Event
+from veleta.clock import Clock
+from veleta.events.catalogue import BatchClosed, RetrainRequested
+from veleta.events.envelope import Event, encode, follow
 from veleta.ports import Work
-from veleta_trainer.domain.training import Request
+from veleta.topics import topic
+from veleta_trainer.domain.replay import asked
 from veleta_trainer.ports import Trainings
+
+SERVICE = "trainer"
 
 
 class Requests:
-    """The handler of `retrain`."""
+    """The handler of `retrain`, and of `batches` as long as a training failed and there is no champion."""
 
-    takes = (RetrainRequested,)
+    takes = (RetrainRequested, BatchClosed)
 
-    def __init__(self, trainings: Callable[[Work], Trainings]) -> None:
+    def __init__(self, trainings: Callable[[Work], Trainings], clock: Clock) -> None:
         self._trainings = trainings
+        self._clock = clock
 
-    def prepare(self, event: Event) -> Request:
-        """The request as the log of intent keeps it."""
-        asked = event.payload
-        if not isinstance(asked, RetrainRequested):
-            raise TypeError(f"{event.type} is no request")
-        return Request(
-            request_id=event.id,
-            epoch=asked.epoch,
-            number=asked.number,
-            reason=asked.reason,
-            first=asked.first,
-            batches=asked.batches,
-            cause=event.cause,
-            trace=event.trace,
-        )
+    def prepare(self, event: Event) -> None:
+        """Nothing needs to be read."""
 
-    def apply(self, event: Event, prepared: Request, work: Work) -> None:
-        """Let it wait."""
-        self._trainings(work).add(prepared, event.time)
+    def apply(self, event: Event, prepared: None, work: Work) -> None:  # noqa: ARG002 - the contract of a handler
+        """Let a request wait; after a failed training each batch asks for another one until there is a champion."""
+        trainings = self._trainings(work)
+        match event.payload:
+            case RetrainRequested() as request:
+                trainings.add(asked(event, request), event.time)
+            case BatchClosed() as manifest if trainings.champion() is None and trainings.given_up():
+                due = RetrainRequested(
+                    dataset=manifest.dataset,
+                    epoch=manifest.epoch,
+                    number=manifest.number,
+                    reason="no version is promoted yet",
+                    first=False,
+                    batches=[manifest.batch],
+                )
+                again = follow(event, f"{manifest.batch}/due", SERVICE, self._clock(), due)
+                work.send(encode(topic(manifest.dataset, "retrain"), again))
 
     def refuse(self, event: Event, error: Exception, work: Work) -> None:
         """A request that cannot even wait has no line; the dead letter tells of it."""

@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from veleta.ports import Version
+from veleta.ports import Version, Work
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import Request, Training
+from veleta_trainer.domain.replay import Told
+from veleta_trainer.domain.training import Crowned, Request, Training
 
 
 class Trainings(Protocol):
@@ -27,15 +28,52 @@ class Trainings(Protocol):
         ...
 
     def write(self, request_id: str, **values: Any) -> None:
-        """Write into a request's line."""
+        """Write into a request's line. Raises Lost when it is not there."""
         ...
 
     def recipe_of(self, version: int) -> Recipe | None:
         """What a version was trained from."""
         ...
 
+    def metrics_of(self, version: int) -> dict[str, float]:
+        """How a version scored; empty when it was not trained here."""
+        ...
+
+    def champion(self) -> Crowned | None:
+        """The last decision that made a champion."""
+        ...
+
+    def given_up(self) -> bool:
+        """Whether nothing waits and nothing is under way, and some request failed."""
+        ...
+
+    def restore(self, told: Told) -> None:
+        """Add the lines that are missing, and bring those that are behind to where the topics say they are."""
+        ...
+
     def decide(self, **values: Any) -> int:
         """Keep a decision: its sequence number. A request that was decided keeps the one it has."""
+        ...
+
+
+class Lease(Protocol):
+    """Who may act: one trainer at a time, as long as it says so again in time."""
+
+    def hold(self, work: Work) -> None:
+        """Take or renew it within a transaction, so that what a zombie writes is not kept.
+
+        Raises:
+            Retry: another trainer holds it.
+            Lost: the tables may know less than the topics; `compared` has to be called.
+        """
+        ...
+
+    def compared(self) -> None:
+        """The tables know all that the topics tell."""
+        ...
+
+    def release(self, work: Work) -> None:
+        """Let another one take it at once, if it is ours."""
         ...
 
 
@@ -54,6 +92,7 @@ class LoggedRun:
     run_id: str
     source: str
     native: str
+    metrics: dict[str, float]
 
 
 class Fitting(Protocol):
@@ -75,6 +114,10 @@ class Runs(Protocol):
 
     def get(self, run_id: str) -> LoggedRun:
         """A run that was logged."""
+        ...
+
+    def find(self, request_id: str) -> LoggedRun | None:
+        """The finished run of a request, if a trainer before this one kept it and could not say so."""
         ...
 
     def end_open(self) -> None:

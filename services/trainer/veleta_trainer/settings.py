@@ -18,6 +18,9 @@ class TrainerSettings(ServiceSettings):
     depth: int = Field(6, ge=1, le=10, description="depth of a tree")
     seed: int = Field(0, description="random seed of CatBoost; part of each recipe")
     threads: int = Field(2, ge=1, description="threads that CatBoost may use; the result does not depend on it")
+    lease_seconds: float = Field(
+        10.0, gt=0, description="seconds without a sign of life after which another trainer may take over"
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)

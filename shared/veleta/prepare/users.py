@@ -27,7 +27,12 @@ def rights(dataset: str) -> dict[str, dict[str, str]]:
             "PIPELINE.drift_metrics": WRITE,
             "PIPELINE.batch_comparison": WRITE,
         },
-        "trainer": {**OWN_ROWS, "PIPELINE.trainings": WRITE, "PIPELINE.promotions": WRITE},
+        "trainer": {
+            **OWN_ROWS,
+            "PIPELINE.trainings": WRITE,
+            "PIPELINE.promotions": WRITE,
+            "PIPELINE.leases": WRITE,
+        },
         "inference": {f"RAW_DATA.new_{dataset}": "INSERT"},
         "reader": dict.fromkeys(("PIPELINE.*", "RAW_DATA.*", "CLEAN_DATA.*"), "SELECT"),
     }

@@ -1,12 +1,11 @@
 """The Faust agent: one small event, one effect, one acknowledgement. It keeps no state of its own."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
 
 from veleta.events.envelope import Record
-from veleta.life import Life
-from veleta.loop import Intake, take
 
 
 def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
@@ -31,18 +30,16 @@ def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
     )
 
 
-def add_agent(app: faust.App, topic: str, intake: Intake, life: Life) -> None:
-    """Hand each record of `topic` to `intake`.
+def add_agent(app: faust.App, topic: str, take: Callable[[Record], Awaitable[bool]]) -> None:
+    """Hand each record of `topic` to `take`, which says whether it is done with.
 
-    Faust acknowledges an event whose agent raised (faust-streaming#527), so nothing is let out of the loop: `take`
-    returns only when the record is done with.
+    Faust acknowledges an event whose agent raised (faust-streaming#527), so `take` must not raise.
     """
 
     async def assess(stream: Any) -> None:
         async for event in stream.noack().events():
-            if await take(intake, _record(event.message), life):
+            if await take(_record(event.message)):
                 event.ack()
-                life.busy("waiting for batches")
 
     app.agent(app.topic(topic, value_type=bytes, key_type=bytes), name="assess", concurrency=1)(assess)
 

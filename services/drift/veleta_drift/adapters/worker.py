@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import faust
 
-from veleta.errors import Retry, Stop
+from veleta.errors import Lost, Retry, Stop
 from veleta.events.envelope import Record
 from veleta.life import Life
 from veleta.loop import Intake, Relay, sound_marks, take
@@ -27,8 +28,10 @@ class Worker:
         relay: Relay,
         intake: Intake,
         life: Life,
+        restore: Callable[[], Awaitable[None]],
         idle_limit: float,
     ) -> None:
+        """`restore` fills tables that were wiped from the topic of reports; it raises Retry."""
         self._app = app
         self._topic = topic
         self._log = log
@@ -36,14 +39,36 @@ class Worker:
         self._relay = relay
         self._intake = intake
         self._life = life
+        self._restore = restore
         self._idle_limit = idle_limit
+        self._lost: Lost | None = None
 
     async def run(self) -> None:
         """Work until the service stops.
 
         Raises:
-            Stop: Faust crashed, or batches wait and it hands none over; the process is to be started again.
+            Stop: Faust crashed, batches wait and it hands none over, or the database or the topic lost what was
+                there; the process is to be started again.
         """
+        try:
+            await self._work()
+        except Lost as error:
+            raise Stop(str(error)) from error
+
+    async def assess(self, record: Record) -> bool:
+        """Bring a record from Faust to its end; False when it is not, and the process is about to end."""
+        try:
+            done = await take(self._intake, record, self._life)
+        except Lost as error:
+            self._lost = error
+            while await self._life.pause(WATCH_SECONDS):
+                pass
+            return False
+        self._life.busy("waiting for batches")
+        return done
+
+    async def _work(self) -> None:
+        await self._life.patiently(self._restore)
         await self._life.patiently(self._relay.flush)
         while await self._catch_up():
             pass
@@ -58,7 +83,7 @@ class Worker:
 
     async def _catch_up(self) -> int:
         """Assess what was published since this service's own mark; Faust goes by the group's offset."""
-        behind = await self._life.patiently(self._behind)
+        behind = _behind(await self._life.patiently(self._standing))
         for partition, (first, end) in behind.items():
             for record in await self._life.patiently(partial(asyncio.to_thread, self._read, partition, first, end)):
                 if not await take(self._intake, record, self._life):
@@ -68,28 +93,36 @@ class Worker:
     def _read(self, partition: int, first: int, end: int) -> list[Record]:
         return list(self._log.read(self._topic, partition, first, end - 1))
 
-    async def _behind(self) -> dict[int, tuple[int, int]]:
-        """By partition, the offsets from this service's mark to the end, where there are any."""
+    async def _standing(self) -> dict[int, tuple[int, int]]:
+        """By partition, this service's mark and the end."""
         marks = await sound_marks([self._topic], self._log, self._ledger)
         bounds = await asyncio.to_thread(self._log.bounds, self._topic)
-        ranges = {p: (max(first, marks.get((self._topic, p), 0)), end) for p, (first, end) in bounds.items()}
-        return {p: (first, end) for p, (first, end) in ranges.items() if first < end}
+        return {p: (max(first, marks.get((self._topic, p), 0)), end) for p, (first, end) in bounds.items()}
 
     async def _watch(self) -> None:
         """Faust has been seen to go silent without an error (faust-streaming#175, #523)."""
-        seen, since = await self._life.patiently(self._behind), time.monotonic()
+        seen, since = await self._life.patiently(self._standing), time.monotonic()
         while await self._life.pause(WATCH_SECONDS):
+            if self._lost:
+                raise self._lost
             try:
-                behind = await self._behind()
+                standing = await self._standing()
             except Retry as away:
                 self._life.lacks(away.what, str(away))
-                behind = {}
-            else:
-                self._life.found("kafka")
-                self._life.found("mysql")
-            if not behind or behind != seen or self._life.halted:
-                seen, since = behind, time.monotonic()
+                since = time.monotonic()
+                continue
+            self._life.found("kafka")
+            self._life.found("mysql")
+            if any(mark < seen.get(partition, (0, 0))[0] for partition, (mark, _) in standing.items()):
+                raise Lost("the database has lost marks")
+            if not _behind(standing) or standing != seen or self._life.halted:
+                seen, since = standing, time.monotonic()
             if self._app.crashed:
                 raise Stop(f"Faust crashed: {self._app.crash_reason!r}")
             if time.monotonic() - since > self._idle_limit:
                 raise Stop(f"batches wait and none came for {self._idle_limit:.0f} s")
+
+
+def _behind(standing: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+    """Those partitions where something waits."""
+    return {partition: (mark, end) for partition, (mark, end) in standing.items() if mark < end}

@@ -55,6 +55,10 @@ class MysqlTables:
         )
         self._sql.execute(line.on_duplicate_key_update(digest=declared.digest))
 
+    def declared(self, digest: str) -> str | None:
+        """See `Tables.declared`."""
+        return self._sql.scalar(sa.select(datasets.c.file).where(datasets.c.digest == digest))
+
 
 class Clearing:
     """Deletes the rows of older epochs, bit by bit: TRUNCATE would commit by itself and wait for every reader."""

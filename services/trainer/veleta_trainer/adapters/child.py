@@ -53,8 +53,15 @@ class ChildFitting:
         folder = Path(tempfile.mkdtemp(prefix="training-", dir=self._work))
         (folder / RECIPE).write_text(recipe.model_dump_json())
         if champion:
-            self._registry.native(champion, folder).rename(folder / CHAMPION)
+            self._bring(champion, folder)
         return folder
+
+    def _bring(self, champion: Version, folder: Path) -> None:
+        """The champion's model, unless it has none: one that was crowned by hand may lack it."""
+        try:
+            self._registry.native(champion, folder).rename(folder / CHAMPION)
+        except Reject as error:
+            log.warning("the champion cannot be measured", version=champion.number, reason=str(error))
 
     async def _follow(self, child: Process, progress: Progress) -> str:
         """Pass progress on until the child ends, or the service does: what it said on stderr."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import mlflow
 from catboost import CatBoostRegressor
 from mlflow import MlflowClient
-from mlflow.entities import RunStatus
+from mlflow.entities import Run, RunStatus
 
 import veleta
 from veleta.adapters.mlflow import registry_calls
@@ -38,13 +38,22 @@ class MlflowRuns:
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
                 native, source = _log_models(recipe, fitted.folder)
                 mlflow.set_tags({NATIVE: native, SOURCE: source})
-            return LoggedRun(run.info.run_id, source, native)
+            return LoggedRun(run.info.run_id, source, native, fitted.metrics)
 
     def get(self, run_id: str) -> LoggedRun:
         """See `Runs.get`."""
         with registry_calls():
-            tags = self._client.get_run(run_id).data.tags
-        return LoggedRun(run_id, tags[SOURCE], tags[NATIVE])
+            return _logged(self._client.get_run(run_id))
+
+    def find(self, request_id: str) -> LoggedRun | None:
+        """See `Runs.find`."""
+        with registry_calls():
+            experiment = self._client.get_experiment_by_name(self._experiment)
+            if experiment is None:
+                return None
+            query = f"tags.request_id = '{request_id}' and attributes.status = 'FINISHED'"
+            found = self._client.search_runs([experiment.experiment_id], query, max_results=1)
+        return _logged(found[0]) if found else None
 
     def end_open(self) -> None:
         """See `Runs.end_open`."""
@@ -55,6 +64,10 @@ class MlflowRuns:
             query = "attributes.status = 'RUNNING'"
             for run in self._client.search_runs([experiment.experiment_id], query):
                 self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+
+def _logged(run: Run) -> LoggedRun:
+    return LoggedRun(run.info.run_id, run.data.tags[SOURCE], run.data.tags[NATIVE], dict(run.data.metrics))
 
 
 def _tags(recipe: Recipe) -> dict[str, str]:

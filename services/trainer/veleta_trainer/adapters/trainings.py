@@ -1,16 +1,19 @@
 """The log of intent and the decisions, in MySQL."""
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
 from veleta.clock import for_sql
+from veleta.errors import Lost
 from veleta.tables import promotions, trainings
+from veleta_trainer.domain.outside import DECISION
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import Request, State, Training
+from veleta_trainer.domain.replay import Told
+from veleta_trainer.domain.training import STEPS, Crowned, Request, State, Training, rank
 
 
 class MysqlTrainings:
@@ -39,7 +42,7 @@ class MysqlTrainings:
         """See `Trainings.under_way`."""
         decided = promotions.c.cause == trainings.c.request_id
         query = (
-            sa.select(trainings, promotions.c.seq, promotions.c.decision, promotions.c.reason)
+            sa.select(trainings, promotions.c.seq, promotions.c.decision, promotions.c.reason, promotions.c.decided_at)
             .select_from(trainings.outerjoin(promotions, decided))
             .where(trainings.c.state.in_(get_args(State)))
             .order_by(trainings.c.started_at)
@@ -58,23 +61,62 @@ class MysqlTrainings:
             seq=line.seq or 0,
             decision=line.decision,
             reason=line.reason or "",
+            decided_at=line.decided_at and line.decided_at.replace(tzinfo=UTC),
         )
 
     def write(self, request_id: str, **values: Any) -> None:
         """See `Trainings.write`."""
-        self._sql.execute(sa.update(trainings).where(trainings.c.request_id == request_id).values(**values))
+        line = sa.update(trainings).where(trainings.c.request_id == request_id)
+        if self._sql.execute(line.values(**values)).rowcount != 1:
+            raise Lost(f"the line of {request_id} is gone")
 
     def recipe_of(self, version: int) -> Recipe | None:
         """See `Trainings.recipe_of`."""
-        recipe = self._sql.scalar(sa.select(trainings.c.recipe).where(trainings.c.version == version))
+        recipe = self._sql.scalar(_last_of(version, trainings.c.recipe))
         return Recipe.model_validate(recipe) if recipe else None
+
+    def metrics_of(self, version: int) -> dict[str, float]:
+        """See `Trainings.metrics_of`."""
+        return self._sql.scalar(_last_of(version, trainings.c.metrics)) or {}
+
+    def champion(self) -> Crowned | None:
+        """See `Trainings.champion`."""
+        query = (
+            sa.select(promotions.c.seq, promotions.c.version, promotions.c.previous)
+            .where(promotions.c.decision.in_(("promoted", DECISION)))
+            .order_by(promotions.c.seq.desc())
+        )
+        last = self._sql.execute(query.limit(1)).first()
+        return Crowned(*last) if last else None
+
+    def given_up(self) -> bool:
+        """See `Trainings.given_up`."""
+        states = set(self._sql.scalars(sa.select(trainings.c.state).distinct()))
+        return "failed" in states and not states.intersection(STEPS)
+
+    def restore(self, told: Told) -> None:
+        """See `Trainings.restore`."""
+        known = {r.request_id: r.state for r in self._sql.execute(sa.select(trainings.c.request_id, trainings.c.state))}
+        for request_id, line in told.trainings.items():
+            if request_id not in known:
+                self._sql.execute(sa.insert(trainings).values(attempts=0, **line))
+            elif rank(line["state"]) > rank(known[request_id]):
+                self._sql.execute(sa.update(trainings).where(trainings.c.request_id == request_id).values(**line))
+        decided = set(self._sql.scalars(sa.select(promotions.c.seq)))
+        for seq in sorted(told.promotions.keys() - decided):
+            self._sql.execute(sa.insert(promotions).values(**told.promotions[seq]))
 
     def decide(self, **values: Any) -> int:
         """See `Trainings.decide`."""
         known = sa.select(promotions.c.seq).where(promotions.c.cause == values["cause"])
-        if (seq := self._sql.scalar(known)) is not None:
+        if values["cause"] and (seq := self._sql.scalar(known)) is not None:
             return int(seq)
         last = self._sql.scalar(sa.select(sa.func.max(promotions.c.seq)).with_for_update())
         seq = int(last or 0) + 1
         self._sql.execute(sa.insert(promotions).values(seq=seq, **values))
         return seq
+
+
+def _last_of(version: int, column: sa.Column[Any]) -> sa.Select[Any]:
+    """A value of the training that made a version: the newest, for a registry that was made anew counts from 1."""
+    return sa.select(column).where(trainings.c.version == version).order_by(trainings.c.requested_at.desc()).limit(1)

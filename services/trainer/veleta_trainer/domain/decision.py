@@ -12,6 +12,14 @@ class Decision:
     reason: str
 
 
+def overtaken(champion: int | None, found: int) -> Decision:
+    """The champion was exchanged by hand in the meantime: what was measured says nothing of the new one."""
+    measured = f"version {champion}" if champion else "no champion"
+    return Decision(
+        "rejected", f"it was measured against {measured}, and version {found} became the champion meanwhile"
+    )
+
+
 def decide(mae: float, champion: int | None, champion_mae: float | None, holdout: int) -> Decision:
     """Champion and challenger on the same holdout of so many rows: only a lower MAE (same unit) wins; equal loses."""
     if champion is None:

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from veleta_trainer.domain.recipe import Recipe
 
+STEPS = ("waiting", "planned", "fitted", "registered", "decided", "aliased")
+"""The states of a request in their order; any other one is an end."""
 State = Literal["planned", "fitted", "registered", "decided", "aliased"]
 """The states of a training under way, each kept when its step is done."""
 
@@ -38,6 +41,21 @@ class Training:
     seq: int = 0
     decision: Literal["promoted", "rejected"] | None = None
     reason: str = ""
+    decided_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Crowned:
+    """The last decision that gave the alias `champion` to a version."""
+
+    seq: int
+    version: int
+    previous: int | None
+
+
+def rank(state: str) -> int:
+    """How far a request is: the greater, the further; all ends are equally far."""
+    return STEPS.index(state) if state in STEPS else len(STEPS)
 
 
 @dataclass(frozen=True)
