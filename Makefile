@@ -4,13 +4,13 @@
 MAKEFLAGS += --no-print-directory
 
 export CSV API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL_EVERY TREES PORT_BASE START_TIMEOUT
-export JSON TOPIC FROM N
+export JSON TOPIC FROM N RESEND
 
 LOCAL := .venv/bin/python -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 
-.PHONY: help start stop status topics tail test lint contracts clean
+.PHONY: help start stop status topics tail dead test lint contracts clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ topics: $(INSTALLED) ## the topics and how much is in them
 
 tail: $(INSTALLED) ## events of TOPIC=name; FROM=offset, N=how many
 	$(LOCAL) tail
+
+dead: $(INSTALLED) ## what could not be processed, and why; RESEND=id sends one again
+	$(LOCAL) dead
 
 test: lint ## lint, types, imports and all tests
 	.venv/bin/pytest

@@ -173,7 +173,8 @@ class Intake:
 def dead_letter(service: str, clock: Clock, reason: str, error: Exception, record: Record | Message) -> Event:
     """The event that says what could not be processed, where it lies (if it lies in a topic), and why."""
     partition, offset = (record.partition, record.offset) if isinstance(record, Record) else (None, None)
-    place = f"{record.topic}/{partition}/{offset}" if isinstance(record, Record) else f"{record.topic}/{record.key}"
+    name = dict(record.headers).get("ce_id", record.key.encode()).decode(errors="backslashreplace")
+    place = f"{record.topic}/{partition}/{offset}" if isinstance(record, Record) else f"{record.topic}/{name}"
     payload = RecordDeadlettered(
         service=service,
         reason=reason,

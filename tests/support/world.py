@@ -147,10 +147,15 @@ class World:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     @contextmanager
-    def service(self, name: str, user: str | None = None, **settings: object) -> Iterator["Process"]:
-        """A real process of a service, for as long as the block runs; what it logs is shown when the test fails."""
+    def service(
+        self, name: str, user: str | None = None, faults: Sequence[str] = (), **settings: object
+    ) -> Iterator["Process"]:
+        """A real process of a service, for as long as the block runs; what it logs is shown when the test fails.
+
+        `faults` happen in it in their order (support.faulty).
+        """
         port = free_port()
-        process = Process(name, port, self.environment(name, user, port=port, **settings), self.folder)
+        process = Process(name, port, self.environment(name, user, port=port, **settings), self.folder, faults)
         try:
             process.start()
             yield process
@@ -161,22 +166,40 @@ class World:
 class Process:
     """A service's process. `kill` is kill -9; `start` starts it again with the same settings."""
 
-    def __init__(self, name: str, port: int, environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self, name: str, port: int, environment: dict[str, str], folder: Path, faults: Sequence[str] = ()
+    ) -> None:
         self.name = name
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / f"{name}.log"
-        self._environment = environment
+        self._faults = folder / f"{name}-{port}.faults"
+        self._faults.write_text("".join(f"{fault}\n" for fault in faults))
+        self._command = ["support.faulty", name] if faults else [f"veleta_{name}"]
+        self._environment = environment | {"FAULTS": str(self._faults), "PYTHONPATH": str(Path(__file__).parents[1])}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", f"veleta_{self.name}"],
+                [sys.executable, "-m", *self._command],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+
+    def revive(self) -> bool:
+        """Start it again when it ended, as supervisor does: whether faults are still to happen."""
+        if self._process is not None and self._process.poll() is not None:
+            self.start()
+        return bool(self._faults.read_text())
+
+    def frozen(self, seconds: float) -> None:
+        """SIGSTOP; after so long SIGCONT."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(self._process.pid, signal.SIGCONT)
 
     def ready(self, seconds: float = 60) -> None:
         """Wait until /readyz is 200."""

@@ -1,11 +1,13 @@
-"""`python -m veleta_local start|stop|status|topics|tail|clean`: the variables come from make, in the environment."""
+"""`python -m veleta_local start|stop|status|topics|tail|dead|clean`: the variables come from make, in the environment."""
 
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from veleta.dataset import load_dataset
 from veleta_local import status, topics
+from veleta_local.dead import DeadLetters
 from veleta_local.deployment import ROOT
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
@@ -43,6 +45,16 @@ def _tail() -> None:
         print(event)
 
 
+def _dead() -> None:
+    run = Run(_HOME)
+    letters = DeadLetters(run.kafka_bootstrap, load_dataset(run.variables.dataset or "real_estate").name)
+    if letter_id := os.environ.get("RESEND"):
+        print(letters.resend(letter_id))
+        return
+    for letter in letters.listing():
+        print(letter)
+
+
 def _number(name: str) -> int | None:
     value = os.environ.get(name)
     if value and not value.isdecimal():
@@ -60,6 +72,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "status": _status,
     "topics": _topics,
     "tail": _tail,
+    "dead": _dead,
     "clean": _clean,
 }
 

@@ -89,7 +89,8 @@ class Run(Deployment):
 
     def _is_up(self) -> bool:
         states = self._supervisor.states()
-        up = self.variables == self.remembered and all(part in states and states[part].up for part in self.parts)
+        there = all((self.home / part).exists() for part in BACKING)
+        up = there and self.variables == self.remembered and all(p in states and states[p].up for p in self.parts)
         return up and all(each.ready for each in self.health(self.parts).values())
 
     def _check_input(self) -> None:
@@ -99,9 +100,13 @@ class Run(Deployment):
             raise LocalError("what to read? make start CSV=file, or make start API_URL=address")
 
     def _begin_backing(self, wanted: Iterable[str]) -> None:
-        """Start what is down of the backing parts, after a look at the ports of all that is wanted."""
+        """Start what is down of the backing parts, after a look at the ports of all that is wanted.
+
+        A part whose data were deleted under it is begun again.
+        """
         if not self._supervisor.states():
             processes.end(self.home)
+        self._supervisor.stop([part for part in BACKING if not (self.home / part).exists()])
         checks.ports_free(self._ports_of(self._down(wanted)))
         self._launch()
         for part in self._down(BACKING):
@@ -132,10 +137,9 @@ class Run(Deployment):
 
     def _begin_services(self, timeout: float) -> None:
         """They wait for what they need by themselves, so all are started at once."""
-        if down := self._down(self.services):
-            self._prepare(timeout)
-            write_private(self.home / "env", shell_lines(self.environment_of_clients()))
-            self._supervisor.start(down)
+        self._prepare(timeout)
+        write_private(self.home / "env", shell_lines(self.environment_of_clients()))
+        self._supervisor.start(self._down(self.services))
 
     def _prepare(self, timeout: float) -> None:
         """The job that makes topics, databases, tables and users."""

@@ -114,7 +114,8 @@ class Supervisor:
 
     def stop(self, parts: Iterable[str]) -> None:
         """Ask them all at once, and return when their processes have ended."""
-        states = self.states()
+        if not (states := self.states()):
+            return
         with self._calls() as supervisor:
             for part in parts:
                 if part in states and states[part].up:

@@ -14,7 +14,7 @@ from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import ModelPromoted
-from veleta.events.envelope import Record, decode
+from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
 from veleta.life import Life
 from veleta.ports import Registry
@@ -65,6 +65,8 @@ class Champion:
     def take(self, records: Sequence[Record]) -> None:
         """Note the promotions among the records of `models`; `keep` acts on them at once."""
         for record in records:
+            if not is_for(self._life.service, record):
+                continue
             try:
                 event = decode(record)
             except Reject as error:

@@ -128,7 +128,9 @@ class Cycle:
         await self._relay.flush()
         training = await self._ledger.run(lambda work: self._trainings(work).under_way())
         if training is None:
-            return await self._plan_or_wait()
+            planned = await self._plan_or_wait()
+            await self._relay.flush()
+            return planned
         try:
             await self._steps[training.state](training)
         except (Retry, Lost):

@@ -26,6 +26,8 @@ SESSION = (
 CONNECT: dict[str, Any] = {"charset": "utf8mb4", "init_command": SESSION, "connect_timeout": 10}
 DATA_FAULTS = {1292, 3819, 4025}
 """Wrong value, and a CHECK that fails (MySQL, MariaDB): drivers call these operational, yet the row is to blame."""
+MISSING = {1049, 1146}
+"""No such database, no such table: it was wiped, and the job that makes them is not done."""
 POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800}
 
 
@@ -51,17 +53,22 @@ def database() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        if error.orig is not None and error.orig.args[:1] and error.orig.args[0] in DATA_FAULTS:
+        if _code(error) in DATA_FAULTS:
             raise
         raise Retry("mysql", error.orig) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or _code(error) in MISSING:
             raise Retry("mysql", error.orig) from error
         raise
     except SQLAlchemyError:
         raise
     except (OSError, EOFError) as error:
         raise Retry("mysql", error) from error
+
+
+def _code(error: DBAPIError) -> object:
+    """The server's number of an error."""
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
 
 
 class SqlWork:

@@ -15,9 +15,7 @@ class Decision:
 def overtaken(champion: int | None, found: int) -> Decision:
     """The champion was exchanged by hand in the meantime: what was measured says nothing of the new one."""
     measured = f"version {champion}" if champion else "no champion"
-    return Decision(
-        "rejected", f"it was measured against {measured}, and version {found} became the champion meanwhile"
-    )
+    return Decision("rejected", f"it was measured against {measured}, then version {found} became the champion")
 
 
 def decide(mae: float, champion: int | None, champion_mae: float | None, holdout: int) -> Decision:

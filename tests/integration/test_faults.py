@@ -1,0 +1,178 @@
+"""kill -9 at every named place of every service, one after the other, on real Kafka, MariaDB and MLflow."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+import sqlalchemy as sa
+from mlflow import MlflowClient
+
+from support.batches import publish_batch
+from support.listings import api_rows, write_csv
+from support.models import Models
+from support.world import Process, World, eventually, http_status
+from veleta.adapters.mlflow import MlflowRegistry
+from veleta.batches import BatchReader, manifests
+from veleta.events.catalogue import BatchClosed, BatchMissed
+from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
+
+ROWS = 40
+POLLER = (
+    "poller.asking", "poller.synced", "poller.answered", "poller.opened", "poller.rows", "poller.closed",
+    "poller.remembered", "poller.intent", "poller.restarted",
+)  # fmt: skip
+LOADER = ("loop.prepared", "loader.chunk", "loop.applied", "loop.kept", "loop.taken", "loader.cleared")
+DRIFT = ("loop.prepared", "loop.applied", "loop.kept", "loop.published")
+TRAINER = (
+    "loop.prepared", "loop.applied", "loop.kept", "loop.taken",
+    "trainer.planned", "trainer.learnt", "trainer.logged", "trainer.fitted", "trainer.created", "trainer.registered",
+    "trainer.decided", "trainer.tagged", "trainer.previous", "trainer.crowned", "trainer.aliased", "trainer.finished",
+)  # fmt: skip
+INFERENCE = ("inference.proved", "inference.predicted", "inference.kept")
+
+
+def kills(places: Sequence[str]) -> list[str]:
+    """A kill at each place, in order."""
+    return [f"{place} kill" for place in places]
+
+
+def survived(process: Process, seconds: float = 120) -> None:
+    """Wait until all kills have happened, starting the process again each time."""
+    eventually(lambda: not process.revive(), seconds, "every kill")
+
+
+def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None:
+    """What arrived whole is closed with its rows; only the answer that was not yet on the disk is missed."""
+    csv = tmp_path / "listings.csv"
+    write_csv(csv, ROWS, seed=3)
+    given: dict[str, Any] = {"group_number": 1, "poll_every": 0.05, "at_end": "restart", "inbox": tmp_path / "inbox"}
+    with (
+        world.service("source", csv=csv, state=tmp_path / "source") as source,
+        world.service("poller", faults=kills(POLLER), api_url=source.url, **given) as poller,
+    ):
+        source.ready()
+        survived(poller)
+        eventually(lambda: poller.revive() or (2, 5) in _closed(world), 60, "the second epoch")
+        expected = [_handed_out(source) for _ in range(6)]
+    missed = [(e.payload.epoch, e.payload.number) for e in world.events("batches") if e.type == BatchMissed.TYPE]  # type: ignore[attr-defined]  # every payload of this type has both
+    found = {key: manifest for key, manifest in _closed(world).items() if key[0] <= 2}
+    assert missed == [(1, 0)]
+    assert sorted(found) == [(1, n) for n in range(1, 6)] + [(2, n) for n in range(6)]
+    for (_, number), manifest in found.items():
+        rows = [row for chunk in BatchReader(world.log).chunks(manifest) for row in chunk]
+        assert rows == expected[number]
+
+
+@pytest.fixture(scope="module")
+def filled(world: World) -> World:
+    """Batches of three epochs in the topics, behind those of the poller's test."""
+    for epoch, count in ((11, 4), (12, 3)):
+        for number in range(count):
+            publish_batch(world.log, world.dataset, epoch, number, list(api_rows(number % 6, 250, epoch + number)))
+    return world
+
+
+def test_the_loader_is_killed_at_each_step(filled: World) -> None:
+    """Each row once; the rows of the old epochs are gone, those of the newest are there."""
+    world = filled
+    with world.service("loader", "loader", faults=kills(LOADER)) as loader:
+        survived(loader)
+        eventually(lambda: loader.revive() or _state(world, 12, 2) == "loaded", 60, "the last batch is loaded")
+    raw = dataset_tables(world.dataset).raw
+    counted = world.sql(sa.select(raw.c.epoch, raw.c.number, sa.func.count()).group_by(raw.c.epoch, raw.c.number))
+    assert {tuple(line) for line in counted} == {(12, n, 250) for n in range(3)}
+    assert {row.state for row in world.sql(sa.select(batches).where(batches.c.epoch >= 11))} == {"loaded"}
+
+
+def test_drift_is_killed_at_each_step(filled: World) -> None:
+    """One report per batch; each event under one id, saying what the table says."""
+    world = filled
+    with world.service("drift", "drift", faults=kills(DRIFT)) as drift:
+        survived(drift)
+        eventually(lambda: drift.revive() or len(_verdicts(world)) == len(_closed(world)), 60, "every verdict")
+        eventually(lambda: len(_told(world)) == len(_closed(world)), 60, "every event")
+    assert _told(world) == {f"{world.dataset.name}/{e}/{n}/assessed": v for (e, n), v in _verdicts(world).items()}
+
+
+def test_the_trainer_is_killed_at_each_arrow(filled: World) -> None:
+    """One run, one version and one decision for each training, both aliases, each event under one id."""
+    world = filled
+    settings = {"work": world.folder / "work", "trees": 5, "lease_seconds": 1}
+    with world.service("trainer", "trainer", faults=kills(TRAINER), **settings) as trainer:
+        survived(trainer, 240)
+        publish_batch(world.log, world.dataset, 13, 0, list(api_rows(5, 300, 99)))
+        publish_batch(world.log, world.dataset, 13, 1, list(api_rows(1, 300, 98)))
+        with world.service("drift", "drift") as drift:
+            drift.ready()
+            asked = f"{world.dataset.name}/13/1/retrain"
+            eventually(lambda: trainer.revive() or _ended(world, asked), 120, "the last request ended")
+    finished = [row for row in world.sql(sa.select(trainings)) if row.state == "finished"]
+    assert {row.state for row in world.sql(sa.select(trainings))} <= {"finished", "merged", "skipped"}
+    client = MlflowClient(world.mlflow_uri)
+    made = client.search_model_versions(f"name = '{world.dataset.name}'")
+    decided = world.sql(sa.select(promotions).order_by(promotions.c.seq))
+    assert sorted(int(v.version) for v in made) == sorted(row.version for row in finished)
+    assert sorted(str(v.run_id) for v in made) == sorted(row.run_id for row in finished)
+    assert [row.seq for row in decided] == list(range(1, len(finished) + 1))
+    promoted = [row.version for row in decided if row.decision == "promoted"]
+    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    aliases = [registry.alias(name) for name in ("champion", "previous")]
+    assert [alias.number for alias in aliases if alias] == [*promoted[:-3:-1]]
+    ids = [event.id for event in world.events("models")]
+    assert len(set(ids)) == 2 * len(finished)
+
+
+def test_inference_is_killed_around_an_answer(world: World) -> None:
+    """Before it is kept nothing is there, behind it the row is there once; the client never got a price."""
+    Models(world).promote()
+    requests = dataset_tables(world.dataset).requests
+    with world.service("inference", "inference", faults=kills(INFERENCE)) as inference:
+        for name in ("predicted", "kept", "last"):
+            eventually(
+                lambda: (inference.revive(), http_status(f"{inference.url}/readyz"))[1] == 200, 60, "it is ready"
+            )
+            assert _ask(world, inference, name) == (200 if name == "last" else 0)
+    assert {row.client_request_id for row in world.sql(sa.select(requests))} == {"kept", "last"}
+
+
+def _ask(world: World, inference: Process, name: str) -> int:
+    """The status of an answer; 0 when none came."""
+    body = json.dumps(world.dataset.example).encode()
+    try:
+        with urlopen(Request(f"{inference.url}/predict", body, {"X-Request-ID": name}), timeout=10) as answer:
+            return int(answer.status)
+    except (URLError, OSError):
+        return 0
+
+
+def _closed(world: World) -> dict[tuple[int, int], BatchClosed]:
+    found = manifests(world.events("batches"))
+    return {key: event.payload for key, event in found.items() if isinstance(event.payload, BatchClosed)}
+
+
+def _handed_out(source: Process) -> Any:
+    """The rows of the next batch, for a group of its own."""
+    with urlopen(f"{source.url}/data?group_number=99", timeout=10) as answer:
+        return json.loads(answer.read())["data"]
+
+
+def _state(world: World, epoch: int, number: int) -> str:
+    lines = world.sql(sa.select(batches.c.state).where(batches.c.epoch == epoch, batches.c.number == number))
+    return str(lines[0].state) if lines else ""
+
+
+def _verdicts(world: World) -> dict[tuple[int, int], str]:
+    return {(row.epoch, row.number): row.verdict for row in world.sql(sa.select(drift_reports))}
+
+
+def _told(world: World) -> dict[str, str]:
+    return {event.id: event.payload.verdict for event in world.events("drift")}  # type: ignore[attr-defined]  # all are reports
+
+
+def _ended(world: World, request_id: str) -> bool:
+    lines = world.sql(sa.select(trainings.c.ended_at).where(trainings.c.request_id == request_id))
+    return bool(lines and lines[0].ended_at)
