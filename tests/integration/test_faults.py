@@ -4,21 +4,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
 import sqlalchemy as sa
-from mlflow import MlflowClient
 
 from support.batches import publish_batch
 from support.listings import api_rows, write_csv
-from support.models import Models
+from support.models import Models, post_example
 from support.world import Process, World, eventually, http_status
-from veleta.adapters.mlflow import MlflowRegistry
 from veleta.batches import BatchReader, manifests
 from veleta.events.catalogue import BatchClosed, BatchMissed
-from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
+from veleta.tables import batches, dataset_tables, drift_reports
 
 ROWS = 40
 POLLER = (
@@ -27,11 +24,6 @@ POLLER = (
 )  # fmt: skip
 LOADER = ("loop.prepared", "loader.chunk", "loop.applied", "loop.kept", "loop.taken", "loader.cleared")
 DRIFT = ("loop.prepared", "loop.applied", "loop.kept", "loop.published")
-TRAINER = (
-    "loop.prepared", "loop.applied", "loop.kept", "loop.taken",
-    "trainer.planned", "trainer.learnt", "trainer.logged", "trainer.fitted", "trainer.created", "trainer.registered",
-    "trainer.decided", "trainer.tagged", "trainer.previous", "trainer.crowned", "trainer.aliased", "trainer.finished",
-)  # fmt: skip
 INFERENCE = ("inference.proved", "inference.predicted", "inference.kept")
 
 
@@ -42,7 +34,7 @@ def kills(places: Sequence[str]) -> list[str]:
 
 def survived(process: Process, seconds: float = 120) -> None:
     """Wait until all kills have happened, starting the process again each time."""
-    eventually(lambda: not process.revive(), seconds, "every kill")
+    process.until(lambda: not process.faults(), seconds, "every kill")
 
 
 def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None:
@@ -56,7 +48,7 @@ def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None
     ):
         source.ready()
         survived(poller)
-        eventually(lambda: poller.revive() or (2, 5) in _closed(world), 60, "the second epoch")
+        poller.until(lambda: (2, 5) in _closed(world), 60, "the second epoch")
         expected = [_handed_out(source) for _ in range(6)]
     missed = [(e.payload.epoch, e.payload.number) for e in world.events("batches") if e.type == BatchMissed.TYPE]  # type: ignore[attr-defined]  # every payload of this type has both
     found = {key: manifest for key, manifest in _closed(world).items() if key[0] <= 2}
@@ -81,7 +73,7 @@ def test_the_loader_is_killed_at_each_step(filled: World) -> None:
     world = filled
     with world.service("loader", "loader", faults=kills(LOADER)) as loader:
         survived(loader)
-        eventually(lambda: loader.revive() or _state(world, 12, 2) == "loaded", 60, "the last batch is loaded")
+        loader.until(lambda: _state(world, 12, 2) == "loaded", 60, "the last batch is loaded")
     raw = dataset_tables(world.dataset).raw
     counted = world.sql(sa.select(raw.c.epoch, raw.c.number, sa.func.count()).group_by(raw.c.epoch, raw.c.number))
     assert {tuple(line) for line in counted} == {(12, n, 250) for n in range(3)}
@@ -93,37 +85,9 @@ def test_drift_is_killed_at_each_step(filled: World) -> None:
     world = filled
     with world.service("drift", "drift", faults=kills(DRIFT)) as drift:
         survived(drift)
-        eventually(lambda: drift.revive() or len(_verdicts(world)) == len(_closed(world)), 60, "every verdict")
+        drift.until(lambda: len(_verdicts(world)) == len(_closed(world)), 60, "every verdict")
         eventually(lambda: len(_told(world)) == len(_closed(world)), 60, "every event")
     assert _told(world) == {f"{world.dataset.name}/{e}/{n}/assessed": v for (e, n), v in _verdicts(world).items()}
-
-
-def test_the_trainer_is_killed_at_each_arrow(filled: World) -> None:
-    """One run, one version and one decision for each training, both aliases, each event under one id."""
-    world = filled
-    settings = {"work": world.folder / "work", "trees": 5, "lease_seconds": 1}
-    with world.service("trainer", "trainer", faults=kills(TRAINER), **settings) as trainer:
-        survived(trainer, 240)
-        publish_batch(world.log, world.dataset, 13, 0, list(api_rows(5, 300, 99)))
-        publish_batch(world.log, world.dataset, 13, 1, list(api_rows(1, 300, 98)))
-        with world.service("drift", "drift") as drift:
-            drift.ready()
-            asked = f"{world.dataset.name}/13/1/retrain"
-            eventually(lambda: trainer.revive() or _ended(world, asked), 120, "the last request ended")
-    finished = [row for row in world.sql(sa.select(trainings)) if row.state == "finished"]
-    assert {row.state for row in world.sql(sa.select(trainings))} <= {"finished", "merged", "skipped"}
-    client = MlflowClient(world.mlflow_uri)
-    made = client.search_model_versions(f"name = '{world.dataset.name}'")
-    decided = world.sql(sa.select(promotions).order_by(promotions.c.seq))
-    assert sorted(int(v.version) for v in made) == sorted(row.version for row in finished)
-    assert sorted(str(v.run_id) for v in made) == sorted(row.run_id for row in finished)
-    assert [row.seq for row in decided] == list(range(1, len(finished) + 1))
-    promoted = [row.version for row in decided if row.decision == "promoted"]
-    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
-    aliases = [registry.alias(name) for name in ("champion", "previous")]
-    assert [alias.number for alias in aliases if alias] == [*promoted[:-3:-1]]
-    ids = [event.id for event in world.events("models")]
-    assert len(set(ids)) == 2 * len(finished)
 
 
 def test_inference_is_killed_around_an_answer(world: World) -> None:
@@ -132,21 +96,9 @@ def test_inference_is_killed_around_an_answer(world: World) -> None:
     requests = dataset_tables(world.dataset).requests
     with world.service("inference", "inference", faults=kills(INFERENCE)) as inference:
         for name in ("predicted", "kept", "last"):
-            eventually(
-                lambda: (inference.revive(), http_status(f"{inference.url}/readyz"))[1] == 200, 60, "it is ready"
-            )
-            assert _ask(world, inference, name) == (200 if name == "last" else 0)
+            inference.until(lambda: http_status(f"{inference.url}/readyz") == 200, 60, "it is ready")
+            assert post_example(inference.url, world.dataset, name) == (200 if name == "last" else 0)
     assert {row.client_request_id for row in world.sql(sa.select(requests))} == {"kept", "last"}
-
-
-def _ask(world: World, inference: Process, name: str) -> int:
-    """The status of an answer; 0 when none came."""
-    body = json.dumps(world.dataset.example).encode()
-    try:
-        with urlopen(Request(f"{inference.url}/predict", body, {"X-Request-ID": name}), timeout=10) as answer:
-            return int(answer.status)
-    except (URLError, OSError):
-        return 0
 
 
 def _closed(world: World) -> dict[tuple[int, int], BatchClosed]:
@@ -171,8 +123,3 @@ def _verdicts(world: World) -> dict[tuple[int, int], str]:
 
 def _told(world: World) -> dict[str, str]:
     return {event.id: event.payload.verdict for event in world.events("drift")}  # type: ignore[attr-defined]  # all are reports
-
-
-def _ended(world: World, request_id: str) -> bool:
-    lines = world.sql(sa.select(trainings.c.ended_at).where(trainings.c.request_id == request_id))
-    return bool(lines and lines[0].ended_at)

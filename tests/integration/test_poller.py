@@ -50,9 +50,9 @@ def sourced(world: World, csv: Path) -> Iterator[Process]:
 
 
 @contextmanager
-def polling(world: World, url: str, **settings: object) -> Iterator[Process]:
+def polling(world: World, url: str, **settings: Any) -> Iterator[Process]:
     """A poller of this address."""
-    defaults: dict[str, object] = {"group_number": 7, "poll_every": 0.05, "inbox": world.folder / "inbox"}
+    defaults: dict[str, Any] = {"group_number": 7, "poll_every": 0.05, "inbox": world.folder / "inbox"}
     with world.service("poller", None, api_url=url, **{**defaults, **settings}) as poller:
         yield poller
 

@@ -1,9 +1,11 @@
 """The trainer, a real process with its child, on real Kafka, MariaDB and MLflow."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import mlflow
 import pytest
@@ -14,12 +16,12 @@ from mlflow.entities import Run
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.world import Process, World, eventually
+from support.world import Process, World, eventually, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFinished
 from veleta.predictor import Predictor
 from veleta.pyfunc import example_frame
-from veleta.tables import promotions, trainings
+from veleta.tables import leases, promotions, trainings
 from veleta_trainer.adapters.runs import MlflowRuns
 
 SLOW = 120
@@ -92,6 +94,42 @@ def test_a_kill_in_the_middle_of_training_ends_each_request_once(world: World) -
     assert "RUNNING" not in {run.info.status for run in _runs(world)}
 
 
+def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
+    """A decision from outside: a number, an event, and inference follows it."""
+    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    before = registry.alias("champion")
+    assert before is not None
+    other = 3 - before.number
+    registry.set_alias("champion", other)
+    with (
+        world.service("trainer", "trainer", work=world.folder / "work", trees=20),
+        world.service("inference", "inference") as inference,
+    ):
+        inference.ready()
+        eventually(lambda: _served(inference) == (other, 3), 60, "the version that was chosen by hand is served")
+    last = world.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
+    assert (last.seq, last.version, last.previous, last.decision) == (3, other, before.number, "outside")
+    assert world.events("models")[-1].id == f"{world.dataset.name}/outside/3"
+    previous = registry.alias("previous")
+    assert previous is not None
+    assert previous.number == before.number
+
+
+def test_a_second_trainer_stands_by_and_a_zombie_changes_nothing(world: World) -> None:
+    """The lease: one acts; when it is frozen the other takes over, and what the first wakes up to is not its own."""
+    settings = {"trees": 20, "lease_seconds": 1.5}
+    with (
+        world.service("trainer", "trainer", work=world.folder / "one", **settings) as one,
+        world.service("trainer", "trainer", work=world.folder / "two", **settings) as two,
+    ):
+        eventually(lambda: {_lease(one), _lease(two)} == {True, False}, 60, "one holds the lease")
+        holder, other = (one, two) if _lease(one) else (two, one)
+        holder.frozen(5)
+        eventually(lambda: _lease(other) and not _lease(holder), 20, "the other one took over")
+        fence = world.sql(sa.select(leases))[0].fence
+        assert fence >= 2
+
+
 def test_too_few_rows_fail_with_their_reason(world: World) -> None:
     """A request that can never be trained ends as failed, and is a dead letter."""
     publish_batch(world.log, world.dataset, 2, 0, list(api_rows(0, 5, 3)))
@@ -102,6 +140,29 @@ def test_too_few_rows_fail_with_their_reason(world: World) -> None:
     assert states["2/0/retrain"] == "skipped"
     assert states["2/1/retrain"] == "failed"
     assert len(world.events("deadletter")) == 1
+
+
+def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_champion_that_knows_more(world: World) -> None:
+    """Both are measured on the holdouts of both epochs, the rows that came again counted once; the champion stays."""
+    wide = {0: list(api_rows(0, 300, 71)), 1: list(api_rows(4, 300, 72)), 2: list(api_rows(5, 300, 73))}
+    for number, rows in wide.items():
+        publish_batch(world.log, world.dataset, 5, number, rows)
+    with _drift_and_trainer(world):
+        eventually(lambda: _done(world, "5/2"), SLOW, "the wide training ends")
+        champion = lines(world)[f"{world.dataset.name}/5/2/retrain"]
+        held = champion.metrics["holdout_rows"]
+        for number in (0, 1):
+            publish_batch(world.log, world.dataset, 6, number, wide[number])
+        eventually(lambda: _done(world, "6/1"), SLOW, "the narrow training ends")
+    narrow = lines(world)[f"{world.dataset.name}/6/1/retrain"]
+    assert [(b["epoch"], b["number"]) for b in narrow.recipe["batches"]] == [(6, 0), (6, 1)]
+    assert narrow.recipe["champion"] == champion.version
+    assert narrow.metrics["holdout_rows"] == held
+    decided = world.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
+    assert (decided.version, decided.decision) == (narrow.version, "rejected")
+    alias = MlflowRegistry(world.mlflow_uri, world.dataset.name).alias("champion")
+    assert alias is not None
+    assert alias.number == champion.version
 
 
 def test_runs_left_open_are_ended_as_killed(world: World) -> None:
@@ -117,6 +178,22 @@ def test_runs_left_open_are_ended_as_killed(world: World) -> None:
         finished: "FINISHED",
         left: "KILLED",
     }
+
+
+def _done(world: World, batch: str) -> bool:
+    line = lines(world).get(f"{world.dataset.name}/{batch}/retrain")
+    return line is not None and line.ended_at is not None
+
+
+def _lease(trainer: Process) -> bool:
+    """Whether it is ready, which it is not while another one holds the lease."""
+    return http_status(f"{trainer.url}/readyz") == 200
+
+
+def _served(inference: Process) -> tuple[int, int]:
+    with urlopen(f"{inference.url}/model", timeout=5) as answer:
+        model = json.loads(answer.read())
+    return model["version"], model["promotion_seq"]
 
 
 @contextmanager

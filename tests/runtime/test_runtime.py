@@ -251,3 +251,13 @@ def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
     assert not run.sockets.exists()
     run.clean()
     assert not run.home.exists()
+
+
+def test_a_deleted_data_folder_of_mysql_is_begun_again(backing: Run) -> None:
+    """While the rest stands: the next start makes a new one, with the passwords that everybody knows."""
+    shutil.rmtree(backing.home / "mysql")
+    os.kill(backing.pid("mysql"), signal.SIGKILL)
+    others = {part: backing.pid(part) for part in ("kafka", "mlflow")}
+    backing.start_backing(120)
+    assert all(each.ready for each in backing.health(BACKING).values())
+    assert {part: backing.pid(part) for part in others} == others

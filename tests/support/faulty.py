@@ -26,7 +26,9 @@ class Script:
         lines = self._path.read_text().splitlines()
         if not lines or lines[0].split()[0] != place:
             return
-        self._path.write_text("".join(f"{line}\n" for line in lines[1:]))
+        draft = self._path.with_suffix(".draft")
+        draft.write_text("".join(f"{line}\n" for line in lines[1:]))
+        draft.rename(self._path)
         happens(lines[0].split()[1], place)
 
 

@@ -1,10 +1,13 @@
 """Real small models, registered and promoted as the trainer does it."""
 
+import json
 import math
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 from catboost import CatBoostRegressor, Pool
 from mlflow import MlflowClient
@@ -36,6 +39,18 @@ def synthetic(dataset: Dataset, count: int) -> list[Values]:
         }
         for i in range(count)
     ]
+
+
+def post_example(url: str, dataset: Dataset, name: str = "") -> int:
+    """Ask an inference service for the price of the dataset's example: the status, 0 when no answer came."""
+    body = json.dumps(dataset.example).encode()
+    try:
+        with urlopen(Request(f"{url}/predict", body, {"X-Request-ID": name}), timeout=10) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+    except (URLError, OSError):
+        return 0
 
 
 def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Values] | None = None) -> None:

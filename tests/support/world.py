@@ -148,7 +148,7 @@ class World:
 
     @contextmanager
     def service(
-        self, name: str, user: str | None = None, faults: Sequence[str] = (), **settings: object
+        self, name: str, user: str | None = None, faults: Sequence[str] = (), **settings: Any
     ) -> Iterator["Process"]:
         """A real process of a service, for as long as the block runs; what it logs is shown when the test fails.
 
@@ -188,11 +188,18 @@ class Process:
                 start_new_session=True,
             )
 
-    def revive(self) -> bool:
-        """Start it again when it ended, as supervisor does: whether faults are still to happen."""
+    def until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
+        """Wait for the condition, starting the process again whenever it ends, as supervisor does."""
+        eventually(lambda: self._revive() and condition(), seconds, what)
+
+    def faults(self) -> list[str]:
+        """Those that are still to happen."""
+        return self._faults.read_text().splitlines()
+
+    def _revive(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
             self.start()
-        return bool(self._faults.read_text())
+        return True
 
     def frozen(self, seconds: float) -> None:
         """SIGSTOP; after so long SIGCONT."""

@@ -171,3 +171,26 @@ def test_the_last_manifest_of_a_batch_counts(log: MemoryLog) -> None:
     events = [event(f"{n}", payload) for n, payload in enumerate((first, other, again))]
     found = manifests([*events, missed("d", 5)])
     assert {key: kept.payload for key, kept in found.items()} == {(1, 1): again, (1, 2): other}
+
+
+def test_a_topic_that_was_made_anew_is_searched_for_the_batch(log: MemoryLog) -> None:
+    """The manifest's offsets mean nothing there; the batch's name does, and the same checks apply."""
+    publish_chunks(log, "d", 1, 0, [[{"a": 0}]])
+    manifest = publish_chunks(log, "d", 1, 1, [[{"a": 1}], [{"a": 2}]])
+    log.topics[topic("d", "rows")].clear()
+    publish_chunks(log, "d", 1, 1, [[{"a": 1}]])
+    publish_chunks(log, "d", 1, 1, [[{"a": 1}], [{"a": 2}]])
+    shifted = manifest.model_copy(update={"ranges": [OffsetRange(partition=0, first=70, last=71)]})
+    assert list(BatchReader(log).chunks(shifted)) == [[{"a": 1}], [{"a": 2}]]
+
+
+def test_a_batch_that_is_gone_is_named_and_never_a_part_of_it_taken(log: MemoryLog) -> None:
+    """Nothing of it is left, or only its end."""
+    manifest = publish_chunks(log, "d", 1, 1, [[{"a": 1}], [{"a": 2}]])
+    elsewhere = manifest.model_copy(update={"ranges": [OffsetRange(partition=0, first=70, last=71)]})
+    del log.topics[topic("d", "rows")][0]
+    with pytest.raises(Reject, match="does not match"):
+        list(BatchReader(log).chunks(elsewhere))
+    log.topics[topic("d", "rows")].clear()
+    with pytest.raises(Reject, match="0 rows in 0 chunks"):
+        list(BatchReader(log).chunks(elsewhere))

@@ -19,6 +19,8 @@ MACHINE_PATH = re.compile(r"(?<![\w.}/-])/(work|root|home|Users)/\w+")
 
 every_service = pytest.mark.parametrize("service", services())
 
+FAULT_POINT = re.compile(r'fault_point\("([a-z.]+)"\)')
+
 
 def test_there_are_seven_services() -> None:
     """So that the rules below are not kept by nobody."""
@@ -169,3 +171,11 @@ def _words(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
                 variable = isinstance(node, ast.Name | ast.arg)
                 sentence = isinstance(node, ast.Constant) and " " in value.strip() and not SQL.search(value)
                 yield getattr(node, "lineno", 0), value, not (variable or sentence)
+
+
+def test_every_fault_point_is_tried() -> None:
+    """A place at which nothing is ever made to happen is no place to have a fault point."""
+    named = {name for path in python_files("services", "shared") for name in FAULT_POINT.findall(path.read_text())}
+    tried = "".join(path.read_text() for path in python_files("tests/integration", "tests/soak"))
+    assert len(named) >= 24
+    assert {name for name in named if f'"{name}"' not in tried} == set()

@@ -575,7 +575,7 @@ async def test_a_champion_that_changed_during_a_training_is_not_replaced(
     assert [(d["version"], d["decision"]) for d in bench.trainings.decisions] == [
         (1, "promoted"), (2, "rejected"), (3, "rejected"), (2, "outside"),
     ]  # fmt: skip
-    assert "version 2 became the champion meanwhile" in bench.trainings.decisions[2]["reason"]
+    assert "then version 2 became the champion" in bench.trainings.decisions[2]["reason"]
 
 
 async def test_another_trainers_lease_is_waited_for() -> None:

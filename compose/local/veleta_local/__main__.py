@@ -1,4 +1,4 @@
-"""`python -m veleta_local start|stop|status|topics|tail|dead|clean`: the variables come from make, in the environment."""
+"""`python -m veleta_local start|stop|status|topics|tail|dead|clean`: make passes its variables in the environment."""
 
 import os
 import sys

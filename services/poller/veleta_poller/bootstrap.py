@@ -1,11 +1,15 @@
 """Builds poller and connects it."""
 
+import asyncio
+from functools import partial
+
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
-from veleta.life import Life
+from veleta.life import Life, watch
 from veleta.ports import EventLog
 from veleta.service import Service
+from veleta.topics import topic
 from veleta_poller.adapters.api import HttpApi
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.adapters.topics import Topics
@@ -23,7 +27,10 @@ def build(settings: PollerSettings, life: Life, *, log: EventLog | None = None, 
 
     async def run() -> None:
         timeouts = settings.total_timeout, settings.read_timeout
+        batches = topic(dataset.name, "batches")
+        watching = asyncio.create_task(watch("kafka", partial(asyncio.to_thread, log.bounds, batches), life))
         async with HttpApi(settings.api_url, settings.group_number, inbox, *timeouts) as api:
             await Poller(dataset, inbox, api, topics, life, settings.at_end, settings.poll_every).run()
+        watching.cancel()
 
     return Service(run)

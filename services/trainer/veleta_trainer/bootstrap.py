@@ -11,7 +11,7 @@ from veleta.adapters.mysql import MysqlLedger, mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
 from veleta.errors import Lost, Retry
-from veleta.life import Life
+from veleta.life import Life, watch
 from veleta.loop import Intake, Relay, consume
 from veleta.ports import EventLog, Registry, Work
 from veleta.service import Service
@@ -20,7 +20,7 @@ from veleta_trainer.adapters.child import ChildFitting
 from veleta_trainer.adapters.lease import MysqlLease
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.adapters.trainings import MysqlTrainings
-from veleta_trainer.aliases import Aliases
+from veleta_trainer.aliases import CHAMPION, Aliases
 from veleta_trainer.cycle import Cycle
 from veleta_trainer.fenced import Fenced
 from veleta_trainer.handlers import SERVICE, Requests
@@ -78,6 +78,7 @@ def build(
     async def run() -> None:
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(watch("mlflow", partial(asyncio.to_thread, registry.alias, CHAMPION), life))
                 for task in (take, cycle.run, renew):
                     group.create_task(task())
         finally:

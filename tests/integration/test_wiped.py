@@ -1,0 +1,96 @@
+"""MySQL loses everything while the services run: the topics fill the tables again, by themselves."""
+
+import json
+from typing import Any
+from urllib.request import urlopen
+
+import sqlalchemy as sa
+
+from support.batches import publish_batch
+from support.listings import api_rows
+from support.models import post_example
+from support.world import Process, World, eventually
+from veleta.tables import SCHEMAS, dataset_tables, pipeline, promotions, trainings
+
+LEFT_OUT = {"leases", "outbox"}
+TIMES_OF_LOADING = {"loaded_at"}
+
+
+def test_wiped_tables_are_filled_again_and_the_loop_goes_on(world: World) -> None:
+    """Equal to the old ones, times of loading apart; nothing is trained twice; the next promotion is served."""
+    settings = {"work": world.folder / "work", "trees": 10, "lease_seconds": 1}
+    with (
+        world.service("loader", "loader", on_new_epoch="keep") as loader,
+        world.service("drift", "drift") as drift,
+        world.service("trainer", "trainer", **settings) as trainer,
+        world.service("inference", "inference", reconcile_seconds=1) as inference,
+    ):
+        for number, place in enumerate((0, 4, 5)):
+            publish_batch(world.log, world.dataset, 1, number, list(api_rows(place, 300, number)))
+            eventually(lambda n=number: _settled(world, n), 90, f"batch {number} is settled")
+        inference.ready()
+        before, told = _tables(world), _counts(world)
+        decided = len(before["promotions"])
+        _wipe(world)
+        assert world.prepare().returncode == 0
+        eventually(lambda: _tables(world) == before, 90, "the tables are as they were")
+        for process in (loader, drift, trainer, inference):
+            process.ready()
+        assert post_example(inference.url, world.dataset) == 200
+        publish_batch(world.log, world.dataset, 1, 3, list(api_rows(1, 300, 9)))
+        eventually(lambda: _settled(world, 3), 90, "the batch after it is settled")
+        seqs = [row.seq for row in world.sql(sa.select(promotions.c.seq).order_by(promotions.c.seq))]
+        assert seqs == list(range(1, decided + 2))
+        champion = _champion(world)
+        eventually(lambda: _served(inference) == champion, 30, "the champion is served")
+    assert {name: _counts(world)[name] - told[name] for name in ("drift", "training")} == {
+        "drift": 1,
+        "training": _per(world),
+    }
+
+
+def _per(world: World) -> int:
+    """Events of the last training alone: no other one was told again."""
+    last = f"{world.dataset.name}/1/3/retrain"
+    return sum(1 for event in world.events("training") if event.id.startswith(last))
+
+
+def _settled(world: World, number: int) -> bool:
+    lines = world.sql(sa.select(trainings))
+    loaded = world.sql(
+        sa.text(f"SELECT 1 FROM {world.prefix}PIPELINE.batches WHERE number = {number} AND loaded_at IS NOT NULL")
+    )
+    here = [row for row in lines if row.request_id == f"{world.dataset.name}/1/{number}/retrain"]
+    return bool(loaded) and bool(here) and all(row.ended_at for row in lines)
+
+
+def _tables(world: World) -> dict[str, list[Any]]:
+    """Every table but that of the requests, what is there for a moment, and times of loading."""
+    tables = dataset_tables(world.dataset)
+    kept = [t for t in pipeline.sorted_tables if t.name not in LEFT_OUT]
+    found = {}
+    for table in (*kept, tables.raw, tables.clean, tables.comparison):
+        columns = [c for c in table.columns if c.name not in TIMES_OF_LOADING]
+        lines = world.sql(sa.select(*columns).order_by(*table.primary_key.columns))
+        found[table.name if table is not tables.clean else "clean"] = [tuple(line) for line in lines]
+    return found
+
+
+def _counts(world: World) -> dict[str, int]:
+    return {"drift": len(world.events("drift")), "training": len(world.events("training"))}
+
+
+def _wipe(world: World) -> None:
+    with world.admin.begin() as connection:
+        for name in SCHEMAS:
+            connection.exec_driver_sql(f"DROP DATABASE `{world.prefix}{name}`")
+
+
+def _champion(world: World) -> int:
+    query = sa.select(promotions.c.version).where(promotions.c.decision == "promoted").order_by(promotions.c.seq)
+    return int(world.sql(query)[-1].version)
+
+
+def _served(inference: Process) -> int:
+    with urlopen(f"{inference.url}/model", timeout=5) as answer:
+        return int(json.loads(answer.read())["version"])

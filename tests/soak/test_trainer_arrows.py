@@ -1,0 +1,62 @@
+"""kill -9 of a real trainer at every arrow of its cycle, one after the other."""
+
+import pytest
+import sqlalchemy as sa
+from mlflow import MlflowClient
+
+from support.batches import publish_batch
+from support.listings import api_rows
+from support.world import World, eventually
+from veleta.adapters.mlflow import MlflowRegistry
+from veleta.tables import promotions, trainings
+
+TRAINER = (
+    "loop.prepared", "loop.applied", "loop.kept", "loop.taken",
+    "trainer.planned", "trainer.learnt", "trainer.logged", "trainer.fitted", "trainer.created", "trainer.registered",
+    "trainer.decided", "trainer.tagged", "trainer.previous", "trainer.crowned", "trainer.aliased", "trainer.finished",
+)  # fmt: skip
+
+
+@pytest.fixture
+def asked(world: World) -> World:
+    """Verdicts on two epochs, and the requests that follow from them."""
+    with world.service("drift", "drift") as drift:
+        drift.ready()
+        for epoch, count in ((1, 4), (2, 3)):
+            for number in range(count):
+                publish_batch(world.log, world.dataset, epoch, number, list(api_rows(number % 6, 250, epoch + number)))
+        eventually(lambda: len({e.id for e in world.events("drift")}) == 7, 60, "every verdict")
+    return world
+
+
+def test_the_trainer_is_killed_at_each_arrow(asked: World) -> None:
+    """One run, one version and one decision for each training, both aliases, each event under one id."""
+    world = asked
+    settings = {"work": world.folder / "work", "trees": 5, "lease_seconds": 1}
+    with world.service("trainer", "trainer", faults=[f"{place} kill" for place in TRAINER], **settings) as trainer:
+        trainer.until(lambda: not trainer.faults(), 240, "every kill")
+        publish_batch(world.log, world.dataset, 13, 0, list(api_rows(5, 300, 99)))
+        publish_batch(world.log, world.dataset, 13, 1, list(api_rows(1, 300, 98)))
+        with world.service("drift", "drift") as drift:
+            drift.ready()
+            last = f"{world.dataset.name}/13/1/retrain"
+            trainer.until(lambda: _ended(world, last), 120, "the last request ended")
+    finished = [row for row in world.sql(sa.select(trainings)) if row.state == "finished"]
+    assert {row.state for row in world.sql(sa.select(trainings))} <= {"finished", "merged", "skipped"}
+    client = MlflowClient(world.mlflow_uri)
+    made = client.search_model_versions(f"name = '{world.dataset.name}'")
+    decided = world.sql(sa.select(promotions).order_by(promotions.c.seq))
+    assert sorted(int(v.version) for v in made) == sorted(row.version for row in finished)
+    assert sorted(str(v.run_id) for v in made) == sorted(row.run_id for row in finished)
+    assert [row.seq for row in decided] == list(range(1, len(finished) + 1))
+    promoted = [row.version for row in decided if row.decision == "promoted"]
+    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    aliases = [registry.alias(name) for name in ("champion", "previous")]
+    assert [alias.number for alias in aliases if alias] == [*promoted[:-3:-1]]
+    ids = [event.id for event in world.events("models")]
+    assert len(set(ids)) == 2 * len(finished)
+
+
+def _ended(world: World, request_id: str) -> bool:
+    lines = world.sql(sa.select(trainings.c.ended_at).where(trainings.c.request_id == request_id))
+    return bool(lines and lines[0].ended_at)
