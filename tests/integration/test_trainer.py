@@ -117,7 +117,7 @@ def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
 
 def test_a_second_trainer_stands_by_and_a_zombie_changes_nothing(world: World) -> None:
     """The lease: one acts; when it is frozen the other takes over, and what the first wakes up to is not its own."""
-    settings = {"trees": 20, "lease_seconds": 1.5}
+    settings: dict[str, Any] = {"trees": 20, "lease_seconds": 1.5}
     with (
         world.service("trainer", "trainer", work=world.folder / "one", **settings) as one,
         world.service("trainer", "trainer", work=world.folder / "two", **settings) as two,
