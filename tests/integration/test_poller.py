@@ -1,17 +1,15 @@
 """Poller as a process: on the real source, and on an API that does what an API should not."""
 
-import asyncio
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from aiohttp import web
 
+from support.hostile import END, Answer, Hostile, answering, batch, detail, half, hang_up, silence
 from support.listings import repeat_csv, write_csv
 from support.world import Process, World, eventually, free_port, http_status
 from veleta.batches import BatchReader, Rows, manifests
@@ -23,7 +21,6 @@ from veleta_local.run import Run
 ROWS = 40
 LARGE = 1_000
 """Times that the file is repeated to give batches that take a while to publish."""
-END = "Ya se recolectó toda la información mínima necesaria"
 
 
 @pytest.fixture
@@ -159,86 +156,6 @@ def test_an_api_that_is_not_there_is_waited_for(world: World) -> None:
         with answering([batch(0)], port):
             eventually(lambda: len(closed(world)) == 1)
             assert http_status(f"{poller.url}/readyz") == 200
-
-
-Answer = tuple[int, bytes] | Callable[[web.Request], Any]
-
-
-def batch(number: int, price: float = 1.0) -> Answer:
-    """A good answer of three rows; rows need no more than a column to be published."""
-    rows = [{"price": price + i} for i in range(3)]
-    return 200, json.dumps({"group_number": 7, "batch_number": number, "data": rows}).encode()
-
-
-def detail(text: str, status: int) -> Answer:
-    """What FastAPI answers to a wrong request."""
-    return status, json.dumps({"detail": text}, ensure_ascii=False).encode()
-
-
-async def hang_up(request: web.Request) -> web.Response:
-    """Close the connection without a word."""
-    assert request.transport is not None
-    request.transport.abort()
-    return web.Response()
-
-
-async def half(request: web.Request) -> web.StreamResponse:
-    """Say how long the body is, and send half of it."""
-    answer = web.StreamResponse()
-    answer.content_length = 1_000
-    await answer.prepare(request)
-    await answer.write(b'{"batch_number": 1, "data": [')
-    assert request.transport is not None
-    request.transport.close()
-    return answer
-
-
-async def silence(_request: web.Request) -> web.Response:
-    """Say nothing for longer than anyone waits."""
-    await asyncio.sleep(30)
-    return web.Response()
-
-
-class Hostile:
-    """An API that answers by a script, and then that the server is busy."""
-
-    def __init__(self, script: list[Answer]) -> None:
-        self.script = script
-        self.asked = 0
-        self.restarted = 0
-        self.metrics = ""
-
-    async def data(self, request: web.Request) -> web.StreamResponse:
-        self.asked += 1
-        answer = self.script.pop(0) if self.script else (503, b"busy")
-        if isinstance(answer, tuple):
-            return web.Response(status=answer[0], body=answer[1])
-        response: web.StreamResponse = await answer(request)
-        return response
-
-    async def restart(self, _request: web.Request) -> web.Response:
-        self.restarted += 1
-        return web.json_response(["ok"]) if self.restarted > 1 else web.Response(status=500)
-
-
-@contextmanager
-def answering(script: list[Answer], port: int | None = None) -> Iterator[tuple[Hostile, str]]:
-    """The API in a thread of its own, with its address."""
-    api, loop, port = Hostile(list(script)), asyncio.new_event_loop(), port or free_port()
-    app = web.Application()
-    app.add_routes([web.get("/data", api.data), web.get("/restart_data_generation", api.restart)])
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(web.TCPSite(runner, "127.0.0.1", port).start(), loop).result(10)
-        yield api, f"http://127.0.0.1:{port}"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def polled(world: World, script: list[Answer], **settings: object) -> Hostile:

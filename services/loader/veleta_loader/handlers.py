@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
+import structlog
+
 from veleta.batches import BatchReader
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, parse_dataset
@@ -14,6 +16,7 @@ from veleta.faults import fault_point
 from veleta.ports import Work
 from veleta_loader.domain.sorting import Sorting, SqlRow
 
+log = structlog.get_logger()
 LONGEST_FINDINGS = 10_000
 """Characters that a line of the ledger keeps; the topics keep all."""
 
@@ -108,6 +111,7 @@ class Loading:
         for rows in self._reader.chunks(manifest):
             tables.insert(*sorting.sort(rows))
             fault_point("loader.chunk")
+        log.info("loading", batch=manifest.batch, rows=sorting.received, rejected=dict(sorting.rejected))
         tables.note(
             manifest.epoch,
             manifest.number,

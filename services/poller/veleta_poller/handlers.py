@@ -244,6 +244,8 @@ class Poller:
         self._dead.clear()
         ANSWERS.labels("batch").inc()
         ROWS.inc(len(batch.rows))
+        if step.missed:
+            log.warning("missed", epoch=step.epoch, numbers=list(step.missed))
         log.info("took", batch=name, findings=findings)
         self._life.busy(f"took {name}")
 
@@ -277,6 +279,7 @@ class Poller:
         if self._state.torn:
             due = self._state.due
             await asyncio.to_thread(self._topics.miss, due, "its answer broke off; then came the end of the data")
+            log.warning("missed", epoch=due[0], numbers=[due[1]])
             await self._remember(position=Position(*due), torn=False)
         await asyncio.to_thread(self._inbox.discard, body)
         self._life.busy("at the end of the data")

@@ -78,6 +78,8 @@ def _is_end(detail: object) -> bool:
 def _batch(body: object, dataset: Dataset) -> Batch | Refused:
     if not isinstance(body, dict):
         return Refused("the body is no object")
+    if "batch_number" not in body and "detail" in body:
+        return Refused(f"no batch, but detail: {body['detail']}"[:LONGEST_REASON])
     number, rows = body.get("batch_number"), body.pop("data", None)
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         return Refused("batch_number is missing or no number of a batch")
