@@ -77,7 +77,7 @@ def test_the_end_is_known_by_its_detail(detail: str, status: int) -> None:
         ([], 503, "HTTP 503"),
         ({"batch_number": 1, "data": [ROW]}, 500, "HTTP 500"),
         ([1], 200, "no object"),
-        ({"detail": 7}, 200, "batch_number"),
+        ({"detail": 7}, 200, "batch_number is missing or no number of a batch (detail: 7)"),
         ({"data": [ROW]}, 200, "batch_number"),
         ({"batch_number": "1", "data": [ROW]}, 200, "batch_number"),
         ({"batch_number": True, "data": [ROW]}, 200, "batch_number"),

@@ -78,11 +78,10 @@ def _is_end(detail: object) -> bool:
 def _batch(body: object, dataset: Dataset) -> Batch | Refused:
     if not isinstance(body, dict):
         return Refused("the body is no object")
-    if "batch_number" not in body and "detail" in body:
-        return Refused(f"no batch, but detail: {body['detail']}"[:LONGEST_REASON])
     number, rows = body.get("batch_number"), body.pop("data", None)
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        return Refused("batch_number is missing or no number of a batch")
+        detail = f" (detail: {body['detail']})" if "detail" in body else ""
+        return Refused(f"batch_number is missing or no number of a batch{detail}"[:LONGEST_REASON])
     if not isinstance(rows, list) or not rows:
         return Refused("data is missing or no list" if not isinstance(rows, list) else "the batch is empty")
     if not all(isinstance(row, dict) for row in rows):

@@ -1,0 +1,108 @@
+"""The broker, the database and the registry away for 20 s and for 5 minutes, one and two at a time."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import pytest
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from support.listings import write_csv
+from support.world import eventually, free_port
+from veleta.adapters.mysql import mysql_engine
+from veleta.settings import MysqlSettings
+from veleta.tables import batches, drift_reports
+from veleta_local.run import Run
+from veleta_local.variables import Variables
+
+NEEDS = {
+    "kafka": ("poller", "loader", "drift", "trainer", "inference"),
+    "mysql": ("loader", "drift", "trainer", "inference"),
+    "mlflow": ("trainer",),
+}
+"""Which services say on /readyz that they wait for a part. Inference serves on without the registry."""
+AWAY = (("kafka",), ("mysql",), ("mlflow",), ("kafka", "mysql"), ("mysql", "mlflow"), ("kafka", "mlflow"))
+NOTICED = 45.0
+"""Seconds within which an absence is told: a check every 10 s, and a broker is asked for 15 s."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A run of its own, whose batches never end."""
+    folder = tmp_path_factory.mktemp("outages")
+    write_csv(folder / "listings.csv", 150, seed=4)
+    variables = Variables(
+        csv=str(folder / "listings.csv"), at_end="restart", poll_every="5", trees="10", port_base=str(_base())
+    )
+    made = Run(Path(folder) / "home", variables, say=lambda _line: None)
+    try:
+        made.start(300)
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.mark.parametrize("seconds", [20, 300])
+@pytest.mark.parametrize("away", AWAY, ids="+".join)
+def test_what_is_away_is_named_and_the_loop_goes_on(run: Run, away: tuple[str, ...], seconds: float) -> None:
+    """/readyz of each service that needs it says so; when it is back all get ready by themselves, and batches flow."""
+    began = time.monotonic()
+    run._supervisor.stop(away)
+    told: set[tuple[str, str]] = set()
+    expected = {(service, part) for part in away for service in NEEDS[part]}
+    while time.monotonic() - began < seconds:
+        told |= {(service, part) for service in run.services for part in _waits_for(run, service)}
+        time.sleep(0.5)
+    run._supervisor.start(away)
+    assert expected <= told if seconds > NOTICED else told & expected
+    eventually(lambda: all(each.ready for each in run.health(run.parts).values()), 120, "all is ready again")
+    loaded = _settled(run)
+    eventually(lambda: _settled(run) >= loaded + 2, 120, "two more batches are loaded and judged")
+    assert not _refused(run)
+
+
+def _waits_for(run: Run, service: str) -> dict[str, str]:
+    try:
+        with urlopen(run.health_url(service), timeout=5):
+            return {}
+    except HTTPError as error:
+        try:
+            return dict(json.loads(error.read()).get("waits_for", {}))
+        except ValueError:
+            return {}
+    except (URLError, OSError):
+        return {}
+
+
+def _settled(run: Run) -> int:
+    """Batches that are loaded and have their verdict."""
+    judged = {(row.epoch, row.number) for row in _sql(run, sa.select(drift_reports))}
+    loaded = {(row.epoch, row.number) for row in _sql(run, sa.select(batches).where(batches.c.state == "loaded"))}
+    return len(judged & loaded)
+
+
+def _refused(run: Run) -> list[Any]:
+    return _sql(run, sa.select(batches).where(batches.c.state == "refused"))
+
+
+def _sql(run: Run, query: sa.Executable) -> list[Any]:
+    login = MysqlSettings(
+        host="127.0.0.1", port=run.mysql_port, user=run.mysql_user, password=SecretStr(run.mysql_password)
+    )
+    engine = mysql_engine(login)
+    try:
+        with engine.begin() as connection:
+            return list(connection.execute(query).all())
+    finally:
+        engine.dispose()
+
+
+def _base() -> int:
+    while (base := free_port()) > 59000:
+        pass
+    return base

@@ -1,0 +1,59 @@
+"""SIGTERM of everything in the middle of a batch: all end in time, nothing is lost, the next start goes on."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from support.listings import repeat_csv, write_csv
+from support.world import Process, World, eventually
+from veleta.service import FINISH_SECONDS
+from veleta.tables import batches, dataset_tables, drift_reports, trainings
+
+ROWS, TIMES = 40, 500
+PLACES = 6
+
+
+def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path: Path) -> None:
+    """Three times, each with a batch half published or half loaded; then every row is there once."""
+    write_csv(tmp_path / "small.csv", ROWS, seed=6)
+    repeat_csv(tmp_path / "small.csv", tmp_path / "large.csv", TIMES)
+    with ExitStack() as stack:
+
+        def service(name: str, user: str | None = None, **settings: Any) -> Process:
+            return stack.enter_context(world.service(name, user, **settings))
+
+        source = service("source", csv=tmp_path / "large.csv", state=tmp_path / "source")
+        source.ready(120)
+        poller: dict[str, Any] = {"api_url": source.url, "group_number": 1, "poll_every": 0.1, "at_end": "stop"}
+        all_of_them = [
+            source,
+            service("poller", inbox=tmp_path / "inbox", **poller),
+            service("loader", "loader"),
+            service("drift", "drift"),
+            service("trainer", "trainer", work=tmp_path / "work", trees=5),
+            service("inference", "inference"),
+        ]
+        for _ in range(3):
+            busy = len(world.events("rows"))
+            eventually(lambda busy=busy: len(world.events("rows")) > busy, 120, "rows are on their way")  # type: ignore[misc]  # mypy infers no lambda with a default
+            began = time.monotonic()
+            with ThreadPoolExecutor(len(all_of_them)) as threads:
+                codes = list(threads.map(Process.stop, all_of_them))
+            assert time.monotonic() - began < FINISH_SECONDS + 5
+            assert codes == [0] * len(all_of_them)
+            for process in all_of_them:
+                process.start()
+        eventually(lambda: _loaded(world) == PLACES, 300, "every batch is loaded")
+        eventually(lambda: len(world.sql(sa.select(drift_reports))) == PLACES, 120, "every batch is judged")
+        eventually(lambda: all(row.ended_at for row in world.sql(sa.select(trainings))), 300, "all trainings ended")
+    raw = dataset_tables(world.dataset).raw
+    counted = world.sql(sa.select(raw.c.number, sa.func.count()).group_by(raw.c.number))
+    assert {tuple(line) for line in counted} == {(n, ROWS * TIMES) for n in range(PLACES)}
+
+
+def _loaded(world: World) -> int:
+    return len(world.sql(sa.select(batches).where(batches.c.state == "loaded")))
