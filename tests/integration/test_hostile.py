@@ -52,7 +52,7 @@ def refused(name: str, number: int, bad: tuple[int, bytes], reason: str) -> Case
     """An answer that is no batch, before the good one of the same number."""
     good = rows(number)
     return Case(
-        name, [bad, of_rows(number, good)], (1, number), f"refused: {reason}", reason,
+        name, [bad, of_rows(number, good)], (1, number), reason, reason,
         arrived={(1, number): good}, kept=[bad[1]],
     )  # fmt: skip
 
@@ -86,7 +86,7 @@ def hostilities() -> list[Case]:
         refused("broken JSON", 8, (200, b'{"batch_number": 8, "da'), "not JSON"),
         refused("no data", 9, (200, b'{"batch_number": 9}'), "data is missing"),
         refused("an empty batch", 10, (200, b'{"batch_number": 10, "data": []}'), "the batch is empty"),
-        refused("200 with detail", 11, (200, b'{"detail": "try later"}'), "batch_number is missing or no number of a batch (detail: try later)"),
+        refused("200 with detail", 11, (200, b'{"detail": "try later"}'), "no number of a batch (detail: try later)"),
         Case(
             "a repeated number", [of_rows(11, rows(11)), of_rows(12, rows(12))], (1, 12), "batch 11 came twice",
             "batch 11 came twice", arrived={(1, 12): rows(12)},

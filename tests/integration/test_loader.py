@@ -5,10 +5,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from support.batches import publish_batch
+from support.batches import publish_batch, send
 from support.listings import api_rows
+from support.records import message
 from support.world import World, eventually
+from veleta.events.catalogue import BatchOpened
 from veleta.tables import batches, dataset_tables
+from veleta.topics import topic
 
 
 def line(world: World, epoch: int, number: int) -> Any:
@@ -108,3 +111,18 @@ def test_a_poison_batch_is_dead_lettered_and_the_stream_goes_on(world: World) ->
     letters = [e.payload for e in world.events("deadletter")]
     assert [letter.model_dump()["reason"] for letter in letters] == ["the manifest does not match"]
     assert {key[1] for key in keys(world, dataset_tables(world.dataset).raw)} == {0, 2}
+
+
+def test_a_manifest_that_cannot_be_read_leaves_its_batch_abandoned(world: World) -> None:
+    """Its batch was opened; when the next one opens it is given up, and that one is loaded."""
+    opened = BatchOpened(dataset=world.dataset.name, epoch=9, number=0, rows=5, digest="d")
+    with world.service("loader", "loader") as loader:
+        loader.ready()
+        send(world.log, world.dataset, "batches", opened, "opened")
+        world.log.publish([message(topic(world.dataset.name, "batches"), value=b"{")])
+        publish_batch(world.log, world.dataset, 9, 1, list(api_rows(0, 20, 5)))
+        eventually(lambda: states_of(world, 9) == {0: "abandoned", 1: "loaded"}, what="the next batch is loaded")
+
+
+def states_of(world: World, epoch: int) -> dict[int, str]:
+    return {row.number: row.state for row in world.sql(sa.select(batches).where(batches.c.epoch == epoch))}
