@@ -98,11 +98,14 @@ def test_nothing_is_lost_doubled_or_wrong_after_a_storm(run: Run, api: Rememberi
         storm.rage()
         say(f"\nthe storm is over (SEED={SEED})\n{storm.table()}\n")
         unready = _recovered(run)
+        before = {part: state.pid for part, state in run.states().items()}
         unsettled = _settled(run, api, reader)
+        restarted = [part for part, state in run.states().items() if state.pid != before[part]]
     found = reader.found()
     counts = judge(DATASET, api.handed, found, client.replies, {part: storm.kills_of(part) for part in run.parts})
     say(f"\n{table(counts)}\n\n{_remarks(found, client.replies)}")
     assert not unready, f"not ready again after {RECOVERY_SECONDS:g} s: {unready}"
+    assert not restarted, f"restarted though the storm was over: {restarted}"
     assert not unsettled, f"not settled after {SETTLE_SECONDS:g} s: {unsettled}"
     assert [each.what for each in counts if not each.ok] == []
     assert api.exhausted
