@@ -41,21 +41,28 @@ class Fault:
 
 
 def plan(seed: int, seconds: float, backing: Sequence[str], services: Sequence[str]) -> list[Fault]:
-    """The faults of a storm: the same arguments give the same. A part that is away or frozen is left alone."""
+    """The faults of a storm: the same arguments give the same.
+
+    A part that is away or frozen is left alone. Kills take all parts in turn, each time in another order.
+    """
     chance = random.Random(seed)  # noqa: S311 - a test, no secret
     taken: dict[str, float] = {}
     faults: list[Fault] = []
+    turn: list[str] = []
     at = chance.uniform(*GAP) / 2
     while at < seconds:
         kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        fault = _fault(chance, at, kind, *([p for p in parts if taken.get(p, 0) < at] for parts in (backing, services)))
+        can_go, can_freeze = ([part for part in parts if taken.get(part, 0) < at] for parts in (backing, services))
+        fault = _fault(chance, at, kind, can_go, can_freeze, turn)
         faults.append(fault)
         taken |= {part: at + fault.seconds + RECOVERY for part in fault.parts if fault.seconds}
         at += chance.uniform(*GAP)
     return faults
 
 
-def _fault(chance: random.Random, at: float, kind: Kind, backing: list[str], services: list[str]) -> Fault:
+def _fault(
+    chance: random.Random, at: float, kind: Kind, backing: list[str], services: list[str], turn: list[str]
+) -> Fault:
     if kind == "away" and backing:
         count = min(len(backing), chance.choice((1, 1, 2)))
         return Fault(at, kind, tuple(sorted(chance.sample(backing, count))), chance.uniform(*AWAY))
@@ -63,7 +70,12 @@ def _fault(chance: random.Random, at: float, kind: Kind, backing: list[str], ser
         return Fault(at, kind, (chance.choice(services),), chance.uniform(*FROZEN))
     if kind == "child killed":
         return Fault(at, kind, ("trainer",))
-    return Fault(at, "killed", (chance.choice(backing + services),))
+    parts = backing + services
+    if not set(turn).intersection(parts):
+        turn += chance.sample(parts, len(parts))
+    victim = next(part for part in turn if part in parts)
+    turn.remove(victim)
+    return Fault(at, "killed", (victim,))
 
 
 @dataclass(frozen=True)
