@@ -25,7 +25,7 @@ from support.storm.faults import Storm, plan
 from support.storm.reading import Reader
 from support.world import free_base
 from veleta.dataset import load_dataset
-from veleta_local.deployment import BACKING
+from veleta_local.deployment import BACKING, PYTHON
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
@@ -69,7 +69,8 @@ def running(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         yield run
     finally:
         if KEEP:
-            say(f"\nkept: PORT_BASE={variables.port_base}, the run's folder is {run.home}")
+            say(f"\nkept: PORT_BASE={variables.port_base}, the run's folder is {run.home}; this ends it:")
+            say(f"{PYTHON} -c \"import pathlib, veleta_local.run as r; r.Run(pathlib.Path('{run.home}')).stop()\"")
         else:
             run.stop()
             shutil.rmtree(top)

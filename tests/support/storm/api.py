@@ -53,7 +53,8 @@ class RememberingApi:
         self.open = threading.Event()
         self._batches = batches
         self._seed = seed
-        self._epoch, self._cursor, self._place = 1, 0, 0
+        self._epoch, self._cursor = 1, 0
+        self._place, self._level = 0, 1.0
 
     @property
     def exhausted(self) -> bool:
@@ -86,13 +87,14 @@ class RememberingApi:
             waited += 0.1
 
     def _rows(self, chance: random.Random) -> list[dict[str, Any]]:
-        """Most batches are of the kind before them at the same level of prices, so that not all of them drift."""
-        if chance.random() < 0.4:
+        """About half of the batches are of the kind and the level of prices before them, so that not all drift."""
+        if chance.random() < 0.25:
             self._place = chance.randrange(len(KINDS))
-        level = chance.choice((1.0, 1.0, 1.0, 1.02, 1.25))
+        if chance.random() < 0.25:
+            self._level = chance.choice((0.8, 1.0, 1.02, 1.25))
         rows: list[dict[str, Any]] = [*api_rows(self._place, chance.randint(*SIZES), chance.randrange(2**32))]
         for number, row in enumerate(rows):
-            row["price"] = round(row["price"] * level, 2)
+            row["price"] = round(row["price"] * self._level, 2)
             if number % SPOILT_EVERY == SPOILT_EVERY - 1:
                 self._spoil(row, chance)
         return rows
