@@ -5,12 +5,13 @@ MAKEFLAGS += --no-print-directory
 
 export CSV API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL_EVERY TREES PORT_BASE START_TIMEOUT
 export JSON TOPIC FROM N RESEND
+export SOAK_S SEED KEEP
 
 LOCAL := .venv/bin/python -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 
-.PHONY: help start stop status topics tail dead test lint contracts clean
+.PHONY: help start stop status topics tail dead test soak lint contracts clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ dead: $(INSTALLED) ## what could not be processed, and why; RESEND=id sends one 
 
 test: lint ## lint, types, imports and all tests
 	.venv/bin/pytest
+
+soak: $(INSTALLED) ## kills and outages for SOAK_S seconds, then counts all; SEED, KEEP=1, PORT_BASE
+	.venv/bin/pytest tests/soak -s
 
 lint: $(INSTALLED) ## style, types and the direction of imports
 	.venv/bin/ruff check

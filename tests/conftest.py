@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.listings import write_csv
-from support.world import World, free_port
+from support.world import World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
@@ -26,7 +26,7 @@ def backing() -> Iterator[Run]:
     home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
     csv = top / "listings.csv"
     write_csv(csv, ROWS_PER_PLACE, seed=7)
-    variables = Variables(csv=str(csv), at_end="stop", poll_every="8", trees="50", port_base=str(_free_base()))
+    variables = Variables(csv=str(csv), at_end="stop", poll_every="8", trees="50", port_base=str(free_base()))
     run = Run(home, variables, say=lambda _line: None)
     try:
         run.start_backing()
@@ -44,9 +44,3 @@ def world(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
     assert done.returncode == 0, done.stderr
     yield made
     made.close()
-
-
-def _free_base() -> int:
-    while (base := free_port()) > 59000:
-        pass
-    return base

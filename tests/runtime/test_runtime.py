@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from support.world import free_port
+from support.world import eventually, free_base
 from veleta_local import __main__ as command_line
 from veleta_local import checks, processes, status
 from veleta_local.addresses import DEFAULT_PORTS, HOST, ports
@@ -222,7 +223,7 @@ def test_a_part_that_waits_says_for_what() -> None:
 def run() -> Iterator[Run]:
     """A run of its own with ports of its own, stopped whatever the test did to it."""
     top = Path(mkdtemp(prefix="veleta-runtime-"))
-    run = Run(top / "home", Variables(port_base=str(free_port())), say=lambda _: None)
+    run = Run(top / "home", Variables(port_base=str(free_base())), say=lambda _: None)
     yield run
     run.stop()
     shutil.rmtree(top)
@@ -230,6 +231,20 @@ def run() -> Iterator[Run]:
 
 def _kill_supervisord(run: Run) -> None:
     os.kill(int((run.home / "supervisor/supervisord.pid").read_text()), signal.SIGKILL)
+
+
+def test_a_killed_part_leaves_no_child_behind(run: Run) -> None:
+    """MLflow's worker outlives its server and holds the port: it is ended before the next server starts."""
+    run.start_backing()
+    killed = run.pid("mlflow")
+    left = set(processes.of(run.home, "mlflow")) - {killed}
+    assert left
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: not left & set(processes.of(run.home, "mlflow")), what="the worker is ended")
+    eventually(lambda: run.health(["mlflow"])["mlflow"].ready, what="the next server answers")
+    again = run.pid("mlflow")
+    time.sleep(3)
+    assert run.pid("mlflow") == again
 
 
 def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from support.listings import write_csv
-from support.world import eventually, free_port
+from support.world import eventually, free_base
 from veleta.adapters.mysql import mysql_engine
 from veleta.settings import MysqlSettings
 from veleta.tables import batches, drift_reports
@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("outages")
     write_csv(folder / "listings.csv", 150, seed=4)
     variables = Variables(
-        csv=str(folder / "listings.csv"), at_end="restart", poll_every="5", trees="10", port_base=str(_base())
+        csv=str(folder / "listings.csv"), at_end="restart", poll_every="5", trees="10", port_base=str(free_base())
     )
     made = Run(Path(folder) / "home", variables, say=lambda _line: None)
     try:
@@ -100,9 +100,3 @@ def _sql(run: Run, query: sa.Executable) -> list[Any]:
             return list(connection.execute(query).all())
     finally:
         engine.dispose()
-
-
-def _base() -> int:
-    while (base := free_port()) > 59000:
-        pass
-    return base

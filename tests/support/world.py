@@ -1,6 +1,8 @@
 """A deployment for one test: its own dataset name and database prefix on the run's broker, database and registry."""
 
+import contextlib
 import os
+import random
 import re
 import signal
 import socket
@@ -24,6 +26,7 @@ from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.events.envelope import Event, decode
 from veleta.settings import MysqlSettings
 from veleta.topics import TopicName, topic
+from veleta_local.addresses import DEFAULT_PORTS, ports
 from veleta_local.run import Run
 
 T = TypeVar("T")
@@ -45,6 +48,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_base() -> int:
+    """A PORT_BASE whose ports nobody listens on, nor gets by chance for a connection while a part is down."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        base = random.randrange(10_000, lowest - len(DEFAULT_PORTS))  # noqa: S311 - a port, no secret
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for port in ports(base).values():
+                probes.enter_context(socket.create_server(("127.0.0.1", port)))
+            return base
 
 
 def http_status(url: str) -> int:

@@ -6,13 +6,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-MARK = "VELETA_RUN_HOME"
+MARK, PART = "VELETA_RUN_HOME", "VELETA_RUN_PART"
 
 
-def of(home: Path) -> list[int]:
-    """Ids of this user's processes that were started for this home."""
-    mark = os.fsencode(f"{MARK}={home}")
-    return [int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if mark in _environment(found)]
+def of(home: Path, part: str = "") -> list[int]:
+    """Ids of this user's processes that were started for this home, or for one part of its run."""
+    marks = {os.fsencode(f"{MARK}={home}")} | ({os.fsencode(f"{PART}={part}")} if part else set())
+    return [int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if marks <= _environment(found)]
 
 
 def end(home: Path, patience: float = 30) -> None:
@@ -27,6 +27,13 @@ def end(home: Path, patience: float = 30) -> None:
     _let_go(found)
 
 
+def end_part(home: Path, part: str) -> None:
+    """Kill the processes of a part but for this one, and return when they are gone."""
+    left = [pid for pid in of(home, part) if pid != os.getpid()]
+    _signal(left, signal.SIGKILL)
+    _let_go(left)
+
+
 def _let_go(pids: list[int], patience: float = 3) -> None:
     """Wait until the system forgets them; not for ever, since in a container nobody may collect the dead."""
     until = time.monotonic() + patience
@@ -34,10 +41,10 @@ def _let_go(pids: list[int], patience: float = 3) -> None:
         time.sleep(0.05)
 
 
-def _environment(path: Path) -> list[bytes]:
+def _environment(path: Path) -> set[bytes]:
     with suppress(OSError):  # somebody else's, or gone by now
-        return path.read_bytes().split(b"\0")
-    return []
+        return set(path.read_bytes().split(b"\0"))
+    return set()
 
 
 def _signal(pids: list[int], number: signal.Signals) -> None:

@@ -62,6 +62,11 @@ class Program:
     command: list[str]
     environment: Mapping[str, str]
 
+    def afresh(self, part: str) -> "Program":
+        """The same, after what a killed process of the part left behind was ended."""
+        command = [str(PYTHON), "-m", "veleta_local.afresh", *self.command]
+        return Program(command, {**self.environment, processes.PART: part})
+
     def script(self) -> str:
         """The shell becomes the program, so signals and the process id are the program's own."""
         return f"set -a\n{shell_lines(self.environment)}exec {shlex.join(self.command)}\n"
@@ -148,7 +153,7 @@ class Supervisor:
         self._deployment.folder("logs")
         folder = self._deployment.folder("supervisor")
         for part, program in programs.items():
-            write_private(folder / f"{part}.sh", program.script())
+            write_private(folder / f"{part}.sh", program.afresh(part).script())
         blocks = [_PROGRAM.format(part=part) for part in programs]
         write_private(folder / "supervisord.conf", _HEAD.format(socket=self._socket) + "".join(blocks))
 

@@ -1,0 +1,189 @@
+"""Reads topics, tables and registry with plain clients; of the project's code it asks only for the columns' names."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import date
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pymysql
+from kafka import KafkaConsumer, TopicPartition
+from mlflow import MlflowClient
+from pymysql.cursors import SSDictCursor
+
+from support.storm.audit import ENDS, Decision, Found, Kept, Ledger, Lines, Place, Said, Version
+from support.storm.rows import line
+from veleta.dataset import Dataset
+from veleta_local.run import Run
+
+KAFKA_SILENCE = 30.0
+"""Seconds without a record after which reading a topic is given up."""
+LARGEST_FETCH = 8 * 1024 * 1024
+HOST = "127.0.0.1"
+
+
+class Reader:
+    """A look at a run from outside."""
+
+    def __init__(self, run: Run, dataset: Dataset) -> None:
+        self._run = run
+        self._dataset = dataset
+
+    def found(self) -> Found:
+        """All of it."""
+        name = self._dataset.name
+        batches = self._said("batches")
+        requests = self._select(
+            f"SELECT request_id, item, client_request_id, model_version, prediction FROM RAW_DATA.new_{name}"
+        )
+        return Found(
+            batches=batches,
+            drift=self._said("drift"),
+            retrain=self._said("retrain"),
+            training=self._said("training"),
+            models=self._said("models"),
+            deadletter=self._said("deadletter"),
+            rows=self._rows(batches),
+            ledger=[_ledger(each) for each in self._select("SELECT * FROM PIPELINE.batches")],
+            raw=self._lines(f"RAW_DATA.{name}"),
+            clean=self._lines(f"CLEAN_DATA.{name}"),
+            reports=[
+                ((each["epoch"], each["number"]), each["verdict"])
+                for each in self._select("SELECT epoch, number, verdict FROM PIPELINE.drift_reports")
+            ],
+            trainings=[
+                (each["request_id"], each["state"], each["version"])
+                for each in self._select("SELECT request_id, state, version FROM PIPELINE.trainings")
+            ],
+            decisions=[
+                Decision(**each)
+                for each in self._select("SELECT seq, version, decision, cause FROM PIPELINE.promotions")
+            ],
+            outbox=self._count("PIPELINE.outbox"),
+            versions=self._versions(),
+            running=self._running(),
+            served=self._served(),
+            requests=[Kept(*each.values()) for each in requests],
+        )
+
+    def unsettled(self) -> list[str]:
+        """What is still under way, in words."""
+        closed = {said.place for said in self._said("batches") if said.type == "batch.closed"}
+        asked = {said.id for said in self._said("retrain")}
+        loaded = self._select("SELECT epoch, number FROM PIPELINE.batches WHERE state = 'loaded'")
+        assessed = self._select("SELECT epoch, number FROM PIPELINE.drift_reports")
+        lines = self._select("SELECT request_id, state FROM PIPELINE.trainings")
+        ended = {each["request_id"] for each in lines if each["state"] in ENDS}
+        promoted = self._select("SELECT version FROM PIPELINE.promotions WHERE decision = 'promoted' ORDER BY seq")
+        due = promoted[-1]["version"] if promoted else 0
+        left = {
+            "batches to load": len(closed) - len(list(loaded)),
+            "verdicts to give": len(closed) - len(list(assessed)),
+            "requests to train": len(asked - ended),
+            "events in the outbox": self._count("PIPELINE.outbox"),
+            "champion to serve": int(self._served() != due),
+        }
+        return [f"{count} {what}" for what, count in left.items() if count]
+
+    def _said(self, name: str) -> list[Said]:
+        """Every record of a topic."""
+        found = []
+        for record in self._records(f"{self._dataset.name}.{name}"):
+            headers = {key: value.decode() for key, value in record.headers}
+            found.append(Said(headers["ce_id"], headers["ce_type"], json.loads(record.value)))
+        return found
+
+    def _rows(self, batches: Sequence[Said]) -> dict[Place, list[str]]:
+        """The lines of each batch, by the offsets of its last manifest, but for records of other batches."""
+        manifests = {said.place: said.value for said in batches if said.type == "batch.closed"}
+        chunks: dict[tuple[str, int, int], list[str]] = {}
+        for record in self._records(f"{self._dataset.name}.rows"):
+            lines = [line(row) for row in json.loads(record.value)["rows"]]
+            chunks[record.key.decode(), record.partition, record.offset] = lines
+        found: dict[Place, list[str]] = {}
+        for (epoch, number), manifest in manifests.items():
+            key = f"{self._dataset.name}/{epoch}/{number}"
+            found[epoch, number] = [
+                text
+                for part in manifest["ranges"]
+                for offset in range(part["first"], part["last"] + 1)
+                for text in chunks.get((key, part["partition"], offset), [])
+            ]
+        return found
+
+    def _records(self, topic: str) -> Iterator[Any]:
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._run.kafka_bootstrap,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=LARGEST_FETCH,
+        )
+        with closing(consumer):
+            places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+            ends = {place: end for place, end in consumer.end_offsets(places).items() if end}
+            consumer.assign(list(ends))
+            heard = time.monotonic()
+            while any(consumer.position(place) < end for place, end in ends.items()):
+                for records in consumer.poll(timeout_ms=1000).values():
+                    heard = time.monotonic()
+                    yield from records
+                assert time.monotonic() - heard < KAFKA_SILENCE, f"nothing came from {topic}"
+
+    def _select(self, query: str) -> list[dict[str, Any]]:
+        return list(self._stream(query))
+
+    def _stream(self, query: str) -> Iterator[dict[str, Any]]:
+        """The rows of a query one by one, as they are now."""
+        user, password = self._run.mysql_user, self._run.mysql_password
+        connection = pymysql.connect(
+            host=HOST, port=self._run.mysql_port, user=user, password=password, cursorclass=SSDictCursor
+        )
+        with closing(connection), connection.cursor() as cursor:
+            cursor.execute(query)
+            yield from cursor
+
+    def _count(self, table: str) -> int:
+        return int(self._select(f"SELECT COUNT(*) AS n FROM {table}")[0]["n"])
+
+    def _lines(self, table: str) -> dict[Place, Lines]:
+        """The rows of RAW_DATA or CLEAN_DATA as they were received: what fitted no column is put back in its place."""
+        found: dict[Place, Lines] = defaultdict(list)
+        for row in self._stream(f"SELECT * FROM {table}"):
+            place, number = (row.pop("epoch"), row.pop("number")), row.pop("row_no")
+            rest = json.loads(row.pop("rest", None) or "{}")
+            values = {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
+            there = {name: value for name, value in values.items() if value is not None}
+            found[place].append((number, line({**there, **rest})))
+        return dict(found)
+
+    def _versions(self) -> list[Version]:
+        client, name = MlflowClient(self._run.mlflow_url), self._dataset.name
+        found = []
+        for each in client.search_model_versions(f"name = '{name}'", max_results=1000):
+            version = client.get_model_version(name, each.version)
+            run_id = version.run_id or ""
+            champion = "champion" in version.aliases
+            found.append(Version(int(version.version), run_id, client.get_run(run_id).info.status, champion))
+        return found
+
+    def _running(self) -> list[str]:
+        client = MlflowClient(self._run.mlflow_url)
+        experiments = [each.experiment_id for each in client.search_experiments()]
+        return [run.info.run_name for run in client.search_runs(experiments, "attributes.status = 'RUNNING'")]
+
+    def _served(self) -> int:
+        """The version that inference answers with; 0 when it does not answer."""
+        try:
+            with urlopen(f"{self._run.url('inference')}/model", timeout=10) as answer:
+                return int(json.loads(answer.read())["version"])
+        except (URLError, OSError):
+            return 0
+
+
+def _ledger(each: dict[str, Any]) -> Ledger:
+    rejected = sum(json.loads(each["rejected"] or "{}").values())
+    return Ledger((each["epoch"], each["number"]), each["state"], each["received"] or 0, each["cleaned"] or 0, rejected)
