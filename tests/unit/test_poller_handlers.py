@@ -39,8 +39,9 @@ def batch(number: int, price: float = 1.0, **more: object) -> tuple[int, str]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the poller run until this is true."""
-    while not condition():  # noqa: ASYNC110 - the product has no event to wait for
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the product has no event to wait for
+            await asyncio.sleep(0.001)
 
 
 class Clock:

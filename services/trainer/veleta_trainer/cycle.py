@@ -122,7 +122,10 @@ class Cycle:
             log.warning("restoring", reason=str(error))
             self._life.busy("comparing the tables with the topics")
             await self._restore()
+        try:
             return await call()
+        except Lost as error:
+            raise Retry("mysql", error) from error
 
     async def _step(self) -> bool:
         await self._relay.flush()
