@@ -102,10 +102,12 @@ class Storm:
         began = time.monotonic()
         moments = [(fault.at, 0, fault, self._begin) for fault in self.faults]
         moments += [(fault.at + fault.seconds, 1, fault, self._end) for fault in self.faults if fault.seconds]
-        for at, _, fault, act in sorted(moments, key=lambda moment: moment[:2]):
-            time.sleep(max(0.0, began + at - time.monotonic()))
-            act(fault, time.monotonic() - began)
-        self.calm()
+        try:
+            for at, _, fault, act in sorted(moments, key=lambda moment: moment[:2]):
+                time.sleep(max(0.0, began + at - time.monotonic()))
+                act(fault, time.monotonic() - began)
+        finally:
+            self.calm()
 
     def calm(self) -> None:
         """Let everything go on that still stands still."""
