@@ -3,15 +3,17 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from support.listings import repeat_csv, write_csv
-from support.world import Process, World, eventually
+from support.world import Process, World, eventually, http_status
 from veleta.service import FINISH_SECONDS
 from veleta.tables import batches, dataset_tables, drift_reports, trainings
+from veleta.topics import topic
 
 ROWS, TIMES = 40, 500
 PLACES = 6
@@ -28,7 +30,7 @@ def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path:
 
         source = service("source", csv=tmp_path / "large.csv", state=tmp_path / "source")
         source.ready(120)
-        poller: dict[str, Any] = {"api_url": source.url, "group_number": 1, "poll_every": 0.1, "at_end": "stop"}
+        poller: dict[str, Any] = {"api_url": source.url, "group_number": 1, "poll_every": 4, "at_end": "stop"}
         all_of_them = [
             source,
             service("poller", inbox=tmp_path / "inbox", **poller),
@@ -38,8 +40,9 @@ def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path:
             service("inference", "inference"),
         ]
         for _ in range(3):
-            busy = len(world.events("rows"))
-            eventually(lambda busy=busy: len(world.events("rows")) > busy, 120, "rows are on their way")  # type: ignore[misc]  # mypy infers no lambda with a default
+            eventually(lambda: all(http_status(f"{p.url}/livez") == 200 for p in all_of_them), 60, "all have started")
+            before = _published(world)
+            eventually(partial(_more_than, world, before), 120, "rows are on their way")
             began = time.monotonic()
             with ThreadPoolExecutor(len(all_of_them)) as threads:
                 codes = list(threads.map(Process.stop, all_of_them))
@@ -53,6 +56,15 @@ def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path:
     raw = dataset_tables(world.dataset).raw
     counted = world.sql(sa.select(raw.c.number, sa.func.count()).group_by(raw.c.number))
     assert {tuple(line) for line in counted} == {(n, ROWS * TIMES) for n in range(PLACES)}
+
+
+def _published(world: World) -> int:
+    """Chunks of rows in the topic."""
+    return sum(end for _, end in world.log.bounds(topic(world.dataset.name, "rows")).values())
+
+
+def _more_than(world: World, before: int) -> bool:
+    return _published(world) > before
 
 
 def _loaded(world: World) -> int:
