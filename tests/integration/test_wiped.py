@@ -1,10 +1,12 @@
 """MySQL loses everything while the services run: the topics fill the tables again, by themselves."""
 
 import json
+from datetime import datetime
 from functools import partial
 from typing import Any
 from urllib.request import urlopen
 
+import pytest
 import sqlalchemy as sa
 
 from support.batches import publish_batch
@@ -12,7 +14,11 @@ from support.listings import api_rows
 from support.models import post_example
 from support.world import Process, World, eventually
 from veleta.tables import SCHEMAS, batches, dataset_tables, pipeline, promotions, trainings
+from veleta_trainer.adapters.trainings import MysqlTrainings
+from veleta_trainer.domain.replay import Told
+from veleta_trainer.domain.training import Request
 
+NOW = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as SQL holds it
 LEFT_OUT = {"leases", "outbox"}
 TIMES_OF_LOADING = {"loaded_at"}
 
@@ -90,3 +96,20 @@ def _champion(world: World) -> int:
 def _served(inference: Process) -> int:
     with urlopen(f"{inference.url}/model", timeout=5) as answer:
         return int(json.loads(answer.read())["version"])
+
+
+def test_a_request_that_the_consumer_adds_meanwhile_is_no_trouble(world: World) -> None:
+    """Restoring reads, then writes; what came in between ends where the topics say that it is."""
+    ended = Told({"r": {"request_id": "r", "state": "skipped", "cause": {}, "requested_at": NOW, "ended_at": NOW}})
+    request = Request("r", 1, 0, "test", first=True, batches=[], cause=None, trace="")
+    with world.admin.begin() as restoring, world.admin.begin() as consumer:
+        trainer = MysqlTrainings(restoring)
+        states = trainer._states
+        read = states()
+        MysqlTrainings(consumer).add(request, NOW)
+        consumer.commit()
+        with pytest.MonkeyPatch.context() as patch:
+            stale = [read]
+            patch.setattr(trainer, "_states", lambda: stale.pop() if stale else states())
+            trainer.restore(ended)
+    assert [row.state for row in world.sql(sa.select(trainings).where(trainings.c.request_id == "r"))] == ["skipped"]

@@ -95,16 +95,22 @@ class MysqlTrainings:
         return "failed" in states and not states.intersection(STEPS)
 
     def restore(self, told: Told) -> None:
-        """See `Trainings.restore`."""
-        known = {r.request_id: r.state for r in self._sql.execute(sa.select(trainings.c.request_id, trainings.c.state))}
-        for request_id, line in told.trainings.items():
-            if request_id not in known:
-                self._sql.execute(sa.insert(trainings).values(attempts=0, **line))
-            elif rank(line["state"]) > rank(known[request_id]):
+        """See `Trainings.restore`. The consumer may add the same requests meanwhile."""
+        for request_id in told.trainings.keys() - self._states().keys():
+            missing = insert(trainings).values(attempts=0, **told.trainings[request_id])
+            self._sql.execute(missing.on_duplicate_key_update(request_id=trainings.c.request_id))
+        for request_id, state in self._states().items():
+            line = told.trainings.get(request_id)
+            if line and rank(line["state"]) > rank(state):
                 self._sql.execute(sa.update(trainings).where(trainings.c.request_id == request_id).values(**line))
-        decided = set(self._sql.scalars(sa.select(promotions.c.seq)))
-        for seq in sorted(told.promotions.keys() - decided):
+        for seq in sorted(told.promotions.keys() - set(self._sql.scalars(sa.select(promotions.c.seq)))):
             self._sql.execute(sa.insert(promotions).values(**told.promotions[seq]))
+
+    def _states(self) -> dict[str, str]:
+        return {
+            line.request_id: line.state
+            for line in self._sql.execute(sa.select(trainings.c.request_id, trainings.c.state))
+        }
 
     def decide(self, **values: Any) -> int:
         """See `Trainings.decide`."""
