@@ -18,6 +18,7 @@ DATASET = load_dataset("real_estate")
 ROWS = 3
 NUMBER = next(c.name for c in DATASET.columns if c.kind == "number" and c.name != DATASET.target)
 TEXT = next(c.name for c in DATASET.columns if c.kind == "category")
+UNFIT = f"values that do not fit: '{NUMBER}' (1 rows)"
 Row = dict[str, Any]
 Place = tuple[int, int]
 
@@ -92,10 +93,10 @@ def hostilities() -> list[Case]:
             "batch 11 came twice", arrived={(1, 12): rows(12)},
         ),
         lost("a skipped number", 13, None, "missed"),
-        odd("nulls", 15, with_value(15, NUMBER, None), ""),
-        odd("strings for numbers", 16, with_value(16, NUMBER, "many"), ""),
-        odd("NaN", 17, with_value(17, NUMBER, float("nan")), "", with_value(17, NUMBER, "NaN")),
-        odd("Infinity", 18, with_value(18, NUMBER, float("inf")), "", with_value(18, NUMBER, "Infinity")),
+        odd("nulls", 15, with_value(15, NUMBER, None), f"nulls: '{NUMBER}' (1 rows)"),
+        odd("strings for numbers", 16, with_value(16, NUMBER, "many"), UNFIT),
+        odd("NaN", 17, with_value(17, NUMBER, float("nan")), UNFIT, with_value(17, NUMBER, "NaN")),
+        odd("Infinity", 18, with_value(18, NUMBER, float("inf")), UNFIT, with_value(18, NUMBER, "Infinity")),
         odd("an unknown column", 19, with_value(19, "colour", "red"), "unknown columns: 'colour' (1 rows)", clean=ROWS),
         odd(
             "a missing column", 20, [{k: v for k, v in r.items() if k != TEXT} for r in rows(20)],

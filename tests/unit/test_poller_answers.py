@@ -82,6 +82,7 @@ def test_the_end_is_known_by_its_detail(detail: str, status: int) -> None:
         ({"batch_number": "1", "data": [ROW]}, 200, "batch_number"),
         ({"batch_number": True, "data": [ROW]}, 200, "batch_number"),
         ({"batch_number": -1, "data": [ROW]}, 200, "batch_number"),
+        ({"batch_number": 1_000_000_000, "data": [ROW]}, 200, "batch_number"),
         ({"batch_number": 1}, 200, "data is missing"),
         ({"batch_number": 1, "data": {}}, 200, "data is missing"),
         ({"batch_number": 1, "data": []}, 200, "empty"),
@@ -190,3 +191,14 @@ def test_the_digest_does_not_depend_on_the_order_of_columns() -> None:
     assert isinstance(other, Batch)
     assert one.digest == other.digest
     assert one.digest != getattr(batch({**ROW, "bed": 9.0}), "digest", one.digest)
+
+
+def test_values_that_fit_no_column_are_findings() -> None:
+    """Nulls, and whatever is not of its column's kind: they are counted by column, and go on as they are."""
+    number, date = (next(c.name for c in DATASET.columns if c.kind == kind) for kind in ("number", "date"))
+    answer = answered({"batch_number": 1, "data": [{**ROW, number: None, date: "soon"}, {**ROW, number: "many"}]}, 200)
+    assert isinstance(answer, Batch)
+    assert answer.findings == [
+        f"nulls: '{number}' (1 rows)",
+        f"values that do not fit: '{number}' (1 rows), '{date}' (1 rows)",
+    ]

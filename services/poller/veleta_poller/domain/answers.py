@@ -12,10 +12,12 @@ import orjson
 from veleta.batches import Rows, RowsDigest
 from veleta.dataset import Dataset
 from veleta.errors import LONGEST_REASON
-from veleta_poller.domain.findings import strip_keys, unexpected
+from veleta_poller.domain.findings import strip_keys, unexpected, unfit
 
 END = "ya se recolecto toda la informacion minima necesaria"
 HTTP_OK = 200
+GREATEST_NUMBER = 9_999
+"""Beyond it a number is no batch's: each batch that it passes over would be told of as missed."""
 LEAST_INTEGER, GREATEST_INTEGER = -(2**63), 2**64 - 1
 """The integers that JSON in the topics may hold; beyond them a number becomes a float, or text."""
 DIGITS = len(str(GREATEST_INTEGER))
@@ -79,14 +81,14 @@ def _batch(body: object, dataset: Dataset) -> Batch | Refused:
     if not isinstance(body, dict):
         return Refused("the body is no object")
     number, rows = body.get("batch_number"), body.pop("data", None)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= GREATEST_NUMBER:
         detail = f" (detail: {body['detail']})" if "detail" in body else ""
         return Refused(f"batch_number is missing or no number of a batch{detail}"[:LONGEST_REASON])
     if not isinstance(rows, list) or not rows:
         return Refused("data is missing or no list" if not isinstance(rows, list) else "the batch is empty")
     if not all(isinstance(row, dict) for row in rows):
         return Refused("a row is no object")
-    findings = [*strip_keys(rows), *unexpected(rows, dataset)]
+    findings = [*strip_keys(rows), *unexpected(rows, dataset), *unfit(rows, dataset)]
     digest = RowsDigest()
     try:
         orjson.dumps({"rows": [row for row in rows if any(isinstance(value, dict | list) for value in row.values())]})

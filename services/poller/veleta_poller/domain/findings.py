@@ -37,6 +37,17 @@ def unexpected(rows: Rows, dataset: Dataset) -> list[str]:
     return [*_listed("unknown columns", unknown), *_listed("missing columns", missing), *order]
 
 
+def unfit(rows: Rows, dataset: Dataset) -> list[str]:
+    """Nulls, and values that are none of their column's kind."""
+    nulls: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for name, column in dataset.by_name.items():
+        values = [row[name] for row in rows if name in row]
+        nulls[name] = values.count(None)
+        others[name] = [*map(column.convert, values)].count(None) - nulls[name]
+    return [*_listed("nulls", +nulls), *_listed("values that do not fit", +others)]
+
+
 def _reordered(keys: tuple[str, ...], declared: list[str]) -> bool:
     present = set(keys)
     return [key for key in keys if key in declared] != [name for name in declared if name in present]
