@@ -26,7 +26,7 @@ def backing() -> Iterator[Run]:
     home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
     csv = top / "listings.csv"
     write_csv(csv, ROWS_PER_PLACE, seed=7)
-    variables = Variables(csv=str(csv), at_end="stop", poll_every="8", trees="50", port_base=str(free_base()))
+    variables = Variables(csv=str(csv), at_end="stop", poll_every="6", trees="50", port_base=str(free_base()))
     run = Run(home, variables, say=lambda _line: None)
     try:
         run.start_backing()
