@@ -1,6 +1,7 @@
 """Drift's life around Faust: catching up, halting, and noticing that Faust went silent."""
 
 import asyncio
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ class Handler:
 
     def __init__(self, *, rejects: bool) -> None:
         self.taken = 0
+        self.took: Callable[[], None] = lambda: None
         self._rejects = rejects
 
     def prepare(self, event: object) -> None:
@@ -37,6 +39,7 @@ class Handler:
 
     def apply(self, event: object, prepared: object, work: object) -> None:
         self.taken += 1
+        self.took()
 
     def refuse(self, event: object, error: Exception, work: object) -> None:
         """Nothing is noted."""
@@ -90,6 +93,15 @@ async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
     assert made.restored == [0]
     made.life.stopping.set()
     await asyncio.wait_for(running, 5)
+
+
+async def test_a_stop_while_it_catches_up_is_between_two_batches() -> None:
+    """However many wait: the rest is left for the next start, and Faust is not started any more."""
+    made = bench(5)
+    made.handler.took = made.life.stopping.set
+    await asyncio.wait_for(made.worker.run(), 5)
+    assert made.handler.taken == 1
+    assert not made.app.started.is_set()
 
 
 async def test_a_faust_that_goes_silent_ends_the_process() -> None:

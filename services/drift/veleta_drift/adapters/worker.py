@@ -72,6 +72,8 @@ class Worker:
         await self._life.patiently(self._relay.flush)
         while await self._catch_up():
             pass
+        if self._life.stopping.is_set():
+            return
         await self._life.patiently(partial(asyncio.to_thread, self._log.bounds, self._topic))
         await self._app.start()
         self._life.started()
@@ -82,11 +84,14 @@ class Worker:
             await self._app.stop()
 
     async def _catch_up(self) -> int:
-        """Assess what was published since this service's own mark; Faust goes by the group's offset."""
+        """Assess what was published since this service's own mark; Faust goes by the group's offset.
+
+        How much there was; 0 when the service stops meanwhile.
+        """
         behind = _behind(await self._life.patiently(self._standing))
         for partition, (first, end) in behind.items():
             for record in await self._life.patiently(partial(asyncio.to_thread, self._read, partition, first, end)):
-                if not await take(self._intake, record, self._life):
+                if self._life.stopping.is_set() or not await take(self._intake, record, self._life):
                     return 0
         return len(behind)
 
