@@ -46,10 +46,11 @@ def section(draw: Callable[[], None]) -> None:
 
 def header() -> None:
     """What this is, and where else to look."""
-    settings = view().settings
+    settings, dataset = view().settings, view().dataset
+    target = dataset.by_name[dataset.target].title.lower()
     title, links = st.columns([3, 2], vertical_alignment="bottom")
     title.title("Veleta", anchor=False)
-    title.caption(f"{view().dataset.title}: a price model that is kept true while the market moves")
+    title.caption(f"{dataset.title}: the {target} model that is kept true while the market moves")
     addresses = {
         "Prediction API": settings.inference_url and f"{settings.inference_url}/model",
         "MLflow": settings.mlflow_url,
