@@ -1,14 +1,14 @@
 """Reading a batch by its manifest: the one way in which loader, drift and trainer see rows."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import orjson
 
 from veleta.errors import Reject
-from veleta.events.catalogue import BatchClosed, BatchRows
+from veleta.events.catalogue import BatchClosed, BatchRows, OffsetRange
 from veleta.events.envelope import Event, Record, decode
 from veleta.ports import EventLog
 from veleta.topics import TopicName, topic
@@ -62,38 +62,40 @@ class BatchReader:
             raise Reject("the manifest does not match", "the rows have another digest")
 
     def _payloads(self, manifest: BatchClosed) -> Iterator[BatchRows]:
-        records = self._named(manifest)
+        records = self._at(manifest, manifest.ranges)
         first = next(records, None)
-        for record in chain([first], records) if first else self._searched(manifest):
+        for record in chain([first], records) if first else self._at(manifest, self._searched(manifest)):
             payload = decode(record).payload
             if isinstance(payload, BatchRows):
                 yield payload
 
-    def _named(self, manifest: BatchClosed) -> Iterator[Record]:
-        """The batch's records where the manifest says that they lie."""
-        for part in manifest.ranges:
+    def _at(self, manifest: BatchClosed, ranges: Sequence[OffsetRange]) -> Iterator[Record]:
+        """The batch's records in these ranges."""
+        for part in ranges:
             for record in self._log.read(topic(manifest.dataset, "rows"), part.partition, part.first, part.last):
                 if record.key == manifest.batch:
                     yield record
 
-    def _searched(self, manifest: BatchClosed) -> Iterator[Record]:
-        """The batch's records wherever they lie, for a topic that was made anew: those of its last publication."""
-        name = topic(manifest.dataset, "rows")
-        for partition, (first, end) in self._log.bounds(name).items():
-            places = [r.offset for r in self._log.read(name, partition, first, end - 1) if r.key == manifest.batch]
-            for start in places[-manifest.chunks :][:1]:
-                yield from (r for r in self._log.read(name, partition, start, end - 1) if r.key == manifest.batch)
+    def _searched(self, manifest: BatchClosed) -> list[OffsetRange]:
+        """Where the batch's last publication lies in a topic that was made anew; nowhere, if it is gone."""
+        records = everything(self._log, topic(manifest.dataset, "rows"))
+        places = [(r.partition, r.offset) for r in records if r.key == manifest.batch][-manifest.chunks :]
+        return [OffsetRange(partition=places[0][0], first=places[0][1], last=places[-1][1])] if places else []
+
+
+def everything(log: EventLog, name: str) -> Iterator[Record]:
+    """All records of a topic, given by its full name, in the order of each partition."""
+    for partition, (first, end) in log.bounds(name).items():
+        yield from log.read(name, partition, first, end - 1)
 
 
 def history(log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
     """All that was ever said in one of a dataset's topics, in order; what cannot be read is left out."""
-    full = topic(dataset, name)
-    for partition, (first, end) in log.bounds(full).items():
-        for record in log.read(full, partition, first, end - 1):
-            try:
-                yield decode(record)
-            except Reject:
-                continue
+    for record in everything(log, topic(dataset, name)):
+        try:
+            yield decode(record)
+        except Reject:
+            continue
 
 
 def manifests(events: Iterable[Event]) -> dict[tuple[int, int], Event]:

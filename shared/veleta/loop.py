@@ -8,6 +8,7 @@ Loader and trainer run `consume`; drift awaits `Intake.process` from its Faust a
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from operator import methodcaller
@@ -121,24 +122,23 @@ class Intake:
         return None
 
     async def _settle(self, record: Record) -> None:
-        event = decode(record) if is_for(self._life.service, record) else None
-        wanted = event is not None and isinstance(event.payload, self._handler.takes)
+        event = self._wanted(record)
         if not await self._ledger.run(partial(_due, record)):
             return
-        prepared = await asyncio.to_thread(self._handler.prepare, event) if wanted and event else None
+        prepared = await asyncio.to_thread(self._handler.prepare, event) if event else None
         fault_point("loop.prepared")
 
         def transaction(work: Work) -> None:
             if not _due(record, work):
                 return
-            if wanted and event:
+            if event:
                 self._handler.apply(event, prepared, work)
             work.advance(record.topic, record.partition, record.offset + 1)
             fault_point("loop.applied")
 
         await self._ledger.run(transaction)
         fault_point("loop.kept")
-        if wanted and event:
+        if event:
             self._dead.clear()
             HANDLED.labels(event.type).inc()
             log.info("handled", type=event.type)
@@ -163,11 +163,18 @@ class Intake:
         """Send the letter and pass the record by; with the error, let the handler note it too."""
         if not _due(record, work):
             return
-        event = _readable(record)
-        if error and event and isinstance(event.payload, self._handler.takes):
+        event = None
+        with contextlib.suppress(Reject):
+            event = self._wanted(record)
+        if error and event:
             self._handler.refuse(event, error, work)
         work.send(letter)
         work.advance(record.topic, record.partition, record.offset + 1)
+
+    def _wanted(self, record: Record) -> Event | None:
+        """The event of a record, if it is one of those that the handler takes. Raises Reject."""
+        event = decode(record) if is_for(self._life.service, record) else None
+        return event if event and isinstance(event.payload, self._handler.takes) else None
 
 
 def dead_letter(service: str, clock: Clock, reason: str, error: Exception, record: Record | Message) -> Event:
@@ -326,10 +333,3 @@ def _due(record: Record, work: Work) -> bool:
 def _names(record: Record) -> dict[str, str]:
     headers = header_texts(record)
     return {"event_id": headers.get("ce_id", "?"), "trace_id": headers.get("traceparent", "?")[3:35]}
-
-
-def _readable(record: Record) -> Event | None:
-    try:
-        return decode(record)
-    except Reject:
-        return None

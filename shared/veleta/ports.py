@@ -104,6 +104,10 @@ class Version:
 
 NATIVE = "native"
 """The tag of a version that says where the registry keeps its CatBoost model."""
+SEQ = "seq"
+"""The tag of a version that says with which decision it became the champion, or was rejected."""
+CHAMPION = "champion"
+"""The alias of the version that is to be served."""
 
 
 class Registry(Protocol):

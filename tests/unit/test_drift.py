@@ -75,6 +75,9 @@ class FakeReports:
     def known(self, epoch: int, number: int) -> bool:
         return (epoch, number) in self.kept
 
+    def judged(self) -> set[tuple[int, int]]:
+        return set(self.kept)
+
     def keep(self, assessed: DriftAssessed, at: object) -> None:
         assert at == TIME
         self.kept[assessed.epoch, assessed.number] = assessed

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.batches import history
+from veleta.batches import everything, history
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import RecordDeadlettered
-from veleta.events.envelope import ADDRESSEE, Event, Message, Record, header_texts
+from veleta.events.envelope import ADDRESSEE, Event, Message, header_texts
 from veleta.loop import LETTER_BYTES
 from veleta.topics import declared
 from veleta_local.errors import LocalError
@@ -62,14 +62,10 @@ class DeadLetters:
     def _readers(self, name: str) -> list[str]:
         return [reader for topic in declared(self._dataset) if topic.name == name for reader in topic.read_by]
 
-    def _records(self, name: str) -> Iterator[Record]:
-        if not self._readers(name):
-            return
-        for partition, (first, end) in self._log.bounds(name).items():
-            yield from self._log.read(name, partition, first, end - 1)
-
     def _ids(self, name: str) -> set[str]:
-        return {header_texts(record).get("ce_id", "") for record in self._records(name)}
+        """The ids of all events in a topic; none where the letter names no topic of ours."""
+        records = everything(self._log, name) if self._readers(name) else ()
+        return {header_texts(record).get("ce_id", "") for record in records}
 
     def _message(self, letter: Event) -> Message:
         """The record as it was, under an id of its own that follows from the letter's, for the one service."""

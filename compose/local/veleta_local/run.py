@@ -89,9 +89,15 @@ class Run(Deployment):
 
     def _is_up(self) -> bool:
         states = self._supervisor.states()
-        there = all((self.home / part).exists() for part in BACKING)
-        up = there and self.variables == self.remembered and all(p in states and states[p].up for p in self.parts)
+        up = (
+            not self._without_data()
+            and self.variables == self.remembered
+            and all(p in states and states[p].up for p in self.parts)
+        )
         return up and all(each.ready for each in self.health(self.parts).values())
+
+    def _without_data(self) -> list[str]:
+        return [part for part in BACKING if not (self.home / part).exists()]
 
     def _check_input(self) -> None:
         if self.variables.csv:
@@ -106,7 +112,7 @@ class Run(Deployment):
         """
         if not self._supervisor.states():
             processes.end(self.home)
-        self._supervisor.stop([part for part in BACKING if not (self.home / part).exists()])
+        self._supervisor.stop(self._without_data())
         checks.ports_free(self._ports_of(self._down(wanted)))
         self._launch()
         for part in self._down(BACKING):

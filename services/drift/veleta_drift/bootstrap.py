@@ -1,6 +1,8 @@
 """Builds drift and connects it."""
 
+import asyncio
 import tempfile
+from functools import partial
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import AsyncMysqlLedger, async_mysql_engine
@@ -29,7 +31,8 @@ def build(settings: DriftSettings, life: Life, *, log: EventLog | None = None, c
     batches = topic(dataset.name, "batches")
 
     async def restore() -> None:
-        await ledger.run(assessing.restore)
+        told = await asyncio.to_thread(assessing.told)
+        await ledger.run(partial(assessing.restore, told))
 
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="veleta-drift-") as folder:

@@ -1,6 +1,6 @@
 """What drift does with a closed batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -32,6 +32,10 @@ class Reports(Protocol):
 
     def known(self, epoch: int, number: int) -> bool:
         """Whether this batch has its verdict."""
+        ...
+
+    def judged(self) -> set[tuple[int, int]]:
+        """Epoch and number of every batch that has its verdict."""
         ...
 
     def keep(self, assessed: DriftAssessed, at: datetime) -> None:
@@ -82,13 +86,19 @@ class Assessing:
         unread = self._assessed(manifest, None, Assessment("not enough data", str(error), []))
         self.apply(event, Prepared(unread, first=False), work)
 
-    def restore(self, work: Work) -> None:
-        """Keep the reports that were published and are not in the tables: they were wiped. Raises Retry."""
+    def told(self) -> list[tuple[DriftAssessed, datetime]]:
+        """Every report that was published, with its time, in order; some twice. Blocks; raises Retry."""
+        events = history(self._log, self._dataset.name, "drift")
+        return [(event.payload, event.time) for event in events if isinstance(event.payload, DriftAssessed)]
+
+    def restore(self, told: Sequence[tuple[DriftAssessed, datetime]], work: Work) -> None:
+        """Keep those of the published reports that are not in the tables: they were wiped."""
         reports = self._reports(work)
-        for event in history(self._log, self._dataset.name, "drift"):
-            told = event.payload
-            if isinstance(told, DriftAssessed) and not reports.known(told.epoch, told.number):
-                reports.keep(told, event.time)
+        judged = reports.judged()
+        for report, at in told:
+            if (place := (report.epoch, report.number)) not in judged:
+                judged.add(place)
+                reports.keep(report, at)
 
     def _previous(self, manifest: BatchClosed) -> tuple[int, Figures] | None:
         """Number and figures of the last batch before this one in its epoch that can be read whole."""

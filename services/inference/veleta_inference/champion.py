@@ -17,7 +17,7 @@ from veleta.events.catalogue import ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
 from veleta.life import Life
-from veleta.ports import Registry
+from veleta.ports import CHAMPION, Registry
 from veleta.predictor import Booster, Predictor
 from veleta_inference.deadletters import DeadLetters
 from veleta_inference.domain.promotions import Promotion, Served, announced, found
@@ -26,7 +26,6 @@ log = structlog.get_logger()
 VERSION = prometheus_client.Gauge("veleta_model_version", "the version that is served; 0: none")
 REFUSED = prometheus_client.Counter("veleta_models_refused", "attempts to serve a version that did not prove itself")
 
-ALIAS = "champion"
 AWAY_SECONDS = 2.0
 """How soon the registry is asked again after it was away."""
 
@@ -95,7 +94,7 @@ class Champion:
         Raises:
             Retry: the registry is away; what is served stays.
         """
-        if alias := await asyncio.to_thread(self._registry.alias, ALIAS):
+        if alias := await asyncio.to_thread(self._registry.alias, CHAMPION):
             self._note(found(alias))
         for seq in sorted(self._known, reverse=True):
             if self._served and seq <= self._served.promotion.seq:

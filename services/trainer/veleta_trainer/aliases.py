@@ -8,7 +8,7 @@ import structlog
 from veleta.clock import Clock, for_sql
 from veleta.events.envelope import Event, encode
 from veleta.faults import fault_point
-from veleta.ports import Registry, Version, Work
+from veleta.ports import CHAMPION, SEQ, Registry, Version, Work
 from veleta.topics import topic
 from veleta_trainer.domain import outside
 from veleta_trainer.domain.training import Crowned, Training
@@ -16,8 +16,7 @@ from veleta_trainer.fenced import Fenced
 from veleta_trainer.handlers import SERVICE
 from veleta_trainer.ports import Trainings
 
-CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
-SEQ = "seq"
+PREVIOUS, CHALLENGER = "previous", "challenger"
 log = structlog.get_logger()
 
 
@@ -69,13 +68,13 @@ class Aliases:
 
     async def _record(self, alias: Version, last: Crowned | None) -> Crowned:
         """Keep and tell that the alias was moved by hand."""
-        now = self._clock()
+        now, before = self._clock(), last.version if last else None
 
         def transaction(work: Work) -> Crowned:
             trainings = self._trainings(work)
             seq = trainings.decide(
                 version=alias.number,
-                previous=last.version if last else None,
+                previous=before,
                 decision=outside.DECISION,
                 reason=outside.reason(alias.number, last),
                 actor=outside.DECISION,
@@ -85,7 +84,7 @@ class Aliases:
             told = outside.promoted(self._model, alias, seq, last, trainings.metrics_of(alias.number))
             event = Event(outside.event_id(self._model, seq), SERVICE, now, told)
             work.send(encode(topic(self._model, "models"), event))
-            return Crowned(seq, alias.number, last.version if last else None)
+            return Crowned(seq, alias.number, before)
 
         crowned = await self._ledger.run(transaction)
         log.warning("the alias was moved by hand", version=alias.number, seq=crowned.seq)

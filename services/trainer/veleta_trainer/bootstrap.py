@@ -13,14 +13,14 @@ from veleta.dataset import load_dataset
 from veleta.errors import Lost, Retry
 from veleta.life import Life, watch
 from veleta.loop import Intake, Relay, consume
-from veleta.ports import EventLog, Registry, Work
+from veleta.ports import CHAMPION, EventLog, Registry, Work
 from veleta.service import Service
 from veleta.topics import topic
 from veleta_trainer.adapters.child import ChildFitting
 from veleta_trainer.adapters.lease import MysqlLease
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.adapters.trainings import MysqlTrainings
-from veleta_trainer.aliases import CHAMPION, Aliases
+from veleta_trainer.aliases import Aliases
 from veleta_trainer.cycle import Cycle
 from veleta_trainer.fenced import Fenced
 from veleta_trainer.handlers import SERVICE, Requests

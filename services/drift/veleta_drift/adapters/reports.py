@@ -24,6 +24,11 @@ class MysqlReports:
         )
         return self._sql.scalar(query) is not None
 
+    def judged(self) -> set[tuple[int, int]]:
+        """See `Reports.judged`."""
+        places = self._sql.execute(sa.select(drift_reports.c.epoch, drift_reports.c.number))
+        return {(epoch, number) for epoch, number in places}
+
     def keep(self, assessed: DriftAssessed, at: datetime) -> None:
         """See `Reports.keep`."""
         key = {"epoch": assessed.epoch, "number": assessed.number}

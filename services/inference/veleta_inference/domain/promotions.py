@@ -6,11 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from veleta.events.catalogue import ModelPromoted
-from veleta.ports import NATIVE, Version
+from veleta.ports import NATIVE, SEQ, Version
 from veleta.predictor import Predictor
-
-SEQ = "seq"
-"""The tag of a version that says with which decision it became the champion."""
 
 
 @dataclass(frozen=True)
