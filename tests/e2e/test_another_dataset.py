@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import mlflow
 import pandas as pd
@@ -18,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import sync_playwright
 
+from support.http import post
 from support.world import Process, World, eventually
 from veleta.tables import batches, dataset_tables, drift_reports, trainings
 from veleta_local.run import Run
@@ -36,12 +35,7 @@ class Loop:
     services: dict[str, Process]
 
     def post(self, said: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        request = Request(f"{self.services['inference'].url}/predict", json.dumps(said).encode())
-        try:
-            with urlopen(request, timeout=10) as answer:
-                return answer.status, json.loads(answer.read())
-        except HTTPError as error:
-            return error.code, json.loads(error.read())
+        return post(f"{self.services['inference'].url}/predict", said)
 
 
 @pytest.fixture(scope="module")

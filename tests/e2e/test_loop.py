@@ -1,30 +1,26 @@
 """The whole loop as `make start` runs it: from a CSV file to a served price. The tests are one story, in order."""
 
-import json
 import os
 import signal
 import subprocess
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
 
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 from playwright.sync_api import sync_playwright
-from pydantic import SecretStr
 
-from support.world import eventually, free_port, http_status
+from support.http import get, post
+from support.world import admin_login, eventually, free_port, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import load_dataset
-from veleta.settings import MysqlSettings
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import declared
 from veleta_local import topics
@@ -70,10 +66,7 @@ class Stack:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.url = run.url("inference")
-        login = MysqlSettings(
-            port=run.mysql_port, user=run.mysql_user, password=SecretStr(run.mysql_password), host="127.0.0.1"
-        )
-        self._engine = mysql_engine(login)
+        self._engine = mysql_engine(admin_login(run))
 
     def sql(self, query: sa.Executable) -> list[Any]:
         with self._engine.begin() as connection:
@@ -94,24 +87,6 @@ def stack(backing: Run) -> Iterator[Stack]:
     backing.start(300)
     yield Stack(backing)
     backing.stop()
-
-
-def get(url: str) -> tuple[int, dict[str, Any]]:
-    """Status and JSON of a GET."""
-    return _ask(urllib.request.Request(url))
-
-
-def post(url: str, body: object) -> tuple[int, dict[str, Any]]:
-    """Status and JSON of a POST."""
-    return _ask(urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}))
-
-
-def _ask(request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.loads(answer.read())
-    except HTTPError as error:
-        return error.code, json.loads(error.read())
 
 
 def all_loaded(stack: Stack) -> bool:

@@ -32,7 +32,7 @@ def test_a_dead_letter_is_read_and_sent_again_once(world: World) -> None:
         assert letters.resend(f"{name}.batches/0/0/dead/loader") == f"sent again to loader: {name}.batches 1"
         eventually(lambda: _states(world) == ["loaded"], 60, "the batch is loaded")
         publish_batch(world.log, world.dataset, 1, 1, list(api_rows(5, 50, 2)))
-        eventually(lambda: len(world.sql(sa.select(drift_reports))) == 2, 60, "drift goes on")
+        eventually(lambda: len(world.events("drift")) == 2, 60, "drift goes on")
     verdicts = world.sql(sa.select(drift_reports.c.reason).order_by(drift_reports.c.number))
     assert "the manifest does not match" in verdicts[0].reason
     assert len(world.sql(sa.select(dataset_tables(world.dataset).raw))) == 100

@@ -1,7 +1,6 @@
 """kill -9 at every named place of every service, one after the other, on real Kafka, MariaDB and MLflow."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -10,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.batches import publish_batch
+from support.faulty import kills
 from support.listings import api_rows, write_csv
 from support.models import Models, post_example
 from support.world import Process, World, eventually, http_status
@@ -25,11 +25,6 @@ POLLER = (
 LOADER = ("loop.prepared", "loader.chunk", "loop.applied", "loop.kept", "loop.taken", "loader.cleared")
 DRIFT = ("loop.prepared", "loop.applied", "loop.kept", "loop.published")
 INFERENCE = ("inference.proved", "inference.predicted", "inference.kept")
-
-
-def kills(places: Sequence[str]) -> list[str]:
-    """A kill at each place, in order."""
-    return [f"{place} kill" for place in places]
 
 
 def survived(process: Process, seconds: float = 120) -> None:
@@ -81,9 +76,9 @@ def test_the_loader_is_killed_at_each_step(filled: World) -> None:
 
 
 def test_drift_is_killed_at_each_step(filled: World) -> None:
-    """One report per batch; each event under one id, saying what the table says."""
+    """One report per batch; each event under one id, saying what the table says; a failure to publish is made good."""
     world = filled
-    with world.service("drift", "drift", faults=kills(DRIFT)) as drift:
+    with world.service("drift", "drift", faults=[*kills(DRIFT), "loop.published fail"]) as drift:
         survived(drift)
         drift.until(lambda: len(_verdicts(world)) == len(_closed(world)), 60, "every verdict")
         eventually(lambda: len(_told(world)) == len(_closed(world)), 60, "every event")

@@ -1,11 +1,9 @@
 """The trainer, a real process with its child, on real Kafka, MariaDB and MLflow."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import mlflow
 import pytest
@@ -16,6 +14,7 @@ from mlflow.entities import Run
 
 from support.batches import publish_batch, send
 from support.listings import api_rows
+from support.models import served
 from support.world import Process, World, eventually, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import ModelPromoted, ModelRegistered, RetrainRequested, TrainingFinished
@@ -32,8 +31,9 @@ def lines(world: World) -> dict[str, Any]:
     return {row.request_id: row for row in world.sql(sa.select(trainings))}
 
 
-def ended(world: World, number: int) -> bool:
-    line = lines(world).get(f"{world.dataset.name}/1/{number}/retrain")
+def ended(world: World, batch: str) -> bool:
+    """Whether the request of a batch (epoch/number) has ended."""
+    line = lines(world).get(f"{world.dataset.name}/{batch}/retrain")
     return line is not None and line.ended_at is not None
 
 
@@ -41,7 +41,7 @@ def test_a_batch_becomes_a_champion(world: World) -> None:
     """From manifest to alias: run, metrics, pictures, table, both models, signature, events, log of intent."""
     publish_batch(world.log, world.dataset, 1, 0, list(api_rows(4, 300, 1)))
     with _drift_and_trainer(world):
-        eventually(lambda: ended(world, 0), SLOW, "the first training ends")
+        eventually(lambda: ended(world, "1/0"), SLOW, "the first training ends")
     registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
     champion = registry.alias("champion")
     assert champion is not None
@@ -86,7 +86,7 @@ def test_a_kill_in_the_middle_of_training_ends_each_request_once(world: World) -
         eventually(lambda: getattr(lines(world).get(request), "state", "") == "planned", SLOW, "the training began")
         trainer.kill()
         trainer.start()
-        eventually(lambda: ended(world, 1), SLOW, "the training ends")
+        eventually(lambda: ended(world, "1/1"), SLOW, "the training ends")
     versions = MlflowClient(world.mlflow_uri).search_model_versions(f"name = '{world.dataset.name}'")
     finished = [e.payload for e in world.events("training") if isinstance(e.payload, TrainingFinished)]
     assert sorted(int(v.version) for v in versions) == sorted(p.version for p in finished) == [1, 2]
@@ -106,7 +106,7 @@ def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
         world.service("inference", "inference") as inference,
     ):
         inference.ready()
-        eventually(lambda: _served(inference) == (other, 3), 60, "the version that was chosen by hand is served")
+        eventually(lambda: _version(inference) == (other, 3), 60, "the version that was chosen by hand is served")
     last = world.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
     assert (last.seq, last.version, last.previous, last.decision) == (3, other, before.number, "outside")
     assert world.events("models")[-1].id == f"{world.dataset.name}/outside/3"
@@ -151,9 +151,9 @@ def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_champion_that_kno
         publish_batch(world.log, world.dataset, 6, number, wide[number])
     with world.service("trainer", "trainer", work=world.folder / "work", trees=20):
         _ask(world, 5, 2)
-        eventually(lambda: _done(world, "5/2"), SLOW, "the wide training ends")
+        eventually(lambda: ended(world, "5/2"), SLOW, "the wide training ends")
         _ask(world, 6, 1)
-        eventually(lambda: _done(world, "6/1"), SLOW, "the narrow training ends")
+        eventually(lambda: ended(world, "6/1"), SLOW, "the narrow training ends")
     champion, narrow = (lines(world)[f"{world.dataset.name}/{batch}/retrain"] for batch in ("5/2", "6/1"))
     assert [(b["epoch"], b["number"]) for b in narrow.recipe["batches"]] == [(6, 0), (6, 1)]
     assert narrow.recipe["champion"] == champion.version
@@ -186,20 +186,15 @@ def _ask(world: World, epoch: int, number: int) -> None:
     send(world.log, world.dataset, "retrain", RetrainRequested(**batch, reason="x", first=False, batches=[]), "retrain")
 
 
-def _done(world: World, batch: str) -> bool:
-    line = lines(world).get(f"{world.dataset.name}/{batch}/retrain")
-    return line is not None and line.ended_at is not None
+def _version(inference: Process) -> tuple[int, int]:
+    """The version that is served, and its sequence number."""
+    model = served(inference.url)
+    return model["version"], model["promotion_seq"]
 
 
 def _lease(trainer: Process) -> bool:
     """Whether it is ready, which it is not while another one holds the lease."""
     return http_status(f"{trainer.url}/readyz") == 200
-
-
-def _served(inference: Process) -> tuple[int, int]:
-    with urlopen(f"{inference.url}/model", timeout=5) as answer:
-        model = json.loads(answer.read())
-    return model["version"], model["promotion_seq"]
 
 
 @contextmanager

@@ -1,18 +1,16 @@
 """MySQL loses everything while the services run: the topics fill the tables again, by themselves."""
 
-import json
 from datetime import datetime
 from functools import partial
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 import sqlalchemy as sa
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.models import post_example
-from support.world import Process, World, eventually
+from support.models import post_example, served
+from support.world import World, eventually
 from veleta.tables import SCHEMAS, batches, dataset_tables, pipeline, promotions, trainings
 from veleta_trainer.adapters.trainings import MysqlTrainings
 from veleta_trainer.domain.replay import Told
@@ -49,7 +47,7 @@ def test_wiped_tables_are_filled_again_and_the_loop_goes_on(world: World) -> Non
         seqs = [row.seq for row in world.sql(sa.select(promotions.c.seq).order_by(promotions.c.seq))]
         assert seqs == list(range(1, decided + 2))
         champion = _champion(world)
-        eventually(lambda: _served(inference) == champion, 30, "the champion is served")
+        eventually(lambda: served(inference.url)["version"] == champion, 30, "the champion is served")
     assert _counts(world) == {"drift": told["drift"] + 1, "training": told["training"] + _of_the_last(world)}
 
 
@@ -91,11 +89,6 @@ def _wipe(world: World) -> None:
 def _champion(world: World) -> int:
     query = sa.select(promotions.c.version).where(promotions.c.decision == "promoted").order_by(promotions.c.seq)
     return int(world.sql(query)[-1].version)
-
-
-def _served(inference: Process) -> int:
-    with urlopen(f"{inference.url}/model", timeout=5) as answer:
-        return int(json.loads(answer.read())["version"])
 
 
 def test_a_request_that_the_consumer_adds_meanwhile_is_no_trouble(world: World) -> None:

@@ -10,14 +10,13 @@ from urllib.request import urlopen
 
 import pytest
 import sqlalchemy as sa
-from pydantic import SecretStr
 
 from support.listings import write_csv
-from support.world import eventually, free_base
+from support.world import admin_login, eventually, free_base
 from veleta.adapters.mysql import mysql_engine
-from veleta.settings import MysqlSettings
 from veleta.tables import batches, drift_reports
 from veleta_local.run import Run
+from veleta_local.supervise import Supervisor
 from veleta_local.variables import Variables
 
 NEEDS = {
@@ -52,13 +51,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 def test_what_is_away_is_named_and_the_loop_goes_on(run: Run, away: tuple[str, ...], seconds: float) -> None:
     """/readyz of each service that needs it says so; when it is back all get ready by themselves, and batches flow."""
     began = time.monotonic()
-    run._supervisor.stop(away)
+    Supervisor(run).stop(away)
     told: set[tuple[str, str]] = set()
     expected = {(service, part) for part in away for service in NEEDS[part]}
     while time.monotonic() - began < seconds:
         told |= {(service, part) for service in run.services for part in _waits_for(run, service)}
         time.sleep(0.5)
-    run._supervisor.start(away)
+    Supervisor(run).start(away)
     assert expected <= told if seconds > NOTICED else told & expected
     eventually(lambda: all(each.ready for each in run.health(run.parts).values()), 120, "all is ready again")
     loaded = _settled(run)
@@ -91,10 +90,7 @@ def _refused(run: Run) -> list[Any]:
 
 
 def _sql(run: Run, query: sa.Executable) -> list[Any]:
-    login = MysqlSettings(
-        host="127.0.0.1", port=run.mysql_port, user=run.mysql_user, password=SecretStr(run.mysql_password)
-    )
-    engine = mysql_engine(login)
+    engine = mysql_engine(admin_login(run))
     try:
         with engine.begin() as connection:
             return list(connection.execute(query).all())

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from support.storm.api import RememberingApi, answering
+from support.http import data_api
+from support.storm.api import RememberingApi
 from support.storm.audit import Found, judge, table
 from support.storm.client import CUT, NO_ANSWER, Client, Reply
 from support.storm.faults import Storm, plan
@@ -84,7 +85,11 @@ def api() -> RememberingApi:
 @pytest.fixture(scope="module")
 def run(api: RememberingApi) -> Iterator[Run]:
     say(f"\nSEED={SEED} SOAK_S={SECONDS:g}: {BATCHES} batches")
-    with pytest.MonkeyPatch.context() as monkeypatch, answering(api) as url, running(url, monkeypatch) as made:
+    with (
+        pytest.MonkeyPatch.context() as monkeypatch,
+        data_api(api.data, api.restart) as url,
+        running(url, monkeypatch) as made,
+    ):
         made.start(START_SECONDS)
         yield made
 

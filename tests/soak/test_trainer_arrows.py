@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 
 from support.batches import publish_batch
+from support.faulty import kills
 from support.listings import api_rows
 from support.world import World, eventually
 from veleta.adapters.mlflow import MlflowRegistry
@@ -33,7 +34,7 @@ def test_the_trainer_is_killed_at_each_arrow(asked: World) -> None:
     """One run, one version and one decision for each training, both aliases, each event under one id."""
     world = asked
     settings = {"work": world.folder / "work", "trees": 5, "lease_seconds": 1}
-    with world.service("trainer", "trainer", faults=[f"{place} kill" for place in TRAINER], **settings) as trainer:
+    with world.service("trainer", "trainer", faults=kills(TRAINER), **settings) as trainer:
         trainer.until(lambda: not trainer.faults(), 240, "every kill")
         publish_batch(world.log, world.dataset, 13, 0, list(api_rows(5, 300, 99)))
         publish_batch(world.log, world.dataset, 13, 1, list(api_rows(1, 300, 98)))

@@ -10,10 +10,16 @@ import runpy
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from veleta.errors import Retry
 from veleta.faults import fault_point
+
+
+def kills(places: Sequence[str]) -> list[str]:
+    """A kill at each place, in order."""
+    return [f"{place} kill" for place in places]
 
 
 class Script:

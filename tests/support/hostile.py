@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
 
-from support.world import free_port
+from support.http import data_api
 
 END = "Ya se recolectó toda la información mínima necesaria"
 SPELLINGS = (END, END.upper(), f"{END}.", "Ya se recolecto toda la informacion minima necesaria")
@@ -84,18 +83,6 @@ class Hostile:
 @contextmanager
 def answering(script: list[Answer], port: int | None = None) -> Iterator[tuple[Hostile, str]]:
     """The API in a thread of its own, with its address."""
-    api, loop, port = Hostile(list(script)), asyncio.new_event_loop(), port or free_port()
-    app = web.Application()
-    app.add_routes([web.get("/data", api.data), web.get("/restart_data_generation", api.restart)])
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(web.TCPSite(runner, "127.0.0.1", port).start(), loop).result(10)
-        yield api, f"http://127.0.0.1:{port}"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    api = Hostile(list(script))
+    with data_api(api.data, api.restart, port) as url:
+        yield api, url

@@ -1,17 +1,17 @@
 """Real small models, registered and promoted as the trainer does it."""
 
-import json
 import math
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from typing import Any
+from urllib.error import URLError
 
 from catboost import CatBoostRegressor, Pool
 from mlflow import MlflowClient
 
+from support.http import get, post
 from support.world import World
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.dataset import Dataset, Values
@@ -43,14 +43,15 @@ def synthetic(dataset: Dataset, count: int) -> list[Values]:
 
 def post_example(url: str, dataset: Dataset, name: str = "") -> int:
     """Ask an inference service for the price of the dataset's example: the status, 0 when no answer came."""
-    body = json.dumps(dataset.example).encode()
     try:
-        with urlopen(Request(f"{url}/predict", body, {"X-Request-ID": name}), timeout=10) as answer:
-            return int(answer.status)
-    except HTTPError as error:
-        return error.code
+        return post(f"{url}/predict", dataset.example, {"X-Request-ID": name})[0]
     except (URLError, OSError):
         return 0
+
+
+def served(url: str) -> dict[str, Any]:
+    """What an inference service says of the model that it serves."""
+    return get(f"{url}/model")[1]
 
 
 def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Values] | None = None) -> None:

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import mysql_engine
+from veleta.batches import everything
 from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.events.envelope import Event, decode
 from veleta.settings import MysqlSettings
@@ -72,6 +73,17 @@ def http_status(url: str) -> int:
         return 0
 
 
+def admin_login(run: Run, prefix: str = "") -> MysqlSettings:
+    """The login of a run's administrator, to the databases whose names begin with `prefix`."""
+    return MysqlSettings(
+        host="127.0.0.1",
+        port=run.mysql_port,
+        user=run.mysql_user,
+        password=SecretStr(run.mysql_password),
+        prefix=prefix,
+    )
+
+
 class World:
     """One deployment. Nothing of it collides with another's."""
 
@@ -94,16 +106,10 @@ class World:
 
     def mysql(self, user: str) -> MysqlSettings:
         """The login of one of the deployment's users, or of the administrator (`admin`)."""
-        name, password = f"{self.prefix}{user}", PASSWORD
+        admin = admin_login(self._backing, self.prefix)
         if user == "admin":
-            name, password = self._backing.mysql_user, self._backing.mysql_password
-        return MysqlSettings(
-            host="127.0.0.1",
-            port=self._backing.mysql_port,
-            user=name,
-            password=SecretStr(password),
-            prefix=self.prefix,
-        )
+            return admin
+        return admin.model_copy(update={"user": f"{self.prefix}{user}", "password": SecretStr(PASSWORD)})
 
     @property
     def admin(self) -> sa.Engine:
@@ -125,12 +131,7 @@ class World:
 
     def events(self, name: TopicName) -> list[Event]:
         """All events of one of the dataset's topics."""
-        full = topic(self.dataset.name, name)
-        return [
-            decode(record)
-            for partition, (first, end) in self.log.bounds(full).items()
-            for record in self.log.read(full, partition, first, end - 1)
-        ]
+        return [decode(record) for record in everything(self.log, topic(self.dataset.name, name))]
 
     def environment(self, service: str, user: str | None = None, **more: object) -> dict[str, str]:
         """What a process of this deployment is told; `user` logs in to the database."""
@@ -204,16 +205,17 @@ class Process:
 
     def until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
         """Wait for the condition, starting the process again whenever it ends, as supervisor does."""
-        eventually(lambda: self._revive() and condition(), seconds, what)
+
+        def holds() -> object:
+            if self._process is None or self._process.poll() is not None:
+                self.start()
+            return condition()
+
+        eventually(holds, seconds, what)
 
     def faults(self) -> list[str]:
         """Those that are still to happen."""
         return self._faults.read_text().splitlines()
-
-    def _revive(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            self.start()
-        return True
 
     def frozen(self, seconds: float) -> None:
         """SIGSTOP; after so long SIGCONT."""

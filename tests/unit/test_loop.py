@@ -165,7 +165,12 @@ class House:
         """Consume what there is, until nothing is left or the loop halts; then stop as at a SIGTERM."""
         loop = asyncio.get_running_loop()
         self.log.on_idle = self.life.on_halt = lambda: loop.call_soon_threadsafe(self.life.stopping.set)
-        await consume([IN], "loader", self.log, self.ledger, self.relay, self.intake, self.life)
+        await self.follow()
+
+    async def follow(self) -> None:
+        """Consume until somebody tells the service to stop; `on_idle` of the log is called whenever nothing is left."""
+        consuming = consume([IN], "loader", self.log, self.ledger, self.relay, self.intake, self.life)
+        await asyncio.wait_for(consuming, 10)
 
     async def mark(self) -> int:
         return (await self.ledger.marks()).get(PLACE, 0)
@@ -481,7 +486,7 @@ async def test_a_wiped_database_is_filled_from_the_beginning(house: House) -> No
     loop = asyncio.get_running_loop()
     house.handler.on_effect = wipe
     house.log.on_idle = lambda: loop.call_soon_threadsafe(house.life.stopping.set)
-    await consume([IN], "loader", house.log, house.ledger, house.relay, house.intake, house.life)
+    await house.follow()
     assert house.handler.effects == [0, 1, 0, 1, 2]
 
 
@@ -500,8 +505,7 @@ async def test_a_wiped_database_is_noticed_though_nothing_comes(house: House, mo
             loop.call_soon_threadsafe(house.life.stopping.set)
 
     house.log.on_idle = idle
-    consuming = consume([IN], "loader", house.log, house.ledger, house.relay, house.intake, house.life)
-    await asyncio.wait_for(consuming, 10)
+    await house.follow()
     assert house.handler.effects == [0, 1, 0, 1]
 
 
@@ -521,8 +525,7 @@ async def test_a_topic_made_anew_while_it_is_followed_is_taken_from_its_beginnin
             loop.call_soon_threadsafe(house.life.stopping.set)
 
     house.log.on_idle = idle
-    consuming = consume([IN], "loader", house.log, house.ledger, house.relay, house.intake, house.life)
-    await asyncio.wait_for(consuming, 10)
+    await house.follow()
     assert house.handler.effects == [0, 1, 7]
 
 

@@ -5,15 +5,13 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
+from support.hostile import END
 from support.listings import KINDS, TEXTS, api_rows
-from support.world import free_port
 
 PER_EPOCH = 10
 SIZES = (500, 5_000)
@@ -22,7 +20,6 @@ LONGEST_ANSWER = 1.0
 SPOILT_EVERY = 50
 """One row of so many is not clean."""
 HELD_SECONDS = 100.0
-END = {"detail": "Ya se recolectó toda la información mínima necesaria"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class RememberingApi:
     async def data(self, _request: web.Request) -> web.Response:
         """The next batch, or the end."""
         if self.exhausted or self._cursor == PER_EPOCH:
-            return web.json_response(END, status=400)
+            return web.json_response({"detail": END}, status=400)
         chance = random.Random(f"{self._seed}/{len(self.handed)}")  # noqa: S311 - test data, no secret
         batch = Handed(self._epoch, self._cursor, self._rows(chance), time.monotonic())
         self.handed.append(batch)
@@ -107,23 +104,3 @@ class RememberingApi:
                 row[chance.choice(sorted(set(row).difference(TEXTS)))] = "unknown"
             case _:
                 row["price"] = 1.0
-
-
-@contextmanager
-def answering(api: RememberingApi) -> Iterator[str]:
-    """The API in a thread of its own, for as long as the block runs: its address."""
-    loop, port = asyncio.new_event_loop(), free_port()
-    app = web.Application()
-    app.add_routes([web.get("/data", api.data), web.get("/restart_data_generation", api.restart)])
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(web.TCPSite(runner, "127.0.0.1", port).start(), loop).result(10)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

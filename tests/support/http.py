@@ -1,0 +1,54 @@
+"""Plain HTTP for tests: asking, and an API that is served in a thread."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from aiohttp import web
+
+from support.world import free_port
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def get(url: str) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of a GET."""
+    return _ask(Request(url))
+
+
+def post(url: str, body: object, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of a POST."""
+    return _ask(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}))
+
+
+@contextmanager
+def data_api(data: Handler, restart: Handler, port: int | None = None) -> Iterator[str]:
+    """A data API in a thread of its own, for as long as the block runs: its address."""
+    loop, port = asyncio.new_event_loop(), port or free_port()
+    app = web.Application()
+    app.add_routes([web.get("/data", data), web.get("/restart_data_generation", restart)])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(web.TCPSite(runner, "127.0.0.1", port).start(), loop).result(10)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _ask(request: Request) -> tuple[int, dict[str, Any]]:
+    try:
+        with urlopen(request, timeout=60) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, json.loads(error.read())
