@@ -39,7 +39,7 @@ dead: $(INSTALLED) ## what could not be processed, and why; RESEND=id sends one 
 	$(LOCAL) dead
 
 test: lint ## lint, types, imports and all tests
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED) ## kills and outages for SOAK_S seconds, then counts all; SEED, KEEP=1, PORT_BASE
 	.venv/bin/pytest tests/soak -s

@@ -1,4 +1,4 @@
-"""One broker, one database and one registry serve a whole test run; each test has its own names in them."""
+"""One broker, one database and one registry serve a process of tests; each test has its own names in them."""
 
 import shutil
 import tempfile
@@ -7,27 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from support.listings import write_csv
 from support.world import World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
-ROWS_PER_PLACE = 150
-"""Rows of each of the six batches in the test run's CSV file."""
-
 
 @pytest.fixture(scope="session")
 def backing() -> Iterator[Run]:
-    """Real Kafka, MariaDB and MLflow, in a folder only its owner may enter, at a path of 100 characters.
-
-    The run knows a CSV file from the beginning, so that the end-to-end tests can start its services too.
-    """
+    """Real Kafka, MariaDB and MLflow, in a folder only its owner may enter, at a path of 100 characters."""
     top = Path(tempfile.mkdtemp(prefix="veleta-test-"))
     home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
-    csv = top / "listings.csv"
-    write_csv(csv, ROWS_PER_PLACE, seed=7)
-    variables = Variables(csv=str(csv), at_end="stop", poll_every="6", trees="50", port_base=str(free_base()))
-    run = Run(home, variables, say=lambda _line: None)
+    run = Run(home, Variables(port_base=str(free_base())), say=lambda _line: None)
     try:
         run.start_backing()
         yield run

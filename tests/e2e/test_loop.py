@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 from playwright.sync_api import sync_playwright
 
 from support.http import get, post
-from support.world import admin_login, eventually, free_port, http_status
+from support.listings import write_csv
+from support.world import admin_login, eventually, free_base, free_port, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import load_dataset
@@ -26,6 +27,7 @@ from veleta.topics import declared
 from veleta_local import topics
 from veleta_local.deployment import PYTHON
 from veleta_local.run import Run
+from veleta_local.variables import Variables
 
 DATASET = load_dataset("real_estate")
 TABLES = dataset_tables(DATASET)
@@ -82,11 +84,19 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(backing: Run) -> Iterator[Stack]:
-    """`make start`, going on where the test run's broker, database and registry already stand."""
-    backing.start(300)
-    yield Stack(backing)
-    backing.stop()
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`make start` on a run of its own."""
+    folder = tmp_path_factory.mktemp("loop")
+    write_csv(folder / "listings.csv", ROWS, seed=7)
+    variables = Variables(
+        csv=str(folder / "listings.csv"), at_end="stop", poll_every="6", trees="50", port_base=str(free_base())
+    )
+    run = Run(folder / "home", variables, say=lambda _line: None)
+    try:
+        run.start(300)
+        yield Stack(run)
+    finally:
+        run.stop()
 
 
 def all_loaded(stack: Stack) -> bool:

@@ -12,12 +12,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+import sqlalchemy as sa
 
-from support.world import eventually, free_base
+from support.world import admin_login, eventually, free_base
+from veleta.adapters.mysql import mysql_engine
 from veleta_local import __main__ as command_line
-from veleta_local import checks, processes, status
+from veleta_local import checks, mariadb, processes, status
 from veleta_local.addresses import DEFAULT_PORTS, HOST, ports
-from veleta_local.deployment import BACKING
+from veleta_local.deployment import BACKING, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.files import fresh_folder, locked, private_folder, shell_lines, write_private
 from veleta_local.health import Health
@@ -276,3 +278,16 @@ def test_a_deleted_data_folder_of_mysql_is_begun_again(backing: Run) -> None:
     backing.start_backing(120)
     assert all(each.ready for each in backing.health(BACKING).values())
     assert {part: backing.pid(part) for part in others} == others
+
+
+def test_another_runs_database_takes_no_temporary_table_away(backing: Run, tmp_path: Path) -> None:
+    """A starting MariaDB deletes the temporary tables that it finds, so each run has a folder of its own."""
+    engine = mysql_engine(admin_login(backing))
+    with engine.connect() as connection:
+        connection.execute(sa.text("CREATE TEMPORARY TABLE mysql.veleta (a INT) ENGINE=Aria"))
+        folder = Path(connection.execute(sa.text("SELECT @@tmpdir")).scalar_one())
+        tables = sorted(folder.glob("#sql*"))
+        mariadb.prepare(Deployment(tmp_path))
+        assert tables
+        assert sorted(folder.glob("#sql*")) == tables
+    engine.dispose()

@@ -34,9 +34,9 @@ def _download() -> None:
     with fresh_folder(folder()) as fresh:
         _maven(fresh / "libs")
         _unpack_mariadb(fresh)
-    for old in _RUNTIME.iterdir():
-        if old.is_dir() and old != folder():
-            shutil.rmtree(old)
+    for old in _RUNTIME.glob("*/libs"):
+        if old.parent != folder():
+            shutil.rmtree(old.parent)
 
 
 def _maven(libs: Path) -> None:

@@ -8,6 +8,8 @@ from veleta_local.deployment import Deployment
 from veleta_local.files import fresh_folder, write_private
 from veleta_local.supervise import Program, base_environment
 
+TEMPORARY = "mysql-tmp"
+
 # Runs at every start before the server listens: the administrator has the run's password, and nobody logs in
 # as root or without a name.
 _USERS = """\
@@ -33,10 +35,14 @@ skip-ssl
 
 
 def program(deployment: Deployment) -> Program:
-    """The server; its unix socket lies in the short folder, its data in the home."""
+    """The server; its unix socket lies in the short folder, its data in the home.
+
+    At its start a server deletes the temporary tables that it finds, so no two may share the folder for them.
+    """
     options = {
         "basedir": downloads.folder() / "mariadb",
         "datadir": deployment.home / "mysql",
+        "tmpdir": deployment.home / TEMPORARY,
         "init-file": deployment.home / "supervisor/mysql.sql",
         "socket": deployment.sockets / "mysql.sock",
         "pid-file": deployment.sockets / "mysql.pid",
@@ -54,6 +60,7 @@ def prepare(deployment: Deployment) -> None:
     admin = f"'{deployment.mysql_user}'@'{HOST}'"
     users = _USERS.format(admin=admin, password=deployment.mysql_password)
     write_private(deployment.folder("supervisor") / "mysql.sql", users)
+    deployment.folder(TEMPORARY)
     if not (deployment.home / "mysql").exists():
         _install(deployment)
 
@@ -64,7 +71,8 @@ def _install(deployment: Deployment) -> None:
         options = [f"--basedir={base}", f"--datadir={fresh}", "--auth-root-authentication-method=normal"]
         command = [base / "scripts/mariadb-install-db", "--no-defaults", *options, "--skip-test-db", *_as_root()]
         trouble = "MariaDB's system tables could not be made"
-        commands.run(command, trouble, folder=deployment.home, environment=base_environment())
+        environment = base_environment() | {"TMPDIR": str(deployment.home / TEMPORARY)}
+        commands.run(command, trouble, folder=deployment.home, environment=environment)
 
 
 def _as_root() -> list[str]:
