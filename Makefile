@@ -3,21 +3,21 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
-export CSV API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL_EVERY TREES PORT_BASE START_TIMEOUT
-export JSON TOPIC FROM N RESEND
+export CSV API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES PORT_BASE START_TIMEOUT
+export JSON TOPIC FROM N RESEND REASON
 export SOAK_S SEED KEEP
 
 LOCAL := .venv/bin/python -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 
-.PHONY: help start stop status topics tail dead test soak lint contracts clean
+.PHONY: help start stop status poll pause resume topics tail dead test soak lint contracts clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
 	echo "  start takes CSV=file or API_URL=address; then, as you like, GROUP_NUMBER=n AT_END=restart|stop"
-	echo "  ON_NEW_EPOCH=clear|keep POLL_EVERY=seconds TREES=n PORT_BASE=port START_TIMEOUT=seconds."
+	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n PORT_BASE=port START_TIMEOUT=seconds."
 	echo "  A run remembers them: the other targets, and the next start, need none."
 
 start: $(INSTALLED) ## start everything in the background; returns when a model is served
@@ -28,6 +28,15 @@ stop: $(INSTALLED) ## end everything; the data stay, and start goes on with them
 
 status: $(INSTALLED) ## what each part does; JSON=1 for programs
 	$(LOCAL) status
+
+poll: $(INSTALLED) ## take the next batch now
+	$(LOCAL) poll
+
+pause: $(INSTALLED) ## take no more batches until resume
+	$(LOCAL) pause
+
+resume: $(INSTALLED) ## go on taking batches
+	$(LOCAL) resume
 
 topics: $(INSTALLED) ## the topics and how much is in them
 	$(LOCAL) topics

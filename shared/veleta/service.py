@@ -40,10 +40,13 @@ class Service:
 def serve(name: str, settings_type: type[S], build: Callable[[S, Life], Service]) -> None:
     """Read the settings, build the service, run it until SIGTERM or SIGINT, and exit: 0, or 1 with one clear line."""
     configure_logging(name)
+    reasons: list[str] = []
     try:
         asyncio.run(_serve(name, read_settings(settings_type), build))
-    except Stop as error:
-        sys.exit(f"{name}: {error}")
+    except* Stop as stopped:
+        reasons += map(str, stopped.exceptions)
+    if reasons:
+        sys.exit(f"{name}: {'; '.join(reasons)}")
 
 
 async def _serve(name: str, settings: S, build: Callable[[S, Life], Service]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "deadletter"]
+TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "commands", "deadletter"]
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """The largest record: a dead letter holds a whole chunk once more."""
@@ -37,6 +37,7 @@ _DECLARED: dict[TopicName, tuple[Sequence[str], Sequence[str]]] = {
     "retrain": (["drift", "trainer"], ["trainer", "monitor"]),
     "training": (["trainer"], ["monitor"]),
     "models": (["trainer"], ["inference", "monitor"]),
+    "commands": (["poller", "monitor"], ["poller", "monitor"]),
     "deadletter": (["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
 }
 """By topic: the services that write it, and those that read it."""

@@ -8,17 +8,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from support.batches import publish_batch
+from support.hostile import answering, of_rows
 from support.listings import api_rows
 from support.models import Models
 from support.proxy import Proxy
 from support.world import Process, World, eventually, free_port, http_status
-from veleta.events.catalogue import BatchRefused, RecordDeadlettered, TrainingFailed
+from veleta.events.catalogue import BatchRefused, Command, RecordDeadlettered, TrainingFailed
 from veleta.events.envelope import Event, encode
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import TopicName, topic
@@ -182,6 +184,33 @@ def test_the_page_renews_itself(world: World, browser: Browser) -> None:
         shows(page, "Trainings and versions")
         publish_batch(world.log, world.dataset, 9, 0, api_rows(0, 10, 1))
         expect(page.get_by_text(f"{world.dataset.name}/9/0/closed")).to_be_visible(timeout=SECONDS)
+
+
+def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
+    """The command goes to the topic, and the poller's answer comes to the page."""
+
+    def closed() -> list[Event]:
+        return [event for event in world.events("batches") if event.type == "batch.closed"]
+
+    before = len(closed())
+    with (
+        answering([of_rows(0, list(api_rows(0, 10, 1)))]) as (_, url),
+        monitor(world) as process,
+        visit(browser, process) as page,
+    ):
+        poller: dict[str, Any] = {"api_url": url, "group_number": 1, "poll": "manual"}
+        with world.service("poller", inbox=world.folder / "inbox", **poller) as running:
+            running.ready()
+            page.get_by_role("button", name="Take the next batch").click()
+            shows(page, "poll: the next batch is taken now")
+            eventually(lambda: len(closed()) == before + 1, what="the batch is closed")
+            page.get_by_role("button", name="Pause").click()
+            shows(page, "pause: no further batch is taken until the poller is told to go on")
+    asked = [event.payload for event in world.events("commands") if isinstance(event.payload, Command)]
+    assert [(each.TYPE, each.actor) for each in asked] == [
+        ("poll", "somebody at the monitor"),
+        ("pause", "somebody at the monitor"),
+    ]
 
 
 def test_the_served_version_says_why(world: World, browser: Browser) -> None:

@@ -13,9 +13,21 @@ from support.hostile import END, Answer, Hostile, answering, batch, detail, half
 from support.listings import repeat_csv, write_csv
 from support.world import Process, World, eventually, free_port, http_status
 from veleta.batches import BatchReader, Rows, manifests
-from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, DatasetDeclared
+from veleta.events.catalogue import (
+    BatchClosed,
+    BatchMissed,
+    BatchRefused,
+    Command,
+    CommandAnswer,
+    DatasetDeclared,
+    Pause,
+    Poll,
+    Resume,
+)
 from veleta.prepare.topics import make_topics
 from veleta.topics import topic
+from veleta_local import asking
+from veleta_local.errors import LocalError
 from veleta_local.run import Run
 
 ROWS = 40
@@ -91,6 +103,33 @@ def test_all_batches_arrive_complete_and_in_order(world: World, csv: Path) -> No
         with urlopen(f"{source.url}/data?group_number=99", timeout=10) as answer:
             assert rows_of(world, found[0]) == json.loads(answer.read())["data"]
         assert poller.stop() == 0
+
+
+def test_the_tap_is_turned_from_the_shell(world: World, csv: Path) -> None:
+    """With POLL=manual a poll takes one batch, a resume all; after kill -9 a pause still holds."""
+    how = {"at_end": "stop", "poll": "manual"}
+
+    def ask(kind: type[Command]) -> str:
+        return asking.ask(world.bootstrap, kind, world.dataset.name, "")
+
+    with sourced(world, csv) as source, polling(world, source.url, **how) as poller:
+        poller.ready()
+        assert ask(Poll) == "the next batch is taken now"
+        eventually(lambda: len(closed(world)) == 1)
+        ask(Pause)
+        poller.kill()
+        poller.start()
+        poller.ready()
+        ask(Poll)
+        eventually(lambda: len(closed(world)) == 2)
+        assert "paused" in doing(poller)["doing"]
+        ask(Resume)
+        eventually(lambda: at_the_end(poller))
+        assert len(closed(world)) == 6
+        with pytest.raises(LocalError, match="refused: all batches were handed out"):
+            ask(Poll)
+    answered = [e.payload.command for e in world.events("commands") if isinstance(e.payload, CommandAnswer)]
+    assert answered == [e.id for e in world.events("commands") if isinstance(e.payload, Command)]
 
 
 def test_events_of_a_batch_have_one_trace_and_name_their_cause(world: World, csv: Path) -> None:

@@ -13,20 +13,35 @@ import pytest
 
 from veleta.adapters.memory import MemoryLog
 from veleta.batches import BatchReader, history, manifests
+from veleta.commands import Desk
 from veleta.dataset import load_dataset
 from veleta.errors import Retry, Stop
-from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, RecordDeadlettered
-from veleta.events.envelope import Message, decode
+from veleta.events.catalogue import (
+    BatchClosed,
+    BatchMissed,
+    BatchRefused,
+    Command,
+    CommandAccepted,
+    CommandRefused,
+    Pause,
+    Poll,
+    RecordDeadlettered,
+    Resume,
+)
+from veleta.events.envelope import Event, Message, Record, decode, encode
 from veleta.life import Life
+from veleta.topics import topic
 from veleta_poller.adapters import inbox as inbox_module
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.adapters.topics import Topics
 from veleta_poller.domain.sequence import Position
-from veleta_poller.domain.state import Body, State
+from veleta_poller.domain.state import Body, Reply, State
+from veleta_poller.domain.tap import TAKES, Tap
 from veleta_poller.handlers import Interrupted, Poller
 
 DATASET = load_dataset("real_estate")
 END = (400, json.dumps({"detail": "Ya se recolectó toda la información mínima necesaria"}))
+COMMANDS = topic(DATASET.name, "commands")
 Script = Iterable[tuple[int, str] | Exception | str]
 """Answers in their order: status and body; an error; or a text, the part that came before the answer broke off."""
 
@@ -116,14 +131,33 @@ class Scene:
         self.restarts: list[Retry | None] = []
         self.inbox = Inbox(folder, self.clock)
         self.topics = Topics(DATASET, self.log, self.clock)
+        self.desk = Desk("poller", TAKES, began=0)
 
     async def run(
-        self, *script: tuple[int, str] | Exception | str, at_end: Literal["restart", "stop"] = "restart"
+        self,
+        *script: tuple[int, str] | Exception | str,
+        at_end: Literal["restart", "stop"] = "restart",
+        poll: Literal["auto", "manual"] = "auto",
     ) -> None:
         self.api = ScriptedApi(script, self.inbox, self.life, self.restarts)
-        poller = Poller(DATASET, self.inbox, self.api, self.topics, self.life, at_end, 0)
+        poller = Poller(DATASET, self.inbox, self.api, self.topics, self.life, at_end, poll, 0)
         with contextlib.suppress(asyncio.CancelledError):
-            await poller.run()
+            async with asyncio.TaskGroup() as group:
+                obeying = group.create_task(poller.obey(self.desk))
+                await poller.run()
+                obeying.cancel()
+
+    def ask(self, kind: type[Command], name: str) -> None:
+        """Somebody sends a command."""
+        command = Event(name, "test", self.clock(), kind(dataset=DATASET.name, actor="ana"))
+        ((partition, offset),) = self.log.publish([message := encode(COMMANDS, command)])
+        self.desk.take([Record(COMMANDS, partition, offset, message.key, message.headers, message.value)])
+
+    def answers(self) -> list[tuple[str, str]]:
+        """What was said of each command: its id and the effect or the reason."""
+        said = [decode(record).payload for record in self.log.topics.get(COMMANDS, [])]
+        replies = [each for each in said if isinstance(each, CommandAccepted | CommandRefused)]
+        return [(r.command, r.effect if isinstance(r, CommandAccepted) else r.reason) for r in replies]
 
     def crashed(self, folder: Path) -> "Scene":
         """The same topics, and the inbox as a crash left it."""
@@ -405,3 +439,106 @@ def manifests_of(scene: Scene) -> list[BatchClosed]:
     """The manifest that counts for each batch."""
     payloads = [event.payload for event in manifests(history(scene.log, DATASET.name)).values()]
     return [payload for payload in payloads if isinstance(payload, BatchClosed)]
+
+
+async def test_by_hand_a_batch_is_taken_only_when_it_is_asked_for(scene: Scene) -> None:
+    """POLL=manual begins paused, and ready; each poll takes one batch."""
+    running = asyncio.create_task(scene.run(batch(0), batch(1), batch(2), poll="manual"))
+    await until(lambda: not scene.life.waits_for)
+    assert scene.closed() == []
+    assert "paused" in scene.life.doing
+    scene.ask(Poll, "1")
+    await until(lambda: scene.closed() == [(1, 0)])
+    scene.ask(Poll, "2")
+    scene.ask(Poll, "3")
+    await until(lambda: scene.closed() == [(1, 0), (1, 1), (1, 2)])
+    scene.life.stopping.set()
+    await running
+    assert scene.answers() == [(name, "the next batch is taken now") for name in "123"]
+    assert scene.inbox.recall().tap == Tap("manual", paused=True)
+
+
+async def test_pause_and_resume_outlive_a_new_start(scene: Scene, tmp_path: Path) -> None:
+    """Until somebody resumes, nothing is taken, whatever happens to the process; the setting alone says otherwise."""
+    running = asyncio.create_task(scene.run(poll="manual"))
+    await until(lambda: not scene.life.waits_for)
+    scene.ask(Resume, "1")
+    await running
+    assert not scene.inbox.recall().tap.paused
+    again = scene.crashed(tmp_path / "again")
+    await again.run(batch(0), poll="manual")
+    assert again.closed() == [(1, 0)]
+    changed = again.crashed(tmp_path / "changed")
+    changed.life.stopping.set()
+    await changed.run(poll="auto")
+    assert changed.inbox.recall().tap == Tap("auto", paused=False)
+
+
+async def test_pause_stops_the_taking(scene: Scene) -> None:
+    """What is wanted by hand is forgotten too."""
+    assert Tap(wanted=2).turned(Pause(dataset="d", actor="ana"))[0] == Tap(paused=True)
+    scene.inbox.remember(State(tap=Tap(paused=True)))
+    running = asyncio.create_task(scene.run(batch(0)))
+    await until(lambda: not scene.life.waits_for)
+    await asyncio.sleep(0.05)
+    assert scene.closed() == []
+    scene.ask(Resume, "1")
+    await running
+    assert scene.closed() == [(1, 0)]
+
+
+async def test_a_batch_asked_for_at_the_end_is_the_first_of_the_next_epoch(scene: Scene) -> None:
+    """Who asks for a batch gets one, though the API has to be restarted for it."""
+    running = asyncio.create_task(scene.run(batch(0), END, batch(0), poll="manual"))
+    for number, name in enumerate(("1", "2")):
+        await until(lambda count=number: len(scene.closed()) == count)  # type: ignore[misc]  # bound at once
+        scene.ask(Poll, name)
+    await until(lambda: scene.closed() == [(1, 0), (2, 0)])
+    scene.life.stopping.set()
+    await running
+    assert scene.api.restarted == 1
+
+
+async def test_what_cannot_be_done_is_refused(scene: Scene) -> None:
+    """At the end of the data no command has an effect, and that is said."""
+    running = asyncio.create_task(scene.run(END, at_end="stop"))
+    await until(lambda: not scene.life.waits_for)
+    for name, kind in enumerate((Poll, Pause, Resume)):
+        scene.ask(kind, str(name))
+    await until(lambda: len(scene.answers()) == 3)
+    scene.life.stopping.set()
+    await running
+    assert {words for _, words in scene.answers()} == {"all batches were handed out (AT_END=stop)"}
+
+
+async def test_a_command_older_than_the_process_is_refused(scene: Scene) -> None:
+    """Nobody knows any more what it was for."""
+    scene.desk = Desk("poller", TAKES, began=1)
+    scene.ask(Poll, "1")
+    running = asyncio.create_task(scene.run(poll="manual"))
+    await until(lambda: len(scene.answers()) == 1)
+    scene.life.stopping.set()
+    await running
+    assert scene.answers() == [("1", "it was sent while the poller was down")]
+
+
+async def test_an_answer_that_was_kept_is_told_after_a_crash(scene: Scene) -> None:
+    """What a command did and what is said of it are kept together, before anybody hears of it."""
+    scene.inbox.remember(State(tap=Tap(paused=True), replies=(Reply("1", accepted=True, words="paused"),)))
+    running = asyncio.create_task(scene.run())
+    await until(lambda: scene.answers() == [("1", "paused")] and not scene.inbox.recall().replies)
+    scene.life.stopping.set()
+    await running
+
+
+async def test_an_answer_waits_for_the_broker(scene: Scene) -> None:
+    """It is told when the broker is back, once."""
+    running = asyncio.create_task(scene.run(poll="manual"))
+    await until(lambda: not scene.life.waits_for)
+    scene.log.failures = {scene.log.calls + 2: "away"}
+    scene.ask(Pause, "1")
+    await until(lambda: len(scene.answers()) == 1)
+    await until(lambda: not scene.inbox.recall().replies)
+    scene.life.stopping.set()
+    await running
+    assert scene.answers() == [("1", "no further batch is taken until the poller is told to go on")]

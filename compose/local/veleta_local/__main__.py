@@ -1,12 +1,14 @@
-"""`python -m veleta_local start|stop|status|topics|tail|dead|clean`: make passes its variables in the environment."""
+"""`python -m veleta_local start|stop|...` (see `_COMMANDS`): make passes its variables in the environment."""
 
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from veleta.dataset import load_dataset
-from veleta_local import status, topics
+from veleta.events.catalogue import Command, Pause, Poll, Resume
+from veleta_local import asking, status, topics
 from veleta_local.dead import DeadLetters
 from veleta_local.deployment import ROOT
 from veleta_local.errors import LocalError
@@ -47,12 +49,21 @@ def _tail() -> None:
 
 def _dead() -> None:
     run = Run(_HOME)
-    letters = DeadLetters(run.kafka_bootstrap, load_dataset(run.variables.dataset or "real_estate").name)
+    letters = DeadLetters(run.kafka_bootstrap, _dataset(run))
     if letter_id := os.environ.get("RESEND"):
         print(letters.resend(letter_id))
         return
     for letter in letters.listing():
         print(letter)
+
+
+def _ask(kind: type[Command]) -> None:
+    run = Run(_HOME)
+    print(asking.ask(run.kafka_bootstrap, kind, _dataset(run), os.environ.get("REASON", "")))
+
+
+def _dataset(run: Run) -> str:
+    return load_dataset(run.variables.dataset or "real_estate").name
 
 
 def _number(name: str) -> int | None:
@@ -70,6 +81,9 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "start": _start,
     "stop": _stop,
     "status": _status,
+    "poll": partial(_ask, Poll),
+    "pause": partial(_ask, Pause),
+    "resume": partial(_ask, Resume),
     "topics": _topics,
     "tail": _tail,
     "dead": _dead,

@@ -48,6 +48,12 @@ class Deployment:
         return BACKING + self.services
 
     @property
+    def awaited(self) -> tuple[str, ...]:
+        """The parts that a start waits for: no model can be served before somebody takes a batch by hand."""
+        by_hand = self.variables.poll == "manual"
+        return tuple(part for part in self.parts if not (by_hand and part == "inference"))
+
+    @property
     def sockets(self) -> Path:
         """A short folder for unix sockets, whose paths hold 107 characters at most."""
         mark = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:10]
@@ -159,6 +165,7 @@ class Deployment:
             "POLLER_API_URL": theirs or self.url("source"),
             "POLLER_GROUP_NUMBER": self.variables.group_number or "1",
             "POLLER_AT_END": self.variables.at_end or ("restart" if theirs else "stop"),
+            "POLLER_POLL": self.variables.poll or "auto",
             "POLLER_POLL_EVERY": self.variables.poll_every or ("60" if theirs else "10"),
             "POLLER_INBOX": str(self.folder("inbox")),
         }

@@ -44,7 +44,7 @@ class Run(Deployment):
             self._begin_backing(self.parts)
             self._wait(("kafka", "mysql"), timeout)
             self._begin_services(until - time.monotonic())
-        self._wait(("mlflow", *self.services), until - time.monotonic())
+        self._wait([part for part in self.awaited if part not in ("kafka", "mysql")], until - time.monotonic())
 
     def stop(self) -> None:
         """End all of it, services first, and see to it that nothing is left."""
@@ -94,7 +94,7 @@ class Run(Deployment):
             and self.variables == self.remembered
             and all(p in states and states[p].up for p in self.parts)
         )
-        return up and all(each.ready for each in self.health(self.parts).values())
+        return up and all(each.ready for each in self.health(self.awaited).values())
 
     def _without_data(self) -> list[str]:
         return [part for part in BACKING if not (self.home / part).exists()]

@@ -15,6 +15,7 @@ _RULES = {
     "GROUP_NUMBER": _NUMBER,
     "AT_END": ("restart|stop", "restart or stop"),
     "ON_NEW_EPOCH": ("clear|keep", "clear or keep"),
+    "POLL": ("auto|manual", "auto or manual"),
     "POLL_EVERY": _SECONDS,
     "TREES": _NUMBER,
     "PORT_BASE": (r"[2-9][0-9]{3}|[1-5][0-9]{4}", "a port from 2000 to 59999"),
@@ -33,6 +34,7 @@ class Variables:
     group_number: str | None = None
     at_end: str | None = None
     on_new_epoch: str | None = None
+    poll: str | None = None
     poll_every: str | None = None
     trees: str | None = None
     port_base: str | None = None

@@ -3,15 +3,22 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from veleta import commands
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import Dataset, load_dataset
+from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
 from veleta_monitor.adapters.ledger import History, MysqlReader, Requests
 from veleta_monitor.adapters.services import HttpReader, Voices
 from veleta_monitor.adapters.topics import KafkaReader, Topics
 from veleta_monitor.glance import Glance
 from veleta_monitor.settings import MonitorSettings
+from veleta_monitor.wishes import Wishes
+
+SERVICE = "monitor"
+ACTOR = "somebody at the monitor"
+"""The page has no log-in."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,7 @@ class View:
     requests: Glance[Requests]
     topics: Glance[Topics]
     voices: Glance[Voices]
+    wishes: Wishes
     clock: Clock
 
 
@@ -38,8 +46,13 @@ def build(
     """The view on MySQL, Kafka and the services; the readers and the clock can be replaced."""
     dataset = load_dataset(settings.dataset)
     mysql = mysql or MysqlReader(mysql_engine(settings.mysql), dataset)
-    kafka = kafka or KafkaReader(settings.kafka.bootstrap, KafkaLog(settings.kafka.bootstrap, "monitor"), dataset.name)
+    log = KafkaLog(settings.kafka.bootstrap, "monitor")
+    kafka = kafka or KafkaReader(settings.kafka.bootstrap, log, dataset.name)
     http = http or HttpReader(settings.readyz)
+
+    def ask(kind: type[Command]) -> CommandAccepted | CommandRefused:
+        return commands.ask(log, kind(dataset=dataset.name, actor=ACTOR), SERVICE, clock)
+
     every = timedelta(seconds=settings.refresh)
     return View(
         settings,
@@ -48,5 +61,6 @@ def build(
         requests=Glance(mysql.requests, every, clock),
         topics=Glance(kafka.look, every, clock),
         voices=Glance(http.look, every, clock),
+        wishes=Wishes(ask),
         clock=clock,
     )

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from veleta_monitor.domain.words import Cell, Head, Table
+from veleta_monitor.domain.words import Cell, Head, Table, Tone
 
 STYLE = """<style>
 .stMainBlockContainer.stMainBlockContainer { padding-top: 2.5rem; }
@@ -45,6 +45,11 @@ def sentences_html(sentences: list[str]) -> str:
 def notice_html(text: str) -> str:
     """A sentence that must not be overlooked."""
     return f'<div class="veleta notice warn" role="alert">{escape(text)}</div>'
+
+
+def badge_html(text: str, tone: Tone) -> str:
+    """A short text that is set off."""
+    return f'<div class="veleta"><span class="badge {tone}">{escape(text)}</span></div>'
 
 
 def _cell(head: Head, cell: Cell) -> str:

@@ -8,6 +8,7 @@ import streamlit as st
 import structlog
 from streamlit.delta_generator import DeltaGenerator
 
+from veleta.events.catalogue import Pause, Poll, Resume
 from veleta.service import configure_logging
 from veleta.settings import read_settings
 from veleta_monitor.adapters.ledger import Requests
@@ -17,10 +18,12 @@ from veleta_monitor.domain.stages import Deed, stage_table
 from veleta_monitor.domain.versions import Served, since, training_table, why
 from veleta_monitor.domain.words import Cell, ago, exact, figure
 from veleta_monitor.glance import Answer
-from veleta_monitor.markup import STYLE, notice_html, sentences_html, table_html
+from veleta_monitor.markup import STYLE, badge_html, notice_html, sentences_html, table_html
 from veleta_monitor.settings import MonitorSettings
 
 log = structlog.get_logger()
+WISHES = {"Take the next batch": Poll, "Pause": Pause, "Resume": Resume}
+"""The buttons, and the command that each sends."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -101,6 +104,17 @@ def reasons() -> None:
         st.caption("Inference has not been heard of yet.")
 
 
+def tap() -> None:
+    """The hand on the tap: what people may ask of the poller."""
+    st.subheader("Batches by hand", anchor=False)
+    wishes = view().wishes
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, kind in WISHES.items():
+            st.button(label, on_click=wishes.make, args=(kind,))
+        if wishes.last.text:
+            st.html(badge_html(wishes.last.text, wishes.last.tone))
+
+
 def stages() -> None:
     """Each stage of the loop."""
     st.subheader("Stages", anchor=False)
@@ -178,7 +192,7 @@ def page() -> None:
     st.set_page_config(page_title="Veleta", layout="wide")
     st.html(STYLE)
     header()
-    for draw in (notices, summary, reasons, stages, batches, versions):
+    for draw in (notices, summary, reasons, tap, stages, batches, versions):
         section(draw)
 
 

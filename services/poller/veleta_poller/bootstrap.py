@@ -5,15 +5,18 @@ from functools import partial
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import Clock, utc_now
+from veleta.commands import Desk
 from veleta.dataset import load_dataset
 from veleta.life import Life, watch
 from veleta.ports import EventLog
 from veleta.service import Service
+from veleta.tail import tail
 from veleta.topics import topic
 from veleta_poller.adapters.api import HttpApi
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.adapters.topics import Topics
 from veleta_poller.domain.publication import SERVICE
+from veleta_poller.domain.tap import TAKES
 from veleta_poller.handlers import Poller
 from veleta_poller.settings import PollerSettings
 
@@ -25,12 +28,29 @@ def build(settings: PollerSettings, life: Life, *, log: EventLog | None = None, 
     inbox = Inbox(settings.inbox, clock)
     topics = Topics(dataset, log, clock)
 
+    batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")
+
+    async def obey(poller: Poller) -> None:
+        bounds = await life.patiently(partial(asyncio.to_thread, log.bounds, commands))
+        desk = Desk(SERVICE, TAKES, sum(end for _, end in bounds.values()))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(tail([commands], log, life, desk.take))
+            group.create_task(poller.obey(desk))
+
     async def run() -> None:
         timeouts = settings.total_timeout, settings.read_timeout
-        batches = topic(dataset.name, "batches")
-        watching = asyncio.create_task(watch("kafka", partial(asyncio.to_thread, log.bounds, batches), life))
-        async with HttpApi(settings.api_url, settings.group_number, inbox, *timeouts) as api:
-            await Poller(dataset, inbox, api, topics, life, settings.at_end, settings.poll_every).run()
-        watching.cancel()
+        how = settings.at_end, settings.poll, settings.poll_every
+        async with (
+            HttpApi(settings.api_url, settings.group_number, inbox, *timeouts) as api,
+            asyncio.TaskGroup() as group,
+        ):
+            poller = Poller(dataset, inbox, api, topics, life, *how)
+            beside = [
+                group.create_task(watch("kafka", partial(asyncio.to_thread, log.bounds, batches), life)),
+                group.create_task(obey(poller)),
+            ]
+            await poller.run()
+            for task in beside:
+                task.cancel()
 
     return Service(run)

@@ -4,14 +4,16 @@ room on the disk ─► GET to the inbox ─► parse ─► decide ─► publi
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import prometheus_client
 import structlog
 
+from veleta.commands import Asked, Desk
 from veleta.dataset import Dataset
 from veleta.errors import LONGEST_REASON, Reject, Retry
 from veleta.faults import fault_point
@@ -19,13 +21,13 @@ from veleta.life import Life
 from veleta.loop import DEAD_IN_A_ROW
 from veleta_poller.domain.answers import Answer, Batch, End, Refused, parse
 from veleta_poller.domain.sequence import Position, Step, decide, further
-from veleta_poller.domain.state import Body, State
+from veleta_poller.domain.state import Body, Reply, State
 
 log = structlog.get_logger()
 ANSWERS = prometheus_client.Counter("veleta_poller_answers", "answers by what became of them", ["outcome"])
 ROWS = prometheus_client.Counter("veleta_poller_rows", "rows published in closed batches")
-SLICE_SECONDS = 30.0
-"""A long rest is taken in slices, so that /livez sees that the loop lives."""
+SLICE_SECONDS = 0.2
+"""A rest is taken in slices: a command may end it, and /livez sees that the loop lives."""
 
 
 class Interrupted(Exception):
@@ -118,9 +120,13 @@ class Topics(Protocol):
         """Batch `place` (epoch, number) never arrived whole."""
         ...
 
+    def reply(self, replies: Sequence[Reply]) -> None:
+        """What becomes of these commands."""
+        ...
+
 
 class Poller:
-    """Takes batches until the service stops."""
+    """Takes batches until the service stops: by itself as long as the tap is open, and by command."""
 
     def __init__(
         self,
@@ -130,6 +136,7 @@ class Poller:
         topics: Topics,
         life: Life,
         at_end: Literal["restart", "stop"],
+        poll: Literal["auto", "manual"],
         poll_every: float,
     ) -> None:
         self._dataset = dataset
@@ -138,36 +145,84 @@ class Poller:
         self._topics = topics
         self._life = life
         self._at_end = at_end
+        self._poll = poll
         self._poll_every = poll_every
         self._sure = False
         self._fresh: Body | None = None
         self._dead: list[str] = []
         self._ended = False
+        self._stands = asyncio.Event()
+        self._changing = asyncio.Lock()
 
     async def run(self) -> None:
         """Hold the inbox, bring what lies in it to the topics, then take batch after batch."""
         await self._life.patiently(partial(asyncio.to_thread, self._inbox.lock))
         self._state = self._inbox.recall()
         await self._life.patiently(self._find_position)
+        await self._remember(tap=self._state.tap.under(self._poll))
+        self._stands.set()
         await self._keep_parts()
         await self._settle_waiting()
-        while not self._life.stopping.is_set() and not self._ended and not self._life.halted:
-            await self._take()
-            await self._settle_waiting()
-            if not self._ended:
-                await self._rest(self._poll_every)
+        seconds = 0.0
+        while await self._rest(seconds):
+            await self._take_and_settle()
+            seconds = self._poll_every
         while await self._life.pause(SLICE_SECONDS):
             pass
+
+    async def obey(self, desk: Desk) -> None:
+        """Answer commands, also while a batch is being taken, until the service stops."""
+        await self._stands.wait()
+        await self._life.patiently(self._tell)
+        while await self._life.pause(SLICE_SECONDS):
+            for asked in desk.due():
+                await self._turn(asked)
+                await self._life.patiently(self._tell)
+
+    @property
+    def _closed(self) -> str:
+        """Why no command can be followed, if so."""
+        if self._life.halted:
+            return f"the poller takes nothing: {self._life.halted}"
+        return "all batches were handed out (AT_END=stop)" if self._ended else ""
+
+    async def _turn(self, asked: Asked) -> None:
+        """The tap and the reply are kept together, before anybody hears of them or feels them."""
+
+        def turned(state: State) -> State:
+            tap, words = state.tap, "it was sent while the poller was down" if asked.late else self._closed
+            accepted = not words
+            if accepted:
+                tap, words = tap.turned(asked.command)
+            log.info("command", id=asked.id, actor=asked.command.actor, accepted=accepted, words=words)
+            return replace(state, tap=tap, replies=(*state.replies, Reply(asked.id, accepted, words)))
+
+        await self._change(turned)
+
+    async def _tell(self) -> None:
+        if replies := self._state.replies:
+            await asyncio.to_thread(self._topics.reply, replies)
+            await self._change(lambda s: replace(s, replies=tuple(r for r in s.replies if r not in replies)))
 
     async def _find_position(self) -> None:
         """Whichever is further on, the topics or the inbox, says where the poller stands."""
         position = await asyncio.to_thread(self._topics.survey)
-        self._state = replace(self._state, position=further(self._state.position, position))
+        await self._change(lambda state: replace(state, position=further(state.position, position)))
         self._sure = True
 
     async def _keep_parts(self) -> None:
         if await asyncio.to_thread(self._inbox.keep_parts):
             await self._remember(torn=True)
+
+    async def _take_and_settle(self) -> None:
+        by_hand = self._state.tap.wanted > 0
+        if by_hand:
+            await self._change(lambda s: replace(s, tap=s.tap.served()))
+        await self._take()
+        await self._settle_waiting()
+        if by_hand and self._state.restarting and not self._life.stopping.is_set():
+            await self._take()  # who asked for a batch does not want to hear that the API had to be restarted
+            await self._settle_waiting()
 
     async def _take(self) -> None:
         """One GET; what came of it lies in the inbox."""
@@ -297,11 +352,25 @@ class Poller:
         fault_point("poller.restarted")
         self._life.busy("restarted the API")
 
-    async def _remember(self, **changes: object) -> None:
-        self._state = replace(self._state, **changes)  # type: ignore[arg-type]  # the names are checked by replace
-        await asyncio.to_thread(self._inbox.remember, self._state)
+    async def _remember(self, **changes: Any) -> None:
+        await self._change(lambda state: replace(state, **changes))
 
-    async def _rest(self, seconds: float) -> None:
-        self._life.busy(f"{self._life.doing}; next GET in {seconds:g} s")
-        while seconds > 0 and await self._life.pause(min(seconds, SLICE_SECONDS)):
-            seconds -= SLICE_SECONDS
+    async def _change(self, change: Callable[[State], State]) -> None:
+        """The state changes when it is on the disk; one change at a time, since two tasks make them."""
+        async with self._changing:
+            changed = change(self._state)
+            await asyncio.to_thread(self._inbox.remember, changed)
+            self._state = changed
+
+    async def _rest(self, seconds: float) -> bool:
+        """Wait until a batch is due, by the clock or by hand: False when none will be any more."""
+        did, until = self._life.doing, time.monotonic() + seconds
+        while not (self._life.stopping.is_set() or self._ended or self._life.halted):
+            tap, left = self._state.tap, until - time.monotonic()
+            if tap.wanted or (left <= 0 and not tap.paused):
+                return True
+            self._life.busy(f"{did}; {'paused' if tap.paused else f'next GET in {left:.0f} s'}")
+            if tap.paused:
+                self._life.started()
+            await self._life.pause(SLICE_SECONDS if tap.paused else min(left, SLICE_SECONDS))
+        return False

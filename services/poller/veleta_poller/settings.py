@@ -19,6 +19,9 @@ class PollerSettings(ServiceSettings):
     at_end: Literal["restart", "stop"] = Field(
         "restart", description="at the end of the data: restart the API and open a new epoch, or stop taking"
     )
+    poll: Literal["auto", "manual"] = Field(
+        "auto", description="take batches by itself, or begin paused and take them by command"
+    )
     poll_every: float = Field(60.0, ge=0, description="seconds between two GETs")
     inbox: Path = Field(description="the folder in which answers lie until they are published")
     total_timeout: float = Field(600.0, gt=0, description="seconds that an answer may take in all")

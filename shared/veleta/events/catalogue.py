@@ -262,6 +262,51 @@ class ModelRejected(ModelPayload):
     causes: Causes
 
 
+class Command(DatasetPayload):
+    """What a person asks of a service, which answers once on the same topic. `actor` names the person."""
+
+    actor: str
+    reason: str = ""
+
+
+class Poll(Command):
+    """To the poller: take the next batch now, also while it is paused."""
+
+    TYPE = "poll"
+
+
+class Pause(Command):
+    """To the poller: take no batch by yourself until you are told to go on."""
+
+    TYPE = "pause"
+
+
+class Resume(Command):
+    """To the poller: go on taking batches by yourself."""
+
+    TYPE = "resume"
+
+
+class CommandAnswer(DatasetPayload):
+    """Anything said of a command; `command` is its id."""
+
+    command: str
+
+
+class CommandAccepted(CommandAnswer):
+    """The command takes effect; `effect` says how, for people."""
+
+    TYPE = "command.accepted"
+    effect: str
+
+
+class CommandRefused(CommandAnswer):
+    """The command changes nothing."""
+
+    TYPE = "command.refused"
+    reason: str
+
+
 class RecordDeadlettered(Payload):
     """What a service could not process: the record as it was, where it lies, and why."""
 
@@ -288,6 +333,7 @@ PAYLOADS: dict[str, type[Payload]] = {
         DriftAssessed, RetrainRequested,
         TrainingStarted, TrainingProgress, TrainingFinished, TrainingMerged, TrainingSkipped, TrainingFailed,
         ModelRegistered, ModelPromoted, ModelRejected,
+        Poll, Pause, Resume, CommandAccepted, CommandRefused,
         RecordDeadlettered,
     )
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """The topics as the poller writes them."""
 
+from collections.abc import Sequence
 from itertools import islice
 
 import structlog
@@ -15,8 +16,9 @@ from veleta.loop import DEAD, dead_letter
 from veleta.ports import EventLog
 from veleta.topics import TopicName, topic
 from veleta_poller.domain.answers import Batch
-from veleta_poller.domain.publication import SERVICE, Publication, declared, missed, refused
+from veleta_poller.domain.publication import SERVICE, Publication, answered, declared, missed, refused
 from veleta_poller.domain.sequence import Position, Step, fold
+from veleta_poller.domain.state import Reply
 
 CHUNKS_AT_ONCE = 20
 """Chunks that are on their way at a time: some megabytes."""
@@ -60,6 +62,10 @@ class Topics:
     def miss(self, place: tuple[int, int], reason: str) -> None:
         """See `handlers.Topics.miss`."""
         self._send("batches", [missed(self._dataset, place, reason, self._clock())])
+
+    def reply(self, replies: Sequence[Reply]) -> None:
+        """See `handlers.Topics.reply`."""
+        self._send("commands", [answered(self._dataset, reply, self._clock()) for reply in replies])
 
     def _send(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:
         messages = [encode(topic(self._dataset.name, name), event) for event in events]

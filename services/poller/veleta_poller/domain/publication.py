@@ -17,12 +17,15 @@ from veleta.events.catalogue import (
     BatchPayload,
     BatchRefused,
     BatchRows,
+    CommandAccepted,
+    CommandRefused,
     DatasetDeclared,
     OffsetRange,
 )
 from veleta.events.envelope import Event, follow, trace_of
 from veleta_poller.domain.answers import Batch
 from veleta_poller.domain.sequence import Step
+from veleta_poller.domain.state import Reply
 
 SERVICE = "poller"
 CHUNK_ROWS = 500
@@ -123,6 +126,18 @@ def declared(dataset: Dataset, count: int, time: datetime) -> Event:
     payload = DatasetDeclared(dataset=dataset.name, digest=dataset.digest, toml=dataset.text)
     event_id = f"{dataset.name}/declared/{count}"
     return Event(event_id, SERVICE, time, payload, trace=trace_of(event_id))
+
+
+def answered(dataset: Dataset, reply: Reply, time: datetime) -> Event:
+    """What becomes of a command."""
+    about = {"dataset": dataset.name, "command": reply.command}
+    if reply.accepted:
+        payload: CommandAccepted | CommandRefused = CommandAccepted(**about, effect=reply.words)
+    else:
+        payload = CommandRefused(**about, reason=reply.words)
+    what = payload.TYPE.removeprefix("command.")
+    trace = trace_of(reply.command)
+    return Event(f"{reply.command}/{what}", SERVICE, time, payload, cause=reply.command, trace=trace)
 
 
 def _beginning(payload: BatchPayload, event_id: str, time: datetime) -> Event:

@@ -7,6 +7,7 @@ from typing import Self
 import orjson
 
 from veleta_poller.domain.sequence import Position
+from veleta_poller.domain.tap import Tap
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,21 @@ class Body:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """What is to be said of a command, by its id; `words` are the effect or the reason."""
+
+    command: str
+    accepted: bool
+    words: str
+
+
+@dataclass(frozen=True)
 class State:
     """What the poller must not forget.
 
     `restart_of` is the epoch after which the API was told to begin a new one; `torn`: since the last batch a part of
-    an answer came; `notes` are findings that the next manifest is to carry; `largest` is the largest body seen, bytes.
+    an answer came; `notes` are findings that the next manifest is to carry; `largest` is the largest body seen, bytes;
+    `replies` are those to commands that may not be in the topic yet.
     """
 
     position: Position = field(default_factory=Position)
@@ -34,6 +45,8 @@ class State:
     torn: bool = False
     notes: tuple[str, ...] = ()
     largest: int = 0
+    tap: Tap = field(default_factory=Tap)
+    replies: tuple[Reply, ...] = ()
 
     @property
     def restarting(self) -> bool:
@@ -53,4 +66,10 @@ class State:
     def from_json(cls, content: bytes) -> Self:
         """The state in a file. Raises ValueError, KeyError or TypeError when it holds none."""
         kept = orjson.loads(content)
-        return cls(**{**kept, "position": Position(**kept["position"]), "notes": tuple(kept["notes"])})
+        parts = {
+            "position": Position(**kept["position"]),
+            "notes": tuple(kept["notes"]),
+            "tap": Tap(**kept.get("tap", {})),
+            "replies": tuple(Reply(**reply) for reply in kept.get("replies", ())),
+        }
+        return cls(**{**kept, **parts})

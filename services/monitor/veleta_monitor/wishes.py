@@ -1,0 +1,55 @@
+"""What people ask of the poller by a button: sent in the background, so that the page never waits for the answer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from veleta.errors import Retry
+from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
+from veleta_monitor.domain.words import Tone
+from veleta_monitor.glance import in_background
+
+Ask = Callable[[type[Command]], CommandAccepted | CommandRefused]
+"""Sends a command and waits for its answer. Raises Retry when none comes."""
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Word:
+    """What is known of the last wish, for people."""
+
+    text: str = ""
+    tone: Tone = ""
+
+
+class Wishes:
+    """The last wish of all who have the page open."""
+
+    def __init__(self, ask: Ask, run: Callable[[Callable[[], None]], None] = in_background) -> None:
+        self._ask = ask
+        self._run = run
+        self.last = Word()
+
+    def make(self, kind: type[Command]) -> None:
+        """Send it; `last` tells what becomes of it."""
+        self.last = Word(f"{kind.TYPE}: waiting for the poller's answer", "quiet")
+        self._run(partial(self._send, kind))
+
+    def _send(self, kind: type[Command]) -> None:
+        try:
+            answer = self._ask(kind)
+        except Retry as away:
+            self.last = Word(f"{kind.TYPE}: {away}", "bad")
+        except Exception as error:
+            log.exception("a command could not be sent")
+            self.last = Word(f"{kind.TYPE}: not sent ({type(error).__name__}); the monitor's log says why", "bad")
+        else:
+            self.last = _word(kind, answer)
+
+
+def _word(kind: type[Command], answer: CommandAccepted | CommandRefused) -> Word:
+    if isinstance(answer, CommandRefused):
+        return Word(f"{kind.TYPE} was refused: {answer.reason}", "warn")
+    return Word(f"{kind.TYPE}: {answer.effect}", "good")

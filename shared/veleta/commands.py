@@ -1,0 +1,102 @@
+"""Commands: a person asks a service for something on the topic `commands`; it answers there, once."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+
+from veleta.clock import Clock
+from veleta.errors import Reject, Retry
+from veleta.events.catalogue import Command, CommandAccepted, CommandAnswer, CommandRefused
+from veleta.events.envelope import Event, Record, decode, encode, is_for, trace_of
+from veleta.ports import EventLog, Subscription
+from veleta.topics import topic
+
+ANSWER_SECONDS = 30.0
+POLL_SECONDS = 0.2
+log = structlog.get_logger()
+
+
+def ask(
+    event_log: EventLog, command: Command, source: str, clock: Clock, seconds: float = ANSWER_SECONDS
+) -> CommandAccepted | CommandRefused:
+    """Send a command and wait for its answer. Its id is the one that is not derived: a person may ask twice.
+
+    Raises:
+        Retry: the broker is away, or nobody answered within `seconds`. The command stays in the topic: a service that
+            is down will refuse it when it starts.
+    """
+    name = topic(command.dataset, "commands")
+    command_id = f"{command.dataset}/{command.TYPE}/{uuid4()}"
+    asked = Event(command_id, source, clock(), command, trace=trace_of(command_id))
+    ((partition, offset),) = event_log.publish([encode(name, asked)])
+    subscription = event_log.subscribe([name], marks={(name, partition): offset + 1})
+    try:
+        return _answer(subscription, command_id, time.monotonic() + seconds)
+    except TimeoutError as error:
+        raise Retry("answer", f"nobody answered {command.TYPE} within {seconds:g} s") from error
+    finally:
+        subscription.close()
+
+
+def _answer(subscription: Subscription, command_id: str, until: float) -> CommandAccepted | CommandRefused:
+    while time.monotonic() < until:
+        for record in subscription.poll(POLL_SECONDS):
+            event = _readable(record)
+            payload = event.payload if event else None
+            if isinstance(payload, CommandAccepted | CommandRefused) and payload.command == command_id:
+                return payload
+    raise TimeoutError
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command that waits for its answer. `late`: it was sent before the service started."""
+
+    id: str
+    command: Command
+    late: bool
+
+
+class Desk:
+    """The commands for one service that wait for its answer. It is fed by `veleta.tail` from the topic's beginning."""
+
+    def __init__(self, service: str, takes: tuple[type[Command], ...], began: int) -> None:
+        """`takes` are the commands of this service; `began` is the topic's next offset when the service started."""
+        self._service = service
+        self._takes = takes
+        self._began = began
+        self._read = 0
+        self._waiting: dict[str, Asked] = {}
+
+    def take(self, records: Sequence[Record]) -> None:
+        """The next records of the topic."""
+        for record in records:
+            event = _readable(record)
+            payload = event.payload if event else None
+            if event and isinstance(payload, self._takes) and is_for(self._service, record):
+                self._waiting[event.id] = Asked(event.id, payload, late=record.offset < self._began)
+            elif isinstance(payload, CommandAnswer):
+                self._waiting.pop(payload.command, None)
+            self._read = record.offset + 1
+
+    def due(self) -> list[Asked]:
+        """The commands that are to be answered now, each handed out once, in their order.
+
+        None until all that lay in the topic when the service started has been read: an answer may lie behind.
+        """
+        if self._read < self._began:
+            return []
+        due = list(self._waiting.values())
+        self._waiting.clear()
+        return due
+
+
+def _readable(record: Record) -> Event | None:
+    try:
+        return decode(record)
+    except Reject as error:
+        log.error("unreadable command", topic=record.topic, offset=record.offset, reason=str(error))  # noqa: TRY400
+        return None
