@@ -201,6 +201,8 @@ def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
         poller: dict[str, Any] = {"api_url": url, "group_number": 1, "poll": "manual"}
         with world.service("poller", inbox=world.folder / "inbox", **poller) as running:
             running.ready()
+            expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=SECONDS)
+            expect(page.get_by_text("The buttons, and")).to_have_count(0)
             page.get_by_role("button", name="Take the next batch").click()
             shows(page, "poll: the next batch is taken now")
             eventually(lambda: len(closed()) == before + 1, what="the batch is closed")

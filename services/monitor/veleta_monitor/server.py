@@ -32,6 +32,7 @@ def command(settings: MonitorSettings) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
+        "runner.magicEnabled": "false",  # a docstring in the page would be shown on it
         "logger.hideWelcomeMessage": "true",
     }
     return [sys.executable, "-m", "streamlit", "run", str(PAGE), *(f"--{k}={v}" for k, v in options.items())]
