@@ -12,7 +12,7 @@ from support.listings import api_rows
 from veleta import loop as loop_module
 from veleta.adapters.memory import MemoryLedger, MemoryLog
 from veleta.dataset import load_dataset
-from veleta.errors import Reject, Stop
+from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import BatchClosed
 from veleta.life import Life
 from veleta.loop import Intake, Relay
@@ -82,6 +82,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch that looks every hundredth of a second."""
     monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.01)
     monkeypatch.setattr(loop_module, "HALTED_SECONDS", 0.01)
+    monkeypatch.setattr("veleta.life.CHECK_SECONDS", 0.01)
 
 
 async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
@@ -159,3 +160,40 @@ async def test_a_record_beyond_the_mark_is_not_assessed() -> None:
     made.life.stopping.set()
     assert await assessing is False
     assert made.handler.taken == 2
+
+
+async def test_all_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One part that is away does not hide another: each is asked by itself, and each is found again by itself."""
+    made, away = bench(1), set[str]()
+    bounds, marks = made.log.bounds, made.ledger.marks
+
+    def answer(what: str) -> None:
+        if what in away:
+            raise Retry(what, "away")
+
+    def bounds_unless_away(topic: str) -> Any:
+        answer("kafka")
+        return bounds(topic)
+
+    async def marks_unless_away() -> Any:
+        answer("mysql")
+        return await marks()
+
+    monkeypatch.setattr(made.log, "bounds", bounds_unless_away)
+    monkeypatch.setattr(made.ledger, "marks", marks_unless_away)
+    running = asyncio.ensure_future(made.worker.run())
+    await _until(lambda: made.life.doing == "waiting for batches")
+    away.update(("kafka", "mysql"))
+    await _until(lambda: set(made.life.waits_for) == {"kafka", "mysql"})
+    away.remove("mysql")
+    await _until(lambda: set(made.life.waits_for) == {"kafka"})
+    away.clear()
+    await _until(lambda: not made.life.waits_for)
+    made.life.stopping.set()
+    await asyncio.wait_for(running, 5)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the product has no event to wait for
+            await asyncio.sleep(0.005)

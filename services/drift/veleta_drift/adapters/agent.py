@@ -1,5 +1,6 @@
 """The Faust agent: one small event, one effect, one acknowledgement. It keeps no state of its own."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
 
     The session times let a second worker take over within some 13 s of the first one's end.
     """
+    # While the broker is away it says so eighty times a second; the worker's watch says it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return faust.App(
         name,
         broker=f"kafka://{bootstrap}",

@@ -9,7 +9,7 @@ import faust
 
 from veleta.errors import Lost, Retry, Stop
 from veleta.events.envelope import Record
-from veleta.life import Life
+from veleta.life import Life, watch
 from veleta.loop import Intake, Relay, sound_marks, take
 from veleta.ports import EventLog, Ledger
 
@@ -50,10 +50,18 @@ class Worker:
             Stop: Faust crashed, batches wait and it hands none over, or the database or the topic lost what was
                 there; the process is to be started again.
         """
+        bounds = partial(asyncio.to_thread, self._log.bounds, self._topic)
+        watching = [
+            asyncio.create_task(watch("kafka", bounds, self._life)),
+            asyncio.create_task(watch("mysql", self._ledger.marks, self._life)),
+        ]
         try:
             await self._work()
         except Lost as error:
             raise Stop(str(error)) from error
+        finally:
+            for task in watching:
+                task.cancel()
 
     async def assess(self, record: Record) -> bool:
         """Bring a record from Faust to its end; False when it is not, and the process is about to end."""
@@ -112,12 +120,9 @@ class Worker:
                 raise self._lost
             try:
                 standing = await self._standing()
-            except Retry as away:
-                self._life.lacks(away.what, str(away))
+            except Retry:
                 since = time.monotonic()
                 continue
-            self._life.found("kafka")
-            self._life.found("mysql")
             if any(mark < seen.get(partition, (0, 0))[0] for partition, (mark, _) in standing.items()):
                 raise Lost("the database has lost marks")
             if not _behind(standing) or standing != seen or self._life.halted:
