@@ -3,7 +3,7 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
-export CSV API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES PORT_BASE START_TIMEOUT
+export CSV SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES PORT_BASE START_TIMEOUT
 export JSON TOPIC FROM N RESEND REASON
 export SOAK_S SEED KEEP
 
@@ -16,7 +16,8 @@ INSTALLED := .venv/installed
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo "  start takes CSV=file or API_URL=address; then, as you like, GROUP_NUMBER=n AT_END=restart|stop"
+	echo "  start makes rows by chance (SCALE=0.02 SEED=n), or takes CSV=file, or API_URL=address GROUP_NUMBER=n;"
+	echo "  then, as you like, AT_END=restart|stop"
 	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n PORT_BASE=port START_TIMEOUT=seconds."
 	echo "  A run remembers them: the other targets, and the next start, need none."
 

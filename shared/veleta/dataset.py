@@ -114,6 +114,8 @@ class Dataset(Part):
     drift: DriftRule = DriftRule()
     example: dict[Name, Any]
     source: list[BatchRule] = []
+    generator: dict[str, Any] = {}
+    """How `source` makes rows when it has no file; checked where it is used."""
     text: str = Field(default="", exclude=True)
 
     @property

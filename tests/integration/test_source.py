@@ -63,6 +63,30 @@ def test_all_batches_then_the_end(source: Process, group: str) -> None:
     assert [get(source, f"/data?{group}") for _ in range(2)] == [end, end]
 
 
+def test_without_a_file_rows_are_made_by_chance(world: World, tmp_path: Path) -> None:
+    """Six batches of the stated sizes; another process with the same seed hands out the same."""
+    handed = []
+    for state in ("one", "two"):
+        with world.service("source", scale=0.001, seed=5, state=tmp_path / state) as process:
+            process.ready()
+            handed.append([get(process, "/data?group_number=1")[1] for _ in range(6)])
+            assert get(process, "/data?group_number=1")[0] == 400
+    assert [len(body["data"]) for body in handed[0]] == [74, 95, 230, 4, 321, 361]
+    assert handed[0] == handed[1]
+
+
+def test_a_dataset_without_a_generator_needs_a_file(world: World, tmp_path: Path) -> None:
+    """It is said in one line, and nothing is served."""
+    plain = tmp_path / "plain.toml"
+    plain.write_text(world.dataset.text.partition("\n[generator]")[0])
+    told = world.environment("source", state=tmp_path) | {"DATASET": str(plain)}
+    command = [sys.executable, "-m", "veleta_source"]
+    ended = subprocess.run(command, env=told, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("source: no CSV was given, and the dataset file of ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
 def test_a_restart_gives_the_same_rows_again(source: Process, group: str) -> None:
     """The cursor of this group alone is back at 0."""
     first, other = get(source, f"/data?{group}"), get(source, f"/data?{group}0000")

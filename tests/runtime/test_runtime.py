@@ -19,7 +19,7 @@ from veleta.adapters.mysql import mysql_engine
 from veleta_local import __main__ as command_line
 from veleta_local import checks, mariadb, processes, status
 from veleta_local.addresses import DEFAULT_PORTS, HOST, ports
-from veleta_local.deployment import BACKING, Deployment
+from veleta_local.deployment import BACKING, ROOT, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.files import fresh_folder, locked, private_folder, shell_lines, write_private
 from veleta_local.health import Health
@@ -106,11 +106,20 @@ def test_a_run_remembers_its_variables(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [Variables(csv="/b.csv"), Variables(api_url="http://x"), Variables(port_base="24000")]
+    "other",
+    [Variables(csv="/b.csv"), Variables(api_url="http://x"), Variables(scale="1"), Variables(port_base="24000")],
 )
 def test_another_input_names_the_choices(tmp_path: Path, other: Variables) -> None:
     """The data in the home belong to the input that they came from."""
     Run(tmp_path, Variables(csv="/a.csv", port_base=str(BASE))).remember()
+    with pytest.raises(LocalError, match="make stop && make clean"):
+        Run(tmp_path, other)
+
+
+@pytest.mark.parametrize("other", [Variables(csv="/b.csv"), Variables(scale="1"), Variables(seed="2")])
+def test_rows_made_by_chance_are_an_input_too(tmp_path: Path, other: Variables) -> None:
+    """Another file, scale or seed would be other data."""
+    Run(tmp_path).remember()
     with pytest.raises(LocalError, match="make stop && make clean"):
         Run(tmp_path, other)
 
@@ -123,7 +132,15 @@ def test_what_make_passes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT_BASE", "80"), ("AT_END", "never"), ("API_URL", "x"), ("TREES", "-1"), ("START_TIMEOUT", "soon")],
+    [
+        ("PORT_BASE", "80"),
+        ("AT_END", "never"),
+        ("SCALE", "0.0"),
+        ("SCALE", "2"),
+        ("API_URL", "x"),
+        ("TREES", "-1"),
+        ("START_TIMEOUT", "soon"),
+    ],
 )
 def test_a_wrong_variable_is_named(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -138,11 +155,24 @@ def test_two_inputs_are_one_too_many() -> None:
     """Either our own source plays a file, or somebody's API is asked."""
     with pytest.raises(LocalError, match="CSV= and API_URL="):
         Variables(csv="/a.csv", api_url="http://x")
+    with pytest.raises(LocalError, match="CSV= and SCALE="):
+        Variables(csv="/a.csv", scale="1")
 
 
-def test_a_first_start_needs_an_input(tmp_path: Path) -> None:
+def test_without_an_input_rows_are_made_by_chance(tmp_path: Path) -> None:
+    """At 1/50, over and over; a file is played once, and somebody's API is restarted at its end."""
+    made = Run(tmp_path / "made")
+    assert made.environment("source")["SOURCE_SCALE"] == "0.02"
+    assert made.environment("poller")["POLLER_AT_END"] == "restart"
+    played = Run(tmp_path / "played", Variables(csv="/a.csv"))
+    assert "SOURCE_SCALE" not in played.environment("source")
+    assert played.environment("poller")["POLLER_AT_END"] == "stop"
+    assert Run(tmp_path / "asked", Variables(api_url="http://x")).environment("poller")["POLLER_AT_END"] == "restart"
+
+
+def test_a_dataset_without_a_generator_needs_an_input(tmp_path: Path) -> None:
     """It says which, and leaves nothing running."""
-    run = Run(tmp_path / "home")
+    run = Run(tmp_path / "home", Variables(dataset=str(ROOT / "tests/datasets/bicycles.toml")))
     with pytest.raises(LocalError, match=r"CSV=file, or make start API_URL="):
         run.start()
     assert not run.alive()
@@ -162,7 +192,7 @@ def test_a_port_in_use_is_named_with_what_it_is_for(tmp_path: Path) -> None:
         with pytest.raises(LocalError, match=f"port {base + 1}, needed for mysql, is in use: give PORT_BASE="):
             run.start_backing()
     assert not run.alive()
-    assert Run(run.home).variables == Variables()
+    assert Run(run.home).remembered == Variables()
 
 
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

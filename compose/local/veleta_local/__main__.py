@@ -63,7 +63,7 @@ def _ask(kind: type[Command]) -> None:
 
 
 def _dataset(run: Run) -> str:
-    return load_dataset(run.variables.dataset or "real_estate").name
+    return load_dataset(run.dataset).name
 
 
 def _number(name: str) -> int | None:

@@ -33,10 +33,15 @@ class Deployment:
     def __init__(self, home: Path, variables: Variables | None = None) -> None:
         self.home = home.absolute()
         self.remembered = self._remembered()
-        self.variables = (variables or Variables()).over(self.remembered)
+        self.variables = (variables or Variables()).over(self.remembered).with_input()
         base = self.variables.port_base
         self.ports = ports(int(base) if base else None)
         self._fresh_passwords = {_variable(user): secrets.token_urlsafe(24) for user in (ADMIN, *_USERS.values())}
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name, or the path of its file."""
+        return self.variables.dataset or "real_estate"
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -127,7 +132,7 @@ class Deployment:
 
     def _common(self) -> dict[str, str]:
         return {
-            "DATASET": self.variables.dataset or "real_estate",
+            "DATASET": self.dataset,
             "KAFKA_BOOTSTRAP": self.kafka_bootstrap,
             "MLFLOW_TRACKING_URI": self.mlflow_url,
         }
@@ -157,14 +162,19 @@ class Deployment:
         return of_service[service]() if service in of_service else {}
 
     def _source(self) -> dict[str, str]:
-        return {"SOURCE_CSV": self.variables.csv or "", "SOURCE_STATE": str(self.folder("source"))}
+        rows = {
+            "SOURCE_CSV": self.variables.csv,
+            "SOURCE_SCALE": self.variables.scale,
+            "SOURCE_SEED": self.variables.seed,
+        }
+        return {"SOURCE_STATE": str(self.folder("source"))} | {name: value for name, value in rows.items() if value}
 
     def _poller(self) -> dict[str, str]:
-        theirs = self.variables.api_url
+        theirs, once = self.variables.api_url, bool(self.variables.csv)
         return {
             "POLLER_API_URL": theirs or self.url("source"),
             "POLLER_GROUP_NUMBER": self.variables.group_number or "1",
-            "POLLER_AT_END": self.variables.at_end or ("restart" if theirs else "stop"),
+            "POLLER_AT_END": self.variables.at_end or ("stop" if once else "restart"),
             "POLLER_POLL": self.variables.poll or "auto",
             "POLLER_POLL_EVERY": self.variables.poll_every or ("60" if theirs else "10"),
             "POLLER_INBOX": str(self.folder("inbox")),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from veleta.dataset import load_dataset
 from veleta_local import checks, commands, downloads, health, kafka, mariadb, mlflow_server, processes
 from veleta_local.deployment import BACKING, PYTHON, Deployment
 from veleta_local.errors import LocalError
@@ -102,7 +103,7 @@ class Run(Deployment):
     def _check_input(self) -> None:
         if self.variables.csv:
             checks.readable_file(Path(self.variables.csv))
-        elif not self.variables.api_url:
+        elif not self.variables.api_url and not load_dataset(self.dataset).generator:
             raise LocalError("what to read? make start CSV=file, or make start API_URL=address")
 
     def _begin_backing(self, wanted: Iterable[str]) -> None:

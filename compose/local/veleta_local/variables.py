@@ -18,11 +18,14 @@ _RULES = {
     "POLL": ("auto|manual", "auto or manual"),
     "POLL_EVERY": _SECONDS,
     "TREES": _NUMBER,
+    "SCALE": (r"0\.[0-9]*[1-9][0-9]*|1(\.0*)?", "a number above 0, 1 at most"),
+    "SEED": _NUMBER,
     "PORT_BASE": (r"[2-9][0-9]{3}|[1-5][0-9]{4}", "a port from 2000 to 59999"),
 }
 
-_INPUT = ("csv", "api_url")
-_BOUND_TO_DATA = ("group_number", "port_base", "dataset", "mysql_prefix")
+_INPUT = ("csv", "api_url", "scale")
+DEFAULT_SCALE = "0.02"
+_BOUND_TO_DATA = ("seed", "group_number", "port_base", "dataset", "mysql_prefix")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Variables:
 
     csv: str | None = None
     api_url: str | None = None
+    scale: str | None = None
+    seed: str | None = None
     group_number: str | None = None
     at_end: str | None = None
     on_new_epoch: str | None = None
@@ -53,8 +58,9 @@ class Variables:
         return cls(**given)
 
     def __post_init__(self) -> None:
-        if self.csv and self.api_url:
-            raise LocalError("CSV= and API_URL= are two inputs: give one of them")
+        given = [f"{name.upper()}=" for name in _INPUT if getattr(self, name)]
+        if len(given) > 1:
+            raise LocalError(f"{' and '.join(given)} are two inputs: give one of them")
 
     def given(self) -> dict[str, object]:
         """The variables that are set, by name."""
@@ -66,6 +72,10 @@ class Variables:
             if remembered.forbids(name):
                 raise LocalError(_another(name, getattr(remembered, name), getattr(self, name)))
         return replace(remembered, **{name: getattr(self, name) for name in self.given()})
+
+    def with_input(self) -> Self:
+        """Without a file and an API, rows are made by chance, at a scale."""
+        return self if any(getattr(self, name) for name in _INPUT) else replace(self, scale=DEFAULT_SCALE)
 
     def forbids(self, name: str) -> bool:
         """Whether what this run has already made depends on the variable."""

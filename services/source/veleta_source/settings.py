@@ -13,5 +13,7 @@ class SourceSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="SOURCE_", frozen=True)
     port: int = Field(8090, description="the port of the API, and of /livez, /readyz and /metrics")
-    csv: Path = Field(description="the CSV file whose rows are handed out")
+    csv: Path | None = Field(None, description="the CSV file whose rows are handed out; none: rows are made by chance")
+    scale: float = Field(0.02, gt=0, le=1, description="of rows made by chance: 1 gives each batch its whole size")
+    seed: int = Field(1, ge=0, description="of rows made by chance: the same seed gives the same rows")
     state: Path = Field(description="the folder for batches that are ready to send, and for the groups' cursors")

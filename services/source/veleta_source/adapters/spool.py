@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import orjson
 
 from veleta.dataset import Dataset
 from veleta.errors import Stop
+from veleta_source.domain.market import Market
 from veleta_source.domain.splitting import Row, Splitter
 
 LINES_PER_REPORT = 10_000
@@ -33,7 +34,7 @@ class Batch:
 
 
 def split(csv_file: Path, folder: Path, dataset: Dataset, report: Callable[[int], None]) -> list[Batch]:
-    """The batches by number: each one's rows are written to a file below `folder`, which is emptied first.
+    """The batches of a file by number: each one's rows are written to a file below `folder`, which is emptied first.
 
     `report` is called now and then with the number of lines read.
 
@@ -41,27 +42,49 @@ def split(csv_file: Path, folder: Path, dataset: Dataset, report: Callable[[int]
         Stop: the file cannot be read or split; the message says why.
     """
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        places = _write(csv_file, folder, dataset, report)
+        with csv_file.open(encoding="utf-8-sig", newline="") as source:
+            batches = _write(_placed(csv.reader(source), dataset, report), folder)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Stop(f"cannot split {csv_file}: {error}") from error
-    if not places:
+    if not batches:
         raise Stop(f"{csv_file} has no complete row that a batch takes")
-    paths = [_path(folder, place) for place in sorted(places)]
-    return [Batch(path, path.stat().st_size) for path in paths]
+    return batches
 
 
-def _write(csv_file: Path, folder: Path, dataset: Dataset, report: Callable[[int], None]) -> set[int]:
+def generate(scale: float, seed: int, folder: Path, dataset: Dataset, report: Callable[[int], None]) -> list[Batch]:
+    """The batches that the dataset's generator makes, as `split` gives those of a file.
+
+    Raises:
+        Stop: the dataset has no valid generator, or the disk is full.
+    """
+    made = Market(dataset, scale, seed).batches()
+    rows = ((place, row) for place, batch in made for row in batch)
+    try:
+        return _write(_reported(rows, report), folder)
+    except OSError as error:
+        raise Stop(f"cannot write the batches to {folder}: {error}") from error
+
+
+def _write(rows: Iterable[tuple[int, Row]], folder: Path) -> list[Batch]:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     files: dict[int, BinaryIO] = {}
-    with csv_file.open(encoding="utf-8-sig", newline="") as source, ExitStack() as open_files:
-        for place, row in _placed(csv.reader(source), dataset, report):
+    with ExitStack() as open_files:
+        for place, row in rows:
             if place in files:
                 files[place].write(b",")
             else:
                 files[place] = open_files.enter_context(_path(folder, place).open("wb"))
             files[place].write(orjson.dumps(row))
-    return set(files)
+    paths = [_path(folder, place) for place in sorted(files)]
+    return [Batch(path, path.stat().st_size) for path in paths]
+
+
+def _reported(rows: Iterable[tuple[int, Row]], report: Callable[[int], None]) -> Iterator[tuple[int, Row]]:
+    for number, placed in enumerate(rows):
+        if number % LINES_PER_REPORT == 0:
+            report(number)
+        yield placed
 
 
 def _placed(lines: Iterator[list[str]], dataset: Dataset, report: Callable[[int], None]) -> Iterator[tuple[int, Row]]:
