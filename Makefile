@@ -60,7 +60,7 @@ lint: $(INSTALLED) ## style, types and the direction of imports
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-contracts: $(INSTALLED) ## write what is generated from the code: event schemas, .env.example
+contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md, .env.example
 	PYTHONPATH=tests .venv/bin/python -m support.contracts
 
 clean: $(INSTALLED) ## forget the run and its data (not .venv and downloads); refuses while it runs

@@ -4,6 +4,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from veleta.events.catalogue import (
+    BatchClosed,
+    BatchMissed,
+    BatchOpened,
+    BatchRefused,
+    BatchRows,
+    CommandAccepted,
+    CommandRefused,
+    DatasetDeclared,
+    DriftAssessed,
+    ModelPromoted,
+    ModelRegistered,
+    ModelRejected,
+    Pause,
+    Payload,
+    Poll,
+    RecordDeadlettered,
+    Resume,
+    RetrainRequested,
+    TrainingFailed,
+    TrainingFinished,
+    TrainingMerged,
+    TrainingProgress,
+    TrainingSkipped,
+    TrainingStarted,
+)
+
 TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "commands", "deadletter"]
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -15,6 +42,7 @@ class Topic:
     """How a topic is to be: all are kept for ever, and one partition is one order. The services are named."""
 
     name: str
+    events: Sequence[type[Payload]]
     written_by: Sequence[str]
     read_by: Sequence[str]
     partitions: int = 1
@@ -30,17 +58,29 @@ class Topic:
         }
 
 
-_DECLARED: dict[TopicName, tuple[Sequence[str], Sequence[str]]] = {
-    "batches": (["poller"], ["poller", "loader", "drift", "trainer", "monitor"]),
-    "rows": (["poller"], ["loader", "drift", "trainer"]),
-    "drift": (["drift"], ["monitor"]),
-    "retrain": (["drift", "trainer"], ["trainer", "monitor"]),
-    "training": (["trainer"], ["monitor"]),
-    "models": (["trainer"], ["inference", "monitor"]),
-    "commands": (["poller", "monitor"], ["poller", "monitor"]),
-    "deadletter": (["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
+_DECLARED: dict[TopicName, tuple[Sequence[type[Payload]], Sequence[str], Sequence[str]]] = {
+    "batches": (
+        [DatasetDeclared, BatchOpened, BatchClosed, BatchRefused, BatchMissed],
+        ["poller"],
+        ["poller", "loader", "drift", "trainer", "monitor"],
+    ),
+    "rows": ([BatchRows], ["poller"], ["loader", "drift", "trainer"]),
+    "drift": ([DriftAssessed], ["drift"], ["monitor"]),
+    "retrain": ([RetrainRequested], ["drift", "trainer"], ["trainer", "monitor"]),
+    "training": (
+        [TrainingStarted, TrainingProgress, TrainingFinished, TrainingMerged, TrainingSkipped, TrainingFailed],
+        ["trainer"],
+        ["monitor"],
+    ),
+    "models": ([ModelRegistered, ModelPromoted, ModelRejected], ["trainer"], ["inference", "monitor"]),
+    "commands": (
+        [Poll, Pause, Resume, CommandAccepted, CommandRefused],
+        ["poller", "monitor"],
+        ["poller", "monitor"],
+    ),
+    "deadletter": ([RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
 }
-"""By topic: the services that write it, and those that read it."""
+"""By topic: the events in it, the services that write it, and those that read it."""
 
 
 def topic(dataset: str, name: TopicName) -> str:

@@ -1,4 +1,4 @@
-"""What is committed of the contract and can be generated: event schemas and the address book of settings.
+"""What is committed of the contract and can be generated: event schemas, their page, the address book of settings.
 
 `make contracts` writes them; the tests compare them with what the code says. Golden examples are written by hand, once
 for each event and version, and stay for ever.
@@ -6,8 +6,10 @@ for each event and version, and stay for ever.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from support.address_book import ADDRESS_BOOK, address_book
+from support.event_pages import EVENTS, events_page
 from veleta.events.catalogue import PAYLOADS, Payload
 
 CONTRACT = Path(__file__).parents[1] / "contract"
@@ -25,6 +27,11 @@ def schema_text(payload: type[Payload]) -> str:
     return json.dumps(payload.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def example(schema: str) -> dict[str, Any]:
+    """The golden example of an event."""
+    return dict(json.loads((EXAMPLES / file_name(schema)).read_text()))
+
+
 def stale() -> list[Path]:
     """The committed files that differ from what the code says."""
     return [path for path, text in _generated().items() if not path.exists() or path.read_text() != text]
@@ -40,7 +47,7 @@ def main() -> None:
 
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
-    return {**schemas, ADDRESS_BOOK: address_book()}
+    return {**schemas, ADDRESS_BOOK: address_book(), EVENTS: events_page(example)}
 
 
 if __name__ == "__main__":

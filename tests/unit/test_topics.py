@@ -3,6 +3,7 @@
 from typing import get_args
 
 from support.house import services
+from veleta.events.catalogue import PAYLOADS
 from veleta.topics import TopicName, declared, topic
 
 
@@ -10,6 +11,12 @@ def test_names_carry_the_dataset() -> None:
     """Two deployments can share one cluster."""
     assert topic("real_estate", "batches") == "real_estate.batches"
     assert {t.name for t in declared("cars")} == {topic("cars", name) for name in get_args(TopicName)}
+
+
+def test_each_event_is_in_one_topic() -> None:
+    """Whoever looks for one knows where."""
+    types = [payload.TYPE for each in declared("cars") for payload in each.events]
+    assert sorted(types) == sorted({payload.TYPE for payload in PAYLOADS.values()})
 
 
 def test_everything_is_kept_for_ever() -> None:
