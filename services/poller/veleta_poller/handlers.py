@@ -163,6 +163,7 @@ class Poller:
         self._stands.set()
         await self._keep_parts()
         await self._settle_waiting()
+        self._life.busy("took nothing yet")
         seconds = 0.0
         while await self._rest(seconds):
             await self._take_and_settle()
