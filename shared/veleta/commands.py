@@ -1,5 +1,6 @@
 """Commands: a person asks a service for something on the topic `commands`; it answers there, once."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,30 +26,30 @@ def ask(
     """Send a command and wait for its answer. Its id is the one that is not derived: a person may ask twice.
 
     Raises:
-        Retry: the broker is away, or nobody answered within `seconds`. The command stays in the topic: a service that
-            is down will refuse it when it starts.
+        Retry: the broker is away (`kafka`), or no answer was heard within `seconds` (`answer`). Then the command lies
+            in the topic: a service that waits may still follow it, one that is down refuses it at its start.
     """
     name = topic(command.dataset, "commands")
     command_id = f"{command.dataset}/{command.TYPE}/{uuid4()}"
     asked = Event(command_id, source, clock(), command, trace=trace_of(command_id))
     ((partition, offset),) = event_log.publish([encode(name, asked)])
-    subscription = event_log.subscribe([name], marks={(name, partition): offset + 1})
     try:
-        return _answer(subscription, command_id, time.monotonic() + seconds)
-    except TimeoutError as error:
-        raise Retry("answer", f"nobody answered {command.TYPE} within {seconds:g} s") from error
-    finally:
-        subscription.close()
+        subscription = event_log.subscribe([name], marks={(name, partition): offset + 1})
+        with contextlib.closing(subscription):
+            return _answer(subscription, command_id, seconds)
+    except Retry as away:
+        raise Retry("answer", f"{command.TYPE} was sent and may still take effect: {away}") from away
 
 
-def _answer(subscription: Subscription, command_id: str, until: float) -> CommandAccepted | CommandRefused:
+def _answer(subscription: Subscription, command_id: str, seconds: float) -> CommandAccepted | CommandRefused:
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         for record in subscription.poll(POLL_SECONDS):
             event = _readable(record)
             payload = event.payload if event else None
             if isinstance(payload, CommandAccepted | CommandRefused) and payload.command == command_id:
                 return payload
-    raise TimeoutError
+    raise Retry("answer", f"nobody answered within {seconds:g} s")
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Desk:
         self._service = service
         self._takes = takes
         self._began = began
-        self._read = 0
+        self._caught_up = began == 0
+        self._answered: set[str] = set()
         self._waiting: dict[str, Asked] = {}
 
     def take(self, records: Sequence[Record]) -> None:
@@ -77,17 +79,19 @@ class Desk:
             event = _readable(record)
             payload = event.payload if event else None
             if event and isinstance(payload, self._takes) and is_for(self._service, record):
-                self._waiting[event.id] = Asked(event.id, payload, late=record.offset < self._began)
+                if event.id not in self._answered:
+                    self._waiting[event.id] = Asked(event.id, payload, late=not self._caught_up)
             elif isinstance(payload, CommandAnswer):
+                self._answered.add(payload.command)
                 self._waiting.pop(payload.command, None)
-            self._read = record.offset + 1
+            self._caught_up = self._caught_up or record.offset + 1 >= self._began
 
     def due(self) -> list[Asked]:
         """The commands that are to be answered now, each handed out once, in their order.
 
         None until all that lay in the topic when the service started has been read: an answer may lie behind.
         """
-        if self._read < self._began:
+        if not self._caught_up:
             return []
         due = list(self._waiting.values())
         self._waiting.clear()

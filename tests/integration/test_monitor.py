@@ -204,7 +204,7 @@ def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
             expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=SECONDS)
             expect(page.get_by_text("The buttons, and")).to_have_count(0)
             page.get_by_role("button", name="Take the next batch").click()
-            shows(page, "poll: the next batch is taken now")
+            shows(page, "poll: the next batch is taken now, if there is one")
             eventually(lambda: len(closed()) == before + 1, what="the batch is closed")
             page.get_by_role("button", name="Pause").click()
             shows(page, "pause: no further batch is taken until the poller is told to go on")

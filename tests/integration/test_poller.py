@@ -114,7 +114,7 @@ def test_the_tap_is_turned_from_the_shell(world: World, csv: Path) -> None:
 
     with sourced(world, csv) as source, polling(world, source.url, **how) as poller:
         poller.ready()
-        assert ask(Poll) == "the next batch is taken now"
+        assert ask(Poll) == "the next batch is taken now, if there is one"
         eventually(lambda: len(closed(world)) == 1)
         ask(Pause)
         poller.kill()

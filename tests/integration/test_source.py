@@ -64,10 +64,10 @@ def test_all_batches_then_the_end(source: Process, group: str) -> None:
 
 
 def test_without_a_file_rows_are_made_by_chance(world: World, tmp_path: Path) -> None:
-    """Six batches of the stated sizes; another process with the same seed hands out the same."""
+    """Six batches of the stated sizes; another process with the same seed hands out the same. An empty CSV is none."""
     handed = []
     for state in ("one", "two"):
-        with world.service("source", scale=0.001, seed=5, state=tmp_path / state) as process:
+        with world.service("source", csv="", scale=0.001, seed=5, state=tmp_path / state) as process:
             process.ready()
             handed.append([get(process, "/data?group_number=1")[1] for _ in range(6)])
             assert get(process, "/data?group_number=1")[0] == 400

@@ -157,11 +157,16 @@ def test_two_inputs_are_one_too_many() -> None:
         Variables(csv="/a.csv", api_url="http://x")
     with pytest.raises(LocalError, match="CSV= and SCALE="):
         Variables(csv="/a.csv", scale="1")
+    with pytest.raises(LocalError, match="SEED= is of rows that are made up"):
+        Variables(csv="/a.csv", seed="1")
 
 
 def test_without_an_input_rows_are_made_by_chance(tmp_path: Path) -> None:
     """At 1/50, over and over; a file is played once, and somebody's API is restarted at its end."""
     made = Run(tmp_path / "made")
+    made.remember()
+    same = Variables.of_make({"SCALE": "0.020", "SEED": "01"}, tmp_path)
+    assert Run(tmp_path / "made", same).variables == made.variables
     assert made.environment("source")["SOURCE_SCALE"] == "0.02"
     assert made.environment("poller")["POLLER_AT_END"] == "restart"
     played = Run(tmp_path / "played", Variables(csv="/a.csv"))

@@ -78,7 +78,7 @@ def test_each_command_has_an_id_of_its_own_and_names_its_actor() -> None:
 def test_nobody_answers() -> None:
     """It is said after the time that was given, and the command stays in the topic."""
     log = MemoryLog()
-    with pytest.raises(Retry, match=r"nobody answered poll within 0\.3 s"):
+    with pytest.raises(Retry, match=r"poll was sent and may still take effect: .*nobody answered within 0\.3 s"):
         commands.ask(log, poll(), "shell", lambda: NOW, seconds=0.3)
     assert len(records(log)) == 1
 
@@ -127,4 +127,27 @@ def test_a_command_sent_again_for_another_service_passes_by() -> None:
     log, desk = MemoryLog(), Desk("poller", TAKES, began=0)
     sent(log, "1", poll(), ce_to="trainer")
     desk.take(records(log))
+    assert desk.due() == []
+
+
+def test_a_topic_made_anew_is_no_old_one() -> None:
+    """Its offsets begin at 0 again, below where the service began; the commands in it are new all the same."""
+    log, desk = MemoryLog(), Desk("poller", TAKES, began=2)
+    sent(log, "1", poll())
+    sent(log, "2", poll())
+    desk.take(records(log))
+    assert all(asked.late for asked in desk.due())
+    anew = MemoryLog()
+    sent(anew, "3", poll())
+    desk.take(records(anew))
+    assert [(asked.id, asked.late) for asked in desk.due()] == [("3", False)]
+
+
+def test_a_command_that_is_delivered_again_is_not_due_again() -> None:
+    """Once it is answered."""
+    log, desk = MemoryLog(), Desk("poller", TAKES, began=0)
+    sent(log, "1", poll())
+    sent(log, "1/accepted", CommandAccepted(dataset="d", command="1", effect="done"))
+    desk.take(records(log))
+    desk.take(records(log)[:1])
     assert desk.due() == []

@@ -115,6 +115,20 @@ async def test_a_faust_that_goes_silent_ends_the_process() -> None:
         await asyncio.wait_for(running, 5)
 
 
+async def test_a_faust_that_goes_silent_is_noticed_though_batches_keep_coming() -> None:
+    """What is published is no sign of life of who should take it."""
+    made = bench(1)
+    running = asyncio.ensure_future(made.worker.run())
+    await asyncio.wait_for(made.app.started.wait(), 5)
+    for number in range(1, 200):
+        publish_batch(made.log, DATASET, 1, number, api_rows(0, 1, number))
+        await asyncio.sleep(0.02)
+        if running.done():
+            break
+    with pytest.raises(Stop, match="batches wait"):
+        await asyncio.wait_for(running, 0.01)
+
+
 async def test_a_faust_that_crashed_ends_the_process() -> None:
     """Its reason is told."""
     made = bench(1)

@@ -454,7 +454,7 @@ async def test_by_hand_a_batch_is_taken_only_when_it_is_asked_for(scene: Scene) 
     await until(lambda: scene.closed() == [(1, 0), (1, 1), (1, 2)])
     scene.life.stopping.set()
     await running
-    assert scene.answers() == [(name, "the next batch is taken now") for name in "123"]
+    assert scene.answers() == [(name, "the next batch is taken now, if there is one") for name in "123"]
     assert scene.inbox.recall().tap == Tap("manual", paused=True)
 
 
@@ -476,7 +476,7 @@ async def test_pause_and_resume_outlive_a_new_start(scene: Scene, tmp_path: Path
 
 async def test_pause_stops_the_taking(scene: Scene) -> None:
     """What is wanted by hand is forgotten too."""
-    assert Tap(wanted=2).turned(Pause(dataset="d", actor="ana"))[0] == Tap(paused=True)
+    assert Tap(wanted=2).turned(Pause(dataset="d", actor="ana"))[0] == Tap(paused=True, pauses=1)
     scene.inbox.remember(State(tap=Tap(paused=True)))
     running = asyncio.create_task(scene.run(batch(0)))
     await until(lambda: not scene.life.waits_for)
@@ -542,3 +542,55 @@ async def test_an_answer_waits_for_the_broker(scene: Scene) -> None:
     scene.life.stopping.set()
     await running
     assert scene.answers() == [("1", "no further batch is taken until the poller is told to go on")]
+
+
+async def test_a_pause_holds_though_the_api_comes_back_later(scene: Scene) -> None:
+    """A question that waits for the API is not asked any more when somebody paused meanwhile."""
+    running = asyncio.create_task(scene.run(*[Retry("api", "away")] * 60, batch(0)))
+    await until(lambda: "api" in scene.life.waits_for)
+    scene.ask(Pause, "1")
+    await until(lambda: "paused" in scene.life.doing)
+    scene.life.stopping.set()
+    await running
+    assert scene.closed() == []
+
+
+async def test_what_is_wanted_while_the_api_is_away_is_still_wanted_after_a_stop(scene: Scene) -> None:
+    """Only a question that was asked counts; a pause cancels it."""
+    running = asyncio.create_task(scene.run(*[Retry("api", "away")] * 60, poll="manual"))
+    await until(lambda: not scene.life.waits_for)
+    scene.ask(Poll, "1")
+    await until(lambda: "api" in scene.life.waits_for)
+    scene.life.stopping.set()
+    await running
+    assert scene.inbox.recall().tap.wanted == 1
+    wanted = Tap(paused=True, wanted=1)
+    paused, _ = wanted.served().turned(Pause(dataset="d", actor="ana"))
+    assert paused.unserved(wanted).wanted == 0
+
+
+async def test_a_command_is_answered_once_though_it_is_read_again(scene: Scene) -> None:
+    """Its answer was kept before a crash, and the topic is read from its beginning before the answer is there."""
+    scene.inbox.remember(State(tap=Tap("manual", paused=True), replies=(Reply("1", accepted=True, words="taken"),)))
+    scene.desk = Desk("poller", TAKES, began=1)
+    scene.ask(Poll, "1")
+    running = asyncio.create_task(scene.run(poll="manual"))
+    await until(lambda: len(scene.answers()) == 1)
+    scene.ask(Poll, "1")
+    scene.ask(Pause, "2")
+    await until(lambda: len(scene.answers()) == 2)
+    scene.life.stopping.set()
+    await running
+    assert [name for name, _ in scene.answers()] == ["1", "2"]
+
+
+async def test_one_wish_is_one_question_though_a_restart_is_not_confirmed(scene: Scene) -> None:
+    """The end alone is asked over again for it, not a bad answer after a restart."""
+    running = asyncio.create_task(scene.run(END, (500, "{}"), batch(0), poll="manual"))
+    await until(lambda: not scene.life.waits_for)
+    scene.ask(Poll, "1")
+    await until(lambda: len(scene.told(BatchRefused)) == 1)
+    await asyncio.sleep(0.3)
+    assert scene.closed() == []
+    scene.life.stopping.set()
+    await running

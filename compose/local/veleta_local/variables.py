@@ -24,7 +24,7 @@ _RULES = {
 }
 
 _INPUT = ("csv", "api_url", "scale")
-DEFAULT_SCALE = "0.02"
+DEFAULT_SCALE, DEFAULT_SEED = "0.02", "1"
 _BOUND_TO_DATA = ("seed", "group_number", "port_base", "dataset", "mysql_prefix")
 
 
@@ -53,6 +53,7 @@ class Variables:
         given: dict[str, Any] = {
             name.lower(): _matching(name, environ[name], rule) for name, rule in _RULES.items() if environ.get(name)
         }
+        given |= {name: f"{float(given[name]):g}" for name in ("scale", "seed") if name in given}
         if csv := environ.get("CSV"):
             given["csv"] = str((folder / Path(csv).expanduser()).resolve())
         return cls(**given)
@@ -61,6 +62,8 @@ class Variables:
         given = [f"{name.upper()}=" for name in _INPUT if getattr(self, name)]
         if len(given) > 1:
             raise LocalError(f"{' and '.join(given)} are two inputs: give one of them")
+        if self.seed and (self.csv or self.api_url):
+            raise LocalError("SEED= is of rows that are made up: CSV= and API_URL= bring their own")
 
     def given(self) -> dict[str, object]:
         """The variables that are set, by name."""
@@ -75,7 +78,9 @@ class Variables:
 
     def with_input(self) -> Self:
         """Without a file and an API, rows are made by chance, at a scale."""
-        return self if any(getattr(self, name) for name in _INPUT) else replace(self, scale=DEFAULT_SCALE)
+        if self.csv or self.api_url:
+            return self
+        return replace(self, scale=self.scale or DEFAULT_SCALE, seed=self.seed or DEFAULT_SEED)
 
     def forbids(self, name: str) -> bool:
         """Whether what this run has already made depends on the variable."""

@@ -22,6 +22,7 @@ from veleta.loop import DEAD_IN_A_ROW
 from veleta_poller.domain.answers import Answer, Batch, End, Refused, parse
 from veleta_poller.domain.sequence import Position, Step, decide, further
 from veleta_poller.domain.state import Body, Reply, State
+from veleta_poller.domain.tap import Tap
 
 log = structlog.get_logger()
 ANSWERS = prometheus_client.Counter("veleta_poller_answers", "answers by what became of them", ["outcome"])
@@ -32,6 +33,10 @@ SLICE_SECONDS = 0.2
 
 class Interrupted(Exception):
     """The API may have heard the question, and no whole answer came."""
+
+
+class Closed(Exception):
+    """The tap was closed before the API was asked."""
 
 
 class Api(Protocol):
@@ -152,6 +157,8 @@ class Poller:
         self._dead: list[str] = []
         self._ended = False
         self._stands = asyncio.Event()
+        self._asked_by = Tap()
+        self._answered: set[str] = set()
         self._changing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -166,7 +173,8 @@ class Poller:
         self._life.busy("took nothing yet")
         seconds = 0.0
         while await self._rest(seconds):
-            await self._take_and_settle()
+            await self._take()
+            await self._settle_waiting()
             seconds = self._poll_every
         while await self._life.pause(SLICE_SECONDS):
             pass
@@ -174,11 +182,13 @@ class Poller:
     async def obey(self, desk: Desk) -> None:
         """Answer commands, also while a batch is being taken, until the service stops."""
         await self._stands.wait()
+        self._answered.update(reply.command for reply in self._state.replies)
         await self._life.patiently(self._tell)
         while await self._life.pause(SLICE_SECONDS):
             for asked in desk.due():
-                await self._turn(asked)
-                await self._life.patiently(self._tell)
+                if asked.id not in self._answered:
+                    await self._turn(asked)
+                    await self._life.patiently(self._tell)
 
     @property
     def _closed(self) -> str:
@@ -199,6 +209,7 @@ class Poller:
             return replace(state, tap=tap, replies=(*state.replies, Reply(asked.id, accepted, words)))
 
         await self._change(turned)
+        self._answered.add(asked.id)
 
     async def _tell(self) -> None:
         if replies := self._state.replies:
@@ -215,21 +226,13 @@ class Poller:
         if await asyncio.to_thread(self._inbox.keep_parts):
             await self._remember(torn=True)
 
-    async def _take_and_settle(self) -> None:
-        by_hand = self._state.tap.wanted > 0
-        if by_hand:
-            await self._change(lambda s: replace(s, tap=s.tap.served()))
-        await self._take()
-        await self._settle_waiting()
-        if by_hand and self._state.restarting and not self._life.stopping.is_set():
-            await self._take()  # who asked for a batch does not want to hear that the API had to be restarted
-            await self._settle_waiting()
-
     async def _take(self) -> None:
         """One GET; what came of it lies in the inbox."""
         self._life.busy("asking for the next batch")
         try:
             self._fresh = await self._life.patiently(self._ask)
+        except Closed:
+            return
         except Interrupted as error:
             self._life.lacks("api", str(error))
             self._life.busy("the answer broke off")
@@ -245,8 +248,22 @@ class Poller:
 
     async def _ask(self) -> Body:
         await asyncio.to_thread(self._inbox.need_room, self._state.largest)
+        self._asked_by = tap = self._state.tap
+        if not tap.open:
+            raise Closed
+        if tap.wanted:
+            await self._change(lambda state: replace(state, tap=state.tap.served()))
         fault_point("poller.asking")
-        return await self._api.take(lambda size: self._life.busy(f"taking a batch ({size >> 10} KiB so far)"))
+        try:
+            return await self._api.take(lambda size: self._life.busy(f"taking a batch ({size >> 10} KiB so far)"))
+        except Retry:
+            await self._want_again()
+            raise
+
+    async def _want_again(self) -> None:
+        """Nothing was asked, or the answer was the end: whoever wanted a batch still does."""
+        if self._asked_by.wanted:
+            await self._change(lambda state: replace(state, tap=state.tap.unserved(self._asked_by)))
 
     async def _settle_waiting(self) -> None:
         for body in await asyncio.to_thread(self._inbox.waiting):
@@ -341,6 +358,7 @@ class Poller:
         self._life.busy("at the end of the data")
         if self._at_end == "stop":
             self._ended = True
+            await self._change(lambda state: replace(state, tap=replace(state.tap, wanted=0)))
             self._life.started()
         else:
             await self._restart()
@@ -348,6 +366,7 @@ class Poller:
     async def _restart(self) -> None:
         """Announce a new epoch, on disk first: after a crash the next batch tells whether the API began it."""
         await self._remember(restart_of=self._state.position.epoch)
+        await self._want_again()
         fault_point("poller.intent")
         await self._life.patiently(self._api.restart)
         fault_point("poller.restarted")
@@ -368,7 +387,7 @@ class Poller:
         did, until = self._life.doing, time.monotonic() + seconds
         while not (self._life.stopping.is_set() or self._ended or self._life.halted):
             tap, left = self._state.tap, until - time.monotonic()
-            if tap.wanted or (left <= 0 and not tap.paused):
+            if tap.wanted or (left <= 0 and tap.open):
                 return True
             self._life.busy(f"{did}; {'paused' if tap.paused else f'next GET in {left:.0f} s'}")
             if tap.paused:

@@ -125,12 +125,17 @@ class Worker:
                 continue
             if any(mark < seen.get(partition, (0, 0))[0] for partition, (mark, _) in standing.items()):
                 raise Lost("the database has lost marks")
-            if not _behind(standing) or standing != seen or self._life.halted:
+            if not _behind(standing) or _marks(standing) != _marks(seen) or self._life.halted:
                 seen, since = standing, time.monotonic()
             if self._app.crashed:
                 raise Stop(f"Faust crashed: {self._app.crash_reason!r}")
             if time.monotonic() - since > self._idle_limit:
                 raise Stop(f"batches wait and none came for {self._idle_limit:.0f} s")
+
+
+def _marks(standing: dict[int, tuple[int, int]]) -> dict[int, int]:
+    """How far this service came, by partition."""
+    return {partition: mark for partition, (mark, _) in standing.items()}
 
 
 def _behind(standing: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:

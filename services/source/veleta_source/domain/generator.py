@@ -1,5 +1,6 @@
 """The section [generator] of a dataset file: by what rules rows are made when there is no file of them."""
 
+from collections import Counter
 from datetime import date
 from functools import cached_property
 from typing import Self
@@ -135,11 +136,11 @@ class Generator(Part):
         return self
 
     @property
-    def columns(self) -> set[str]:
+    def columns(self) -> list[str]:
         """All that it makes but the target."""
         places = self.places
         made: list[Made] = [*self.numbers, *self.choices, *self.days, *self.identifiers]
-        return {places.region, places.town, places.code, places.address, *(each.column for each in made)}
+        return [places.region, places.town, places.code, places.address, *(each.column for each in made)]
 
 
 def generator_of(dataset: Dataset) -> Generator:
@@ -155,8 +156,9 @@ def generator_of(dataset: Dataset) -> Generator:
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'section'}: {e['msg']}" for e in error.errors())
         raise Stop(f"the dataset file's [generator] is not valid: {faults}") from error
-    if wrong := generator.columns.symmetric_difference({*dataset.names} - {dataset.target}):
-        raise Stop(f"[generator] must make each column but the target once; look at: {', '.join(sorted(wrong))}")
+    made, wanted = Counter(generator.columns), Counter(column.name for column in dataset.inputs)
+    if wrong := sorted((made - wanted) + (wanted - made)):
+        raise Stop(f"[generator] must make each column but the target once; look at: {', '.join(wrong)}")
     if unruled := {quota.place for quota in generator.batches} - {rule.place for rule in dataset.source}:
         raise Stop(f"[generator] has batches at places that no [[source]] rule has: {sorted(unruled)}")
     return generator

@@ -21,6 +21,8 @@ BLOCK = 50_000
 """Rows that are drawn at a time."""
 MOST_BLOCKS = 400
 """A batch that is not full after so many has a rule that hardly any row fits."""
+LEAST_PROPERTIES = 1_000
+"""So many are drawn at any scale: each region has some."""
 DAYS_PER_YEAR = 365.25
 
 
@@ -34,7 +36,7 @@ class Market:
         self._scale = scale
         self._chance = np.random.default_rng(seed)
         rows = sum(self.rows(quota) for quota in self._generator.batches)
-        self._count = max(1, round(rows / self._generator.offers))
+        self._count = max(LEAST_PROPERTIES, round(rows / self._generator.offers))
         self._properties, self._level = self._places()
         for number in self._generator.numbers:
             self._properties[number.column] = self._number(number)
