@@ -1,14 +1,16 @@
 """The audit after a storm sees every kind of wrong count: a check that cannot fail is none."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from support.listings import api_rows
-from support.storm.api import Handed
+from support.storm.api import Handed, RememberingApi
 from support.storm.audit import Count, Decision, Found, Kept, Kills, Ledger, Said, Version, judge, table
 from support.storm.client import CUT, NO_ANSWER, Reply
 from support.storm.faults import AWAY, GAP, plan
@@ -381,3 +383,17 @@ def test_a_plan_is_repeated_by_its_seed_and_full_of_faults() -> None:
     for one in (fault for fault in faults if fault.seconds):
         during = [each for each in faults if one.at < each.at <= one.at + one.seconds and each.kind != "child killed"]
         assert not {part for each in during for part in each.parts} & set(one.parts)
+
+
+async def test_a_batch_is_asked_for_before_its_rows_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poller that is killed while the API makes them was killed after its question."""
+    made: list[float] = []
+
+    def rows(_api: RememberingApi, _chance: object) -> list[dict[str, Any]]:
+        made.append(time.monotonic())
+        return []
+
+    monkeypatch.setattr(RememberingApi, "_rows", rows)
+    api = RememberingApi(1, seed=1)
+    await api.data(make_mocked_request("GET", "/data"))
+    assert api.handed[0].asked < made[0]

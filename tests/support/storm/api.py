@@ -24,7 +24,7 @@ HELD_SECONDS = 100.0
 
 @dataclass(frozen=True)
 class Handed:
-    """A batch as it was handed out, at `asked` of time.monotonic(). The epoch counts the API's beginnings, from 1."""
+    """A batch as it was handed out, `asked` for at this time.monotonic(). Epochs count the API's beginnings, from 1."""
 
     epoch: int
     number: int
@@ -62,8 +62,9 @@ class RememberingApi:
         """The next batch, or the end."""
         if self.exhausted or self._cursor == PER_EPOCH:
             return web.json_response({"detail": END}, status=400)
+        asked = time.monotonic()  # before the rows are made: whoever asked may be killed meanwhile
         chance = random.Random(f"{self._seed}/{len(self.handed)}")  # noqa: S311 - test data, no secret
-        batch = Handed(self._epoch, self._cursor, self._rows(chance), time.monotonic())
+        batch = Handed(self._epoch, self._cursor, self._rows(chance), asked)
         self.handed.append(batch)
         self._cursor += 1
         await self._hold()

@@ -1,5 +1,6 @@
 """What the audit judges: the truth of the API and of the clients against what was found. No I/O."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,7 +167,7 @@ def _batches(handed: Sequence[Handed], found: Found, kills: Sequence[float]) -> 
             given,
             lambda place: place in closed | missed or (place[0], place[1] + 1) not in given,
         ),
-        _each("batches not closed, as a kill of the poller explains", [b.place for b in lost], _unheard(given, kills)),
+        _each("batches not closed, as a kill of the poller explains", [_unheard(b, kills) for b in lost], _explains),
         _none("batches closed or missed that were never handed out", (closed | missed) - given.keys()),
         _none("batches both closed and missed", closed & missed),
         _none("answers refused", found.places("batch.refused")),
@@ -178,12 +179,18 @@ def _batches(handed: Sequence[Handed], found: Found, kills: Sequence[float]) -> 
     ]
 
 
-def _unheard(given: Mapping[Place, Handed], kills: Sequence[float]) -> Callable[[Place], bool]:
-    """Whether the poller died before it can have had the answer.
+def _unheard(batch: Handed, kills: Sequence[float]) -> tuple[Place, float]:
+    """A batch that did not arrive, and the seconds from its question to the next kill of the poller.
 
     When it was the last of an epoch, only the API knows that there was a batch: the next answer is the end.
     """
-    return lambda place: any(0 <= kill - given[place].asked <= ARRIVAL_SECONDS for kill in kills)
+    later = [kill - batch.asked for kill in kills if kill >= batch.asked]
+    return batch.place, min(later, default=math.inf)
+
+
+def _explains(unheard: tuple[Place, float]) -> bool:
+    """Whether the poller died before it can have had the answer."""
+    return unheard[1] <= ARRIVAL_SECONDS
 
 
 def _rows(dataset: Dataset, handed: Sequence[Handed], found: Found) -> list[Count]:
