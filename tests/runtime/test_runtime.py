@@ -165,6 +165,7 @@ def test_without_an_input_rows_are_made_by_chance(tmp_path: Path) -> None:
     """At 1/50, over and over; a file is played once, and somebody's API is restarted at its end."""
     made = Run(tmp_path / "made")
     made.remember()
+    assert Variables.of_make({"SEED": "20261125"}, tmp_path).seed == "20261125"
     same = Variables.of_make({"SCALE": "0.020", "SEED": "01"}, tmp_path)
     assert Run(tmp_path / "made", same).variables == made.variables
     assert made.environment("source")["SOURCE_SCALE"] == "0.02"

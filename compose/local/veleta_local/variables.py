@@ -53,7 +53,8 @@ class Variables:
         given: dict[str, Any] = {
             name.lower(): _matching(name, environ[name], rule) for name, rule in _RULES.items() if environ.get(name)
         }
-        given |= {name: f"{float(given[name]):g}" for name in ("scale", "seed") if name in given}
+        one_spelling: dict[str, Any] = {"scale": float, "seed": int}
+        given |= {name: str(number(given[name])) for name, number in one_spelling.items() if name in given}
         if csv := environ.get("CSV"):
             given["csv"] = str((folder / Path(csv).expanduser()).resolve())
         return cls(**given)
