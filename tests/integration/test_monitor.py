@@ -187,14 +187,17 @@ def test_the_page_renews_itself(world: World, browser: Browser) -> None:
 
 
 def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
-    """The command goes to the topic, and the poller's answer comes to the page."""
+    """The command goes to the topic, and the poller's answer comes to the page.
+
+    Its rows are its own: those of another test's last batch would be a repeat.
+    """
 
     def closed() -> list[Event]:
         return [event for event in world.events("batches") if event.type == "batch.closed"]
 
     before = len(closed())
     with (
-        answering([of_rows(0, list(api_rows(0, 10, 1)))]) as (_, url),
+        answering([of_rows(0, list(api_rows(0, 10, 2)))]) as (_, url),
         monitor(world) as process,
         visit(browser, process) as page,
     ):
