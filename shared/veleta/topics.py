@@ -1,6 +1,6 @@
 """The topics, declared once: the job creates them and refuses one that differs. Auto-creation is off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,6 +81,10 @@ _DECLARED: dict[TopicName, tuple[Sequence[type[Payload]], Sequence[str], Sequenc
     "deadletter": ([RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
 }
 """By topic: the events in it, the services that write it, and those that read it."""
+
+
+FOLLOWS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
+"""The services that have a consumer group, `<dataset>.<service>`, each with the topic it follows."""
 
 
 def topic(dataset: str, name: TopicName) -> str:

@@ -1,29 +1,12 @@
 """What the monitor reads from the topics and from the services, without a broker."""
 
 import pytest
-from kafka import TopicPartition
-from kafka.structs import OffsetAndMetadata
 
 from veleta.errors import Stop
 from veleta.settings import read_settings
 from veleta_monitor.adapters.services import HttpReader
-from veleta_monitor.adapters.topics import lag
 from veleta_monitor.server import command
 from veleta_monitor.settings import MonitorSettings
-
-PLACE = TopicPartition("d.batches", 0)
-
-
-def committed(offset: int) -> dict[TopicPartition, OffsetAndMetadata]:
-    return {PLACE: OffsetAndMetadata(offset, "", -1)}
-
-
-def test_lag_is_what_was_written_and_not_committed() -> None:
-    """End offset minus committed offset; nothing written is nothing to do, and never committed is unknown."""
-    assert lag({PLACE: 12}, committed(9)) == 3
-    assert lag({PLACE: 12}, committed(12)) == 0
-    assert lag({PLACE: 0}, {}) == 0
-    assert lag({PLACE: 12}, {}) is None
 
 
 def test_services_that_are_away_are_told_not_raised() -> None:

@@ -1,20 +1,16 @@
 """What Kafka knows: the last event of each stage, the lag of each group, and how many dead letters there are."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import OffsetSpec
-from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata
+from kafka import TopicPartition
 
-from veleta.errors import Reject, Retry
+from veleta.adapters.offsets import Ends, ends_of, offsets
+from veleta.errors import Reject
 from veleta.events.envelope import Record, decode
 from veleta.ports import EventLog
-from veleta.topics import TopicName, declared, topic
-from veleta_monitor.domain.stages import FOLLOWS, Deed, newest
+from veleta.topics import TopicName, topic
+from veleta_monitor.domain.stages import Deed, newest
 
 WRITES: Mapping[str, Sequence[TopicName]] = {
     "poller": ("batches",),
@@ -22,9 +18,6 @@ WRITES: Mapping[str, Sequence[TopicName]] = {
     "trainer": ("training", "models"),
 }
 """The topics of few and small events that a stage writes to."""
-TIMEOUT_MS = 5000
-Ends = Mapping[TopicPartition, int]
-"""By partition: the next offset that will be written. Topics are kept for ever, so it is the number of records too."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +36,15 @@ class KafkaReader:
         self._bootstrap = bootstrap
         self._log = log
         self._dataset = dataset
-        self._places = [TopicPartition(t.name, p) for t in declared(dataset) for p in range(t.partitions)]
         self._last: dict[TopicPartition, tuple[int, Deed]] = {}
 
     def look(self) -> Topics:
         """All of it. Blocks, must not run twice at a time, and raises Retry when the broker is away."""
-        groups = {stage: f"{self._dataset}.{stage}" for stage in FOLLOWS}
-        with _admin(self._bootstrap) as admin:
-            found = admin.list_partition_offsets(dict.fromkeys(self._places, OffsetSpec.LATEST))
-            committed = admin.list_group_offsets(list(groups.values()))
-        ends = {place: found[place].offset for place in self._places}
-        lags = {stage: lag(self._of(FOLLOWS[stage], ends), committed[group]) for stage, group in groups.items()}
-        return Topics(self._deeds(ends), lags, sum(self._of("deadletter", ends).values()))
+        found = offsets(self._bootstrap, self._dataset, "monitor")
+        return Topics(self._deeds(found.ends), found.lags, sum(self._of("deadletter", found.ends).values()))
 
     def _of(self, name: TopicName, ends: Ends) -> Ends:
-        return {place: end for place, end in ends.items() if place.topic == topic(self._dataset, name)}
+        return ends_of(topic(self._dataset, name), ends)
 
     def _deeds(self, ends: Ends) -> dict[str, Deed]:
         deeds = {
@@ -75,31 +62,9 @@ class KafkaReader:
         return known[1]
 
 
-def lag(ends: Ends, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> int | None:
-    """Records that a group has not handled; None where it committed nothing of what there is."""
-    if any(end and place not in committed for place, end in ends.items()):
-        return None
-    return sum(max(0, end - int(committed[place].offset)) for place, end in ends.items() if end)
-
-
 def _deed(record: Record) -> Deed:
     try:
         event = decode(record)
     except Reject as error:
         return Deed("unreadable event", str(error), None)
     return Deed(event.type, event.id, event.time)
-
-
-@contextlib.contextmanager
-def _admin(bootstrap: str) -> Iterator[Any]:
-    try:
-        client = KafkaAdminClient(
-            bootstrap_servers=bootstrap,
-            client_id="monitor",
-            bootstrap_timeout_ms=TIMEOUT_MS,
-            request_timeout_ms=TIMEOUT_MS,
-        )
-        with contextlib.closing(client):
-            yield client
-    except KafkaError as error:
-        raise Retry("kafka", error) from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from veleta.topics import TopicName
+from veleta.topics import FOLLOWS
 from veleta_monitor.domain.words import NOTHING, Cell, Head, Table, figure, moment
 
 STAGES = {
@@ -17,8 +17,6 @@ STAGES = {
     "inference": "answers with the champion",
 }
 """The services in the order of the way of the data, each with what it is for."""
-FOLLOWS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
-"""The topic that each stage's consumer group follows; the other stages have none."""
 HEADS = (Head("Stage"), Head("State"), Head("Doing now"), Head("Last result"), Head("When"), Head("Lag", numeric=True))
 
 
