@@ -11,15 +11,18 @@ LOCAL := .venv/bin/python -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 
-.PHONY: help start stop status poll pause resume topics tail dead test soak lint contracts clean
+.PHONY: help demo start stop status poll pause resume topics tail dead test soak lint contracts clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
-	echo "  start makes rows by chance (SCALE=0.02 SEED=n), or takes CSV=file, or API_URL=address GROUP_NUMBER=n;"
+	echo "  demo and start make rows by chance (SCALE=0.02 SEED=n), or take CSV=file, or API_URL=address GROUP_NUMBER=n;"
 	echo "  then, as you like, AT_END=restart|stop"
 	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n PORT_BASE=port START_TIMEOUT=seconds."
 	echo "  A run remembers them: the other targets, and the next start, need none."
+
+demo: $(INSTALLED) ## start everything and watch it live; Ctrl-C ends it all, the data stay
+	$(LOCAL) demo
 
 start: $(INSTALLED) ## start everything in the background; returns when a model is served
 	$(LOCAL) start

@@ -10,12 +10,17 @@ from veleta.dataset import load_dataset
 from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta_local import asking, status, topics
 from veleta_local.dead import DeadLetters
+from veleta_local.demo.show import show
 from veleta_local.deployment import ROOT
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_local.variables import Variables, start_timeout
 
 _HOME = ROOT / ".veleta"
+
+
+def _demo() -> None:
+    show(_HOME, Variables.of_make(os.environ, Path.cwd()), start_timeout(os.environ))
 
 
 def _start() -> None:
@@ -78,6 +83,7 @@ def _clean() -> None:
 
 
 _COMMANDS: dict[str, Callable[[], None]] = {
+    "demo": _demo,
     "start": _start,
     "stop": _stop,
     "status": _status,

@@ -37,15 +37,21 @@ class Run(Deployment):
     def start(self, timeout: float = 600) -> None:
         """Everything, until each part is ready."""
         until = time.monotonic() + timeout
+        if self.begin(timeout):
+            self._wait([part for part in self.awaited if part not in ("kafka", "mysql")], until - time.monotonic())
+
+    def begin(self, timeout: float = 600) -> bool:
+        """Start what is down; the services become ready by themselves. False: all of it was up and ready."""
+        until = time.monotonic() + timeout
         if self._is_up():
             self._say("it runs already")
-            return
+            return False
         with self._alone():
             self._check_input()
             self._begin_backing(self.parts)
             self._wait(("kafka", "mysql"), timeout)
             self._begin_services(until - time.monotonic())
-        self._wait([part for part in self.awaited if part not in ("kafka", "mysql")], until - time.monotonic())
+        return True
 
     def stop(self) -> None:
         """End all of it, services first, and see to it that nothing is left."""
