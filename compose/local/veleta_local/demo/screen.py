@@ -45,7 +45,7 @@ class Screen:
             yield
             return
         picture = Live(
-            get_renderable=lambda: _picture(watch, self._clock()),
+            get_renderable=lambda: picture(watch, self._clock()),
             console=self._console,
             refresh_per_second=4,
             transient=True,
@@ -54,7 +54,8 @@ class Screen:
             yield
 
 
-def _picture(watch: Watch, now: datetime) -> RenderableType:
+def picture(watch: Watch, now: datetime) -> RenderableType:
+    """The run as it is at `now`."""
     return Group(
         "",
         _stages(watch.stages),
@@ -65,9 +66,10 @@ def _picture(watch: Watch, now: datetime) -> RenderableType:
 
 
 def _stages(stages: Sequence[Stage]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for head in ("stage", "state", "lag", "doing"):
-        table.add_column(f"  {head}" if head == "stage" else head, no_wrap=True, overflow="ellipsis")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
+    for head in ("  stage", "state", "lag"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("doing", no_wrap=True, overflow="ellipsis", ratio=1)
     for stage in (each for each in stages if each.name not in _SERVERS):
         lag = "" if stage.lag is None else f"{stage.lag:,}"
         table.add_row(f"  {stage.name}", _state(stage), lag, Text(stage.doing))

@@ -1,0 +1,100 @@
+"""`make demo` as a process: it begins, tells, is killed and goes on, and ends without a trace."""
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.world import eventually, free_base
+from veleta.events.catalogue import Poll
+from veleta_local import asking, processes
+from veleta_local.deployment import PYTHON
+from veleta_local.run import Run
+
+DEMO = """\
+import json, sys
+from pathlib import Path
+from veleta_local.demo.show import show
+from veleta_local.variables import Variables
+show(Path(sys.argv[1]), Variables(**json.loads(sys.argv[2])), 300)
+"""
+
+
+class Demo:
+    """The process with what it said so far."""
+
+    def __init__(self, home: Path, variables: str, terminal: bool = False) -> None:
+        ours, its = os.openpty() if terminal else os.pipe()
+        environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+        command = [str(PYTHON), "-c", DEMO, str(home), variables]
+        self.process = subprocess.Popen(command, stdout=its, stderr=its, env=environ, start_new_session=True)
+        os.close(its)
+        self.said = ""
+        self._reader = threading.Thread(target=self._read, args=(ours,))
+        self._reader.start()
+
+    def says(self, text: str) -> None:
+        """Wait until it does."""
+        try:
+            eventually(lambda: text in self.said, 120, f"the demo says {text!r}")
+        except AssertionError:
+            print(self.said)
+            raise
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal: the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        self._reader.join()
+        return code
+
+    def _read(self, descriptor: int) -> None:
+        with open(descriptor, encoding="utf-8", newline="") as output:
+            try:
+                for piece in iter(lambda: os.read(output.fileno(), 65536), b""):
+                    self.said += piece.decode(errors="replace")
+            except OSError:  # a terminal whose process has ended
+                pass
+
+
+@contextmanager
+def at(home: Path) -> Iterator[Path]:
+    """A home whose run is over afterwards, whatever happened."""
+    try:
+        yield home
+    finally:
+        Run(home, say=lambda _: None).stop()
+
+
+def test_the_demo_tells_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
+    """A batch on demand; kill -9 and a second demo, on a terminal now; another input; SIGTERM, and the data stay."""
+    variables = f'{{"poll": "manual", "port_base": "{free_base()}"}}'
+    with at(tmp_path / "run") as home:
+        first = Demo(home, variables)
+        first.says("poller          is ready")
+        run = Run(home, say=lambda _: None)
+        asking.ask(run.kafka_bootstrap, Poll, "real_estate", "the test")
+        for words in ("asks: poll (the test)", "batch 1/0       arrives with", "batch 1/0       taken: ", "stored: "):
+            first.says(words)
+        first.says("version 1       promoted: the first version")
+        first.says("serving         version 1 answers: ")
+        assert "\x1b" not in first.said
+        assert first.end(signal.SIGKILL) == -signal.SIGKILL
+        assert run.alive()
+
+        other = Demo(home, '{"scale": "0.03"}')
+        assert other.process.wait(60) == 1
+        eventually(lambda: "this folder's run has SCALE=0.02, not 0.03" in other.said, what="the choices are said")
+        assert run.alive()
+
+        second = Demo(home, "{}", terminal=True)
+        second.says("serving")
+        second.says("the example: v1 ")
+        assert "arrives with" not in second.said  # what happened before is not told again
+        assert second.end(signal.SIGTERM) == 0
+        assert "everything has ended" in second.said
+        assert not processes.of(home)
+        assert (home / "mysql").is_dir()
