@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,11 +39,11 @@ class Demo:
 
     def says(self, text: str) -> None:
         """Wait until it does."""
-        try:
-            eventually(lambda: text in self.said, 120, f"the demo says {text!r}")
-        except AssertionError:
-            print(self.said)
-            raise
+        until = time.monotonic() + 120
+        while text not in self.said:
+            assert time.monotonic() < until, f"no {text!r} in: {self.said}"
+            assert self.process.poll() is None, f"ended with {self.said}"
+            time.sleep(0.1)
 
     def end(self, number: signal.Signals) -> int:
         """Send a signal: the exit code."""

@@ -25,7 +25,8 @@ from veleta_local.files import fresh_folder, locked, private_folder, shell_lines
 from veleta_local.health import Health
 from veleta_local.run import Run
 from veleta_local.supervise import Program
-from veleta_local.variables import Variables
+from veleta_local.variables import RULES, Variables, start_timeout
+from veleta_trainer.settings import TrainerSettings
 
 BASE = 23000
 AWKWARD = """it's "50 %" # of ; $HOME `x` \\ ñ"""
@@ -174,6 +175,30 @@ def test_without_an_input_rows_are_made_by_chance(tmp_path: Path) -> None:
     assert "SOURCE_SCALE" not in played.environment("source")
     assert played.environment("poller")["POLLER_AT_END"] == "stop"
     assert Run(tmp_path / "asked", Variables(api_url="http://x")).environment("poller")["POLLER_AT_END"] == "restart"
+
+
+def test_the_defaults_that_people_are_told_hold(tmp_path: Path) -> None:
+    """Each variable's default, as the service that it is for gets it."""
+    ours = Deployment(tmp_path / "ours")
+    theirs = Deployment(tmp_path / "theirs", Variables(api_url="http://api:1"))
+    file = Deployment(tmp_path / "file", Variables(csv="listings.csv"))
+    poller, source = ours.environment("poller"), ours.environment("source")
+    apart = theirs.environment("poller")
+    told = {
+        "SCALE": source["SOURCE_SCALE"],
+        "SEED": source["SOURCE_SEED"],
+        "CSV": source.get("SOURCE_CSV", ""),
+        "API_URL": ours.variables.api_url or "",
+        "GROUP_NUMBER": poller["POLLER_GROUP_NUMBER"],
+        "AT_END": f"{poller['POLLER_AT_END']}, with CSV {file.environment('poller')['POLLER_AT_END']}",
+        "ON_NEW_EPOCH": ours.environment("loader")["LOADER_ON_NEW_EPOCH"],
+        "POLL": poller["POLLER_POLL"],
+        "POLL_EVERY": f"{poller['POLLER_POLL_EVERY']}, with API_URL {apart['POLLER_POLL_EVERY']}",
+        "TREES": str(TrainerSettings.model_fields["trees"].default),
+        "PORT_BASE": "",
+        "START_TIMEOUT": f"{start_timeout({}):.0f}",
+    }
+    assert told == {name: rule.default for name, rule in RULES.items()}
 
 
 def test_a_dataset_without_a_generator_needs_an_input(tmp_path: Path) -> None:

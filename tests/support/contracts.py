@@ -1,4 +1,4 @@
-"""What is committed of the contract and can be generated: event schemas, their page, the address book of settings.
+"""What is committed and can be generated: event schemas, their page, the address book, the README's table.
 
 `make contracts` writes them; the tests compare them with what the code says. Golden examples are written by hand, once
 for each event and version, and stay for ever.
@@ -10,6 +10,7 @@ from typing import Any
 
 from support.address_book import ADDRESS_BOOK, address_book
 from support.event_pages import EVENTS, events_page
+from support.readme import README, readme
 from veleta.events.catalogue import PAYLOADS, Payload
 
 CONTRACT = Path(__file__).parents[1] / "contract"
@@ -47,7 +48,7 @@ def main() -> None:
 
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
-    return {**schemas, ADDRESS_BOOK: address_book(), EVENTS: events_page(example)}
+    return {**schemas, ADDRESS_BOOK: address_book(), EVENTS: events_page(example), README: readme(README.read_text())}
 
 
 if __name__ == "__main__":

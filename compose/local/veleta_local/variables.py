@@ -8,23 +8,54 @@ from typing import Any, Self
 
 from veleta_local.errors import LocalError
 
+
+@dataclass(frozen=True)
+class Rule:
+    """What a variable of make must match, in which words that is said, its default and its meaning, for people."""
+
+    pattern: str
+    words: str
+    default: str
+    meaning: str
+
+
 _NUMBER = (r"[0-9]+", "a whole number")
 _SECONDS = (r"[0-9]+(\.[0-9]+)?", "a number of seconds")
-_RULES = {
-    "API_URL": (r"https?://\S+", "an address such as http://127.0.0.1:8090"),
-    "GROUP_NUMBER": _NUMBER,
-    "AT_END": ("restart|stop", "restart or stop"),
-    "ON_NEW_EPOCH": ("clear|keep", "clear or keep"),
-    "POLL": ("auto|manual", "auto or manual"),
-    "POLL_EVERY": _SECONDS,
-    "TREES": _NUMBER,
-    "SCALE": (r"0\.[0-9]*[1-9][0-9]*|1(\.0*)?", "a number above 0, 1 at most"),
-    "SEED": _NUMBER,
-    "PORT_BASE": (r"[2-9][0-9]{3}|[1-5][0-9]{4}", "a port from 2000 to 59999"),
-}
+RULES: Mapping[str, Rule] = {
+    "SCALE": Rule(
+        r"0\.[0-9]*[1-9][0-9]*|1(\.0*)?", "a number above 0, 1 at most",
+        "0.02", "the size of the batches that are made up, 1 for that of the real ones",
+    ),
+    "SEED": Rule(*_NUMBER, "1", "the same seed makes up the same rows"),
+    "CSV": Rule(".+", "a path", "", "the file that `source` hands out, once"),
+    "API_URL": Rule(
+        r"https?://\S+", "an address such as http://127.0.0.1:8090",
+        "", "somebody's data API instead; `source` is then not started",
+    ),
+    "GROUP_NUMBER": Rule(*_NUMBER, "1", "the group whose batches are taken"),
+    "AT_END": Rule(
+        "restart|stop", "restart or stop",
+        "restart, with CSV stop", "at the end of the data: restart the API and open a new epoch, or stop taking",
+    ),
+    "ON_NEW_EPOCH": Rule(
+        "clear|keep", "clear or keep",
+        "clear", "what becomes of the old epoch's rows in RAW_DATA and CLEAN_DATA: `clear` or `keep`",
+    ),
+    "POLL": Rule(
+        "auto|manual", "auto or manual",
+        "auto", "`manual`: begin paused, and take batches by hand; `make start` then does not wait for a model",
+    ),
+    "POLL_EVERY": Rule(*_SECONDS, "10, with API_URL 60", "seconds between two questions to the API"),
+    "TREES": Rule(*_NUMBER, "500", "trees of a model"),
+    "PORT_BASE": Rule(
+        r"[2-9][0-9]{3}|[1-5][0-9]{4}", "a port from 2000 to 59999",
+        "", "with n, the parts listen on n, n+1, ...: two runs live side by side",
+    ),
+    "START_TIMEOUT": Rule(*_SECONDS, "600", "seconds that a start may take; not remembered"),
+}  # fmt: skip
+"""By name, in the order in which people are told of them."""
 
 _INPUT = ("csv", "api_url", "scale")
-DEFAULT_SCALE, DEFAULT_SEED = "0.02", "1"
 _BOUND_TO_DATA = ("seed", "group_number", "port_base", "dataset", "mysql_prefix")
 
 
@@ -50,9 +81,8 @@ class Variables:
     @classmethod
     def of_make(cls, environ: Mapping[str, str], folder: Path) -> Self:
         """What make passed on; a relative CSV is below `folder`. An empty variable is none."""
-        given: dict[str, Any] = {
-            name.lower(): _matching(name, environ[name], rule) for name, rule in _RULES.items() if environ.get(name)
-        }
+        told = (name for name in RULES if name not in ("CSV", "START_TIMEOUT"))
+        given: dict[str, Any] = {name.lower(): _matching(name, environ[name]) for name in told if environ.get(name)}
         one_spelling: dict[str, Any] = {"scale": float, "seed": int}
         given |= {name: str(number(given[name])) for name, number in one_spelling.items() if name in given}
         if csv := environ.get("CSV"):
@@ -81,7 +111,7 @@ class Variables:
         """Without a file and an API, rows are made by chance, at a scale."""
         if self.csv or self.api_url:
             return self
-        return replace(self, scale=self.scale or DEFAULT_SCALE, seed=self.seed or DEFAULT_SEED)
+        return replace(self, scale=self.scale or RULES["SCALE"].default, seed=self.seed or RULES["SEED"].default)
 
     def forbids(self, name: str) -> bool:
         """Whether what this run has already made depends on the variable."""
@@ -97,13 +127,13 @@ class Variables:
 
 def start_timeout(environ: Mapping[str, str]) -> float:
     """How long a start may take; of this start alone, so it is not remembered."""
-    return float(_matching("START_TIMEOUT", environ.get("START_TIMEOUT") or "600", _SECONDS))
+    return float(_matching("START_TIMEOUT", environ.get("START_TIMEOUT") or RULES["START_TIMEOUT"].default))
 
 
-def _matching(name: str, value: str, rule: tuple[str, str]) -> str:
-    pattern, words = rule
-    if not re.fullmatch(pattern, value):
-        raise LocalError(f"{name}={value} is not {words}")
+def _matching(name: str, value: str) -> str:
+    rule = RULES[name]
+    if not re.fullmatch(rule.pattern, value):
+        raise LocalError(f"{name}={value} is not {rule.words}")
     return value
 
 
