@@ -34,7 +34,7 @@ class Demo:
         self.process = subprocess.Popen(command, stdout=its, stderr=its, env=environ, start_new_session=True)
         os.close(its)
         self.said = ""
-        self._reader = threading.Thread(target=self._read, args=(ours,))
+        self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
         self._reader.start()
 
     def says(self, text: str) -> None:

@@ -194,3 +194,16 @@ def test_elsewhere_than_on_a_terminal_there_are_lines_and_no_codes(capsys: pytes
     with screen.showing(cast("Watch", None)):
         screen.tell(Line(NOON, "batch 1/4", f"refused: [red] {'x' * 200}", "bad"))
     assert capsys.readouterr().out == f"{NOON.astimezone():%H:%M:%S}  batch 1/4       refused: [red] {'x' * 200}\n"
+
+
+def test_on_a_terminal_lines_run_above_the_picture() -> None:
+    """Both are drawn, and the picture is wiped at the end."""
+    output = io.StringIO()
+    screen = Screen(Console(file=output, force_terminal=True, width=80, height=24, color_system=None), lambda: NOON)
+    seen = SimpleNamespace(stages=STAGES, sample=Sample(), story=Story(), unit="USD")
+    with screen.showing(cast(Watch, seen)):
+        screen.tell(Line(NOON, "batch 1/4", "arrives", ""))
+    text = output.getvalue()
+    assert (
+        0 < text.index("nothing is being trained") < text.index("batch 1/4       arrives") < text.rindex("Ctrl-C ends")
+    )

@@ -44,13 +44,13 @@ class Screen:
         if not self._live:
             yield
             return
-        picture = Live(
+        live = Live(
             get_renderable=lambda: picture(watch, self._clock()),
             console=self._console,
             refresh_per_second=4,
             transient=True,
         )
-        with picture:
+        with live:
             yield
 
 
