@@ -201,7 +201,7 @@ def test_on_a_terminal_lines_run_above_the_picture() -> None:
     output = io.StringIO()
     screen = Screen(Console(file=output, force_terminal=True, width=80, height=24, color_system=None), lambda: NOON)
     seen = SimpleNamespace(stages=STAGES, sample=Sample(), story=Story(), unit="USD")
-    with screen.showing(cast(Watch, seen)):
+    with screen.showing(cast("Watch", seen)):
         screen.tell(Line(NOON, "batch 1/4", "arrives", ""))
     text = output.getvalue()
     assert (
