@@ -4,14 +4,14 @@
 MAKEFLAGS += --no-print-directory
 
 export CSV SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES PORT_BASE START_TIMEOUT
-export JSON TOPIC FROM N RESEND REASON
+export JSON TOPIC FROM N RESEND REASON EVERY
 export SOAK_S SEED KEEP
 
 LOCAL := .venv/bin/python -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 
-.PHONY: help demo start stop status poll pause resume topics tail dead test soak lint contracts clean
+.PHONY: help demo start stop status poll pause resume topics tail dead memory test soak lint contracts clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ tail: $(INSTALLED) ## events of TOPIC=name; FROM=offset, N=how many
 
 dead: $(INSTALLED) ## what could not be processed, and why; RESEND=id sends one again
 	$(LOCAL) dead
+
+memory: $(INSTALLED) ## what each part uses, a line each EVERY seconds (10)
+	$(LOCAL) memory
 
 test: lint ## lint, types, imports and all tests
 	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder

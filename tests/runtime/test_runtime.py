@@ -1,5 +1,6 @@
 """The local run: what it says before it starts, what it remembers, and that it leaves nothing behind."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -23,6 +24,7 @@ from veleta_local.deployment import BACKING, ROOT, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.files import fresh_folder, locked, private_folder, shell_lines, write_private
 from veleta_local.health import Health
+from veleta_local.memory import samples
 from veleta_local.run import Run
 from veleta_local.supervise import Program
 from veleta_local.variables import RULES, Variables, start_timeout
@@ -280,6 +282,22 @@ def test_a_part_that_waits_says_for_what() -> None:
     """The words of /readyz are those of status and of a start that took too long."""
     health = Health(ready=False, doing="reads batch 3", waits_for={"mysql": "connection refused"})
     assert str(health) == "reads batch 3; waits for mysql: connection refused"
+
+
+def test_memory_of_nothing_is_refused(tmp_path: Path) -> None:
+    """It says what to do."""
+    with pytest.raises(LocalError, match="nothing runs: make start first"):
+        next(samples(Run(tmp_path), 1))
+
+
+def test_memory_is_told_of_each_part_while_the_run_lives(backing: Run) -> None:
+    """Servers have some, services that do not run have none; Kafka's share of its Java is more than 100 MB."""
+    head, line = itertools.islice(samples(backing, 0), 2)
+    told = dict(zip(head.split(), line.split(), strict=True))
+    assert list(told) == ["time", *backing.parts, "services", "disk"]
+    assert int(told["kafka"]) > 100
+    assert (told["loader"], told["services"]) == ("0", "0")
+    assert int(told["disk"].replace(",", "")) > 10
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from veleta_local.dead import DeadLetters
 from veleta_local.demo.show import show
 from veleta_local.deployment import ROOT
 from veleta_local.errors import LocalError
+from veleta_local.memory import samples
 from veleta_local.run import Run
 from veleta_local.variables import Variables, start_timeout
 
@@ -78,6 +79,11 @@ def _number(name: str) -> int | None:
     return int(value) if value else None
 
 
+def _memory() -> None:
+    for line in samples(Run(_HOME), float(_number("EVERY") or 10)):
+        print(line, flush=True)
+
+
 def _clean() -> None:
     Run(_HOME).clean()
 
@@ -93,6 +99,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "topics": _topics,
     "tail": _tail,
     "dead": _dead,
+    "memory": _memory,
     "clean": _clean,
 }
 
