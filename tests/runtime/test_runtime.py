@@ -131,6 +131,21 @@ def test_what_make_passes_on(tmp_path: Path) -> None:
     """A relative CSV is below the folder of make; an empty variable is none; VELETA_ variables are never read."""
     environ = {"CSV": "a.csv", "PORT_BASE": "23000", "AT_END": "", "VELETA_KAFKA": "elsewhere:1"}
     assert Variables.of_make(environ, tmp_path) == Variables(csv=str(tmp_path / "a.csv"), port_base="23000")
+    assert Variables.of_make({"DATASET": "real_estate"}, tmp_path).dataset == "real_estate"
+    assert Variables.of_make({"DATASET": "my/homes.toml"}, tmp_path).dataset == str(tmp_path / "my/homes.toml")
+
+
+def test_a_dataset_file_that_cannot_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In one line, before anything is started."""
+    monkeypatch.setattr(command_line, "_HOME", tmp_path / "run")
+    monkeypatch.setenv("DATASET", str(tmp_path / "none.toml"))
+    assert command_line.main(["start"]) == 1
+    assert (
+        capsys.readouterr().err == f"DATASET={tmp_path}/none.toml: cannot read none.toml (No such file or directory)\n"
+    )
+    assert not (tmp_path / "run" / "run.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -190,6 +205,7 @@ def test_the_defaults_that_people_are_told_hold(tmp_path: Path) -> None:
         "SCALE": source["SOURCE_SCALE"],
         "SEED": source["SOURCE_SEED"],
         "CSV": source.get("SOURCE_CSV", ""),
+        "DATASET": poller["DATASET"],
         "API_URL": ours.variables.api_url or "",
         "GROUP_NUMBER": poller["POLLER_GROUP_NUMBER"],
         "AT_END": f"{poller['POLLER_AT_END']}, with CSV {file.environment('poller')['POLLER_AT_END']}",

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from veleta.dataset import load_dataset
+from veleta.errors import Stop
 from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta_local import asking, status, topics
 from veleta_local.dead import DeadLetters
@@ -111,7 +112,7 @@ def main(arguments: list[str]) -> int:
         return 1
     try:
         _COMMANDS[arguments[0]]()
-    except LocalError as error:
+    except (LocalError, Stop) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -28,6 +28,10 @@ RULES: Mapping[str, Rule] = {
     ),
     "SEED": Rule(*_NUMBER, "1", "the same seed makes up the same rows"),
     "CSV": Rule(".+", "a path", "", "the file that `source` hands out, once"),
+    "DATASET": Rule(
+        ".+", "a name or a path",
+        "real_estate", "the columns: a name in `shared/veleta/datasets`, or the path of a .toml file",
+    ),
     "API_URL": Rule(
         r"https?://\S+", "an address such as http://127.0.0.1:8090",
         "", "somebody's data API instead; `source` is then not started",
@@ -80,13 +84,13 @@ class Variables:
 
     @classmethod
     def of_make(cls, environ: Mapping[str, str], folder: Path) -> Self:
-        """What make passed on; a relative CSV is below `folder`. An empty variable is none."""
-        told = (name for name in RULES if name not in ("CSV", "START_TIMEOUT"))
+        """What make passed on; relative paths are below `folder`. An empty variable is none."""
+        told = (name for name in RULES if name != "START_TIMEOUT")
         given: dict[str, Any] = {name.lower(): _matching(name, environ[name]) for name in told if environ.get(name)}
         one_spelling: dict[str, Any] = {"scale": float, "seed": int}
         given |= {name: str(number(given[name])) for name, number in one_spelling.items() if name in given}
-        if csv := environ.get("CSV"):
-            given["csv"] = str((folder / Path(csv).expanduser()).resolve())
+        files = {name for name in ("csv", "dataset") if name == "csv" or given.get(name, "").endswith(".toml")}
+        given |= {name: str((folder / Path(given[name]).expanduser()).resolve()) for name in files & given.keys()}
         return cls(**given)
 
     def __post_init__(self) -> None:
