@@ -11,7 +11,7 @@ LOCAL := .venv/bin/python -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 
-.PHONY: help demo start stop status poll pause resume topics tail dead memory test soak lint contracts clean
+.PHONY: help demo start stop status poll pause resume topics tail dead memory test soak lint contracts pictures clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ lint: $(INSTALLED) ## style, types and the direction of imports
 
 contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md, .env.example
 	PYTHONPATH=tests .venv/bin/python -m support.contracts
+
+pictures: $(INSTALLED) ## the README's pictures anew, of the run that is up: make start first
+	PYTHONPATH=tests .venv/bin/python -m support.pictures
 
 clean: $(INSTALLED) ## forget the run and its data (not .venv and downloads); refuses while it runs
 	$(LOCAL) clean

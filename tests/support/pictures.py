@@ -1,0 +1,59 @@
+"""The README's pictures, taken of the run that is up, so that they show what there is."""
+
+import asyncio
+import io
+import re
+from contextlib import suppress
+
+from playwright.sync_api import Browser, sync_playwright
+from rich.console import Console
+
+from support.house import ROOT
+from veleta.clock import utc_now
+from veleta.dataset import load_dataset
+from veleta_local.demo.screen import Screen, picture
+from veleta_local.demo.watch import Watch
+from veleta_local.run import Run
+
+PICTURES = ROOT / "docs" / "pictures"
+CHROMIUM = "/usr/bin/chromium"
+BROWSER = ["--no-sandbox", "--disable-gpu"]
+WATCHED_SECONDS, DRAWN_MS = 50, 8_000
+_FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
+"""Fonts that a reader's browser would have to fetch from elsewhere."""
+
+
+def main() -> None:
+    """Write them all."""
+    PICTURES.mkdir(exist_ok=True)
+    run = Run(ROOT / ".veleta")
+    (PICTURES / "demo.svg").write_text(terminal(run))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
+        page(browser, run.url("monitor"), "monitor", 1360, 1000, "light")
+        page(browser, run.url("monitor"), "monitor-phone", 390, 844, "dark")
+        browser.close()
+
+
+def page(browser: Browser, url: str, name: str, width: int, height: int, scheme: str) -> None:
+    """What somebody sees who opens the page."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]  # a Literal
+    sheet = context.new_page()
+    sheet.goto(url)
+    sheet.wait_for_timeout(DRAWN_MS)
+    sheet.screenshot(path=PICTURES / f"{name}.png")
+    context.close()
+
+
+def terminal(run: Run) -> str:
+    """What `make demo` tells in WATCHED_SECONDS, and its picture at their end, as SVG."""
+    console = Console(record=True, width=112, file=io.StringIO())
+    watch = Watch(run, load_dataset(run.dataset), Screen(console, utc_now).tell, utc_now)
+    with suppress(TimeoutError):
+        asyncio.run(asyncio.wait_for(watch.look(), WATCHED_SECONDS))
+    console.print(picture(watch, utc_now()))
+    return _FONT.sub("", console.export_svg(title="make demo"))
+
+
+if __name__ == "__main__":
+    main()
