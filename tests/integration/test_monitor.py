@@ -231,7 +231,7 @@ def test_the_served_version_says_why(world: World, browser: Browser) -> None:
             version = models.promote().number
             shows(page, f"Version {version} became the champion by decision 1", "Asked for because: test.")
             expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(version))
-            stage(page, "inference", "ready", f"version {version}")
+            stage(page, "inference", "ready", f"serving {world.dataset.name} {version}")
             stage(page, "trainer", "model.promoted")
 
 

@@ -68,6 +68,19 @@ def test_a_renewal_moves_nothing(browser: Browser, address: str) -> None:
         assert table.evaluate("element => element.scrollTop") == 150
 
 
+@pytest.mark.parametrize(("wish", "motion"), [("no-preference", "veleta-flow"), ("reduce", "none")])
+def test_who_wants_no_motion_gets_none(
+    browser: Browser, address: str, wish: Literal["no-preference", "reduce"], motion: str
+) -> None:
+    """The way into a stage at work moves, unless the reader's system asks for less of that."""
+    with opened(browser, WIDE, "dark") as page:
+        page.emulate_media(reduced_motion=wish)
+        page.goto(f"{address}/?state=working")
+        way = page.locator(".busy .into")
+        expect(way).to_have_count(1, timeout=SECONDS)
+        assert way.evaluate("element => getComputedStyle(element, '::after').animationName") == motion
+
+
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_state_is_designed(browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]) -> None:

@@ -25,14 +25,14 @@ MARKS = {"done": "\u2713", "now": "\u2022", "ahead": "", "passed": "\u2013", "fa
 def picture_html(stages: Sequence[Stage], seconds: float) -> str:
     """The loop; `seconds` of the clock set how far its motion is."""
     nodes = "".join(_stage(stage) for stage in stages)
-    phase = f"--phase:-{seconds % FLOW_SECONDS:.2f}s"
-    return f'<div class="veleta" style="{phase}"><ol class="loop" aria-label="The loop">{nodes}</ol></div>'
+    phase = f' style="--phase:-{seconds % FLOW_SECONDS:.2f}s"' if any(stage.busy for stage in stages) else ""
+    return f'<div class="veleta"{phase}><ol class="loop" aria-label="The loop">{nodes}</ol></div>'
 
 
 def flight_html(flight: Flight) -> str:
     """A batch and the steps of its way."""
     steps = "".join(
-        f'<li class="{step.progress}"><i aria-hidden="true">{MARKS[step.progress]}</i>{step.name}'
+        f'<li class="{step.progress}"><i role="img" aria-label="{step.progress}">{MARKS[step.progress]}</i>{step.name}'
         f"<small>{escape(step.note)}</small></li>"
         for step in flight.steps
     )

@@ -21,8 +21,8 @@ WRITES: Mapping[str, Sequence[TopicName]] = {
     "trainer": ("training", "models"),
 }
 """The topics of few and small events that a stage writes to."""
-TAIL = 200
-"""Records of `training` that are read at first: more than one training writes."""
+TAIL = 1000
+"""Records of `training` that are read at first: a training writes some twenty, and one for each batch it reads."""
 
 
 @dataclass(frozen=True)
