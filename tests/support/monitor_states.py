@@ -54,7 +54,7 @@ TRAININGS = [
 ]
 CURVE = tuple((25 * step, 0.29 + 0.65 / (1 + step)) for step in range(1, 12))
 RUNNING = Course("real_estate/3/4/retrain", ago(0), ago(33), "fitting", 25, 275, 500, CURVE)
-ENDED = Course("real_estate/3/4/retrain", ago(20), ago(33), "fitting", 25, 500, 500, CURVE, "version 4 was promoted")
+ENDED = Course("real_estate/3/4/retrain", ago(20), ago(33), "fitting", 25, 500, 500, CURVE, "version 3 was promoted")
 DOING = {
     "source": "serving 5 batches",
     "poller": "took real_estate/3/4; next GET in 41 s",
@@ -64,6 +64,7 @@ DOING = {
     "inference": "serving version 3",
 }
 HEALTHS = {name: Health(ready=True, doing=doing) for name, doing in DOING.items()}
+RESTING = {**HEALTHS, "trainer": Health(ready=True, doing="waiting for requests")}
 DEEDS = {
     "poller": Deed("batch.closed", "real_estate/3/4/closed", ago(110), (3, 4)),
     "drift": Deed("retrain.requested", "real_estate/3/4/retrain", ago(75)),
@@ -119,7 +120,7 @@ STATES: Mapping[str, Answers] = {
     "loading": Answers(Answer(), Answer(), Answer(), Answer()),
     "working": WORKING,
     "calm": fresh(
-        History(BATCHES[1:], 16, [PROMOTED], LOADED), REQUESTS, Topics({}, QUIET, 0, ENDED), Voices(HEALTHS, MODEL, "")
+        History(BATCHES[1:], 16, [PROMOTED], LOADED), REQUESTS, Topics({}, QUIET, 0, ENDED), Voices(RESTING, MODEL, "")
     ),
     "stale": Answers(
         old(WORKING.history), old(WORKING.requests), old(WORKING.topics), Answer(Voices(AWAY, MODEL, ""), START)
