@@ -17,7 +17,7 @@ from support.listings import api_rows
 from support.models import served
 from support.world import Process, World, eventually, http_status
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.events.catalogue import ModelPromoted, ModelRegistered, RetrainRequested, TrainingFinished
+from veleta.events.catalogue import ModelPromoted, ModelRegistered, RetrainRequested, TrainingFinished, TrainingProgress
 from veleta.predictor import Predictor
 from veleta.pyfunc import example_frame
 from veleta.tables import leases, promotions, trainings
@@ -92,6 +92,10 @@ def test_a_kill_in_the_middle_of_training_ends_each_request_once(world: World) -
     assert sorted(int(v.version) for v in versions) == sorted(p.version for p in finished) == [1, 2]
     assert [row.seq for row in world.sql(sa.select(promotions))] == [1, 2]
     assert "RUNNING" not in {run.info.status for run in _runs(world)}
+    told = [e.payload for e in world.events("training") if isinstance(e.payload, TrainingProgress)]
+    errors = [said.error for said in told if said.phase == "fitting" and said.error is not None]
+    assert len(errors) >= 40, "the curve of each training has a point for each of its 20 trees"
+    assert errors[-1] < errors[0]
 
 
 def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:

@@ -104,7 +104,7 @@ def test_every_topic_and_event_is_in_the_architecture() -> None:
 def test_the_files_of_a_service_are_in_the_architecture() -> None:
     """All that a service may consist of, and no others."""
     _, _, part = ARCHITECTURE.read_text().partition("## Layers and folders")
-    told = set(re.findall(r"^ {8}(\w+(?:\.py|/)) ", part.partition("\n## ")[0], re.MULTILINE))
+    told = set(re.findall(r"^ {8}(\w+(?:\.py|\.css|/)) ", part.partition("\n## ")[0], re.MULTILINE))
     there = [path for service in services() for path in package(service).iterdir() if path.name != "__pycache__"]
     assert told == {f"{path.name}/" if path.is_dir() else path.name for path in there}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from veleta_monitor.domain.batches import Batch, batch_table
-from veleta_monitor.domain.stages import STAGES, Deed, Health, health, newest, stage_table
+from veleta_monitor.domain.stages import STAGES, Deed, Health, at_work, health, newest, stages
 from veleta_monitor.domain.versions import Training, served, since, training_table, why
 from veleta_monitor.domain.words import Cell, Table, ago, exact, figure, moment
 
@@ -68,34 +68,49 @@ def test_numbers_have_separators(value: float | None, text: str) -> None:
     assert figure(value) == text
 
 
-def test_every_stage_has_its_line() -> None:
+def test_every_stage_has_its_place() -> None:
     """A stage that was not asked, one that does not answer, one that waits and one that is ready are told apart."""
     healths = {
         "poller": Health(trouble="nobody listens there"),
         "loader": health({"ready": False, "doing": "starting", "waits_for": {"mysql": "refused"}}),
         "drift": health({"ready": True, "doing": "waiting for batches", "waits_for": {}}),
     }
-    table = stage_table(healths, {}, {}, NOW)
-    assert [cell.text for cell in column(table, "Stage")] == list(STAGES)
-    assert [cell.text for cell in column(table, "State")][:4] == ["not in this run", "no answer", "not ready", "ready"]
-    doing = column(table, "Doing now")
-    assert doing[1].text == "nobody listens there"
-    assert (doing[2].text, doing[2].note) == ("starting", "waits for mysql: refused")
-    assert doing[3].text == "waiting for batches"
+    shown = stages(healths, {}, {}, (), NOW)
+    assert [stage.name for stage in shown] == list(STAGES)
+    assert [stage.state.text for stage in shown][:4] == ["not in this run", "no answer", "not ready", "ready"]
+    assert shown[1].doing == "nobody listens there"
+    assert (shown[2].doing, shown[2].waits) == ("starting", "waits for mysql: refused")
+    assert shown[3].doing == "waiting for batches"
+    assert [stage.into for stage in shown] == ["", "data API", "batches", "batches", "retrain", "models"]
+
+
+def test_before_the_first_answer_no_stage_is_said_to_be_away() -> None:
+    """They are asked; that is no fault, and they are not left out of the run."""
+    assert {stage.state.text for stage in stages(None, {}, {}, (), NOW)} == {"asking"}
 
 
 def test_lag_is_a_number_only_where_it_is_known() -> None:
     """A consumer's lag counts records; one that nobody knows says so; a stage without a group has none."""
-    lags = column(stage_table({}, {}, {"loader": 1_200, "drift": None}, NOW), "Lag")
-    assert [cell.text for cell in lags] == ["-", "-", "1,200", "unknown", "unknown", "-"]
+    lags = [stage.lag and stage.lag.text for stage in stages({}, {}, {"loader": 1_200, "drift": None}, (), NOW)]
+    assert lags == [None, None, "1,200 behind", "lag unknown", "lag unknown", None]
 
 
 def test_a_stage_shows_the_last_thing_it_did() -> None:
     """Of several topics the latest event counts; its type, id and time are shown."""
     old, new = Deed("training.finished", "a", NOW - timedelta(minutes=1)), Deed("model.promoted", "b", NOW)
     assert newest([new, old, Deed("unreadable event", "c", None)]) is new
-    row = stage_table({}, {"trainer": new}, {}, NOW).rows[4]
-    assert (row[3].text, row[3].note, row[4].text) == ("model.promoted", "b", "just now")
+    shown = stages({}, {"trainer": old}, {}, (), NOW)
+    assert shown[4].last == Cell("training.finished, 1 min ago", hint="2026-01-02 11:59:00 UTC", note="a")
+    assert shown[0].last.text == "nothing yet"
+
+
+def test_what_is_in_hand_is_at_work() -> None:
+    """Lag, an opened batch, a training and a version to be served each set their stage to work, if it is ready."""
+    opened = {"poller": Deed("batch.opened", "d/1/0/opened", NOW)}
+    busy = at_work(opened, {"loader": 2, "drift": 0, "trainer": None}, training=True, serving=False)
+    assert busy == {"poller", "loader", "trainer"}
+    healths = {"poller": Health(ready=True), "loader": Health(ready=False)}
+    assert [stage.name for stage in stages(healths, {}, {}, busy, NOW) if stage.busy] == ["poller"]
 
 
 def test_a_batch_shows_its_counts_and_its_verdict_as_a_word() -> None:

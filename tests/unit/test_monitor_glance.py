@@ -1,8 +1,10 @@
 """How the monitor keeps answers to slow questions."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from veleta.clock import utc_now
 from veleta.errors import Retry
 from veleta_monitor.glance import Glance
 
@@ -115,3 +117,18 @@ def test_a_question_without_an_end_is_told() -> None:
     assert len(begun) == 1
     begun[0]()
     assert shown.look().value == "late"
+
+
+def test_before_the_first_answer_nothing_is_wrong_yet() -> None:
+    """A question that has just been asked has no value and no trouble: the page says that it asks."""
+    answer = Glance(lambda: "soon", EVERY, Clock(), lambda _: None, first_answer_seconds=0).look()
+    assert (answer.value, answer.trouble) == (None, "")
+
+
+def test_only_the_first_look_waits() -> None:
+    """A page looks at the same thing in many places: together they wait as long as one."""
+    shown = Glance(lambda: "never", EVERY, utc_now, lambda _: None, first_answer_seconds=0.2)
+    began = time.monotonic()
+    for _ in range(10):
+        shown.look()
+    assert time.monotonic() - began < 1

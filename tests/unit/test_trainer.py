@@ -199,7 +199,7 @@ class FakeFitting:
 
     async def fit(self, recipe: Recipe, champion: Version | None, progress: Any) -> Fitted:
         self.challenged.append(champion.number if champion else None)
-        await progress("fitting", 1, 2)
+        await progress("fitting", 1, 2, 0.5)
         mae = self._maes.pop(0)
         if isinstance(mae, Exception):
             raise mae

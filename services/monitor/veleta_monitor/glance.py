@@ -14,8 +14,8 @@ from veleta.errors import Retry
 T = TypeVar("T")
 log = structlog.get_logger()
 
-FIRST_ANSWER_SECONDS = 4.0
-"""How long the first look waits, so that a page opens with its figures."""
+FIRST_ANSWER_SECONDS = 1.0
+"""How long after the first question a look waits, so that a page opens with its figures if they come soon."""
 PATIENCE = timedelta(seconds=20)
 """A question that is open for longer counts as not answered."""
 REST = 9
@@ -65,8 +65,14 @@ class Glance(Generic[T]):
         """The newest answer. It blocks only until the first one is there, and not for long."""
         if self._take_turn():
             self._run(self._refresh)
-        self._answered.wait(self._first_answer_seconds)
+        self._answered.wait(self._grace())
         return self._judged()
+
+    def _grace(self) -> float:
+        """Seconds that are left to wait for the first answer; the next look does not wait anew."""
+        with self._lock:
+            waited = self._clock() - self._asked_at if self._asked_at else timedelta()
+        return max(0.0, self._first_answer_seconds - waited.total_seconds())
 
     def _take_turn(self) -> bool:
         with self._lock:
@@ -100,7 +106,6 @@ class Glance(Generic[T]):
     def _judged(self) -> Answer[T]:
         with self._lock:
             waiting = self._clock() - self._asked_at if self._asked_at else timedelta()
-            late = waiting > PATIENCE or not self._answered.is_set()
-            if late and not self._answer.trouble:
+            if waiting > PATIENCE and not self._answer.trouble:
                 return replace(self._answer, trouble=f"has not answered for {waiting.total_seconds():.0f} s")
             return self._answer

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -14,14 +15,25 @@ from veleta.settings import read_settings
 from veleta_monitor.adapters.ledger import Requests
 from veleta_monitor.bootstrap import View, build
 from veleta_monitor.domain.batches import batch_table
-from veleta_monitor.domain.stages import Deed, stage_table
+from veleta_monitor.domain.course import headline
+from veleta_monitor.domain.flight import Flight, newest_flight
+from veleta_monitor.domain.stages import Deed, at_work, stages
 from veleta_monitor.domain.versions import Served, since, training_table, why
-from veleta_monitor.domain.words import Cell, ago, exact, figure
+from veleta_monitor.domain.words import NOTHING, Cell, ago, exact, figure
 from veleta_monitor.glance import Answer
-from veleta_monitor.markup import STYLE, badge_html, notice_html, sentences_html, table_html
+from veleta_monitor.markup import (
+    badge_html,
+    course_html,
+    flight_html,
+    notice_html,
+    picture_html,
+    sentences_html,
+    table_html,
+)
 from veleta_monitor.settings import MonitorSettings
 
 log = structlog.get_logger()
+STYLE = Path(__file__).parent / "style.css"
 WISHES = {"Take the next batch": Poll, "Pause": Pause, "Resume": Resume}
 """The buttons, and the command that each sends."""
 
@@ -42,7 +54,7 @@ def section(draw: Callable[[], None]) -> None:
             draw()
         except Exception:
             log.exception("could not draw", section=draw.__name__)
-            st.error("This part cannot be shown; the monitor's log says why.")
+            st.html(notice_html("This part cannot be shown; the monitor's log says why.", "bad"))
 
     drawn()
 
@@ -67,29 +79,68 @@ def header() -> None:
 
 def notices() -> None:
     """Who does not answer; nothing when all do."""
-    parts = {"MySQL": (view().history.look(), view().requests.look()), "Kafka": (view().topics.look(),)}
+    parts = {
+        "MySQL": (view().history.look(), view().requests.look()),
+        "Kafka": (view().topics.look(),),
+        "The health of the services": (view().voices.look(),),
+    }
     for name, answers in parts.items():
         if away := next((answer for answer in answers if answer.trouble), None):
             st.html(notice_html(f"{name} {away.trouble}. {_last_known(away)}"))
 
 
+def picture() -> None:
+    """The loop as it is right now."""
+    voices, topics, history = view().voices.look().value, view().topics.look().value, view().history.look().value
+    last = (view().requests.look().value or Requests(None, None)).last_at
+    answered = {"inference": Deed("prediction kept", "", last)} if last else {}
+    deeds = {**answered, **(history.deeds if history else {}), **(topics.deeds if topics else {})}
+    lags = topics.lags if topics else {}
+    training = bool(topics and topics.course and not topics.course.end)
+    batch = _flight()
+    busy = at_work(deeds, lags, training=training, serving=batch is not None and batch.at == "served")
+    now = view().clock()
+    st.html(picture_html(stages(voices.healths if voices else None, deeds, lags, busy, now), now.timestamp()))
+
+
 def summary() -> None:
     """The figures that say most."""
-    model, history, topics = _served(), view().history.look().value, view().topics.look().value
+    voices, history, topics = view().voices.look().value, view().history.look().value, view().topics.look().value
+    model = voices.served if voices else None
     places = st.columns(4)
     loaded = since(model, view().clock()) if model else None
-    _metric(places[0], "Version that answers", str(model.version) if model else "none", loaded)
+    _metric(places[0], "Version that answers", _version(model, known=voices is not None), loaded)
     newest = history.batches[0].at if history and history.batches else None
     _metric(places[1], "Batches", figure(history.batch_count if history else None), _last(newest))
     requests = view().requests.look().value or Requests(None, None)
     _metric(places[2], "Predictions answered", figure(requests.answered), _last(requests.last_at))
     letters = topics.dead_letters if topics else None
-    _metric(
-        places[3],
-        "Dead letters",
-        figure(letters),
-        Cell("make tail shows them; make topics names their topic") if letters else None,
-    )
+    _metric(places[3], "Dead letters", figure(letters), Cell("see make dead") if letters else None)
+
+
+def flight() -> None:
+    """The batch under way, and how far it came."""
+    st.subheader("Batch in flight", anchor=False)
+    answer, found = view().history.look(), _flight()
+    if answer.value is None:
+        st.caption(_unknown(answer, "MySQL"))
+    elif found is None:
+        st.caption("Waiting for the first batch.")
+    else:
+        st.html(flight_html(found))
+
+
+def training() -> None:
+    """The training under way, or the last one, with its curve."""
+    st.subheader("Training", anchor=False)
+    answer = view().topics.look()
+    course = answer.value.course if answer.value else None
+    if answer.value is None:
+        st.caption(_unknown(answer, "Kafka"))
+    elif course is None:
+        st.caption("Nothing has been trained yet.")
+    else:
+        st.html(course_html(course, headline(course, view().clock())))
 
 
 def reasons() -> None:
@@ -115,23 +166,12 @@ def tap() -> None:
             st.html(badge_html(wishes.last.text, wishes.last.tone))
 
 
-def stages() -> None:
-    """Each stage of the loop."""
-    st.subheader("Stages", anchor=False)
-    voices, topics, history = view().voices.look().value, view().topics.look().value, view().history.look().value
-    last = (view().requests.look().value or Requests(None, None)).last_at
-    answered = {"inference": Deed("prediction kept", "", last)} if last else {}
-    deeds = {**answered, **(history.deeds if history else {}), **(topics.deeds if topics else {})}
-    healths = voices.healths if voices else {}
-    st.html(table_html(stage_table(healths, deeds, topics.lags if topics else {}, view().clock())))
-
-
 def batches() -> None:
     """What became of each batch."""
     st.subheader("Batches", anchor=False)
-    history = view().history.look().value
-    if history is None:
-        st.caption("Not known while MySQL does not answer.")
+    answer = view().history.look()
+    if (history := answer.value) is None:
+        st.caption(_unknown(answer, "MySQL"))
     elif not history.batches:
         st.caption("No batch has arrived yet. The first one shows here as soon as the poller has fetched it.")
     else:
@@ -142,9 +182,9 @@ def batches() -> None:
 def versions() -> None:
     """Trainings, versions and what was decided."""
     st.subheader("Trainings and versions", anchor=False)
-    history, model, dataset = view().history.look().value, _served(), view().dataset
-    if history is None:
-        st.caption("Not known while MySQL does not answer.")
+    answer, model, dataset = view().history.look(), _served(), view().dataset
+    if (history := answer.value) is None:
+        st.caption(_unknown(answer, "MySQL"))
     elif not history.trainings:
         st.caption("Nothing has been trained yet. The first complete batch leads to the first version.")
     else:
@@ -155,9 +195,25 @@ def versions() -> None:
         st.html(table_html(training_table(history.trainings, serving, unit, address, view().clock())))
 
 
+def _flight() -> Flight | None:
+    history, topics = view().history.look().value, view().topics.look().value
+    if history is None:
+        return None
+    last = topics.deeds.get("poller") if topics else None
+    return newest_flight(history.batches, history.trainings, _served(), last)
+
+
+def _unknown(answer: Answer[Any], part: str) -> str:
+    return f"Not known while {part} does not answer." if answer.trouble else f"Asking {part}\u2026"
+
+
 def _served() -> Served | None:
     voices = view().voices.look().value
     return voices.served if voices else None
+
+
+def _version(model: Served | None, *, known: bool) -> str:
+    return str(model.version) if model else "none" if known else NOTHING
 
 
 def _metric(place: DeltaGenerator, title: str, text: str, note: Cell | None) -> None:
@@ -192,7 +248,12 @@ def page() -> None:
     st.set_page_config(page_title="Veleta", layout="wide")
     st.html(STYLE)
     header()
-    for draw in (notices, summary, reasons, tap, stages, batches, versions):
+    for draw in (notices, picture, summary):
+        section(draw)
+    for place, draw in zip(st.columns(2, gap="medium"), (flight, training), strict=True):
+        with place:
+            section(draw)
+    for draw in (reasons, tap, batches, versions):
         section(draw)
 
 

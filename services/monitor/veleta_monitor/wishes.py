@@ -1,5 +1,6 @@
 """What people ask of the poller by a button: sent in the background, so that the page never waits for the answer."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,28 +26,37 @@ class Word:
 
 
 class Wishes:
-    """The last wish of all who have the page open."""
+    """The last wish of all who have the page open. An older one whose answer comes late says nothing any more."""
 
     def __init__(self, ask: Ask, run: Callable[[Callable[[], None]], None] = in_background) -> None:
         self._ask = ask
         self._run = run
+        self._lock = threading.Lock()
+        self._number = 0
         self.last = Word()
 
     def make(self, kind: type[Command]) -> None:
         """Send it; `last` tells what becomes of it."""
-        self.last = Word(f"{kind.TYPE}: waiting for the poller's answer", "quiet")
-        self._run(partial(self._send, kind))
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self.last = Word(f"{kind.TYPE}: waiting for the poller's answer", "quiet")
+        self._run(partial(self._send, number, kind))
 
-    def _send(self, kind: type[Command]) -> None:
+    def _send(self, number: int, kind: type[Command]) -> None:
+        word = self._outcome(kind)
+        with self._lock:
+            if number == self._number:
+                self.last = word
+
+    def _outcome(self, kind: type[Command]) -> Word:
         try:
-            answer = self._ask(kind)
+            return _word(kind, self._ask(kind))
         except Retry as away:
-            self.last = Word(f"{kind.TYPE}: {away}", "bad")
+            return Word(f"{kind.TYPE}: {away}", "bad")
         except Exception as error:
             log.exception("a command could not be sent")
-            self.last = Word(f"{kind.TYPE}: not sent ({type(error).__name__}); the monitor's log says why", "bad")
-        else:
-            self.last = _word(kind, answer)
+            return Word(f"{kind.TYPE}: not sent ({type(error).__name__}); the monitor's log says why", "bad")
 
 
 def _word(kind: type[Command], answer: CommandAccepted | CommandRefused) -> Word:

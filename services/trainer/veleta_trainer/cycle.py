@@ -244,9 +244,9 @@ class Cycle:
         if recipe.champion is not None:
             champion = await asyncio.to_thread(self._registry.version, recipe.champion)
 
-        async def progress(phase: str, done: int, of: int) -> None:
+        async def progress(phase: str, done: int, of: int, error: float | None) -> None:
             self._life.busy(f"training for {request.request_id}: {phase} {done} of {of}")
-            said = TrainingProgress(request_id=request.request_id, phase=phase, done=done, of=of)
+            said = TrainingProgress(request_id=request.request_id, phase=phase, done=done, of=of, error=error)
             what = f"progress/{phase}/{done}"
             try:
                 await self._ledger.run(lambda work: self._send(work, "training", request, what, said))

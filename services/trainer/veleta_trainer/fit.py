@@ -1,7 +1,7 @@
 """The child process that learns: `python -m veleta_trainer.fit FOLDER BOOTSTRAP THREADS`.
 
 FOLDER holds recipe.json and, when there is a champion, champion.cbm. It gets model.cbm, metrics.json and explain/.
-Progress goes to stdout, a JSON object a line: phase, done, of.
+Progress goes to stdout, a JSON object a line: phase, done, of and, while trees are fitted, error.
 """
 
 import json
@@ -26,7 +26,8 @@ from veleta_trainer.domain.scores import scores
 
 LEAST_ROWS = 20
 """Fewer rows to learn from make no model."""
-STEPS_SAID = 10
+STEPS_SAID = 20
+"""Points of the learning curve."""
 
 
 def carry_out(folder: Path, bootstrap: str, threads: int) -> None:
@@ -55,9 +56,9 @@ def _champion(path: Path) -> CatBoostRegressor | None:
     return champion if knows_these_features(champion) else None
 
 
-def say(phase: str, done: int, of: int) -> None:
+def say(phase: str, done: int, of: int, error: float | None = None) -> None:
     """Tell the parent how far this is."""
-    sys.stdout.write(json.dumps({"phase": phase, "done": done, "of": of}) + "\n")
+    sys.stdout.write(json.dumps({"phase": phase, "done": done, "of": of, "error": error}) + "\n")
     sys.stdout.flush()
 
 
@@ -103,7 +104,7 @@ class _Progress:
 
     def after_iteration(self, info: Any) -> bool:
         if info.iteration % self._every == 0:
-            say("fitting", info.iteration, self._trees)
+            say("fitting", info.iteration, self._trees, info.metrics["learn"]["RMSE"][-1])
         return True
 
 

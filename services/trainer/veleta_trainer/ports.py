@@ -95,12 +95,14 @@ class LoggedRun:
     metrics: dict[str, float]
 
 
+Progress = Callable[[str, int, int, float | None], Awaitable[None]]
+"""Told how far a training is: phase, done, of, and the error on what it learns from where there is one."""
+
+
 class Fitting(Protocol):
     """Fits in a process of its own, so that memory comes back and the service keeps answering."""
 
-    async def fit(
-        self, recipe: Recipe, champion: Version | None, progress: Callable[[str, int, int], Awaitable[None]]
-    ) -> Fitted:
+    async def fit(self, recipe: Recipe, champion: Version | None, progress: Progress) -> Fitted:
         """Carry out a recipe; measure the champion on the same holdout. Raises Retry, or Reject: nothing to learn."""
         ...
 

@@ -168,12 +168,17 @@ class TrainingStarted(RequestPayload):
 
 
 class TrainingProgress(RequestPayload):
-    """How far a training is: `done` of `of` in this phase."""
+    """How far a training is: `done` of `of` in this phase.
+
+    While trees are fitted, `error` is what the model still errs on the rows it learns from: the root mean square error
+    of the target's logarithm.
+    """
 
     TYPE = "training.progress"
     phase: str
     done: int
     of: int
+    error: float | None = None
 
 
 class TrainingFinished(RequestPayload):

@@ -8,7 +8,7 @@ from veleta_monitor.domain.words import NOTHING, Cell, Head, Table, Tone, figure
 
 HEADS = (
     Head("Batch"), Head("State"), Head("Received", numeric=True), Head("Cleaned", numeric=True),
-    Head("Rejected", numeric=True), Head("Verdict"), Head("Why"), Head("When"),
+    Head("Rejected", numeric=True), Head("Verdict"), Head("Why", wide=True), Head("When"),
 )  # fmt: skip
 STATES: Mapping[str, Tone] = {"loaded": "good", "refused": "bad", "missed": "bad", "abandoned": "quiet"}
 """Tones of states; a batch in any other state is on its way."""

@@ -1,12 +1,13 @@
 """The stages of the loop: whether each is ready, what it does, what it did last, how far it is behind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from veleta.events.catalogue import BatchOpened
 from veleta.topics import FOLLOWS
-from veleta_monitor.domain.words import NOTHING, Cell, Head, Table, figure, moment
+from veleta_monitor.domain.words import Cell, figure, moment
 
 STAGES = {
     "source": "hands out batches",
@@ -17,7 +18,9 @@ STAGES = {
     "inference": "answers with the champion",
 }
 """The services in the order of the way of the data, each with what it is for."""
-HEADS = (Head("Stage"), Head("State"), Head("Doing now"), Head("Last result"), Head("When"), Head("Lag", numeric=True))
+INTO: Mapping[str, str] = {"poller": "data API", **FOLLOWS, "inference": "models"}
+"""By stage: the topic that it takes its work from, or what else it asks."""
+ASKED = Cell("asking", tone="quiet")
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,12 @@ class Health:
 
 @dataclass(frozen=True)
 class Deed:
-    """The last thing that a stage did: an event's type, its id and its time."""
+    """The last thing that a stage did: an event's type, its id and time, and the epoch and number it is about."""
 
     what: str
     id: str
     at: datetime | None
+    batch: tuple[int, int] | None = None
 
 
 def health(body: Mapping[str, Any]) -> Health:
@@ -50,25 +54,66 @@ def newest(deeds: Sequence[Deed]) -> Deed:
     return max(deeds, key=lambda deed: deed.at.timestamp() if deed.at else 0.0)
 
 
-def stage_table(
-    healths: Mapping[str, Health], deeds: Mapping[str, Deed], lags: Mapping[str, int | None], now: datetime
-) -> Table:
-    """All stages. A stage without a health is not part of this deployment."""
-    return Table(HEADS, [_row(name, healths.get(name), deeds.get(name), lags, now) for name in STAGES])
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the picture shows it. `into` names where its work comes from; `busy`: it is at work right now."""
+
+    name: str
+    purpose: str
+    into: str
+    state: Cell
+    doing: str
+    waits: str
+    last: Cell
+    lag: Cell | None
+    busy: bool
 
 
-def _row(
-    name: str, found: Health | None, deed: Deed | None, lags: Mapping[str, int | None], now: datetime
-) -> list[Cell]:
-    last = Cell(deed.what, note=deed.id) if deed else Cell(NOTHING)
+def stages(
+    healths: Mapping[str, Health] | None,
+    deeds: Mapping[str, Deed],
+    lags: Mapping[str, int | None],
+    busy: Collection[str],
+    now: datetime,
+) -> list[Stage]:
+    """All stages, in the order of STAGES.
+
+    A stage without a health is not part of this deployment; without `healths` nobody has answered yet.
+    """
+    states = {name: ASKED if healths is None else _state(healths.get(name)) for name in STAGES}
     return [
-        Cell(name, note=STAGES[name]),
-        _state(found),
-        _doing(found),
-        last,
-        moment(deed.at if deed else None, now),
-        _lag(name, lags),
+        _stage(name, states[name], (healths or {}).get(name) or Health(), deeds.get(name), lags, busy, now)
+        for name in STAGES
     ]
+
+
+def at_work(deeds: Mapping[str, Deed], lags: Mapping[str, int | None], *, training: bool, serving: bool) -> set[str]:
+    """The stages that have something in hand: by their lag, by what they said last, and by what waits for them."""
+    taking = "poller" in deeds and deeds["poller"].what == BatchOpened.TYPE
+    named = {"poller": taking, "trainer": training, "inference": serving}
+    return {name for name, lag in lags.items() if lag} | {name for name, does in named.items() if does}
+
+
+def _stage(
+    name: str,
+    state: Cell,
+    found: Health,
+    deed: Deed | None,
+    lags: Mapping[str, int | None],
+    busy: Collection[str],
+    now: datetime,
+) -> Stage:
+    return Stage(
+        name=name,
+        purpose=STAGES[name],
+        into=INTO.get(name, ""),
+        state=state,
+        doing=found.trouble or found.doing,
+        waits="; ".join(f"waits for {what}: {reason}" for what, reason in found.waits_for.items()),
+        last=_last(deed, now),
+        lag=_lag(lags.get(name)) if name in FOLLOWS else None,
+        busy=name in busy and found.ready,
+    )
 
 
 def _state(found: Health | None) -> Cell:
@@ -79,19 +124,14 @@ def _state(found: Health | None) -> Cell:
     return Cell("ready", tone="good") if found.ready else Cell("not ready", tone="warn")
 
 
-def _doing(found: Health | None) -> Cell:
-    if found is None:
-        return Cell(NOTHING)
-    if found.trouble:
-        return Cell(found.trouble)
-    waits = "; ".join(f"waits for {what}: {reason}" for what, reason in found.waits_for.items())
-    return Cell(found.doing or NOTHING, note=waits)
+def _last(deed: Deed | None, now: datetime) -> Cell:
+    if deed is None:
+        return Cell("nothing yet")
+    when = moment(deed.at, now)
+    return Cell(f"{deed.what}, {when.text}", hint=when.hint, note=deed.id)
 
 
-def _lag(name: str, lags: Mapping[str, int | None]) -> Cell:
-    if name not in FOLLOWS:
-        return Cell(NOTHING, hint="follows no consumer group")
-    lag = lags.get(name)
+def _lag(lag: int | None) -> Cell:
     if lag is None:
-        return Cell("unknown", hint="the group has committed nothing yet, or Kafka does not answer")
-    return Cell(figure(lag), hint=f"{figure(lag)} records of its topic not yet handled", tone="warn" if lag else "")
+        return Cell("lag unknown", hint="the group has committed nothing yet, or Kafka does not answer", tone="quiet")
+    return Cell(f"{figure(lag)} behind", hint="records of its topic not yet handled", tone="warn" if lag else "")

@@ -87,7 +87,8 @@ def training_table(
     """Trainings and decisions in the order given; `unit` is the target's, `mlflow_model` the model's address."""
     heads = (
         Head("Version", numeric=True), Head("Decision"), Head("No.", numeric=True),
-        Head(f"MAE ({unit})" if unit else "MAE", numeric=True), Head("Why so decided"), Head("Why asked for"),
+        Head(f"MAE ({unit})" if unit else "MAE", numeric=True), Head("Why so decided", wide=True),
+        Head("Why asked for", wide=True),
         Head("When"),
     )  # fmt: skip
     return Table(heads, [_row(training, serving, mlflow_model, now) for training in trainings])

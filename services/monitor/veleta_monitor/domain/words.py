@@ -26,10 +26,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a column; `numeric` columns are set to the right."""
+    """The head of a column: `numeric` ones are set to the right, `wide` ones hold sentences."""
 
     title: str
     numeric: bool = False
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,20 @@ class Table:
     rows: Sequence[Sequence[Cell]]
 
 
-def ago(at: datetime, now: datetime) -> str:
-    """How long ago, in one unit, rounded down: `12 s ago`, `3 days ago`. A clock that is ahead gives `just now`."""
-    seconds = (now - at).total_seconds()
+def span(seconds: float) -> str:
+    """A length of time in one unit, rounded down: `12 s`, `3 days`; empty below a second."""
     for unit, length in _UNITS:
         if seconds >= length:
             number = int(seconds // length)
             plural = "s" if unit == "day" and number > 1 else ""
-            return f"{number} {unit}{plural} ago"
-    return "just now"
+            return f"{number} {unit}{plural}"
+    return ""
+
+
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago: `12 s ago`. A clock that is ahead gives `just now`."""
+    length = span((now - at).total_seconds())
+    return f"{length} ago" if length else "just now"
 
 
 def exact(at: datetime) -> str:

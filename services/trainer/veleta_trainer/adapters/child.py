@@ -6,7 +6,6 @@ import shutil
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -16,11 +15,10 @@ from veleta.life import Life
 from veleta.ports import Registry, Version
 from veleta_trainer.adapters.folder import AWAY, CHAMPION, METRICS, NOTHING_TO_LEARN, RECIPE
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.ports import Fitted
+from veleta_trainer.ports import Fitted, Progress
 
 log = structlog.get_logger()
 TOLD_CHARACTERS = 2_000
-Progress = Callable[[str, int, int], Awaitable[None]]
 
 
 class ChildFitting:
@@ -90,7 +88,7 @@ async def _pass_on(line: bytes, progress: Progress) -> None:
     """A line of the child's; libraries print too, and what is no progress is only logged."""
     try:
         said = json.loads(line)
-        told = said["phase"], said["done"], said["of"]
+        told = said["phase"], said["done"], said["of"], said["error"]
     except (ValueError, TypeError, KeyError):
         log.info("the training process says", line=line.decode(errors="replace").strip())
         return
