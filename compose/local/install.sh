@@ -85,25 +85,29 @@ update() {
 }
 
 install_missing() {
-    command -v apt-get >/dev/null || fail "install these, or what your system calls them: $(missing | xargs)"
+    command -v apt-get >/dev/null || fail "install these, or what your system calls them: $*"
     if [ "$(id -u)" = 0 ]; then
         as_root=
     elif sudo -n true 2>/dev/null; then
         as_root="sudo -n"
     else
-        fail "type this as root first: apt-get update && apt-get install -y --no-install-recommends $(missing | xargs)"
+        fail "type this as root first: apt-get update && apt-get install -y --no-install-recommends $*"
     fi
     mkdir -p .runtime
-    in_lists maven || update
-    packages=$(missing | xargs)
-    echo "installing by apt: $packages"
-    # shellcheck disable=SC2086 # words
-    apt_install $packages || { update && apt_install $packages; } ||
-        fail "apt could not install $packages: $(grep '^E:' .runtime/apt.log | tail -n 1)"
+    if ! in_lists maven; then
+        update
+        # shellcheck disable=SC2046 # words; the lists may know a better JRE now
+        set -- $(missing)
+    fi
+    echo "installing by apt: $*"
+    apt_install "$@" || { update && apt_install "$@"; } ||
+        fail "apt could not install $*: $(grep '^E:' .runtime/apt.log | tail -n 1)"
     has_java || fail "java is still older than 17: choose another by update-alternatives --config java"
 }
 
-[ -z "$(missing)" ] || install_missing
+# shellcheck disable=SC2046 # words
+set -- $(missing)
+[ $# = 0 ] || install_missing "$@"
 
 if ! has_uv; then
     echo "installing uv into .runtime/uv"

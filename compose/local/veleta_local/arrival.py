@@ -51,7 +51,7 @@ class Meter:
 
     def show(self, megabytes: float) -> None:
         """Tell how many have come, unless that was just told."""
-        text = f"  {megabytes:.0f} of {self._total} MB"
+        text = f"  {megabytes:.0f} MB of about {self._total}"
         if text == self._text or self._clock() - self._shown < _EVERY[self._live]:
             return
         self._shown, self._text = self._clock(), text
