@@ -119,7 +119,7 @@ echo "installing what requirements.lock names into .venv"
 [ -x .venv/bin/python ] || "$UV" venv --quiet --clear --python "$PYTHON" .venv
 VIRTUAL_ENV=.venv
 export VIRTUAL_ENV
-"$UV" pip sync --require-hashes requirements.lock || fail "requirements.lock could not be installed; what has come is kept, make again goes on"
+"$UV" pip sync --require-hashes requirements.lock || fail "requirements.lock could not be installed (what has come is kept, make again goes on)"
 set -- -e shared -e compose/local
 for service in services/*/; do
     set -- "$@" -e "$service"

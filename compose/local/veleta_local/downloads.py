@@ -13,8 +13,9 @@ from veleta_local.deployment import ROOT
 from veleta_local.files import fresh_folder, locked
 
 _POM = ROOT / "compose/local/pom.xml"
-_MEGABYTES = 220  # about, and where nothing has come before: Maven 3.8 brings 210 with its plugins, 3.9 a few more
-_TROUBLE = "Maven could not bring Kafka and MariaDB; what has come is kept, make again goes on"
+_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.7.0:copy-dependencies"
+_MEGABYTES = 220  # about, and where nothing has come before
+_TROUBLE = "Maven could not bring Kafka and MariaDB (what has come is kept, make again goes on)"
 _RUNTIME = ROOT / ".runtime"
 
 
@@ -45,7 +46,7 @@ def _download(say: Callable[[str], None]) -> None:
 
 def _maven(libs: Path, say: Callable[[str], None]) -> None:
     """Neither -q nor -B: with them Maven tells nothing of what is on its way."""
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
+    goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
     command = [checks.tool("mvn"), "-Dstyle.color=never", "-f", _POM, *goal]
     arrival, meter = Arrival(), Meter(_MEGABYTES, say, live=sys.stdout.isatty())
 
