@@ -7,7 +7,7 @@ export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVER
 export JSON TOPIC FROM N RESEND REASON EVERY
 export SOAK_S SEED KEEP
 
-LOCAL := .venv/bin/python -m veleta_local
+LOCAL := .venv/bin/python -u -m veleta_local
 PROJECTS := shared compose/local $(wildcard services/*)
 INSTALLED := .venv/installed
 

@@ -25,7 +25,7 @@ def tool(name: str) -> str:
     """The path of a program."""
     found = shutil.which(name)
     if not found:
-        raise LocalError(f"{name} is not on the PATH: install it (Java {_JAVA} and Maven are needed)")
+        raise LocalError(f"{name} is not on the PATH: compose/local/install.sh brings it")
     return found
 
 

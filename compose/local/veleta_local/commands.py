@@ -1,7 +1,7 @@
 """Runs a tool to its end; what it says is shown only when it fails, as one line."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from veleta_local.errors import LocalError
@@ -30,6 +30,20 @@ def run(
         raise LocalError(f"{trouble}: no end after {seconds:.0f} s") from None
     if done.returncode:
         raise LocalError(f"{trouble}: {reason(done.stderr.strip() or done.stdout)}")
+
+
+def follow(command: Sequence[object], trouble: str, *, folder: Path, hear: Callable[[str], None]) -> None:
+    """As `run`, and `hear` gets each line as it comes; a line that the tool writes over again counts as several."""
+    words = [str(word) for word in command]
+    lines = []
+    with subprocess.Popen(
+        words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            hear(line)
+    if process.returncode:
+        raise LocalError(f"{trouble}: {reason(''.join(lines))}")
 
 
 def reason(text: str) -> str:

@@ -2,15 +2,20 @@
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
 from veleta_local import checks, commands
+from veleta_local.arrival import Arrival, Meter
 from veleta_local.deployment import ROOT
 from veleta_local.files import fresh_folder, locked
 
 _POM = ROOT / "compose/local/pom.xml"
+_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.7.0:copy-dependencies"
+_MEGABYTES = 225  # about, and where nothing has come before
+_TROUBLE = "Maven could not bring Kafka and MariaDB (what has come is kept, make again goes on)"
 _RUNTIME = ROOT / ".runtime"
 
 
@@ -25,24 +30,34 @@ def ensure(say: Callable[[str], None]) -> None:
         return
     with locked(_RUNTIME / "lock", wait=True):
         if not folder().exists():
-            say("bringing Kafka and MariaDB by Maven (200 MB, once)")
-            _download()
+            say(f"bringing Kafka and MariaDB by Maven (about {_MEGABYTES} MB, once)")
+            _download(say)
 
 
-def _download() -> None:
+def _download(say: Callable[[str], None]) -> None:
     checks.disk(_RUNTIME)
     with fresh_folder(folder()) as fresh:
-        _maven(fresh / "libs")
+        _maven(fresh / "libs", say)
         _unpack_mariadb(fresh)
     for old in _RUNTIME.glob("*/libs"):
         if old.parent != folder():
             shutil.rmtree(old.parent)
 
 
-def _maven(libs: Path) -> None:
-    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
-    command = [checks.tool("mvn"), "-q", "-B", "-f", _POM, *goal]
-    commands.run(command, "Maven could not bring Kafka and MariaDB", folder=_RUNTIME)
+def _maven(libs: Path, say: Callable[[str], None]) -> None:
+    """Neither -q nor -B: with them Maven tells nothing of what is on its way."""
+    goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
+    command = [checks.tool("mvn"), "-Dstyle.color=never", "-f", _POM, *goal]
+    arrival, meter = Arrival(), Meter(_MEGABYTES, say, live=sys.stdout.isatty())
+
+    def hear(line: str) -> None:
+        arrival.hear(line)
+        meter.show(arrival.megabytes)
+
+    try:
+        commands.follow(command, _TROUBLE, folder=_RUNTIME, hear=hear)
+    finally:
+        meter.end()
 
 
 def _unpack_mariadb(fresh: Path) -> None:

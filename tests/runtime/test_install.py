@@ -1,0 +1,238 @@
+"""What `compose/local/install.sh` brings and what it asks for, with fake programs; and how a download shows itself."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from veleta_local import commands
+from veleta_local.arrival import Arrival, Meter
+from veleta_local.deployment import ROOT
+from veleta_local.errors import LocalError
+
+_REAL = ("cat", "cp", "grep", "mkdir", "sed", "tail", "touch", "true")
+_JAVA = """echo 'openjdk version "{}.0.2" 2026-01-20' >&2"""
+_KNOWN = '[ "$1" = show ] && case $2 in maven | openjdk-17-jre-headless) echo "Package: $2" ;; esac'
+_APT_INSTALL = "apt-get install -y -qq --no-install-recommends -o APT::Status-Fd=1"
+_PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Machine:
+    """A PATH of fakes that note how they are called, and a checkout to install into."""
+
+    def __init__(self, top: Path) -> None:
+        self._top = top
+        for folder in ("bin", "later", "checkout/services/one"):
+            (top / folder).mkdir(parents=True)
+        for name in _REAL:
+            (top / "bin" / name).symlink_to(shutil.which(name) or name)
+        self.has(_PYTHON, f'exec {sys.executable} "$@"')
+        self.has("apt-cache", _KNOWN)
+        self.has("apt-get", self._note("apt-get") + f'[ "$1" = update ] || cp {top}/later/* {top}/bin')
+        self.has("uv", self._note("uv") + "mkdir -p .venv/bin")
+        self.has("id", "echo 0")
+        self.has("mvn", "", folder="later")
+        self.has("java", _JAVA.format(17), folder="later")
+
+    def has(self, name: str, script: str, *, folder: str = "bin") -> None:
+        program = self._top / folder / name
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+
+    def lacks(self, name: str) -> None:
+        (self._top / "bin" / name).unlink()
+
+    def has_all(self) -> None:
+        self.has("mvn", "")
+        self.has("java", _JAVA.format(21))
+
+    def belongs_to_others(self, *, sudo: bool) -> None:
+        self.has("id", "echo 1000")
+        self.has("sudo", (self._note("sudo") + 'shift; exec "$@"') if sudo else "exit 1")
+
+    def install(self) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["/bin/sh", ROOT / "compose/local/install.sh"],
+            cwd=self._top / "checkout",
+            env={"PATH": str(self._top / "bin")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def calls(self, of: str) -> list[str]:
+        calls = self._top / "calls"
+        lines = calls.read_text().splitlines() if calls.exists() else []
+        return [line for line in lines if line.startswith(of)]
+
+    def _note(self, name: str) -> str:
+        return f'echo "{name} $*" >> {self._top}/calls\n'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A root's Debian with Python and uv, without Java and Maven."""
+    return Machine(tmp_path)
+
+
+def test_root_gets_what_is_missing_by_apt(machine: Machine) -> None:
+    """The JRE that the release has, and Maven; apt's lists are there and stay as they are."""
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    assert machine.calls("apt-get") == [f"{_APT_INSTALL} openjdk-17-jre-headless maven"]
+    assert "installing by apt: openjdk-17-jre-headless maven" in done.stdout
+    assert machine.calls("uv pip sync")
+
+
+def test_what_is_there_is_left_alone(machine: Machine) -> None:
+    """A newer Java too; apt is not even asked."""
+    machine.has_all()
+    machine.has("apt-cache", "exit 99")
+    done = machine.install()
+    assert done.returncode == 0, done.stderr
+    assert not machine.calls("apt-get")
+    assert machine.calls("uv pip sync")
+
+
+def test_an_old_java_is_not_enough(machine: Machine) -> None:
+    """Maven is there and is not installed again."""
+    machine.has_all()
+    machine.has("java", _JAVA.format(11))
+    assert machine.install().returncode == 0
+    assert machine.calls("apt-get") == [f"{_APT_INSTALL} openjdk-17-jre-headless"]
+
+
+def test_an_old_java_that_stays_first_is_said(machine: Machine) -> None:
+    """The package is there, but `java` is still the old one."""
+    machine.has("java", _JAVA.format(11), folder="later")
+    done = machine.install()
+    assert done.returncode == 1
+    assert done.stderr.startswith("java is still older than 17")
+    assert not machine.calls("uv pip sync")
+
+
+def test_empty_lists_are_fetched_first(machine: Machine) -> None:
+    """As in a fresh container; a release that the lists tell nothing of has its default JRE."""
+    machine.has("apt-cache", "")
+    assert machine.install().returncode == 0
+    assert machine.calls("apt-get") == ["apt-get update -qq", f"{_APT_INSTALL} default-jre-headless maven"]
+
+
+def test_old_lists_are_fetched_after_a_failure(machine: Machine) -> None:
+    """Once; then apt's own reason is said."""
+    machine.has(
+        "apt-get", 'echo "apt-get $*" >> ../calls; [ "$1" = update ] || { echo "E: it is gone" >&2; exit 100; }'
+    )
+    done = machine.install()
+    assert done.returncode == 1
+    assert done.stderr == "apt could not install openjdk-17-jre-headless maven: E: it is gone\n"
+    assert [call.split()[1] for call in machine.calls("apt-get")] == ["install", "update", "install"]
+
+
+def test_who_is_not_root_gets_one_line_to_type(machine: Machine) -> None:
+    """And nothing is done."""
+    machine.belongs_to_others(sudo=False)
+    done = machine.install()
+    assert done.returncode == 1
+    assert done.stderr == (
+        "type this as root first: apt-get update && "
+        "apt-get install -y --no-install-recommends openjdk-17-jre-headless maven\n"
+    )
+    assert not machine.calls("apt-get")
+    assert not machine.calls("uv pip")
+
+
+def test_sudo_that_asks_nothing_serves_as_root(machine: Machine) -> None:
+    """Whoever may `sudo -n` has to type nothing."""
+    machine.belongs_to_others(sudo=True)
+    assert machine.install().returncode == 0
+    assert machine.calls("sudo -n apt-get install")
+    assert machine.calls("apt-get") == [f"{_APT_INSTALL} openjdk-17-jre-headless maven"]
+
+
+def test_without_apt_what_is_missing_is_named(machine: Machine) -> None:
+    """On a system of another kind."""
+    machine.lacks("apt-get")
+    machine.lacks("apt-cache")
+    done = machine.install()
+    assert done.returncode == 1
+    assert done.stderr == "install these, or what your system calls them: default-jre-headless maven\n"
+
+
+def test_a_python_without_venv_needs_its_package_when_there_is_no_uv(machine: Machine) -> None:
+    """A bare Debian's Python cannot make the folder that uv goes into."""
+    machine.has_all()
+    machine.belongs_to_others(sudo=False)
+    machine.has(_PYTHON, f'case $2 in *ensurepip*) exit 1 ;; *) exec {sys.executable} "$@" ;; esac')
+    assert machine.install().returncode == 0
+    machine.lacks("uv")
+    assert machine.install().stderr.endswith(f"--no-install-recommends {_PYTHON}-venv\n")
+
+
+@pytest.mark.parametrize(("version", "fits"), [("3, 10", False), ("3, 13", True), ("3, 14", False)])
+def test_pythons_that_the_packages_know(machine: Machine, version: str, fits: bool) -> None:
+    """3.11 to 3.13, under whatever name."""
+    machine.has_all()
+    machine.lacks(_PYTHON)
+    as_if = f"import sys; sys.version_info = ({version}, 0); exec(sys.argv[1])"
+    machine.has("python3", f"exec {sys.executable} -c '{as_if}' \"$2\"")
+    done = machine.install()
+    assert done.returncode == (0 if fits else 1)
+    assert bool(machine.calls("uv venv --quiet --clear --python python3 .venv")) is fits
+    assert ("Python 3.11, 3.12 or 3.13 is needed" in done.stderr) is not fits
+
+
+def test_apt_shows_quarters(machine: Machine) -> None:
+    """Of fetching and of installing; what else dpkg says is left out."""
+    words = r"dlstatus:1:0.4:a\ndlstatus:2:30.1:b\ndlstatus:3:40:c\nSetting up d\npmstatus:d:99.9:e\n"
+    machine.has("apt-get", f"printf '{words}'; cp ../later/* ../bin")
+    shown = machine.install().stdout.splitlines()
+    assert [line for line in shown if line.startswith("  ")] == ["  fetched 0 %", "  fetched 25 %", "  installed 75 %"]
+
+
+def test_what_maven_says_is_added_up() -> None:
+    """Whole files and parts of files; a file that became whole counts once."""
+    arrival = Arrival()
+    heard = []
+    for line in (
+        "Downloading from central: https://host/a.jar",
+        "Progress (2): 12/149 MB | 400 kB",
+        "Downloaded from central: https://host/b-1.2 (3).jar (400 kB at 1.5 MB/s)",
+        "Progress (1): 149 MB   ",
+        "Downloaded from central: https://host/a.jar (149 MB at 17 MB/s)",
+        "[INFO] Copying b.jar (2 GB)",
+    ):
+        arrival.hear(line)
+        heard.append(round(arrival.megabytes, 3))
+    assert heard == [0, 12.4, 12.4, 149.4, 149.4, 149.4]
+
+
+def test_off_a_terminal_progress_is_a_line_every_five_seconds() -> None:
+    """And none when nothing new has come."""
+    now, said = [0.0], list[str]()
+    meter = Meter(210, said.append, live=False, clock=lambda: now[0])
+    for now[0], megabytes in ((1, 1.0), (5, 4.2), (6, 8.0), (11, 4.2), (12, 30.0)):
+        meter.show(megabytes)
+    meter.end()
+    assert said == ["  4 MB of about 210", "  30 MB of about 210"]
+
+
+def test_on_a_terminal_progress_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Written over again, and left at the end."""
+    now = [0.0]
+    meter = Meter(210, pytest.fail, live=True, clock=lambda: now[0])
+    for now[0], megabytes in ((1, 1.0), (2, 57.0)):
+        meter.show(megabytes)
+    meter.end()
+    assert capsys.readouterr().out == "\r  1 MB of about 210\r  57 MB of about 210\n"
+
+
+def test_a_tool_is_heard_while_it_works(tmp_path: Path) -> None:
+    """Each line as it comes, also those that it writes over; the reason of a failure is the first error."""
+    script = r"printf 'one\rtwo\n[ERROR] no network\nhelp\n'; exit 3"
+    heard: list[str] = []
+    with pytest.raises(LocalError, match=r"^it did not work: \[ERROR\] no network$"):
+        commands.follow(["/bin/sh", "-c", script], "it did not work", folder=tmp_path, hear=heard.append)
+    assert [line.strip() for line in heard] == ["one", "two", "[ERROR] no network", "help"]
