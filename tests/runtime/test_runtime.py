@@ -9,8 +9,11 @@ import subprocess
 import time
 from collections import namedtuple
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
+from xmlrpc.client import Fault
 
 import pytest
 import sqlalchemy as sa
@@ -26,7 +29,7 @@ from veleta_local.files import fresh_folder, locked, private_folder, shell_lines
 from veleta_local.health import Health
 from veleta_local.memory import samples
 from veleta_local.run import Run
-from veleta_local.supervise import Program
+from veleta_local.supervise import Program, Supervisor
 from veleta_local.variables import RULES, Variables, start_timeout
 from veleta_trainer.settings import TrainerSettings
 
@@ -298,6 +301,17 @@ def test_a_part_that_waits_says_for_what() -> None:
     """The words of /readyz are those of status and of a start that took too long."""
     health = Health(ready=False, doing="reads batch 3", waits_for={"mysql": "connection refused"})
     assert str(health) == "reads batch 3; waits for mysql: connection refused"
+
+
+def test_a_supervisord_that_shuts_down_counts_as_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers every question with a fault; the start that meets it waits for its end and begins anew."""
+
+    def refuse() -> None:
+        raise Fault(6, "SHUTDOWN_STATE")
+
+    calls = nullcontext(SimpleNamespace(getAllProcessInfo=refuse))
+    monkeypatch.setattr(Supervisor, "_calls", lambda _: calls)
+    assert Supervisor(Deployment(tmp_path)).states() == {}
 
 
 def test_memory_of_nothing_is_refused(tmp_path: Path) -> None:

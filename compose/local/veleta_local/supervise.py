@@ -92,11 +92,11 @@ class Supervisor:
         self._socket = deployment.sockets / "supervisor.sock"
 
     def states(self) -> dict[str, State]:
-        """The state of each part; none at all when no supervisord answers."""
+        """The state of each part; none at all when no supervisord answers, or it is shutting down."""
         try:
             with self._calls() as supervisor:
                 return {each["name"]: State(each["statename"], each["pid"]) for each in supervisor.getAllProcessInfo()}
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, Fault):
             return {}
 
     def launch(self, programs: Mapping[str, Program]) -> None:
