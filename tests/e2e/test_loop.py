@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from support.http import get, post
 from support.listings import write_csv
@@ -231,14 +231,14 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER)
         page = browser.new_page()
         page.goto(stack.run.url("monitor"))
-        page.locator(".veleta table").nth(2).wait_for(timeout=60_000)
-        stages, shown, versions = page.eval_on_selector_all(".veleta table", CELLS)
+        for stage in ("source", "poller", "loader", "drift", "trainer", "inference"):
+            expect(page.locator(f'[data-stage="{stage}"] .state')).to_have_text("ready", timeout=60_000)
+        page.locator(".veleta table").nth(1).wait_for(timeout=60_000)
+        shown, versions = page.eval_on_selector_all(".veleta table", CELLS)
         page.get_by_text(f"Version {model['version']} became the champion by decision").wait_for(timeout=60_000)
         page.get_by_text(f"Asked for because: {model['causes']['reason']}").wait_for(timeout=60_000)
         assert page.locator("[data-testid=stException]").count() == 0
         browser.close()
-    services = ("source", "poller", "loader", "drift", "trainer", "inference")
-    assert {row[0].split()[0]: row[1] for row in stages} == dict.fromkeys(services, "ready")
     assert {row[0]: (row[1], row[2], row[5]) for row in shown} == {
         batch: ("loaded", str(ROWS), verdict) for batch, verdict in verdicts.items()
     }
