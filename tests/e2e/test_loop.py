@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from mlflow import MlflowClient
 from playwright.sync_api import expect, sync_playwright
 
+from support.demo import Demo
 from support.http import get, post
 from support.listings import write_csv
 from support.world import admin_login, eventually, free_base, free_port, http_status
@@ -246,12 +247,19 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
     assert [row[0].split() for row in versions if "serving" in row[0]] == [[str(model["version"]), "serving"]]
 
 
-def test_a_second_start_changes_nothing_and_stop_leaves_no_process(stack: Stack) -> None:
-    """What runs keeps running; after stop nobody is left."""
+def test_a_second_start_changes_nothing_and_a_demo_that_ends_leaves_no_process(stack: Stack) -> None:
+    """What runs keeps running; a demo goes on with it, draws it on a terminal and at SIGTERM ends all of it."""
     before = {part: stack.run.pid(part) for part in stack.run.parts}
     stack.run.start(60)
     assert {part: stack.run.pid(part) for part in stack.run.parts} == before
-    stack.run.stop()
+    demo = Demo(stack.run.home, "{}", terminal=True)
+    for words in (
+        "it runs already",
+        "nothing is being trained",
+        f"the example: v{get(f'{stack.url}/model')[1]['version']} ",
+    ):
+        demo.says(words)
+    assert demo.end(signal.SIGTERM) == 0
     assert not stack.run.alive()
     assert not (stack.run.home / "env").exists()
 

@@ -1,64 +1,15 @@
 """`make demo` as a process: it begins, tells, is killed and goes on, and ends without a trace."""
 
-import os
 import signal
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.demo import Demo
 from support.world import eventually, free_base
 from veleta.events.catalogue import Poll
 from veleta_local import asking, processes
-from veleta_local.deployment import PYTHON
 from veleta_local.run import Run
-
-DEMO = """\
-import json, sys
-from pathlib import Path
-from veleta_local.demo.show import show
-from veleta_local.variables import Variables
-show(Path(sys.argv[1]), Variables(**json.loads(sys.argv[2])), 300)
-"""
-
-
-class Demo:
-    """The process with what it said so far."""
-
-    def __init__(self, home: Path, variables: str, terminal: bool = False) -> None:
-        ours, its = os.openpty() if terminal else os.pipe()
-        environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
-        command = [str(PYTHON), "-c", DEMO, str(home), variables]
-        self.process = subprocess.Popen(command, stdout=its, stderr=its, env=environ, start_new_session=True)
-        os.close(its)
-        self.said = ""
-        self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
-        self._reader.start()
-
-    def says(self, text: str) -> None:
-        """Wait until it does."""
-        until = time.monotonic() + 120
-        while text not in self.said:
-            assert time.monotonic() < until, f"no {text!r} in: {self.said}"
-            assert self.process.poll() is None, f"ended with {self.said}"
-            time.sleep(0.1)
-
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal: the exit code."""
-        self.process.send_signal(number)
-        code = self.process.wait(60)
-        self._reader.join()
-        return code
-
-    def _read(self, descriptor: int) -> None:
-        with open(descriptor, encoding="utf-8", newline="") as output:
-            try:
-                for piece in iter(lambda: os.read(output.fileno(), 65536), b""):
-                    self.said += piece.decode(errors="replace")
-            except OSError:  # a terminal whose process has ended
-                pass
 
 
 @contextmanager
