@@ -161,7 +161,7 @@ class Scene:
 
     def crashed(self, folder: Path) -> "Scene":
         """The same topics, and the inbox as a crash left it."""
-        shutil.copytree(self.folder, folder)
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*.draft"))
         scene = Scene(folder)
         scene.log, scene.clock = self.log, self.clock
         scene.topics = Topics(DATASET, self.log, self.clock)
