@@ -6,17 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from support.browser import chromium
 from support.world import World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic", "--no-first-run",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +41,5 @@ def world(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wo
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real browser."""
-    assert CHROMIUM.exists(), f"the monitor's tests need Chromium at {CHROMIUM} (apt-get install chromium)"
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
+    with chromium() as started:
         yield started
-        started.close()

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
+from support.browser import chromium
 from support.demo import Demo
 from support.http import get, post
 from support.listings import write_csv
@@ -35,7 +36,6 @@ TABLES = dataset_tables(DATASET)
 PLACES, ROWS = 6, 150
 CELLS = "tables => tables.map(t => [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.innerText)))"
 """Gives the text of every cell of every row of every table."""
-BROWSER = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 class Client:
@@ -228,8 +228,7 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
     _, model = get(f"{stack.url}/model")
     verdicts = {f"1/{row.number}": row.verdict for row in stack.sql(sa.select(drift_reports))}
     decided = [(str(row.version), row.decision, str(row.seq)) for row in stack.sql(sa.select(promotions))]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=BROWSER)
+    with chromium() as browser:
         page = browser.new_page()
         page.goto(stack.run.url("monitor"))
         for stage in ("source", "poller", "loader", "drift", "trainer", "inference"):
@@ -239,7 +238,6 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
         page.get_by_text(f"Version {model['version']} became the champion by decision").wait_for(timeout=60_000)
         page.get_by_text(f"Asked for because: {model['causes']['reason']}").wait_for(timeout=60_000)
         assert page.locator("[data-testid=stException]").count() == 0
-        browser.close()
     assert {row[0]: (row[1], row[2], row[5]) for row in shown} == {
         batch: ("loaded", str(ROWS), verdict) for batch, verdict in verdicts.items()
     }

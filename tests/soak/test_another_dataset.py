@@ -14,8 +14,8 @@ import mlflow
 import pandas as pd
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import sync_playwright
 
+from support.browser import chromium
 from support.http import post
 from support.world import Process, World, eventually
 from veleta.tables import batches, dataset_tables, drift_reports, trainings
@@ -120,17 +120,13 @@ def test_its_registered_model_takes_its_raw_rows(loop: Loop) -> None:
 
 def test_the_monitor_speaks_of_it(loop: Loop) -> None:
     """Its title and its batches, in a real browser, and no exception."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+    with chromium() as browser:
         page = browser.new_page()
         page.goto(loop.services["monitor"].url)
         page.get_by_text("Used bicycles").first.wait_for(timeout=SECONDS)
         page.locator("td", has_text="1/2").first.wait_for(timeout=SECONDS)
         page.get_by_text("became the champion by decision").first.wait_for(timeout=SECONDS)
         assert page.locator("[data-testid=stException]").count() == 0
-        browser.close()
 
 
 def _place(row: Any) -> int:

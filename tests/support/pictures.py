@@ -5,9 +5,10 @@ import io
 import re
 from contextlib import suppress
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from rich.console import Console
 
+from support.browser import chromium
 from support.house import ROOT
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
@@ -16,8 +17,6 @@ from veleta_local.demo.watch import Watch
 from veleta_local.run import Run
 
 PICTURES = ROOT / "docs" / "pictures"
-CHROMIUM = "/usr/bin/chromium"
-BROWSER = ["--no-sandbox", "--disable-gpu"]
 WATCHED_SECONDS, DRAWN_MS = 50, 8_000
 _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 """Fonts that a reader's browser would have to fetch from elsewhere."""
@@ -28,11 +27,9 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     run = Run(ROOT / ".veleta")
     (PICTURES / "demo.svg").write_text(terminal(run))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=BROWSER)
+    with chromium() as browser:
         page(browser, run.url("monitor"), "monitor", 1360, 1000, "light")
         page(browser, run.url("monitor"), "monitor-phone", 390, 844, "dark")
-        browser.close()
 
 
 def page(browser: Browser, url: str, name: str, width: int, height: int, scheme: str) -> None:
