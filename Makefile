@@ -17,7 +17,7 @@ help: ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
 	echo "  demo and start make rows by chance (SCALE=0.02 SEED=n), or take CSV=file, or API_URL=address GROUP_NUMBER=n;"
-	echo "  then, as you like, AT_END=restart|stop"
+	echo "  then, as you like, DATASET=name|file.toml AT_END=restart|stop"
 	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n PORT_BASE=port START_TIMEOUT=seconds."
 	echo "  A run remembers them: the other targets, and the next start, need none."
 
@@ -66,7 +66,7 @@ lint: $(INSTALLED) ## style, types and the direction of imports
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md, .env.example
+contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md, .env.example, README's variables
 	PYTHONPATH=tests .venv/bin/python -m support.contracts
 
 pictures: $(INSTALLED) ## the README's pictures anew, of the run that is up: make start first

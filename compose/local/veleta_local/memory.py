@@ -23,8 +23,8 @@ def samples(run: Run, every: float) -> Iterator[str]:
         raise LocalError("nothing runs: make start first")
     names = [*run.parts, "services", "disk"]
     yield " ".join(["time    ", *(f"{name:>9}" for name in names)])
-    while run.alive():
-        used = {part: sum(map(_pss, processes.of(run.home, part))) for part in run.parts}
+    while found := processes.by_part(run.home):
+        used = {part: sum(map(_pss, found.get(part, []))) for part in run.parts}
         used["services"] = sum(size for part, size in used.items() if part not in BACKING)
         used["disk"] = _disk(run.home)
         yield " ".join([f"{time.strftime('%H:%M:%S')}", *(f"{used[name] / _MB:>9,.0f}" for name in names)])

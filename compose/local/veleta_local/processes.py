@@ -7,12 +7,24 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK, PART = "VELETA_RUN_HOME", "VELETA_RUN_PART"
+_PART = os.fsencode(f"{PART}=")
 
 
 def of(home: Path, part: str = "") -> list[int]:
     """Ids of this user's processes that were started for this home, or for one part of its run."""
     marks = {os.fsencode(f"{MARK}={home}")} | ({os.fsencode(f"{PART}={part}")} if part else set())
     return [int(found.parent.name) for found in Path("/proc").glob("[0-9]*/environ") if marks <= _environment(found)]
+
+
+def by_part(home: Path) -> dict[str, list[int]]:
+    """The same by the part that each is of, in one look; supervisord is of none."""
+    found: dict[str, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        environment = _environment(path)
+        if os.fsencode(f"{MARK}={home}") in environment:
+            parts = [each.removeprefix(_PART) for each in environment if each.startswith(_PART)]
+            found.setdefault(os.fsdecode(parts[0]) if parts else "", []).append(int(path.parent.name))
+    return found
 
 
 def end(home: Path, patience: float = 30) -> None:
