@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from veleta.errors import Retry
 from veleta.events.catalogue import Command, CommandAccepted, CommandRefused, Pause, Poll
-from veleta_monitor.wishes import Wishes, Word
+from veleta_monitor.wishes import Wishes, Word, is_news, next_press
 
 WAITING = Word("pause: waiting for the poller's answer", "quiet")
 
@@ -54,3 +54,11 @@ def test_the_newest_press_has_the_last_word() -> None:
     assert wishes.last == Word("pause: pause is done", "good")
     older()
     assert wishes.last == Word("pause: pause is done", "good")
+
+
+def test_a_press_that_is_handed_over_again_is_no_news() -> None:
+    """Each number is taken once, and only in its turn."""
+    visit: dict[str, int] = {}
+    assert next_press(visit) == 0
+    assert [is_news(number, visit) for number in (0, 0, 1, 0, 1)] == [True, False, True, False, False]
+    assert next_press(visit) == 2

@@ -9,7 +9,7 @@ import streamlit as st
 import structlog
 from streamlit.delta_generator import DeltaGenerator
 
-from veleta.events.catalogue import Pause, Poll, Resume
+from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta.service import configure_logging
 from veleta.settings import read_settings
 from veleta_monitor.adapters.ledger import Requests
@@ -31,6 +31,7 @@ from veleta_monitor.markup import (
     table_html,
 )
 from veleta_monitor.settings import MonitorSettings
+from veleta_monitor.wishes import is_news, next_press
 
 log = structlog.get_logger()
 STYLE = Path(__file__).parent / "style.css"
@@ -158,12 +159,18 @@ def reasons() -> None:
 def tap() -> None:
     """The hand on the tap: what people may ask of the poller."""
     st.subheader("Batches by hand", anchor=False)
-    wishes = view().wishes
+    wishes, number = view().wishes, next_press(st.session_state)
     with st.container(horizontal=True, vertical_alignment="center"):
         for label, kind in WISHES.items():
-            st.button(label, on_click=wishes.make, args=(kind,))
+            st.button(label, key=f"{label} {number}", on_click=press, args=(kind, number))
         if wishes.last.text:
             st.html(badge_html(wishes.last.text, wishes.last.tone))
+
+
+def press(kind: type[Command], number: int) -> None:
+    """Send what the button wishes, once: Streamlit hands a press over again when another run overtakes the first."""
+    if is_news(number, st.session_state):
+        view().wishes.make(kind)
 
 
 def batches() -> None:

@@ -1,9 +1,10 @@
 """What people ask of the poller by a button: sent in the background, so that the page never waits for the answer."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -14,6 +15,7 @@ from veleta_monitor.glance import in_background
 
 Ask = Callable[[type[Command]], CommandAccepted | CommandRefused]
 """Sends a command and waits for its answer. Raises Retry when none comes."""
+PRESSES = "presses"
 log = structlog.get_logger()
 
 
@@ -57,6 +59,19 @@ class Wishes:
         except Exception as error:
             log.exception("a command could not be sent")
             return Word(f"{kind.TYPE}: not sent ({type(error).__name__}); the monitor's log says why", "bad")
+
+
+def next_press(visit: MutableMapping[Any, Any]) -> int:
+    """The number of the next press of a visit, whose state is `visit`."""
+    return int(visit.get(PRESSES, 0))
+
+
+def is_news(number: int, visit: MutableMapping[Any, Any]) -> bool:
+    """Whether the press of this number was not taken yet; it is from now on."""
+    if number != next_press(visit):
+        return False
+    visit[PRESSES] = number + 1
+    return True
 
 
 def _word(kind: type[Command], answer: CommandAccepted | CommandRefused) -> Word:
