@@ -121,15 +121,16 @@ def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
 
 def test_a_second_trainer_stands_by_and_a_zombie_changes_nothing(world: World) -> None:
     """The lease: one acts; when it is frozen the other takes over, and what the first wakes up to is not its own."""
-    settings: dict[str, Any] = {"trees": 20, "lease_seconds": 1.5}
+    settings: dict[str, Any] = {"trees": 20, "lease_seconds": 4}
     with (
         world.service("trainer", "trainer", work=world.folder / "one", **settings) as one,
         world.service("trainer", "trainer", work=world.folder / "two", **settings) as two,
     ):
         eventually(lambda: {_lease(one), _lease(two)} == {True, False}, 60, "one holds the lease")
         holder, other = (one, two) if _lease(one) else (two, one)
-        holder.frozen(5)
-        eventually(lambda: _lease(other) and not _lease(holder), 20, "the other one took over")
+        with holder.frozen():
+            eventually(lambda: _lease(other), 30, "the other one takes over")
+        eventually(lambda: not _lease(holder), 30, "the first one stands by")
         fence = world.sql(sa.select(leases))[0].fence
         assert fence >= 2
 

@@ -217,12 +217,15 @@ class Process:
         """Those that are still to happen."""
         return self._faults.read_text().splitlines()
 
-    def frozen(self, seconds: float) -> None:
-        """SIGSTOP; after so long SIGCONT."""
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP; at the end SIGCONT."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
-        time.sleep(seconds)
-        os.kill(self._process.pid, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def ready(self, seconds: float = 60) -> None:
         """Wait until /readyz is 200."""
