@@ -13,6 +13,14 @@ from support.world import World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
+LONG = ("test_loop.py", "test_runtime.py", "test_trainer.py", "test_poller.py")
+"""These files come first, in this order, so that no worker is left alone with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long files first."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def backing() -> Iterator[Run]:

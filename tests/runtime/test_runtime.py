@@ -344,18 +344,17 @@ def _kill_supervisord(run: Run) -> None:
     os.kill(int((run.home / "supervisor/supervisord.pid").read_text()), signal.SIGKILL)
 
 
-def test_a_killed_part_leaves_no_child_behind(run: Run) -> None:
+def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     """MLflow's worker outlives its server and holds the port: it is ended before the next server starts."""
-    run.start_backing()
-    killed = run.pid("mlflow")
-    left = set(processes.of(run.home, "mlflow")) - {killed}
+    killed = backing.pid("mlflow")
+    left = set(processes.of(backing.home, "mlflow")) - {killed}
     assert left
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: not left & set(processes.of(run.home, "mlflow")), what="the worker is ended")
-    eventually(lambda: run.health(["mlflow"])["mlflow"].ready, what="the next server answers")
-    again = run.pid("mlflow")
+    eventually(lambda: not left & set(processes.of(backing.home, "mlflow")), what="the worker is ended")
+    eventually(lambda: backing.health(["mlflow"])["mlflow"].ready, what="the next server answers")
+    again = backing.pid("mlflow")
     time.sleep(3)
-    assert run.pid("mlflow") == again
+    assert backing.pid("mlflow") == again
 
 
 def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
