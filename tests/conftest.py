@@ -13,13 +13,18 @@ from support.world import World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
-LONG = ("test_loop.py", "test_runtime.py", "test_trainer.py", "test_poller.py")
+LONG = ("e2e/test_loop.py", "runtime/test_runtime.py", "integration/test_trainer.py", "integration/test_poller.py")
 """These files come first, in this order, so that no worker is left alone with one of them at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+    def place(item: pytest.Item) -> int:
+        name = "/".join(item.path.parts[-2:])
+        return LONG.index(name) if name in LONG else len(LONG)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
