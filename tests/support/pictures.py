@@ -28,7 +28,7 @@ def main() -> None:
     run = Run(ROOT / ".veleta")
     (PICTURES / "demo.svg").write_text(terminal(run))
     with chromium() as browser:
-        page(browser, run.url("monitor"), "monitor", 1360, 1000, "light")
+        page(browser, run.url("monitor"), "monitor", 1360, 1180, "light")
         page(browser, run.url("monitor"), "monitor-phone", 390, 844, "dark")
 
 
@@ -44,7 +44,7 @@ def page(browser: Browser, url: str, name: str, width: int, height: int, scheme:
 
 def terminal(run: Run) -> str:
     """What `make demo` tells in WATCHED_SECONDS, and its picture at their end, as SVG."""
-    console = Console(record=True, width=112, file=io.StringIO())
+    console = Console(record=True, width=136, file=io.StringIO())
     watch = Watch(run, load_dataset(run.dataset), Screen(console, utc_now).tell, utc_now)
     with suppress(TimeoutError):
         asyncio.run(asyncio.wait_for(watch.look(), WATCHED_SECONDS))

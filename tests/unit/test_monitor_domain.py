@@ -96,12 +96,12 @@ def test_lag_is_a_number_only_where_it_is_known() -> None:
 
 
 def test_a_stage_shows_the_last_thing_it_did() -> None:
-    """Of several topics the latest event counts; its type, id and time are shown."""
+    """Of several topics the latest event counts; its type, id and time are shown. The first stage publishes none."""
     old, new = Deed("training.finished", "a", NOW - timedelta(minutes=1)), Deed("model.promoted", "b", NOW)
     assert newest([new, old, Deed("unreadable event", "c", None)]) is new
     shown = stages({}, {"trainer": old}, {}, (), NOW)
     assert shown[4].last == Cell("training.finished, 1 min ago", hint="2026-01-02 11:59:00 UTC", note="a")
-    assert shown[0].last.text == "nothing yet"
+    assert (shown[0].last, shown[1].last) == (None, Cell("nothing yet"))
 
 
 def test_what_is_in_hand_is_at_work() -> None:

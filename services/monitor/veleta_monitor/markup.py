@@ -101,7 +101,7 @@ def _stage(stage: Stage) -> str:
         f"<p>{escape(stage.doing)}</p>" if stage.doing else "",
         f"<small>{escape(stage.waits)}</small>" if stage.waits else "",
         f"<small>{_text(stage.lag)}</small>" if stage.lag else "",
-        f"<div><small>{_text(stage.last)}</small><small>{escape(stage.last.note)}</small></div>",
+        f"<div><small>{_text(stage.last)}</small><small>{escape(stage.last.note)}</small></div>" if stage.last else "",
     ]
     place = f'class="stage{kind}" data-stage="{escape(stage.name)}" style="{PLACES[stage.name]}"'
     return f"<li {place}>{into}<article>{''.join(lines)}</article></li>"

@@ -56,7 +56,10 @@ def newest(deeds: Sequence[Deed]) -> Deed:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as the picture shows it. `into` names where its work comes from; `busy`: it is at work right now."""
+    """A stage as the picture shows it. `into` names where its work comes from; `busy`: it is at work right now.
+
+    The first one stands for the data API: it has no `into`, publishes no events and so has no `last`.
+    """
 
     name: str
     purpose: str
@@ -64,7 +67,7 @@ class Stage:
     state: Cell
     doing: str
     waits: str
-    last: Cell
+    last: Cell | None
     lag: Cell | None
     busy: bool
 
@@ -110,7 +113,7 @@ def _stage(
         state=state,
         doing=found.trouble or found.doing,
         waits="; ".join(f"waits for {what}: {reason}" for what, reason in found.waits_for.items()),
-        last=_last(deed, now),
+        last=_last(deed, now) if name in INTO else None,
         lag=_lag(lags.get(name)) if name in FOLLOWS else None,
         busy=name in busy and found.ready,
     )
