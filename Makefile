@@ -8,7 +8,7 @@ export JSON TOPIC FROM N RESEND REASON EVERY
 export SOAK_S SEED KEEP
 
 LOCAL := .venv/bin/python -u -m veleta_local
-PROJECTS := shared compose/local $(wildcard services/*)
+PROJECTS := shared compose/local compose/prepare $(wildcard services/*)
 INSTALLED := .venv/installed
 
 .PHONY: help demo start stop status poll pause resume topics tail dead memory test soak lint contracts pictures clean

@@ -120,7 +120,7 @@ echo "installing what requirements.lock names into .venv"
 VIRTUAL_ENV=.venv
 export VIRTUAL_ENV
 "$UV" pip sync --require-hashes requirements.lock || fail "requirements.lock could not be installed (what has come is kept, make again goes on)"
-set -- -e shared -e compose/local
+set -- -e shared -e compose/local -e compose/prepare
 for service in services/*/; do
     set -- "$@" -e "$service"
 done

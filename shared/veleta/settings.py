@@ -6,7 +6,6 @@ from typing import TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import URL
 
 from veleta.errors import Stop
 
@@ -27,10 +26,6 @@ class MysqlSettings(BaseSettings):
     user: str = Field(description="the user this process logs in as: each service has its own")
     password: SecretStr = Field(description="that user's password")
     prefix: str = Field("", description="put before the names of all databases and users (tests use it)")
-
-    def url(self, driver: str) -> URL:
-        """The address for a driver, `pymysql` or `asyncmy`. No default database: every table names its own."""
-        return URL.create(f"mysql+{driver}", self.user, self.password.get_secret_value(), self.host, self.port)
 
 
 class MlflowSettings(BaseSettings):

@@ -16,8 +16,8 @@ from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record, encode
 from veleta.loop import dead_letter
 from veleta.ports import EventLog, Subscription
-from veleta.prepare.topics import make_topics
 from veleta.topics import MAX_MESSAGE_BYTES, topic
+from veleta_prepare.topics import make_topics
 
 
 @pytest.fixture(params=["memory", "kafka"])

@@ -24,11 +24,11 @@ from veleta.events.catalogue import (
     Poll,
     Resume,
 )
-from veleta.prepare.topics import make_topics
 from veleta.topics import topic
 from veleta_local import asking
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
+from veleta_prepare.topics import make_topics
 
 ROWS = 40
 LARGE = 1_000

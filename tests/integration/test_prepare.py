@@ -17,11 +17,11 @@ from sqlalchemy.exc import OperationalError
 from support.world import USERS, World
 from veleta.adapters.mysql import mysql_engine
 from veleta.errors import Retry, Stop
-from veleta.prepare.topics import make_topics
 from veleta.settings import MysqlSettings
 from veleta.tables import SCHEMAS, dataset_tables, pipeline
 from veleta.topics import declared, topic
 from veleta_local.run import Run
+from veleta_prepare.topics import make_topics
 
 NEW_COLUMN = '[[columns]]\nname = "garage"\ntitle = "Garage"\nkind = "number"\n\n[cleaning]\n'
 NEW_EXAMPLE = "[example]\ngarage = 1.0\n"
@@ -138,7 +138,7 @@ def test_topics_without_a_broker_are_waited_for(monkeypatch: pytest.MonkeyPatch)
     def no_broker(**_settings: object) -> None:
         raise KafkaTimeoutError("no broker answered")
 
-    monkeypatch.setattr("veleta.prepare.topics.KafkaAdminClient", no_broker)
+    monkeypatch.setattr("veleta_prepare.topics.KafkaAdminClient", no_broker)
     with pytest.raises(Retry, match="no broker answered") as caught:
         make_topics("127.0.0.1:9", "d")
     assert caught.value.what == "kafka"

@@ -10,8 +10,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from support.house import ROOT, package, services
-from veleta.prepare.settings import PrepareSettings, ServiceUsers
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variables
+from veleta_prepare.settings import PrepareSettings, ServiceUsers
 
 ADDRESS_BOOK = ROOT / ".env.example"
 HEAD = """\

@@ -158,7 +158,7 @@ class World:
         """Run the job that makes tables, users and topics; `variables` go over the usual ones."""
         environment = self.environment("prepare", "admin")
         environment |= {f"MYSQL_{user.upper()}_PASSWORD": PASSWORD for user in USERS} | variables
-        command = [sys.executable, "-m", "veleta.prepare"]
+        command = [sys.executable, "-m", "veleta_prepare"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     @contextmanager

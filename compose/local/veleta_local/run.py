@@ -158,7 +158,7 @@ class Run(Deployment):
         """The job that makes topics, databases, tables and users."""
         began = time.monotonic()
         commands.run(
-            [PYTHON, "-m", "veleta.prepare"],
+            [PYTHON, "-m", "veleta_prepare"],
             "topics and tables could not be made",
             folder=self.home,
             environment=self._supervisor.environment() | self.environment_of_prepare(),

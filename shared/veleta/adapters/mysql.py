@@ -31,15 +31,21 @@ MISSING = {1049, 1146}
 POOL: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800}
 
 
+def address(settings: MysqlSettings, driver: str) -> sa.URL:
+    """The address for a driver, `pymysql` or `asyncmy`. No default database: every table names its own."""
+    password = settings.password.get_secret_value()
+    return sa.URL.create(f"mysql+{driver}", settings.user, password, settings.host, settings.port)
+
+
 def mysql_engine(settings: MysqlSettings) -> sa.Engine:
     """An engine of PyMySQL, with the deployment's names for the schemas."""
-    engine = sa.create_engine(settings.url("pymysql"), connect_args=CONNECT, **POOL)
+    engine = sa.create_engine(address(settings, "pymysql"), connect_args=CONNECT, **POOL)
     return engine.execution_options(schema_translate_map=schemas(settings.prefix))
 
 
 def async_mysql_engine(settings: MysqlSettings) -> AsyncEngine:
     """An engine of asyncmy for the running event loop, with the deployment's names for the schemas."""
-    engine = create_async_engine(settings.url("asyncmy"), connect_args=CONNECT, **POOL)
+    engine = create_async_engine(address(settings, "asyncmy"), connect_args=CONNECT, **POOL)
     return engine.execution_options(schema_translate_map=schemas(settings.prefix))
 
 

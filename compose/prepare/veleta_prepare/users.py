@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from veleta.dataset import Dataset
-from veleta.prepare.settings import PrepareSettings
-from veleta.prepare.tables import schema_name
+from veleta_prepare.settings import PrepareSettings
+from veleta_prepare.tables import schema_name
 
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
 OWN_ROWS = {"PIPELINE.outbox": WRITE, "PIPELINE.marks": WRITE}

@@ -1,4 +1,4 @@
-"""`python -m veleta.prepare`: exits 0 when all is made and verified, 1 with one clear line when not."""
+"""`python -m veleta_prepare`: exits 0 when all is made and verified, 1 with one clear line when not."""
 
 import asyncio
 import sys
@@ -8,12 +8,12 @@ from veleta.adapters.mysql import database, mysql_engine
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
 from veleta.life import Life
-from veleta.prepare.settings import PrepareSettings
-from veleta.prepare.tables import make_databases, make_dataset_tables, make_fixed_tables
-from veleta.prepare.topics import make_topics
-from veleta.prepare.users import make_users
 from veleta.service import configure_logging
 from veleta.settings import read_settings
+from veleta_prepare.settings import PrepareSettings
+from veleta_prepare.tables import make_databases, make_dataset_tables, make_fixed_tables
+from veleta_prepare.topics import make_topics
+from veleta_prepare.users import make_users
 
 
 def prepare(settings: PrepareSettings) -> None:

@@ -1,0 +1,82 @@
+"""What each distribution says it needs is what it imports: nothing is missing, nothing is brought along unused."""
+
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import grimp
+import pytest
+
+from support.house import ROOT
+
+PROJECTS = {path.parent.name: path.parent for path in ROOT.glob("services/*/pyproject.toml")}
+PROJECTS["prepare"] = ROOT / "compose/prepare"
+LOADED_BY_NAME = {
+    "aiokafka": "faust's transport",
+    "asyncmy": "SQLAlchemy's driver",
+    "crc32c": "kafka-python's checksums",
+    "cryptography": "the drivers' caching_sha2_password",
+    "numba": "what shap computes with: an older one than its own choice does not know this numpy",
+    "pymysql": "SQLAlchemy's driver",
+    "zstandard": "kafka-python's compression",
+}
+"""Distributions that no code of ours imports, and who does."""
+
+
+@pytest.mark.parametrize("name", sorted(PROJECTS))
+def test_what_is_declared_is_imported(name: str) -> None:
+    """By the modules that the service's package reaches, those in shared/ included."""
+    imported, declared = _imported(name), _declared(PROJECTS[name])
+    assert {module for module, bringing in imported.items() if not bringing & declared} == set()
+    assert declared - set().union(*imported.values()) - LOADED_BY_NAME.keys() == set()
+
+
+def _imported(name: str) -> dict[str, set[str]]:
+    """The external modules that are reached from a service's package, each with the distributions that bring it."""
+    graph, found = _graph(), dict[str, set[str]]()
+    ways = [f"veleta_{name}", *graph.find_descendants(f"veleta_{name}")]
+    seen = set(ways)
+    while ways:
+        for module in graph.find_modules_directly_imported_by(ways.pop()):
+            if module.split(".")[0].startswith("veleta"):
+                ways += {module} - seen
+                seen.add(module)
+            elif module not in sys.stdlib_module_names:
+                found[module] = {_plain(each) for each in _distributions()[module]}
+    return found
+
+
+@cache
+def _graph() -> grimp.ImportGraph:
+    packages = [f"veleta_{name}" for name in PROJECTS]
+    return grimp.build_graph("veleta", *packages, include_external_packages=True, cache_dir=None)
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """By top-level module: what brings it."""
+    return packages_distributions()
+
+
+def _declared(project: Path) -> set[str]:
+    """The names that a project's dependencies give, those of the extras of shared/ that it asks for included."""
+    wanted = _table(project)["dependencies"]
+    shared = _table(ROOT / "shared")
+    for extra in re.findall(r"[\w-]+", next(w for w in wanted if w.startswith("veleta")).removeprefix("veleta")):
+        wanted = [*wanted, *shared["optional-dependencies"][extra]]
+    return {_plain(w) for w in (*wanted, *shared["dependencies"])} - {"veleta"}
+
+
+def _table(project: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    return found
+
+
+def _plain(requirement: str) -> str:
+    match = re.match(r"[\w.-]+", requirement)
+    assert match
+    return match[0].lower().replace("_", "-")
