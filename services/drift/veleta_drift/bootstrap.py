@@ -12,6 +12,7 @@ from veleta.life import Life
 from veleta.loop import Intake, Relay
 from veleta.ports import EventLog
 from veleta.service import Service
+from veleta.tables import dataset_tables
 from veleta.topics import topic
 from veleta_drift.adapters.agent import add_agent, make_app
 from veleta_drift.adapters.reports import MysqlReports
@@ -26,7 +27,8 @@ def build(settings: DriftSettings, life: Life, *, log: EventLog | None = None, c
     log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
     ledger = AsyncMysqlLedger(async_mysql_engine(settings.mysql), SERVICE)
     relay = Relay(log, ledger)
-    assessing = Assessing(dataset, log, lambda work: MysqlReports(work.sql, dataset), clock)
+    comparison = dataset_tables(dataset).comparison
+    assessing = Assessing(dataset, log, lambda work: MysqlReports(work.sql, comparison), clock)
     intake = Intake(assessing, ledger, relay, life, clock, dataset.name)
     batches = topic(dataset.name, "batches")
 

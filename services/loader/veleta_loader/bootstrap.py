@@ -11,6 +11,7 @@ from veleta.life import Life
 from veleta.loop import Intake, Relay, consume
 from veleta.ports import EventLog
 from veleta.service import Service
+from veleta.tables import dataset_tables
 from veleta.topics import topic
 from veleta_loader.adapters.tables import Clearing, MysqlTables
 from veleta_loader.handlers import Loading
@@ -22,12 +23,13 @@ def build(settings: LoaderSettings, life: Life, *, log: EventLog | None = None, 
     dataset = load_dataset(settings.dataset)
     log = log or KafkaLog(settings.kafka.bootstrap, "loader")
     engine = mysql_engine(settings.mysql)
+    tables = dataset_tables(dataset)
     ledger = MysqlLedger(engine, "loader")
     loading = Loading(
         dataset,
         BatchReader(log),
-        tables=lambda work: MysqlTables(work.sql, dataset),
-        clear=Clearing(engine, dataset).before if settings.on_new_epoch == "clear" else None,
+        tables=lambda work: MysqlTables(work.sql, tables),
+        clear=Clearing(engine, tables).before if settings.on_new_epoch == "clear" else None,
         clock=clock,
     )
     relay = Relay(log, ledger)

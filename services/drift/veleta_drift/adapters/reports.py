@@ -5,17 +5,16 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from veleta.clock import for_sql
-from veleta.dataset import Dataset
 from veleta.events.catalogue import DriftAssessed
-from veleta.tables import dataset_tables, drift_metrics, drift_reports
+from veleta.tables import drift_metrics, drift_reports
 
 
 class MysqlReports:
     """`Reports` on one connection."""
 
-    def __init__(self, connection: sa.Connection, dataset: Dataset) -> None:
+    def __init__(self, connection: sa.Connection, comparison: sa.Table) -> None:
         self._sql = connection
-        self._comparison = dataset_tables(dataset).comparison
+        self._comparison = comparison
 
     def known(self, epoch: int, number: int) -> bool:
         """See `Reports.known`."""

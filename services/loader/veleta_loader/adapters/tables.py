@@ -8,10 +8,9 @@ from sqlalchemy.dialects.mysql import insert
 
 from veleta.adapters.mysql import database
 from veleta.clock import for_sql
-from veleta.dataset import Dataset
 from veleta.events.catalogue import DatasetDeclared
 from veleta.faults import fault_point
-from veleta.tables import batches, dataset_tables, datasets
+from veleta.tables import DatasetTables, batches, datasets
 from veleta_loader.domain.sorting import SqlRow
 
 CLEAR_GROUP = 5_000
@@ -21,9 +20,8 @@ CLEAR_GROUP = 5_000
 class MysqlTables:
     """`Tables` on one connection."""
 
-    def __init__(self, connection: sa.Connection, dataset: Dataset) -> None:
+    def __init__(self, connection: sa.Connection, tables: DatasetTables) -> None:
         self._sql = connection
-        tables = dataset_tables(dataset)
         self._raw, self._clean = tables.raw, tables.clean
 
     def batch(self, epoch: int, number: int) -> dict[str, Any] | None:
@@ -63,9 +61,8 @@ class MysqlTables:
 class Clearing:
     """Deletes the rows of older epochs, bit by bit: TRUNCATE would commit by itself and wait for every reader."""
 
-    def __init__(self, engine: sa.Engine, dataset: Dataset) -> None:
+    def __init__(self, engine: sa.Engine, tables: DatasetTables) -> None:
         self._engine = engine
-        tables = dataset_tables(dataset)
         self._tables = (tables.raw, tables.clean)
 
     def before(self, epoch: int, number: int) -> None:

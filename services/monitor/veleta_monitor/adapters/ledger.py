@@ -43,7 +43,8 @@ class MysqlReader:
 
     def __init__(self, engine: sa.Engine, dataset: Dataset) -> None:
         self._engine = engine
-        self._dataset = dataset
+        self._dataset = dataset.name
+        self._kept = dataset_tables(dataset).requests
 
     def history(self) -> History:
         """Batches, trainings and decisions."""
@@ -57,7 +58,7 @@ class MysqlReader:
 
     def requests(self) -> Requests:
         """Predictions answered, by the rows of RAW_DATA.new_<dataset>."""
-        kept = dataset_tables(self._dataset).requests
+        kept = self._kept
         figures = sa.func.count().label("answered"), sa.func.max(kept.c.answered_at).label("last")
         found = self._rows(sa.select(*figures).select_from(kept))[0]
         return Requests(found["answered"], _aware(found["last"]))
@@ -65,7 +66,7 @@ class MysqlReader:
     def _loaded(self, line: Mapping[str, Any] | None) -> dict[str, Deed]:
         if line is None:
             return {}
-        name = f"{self._dataset.name}/{line['epoch']}/{line['number']}"
+        name = f"{self._dataset}/{line['epoch']}/{line['number']}"
         return {"loader": Deed("batch loaded", name, _aware(line["loaded_at"]))}
 
     def _rows(self, query: sa.Executable) -> list[Mapping[str, Any]]:
