@@ -8,7 +8,7 @@ export JSON TOPIC FROM N RESEND REASON EVERY
 export SOAK_S SEED KEEP
 
 LOCAL := .venv/bin/python -u -m veleta_local
-PROJECTS := shared compose/local compose/prepare $(wildcard services/*)
+PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 INSTALLED := .venv/installed
 
 .PHONY: help demo start stop status poll pause resume topics tail dead memory test soak lint contracts pictures clean
@@ -75,5 +75,5 @@ pictures: $(INSTALLED) ## the README's pictures anew, of the run that is up: mak
 clean: $(INSTALLED) ## forget the run and its data (not .venv and downloads); refuses while it runs
 	$(LOCAL) clean
 
-$(INSTALLED): requirements.lock compose/local/install.sh $(PROJECTS:%=%/pyproject.toml)
+$(INSTALLED): requirements.lock compose/local/install.sh $(PROJECTS)
 	compose/local/install.sh

@@ -120,9 +120,9 @@ echo "installing what requirements.lock names into .venv"
 VIRTUAL_ENV=.venv
 export VIRTUAL_ENV
 "$UV" pip sync --require-hashes requirements.lock || fail "requirements.lock could not be installed (what has come is kept, make again goes on)"
-set -- -e shared -e compose/local -e compose/prepare
-for service in services/*/; do
-    set -- "$@" -e "$service"
+set --
+for project in */pyproject.toml */*/pyproject.toml; do
+    set -- "$@" -e "${project%/pyproject.toml}"
 done
 "$UV" pip install --quiet --no-deps "$@" || fail "the packages of this checkout could not be installed"
 touch .venv/installed

@@ -89,7 +89,7 @@ def stage(page: Page, name: str, *texts: str) -> None:
 
 
 def quiet(page: Page) -> None:
-    """No notice stands on the page, or the last one goes; a part that is slow at its first look may have brought one."""
+    """No notice stands on the page, or the last one goes: a part that was slow at first may have brought it."""
     expect(page.get_by_role("alert")).to_have_text([], timeout=2 * SECONDS)
 
 
