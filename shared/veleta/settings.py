@@ -1,6 +1,7 @@
 """Settings come from the environment: one model a service, each field described, unknown names refused."""
 
 import os
+from pathlib import Path
 from typing import TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
@@ -8,6 +9,10 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.errors import Stop
+
+_SECRETS = Path("/run/secrets")
+SECRETS = _SECRETS if _SECRETS.is_dir() else None
+"""Where a container has its secrets: files that are called as the variables are, which a variable overrides."""
 
 
 class KafkaSettings(BaseSettings):
@@ -20,7 +25,7 @@ class KafkaSettings(BaseSettings):
 class MysqlSettings(BaseSettings):
     """Where the database is, and as whom to log in."""
 
-    model_config = SettingsConfigDict(env_prefix="MYSQL_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MYSQL_", secrets_dir=SECRETS, frozen=True)
     host: str = Field("127.0.0.1", description="the database's host")
     port: int = Field(3306, description="the database's port")
     user: str = Field(description="the user this process logs in as: each service has its own")

@@ -7,8 +7,9 @@ import pytest
 
 from support.records import message
 from support.world import World
+from veleta.adapters.async_mysql import AsyncMysqlLedger, async_mysql_engine
 from veleta.adapters.memory import MemoryLedger
-from veleta.adapters.mysql import AsyncMysqlLedger, MysqlLedger, async_mysql_engine, mysql_engine
+from veleta.adapters.mysql import MysqlLedger, mysql_engine
 from veleta.errors import Retry
 from veleta.events.envelope import Message
 from veleta.ports import Ledger, Work

@@ -1,7 +1,10 @@
 """Where the parts of the project lie: for tests that look at the code itself."""
 
+import re
 import subprocess
+import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,3 +29,25 @@ def project_files() -> list[Path]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return [ROOT / name for name in listed if (ROOT / name).is_file()]
+
+
+def declared(project: Path) -> set[str]:
+    """The distributions that a project asks for, with those of the extras of shared/ that it uses; veleta apart."""
+    wanted, shared = _table(project)["dependencies"], _table(ROOT / "shared")
+    ours = next((each for each in wanted if distribution(each) == "veleta"), None)
+    if ours:
+        extras = re.findall(r"[\w-]+", ours.removeprefix("veleta"))
+        wanted = [*wanted, *shared["dependencies"], *(w for e in extras for w in shared["optional-dependencies"][e])]
+    return {distribution(each) for each in wanted} - {"veleta"}
+
+
+def distribution(requirement: str) -> str:
+    """The name in a requirement, as it is compared."""
+    match = re.match(r"[\w.-]+", requirement)
+    assert match
+    return re.sub(r"[_.]", "-", match[0].lower())
+
+
+def _table(project: Path) -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((project / "pyproject.toml").read_text())["project"]
+    return found

@@ -27,8 +27,11 @@ def post(url: str, body: object, headers: Mapping[str, str] | None = None) -> tu
 
 
 @contextmanager
-def data_api(data: Handler, restart: Handler, port: int | None = None) -> Iterator[str]:
-    """A data API in a thread of its own, for as long as the block runs: its address."""
+def data_api(data: Handler, restart: Handler, port: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    """A data API in a thread of its own, for as long as the block runs: its address.
+
+    A container reaches it only when it listens on 0.0.0.0.
+    """
     loop, port = asyncio.new_event_loop(), port or free_port()
     app = web.Application()
     app.add_routes([web.get("/data", data), web.get("/restart_data_generation", restart)])
@@ -37,7 +40,7 @@ def data_api(data: Handler, restart: Handler, port: int | None = None) -> Iterat
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(web.TCPSite(runner, "127.0.0.1", port).start(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(web.TCPSite(runner, host, port).start(), loop).result(10)
         yield f"http://127.0.0.1:{port}"
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(30)

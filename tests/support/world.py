@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.error import HTTPError, URLError
 from uuid import uuid4
 
@@ -28,11 +28,31 @@ from veleta.events.envelope import Event, decode
 from veleta.settings import MysqlSettings
 from veleta.topics import TopicName, topic
 from veleta_local.addresses import DEFAULT_PORTS, ports
-from veleta_local.run import Run
 
 T = TypeVar("T")
 PASSWORD = uuid4().hex
 USERS = ("loader", "drift", "trainer", "inference", "reader")
+
+
+class Backing(Protocol):
+    """Where a broker, a database and a registry are: those of a run of this machine, or of a stack in containers."""
+
+    @property
+    def kafka_bootstrap(self) -> str: ...
+
+    @property
+    def mlflow_url(self) -> str: ...
+
+    @property
+    def mysql_port(self) -> int: ...
+
+    @property
+    def mysql_user(self) -> str:
+        """The administrator."""
+        ...
+
+    @property
+    def mysql_password(self) -> str: ...
 
 
 def eventually(condition: Callable[[], T], seconds: float = 60, what: str = "the condition") -> T:
@@ -73,7 +93,7 @@ def http_status(url: str) -> int:
         return 0
 
 
-def admin_login(run: Run, prefix: str = "") -> MysqlSettings:
+def admin_login(run: Backing, prefix: str = "") -> MysqlSettings:
     """The login of a run's administrator, to the databases whose names begin with `prefix`."""
     return MysqlSettings(
         host="127.0.0.1",
@@ -87,7 +107,7 @@ def admin_login(run: Run, prefix: str = "") -> MysqlSettings:
 class World:
     """One deployment. Nothing of it collides with another's."""
 
-    def __init__(self, backing: Run, folder: Path, text: str | None = None) -> None:
+    def __init__(self, backing: Backing, folder: Path, text: str | None = None) -> None:
         mark = f"t{uuid4().hex[:8]}"
         self.prefix = f"{mark}_"
         self.folder = folder

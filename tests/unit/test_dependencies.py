@@ -1,17 +1,14 @@
 """What each distribution says it needs is what it imports: nothing is missing, nothing is brought along unused."""
 
-import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import grimp
 import pytest
 
-from support.house import ROOT
+from support.house import ROOT, declared, distribution
 
 PROJECTS = {path.parent.name: path.parent for path in ROOT.glob("services/*/pyproject.toml")}
 PROJECTS["prepare"] = ROOT / "compose/prepare"
@@ -30,9 +27,9 @@ LOADED_BY_NAME = {
 @pytest.mark.parametrize("name", sorted(PROJECTS))
 def test_what_is_declared_is_imported(name: str) -> None:
     """By the modules that the service's package reaches, those in shared/ included."""
-    imported, declared = _imported(name), _declared(PROJECTS[name])
-    assert {module for module, bringing in imported.items() if not bringing & declared} == set()
-    assert declared - set().union(*imported.values()) - LOADED_BY_NAME.keys() == set()
+    imported, asked = _imported(name), declared(PROJECTS[name])
+    assert {module for module, bringing in imported.items() if not bringing & asked} == set()
+    assert asked - set().union(*imported.values()) - LOADED_BY_NAME.keys() == set()
 
 
 def _imported(name: str) -> dict[str, set[str]]:
@@ -46,7 +43,7 @@ def _imported(name: str) -> dict[str, set[str]]:
                 ways += {module} - seen
                 seen.add(module)
             elif module not in sys.stdlib_module_names:
-                found[module] = {_plain(each) for each in _distributions()[module]}
+                found[module] = {distribution(each) for each in _distributions()[module]}
     return found
 
 
@@ -60,23 +57,3 @@ def _graph() -> grimp.ImportGraph:
 def _distributions() -> Mapping[str, list[str]]:
     """By top-level module: what brings it."""
     return packages_distributions()
-
-
-def _declared(project: Path) -> set[str]:
-    """The names that a project's dependencies give, those of the extras of shared/ that it asks for included."""
-    wanted = _table(project)["dependencies"]
-    shared = _table(ROOT / "shared")
-    for extra in re.findall(r"[\w-]+", next(w for w in wanted if w.startswith("veleta")).removeprefix("veleta")):
-        wanted = [*wanted, *shared["optional-dependencies"][extra]]
-    return {_plain(w) for w in (*wanted, *shared["dependencies"])} - {"veleta"}
-
-
-def _table(project: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = tomllib.loads((project / "pyproject.toml").read_text())["project"]
-    return found
-
-
-def _plain(requirement: str) -> str:
-    match = re.match(r"[\w.-]+", requirement)
-    assert match
-    return match[0].lower().replace("_", "-")

@@ -1,6 +1,7 @@
 """Settings come from the environment, and what is wrong with them is said at once."""
 
 import os
+from pathlib import Path
 
 import pytest
 from pydantic import Field
@@ -91,3 +92,12 @@ def test_a_model_knows_its_own_variables() -> None:
     assert list(variables(MysqlSettings)) == [
         "MYSQL_HOST", "MYSQL_PORT", "MYSQL_USER", "MYSQL_PASSWORD", "MYSQL_PREFIX",
     ]  # fmt: skip
+
+
+def test_a_container_has_its_secrets_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Called as the variable is; the variable, when there is one, says more."""
+    (tmp_path / "mysql_password").write_text("of the file")
+    monkeypatch.setitem(MysqlSettings.model_config, "secrets_dir", tmp_path)
+    assert MysqlSettings().password.get_secret_value() == "p@ss/word"
+    monkeypatch.delenv("MYSQL_PASSWORD")
+    assert MysqlSettings().password.get_secret_value() == "of the file"

@@ -3,13 +3,13 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from veleta.settings import KafkaSettings, MysqlSettings
+from veleta.settings import SECRETS, KafkaSettings, MysqlSettings
 
 
 class ServiceUsers(BaseSettings):
     """The passwords of the services' users, and of `reader`, who may read all tables."""
 
-    model_config = SettingsConfigDict(env_prefix="MYSQL_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MYSQL_", secrets_dir=SECRETS, frozen=True)
     loader_password: SecretStr = Field(description="password of the loader's user")
     drift_password: SecretStr = Field(description="password of drift's user")
     trainer_password: SecretStr = Field(description="password of the trainer's user")

@@ -4,8 +4,8 @@ import asyncio
 import tempfile
 from functools import partial
 
+from veleta.adapters.async_mysql import AsyncMysqlLedger, async_mysql_engine
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.mysql import AsyncMysqlLedger, async_mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
 from veleta.life import Life

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from catboost import CatBoostRegressor
 
+from veleta.adapters.async_mysql import async_mysql_engine
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.adapters.mysql import async_mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
 from veleta.life import Life, watch

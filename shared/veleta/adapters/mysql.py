@@ -1,4 +1,4 @@
-"""The ledger in MySQL (or MariaDB): PyMySQL for services with threads, asyncmy for those on one event loop."""
+"""The ledger in MySQL (or MariaDB) for services with threads, through PyMySQL; `async_mysql` shares most of it."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from veleta.errors import Retry
 from veleta.events.envelope import Message
@@ -40,12 +39,6 @@ def address(settings: MysqlSettings, driver: str) -> sa.URL:
 def mysql_engine(settings: MysqlSettings) -> sa.Engine:
     """An engine of PyMySQL, with the deployment's names for the schemas."""
     engine = sa.create_engine(address(settings, "pymysql"), connect_args=CONNECT, **POOL)
-    return engine.execution_options(schema_translate_map=schemas(settings.prefix))
-
-
-def async_mysql_engine(settings: MysqlSettings) -> AsyncEngine:
-    """An engine of asyncmy for the running event loop, with the deployment's names for the schemas."""
-    engine = create_async_engine(address(settings, "asyncmy"), connect_args=CONNECT, **POOL)
     return engine.execution_options(schema_translate_map=schemas(settings.prefix))
 
 
@@ -111,7 +104,7 @@ class SqlWork:
         return [marks.c.service == self._service, marks.c.topic == topic, marks.c.partition_no == partition]
 
 
-class _SqlLedger:
+class SqlLedger:
     """What both ledgers do; they differ in how a transaction is run."""
 
     def __init__(self, service: str) -> None:
@@ -140,7 +133,7 @@ class _SqlLedger:
         await self.run(lambda work: work.sql.execute(sa.delete(outbox).where(outbox.c.id.in_(ids))))
 
 
-class MysqlLedger(_SqlLedger):
+class MysqlLedger(SqlLedger):
     """`Ledger` through PyMySQL, in threads."""
 
     def __init__(self, engine: sa.Engine, service: str) -> None:
@@ -154,20 +147,6 @@ class MysqlLedger(_SqlLedger):
     def _run(self, transaction: Callable[[Work], T]) -> T:
         with database(), self._engine.begin() as connection:
             return transaction(SqlWork(connection, self._service))
-
-
-class AsyncMysqlLedger(_SqlLedger):
-    """`Ledger` through asyncmy, on the event loop."""
-
-    def __init__(self, engine: AsyncEngine, service: str) -> None:
-        super().__init__(service)
-        self._engine = engine
-
-    async def run(self, transaction: Callable[[Work], T]) -> T:
-        """See `Ledger.run`."""
-        with database():
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(lambda sql: transaction(SqlWork(sql, self._service)))
 
 
 def _headers(kept: list[list[str]] | str) -> tuple[tuple[str, bytes], ...]:

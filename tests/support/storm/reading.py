@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -17,8 +17,8 @@ from pymysql.cursors import SSDictCursor
 
 from support.storm.audit import ENDS, Decision, Found, Kept, Ledger, Lines, Place, Said, Version
 from support.storm.rows import line
+from support.world import Backing
 from veleta.dataset import Dataset
-from veleta_local.run import Run
 
 KAFKA_SILENCE = 30.0
 """Seconds without a record after which reading a topic is given up."""
@@ -26,10 +26,18 @@ LARGEST_FETCH = 8 * 1024 * 1024
 HOST = "127.0.0.1"
 
 
+class Serving(Backing, Protocol):
+    """A whole run, or a whole stack."""
+
+    def url(self, part: str) -> str:
+        """The address of a part."""
+        ...
+
+
 class Reader:
     """A look at a run from outside."""
 
-    def __init__(self, run: Run, dataset: Dataset) -> None:
+    def __init__(self, run: Serving, dataset: Dataset) -> None:
         self._run = run
         self._dataset = dataset
 

@@ -1,0 +1,42 @@
+# syntax=docker/dockerfile:1
+# One image a distribution: docker build --build-arg PROJECT=services/loader --build-arg NAME=loader .
+ARG PYTHON=python:3.11-slim
+
+FROM ${PYTHON} AS dependencies
+RUN --mount=type=cache,target=/root/.cache pip install --disable-pip-version-check --root-user-action=ignore uv==0.13.9
+ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
+RUN uv venv --quiet /opt/venv
+WORKDIR /build
+COPY requirements.lock ./
+COPY <<EOF pyproject.toml
+[tool.uv.workspace]
+members = ["shared", "*/*"]
+EOF
+COPY shared/pyproject.toml shared/
+ARG PROJECT
+COPY ${PROJECT}/pyproject.toml ${PROJECT}/
+# The lock's versions of what this project asks for, itself apart; their hashes are the lock's.
+RUN --mount=type=cache,target=/root/.cache \
+    uv pip compile --quiet --no-header --no-annotate --constraints requirements.lock --no-emit-package veleta \
+        --output-file pins.txt ${PROJECT}/pyproject.toml && \
+    uv pip install --require-hashes --no-deps --constraints requirements.lock --requirements pins.txt
+
+FROM ${PYTHON}
+# A new volume takes its owner from the folder that the image has in its place.
+RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel && \
+    useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin veleta && \
+    install --directory --owner=veleta /data && \
+    for part in mysql prepare loader drift trainer inference monitor notebooks; do \
+        install --directory --owner=veleta /secrets/$part; \
+    done
+COPY --from=dependencies /opt/venv /opt/venv
+ARG PROJECT NAME
+COPY shared/veleta /app/veleta
+COPY ${PROJECT}/veleta_${NAME} /app/veleta_${NAME}
+# The file system is read-only but for /data and /tmp; glibc gives memory back, as in the local run.
+ENV NAME=${NAME} PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
+    HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib GIT_PYTHON_REFRESH=quiet \
+    MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576
+USER 10001
+WORKDIR /data
+ENTRYPOINT ["sh", "-c", "exec python -m veleta_$NAME \"$@\"", "veleta"]

@@ -1,0 +1,27 @@
+"""What needs a Docker engine: `make test-compose`."""
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from support.house import ROOT
+from support.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def images() -> None:
+    """Every image, built from this checkout."""
+    subprocess.run(["docker", "compose", "build", "--quiet"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module")
+def stack(images: None) -> Iterator[Stack]:
+    """The default stack, from nothing, with small models; nothing of it is left at the end."""
+    made = Stack("veleta-test", TREES="50", POLL_EVERY="5")
+    made.down(volumes=True)
+    try:
+        made.up()
+        yield made
+    finally:
+        made.down(volumes=True)

@@ -1,0 +1,210 @@
+"""The default stack, from nothing to a promoted model, and what can be done with it and what cannot."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from urllib.request import urlopen
+
+import pymysql
+import pytest
+from pymysql.err import OperationalError
+
+from support.house import ROOT
+from support.http import get, post
+from support.stack import LONG_RUNNING, SERVICES, Stack, docker
+from support.world import eventually, http_status
+from veleta.dataset import load_dataset
+
+DATASET = load_dataset("real_estate")
+PROMOTED_SECONDS = 300
+COUNTED = ("RAW_DATA.real_estate", "PIPELINE.batches", "PIPELINE.trainings", "PIPELINE.promotions")
+
+
+def served(stack: Stack) -> int:
+    """The version that answers; 0 while there is none."""
+    url = f"{stack.url('inference')}/model"
+    return int(get(url)[1]["version"]) if http_status(url) == 200 else 0
+
+
+def sql(stack: Stack, query: str, user: str = "root", password: str = "") -> list[tuple[object, ...]]:
+    """The rows of a query, over caching_sha2_password without TLS."""
+    word = password or stack.mysql_password
+    with pymysql.connect(host="127.0.0.1", port=stack.mysql_port, user=user, password=word) as connection:
+        cursor = connection.cursor()
+        cursor.execute(query)
+        return list(cursor.fetchall())
+
+
+def secret(stack: Stack, part: str) -> str:
+    """The password of a part, as it reads it."""
+    return stack.inside(part, "cat", "/run/secrets/mysql_password")
+
+
+def pause(stack: Stack) -> None:
+    """Take no more batches, and let those taken come to their end."""
+    say(stack, "pause")
+
+    def quiet() -> bool:
+        (batches,), (verdicts,), (open_,) = (
+            sql(stack, f"SELECT COUNT(*) FROM PIPELINE.{what}")[0]
+            for what in (
+                "batches WHERE state = 'loaded'",
+                "drift_reports",
+                "trainings WHERE state NOT IN ('finished', 'merged', 'skipped', 'failed')",
+            )
+        )
+        return batches == verdicts and open_ == 0
+
+    for _ in range(3):
+        eventually(quiet, 180, "all that was taken has come to its end")
+        time.sleep(2)
+
+
+def say(stack: Stack, what: str) -> None:
+    """A command to the poller, as the monitor would send it."""
+    code = (
+        "from datetime import datetime, timezone; from veleta.adapters.kafka import KafkaLog; "
+        "from veleta import commands; from veleta.events.catalogue import Pause, Resume; "
+        f"kind = {{'pause': Pause, 'resume': Resume}}['{what}']; "
+        "print(commands.ask(KafkaLog('kafka:19092', 'test'), kind(dataset='real_estate', actor='test'), 'monitor', "
+        "lambda: datetime.now(timezone.utc)).__class__.__name__)"
+    )
+    assert stack.inside("poller", "python", "-c", code).strip() == "CommandAccepted"
+
+
+def test_a_model_is_promoted_and_its_price_kept(stack: Stack) -> None:
+    """The loop runs, POST /predict answers, and the answer lies in MySQL."""
+    eventually(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
+    status, answer = post(f"{stack.url('inference')}/predict", DATASET.example)
+    assert status == 200
+    kept = sql(
+        stack,
+        f"SELECT prediction, model_version FROM RAW_DATA.new_real_estate WHERE request_id = '{answer['request_id']}'",
+    )
+    assert kept == [(answer["predictions"][0]["price"], answer["model"]["version"])]
+
+
+def test_all_containers_are_healthy(stack: Stack) -> None:
+    """Each by a check that asks it for what it is there for."""
+    assert {part: stack.inspect(part)["State"]["Health"]["Status"] for part in LONG_RUNNING} == dict.fromkeys(
+        LONG_RUNNING, "healthy"
+    )
+
+
+def test_kafkas_own_tools_read_the_topics(stack: Stack) -> None:
+    """From inside its container, at localhost:9092."""
+    there = stack.inside("kafka", "/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092", "--list")
+    assert {"real_estate.batches", "real_estate.rows", "real_estate.models"} <= set(there.split())
+    told = stack.inside(
+        "kafka", "/opt/kafka/bin/kafka-console-consumer.sh", "--bootstrap-server", "localhost:9092",
+        "--topic", "real_estate.batches", "--from-beginning", "--max-messages", "1",
+    )  # fmt: skip
+    assert json.loads(told.splitlines()[0])["epoch"] == 1
+
+
+def test_mlflow_and_the_monitor_answer_on_this_machine(stack: Stack) -> None:
+    """And source, for it can be asked too."""
+    for part, path in (("mlflow", "/health"), ("monitor", "/_stcore/health"), ("source", "/readyz")):
+        assert http_status(f"{stack.url(part)}{path}") == 200
+    with urlopen(stack.url("monitor")) as page:
+        assert "<title>" in page.read().decode()
+
+
+def test_a_second_up_changes_nothing(stack: Stack) -> None:
+    """The same containers, all the while."""
+    before = {part: (stack.container(part), stack.inspect(part)["State"]["StartedAt"]) for part in LONG_RUNNING}
+    stack.up()
+    after = {part: (stack.container(part), stack.inspect(part)["State"]["StartedAt"]) for part in LONG_RUNNING}
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    ("part", "user", "query"),
+    [
+        ("loader", "loader", "SELECT 1 FROM PIPELINE.trainings"),
+        ("drift", "drift", "DELETE FROM RAW_DATA.real_estate"),
+        ("trainer", "trainer", "SELECT 1 FROM RAW_DATA.new_real_estate"),
+        ("inference", "inference", "SELECT prediction FROM RAW_DATA.new_real_estate"),
+        ("inference", "inference", "DELETE FROM RAW_DATA.new_real_estate"),
+        ("inference", "inference", "SELECT 1 FROM RAW_DATA.real_estate"),
+        ("monitor", "reader", "INSERT INTO PIPELINE.marks VALUES ('x', 'y', 0, 0)"),
+        ("monitor", "reader", "SELECT 1 FROM mysql.user"),
+        ("monitor", "reader", "CREATE TABLE PIPELINE.x (a INT)"),
+    ],
+)
+def test_nobody_may_do_more_than_the_work_asks_for(stack: Stack, part: str, user: str, query: str) -> None:
+    """MySQL refuses it, to the user and with the password of the part."""
+    word = secret(stack, part)
+    assert sql(stack, "SELECT 1", user, word) == [(1,)]
+    with pytest.raises(OperationalError, match="denied"):
+        sql(stack, query, user, word)
+
+
+def test_a_part_has_its_own_secret_and_no_others(stack: Stack) -> None:
+    """Neither in its files, nor in what docker tells of it, nor in its log."""
+    words = {part: secret(stack, part) for part in ("loader", "drift", "trainer", "inference", "monitor")}
+    words["root"] = stack.mysql_password
+    assert len(set(words.values())) == len(words)
+    for part in LONG_RUNNING:
+        seen = stack.compose("logs", part) + docker("inspect", stack.container(part))
+        assert [owner for owner, word in words.items() if word in seen] == []
+    for part in SERVICES:
+        files = stack.inside(part, "sh", "-c", "cat /run/secrets/* 2>/dev/null || true")
+        assert [owner for owner, word in words.items() if word in files] == ([part] if part in words else [])
+
+
+def test_our_own_containers_may_do_little(stack: Stack) -> None:
+    """No root, no capability, no new privilege, nothing to write but their data and /tmp."""
+    for part in ("mlflow", *SERVICES):
+        told = stack.inspect(part)["HostConfig"]
+        assert (told["ReadonlyRootfs"], told["CapDrop"], told["SecurityOpt"]) == (
+            True,
+            ["ALL"],
+            ["no-new-privileges:true"],
+        )
+        assert stack.inside(part, "id", "-u").strip() == "10001"
+        assert "Read-only" in stack.inside(part, "sh", "-c", "touch /app/x 2>&1 || true")
+    for part in ("kafka", "mysql"):
+        assert stack.inside(part, "id", "-u").strip() != "0"
+
+
+def test_the_configuration_warns_of_nothing() -> None:
+    """Without .env, and with nothing set."""
+    command = ["docker", "compose", "--profile", "*", "config", "--quiet"]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME")}
+    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_only_what_people_need_is_published_and_only_here() -> None:
+    """By the files as they are, without the test's own."""
+    published = re.findall(
+        r'"\$\{BIND:-127\.0\.0\.1\}:\$\{(\w+)_PORT', "".join(f.read_text() for f in (ROOT / "compose").glob("*.yaml"))
+    )
+    assert sorted(published) == sorted(["KAFKA", "MLFLOW", "SOURCE", "INFERENCE", "MONITOR", "KAFKA_UI", "JUPYTER"])
+
+
+def test_down_and_up_go_on_where_it_stopped(stack: Stack) -> None:
+    """The same rows, the same champion, no training twice; then the next batch."""
+    pause(stack)
+    before = [sql(stack, f"SELECT COUNT(*) FROM {table}") for table in COUNTED]
+    champion = served(stack)
+    stack.down()
+    stack.up()
+    eventually(lambda: served(stack) == champion, 120, "the champion is served again")
+    assert [sql(stack, f"SELECT COUNT(*) FROM {table}") for table in COUNTED] == before
+    say(stack, "resume")
+    (loaded,) = before[1][0]
+    eventually(lambda: sql(stack, "SELECT COUNT(*) FROM PIPELINE.batches")[0][0] > loaded, 120, "a batch more")  # type: ignore[operator]
+
+
+def test_begin_anew(stack: Stack) -> None:
+    """`down --volumes`, `up`: other passwords, the first batch, the first version."""
+    word = stack.mysql_password
+    stack.down(volumes=True)
+    stack.up()
+    assert stack.mysql_password != word
+    eventually(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
+    assert sql(stack, "SELECT MIN(version), MIN(seq) FROM PIPELINE.promotions") == [(1, 1)]

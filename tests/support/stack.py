@@ -1,0 +1,114 @@
+"""The stack of compose.yaml under a name and on ports of its own, as the tests hold it in their hands."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from support.house import ROOT
+from support.world import free_base
+
+PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor")
+SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "monitor")
+LONG_RUNNING = ("kafka", "mysql", "mlflow", *SERVICES)
+SECRETS = "mysql_root_password"
+
+
+class Stack:
+    """`docker compose` on one project. `overlays` are further files; `variables` are those of compose."""
+
+    def __init__(self, name: str, overlays: Sequence[str] = (), **variables: str) -> None:
+        self._files = ["compose.yaml", *overlays, "tests/compose/published.yaml"]
+        self._name = name
+        base = free_base()
+        self._ports = {part: base + number for number, part in enumerate(PUBLISHED)}
+        ports = {f"{part.upper()}_PORT": str(port) for part, port in self._ports.items()}
+        kept = {each: os.environ[each] for each in ("PATH", "HOME") if each in os.environ}
+        self._environment = {**kept, **ports, **variables}
+
+    @property
+    def kafka_bootstrap(self) -> str:
+        return f"127.0.0.1:{self._ports['kafka']}"
+
+    @property
+    def mlflow_url(self) -> str:
+        return self.url("mlflow")
+
+    @property
+    def mysql_port(self) -> int:
+        return self._ports["mysql"]
+
+    @property
+    def mysql_user(self) -> str:
+        return "root"
+
+    @cached_property
+    def mysql_password(self) -> str:
+        return self.inside("mysql", "cat", f"/run/secrets/{SECRETS}")
+
+    def url(self, part: str) -> str:
+        """Where this machine reaches a part."""
+        return f"http://127.0.0.1:{self._ports[part]}"
+
+    def up(self, *parts: str) -> str:
+        """Start what is down and wait until it is healthy: what was said."""
+        done = self._run("up", "--detach", "--wait", "--wait-timeout", "300", *parts)
+        return done.stdout + done.stderr
+
+    def down(self, *, volumes: bool = False) -> None:
+        """End it; with `volumes` its data go too."""
+        self._forget_password()
+        self._run("down", "--remove-orphans", *(["--volumes"] if volumes else []))
+
+    def kill(self, part: str) -> None:
+        """kill -9 of a container; it stays down until `up`."""
+        self.compose("kill", part)
+
+    def inside(self, part: str, *command: str) -> str:
+        """What a command prints in a part's container."""
+        return self.compose("exec", "--no-TTY", part, *command)
+
+    def container(self, part: str) -> str:
+        """The id of a part's container."""
+        return self.compose("ps", "--all", "--quiet", part).strip()
+
+    def inspect(self, part: str) -> dict[str, Any]:
+        """All that docker tells of a part's container."""
+        return docker_json("inspect", self.container(part))
+
+    def compose(self, *command: str) -> str:
+        """What a command of docker compose prints; CalledProcessError when it fails."""
+        return self._run(*command).stdout
+
+    def volume(self, name: str) -> str:
+        """The full name of a volume."""
+        return f"{self._name}_{name}"
+
+    def _run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        files = [word for file in self._files for word in ("--file", file)]
+        done = subprocess.run(
+            ["docker", "compose", "--project-name", self._name, *files, *command],
+            cwd=ROOT,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"docker compose {' '.join(command)}: {done.stderr[-4000:]}"
+        return done
+
+    def _forget_password(self) -> None:
+        self.__dict__.pop("mysql_password", None)
+
+
+def docker(*command: str) -> str:
+    """What a command of docker prints."""
+    return subprocess.run(["docker", *command], capture_output=True, text=True, check=True).stdout
+
+
+def docker_json(*command: str) -> dict[str, Any]:
+    """The first of what docker inspects."""
+    found: list[dict[str, Any]] = json.loads(docker(*command))
+    return found[0]

@@ -1,0 +1,40 @@
+"""The probe of a container's health."""
+
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from support.world import free_port
+
+
+@pytest.mark.parametrize(("status", "code", "said"), [(200, 0, ""), (503, 1, "503: Service Unavailable: because\n")])
+def test_it_exits_with_what_the_answer_is(status: int, code: int, said: str) -> None:
+    """And says why not, for docker keeps it."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"because")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.handle_request).start()
+        done = probe(f"http://127.0.0.1:{server.server_port}/readyz")
+    assert (done.returncode, done.stderr.removeprefix("HTTP Error ")) == (code, said)
+
+
+def test_nobody_there_is_no_health() -> None:
+    """One line, no traceback."""
+    done = probe(f"http://127.0.0.1:{free_port()}/")
+    assert done.returncode == 1
+    assert done.stderr == "<urlopen error [Errno 111] Connection refused>\n"
+
+
+def probe(url: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "veleta.probe", url], capture_output=True, text=True, check=False)
