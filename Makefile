@@ -9,12 +9,14 @@ export SOAK_S SEED KEEP
 
 LOCAL := .venv/bin/python -u -m veleta_local
 PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
+UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo start stop status poll pause resume topics tail dead memory test soak lint contracts pictures clean
+.PHONY: help demo start stop status poll pause resume topics tail dead memory notebooks up down logs ps
+.PHONY: test test-compose soak lint contracts lock pictures clean
 
 help: ## this list
-	awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	echo
 	echo "  demo and start make rows by chance (SCALE=0.02 SEED=n), or take CSV=file, or API_URL=address GROUP_NUMBER=n;"
 	echo "  then, as you like, DATASET=name|file.toml AT_END=restart|stop"
@@ -54,11 +56,29 @@ dead: $(INSTALLED) ## what could not be processed, and why; RESEND=id sends one 
 memory: $(INSTALLED) ## what each part uses, a line each EVERY seconds (10)
 	$(LOCAL) memory
 
+notebooks: $(INSTALLED) ## JupyterLab on the run that is up; Ctrl-C ends it
+	$(LOCAL) notebooks
+
+up: ## docker compose: build, start everything, return when all is healthy
+	docker compose up --build --detach --wait
+
+down: ## docker compose: end everything; the data stay in the volumes
+	docker compose down
+
+logs: ## docker compose: what all parts say; Ctrl-C ends it
+	docker compose logs --follow --tail 20
+
+ps: ## docker compose: the containers and their health
+	docker compose ps
+
 test: lint ## lint, types, imports and all tests
 	.venv/bin/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED) ## kills and outages for SOAK_S seconds, then counts all; SEED, KEEP=1, PORT_BASE
 	.venv/bin/pytest tests/soak -s
+
+test-compose: $(INSTALLED) ## images and the whole stack in containers, with MySQL; needs a Docker engine
+	.venv/bin/pytest tests/compose
 
 lint: $(INSTALLED) ## style, types and the direction of imports
 	.venv/bin/ruff check
@@ -68,6 +88,11 @@ lint: $(INSTALLED) ## style, types and the direction of imports
 
 contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md, .env.example, README's variables
 	PYTHONPATH=tests .venv/bin/python -m support.contracts
+
+lock: $(INSTALLED) ## requirements.lock anew from what the projects ask for; UPGRADE=1 takes newer versions
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev $(UPGRADE:1=--upgrade) $(PROJECTS) \
+		--no-emit-package veleta $(patsubst %,--no-emit-package veleta-%,$(notdir $(patsubst %/,%,$(dir $(filter-out shared/%,$(PROJECTS)))))) \
+		--output-file requirements.lock
 
 pictures: $(INSTALLED) ## the README's pictures anew, of the run that is up: make start first
 	PYTHONPATH=tests .venv/bin/python -m support.pictures

@@ -1,5 +1,6 @@
 """The whole loop as `make start` runs it: from a CSV file to a served price. The tests are one story, in order."""
 
+import json
 import os
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from veleta.dataset import load_dataset
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import declared
 from veleta_local import topics
-from veleta_local.deployment import PYTHON
+from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
@@ -208,6 +209,27 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
         server.wait(30)
     _, ours = post(f"{stack.url}/predict", row)
     assert theirs == {"predictions": [pytest.approx(ours["predictions"][0][DATASET.target], rel=1e-12)]}
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "said"),
+    [("01_model_in_production", 3, "version "), ("02_two_versions", 1, "Version 1 was led by ")],
+)
+def test_the_notebooks_run(stack: Stack, tmp_path: Path, name: str, pictures: int, said: str) -> None:
+    """Each from top to bottom on the running loop, with its pictures and its words."""
+    command = [str(PYTHON), "-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", str(tmp_path)]
+    done = subprocess.run(
+        [*command, str(ROOT / f"notebooks/{name}.ipynb")],
+        env={**os.environ, **stack.run.environment_of_notebooks()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    cells = json.loads((tmp_path / f"{name}.ipynb").read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == pictures
+    assert said in "".join(line for output in outputs for line in output.get("text", []))
 
 
 def test_topics_and_tail_read_well(stack: Stack) -> None:

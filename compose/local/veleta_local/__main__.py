@@ -12,10 +12,11 @@ from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta_local import asking, status, topics
 from veleta_local.dead import DeadLetters
 from veleta_local.demo.show import show
-from veleta_local.deployment import ROOT
+from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
 from veleta_local.run import Run
+from veleta_local.supervise import base_environment
 from veleta_local.variables import Variables, start_timeout
 
 _HOME = ROOT / ".veleta"
@@ -85,6 +86,14 @@ def _memory() -> None:
         print(line, flush=True)
 
 
+def _notebooks() -> None:
+    run = Run(_HOME)
+    if not run.alive():
+        raise LocalError("the run is down: make start first")
+    command = [str(PYTHON), "-m", "veleta_notebooks", str(ROOT / "notebooks")]
+    os.execve(PYTHON, command, base_environment() | run.environment_of_notebooks())  # noqa: S606 - no shell is wanted
+
+
 def _clean() -> None:
     Run(_HOME).clean()
 
@@ -101,6 +110,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "tail": _tail,
     "dead": _dead,
     "memory": _memory,
+    "notebooks": _notebooks,
     "clean": _clean,
 }
 

@@ -124,6 +124,10 @@ class Deployment:
         words = {_variable(user): self._password(user) for user in _USERS.values()}
         return self._common() | self._mysql(ADMIN, self.mysql_password) | words
 
+    def environment_of_notebooks(self) -> dict[str, str]:
+        """They log in as the user who only reads, as the monitor does."""
+        return self._common() | self._login("monitor") | {"NOTEBOOKS_PORT": str(self.ports["jupyter"])}
+
     def environment_of_clients(self) -> dict[str, str]:
         """What `.veleta/env` tells to tools outside the run; nothing that starts a run reads these."""
         reader = f"{self.mysql_prefix}reader:{self._password('reader')}"

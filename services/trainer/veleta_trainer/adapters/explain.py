@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import shap
-from catboost import CatBoostRegressor, Pool
+from catboost import CatBoostRegressor
 
 from veleta.dataset import Dataset
-from veleta.features import Feature, categorical, feature_columns
+from veleta.explanation import explanation, influence
+from veleta.features import Feature
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -27,32 +27,14 @@ def explain(
 ) -> None:
     """Write summary.png, bar.png, waterfall.png (the example row) and importance.csv to `folder`."""
     folder.mkdir()
-    names = [c.title for c in feature_columns(dataset)]
     sample = holdout.head(SAMPLE_ROWS)
-    one = pd.DataFrame([example], columns=sample.columns)
-    whole = _explanation(booster, sample, _as_numbers(sample), names, categorical(dataset))
-    single = _explanation(booster, one, one.to_numpy(dtype=object), names, categorical(dataset))
-    _picture(folder / "summary.png", lambda: shap.plots.beeswarm(whole, max_display=len(names), show=False))
-    _picture(folder / "bar.png", lambda: shap.plots.bar(whole, max_display=len(names), show=False))
-    _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], max_display=len(names), show=False))
-    strength = np.abs(whole.values).mean(axis=0)
-    table = pd.DataFrame({"feature": sample.columns, "title": names, "mean_abs_shap": strength})
-    table.sort_values("mean_abs_shap", ascending=False).to_csv(folder / "importance.csv", index=False)
-
-
-def _explanation(
-    booster: CatBoostRegressor, rows: pd.DataFrame, shown: np.ndarray, names: list[str], texts: list[int]
-) -> shap.Explanation:
-    explainer = shap.TreeExplainer(booster)
-    values = explainer.shap_values(Pool(rows, cat_features=texts))
-    base = np.full(len(rows), explainer.expected_value)
-    return shap.Explanation(values, base_values=base, data=shown, feature_names=names)
-
-
-def _as_numbers(rows: pd.DataFrame) -> np.ndarray:
-    """Categories as codes: the summary colours points by them."""
-    coded = {name: column.cat.codes if column.dtype == "category" else column for name, column in rows.items()}
-    return pd.DataFrame(coded).to_numpy(dtype=float)
+    whole = explanation(booster, dataset, sample)
+    single = explanation(booster, dataset, pd.DataFrame([example], columns=sample.columns))
+    shown = {"max_display": len(sample.columns), "show": False}
+    _picture(folder / "summary.png", lambda: shap.plots.beeswarm(whole, **shown))
+    _picture(folder / "bar.png", lambda: shap.plots.bar(whole, **shown))
+    _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], **shown))
+    influence(whole, list(sample.columns)).to_csv(folder / "importance.csv", index=False)
 
 
 def _picture(path: Path, draw: Callable[[], object]) -> None:
