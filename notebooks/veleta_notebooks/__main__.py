@@ -1,22 +1,27 @@
 """`python -m veleta_notebooks FOLDER`: JupyterLab on the notebooks of FOLDER.
 
-NOTEBOOKS_HOST and NOTEBOOKS_PORT say where it listens. The token that it asks for is in /run/secrets/jupyter_token, or
-in the variable JUPYTER_TOKEN.
+In a container the token that it asks for is in /run/secrets/jupyter_token; elsewhere Jupyter makes one and says it.
 """
 
 import os
 import sys
 from pathlib import Path
 
-from veleta.settings import SECRETS
+from veleta.errors import Stop
+from veleta.settings import SECRETS, read_settings
+from veleta_notebooks.settings import NotebooksSettings
 
 
 def main() -> None:
-    """Become JupyterLab."""
+    """Become JupyterLab, or exit 1 with one clear line."""
+    try:
+        settings = read_settings(NotebooksSettings)
+    except Stop as error:
+        sys.exit(f"notebooks: {error}")
     folder = Path(sys.argv[1]).resolve()
     options = {
-        "ServerApp.ip": os.environ.get("NOTEBOOKS_HOST", "127.0.0.1"),
-        "ServerApp.port": os.environ.get("NOTEBOOKS_PORT", "8888"),
+        "ServerApp.ip": settings.host,
+        "ServerApp.port": settings.port,
         "ServerApp.root_dir": str(folder),
         "ServerApp.open_browser": "False",
         "ServerApp.port_retries": "0",

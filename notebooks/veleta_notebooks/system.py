@@ -9,29 +9,15 @@ import shap
 import sqlalchemy as sa
 from catboost import CatBoostRegressor
 from mlflow import MlflowClient
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.explanation import explanation, feature_frame, influence
 from veleta.ports import Version
-from veleta.settings import MlflowSettings, MysqlSettings, read_settings
+from veleta.settings import read_settings
 from veleta.tables import dataset_tables
-
-
-class NotebookSettings(BaseSettings):
-    """Where the system is; the notebooks log in as the user who only reads."""
-
-    model_config = SettingsConfigDict(frozen=True)
-    dataset: str = Field(
-        "real_estate",
-        validation_alias="DATASET",
-        description="the dataset: a name in veleta/datasets, or the path of a TOML file",
-    )
-    mysql: MysqlSettings = Field(default_factory=MysqlSettings)
-    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+from veleta_notebooks.settings import NotebooksSettings
 
 
 @dataclass(frozen=True)
@@ -49,9 +35,9 @@ class Model:
 class System:
     """What notebooks ask. Every method blocks, and raises Retry when the part that it asks is away."""
 
-    def __init__(self, settings: NotebookSettings | None = None) -> None:
+    def __init__(self, settings: NotebooksSettings | None = None) -> None:
         """Without `settings` those of the environment."""
-        settings = settings or read_settings(NotebookSettings)
+        settings = settings or read_settings(NotebooksSettings)
         self.dataset: Dataset = load_dataset(settings.dataset)
         self._engine = mysql_engine(settings.mysql)
         self._registry = MlflowRegistry(settings.mlflow.tracking_uri, self.dataset.name)

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,53 @@ from pydantic_settings import BaseSettings
 
 from support.house import ROOT, package, services
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variables
+from veleta_notebooks.settings import NotebooksSettings
 from veleta_prepare.settings import PrepareSettings, ServiceUsers
 
 ADDRESS_BOOK = ROOT / ".env.example"
 HEAD = """\
-# Every variable that a part of Veleta reads, with its default. What is required must be given by whoever starts the
-# part; `make start` does so by itself, so nothing needs to be copied from here.
+# Every variable, with its default. Nothing needs to be copied from here: make and docker compose start without.
+
+# --- docker compose: in the environment, or in a file .env beside compose.yaml
 """
+SERVICES_HEAD = """\
+# What follows is what each service reads itself, for whoever starts one by hand. make and compose give it.
+"""
+COMPOSE = {
+    "BIND": "the address of this machine on which ports are published; 0.0.0.0 for all",
+    "KAFKA_PORT": "the published port of Kafka",
+    "MLFLOW_PORT": "the published port of MLflow",
+    "SOURCE_PORT": "the published port of our own data API",
+    "INFERENCE_PORT": "the published port of the prediction API",
+    "MONITOR_PORT": "the published port of the monitor",
+    "KAFKA_UI_PORT": "the published port of Kafka's UI (profile tools)",
+    "JUPYTER_PORT": "the published port of JupyterLab (profile tools)",
+    "SCALE": "of rows made by chance: 1 gives each batch its whole size",
+    "SEED": "of rows made by chance: the same seed gives the same rows",
+    "DATASET": "the dataset: a name in shared/veleta/datasets, or with compose/csv.yaml /own/file.toml of FOLDER",
+    "GROUP_NUMBER": "the group whose batches are taken",
+    "AT_END": "at the end of the data: restart or stop; with compose/csv.yaml stop",
+    "ON_NEW_EPOCH": "what becomes of the old epoch's rows: clear or keep",
+    "POLL": "auto, or manual: begin paused, and take batches by hand",
+    "POLL_EVERY": "seconds between two questions to the API; with compose/api.yaml 60",
+    "TREES": "trees of a model",
+    "SECRETS": "a folder of passwords of your own (compose/prepare/veleta_prepare/passwords.py names them)",
+    "API_URL": "with compose/api.yaml: the address of the data API",
+    "FOLDER": "with compose/csv.yaml: the folder of your files",
+    "CSV": "with compose/csv.yaml: the name of the file in FOLDER",
+}
+"""What compose can be told, and what it means."""
+_ASKED = re.compile(r"\$\{([A-Z_]+):(-|\?)([^}]*)\}")
 
 
 def settings_models() -> dict[str, list[type[BaseSettings]]]:
     """By part of the project: its settings models, those that all parts share first."""
     shared: list[type[BaseSettings]] = [KafkaSettings, MysqlSettings, MlflowSettings]
-    parts: dict[str, list[type[BaseSettings]]] = {"all services": shared, "prepare": [PrepareSettings, ServiceUsers]}
+    parts: dict[str, list[type[BaseSettings]]] = {
+        "all services": shared,
+        "prepare": [PrepareSettings, ServiceUsers],
+        "notebooks": [NotebooksSettings],
+    }
     return parts | {
         service: _models_of(service) for service in services() if (package(service) / "settings.py").exists()
     }
@@ -41,12 +76,25 @@ def documented() -> dict[str, FieldInfo]:
 def address_book() -> str:
     """The whole file."""
     seen: set[str] = set()
-    sections = [HEAD]
+    defaults = asked_of_compose()
+    told = [f"# {meaning}\n#{name}={defaults[name]}" for name, meaning in COMPOSE.items()]
+    sections = [HEAD + "\n".join(told) + "\n", SERVICES_HEAD]
     for part, models in settings_models().items():
         fields = {name: field for model in models for name, field in variables(model).items() if name not in seen}
         seen |= fields.keys()
         sections.append("\n".join([f"# --- {part}", *(_entry(name, field) for name, field in fields.items())]) + "\n")
     return "\n".join(sections)
+
+
+def asked_of_compose() -> dict[str, str]:
+    """Every variable that a compose file asks for, with its default; those of the overlays count last."""
+    overlays = [ROOT / f"compose/{name}.yaml" for name in ("api", "csv", "dev")]
+    files = [path for path in sorted((ROOT / "compose").glob("*.yaml")) if path not in overlays]
+    found: dict[str, str] = {}
+    for path in (ROOT / "compose.yaml", *files, *overlays):
+        for name, kind, word in _ASKED.findall(path.read_text()):
+            found.setdefault(name, word if kind == "-" and name != "SECRETS" else "")
+    return found
 
 
 def _models_of(service: str) -> list[type[BaseSettings]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.address_book import ADDRESS_BOOK, address_book, documented, settings_models
+from support.address_book import ADDRESS_BOOK, COMPOSE, address_book, asked_of_compose, documented, settings_models
 from support.contracts import REGENERATE
 from support.house import ROOT, package, project_files, python_files, services
 from veleta.dataset import load_dataset
@@ -74,7 +74,12 @@ def test_every_setting_is_described() -> None:
 def test_every_part_has_its_settings_in_the_address_book() -> None:
     """Each name once."""
     lines = re.findall(r"^#([A-Z_]+)=", ADDRESS_BOOK.read_text(), re.MULTILINE)
-    assert sorted(lines) == sorted(documented())
+    assert sorted(lines) == sorted([*documented(), *COMPOSE])
+
+
+def test_every_variable_of_compose_is_in_the_address_book() -> None:
+    """And none that no file asks for."""
+    assert COMPOSE.keys() == asked_of_compose().keys()
     assert set(services()) < set(settings_models())
 
 

@@ -1,0 +1,23 @@
+# What backup.sh and restore.sh share. They act on the stack that docker compose itself would: COMPOSE_PROJECT_NAME and
+# COMPOSE_FILE count.
+cd "$(dirname "$0")/.."
+
+fail() {
+    echo "$1" >&2
+    exit 1
+}
+
+project=$(docker compose config --format json | sed -n 's/^  "name": "\(.*\)",$/\1/p')
+
+volumes() {
+    docker compose config --volumes
+}
+
+is_down() {
+    [ -z "$(docker compose ps --quiet)" ] || fail "the stack is up: docker compose down first"
+}
+
+# in_container VOLUME FOLDER COMMAND: as root, which reads and restores what belongs to whom.
+in_container() {
+    docker run --rm --network none --user 0 --volume "$1" --volume "$2" --entrypoint sh veleta/prepare -c "$3"
+}

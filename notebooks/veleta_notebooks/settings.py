@@ -1,0 +1,21 @@
+"""What the notebooks can be told."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from veleta.settings import MlflowSettings, MysqlSettings
+
+
+class NotebooksSettings(BaseSettings):
+    """Variables that begin with NOTEBOOKS_. The notebooks log in as the user who only reads."""
+
+    model_config = SettingsConfigDict(env_prefix="NOTEBOOKS_", frozen=True)
+    host: str = Field("127.0.0.1", description="the address that JupyterLab listens on")
+    port: int = Field(8888, description="the port of JupyterLab")
+    dataset: str = Field(
+        "real_estate",
+        validation_alias="DATASET",
+        description="the dataset: a name in veleta/datasets, or the path of a TOML file",
+    )
+    mysql: MysqlSettings = Field(default_factory=MysqlSettings)
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
