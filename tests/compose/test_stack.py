@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+from pathlib import Path
 from urllib.request import urlopen
 
 import pymysql
@@ -15,11 +16,20 @@ from support.house import ROOT
 from support.http import get, post
 from support.stack import LONG_RUNNING, SERVICES, Stack, docker
 from support.world import eventually, http_status
+from veleta.adapters.kafka import KafkaLog
 from veleta.dataset import load_dataset
 
 DATASET = load_dataset("real_estate")
 PROMOTED_SECONDS = 300
-COUNTED = ("RAW_DATA.real_estate", "PIPELINE.batches", "PIPELINE.trainings", "PIPELINE.promotions")
+COUNTED = (
+    "RAW_DATA.real_estate",
+    "RAW_DATA.new_real_estate",
+    "PIPELINE.batches",
+    "PIPELINE.drift_reports",
+    "PIPELINE.trainings",
+    "PIPELINE.promotions",
+)
+TOPICS = ("batches", "rows", "drift", "retrain", "training", "models", "deadletter")
 
 
 def served(stack: Stack) -> int:
@@ -35,6 +45,14 @@ def sql(stack: Stack, query: str, user: str = "root", password: str = "") -> lis
         cursor = connection.cursor()
         cursor.execute(query)
         return list(cursor.fetchall())
+
+
+def counts(stack: Stack) -> dict[str, int]:
+    """The rows of each table, the records of each topic."""
+    tables = {table: int(str(sql(stack, f"SELECT COUNT(*) FROM {table}")[0][0])) for table in COUNTED}
+    log = KafkaLog(stack.kafka_bootstrap, "test")
+    bounds = {name: log.bounds(f"{DATASET.name}.{name}") for name in TOPICS}
+    return tables | {name: sum(end - first for first, end in parts.values()) for name, parts in bounds.items()}
 
 
 def secret(stack: Stack, part: str) -> str:
@@ -189,15 +207,35 @@ def test_only_what_people_need_is_published_and_only_here() -> None:
 def test_down_and_up_go_on_where_it_stopped(stack: Stack) -> None:
     """The same rows, the same champion, no training twice; then the next batch."""
     pause(stack)
-    before = [sql(stack, f"SELECT COUNT(*) FROM {table}") for table in COUNTED]
-    champion = served(stack)
+    before, champion = counts(stack), served(stack)
     stack.down()
     stack.up()
     eventually(lambda: served(stack) == champion, 120, "the champion is served again")
-    assert [sql(stack, f"SELECT COUNT(*) FROM {table}") for table in COUNTED] == before
+    assert counts(stack) == before
     say(stack, "resume")
-    (loaded,) = before[1][0]
-    eventually(lambda: sql(stack, "SELECT COUNT(*) FROM PIPELINE.batches")[0][0] > loaded, 120, "a batch more")  # type: ignore[operator]
+    eventually(lambda: counts(stack)["PIPELINE.batches"] > before["PIPELINE.batches"], 120, "a batch more")
+
+
+def test_back_up_destroy_and_restore(stack: Stack, tmp_path: Path) -> None:
+    """The same counts, the same offsets, the same price by the same version; and each step refuses what it must."""
+    pause(stack)
+    before, price = counts(stack), post(f"{stack.url('inference')}/predict", DATASET.example)[1]
+    archives = str(tmp_path / "archives")
+    assert stack.script("compose/backup.sh", archives).stderr == "the stack is up: docker compose down first\n"
+    stack.down()
+    done = stack.script("compose/backup.sh", archives)
+    assert done.returncode == 0, done.stderr
+    assert "is there already" in stack.script("compose/backup.sh", archives).stderr
+    assert "docker compose down --volumes" in stack.script("compose/restore.sh", archives).stderr
+    stack.down(volumes=True)
+    done = stack.script("compose/restore.sh", archives)
+    assert done.returncode == 0, done.stderr
+    stack.up()
+    eventually(lambda: served(stack) == price["model"]["version"], 120, "the champion is served again")
+    assert post(f"{stack.url('inference')}/predict", DATASET.example)[1]["predictions"] == price["predictions"]
+    after = counts(stack)
+    assert after.pop("RAW_DATA.new_real_estate") == before.pop("RAW_DATA.new_real_estate") + 2
+    assert after == before
 
 
 def test_begin_anew(stack: Stack) -> None:

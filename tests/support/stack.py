@@ -20,13 +20,13 @@ class Stack:
     """`docker compose` on one project. `overlays` are further files; `variables` are those of compose."""
 
     def __init__(self, name: str, overlays: Sequence[str] = (), **variables: str) -> None:
-        self._files = ["compose.yaml", *overlays, "tests/compose/published.yaml"]
-        self._name = name
+        files = ["compose.yaml", *overlays, "tests/compose/published.yaml"]
         base = free_base()
         self._ports = {part: base + number for number, part in enumerate(PUBLISHED)}
         ports = {f"{part.upper()}_PORT": str(port) for part, port in self._ports.items()}
         kept = {each: os.environ[each] for each in ("PATH", "HOME") if each in os.environ}
-        self._environment = {**kept, **ports, **variables}
+        which = {"COMPOSE_PROJECT_NAME": name, "COMPOSE_FILE": ":".join(files)}
+        self._environment = {**kept, **which, **ports, **variables}
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -82,20 +82,12 @@ class Stack:
         """What a command of docker compose prints; CalledProcessError when it fails."""
         return self._run(*command).stdout
 
-    def volume(self, name: str) -> str:
-        """The full name of a volume."""
-        return f"{self._name}_{name}"
+    def script(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a program of the checkout on this stack."""
+        return subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
 
     def _run(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        files = [word for file in self._files for word in ("--file", file)]
-        done = subprocess.run(
-            ["docker", "compose", "--project-name", self._name, *files, *command],
-            cwd=ROOT,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = self.script("docker", "compose", *command)
         assert done.returncode == 0, f"docker compose {' '.join(command)}: {done.stderr[-4000:]}"
         return done
 
