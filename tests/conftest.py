@@ -1,5 +1,6 @@
 """One broker, one database and one registry serve a process of tests; each test has its own names in them."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from support.browser import chromium
-from support.world import World, free_base
+from support.world import Backing, Elsewhere, World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
@@ -27,9 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tests can use a broker, a database and a registry that are up already, such as those of a stack in containers."""
+    parser.addoption("--backing", metavar="JSON", help="kafka_bootstrap, mlflow_url, mysql_port, _user and _password")
+
+
 @pytest.fixture(scope="session")
-def backing() -> Iterator[Run]:
+def backing(request: pytest.FixtureRequest) -> Iterator[Backing]:
     """Real Kafka, MariaDB and MLflow, in a folder only its owner may enter, at a path of 100 characters."""
+    if given := request.config.getoption("--backing"):
+        yield Elsewhere(**json.loads(given))
+        return
     top = Path(tempfile.mkdtemp(prefix="veleta-test-"))
     home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
     run = Run(home, Variables(port_base=str(free_base())), say=lambda _line: None)
@@ -42,7 +51,7 @@ def backing() -> Iterator[Run]:
 
 
 @pytest.fixture(scope="module")
-def world(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(backing: Backing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A prepared deployment of the real_estate dataset, for the tests of one module."""
     made = World(backing, tmp_path_factory.mktemp("world"))
     done = made.prepare()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.request import urlopen
@@ -202,6 +203,32 @@ def test_only_what_people_need_is_published_and_only_here() -> None:
         r'"\$\{BIND:-127\.0\.0\.1\}:\$\{(\w+)_PORT', "".join(f.read_text() for f in (ROOT / "compose").glob("*.yaml"))
     )
     assert sorted(published) == sorted(["KAFKA", "MLFLOW", "SOURCE", "INFERENCE", "MONITOR", "KAFKA_UI", "JUPYTER"])
+
+
+def test_the_sql_is_the_same_on_mysql(stack: Stack) -> None:
+    """The suites that run on MariaDB in the other tiers, on this MySQL, with its passwords by caching_sha2_password."""
+    assert sql(stack, "SELECT plugin FROM mysql.user WHERE user = 'root'") == [("caching_sha2_password",)] * 2
+    backing = {
+        "kafka_bootstrap": stack.kafka_bootstrap,
+        "mlflow_url": stack.mlflow_url,
+        "mysql_port": stack.mysql_port,
+        "mysql_user": stack.mysql_user,
+        "mysql_password": stack.mysql_password,
+    }
+    suites = ["contract/test_ledger.py", "integration/test_prepare.py", "integration/test_loader.py"]
+    suites += ["integration/test_drift.py", "integration/test_inference.py"]
+    files = [f"tests/{suite}" for suite in suites]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backing", json.dumps(backing), *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    sys.stdout.write(done.stdout[-3000:])
+    assert done.returncode == 0
+    assert re.search(r"\d{2,} passed", done.stdout)
+    assert "skipped" not in done.stdout
 
 
 def test_down_and_up_go_on_where_it_stopped(stack: Stack) -> None:

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.error import HTTPError, URLError
@@ -53,6 +54,17 @@ class Backing(Protocol):
 
     @property
     def mysql_password(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A `Backing` that somebody else started."""
+
+    kafka_bootstrap: str
+    mlflow_url: str
+    mysql_port: int
+    mysql_user: str
+    mysql_password: str
 
 
 def eventually(condition: Callable[[], T], seconds: float = 60, what: str = "the condition") -> T:

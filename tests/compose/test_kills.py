@@ -1,0 +1,64 @@
+"""kill -9 of each container in turn while clients post; afterwards everything is counted as the soak test counts."""
+
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from support.http import data_api
+from support.stack import LONG_RUNNING, Stack
+from support.storm.api import RememberingApi
+from support.storm.audit import judge, table
+from support.storm.client import Client
+from support.storm.reading import Reader
+from support.world import eventually, free_port, http_status
+from veleta.dataset import load_dataset
+
+DATASET = load_dataset("real_estate")
+BATCHES, SEED = 12, 1
+KILLED = tuple(part for part in LONG_RUNNING if part != "source")
+FIRST_MODEL_SECONDS, SETTLE_SECONDS = 240, 600
+
+
+@pytest.fixture
+def api() -> RememberingApi:
+    return RememberingApi(BATCHES, SEED)
+
+
+@pytest.fixture
+def stack(images: None, api: RememberingApi) -> Iterator[Stack]:
+    """The stack on somebody's data API: one of this machine, which remembers what it handed out."""
+    port = free_port()
+    with data_api(api.data, api.restart, port, host="0.0.0.0"):  # noqa: S104 - the containers reach it
+        url = f"http://host.docker.internal:{port}"
+        choices = {"TREES": "20", "POLL_EVERY": "10", "ON_NEW_EPOCH": "keep"}
+        made = Stack("veleta-kills", ["compose/api.yaml"], API_URL=url, **choices)
+        made.down(volumes=True)
+        try:
+            made.up()
+            yield made
+        finally:
+            made.down(volumes=True)
+
+
+def test_nothing_is_lost_or_doubled_when_containers_are_killed(stack: Stack, api: RememberingApi) -> None:
+    """Every batch, row, verdict, training, version, decision and answered request is there once and right."""
+    kills: dict[str, list[float]] = {part: [] for part in KILLED}
+    reader = Reader(stack, DATASET)
+    client = Client(stack.url("inference"), DATASET.example, SEED)
+    api.open.set()
+    eventually(lambda: http_status(f"{stack.url('inference')}/model") == 200, FIRST_MODEL_SECONDS, "a model is served")
+    with client.posting():
+        for part in KILLED:
+            kills[part].append(time.monotonic())
+            stack.kill(part)
+            time.sleep(2)
+            stack.up()
+        for _ in range(2):
+            eventually(lambda: api.exhausted and not reader.unsettled(), SETTLE_SECONDS, "all is settled")
+            time.sleep(5)
+    counts = judge(DATASET, api.handed, reader.found(), client.replies, kills)
+    sys.stdout.write(f"{table(counts)}\n")
+    assert [each.what for each in counts if not each.ok] == []
+    assert sum(reply.status == 200 for reply in client.replies) > 100
