@@ -7,13 +7,13 @@ RUN --mount=type=cache,target=/root/.cache pip install --disable-pip-version-che
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
 RUN uv venv --quiet /opt/venv
 WORKDIR /build
-COPY requirements.lock ./
+ARG PROJECT
 COPY <<EOF pyproject.toml
 [tool.uv.workspace]
-members = ["shared", "*/*"]
+members = ["shared", "${PROJECT}"]
 EOF
+COPY requirements.lock ./
 COPY shared/pyproject.toml shared/
-ARG PROJECT
 COPY ${PROJECT}/pyproject.toml ${PROJECT}/
 # The lock's versions of what this project asks for, itself apart; their hashes are the lock's.
 RUN --mount=type=cache,target=/root/.cache \

@@ -30,6 +30,7 @@ from veleta.topics import declared
 from veleta_local import topics
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.run import Run
+from veleta_local.supervise import base_environment
 from veleta_local.variables import Variables
 
 DATASET = load_dataset("real_estate")
@@ -220,7 +221,7 @@ def test_the_notebooks_run(stack: Stack, tmp_path: Path, name: str, pictures: in
     command = [str(PYTHON), "-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", str(tmp_path)]
     done = subprocess.run(
         [*command, str(ROOT / f"notebooks/{name}.ipynb")],
-        env={**os.environ, **stack.run.environment_of_notebooks()},
+        env=base_environment() | stack.run.environment_of_notebooks(),
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from support.monitor_states import STATES
 from support.world import eventually, free_port, http_status
 
-SECONDS = 60_000
+SECONDS = 120_000
 """How long the page may take to show what is looked for, in milliseconds."""
 WIDE, NARROW = 1440, 390
 UNSHOWN = "This part cannot be shown; the monitor's log says why."
