@@ -12,7 +12,7 @@ from support.stack import Stack
 @pytest.fixture(scope="session")
 def images() -> None:
     """Every image, built from this checkout."""
-    subprocess.run(["docker", "compose", "build", "--quiet"], cwd=ROOT, check=True)
+    subprocess.run(["docker", "compose", "--profile", "tools", "build", "--quiet"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="module")

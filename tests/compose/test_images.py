@@ -8,7 +8,12 @@ import pytest
 from support.house import ROOT, declared
 from support.stack import SERVICES, docker, docker_json
 
-IMAGES = {**{name: f"services/{name}" for name in SERVICES}, "prepare": "compose/prepare", "mlflow": "compose/mlflow"}
+IMAGES = {
+    **{name: f"services/{name}" for name in SERVICES},
+    "prepare": "compose/prepare",
+    "mlflow": "compose/mlflow",
+    "notebooks": "notebooks",
+}
 TOOLS = {"pip", "setuptools", "wheel", "uv", "hatchling"}
 HELD = """
 import importlib.metadata as m, json, re

@@ -120,7 +120,8 @@ def test_kafkas_own_tools_read_the_topics(stack: Stack) -> None:
         "kafka", "/opt/kafka/bin/kafka-console-consumer.sh", "--bootstrap-server", "localhost:9092",
         "--topic", "real_estate.batches", "--from-beginning", "--max-messages", "1",
     )  # fmt: skip
-    assert json.loads(told.splitlines()[0])["epoch"] == 1
+    (said,) = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    assert said["dataset"] == DATASET.name
 
 
 def test_mlflow_and_the_monitor_answer_on_this_machine(stack: Stack) -> None:
@@ -129,6 +130,20 @@ def test_mlflow_and_the_monitor_answer_on_this_machine(stack: Stack) -> None:
         assert http_status(f"{stack.url(part)}{path}") == 200
     with urlopen(stack.url("monitor")) as page:
         assert "<title>" in page.read().decode()
+
+
+def test_jupyterlab_opens_the_notebooks_for_who_has_the_token(stack: Stack) -> None:
+    """It is healthy, asks for the token, keeps it out of its log, and a notebook runs in its container."""
+    stack.up("--no-recreate", "notebooks")
+    token = stack.inside("notebooks", "cat", "/run/secrets/jupyter_token")
+    address = f"{stack.url('jupyter')}/api/contents"
+    assert http_status(address) == 403
+    listed = {each["name"] for each in get(f"{address}?token={token}")[1]["content"]}
+    assert {"01_model_in_production.ipynb", "02_two_versions.ipynb"} <= listed
+    assert token not in stack.compose("logs", "notebooks")
+    execute = "python -m nbconvert --to notebook --execute --stdout /notebooks/01_model_in_production.ipynb"
+    cells = json.loads(stack.inside("notebooks", "sh", "-c", execute))["cells"]
+    assert sum("image/png" in output.get("data", {}) for cell in cells for output in cell.get("outputs", [])) == 3
 
 
 def test_a_second_up_changes_nothing(stack: Stack) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from support.house import ROOT
 from support.world import free_base
 
-PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor")
+PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor", "jupyter")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "monitor")
 LONG_RUNNING = ("kafka", "mysql", "mlflow", *SERVICES)
 SECRETS = "mysql_root_password"
