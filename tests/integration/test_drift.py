@@ -29,6 +29,7 @@ def test_verdicts_and_figures_equal_those_of_pandas(world: World) -> None:
         for number in (1, 2):
             publish_batch(world.log, world.dataset, 1, number, list(batches[number]))
         eventually(lambda: len(verdicts(world)) == 3, what="every batch has its verdict")
+        eventually(lambda: len(world.events("drift")) == 3, what="every verdict is told")
     for number in (1, 2):
         changes = _changes(pd.DataFrame(batches[number - 1]), pd.DataFrame(batches[number]))
         assert _stored(world, number) == {key: pytest.approx(value, rel=1e-9) for key, value in changes.items()}
