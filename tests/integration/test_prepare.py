@@ -213,6 +213,7 @@ def test_a_second_run_sets_new_passwords(fresh: World) -> None:
         ("trainer", "DELETE FROM {PIPELINE}.promotions WHERE seq < 0"),
         ("trainer", "DELETE FROM {PIPELINE}.outbox WHERE id < 0"),
         ("inference", KEEP_REQUEST),
+        ("inference", "SELECT request_id FROM {RAW_DATA}.new_{d}"),
         ("reader", "SELECT COUNT(*) FROM {PIPELINE}.promotions, {RAW_DATA}.{d}, {RAW_DATA}.new_{d}, {CLEAN_DATA}.{d}"),
     ],
 )  # fmt: skip
@@ -232,6 +233,7 @@ def test_each_user_may_do_its_work(world: World, user: str, statement: str) -> N
         ("trainer", "DELETE FROM {PIPELINE}.batches"),
         ("trainer", "SELECT * FROM {RAW_DATA}.{d}"),
         ("inference", "SELECT * FROM {RAW_DATA}.{d}"),
+        ("inference", "SELECT prediction FROM {RAW_DATA}.new_{d}"),
         ("inference", "DELETE FROM {RAW_DATA}.new_{d}"),
         ("inference", "INSERT INTO {PIPELINE}.marks VALUES ('inference', 't', 0, 0)"),
         ("inference", "SELECT * FROM {PIPELINE}.promotions"),
