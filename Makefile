@@ -63,7 +63,7 @@ up: ## docker compose: build, start everything, return when all is healthy
 	docker compose up --build --detach --wait
 
 down: ## docker compose: end everything; the data stay in the volumes
-	docker compose down
+	docker compose --profile '*' down
 
 logs: ## docker compose: what all parts say; Ctrl-C ends it
 	docker compose logs --follow --tail 20

@@ -60,7 +60,7 @@ class Stack:
     def down(self, *, volumes: bool = False) -> None:
         """End it; with `volumes` its data go too."""
         self._forget_password()
-        self._run("down", "--remove-orphans", *(["--volumes"] if volumes else []))
+        self._run("--profile", "*", "down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
     def kill(self, part: str) -> None:
         """kill -9 of a container; it stays down until `up`."""
