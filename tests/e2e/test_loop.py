@@ -25,9 +25,10 @@ from support.world import admin_login, eventually, free_base, free_port, http_st
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import load_dataset
+from veleta.events.catalogue import Poll
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import declared
-from veleta_local import topics
+from veleta_local import asking, topics
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.run import Run
 from veleta_local.supervise import base_environment
@@ -88,11 +89,11 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`make start` on a run of its own."""
+    """`make start` on a run of its own, which has taken the first batch and waits to be asked for more."""
     folder = tmp_path_factory.mktemp("loop")
     write_csv(folder / "listings.csv", ROWS, seed=7)
     variables = Variables(
-        csv=str(folder / "listings.csv"), at_end="stop", poll_every="6", trees="50", port_base=str(free_base())
+        csv=str(folder / "listings.csv"), at_end="stop", poll_every="3600", trees="50", port_base=str(free_base())
     )
     run = Run(folder / "home", variables, say=lambda _line: None)
     try:
@@ -126,6 +127,8 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
     """kill -9 of loader and trainer at work, a client posting all the while: nothing fails, the version changes."""
     with Client(stack.url) as client:
         eventually(lambda: len(client.versions()) == 1, what="an answer")
+        for _ in range(PLACES - 1):
+            asking.ask(stack.run.kafka_bootstrap, Poll, DATASET.name, "")
         eventually(lambda: _state(stack, "planned"), 120, "a training is under way")
         stack.kill("trainer")
         stack.kill("loader")

@@ -12,12 +12,12 @@ from catboost import CatBoostRegressor
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from support.batches import publish_batch, send
+from support.batches import publish_batch
 from support.listings import api_rows
 from support.models import served
 from support.world import Process, World, eventually, http_status
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.events.catalogue import ModelPromoted, ModelRegistered, RetrainRequested, TrainingFinished, TrainingProgress
+from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFinished, TrainingProgress
 from veleta.predictor import Predictor
 from veleta.pyfunc import example_frame
 from veleta.tables import leases, promotions, trainings
@@ -147,29 +147,6 @@ def test_too_few_rows_fail_with_their_reason(world: World) -> None:
     assert len(world.events("deadletter")) == 1
 
 
-def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_champion_that_knows_more(world: World) -> None:
-    """Both are measured on the holdouts of both epochs, the rows that came again counted once; the champion stays."""
-    wide = {0: list(api_rows(0, 300, 71)), 1: list(api_rows(4, 300, 72)), 2: list(api_rows(5, 300, 73))}
-    for number, rows in wide.items():
-        publish_batch(world.log, world.dataset, 5, number, rows)
-    for number in (0, 1):
-        publish_batch(world.log, world.dataset, 6, number, wide[number])
-    with world.service("trainer", "trainer", work=world.folder / "work", trees=20):
-        _ask(world, 5, 2)
-        eventually(lambda: ended(world, "5/2"), SLOW, "the wide training ends")
-        _ask(world, 6, 1)
-        eventually(lambda: ended(world, "6/1"), SLOW, "the narrow training ends")
-    champion, narrow = (lines(world)[f"{world.dataset.name}/{batch}/retrain"] for batch in ("5/2", "6/1"))
-    assert [(b["epoch"], b["number"]) for b in narrow.recipe["batches"]] == [(6, 0), (6, 1)]
-    assert narrow.recipe["champion"] == champion.version
-    assert narrow.metrics["holdout_rows"] == champion.metrics["holdout_rows"]
-    decided = world.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
-    assert (decided.version, decided.decision) == (narrow.version, "rejected")
-    alias = MlflowRegistry(world.mlflow_uri, world.dataset.name).alias("champion")
-    assert alias is not None
-    assert alias.number == champion.version
-
-
 def test_runs_left_open_are_ended_as_killed(world: World) -> None:
     """Those of a process that died; finished ones stay, and before the first training there is nothing to do."""
     experiment = f"{world.dataset.name}_open"
@@ -183,12 +160,6 @@ def test_runs_left_open_are_ended_as_killed(world: World) -> None:
         finished: "FINISHED",
         left: "KILLED",
     }
-
-
-def _ask(world: World, epoch: int, number: int) -> None:
-    """Ask for a training as drift does."""
-    batch = {"dataset": world.dataset.name, "epoch": epoch, "number": number}
-    send(world.log, world.dataset, "retrain", RetrainRequested(**batch, reason="x", first=False, batches=[]), "retrain")
 
 
 def _version(inference: Process) -> tuple[int, int]:

@@ -8,20 +8,18 @@ import socket
 import subprocess
 import time
 from collections import namedtuple
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from tempfile import mkdtemp
 from types import SimpleNamespace
 from xmlrpc.client import Fault
 
 import pytest
 import sqlalchemy as sa
 
-from support.world import admin_login, eventually, free_base
+from support.world import admin_login, eventually
 from veleta.adapters.mysql import mysql_engine
 from veleta_local import __main__ as command_line
-from veleta_local import checks, mariadb, processes, status
+from veleta_local import checks, mariadb, processes
 from veleta_local.addresses import DEFAULT_PORTS, HOST, ports
 from veleta_local.deployment import BACKING, ROOT, Deployment
 from veleta_local.errors import LocalError
@@ -330,20 +328,6 @@ def test_memory_is_told_of_each_part_while_the_run_lives(backing: Run) -> None:
     assert int(told["disk"].replace(",", "")) > 10
 
 
-@pytest.fixture
-def run() -> Iterator[Run]:
-    """A run of its own with ports of its own, stopped whatever the test did to it."""
-    top = Path(mkdtemp(prefix="veleta-runtime-"))
-    run = Run(top / "home", Variables(port_base=str(free_base())), say=lambda _: None)
-    yield run
-    run.stop()
-    shutil.rmtree(top)
-
-
-def _kill_supervisord(run: Run) -> None:
-    os.kill(int((run.home / "supervisor/supervisord.pid").read_text()), signal.SIGKILL)
-
-
 def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     """MLflow's worker outlives its server and holds the port: it is ended before the next server starts."""
     killed = backing.pid("mlflow")
@@ -355,27 +339,6 @@ def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     again = backing.pid("mlflow")
     time.sleep(3)
     assert backing.pid("mlflow") == again
-
-
-def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
-    """Its orphans are found by the mark in their environment: a start takes over, a stop ends them."""
-    run.start_backing()
-    first = {part: run.pid(part) for part in BACKING}
-    with pytest.raises(LocalError, match="make stop first"):
-        run.clean()
-    _kill_supervisord(run)
-    assert set(first.values()) <= set(processes.of(run.home))
-
-    run.start_backing()
-    assert all(run.pid(part) not in (0, first[part]) for part in BACKING)
-    assert {row["part"] for row in status.rows(run) if row["ready"]} == set(BACKING)
-
-    _kill_supervisord(run)
-    run.stop()
-    assert not processes.of(run.home)
-    assert not run.sockets.exists()
-    run.clean()
-    assert not run.home.exists()
 
 
 def test_a_deleted_data_folder_of_mysql_is_begun_again(backing: Run) -> None:
