@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from support.batches import publish_batch
+from support.intent import ended, lines
 from support.listings import api_rows
 from support.models import served
 from support.world import Process, World, eventually, http_status
@@ -20,21 +21,10 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFinished, TrainingProgress
 from veleta.predictor import Predictor
 from veleta.pyfunc import example_frame
-from veleta.tables import leases, promotions, trainings
+from veleta.tables import leases, promotions
 from veleta_trainer.adapters.runs import MlflowRuns
 
 SLOW = 120
-
-
-def lines(world: World) -> dict[str, Any]:
-    """The log of intent by request."""
-    return {row.request_id: row for row in world.sql(sa.select(trainings))}
-
-
-def ended(world: World, batch: str) -> bool:
-    """Whether the request of a batch (epoch/number) has ended."""
-    line = lines(world).get(f"{world.dataset.name}/{batch}/retrain")
-    return line is not None and line.ended_at is not None
 
 
 def test_a_batch_becomes_a_champion(world: World) -> None:

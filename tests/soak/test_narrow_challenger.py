@@ -1,15 +1,14 @@
 """Champion and challenger of two epochs, by a real trainer on real Kafka, MariaDB and MLflow."""
 
-from typing import Any
-
 import sqlalchemy as sa
 
 from support.batches import publish_batch, send
+from support.intent import ended, lines
 from support.listings import api_rows
 from support.world import World, eventually
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import RetrainRequested
-from veleta.tables import promotions, trainings
+from veleta.tables import promotions
 
 
 def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_champion_that_knows_more(world: World) -> None:
@@ -21,10 +20,10 @@ def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_champion_that_kno
         publish_batch(world.log, world.dataset, 6, number, wide[number])
     with world.service("trainer", "trainer", work=world.folder / "work", trees=20):
         _ask(world, 5, 2)
-        eventually(lambda: _ended(world, "5/2"), 120, "the wide training ends")
+        eventually(lambda: ended(world, "5/2"), 120, "the wide training ends")
         _ask(world, 6, 1)
-        eventually(lambda: _ended(world, "6/1"), 120, "the narrow training ends")
-    champion, narrow = (_line(world, batch) for batch in ("5/2", "6/1"))
+        eventually(lambda: ended(world, "6/1"), 120, "the narrow training ends")
+    champion, narrow = (lines(world)[f"{world.dataset.name}/{batch}/retrain"] for batch in ("5/2", "6/1"))
     assert [(b["epoch"], b["number"]) for b in narrow.recipe["batches"]] == [(6, 0), (6, 1)]
     assert narrow.recipe["champion"] == champion.version
     assert narrow.metrics["holdout_rows"] == champion.metrics["holdout_rows"]
@@ -39,15 +38,3 @@ def _ask(world: World, epoch: int, number: int) -> None:
     """Ask for a training as drift does."""
     batch = {"dataset": world.dataset.name, "epoch": epoch, "number": number}
     send(world.log, world.dataset, "retrain", RetrainRequested(**batch, reason="x", first=False, batches=[]), "retrain")
-
-
-def _line(world: World, batch: str) -> Any:
-    """What the log of intent says of a batch's request (epoch/number); nothing before it is planned."""
-    request_id = f"{world.dataset.name}/{batch}/retrain"
-    found = world.sql(sa.select(trainings).where(trainings.c.request_id == request_id))
-    return found[0] if found else None
-
-
-def _ended(world: World, batch: str) -> bool:
-    line = _line(world, batch)
-    return line is not None and line.ended_at is not None

@@ -6,6 +6,7 @@ from mlflow import MlflowClient
 
 from support.batches import publish_batch
 from support.faulty import kills
+from support.intent import ended
 from support.listings import api_rows
 from support.world import World, eventually
 from veleta.adapters.mlflow import MlflowRegistry
@@ -40,8 +41,7 @@ def test_the_trainer_is_killed_at_each_arrow(asked: World) -> None:
         publish_batch(world.log, world.dataset, 13, 1, list(api_rows(1, 300, 98)))
         with world.service("drift", "drift") as drift:
             drift.ready()
-            last = f"{world.dataset.name}/13/1/retrain"
-            trainer.until(lambda: _ended(world, last), 120, "the last request ended")
+            trainer.until(lambda: ended(world, "13/1"), 120, "the last request ended")
     finished = [row for row in world.sql(sa.select(trainings)) if row.state == "finished"]
     assert {row.state for row in world.sql(sa.select(trainings))} <= {"finished", "merged", "skipped"}
     client = MlflowClient(world.mlflow_uri)
@@ -56,8 +56,3 @@ def test_the_trainer_is_killed_at_each_arrow(asked: World) -> None:
     assert [alias.number for alias in aliases if alias] == [*promoted[:-3:-1]]
     ids = [event.id for event in world.events("models")]
     assert len(set(ids)) == 2 * len(finished)
-
-
-def _ended(world: World, request_id: str) -> bool:
-    lines = world.sql(sa.select(trainings.c.ended_at).where(trainings.c.request_id == request_id))
-    return bool(lines and lines[0].ended_at)
