@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES PORT_BASE START_TIMEOUT
 export JSON TOPIC FROM N RESEND REASON EVERY
 export SOAK_S SEED KEEP UPGRADE
+# A shell that says so would have every command compile all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 LOCAL := .venv/bin/python -u -m veleta_local
 PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)

@@ -18,6 +18,7 @@ SECONDS = 120_000
 """How long the page may take to show what is looked for, in milliseconds."""
 WIDE, NARROW = 1440, 390
 UNSHOWN = "This part cannot be shown; the monitor's log says why."
+ANIMATION = "element => getComputedStyle(element, '::after').animationName"
 SHOWN: Mapping[str, Sequence[str]] = {
     "empty": ["Waiting for the first batch.", "No batch has arrived yet", "Nothing has been trained yet. The first"],
     "loading": ["Asking Kafka", "Asking MySQL", "asking"],
@@ -78,7 +79,8 @@ def test_who_wants_no_motion_gets_none(
         page.goto(f"{address}/?state=working")
         way = page.locator(".busy .into")
         expect(way).to_have_count(1, timeout=SECONDS)
-        assert way.evaluate("element => getComputedStyle(element, '::after').animationName") == motion
+        # A renewal of the page may put another element in the place of the one that was found: it is looked up anew.
+        eventually(lambda: way.evaluate(ANIMATION) == motion, what=f"the animation is {motion}")
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])

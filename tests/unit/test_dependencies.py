@@ -1,5 +1,6 @@
 """What each distribution says it needs is what it imports: nothing is missing, nothing is brought along unused."""
 
+import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -30,6 +31,16 @@ def test_what_is_declared_is_imported(name: str) -> None:
     imported, asked = _imported(name), declared(PROJECTS[name])
     assert {module for module, bringing in imported.items() if not bringing & asked} == set()
     assert asked - set().union(*imported.values()) - LOADED_BY_NAME.keys() == set()
+
+
+@pytest.mark.parametrize(
+    "module", ["veleta_trainer.bootstrap", "veleta_inference.bootstrap", "veleta_notebooks.system"]
+)
+def test_mlflow_has_no_telemetry(module: str) -> None:
+    """In no process that imports it, also where nothing in its environment says so, as it does here."""
+    code = f"import {module}; from mlflow.telemetry import get_telemetry_client; assert get_telemetry_client() is None"
+    done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def _imported(name: str) -> dict[str, set[str]]:
