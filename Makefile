@@ -74,7 +74,7 @@ ps: ## docker compose: the containers and their health
 	docker compose ps
 
 test: lint ## lint, types, imports and all tests
-	.venv/bin/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 soak: $(INSTALLED) ## kills and outages for SOAK_S seconds, then counts all; SEED, KEEP=1, PORT_BASE
 	.venv/bin/pytest tests/soak -s

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from support.hostile import END, Answer, Hostile, answering, batch, detail, half, hang_up, silence
-from support.listings import repeat_csv, write_csv
+from support.listings import write_csv
 from support.world import Process, World, eventually, free_port, http_status
 from veleta.batches import BatchReader, Rows, manifests
 from veleta.events.catalogue import (
@@ -24,15 +24,12 @@ from veleta.events.catalogue import (
     Poll,
     Resume,
 )
-from veleta.topics import topic
 from veleta_local import asking
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_prepare.topics import make_topics
 
 ROWS = 40
-LARGE = 1_000
-"""Times that the file is repeated to give batches that take a while to publish."""
 
 
 @pytest.fixture
@@ -150,26 +147,6 @@ def test_restart_opens_the_next_epoch_with_the_same_rows(world: World, csv: Path
     assert [(m.epoch, m.number) for m in found[:12]] == [(e, n) for e in (1, 2) for n in range(6)]
     assert [m.digest for m in found[:6]] == [m.digest for m in found[6:12]]
     assert not any(m.findings for m in found)
-
-
-def test_a_kill_while_publishing_leaves_every_batch_whole(world: World, csv: Path, tmp_path: Path) -> None:
-    """Killed with a batch half in the topic: it is published again, and each manifest matches its rows."""
-    repeat_csv(csv, tmp_path / "large.csv", LARGE)
-    rows = world.log.subscribe([topic(world.dataset.name, "rows")])
-    with sourced(world, tmp_path / "large.csv") as source, polling(world, source.url, at_end="stop") as poller:
-        for _ in range(3):
-            eventually(lambda: rows.poll(0.05))
-            poller.kill()
-            poller.start()
-            while rows.poll(0.5):
-                pass
-        eventually(lambda: at_the_end(poller))
-    rows.close()
-    found = closed(world)
-    missed = [e.payload.number for e in world.events("batches") if isinstance(e.payload, BatchMissed)]
-    assert sorted([m.number for m in found] + missed) == list(range(6))
-    assert [(m.epoch, len(rows_of(world, m))) for m in found] == [(1, LARGE * ROWS)] * len(found)
-    assert len(world.events("rows")) > sum(m.chunks for m in found), "no kill came in the middle of a batch"
 
 
 def test_a_second_poller_stands_by(world: World, csv: Path) -> None:
