@@ -185,14 +185,6 @@ def test_the_page_shows_the_whole_loop(world: World, browser: Browser) -> None:
             expect(page.locator(f'a[href="{world.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
 
 
-def test_the_page_renews_itself(world: World, browser: Browser) -> None:
-    """What happens while the page is open comes to it without a reload."""
-    with monitor(world) as process, visit(browser, process) as page:
-        shows(page, "Trainings and versions")
-        publish_batch(world.log, world.dataset, 9, 0, api_rows(0, 10, 1))
-        expect(page.get_by_text(f"{world.dataset.name}/9/0/closed")).to_be_visible(timeout=SECONDS)
-
-
 def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
     """The command goes to the topic, and the poller's answer comes to the page.
 
@@ -251,11 +243,12 @@ def test_a_login_that_is_refused_is_said_and_the_rest_stays(world: World, browse
 
 
 def test_what_was_known_stays_while_a_part_is_away(world: World, browser: Browser) -> None:
-    """Kafka and MySQL go: their last figures stay, with their age. They come back: the notices go."""
+    """What happens comes to the open page. Kafka and MySQL go: their last figures stay, with their age; they return."""
     ways = {"Kafka": Proxy(int(world.bootstrap.rpartition(":")[2])), "MySQL": Proxy(world.mysql("reader").port)}
-    publish_batch(world.log, world.dataset, 7, 0, api_rows(0, 10, 1))
     told = {"KAFKA_BOOTSTRAP": f"127.0.0.1:{ways['Kafka'].port}", "MYSQL_PORT": str(ways["MySQL"].port)}
     with monitor(world, told) as process, visit(browser, process) as page:
+        shows(page, "Trainings and versions")
+        publish_batch(world.log, world.dataset, 7, 0, api_rows(0, 10, 1))
         shows(page, f"{world.dataset.name}/7/0/closed")
         quiet(page)
         for name, way in ways.items():
