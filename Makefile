@@ -3,7 +3,7 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
-export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES PORT_BASE START_TIMEOUT
+export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC PORT_BASE START_TIMEOUT
 export JSON TOPIC FROM N RESEND REASON EVERY
 export SOAK_S SEED KEEP UPGRADE
 # A shell that says so would have every command compile all its modules again.
@@ -22,7 +22,7 @@ help: ## this list
 	echo
 	echo "  demo and start make rows by chance (SCALE=0.02 SEED=n), or take CSV=file, or API_URL=address GROUP_NUMBER=n;"
 	echo "  then, as you like, DATASET=name|file.toml AT_END=restart|stop"
-	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n PORT_BASE=port START_TIMEOUT=seconds."
+	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n JOURNAL_SYNC=group|none PORT_BASE=port START_TIMEOUT=seconds."
 	echo "  A run remembers them: the other targets, and the next start, need none."
 
 demo: $(INSTALLED) ## start everything and watch it live; Ctrl-C ends it all, the data stay

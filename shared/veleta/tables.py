@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, VARCHAR
+from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, TEXT, VARCHAR
 
 from veleta.dataset import MAX_TEXT, Column, Dataset
 
@@ -153,11 +153,12 @@ class DatasetTables:
     raw: sa.Table
     clean: sa.Table
     requests: sa.Table
+    refused: sa.Table
     comparison: sa.Table
 
 
 def dataset_tables(dataset: Dataset) -> DatasetTables:
-    """RAW_DATA.d, CLEAN_DATA.d, RAW_DATA.new_d and PIPELINE.batch_comparison of a dataset named d."""
+    """Of a dataset named d: RAW_DATA.d, CLEAN_DATA.d, RAW_DATA.new_d, RAW_DATA.refused_d, PIPELINE.batch_comparison."""
     metadata = sa.MetaData()
     return DatasetTables(
         raw=sa.Table(
@@ -170,6 +171,7 @@ def dataset_tables(dataset: Dataset) -> DatasetTables:
         ),
         clean=sa.Table(dataset.name, metadata, *_row_key(), *_columns(dataset), schema="CLEAN_DATA"),
         requests=sa.Table(f"new_{dataset.name}", metadata, *_request_columns(dataset), schema="RAW_DATA"),
+        refused=sa.Table(f"refused_{dataset.name}", metadata, *_refused_columns(), schema="RAW_DATA"),
         comparison=sa.Table("batch_comparison", metadata, *_comparison_columns(dataset), schema="PIPELINE"),
     )
 
@@ -202,6 +204,18 @@ def _request_columns(dataset: Dataset) -> list[sa.Column[Any]]:
         sa.Column("model_version", sa.Integer, nullable=False),
         sa.Column("latency_ms", sa.Double, nullable=False),
         sa.Column("http_status", sa.Integer, nullable=False),
+    ]
+
+
+def _refused_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("request_id", _text(36), primary_key=True),
+        sa.Column("client_request_id", _text(255)),
+        _time("received_at", required=True),
+        sa.Column("path", _text(255), nullable=False),
+        sa.Column("http_status", sa.Integer, nullable=False),
+        sa.Column("reason", _text(255), nullable=False),
+        sa.Column("body", TEXT(charset="utf8mb4", collation="utf8mb4_bin"), nullable=False),
     ]
 
 

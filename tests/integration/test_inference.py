@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,19 +67,21 @@ class Desk:
         self.table = dataset_tables(world.dataset).requests
         self.process = self.make()
 
-    def make(self) -> Process:
+    def make(self, **more: object) -> Process:
         """A new process, not yet started; its way to MySQL can be cut."""
-        settings = {"port": free_port(), "reconcile_seconds": 1, "items_limit": ITEMS_LIMIT}
+        port = free_port()
+        settings = {"port": port, "reconcile_seconds": 1, "items_limit": ITEMS_LIMIT, **more}
         environment = self.world.environment("inference", "inference", **settings)
         environment["MYSQL_PORT"] = str(self.proxy.port)
-        return Process("inference", settings["port"], environment, self.world.folder)
+        return Process("inference", port, environment, self.world.folder)
 
     def example(self, **changes: object) -> dict[str, Any]:
         return {**self.world.dataset.example, **changes}
 
-    def predict(self, said: object, name: str = "") -> Reply:
+    def predict(self, said: object, name: str = "", key: str = "") -> Reply:
         body = said if isinstance(said, bytes) else json.dumps(said).encode()
-        return ask(f"{self.process.url}/predict", body, {"X-Request-ID": name} if name else {})
+        headers = {name: value for name, value in (("X-Request-ID", name), ("Idempotency-Key", key)) if value}
+        return ask(f"{self.process.url}/predict", body, headers)
 
     def model(self) -> Reply:
         return ask(f"{self.process.url}/model")
@@ -90,6 +93,9 @@ class Desk:
         eventually(lambda: self.model().json.get("version") == version.number, 20, f"{version.number} is served")
 
     def kept(self, **where: object) -> list[dict[str, Any]]:
+        """What the table has when the journal is empty."""
+        lines = self.world.folder / "journal"
+        eventually(lambda: not any(path.stat().st_size for path in lines.rglob("*.lines")), 20, "all is in MySQL")
         conditions = [self.table.c[name] == value for name, value in where.items()]
         query = sa.select(self.table).where(*conditions).order_by(self.table.c.request_id, self.table.c.item)
         return [dict(row._mapping) for row in self.world.sql(query)]
@@ -229,12 +235,20 @@ def test_a_wrong_path_or_method_is_told_as_a_problem(desk: Desk) -> None:
     assert ask(f"{desk.process.url}/nowhere").json["status"] == 404
 
 
-def test_nothing_of_a_bad_request_is_kept(desk: Desk) -> None:
-    """Only what was answered with a price is in the table."""
+def test_a_refused_request_is_kept_apart(desk: Desk) -> None:
+    """Nothing of it is among those that were answered; its reason and what of its body was read is in its own table."""
     before = len(desk.kept())
-    desk.predict([desk.example(), desk.example(bed=None)])
+    time.sleep(1)  # the tests before this one may have filled the second
+    desk.predict([desk.example(), desk.example(bed=None)], name="refused")
+    desk.predict(b"\xff" * 5_000, name="no text")
     desk.predict(desk.example())
     assert len(desk.kept()) == before + 1
+    refused = dataset_tables(desk.world.dataset).refused
+    rows = {row.client_request_id: row for row in desk.world.sql(sa.select(refused))}
+    said, rubbish = rows["refused"], rows["no text"]
+    assert (said.path, said.http_status, said.reason) == ("/predict", 422, "bed must not be null")
+    assert json.loads(said.body) == [desk.example(), desk.example(bed=None)]
+    assert (rubbish.http_status, rubbish.body) == (400, r"\xff" * 4096)
 
 
 def test_an_unseen_city_has_a_price(desk: Desk) -> None:
@@ -351,35 +365,81 @@ def test_its_user_may_write_requests_and_nothing_else(desk: Desk) -> None:
     engine.dispose()
 
 
-def test_without_mysql_no_price_is_sent(desk: Desk) -> None:
-    """503 that says what is missing, /readyz too; with the database back, so is the service."""
+def test_without_mysql_requests_are_answered_and_kept(desk: Desk) -> None:
+    """/readyz says what is missing; a kill in that time loses nothing; with the database back, each is there once."""
     before = len(desk.kept())
     desk.proxy.cut()
-    reply = desk.predict(desk.example())
-    assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
-    assert "mysql" in reply.json["detail"]
-    assert "price" not in reply.text
-    assert "mysql" in desk.readiness().json["waits_for"]
+    replies = [desk.predict(desk.example())]
+    eventually(lambda: "mysql" in desk.readiness().json["waits_for"], 20, "/readyz says so")
+    replies.append(desk.predict([desk.example(), desk.example(bed=2)]))
+    desk.process.kill()
+    desk.start()
+    eventually(lambda: desk.model().status == 200, 60, "a model is served")
+    replies.append(desk.predict(desk.example()))
     desk.proxy.mend()
     desk.process.ready(30)
-    assert desk.predict(desk.example()).status == 200
-    assert len(desk.kept()) == before + 1
+    assert {reply.status for reply in replies} == {200}
+    _each_is_kept_once(desk, replies)
+    assert len(desk.kept()) == before + 4
+
+
+def test_a_full_journal_sends_no_price(desk: Desk) -> None:
+    """503 that says what is missing and when to come back, /readyz too; with the database back, so is the service."""
+    before = len(desk.kept())
+    desk.proxy.cut()
+    full = desk.make(journal=desk.world.folder / "small", journal_limit=1_000)
+    full.start()
+    body = json.dumps(desk.example()).encode()
+    try:
+        eventually(lambda: http_status(f"{full.url}/model") == 200, 60, "a model is served")
+        replies = [ask(f"{full.url}/predict", body) for _ in range(5)]
+        answered, refused = replies[:2], replies[2:]
+        assert [reply.status for reply in replies] == [200] * 2 + [503] * 3
+        for reply in refused:
+            assert "bytes wait to be written to MySQL" in reply.json["detail"]
+            assert int(reply.headers["Retry-After"]) > 0
+            assert "price" not in reply.text
+        assert "journal" in ask(f"{full.url}/readyz").json["waits_for"]
+        desk.proxy.mend()
+        full.ready(30)
+        answered.append(ask(f"{full.url}/predict", body))
+        eventually(lambda: len(desk.kept()) == before + 3, 20, "all three are in MySQL")
+        _each_is_kept_once(desk, answered)
+    finally:
+        full.stop()
+
+
+def test_a_key_is_kept_once(desk: Desk) -> None:
+    """A client that asks again under its Idempotency-Key is answered again, and counted once: as it asked first."""
+    first, again = desk.predict(desk.example(), key="mine-1"), desk.predict(desk.example(bed=2), key="mine-1")
+    assert first.json["request_id"] == again.json["request_id"] == "mine-1"
+    assert {first.status, again.status} == {200}
+    (row,) = desk.kept(request_id="mine-1")
+    assert (row["bed"], row["prediction"]) == (4.0, first.price)
+
+
+@pytest.mark.parametrize("key", ["x" * 37, "a b", "é"])
+def test_a_key_that_is_none_is_told(desk: Desk, key: str) -> None:
+    """It would not fit the table."""
+    reply = desk.predict(desk.example(), key=key)
+    assert (reply.status, reply.headers["Content-Type"]) == (400, "application/problem+json")
+    assert "Idempotency-Key: must be 1 to 36 visible ASCII characters" in reply.json["detail"]
 
 
 def test_a_row_that_mysql_refuses_takes_no_other_with_it(desk: Desk) -> None:
-    """It is a dead letter and its client is told; those that were written with it are kept."""
+    """It is a dead letter; those that were to be written with it are kept."""
     where = f"{desk.world.prefix}RAW_DATA.new_{desk.world.dataset.name}"
     with desk.world.admin.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {where} ADD CONSTRAINT no_ys CHECK (city <> 'Ys')")
     said = [desk.example(city="Ys" if i == 7 else "Town") for i in range(16)]
     with ThreadPoolExecutor(len(said)) as pool:
         replies = list(pool.map(desk.predict, said))
-    assert [reply.status for reply in replies] == [500 if i == 7 else 200 for i in range(16)]
-    assert "refuses" in replies[7].json["detail"]
-    _each_is_kept_once(desk, [reply for reply in replies if reply.status == 200])
-    letters = [letter for letter in desk.dead() if letter.topic.startswith("RAW_DATA")]
-    assert len(letters) == 1
-    assert "Ys" in letters[0].value
+    assert {reply.status for reply in replies} == {200}
+    _each_is_kept_once(desk, replies[:7] + replies[8:])
+    assert desk.kept(city="Ys") == []
+    (letter,) = [letter for letter in desk.dead() if letter.topic.startswith("RAW_DATA")]
+    assert letter.first_key == replies[7].json["request_id"]
+    assert "Ys" in letter.value
 
 
 def test_a_client_that_went_away_is_kept(desk: Desk) -> None:

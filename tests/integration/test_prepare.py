@@ -92,7 +92,7 @@ def test_a_second_run_changes_nothing(world: World) -> None:
 def test_all_that_is_declared_is_there(world: World) -> None:
     """Tables by their names, and topics."""
     tables = dataset_tables(world.dataset)
-    wanted = {str(t.fullname) for t in (tables.raw, tables.clean, tables.requests, tables.comparison)}
+    wanted = {str(table.fullname) for table in vars(tables).values()}
     wanted |= {table.fullname for table in pipeline.sorted_tables} | {"PIPELINE.alembic_version"}
     found = {f"{schema}.{row[0]}" for schema in SCHEMAS for row in everything(world)[f"columns of {schema}"]}
     assert found == wanted

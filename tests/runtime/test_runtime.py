@@ -214,6 +214,7 @@ def test_the_defaults_that_people_are_told_hold(tmp_path: Path) -> None:
         "POLL": poller["POLLER_POLL"],
         "POLL_EVERY": f"{poller['POLLER_POLL_EVERY']}, with API_URL {apart['POLLER_POLL_EVERY']}",
         "TREES": str(TrainerSettings.model_fields["trees"].default),
+        "JOURNAL_SYNC": ours.environment("inference")["INFERENCE_JOURNAL_SYNC"],
         "PORT_BASE": "",
         "START_TIMEOUT": f"{start_timeout({}):.0f}",
     }

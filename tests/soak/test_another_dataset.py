@@ -101,7 +101,8 @@ def test_its_target_is_predicted_and_its_fields_are_checked(loop: Loop) -> None:
     status, problem = loop.post({**example, "gears": "many"})
     assert (status, [error["field"] for error in problem["errors"]]) == (422, ["gears"])
     table = dataset_tables(loop.world.dataset).requests
-    [kept] = loop.world.sql(sa.select(table).where(table.c.request_id == answer["request_id"]))
+    query = sa.select(table).where(table.c.request_id == answer["request_id"])
+    [kept] = eventually(lambda: loop.world.sql(query), 20, "the request is in MySQL")
     assert (kept.maker, kept.gears, kept.prediction) == (example["maker"], example["gears"], prediction["asking"])
 
 

@@ -86,14 +86,16 @@ def test_drift_is_killed_at_each_step(filled: World) -> None:
 
 
 def test_inference_is_killed_around_an_answer(world: World) -> None:
-    """Before it is kept nothing is there, behind it the row is there once; the client never got a price."""
+    """Before it is kept nothing is there, behind it the next process brings it in; the client never got a price."""
     Models(world).promote()
     requests = dataset_tables(world.dataset).requests
     with world.service("inference", "inference", faults=kills(INFERENCE)) as inference:
         for name in ("predicted", "kept", "last"):
             inference.until(lambda: http_status(f"{inference.url}/readyz") == 200, 60, "it is ready")
             assert post_example(inference.url, world.dataset, name) == (200 if name == "last" else 0)
-    assert {row.client_request_id for row in world.sql(sa.select(requests))} == {"kept", "last"}
+        names = [requests.c.client_request_id]
+        eventually(lambda: len(world.sql(sa.select(*names))) == 2, 20, "the requests are in MySQL")
+    assert {row.client_request_id for row in world.sql(sa.select(*names))} == {"kept", "last"}
 
 
 def _closed(world: World) -> dict[tuple[int, int], BatchClosed]:

@@ -167,6 +167,8 @@ class World:
 
     def environment(self, service: str, user: str | None = None, **more: object) -> dict[str, str]:
         """What a process of this deployment is told; `user` logs in to the database."""
+        if service == "inference":
+            more = {"journal": self.folder / "journal", **more}
         variables = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),

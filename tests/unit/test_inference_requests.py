@@ -1,15 +1,18 @@
 """What a client may send: each bad request is told what is wrong, and where."""
 
+import json
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
 import pytest
 
-from veleta.dataset import load_dataset
-from veleta_inference.domain.requests import MAX_FAULTS, Invalid, Unreadable, parse, rows
+from veleta.dataset import load_dataset, parse_dataset
+from veleta_inference.domain.requests import MAX_FAULTS, Invalid, Reader, Unreadable, parse, rows
 
 DATASET = load_dataset("real_estate")
 EXAMPLE = DATASET.example
+READER = Reader(DATASET, 3)
 
 
 def without(*names: str) -> dict[str, Any]:
@@ -107,9 +110,86 @@ def test_numbers_that_are_no_json_are_read(said: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"\xff\xfe", b'{"city": "\xe9"}', b'{"city": "\\ud800"}', b"[" * 100_000, b"price=1"]
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b'{"city": "\xe9"}',
+        b'{"city": "\\ud800"}',
+        b"[" * 100_000,
+        b"price=1",
+        b'{"bed": 1, "bed": 1}',
+        b'[{"bed": 1, "b\\u0065d": 1}]',
+    ],
 )
 def test_what_is_not_json_in_utf8_is_unreadable(body: bytes) -> None:
-    """Cut, binary, half a character, nested without end, a form: all are told, none is an error of ours."""
+    """Cut, binary, half a character, nested without end, a form, a name twice: all are told, none is ours."""
     with pytest.raises(Unreadable):
         parse(body)
+    with pytest.raises(Unreadable):
+        READER.read(body)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"price": None},
+        {"bed": 4, "bath": 0, "house_size": 1e308},
+        {"house_size": 123456789012345678901234567890, "acre_lot": 5e-324},
+        {"city": "", "state": "x" * 255},
+        {"city": "A: b", "street": 1.0},
+        {"city": 'É\u2028"\\\n😀' + chr(0)},
+        {"prev_sold_date": "0001-01-01"},
+        {"prev_sold_date": "9999-12-31"},
+    ],
+)
+def test_one_step_reads_what_the_slow_way_reads(changes: Mapping[str, object]) -> None:
+    """The same values, however they are written; a price of None is left out."""
+    row = {name: value for name, value in {**EXAMPLE, **changes}.items() if value is not None}
+    for said in (row, [row, EXAMPLE]):
+        for body in (json.dumps(said).encode(), json.dumps(said, ensure_ascii=False, indent=1).encode()):
+            assert READER.read(body) == rows(DATASET, said, 3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bed": "4"},
+        {"bed": float("nan")},
+        {"bed": 10**400},
+        {"bed": -1},
+        {"price": None},
+        {"city": "x" * 256},
+        {"prev_sold_date": "1999-9-30"},
+        {"prev_sold_date": "1999-02-30"},
+        {"prev_sold_date": "1999-09-30T00:00:00"},
+        {"beds": 1},
+    ],
+)
+def test_the_fault_is_named_in_either_way(changes: Mapping[str, object]) -> None:
+    """What the one step does not take, the slow way explains."""
+    with pytest.raises(Invalid) as told:
+        READER.read(json.dumps([EXAMPLE, {**EXAMPLE, **changes}]).encode())
+    assert [(fault.item, fault.field) for fault in told.value.faults] == [(1, *changes)]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"[" + b",".join([json.dumps(EXAMPLE).encode()] * 4) + b"]"])
+def test_the_number_of_items_is_bounded(body: bytes) -> None:
+    """Also where each of them is right."""
+    with pytest.raises(Invalid, match=r"list is empty|4 items; one request may have 3"):
+        READER.read(body)
+
+
+def test_a_name_twice_is_found_where_values_fit() -> None:
+    """Two readers of one body could understand two requests."""
+    with pytest.raises(Unreadable, match="two values with one name: bed"):
+        READER.read(json.dumps(EXAMPLE).encode()[:-1] + b', "bed": 5.0}')
+
+
+def test_columns_may_bear_any_name() -> None:
+    """Also one that means something in Python."""
+    text = DATASET.text.replace('"bed"', '"class"').replace("bed = ", "class = ")
+    dataset = parse_dataset(text)
+    assert Reader(dataset, 1).read(json.dumps(dataset.example).encode()) == rows(dataset, dataset.example, 1)

@@ -164,6 +164,7 @@ class Deployment:
             "poller": self._poller,
             "loader": lambda: {"LOADER_ON_NEW_EPOCH": self.variables.on_new_epoch or "clear"},
             "trainer": self._trainer,
+            "inference": self._inference,
             "monitor": self._monitor,
         }
         return of_service[service]() if service in of_service else {}
@@ -190,6 +191,12 @@ class Deployment:
     def _trainer(self) -> dict[str, str]:
         trees = self.variables.trees
         return {"TRAINER_WORK": str(self.folder("trainer"))} | ({"TRAINER_TREES": trees} if trees else {})
+
+    def _inference(self) -> dict[str, str]:
+        return {
+            "INFERENCE_JOURNAL": str(self.folder("journal")),
+            "INFERENCE_JOURNAL_SYNC": self.variables.journal_sync or "group",
+        }
 
     def _monitor(self) -> dict[str, str]:
         others = [service for service in self.services if service != "monitor"]

@@ -51,6 +51,10 @@ RULES: Mapping[str, Rule] = {
     ),
     "POLL_EVERY": Rule(*_SECONDS, "10, with API_URL 60", "seconds between two questions to the API"),
     "TREES": Rule(*_NUMBER, "500", "trees of a model"),
+    "JOURNAL_SYNC": Rule(
+        "group|none", "group or none",
+        "group", "`group`: answered requests survive a loss of power; `none`: only kills, and answers come sooner",
+    ),
     "PORT_BASE": Rule(
         r"[2-9][0-9]{3}|[1-5][0-9]{4}", "a port from 2000 to 59999",
         "", "with n, the parts listen on n, n+1, ...: two runs live side by side",
@@ -77,6 +81,7 @@ class Variables:
     poll: str | None = None
     poll_every: str | None = None
     trees: str | None = None
+    journal_sync: str | None = None
     port_base: str | None = None
     dataset: str | None = None
     mysql_prefix: str | None = None

@@ -43,7 +43,7 @@ def make_dataset_tables(connection: sa.Connection, dataset: Dataset) -> None:
         Stop: a difference that adding a column does not mend; the message says what to do.
     """
     tables: DatasetTables = dataset_tables(dataset)
-    for table in (tables.raw, tables.clean, tables.requests, tables.comparison):
+    for table in vars(tables).values():
         found = _columns(connection, table)
         if not found:
             connection.execute(CreateTable(table))

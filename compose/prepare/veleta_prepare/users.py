@@ -33,7 +33,10 @@ def rights(dataset: str) -> dict[str, dict[str, str]]:
             "PIPELINE.promotions": WRITE,
             "PIPELINE.leases": WRITE,
         },
-        "inference": {f"RAW_DATA.new_{dataset}": "INSERT, SELECT (request_id)"},
+        "inference": {
+            f"RAW_DATA.new_{dataset}": "INSERT, SELECT (request_id)",
+            f"RAW_DATA.refused_{dataset}": "INSERT, SELECT (request_id)",
+        },
         "reader": dict.fromkeys(("PIPELINE.*", "RAW_DATA.*", "CLEAN_DATA.*"), "SELECT"),
     }
 

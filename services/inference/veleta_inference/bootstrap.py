@@ -12,20 +12,27 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
+from veleta.errors import Stop
 from veleta.life import Life, watch
 from veleta.ports import EventLog, Registry
 from veleta.predictor import Booster
 from veleta.service import Service
+from veleta.tables import dataset_tables
 from veleta.tail import tail
 from veleta.topics import topic
 from veleta_inference.adapters.http import pages
+from veleta_inference.adapters.journal import JournalFolder
 from veleta_inference.adapters.requests_table import RequestsTable
 from veleta_inference.champion import Champion
 from veleta_inference.deadletters import DeadLetters
-from veleta_inference.handlers import Predicting
-from veleta_inference.journal import Journal
+from veleta_inference.domain.requests import Reader
+from veleta_inference.drain import Drain
+from veleta_inference.handlers import OF_REQUEST, Predicting
+from veleta_inference.refusals import Refusals
 from veleta_inference.settings import InferenceSettings
 
+REFUSALS_BYTES = 16 * 1024 * 1024
+"""So much of refused requests may wait for MySQL; those beyond are only counted."""
 Check = Callable[[], Awaitable[object]]
 """Asks a part for a sign of life. Raises Retry when there is none."""
 
@@ -43,13 +50,19 @@ def build(
     log = log or KafkaLog(settings.kafka.bootstrap, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine = async_mysql_engine(settings.mysql)
-    table = RequestsTable(engine, dataset)
+    tables = dataset_tables(dataset)
+    table = RequestsTable(engine, tables.requests, OF_REQUEST)
+    refused = RequestsTable(engine, tables.refused, tables.refused.c.keys())
+    journal = _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
+    refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
     letters = DeadLetters(log, dataset.name, life, clock)
     champion = Champion(dataset, registry, load_native, letters, life, clock)
-    journal = Journal(table, letters, life, settings.queue_limit, settings.group_rows)
-    predicting = Predicting(dataset, champion, journal, clock, settings.items_limit)
+    reader = Reader(dataset, settings.items_limit)
+    predicting = Predicting(dataset, champion, journal, reader, life, clock, settings.queue_limit)
+    drains = (Drain(journal, table, letters, life), Drain(refusals, refused, letters, life))
     models = topic(dataset.name, "models")
     checks: dict[str, Check] = {"kafka": partial(asyncio.to_thread, log.bounds, models), "mysql": table.check}
+    checks["journal"] = partial(asyncio.to_thread, journal.check)
     for what in checks:
         life.lacks(what, "not yet asked")
 
@@ -58,19 +71,29 @@ def build(
             group.create_task(tail([models], log, life, champion.take))
             for what, check in checks.items():
                 group.create_task(watch(what, check, life))
+            for drain in drains:
+                group.create_task(drain.run())
             for_ever = (
                 group.create_task(champion.keep(settings.reconcile_seconds)),
-                group.create_task(journal.write()),
+                group.create_task(predicting.work()),
             )
             life.started()
             await life.stopping.wait()
-            await journal.drain()
             for task in for_ever:
                 task.cancel()
+        journal.close()
+        refusals.close()
         await letters.drain()
         await engine.dispose()
 
-    return Service(run, pages(predicting, dataset.name, dataset.target, settings.body_limit, clock))
+    return Service(run, pages(predicting, Refusals(refusals), dataset.name, dataset.target, settings.body_limit, clock))
+
+
+def _journal(settings: InferenceSettings, name: str, limit: int, *, sync: bool) -> JournalFolder:
+    try:
+        return JournalFolder(settings.journal / name, limit, sync=sync)
+    except OSError as error:
+        raise Stop(f"INFERENCE_JOURNAL={settings.journal}: {error.strerror}") from error
 
 
 def load_native(path: Path) -> Booster:

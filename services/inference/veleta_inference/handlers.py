@@ -1,25 +1,36 @@
 """What inference does with a request."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
+
+import orjson
 
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
+from veleta.errors import Retry
 from veleta.faults import fault_point
-from veleta_inference.champion import Champion
+from veleta.life import Life
 from veleta_inference.domain.promotions import Served
-from veleta_inference.domain.requests import parse, rows
-from veleta_inference.journal import Journal, SqlRow
+from veleta_inference.domain.requests import Reader
+from veleta_inference.ports import Journal, Serving
 
 OK = 200
+ROWS_AT_ONCE = 64
+"""More rows than these are predicted in a thread, so that nothing else waits for them."""
+OF_REQUEST = (
+    "request_id", "client_request_id", "received_at", "answered_at", "model_version", "latency_ms", "http_status",
+)  # fmt: skip
+"""What the journal's line of a request says of the request as a whole; the rest stands in its `items`."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """A request as it came. `client_request_id` is the client's own name for it, if it gave one."""
 
+    request_id: str
     body: bytes
     client_request_id: str | None
     received_at: datetime
@@ -31,35 +42,68 @@ class Answer:
 
     request_id: str
     version: int
-    prices: list[float]
+    prices: Sequence[float]
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A request that was understood; `answer` is done when it is answered, or says why it is not."""
+
+    asked: Asked
+    rows: Sequence[Values]
+    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Predicting:
-    """Answers requests for predictions, each by one version of the model, once they are written."""
+    """Answers requests for predictions, each by one version of the model, once they are safe in the journal.
 
-    def __init__(self, dataset: Dataset, champion: Champion, journal: Journal, clock: Clock, items_limit: int) -> None:
+    One task (`work`) predicts together, and keeps together, all that came while it was busy with those before.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        champion: Serving,
+        journal: Journal,
+        reader: Reader,
+        life: Life,
+        clock: Clock,
+        limit: int,
+    ) -> None:
+        """`limit` requests may wait."""
         self._dataset = dataset
         self._champion = champion
         self._journal = journal
+        self._reader = reader
+        self._life = life
         self._clock = clock
-        self._items_limit = items_limit
+        self._limit = limit
+        self._waiting: list[Waiting] = []
+        self._news = asyncio.Event()
 
     async def answer(self, asked: Asked) -> Answer:
-        """The prices, after the request is in MySQL.
+        """The prices, after the request is in the journal.
 
         Raises:
             Unreadable, Invalid: see `domain.requests`.
-            Retry: there is no model yet, or the request could not be written; the caller may ask again.
-            Reject: the database refuses the request.
+            Retry: there is no model yet, too many requests wait, or the request could not be kept; the caller may ask
+                again.
         """
-        values = rows(self._dataset, parse(asked.body), self._items_limit)
-        served = self._champion.served
-        prices = served.predictor.prices(values)
-        fault_point("inference.predicted")
-        request_id = str(uuid4())
-        await self._journal.keep(request_id, self._kept(asked, request_id, served, values, prices))
-        fault_point("inference.kept")
-        return Answer(request_id, served.version, prices)
+        rows = self._reader.read(asked.body)
+        if len(self._waiting) >= self._limit:
+            raise Retry("inference", f"{self._limit} requests wait to be answered")
+        waiting = Waiting(asked, rows)
+        self._waiting.append(waiting)
+        self._news.set()
+        return await waiting.answer
+
+    async def work(self) -> None:
+        """Answer what comes, for ever."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            group, self._waiting = self._waiting, []
+            await self._answer(group)
 
     def model(self) -> dict[str, Any]:
         """What is served, since when and why. Raises Retry while there is none."""
@@ -76,19 +120,58 @@ class Predicting:
             "causes": promotion.causes,
         }
 
-    def _kept(
-        self, asked: Asked, request_id: str, served: Served, values: list[Values], prices: list[float]
-    ) -> list[SqlRow]:
-        """The request's rows; latency is that of the prediction, before it waits to be written."""
-        now = self._clock()
-        common = {
-            "request_id": request_id,
-            "client_request_id": asked.client_request_id,
-            "received_at": for_sql(asked.received_at),
-            "answered_at": for_sql(now),
-            "model_version": served.version,
-            "latency_ms": (now - asked.received_at).total_seconds() * 1000,
-            "http_status": OK,
-        }
-        asked_for = zip(values, prices, strict=True)
-        return [{**row, **common, "item": i, "prediction": price} for i, (row, price) in enumerate(asked_for)]
+    async def _answer(self, group: Sequence[Waiting]) -> None:
+        """Predict and keep a group; if that fails for another reason than what is away, each of it alone."""
+        try:
+            served = self._champion.served
+            prices = await _prices(served, [row for each in group for row in each.rows])
+            fault_point("inference.predicted")
+            answers, taken = [], iter(prices)
+            for each in group:
+                mine = [next(taken) for _ in each.rows]
+                answers.append(Answer(each.asked.request_id, served.version, mine))
+            await self._journal.keep([self._line(*each) for each in zip(group, answers, strict=True)])
+            self._life.found("journal")
+            fault_point("inference.kept")
+        except Retry as error:
+            if error.what == "journal":
+                self._life.lacks("journal", str(error))
+            _fail(group, error)
+        except Exception as error:  # noqa: BLE001 - whatever one request makes the model do, the others are answered
+            if len(group) == 1:
+                _fail(group, error)
+            for each in group if len(group) > 1 else ():
+                await self._answer([each])
+        else:
+            for each, answer in zip(group, answers, strict=True):
+                if not each.answer.done():
+                    each.answer.set_result(answer)
+
+    def _line(self, waiting: Waiting, answer: Answer) -> bytes:
+        """The request as the journal keeps it; latency is that of the prediction, before it waits to be kept."""
+        asked, now = waiting.asked, self._clock()
+        items = [{**row, "prediction": price} for row, price in zip(waiting.rows, answer.prices, strict=True)]
+        return orjson.dumps(
+            {
+                "request_id": asked.request_id,
+                "client_request_id": asked.client_request_id,
+                "received_at": for_sql(asked.received_at),
+                "answered_at": for_sql(now),
+                "model_version": answer.version,
+                "latency_ms": (now - asked.received_at).total_seconds() * 1000,
+                "http_status": OK,
+                "items": items,
+            }
+        )
+
+
+async def _prices(served: Served, rows: Sequence[Values]) -> list[float]:
+    if len(rows) > ROWS_AT_ONCE:
+        return await asyncio.to_thread(served.predictor.prices, rows)
+    return served.predictor.prices(rows)
+
+
+def _fail(group: Sequence[Waiting], error: Exception) -> None:
+    for each in group:
+        if not each.answer.done():
+            each.answer.set_exception(error)

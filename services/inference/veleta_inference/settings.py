@@ -1,5 +1,8 @@
 """What inference can be told."""
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -13,8 +16,12 @@ class InferenceSettings(ServiceSettings):
     port: int = Field(8000, description="the port of /predict, /model, /livez, /readyz and /metrics")
     body_limit: int = Field(1024 * 1024, gt=0, description="bytes that the body of a request may have")
     items_limit: int = Field(1_000, gt=0, description="items that one request may ask for")
-    queue_limit: int = Field(1_000, gt=0, description="requests that may wait to be written; beyond them: 503")
-    group_rows: int = Field(500, gt=0, description="rows that one transaction takes together when so many wait")
+    queue_limit: int = Field(1_000, gt=0, description="requests that may wait to be answered; beyond them: 503")
+    journal: Path = Field(description="the folder where requests are kept until MySQL has them")
+    journal_sync: Literal["group", "none"] = Field(
+        "group", description="group: requests survive a loss of power; none: a kill only, and answers come sooner"
+    )
+    journal_limit: int = Field(1024**3, gt=0, description="bytes that may wait for MySQL; beyond them: 503")
     reconcile_seconds: float = Field(30.0, gt=0, description="seconds between two looks at the registry's champion")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

@@ -1,46 +1,81 @@
-"""The table of requests in MySQL."""
+"""Tables of requests in MySQL, written from lines of JSON: the database takes them apart."""
 
+import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from veleta.adapters.mysql import database
-from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
-from veleta.tables import dataset_tables
-from veleta_inference.journal import SqlRow
+
+STATEMENT_SECONDS = 10.0
+"""After this a statement is given up, and the database counts as away."""
 
 
 class RequestsTable:
-    """`Table` on asyncmy."""
+    """`Table` on asyncmy.
 
-    def __init__(self, engine: AsyncEngine, dataset: Dataset) -> None:
+    A line has a value for each column of `of_request`; those of the other columns stand in its list `items`, and each
+    item is a row. One statement takes a whole group, in a single parameter.
+    """
+
+    def __init__(self, engine: AsyncEngine, table: sa.Table, of_request: Collection[str]) -> None:
         self._engine = engine
-        self._table = dataset_tables(dataset).requests
+        self._table = table
+        self._insert = _insert(table, of_request)
 
     @property
     def name(self) -> str:
         """See `Table.name`."""
         return self._table.fullname
 
-    async def insert(self, rows: Sequence[SqlRow]) -> None:
+    async def insert(self, lines: Sequence[bytes]) -> None:
         """See `Table.insert`."""
-        with _journal():
-            async with self._engine.begin() as sql:
-                await sql.execute(sa.insert(self._table), list(rows))
+        await self._execute(self._insert, {"lines": f"[{b','.join(lines).decode()}]"})
 
     async def check(self) -> None:
         """Ask the database for a sign of life. Raises Retry."""
-        with _journal():
-            async with self._engine.connect() as sql:
-                await sql.execute(sa.select(1))
+        await self._execute(sa.select(1), {})
+
+    async def _execute(self, statement: sa.Executable, parameters: dict[str, str]) -> None:
+        with _told():
+            try:
+                async with asyncio.timeout(STATEMENT_SECONDS), self._engine.begin() as sql:
+                    await sql.execute(statement, parameters)
+            except TimeoutError:
+                raise Retry("mysql", f"no answer within {STATEMENT_SECONDS:g} s") from None
+
+
+def _insert(table: sa.Table, of_request: Collection[str]) -> sa.Insert:
+    """INSERT of the rows in the JSON text `lines`; whose request_id is in the table already is left out.
+
+    ON DUPLICATE KEY UPDATE would ask for the right to update (docs/decisions/0019-requests-wait-in-a-journal.md).
+    """
+    of_items = [column for column in table.c if column.name not in {*of_request, "item"}]
+    columns = [_column(table.c[name], f"$.{name}") for name in of_request]
+    if of_items:
+        nested = ["item FOR ORDINALITY", *(_column(column, f"$.{column.name}") for column in of_items)]
+        columns.append(f"NESTED PATH '$.items[*]' COLUMNS ({', '.join(nested)})")
+    lines = sa.text(f"JSON_TABLE(:lines, '$[*]' COLUMNS ({', '.join(columns)})) AS line")
+    named = ("line.item - 1" if column.name == "item" else f"line.`{column.name}`" for column in table.c)
+    values: list[sa.ColumnElement[object]] = [sa.literal_column(name) for name in named]
+    kept = table.alias("kept")
+    known = sa.exists().where(kept.c.request_id == sa.literal_column("line.request_id"))
+    return sa.insert(table).from_select(list(table.c), sa.select(*values).select_from(lines).where(~known))
+
+
+def _column(column: sa.Column[object], path: str) -> str:
+    """A column of JSON_TABLE; what does not fit it is an error, as it is for a column of a table."""
+    kind = column.type.compile(dialect=mysql.dialect())
+    return f"`{column.name}` {kind} PATH '{path}' NULL ON EMPTY ERROR ON ERROR"
 
 
 @contextlib.contextmanager
-def _journal() -> Iterator[None]:
+def _told() -> Iterator[None]:
     """Errors of the data become Reject, and all others Retry: asyncmy lets any error out when a connection breaks.
 
     https://github.com/long2ice/asyncmy/issues/158

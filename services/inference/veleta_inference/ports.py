@@ -1,0 +1,53 @@
+"""What the parts of inference ask of each other."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from veleta_inference.domain.promotions import Served
+
+
+class Serving(Protocol):
+    """Knows which model answers."""
+
+    @property
+    def served(self) -> Served:
+        """The model that answers now. Raises Retry while there is none."""
+        ...
+
+
+class Journal(Protocol):
+    """Requests that are safe on this machine and not yet in the database: lines of JSON, in the order they came."""
+
+    async def keep(self, lines: Sequence[bytes]) -> None:
+        """Return when the lines (without an end) are safe.
+
+        Raises:
+            Retry: the journal is full or cannot be written; none of the lines is in it.
+        """
+        ...
+
+    def read(self) -> list[bytes]:
+        """The oldest lines, as many as one statement takes; none when there are none."""
+        ...
+
+    def forget(self, lines: Sequence[bytes]) -> None:
+        """The oldest lines are in the database."""
+        ...
+
+
+class Table(Protocol):
+    """A table of requests."""
+
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+        ...
+
+    async def insert(self, lines: Sequence[bytes]) -> None:
+        """Write the rows of all lines in one statement, or none. Those that are in the table already are left alone.
+
+        Raises:
+            Retry: the database is away.
+            Reject: it refuses one of the rows.
+        """
+        ...

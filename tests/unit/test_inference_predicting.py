@@ -1,0 +1,222 @@
+"""How requests are answered: those that come together are predicted and kept together, and each is told the truth."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from veleta.dataset import load_dataset
+from veleta.errors import Retry
+from veleta.features import FEATURE_VERSION, Feature
+from veleta.life import Life
+from veleta.ports import Version
+from veleta.predictor import FEATURES, Predictor
+from veleta_inference.domain.promotions import Promotion, Served
+from veleta_inference.domain.requests import Invalid, Reader
+from veleta_inference.handlers import OF_REQUEST, ROWS_AT_ONCE, Answer, Asked, Predicting
+
+DATASET = load_dataset("real_estate")
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+LIMIT = 3
+
+
+class Beds:
+    """A model that says 1 more than the number of beds, and fails at a house of 13."""
+
+    feature_names_ = ("bed",)
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def get_metadata(self) -> dict[str, str]:
+        return {FEATURES: str(FEATURE_VERSION)}
+
+    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
+        self.asked.append(len(data))
+        beds = [float(bed) for (bed,) in data]
+        if 13.0 in beds:
+            raise ValueError("thirteen")
+        return [bed + 1 for bed in beds]
+
+
+class Serving:
+    """Version 7, or none."""
+
+    def __init__(self) -> None:
+        self.model = Beds()
+        self.away = False
+
+    @property
+    def served(self) -> Served:
+        if self.away:
+            raise Retry("model", "no version is promoted yet")
+        return Served(Promotion(Version(7, "run", {}), 3, {}), Predictor(DATASET, self.model), NOW)
+
+
+class Gate:
+    """A journal that is full when told, and stands still while its gate is shut."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[dict[str, Any]]] = []
+        self.full = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def keep(self, lines: Sequence[bytes]) -> None:
+        await self.gate.wait()
+        if self.full:
+            raise Retry("journal", "full")
+        self.groups.append([json.loads(line) for line in lines])
+
+    def read(self) -> list[bytes]:
+        raise NotImplementedError
+
+    def forget(self, lines: Sequence[bytes]) -> None:
+        raise NotImplementedError
+
+
+class Desk:
+    """Predicting at work."""
+
+    def __init__(self) -> None:
+        self.serving = Serving()
+        self.journal = Gate()
+        self.life = Life("inference")
+        reader = Reader(DATASET, 2 * ROWS_AT_ONCE)
+        self.predicting = Predicting(DATASET, self.serving, self.journal, reader, self.life, lambda: NOW, LIMIT)
+
+    def ask(self, name: str, *beds: int) -> asyncio.Task[Answer]:
+        said = [{**DATASET.example, "bed": bed} for bed in beds]
+        asked = Asked(name, json.dumps(said).encode(), f"their {name}", NOW)
+        return asyncio.create_task(self.predicting.answer(asked))
+
+    @property
+    def kept(self) -> list[str]:
+        return [line["request_id"] for group in self.journal.groups for line in group]
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    made = Desk()
+    working = asyncio.create_task(made.predicting.work())
+    yield made
+    working.cancel()
+
+
+async def test_a_price_leaves_when_its_request_is_kept(desk: Desk) -> None:
+    """Not before; and the line says all that the table is to know."""
+    desk.journal.gate.clear()
+    asking = desk.ask("a", 1, 2)
+    await asyncio.sleep(0.01)
+    assert not asking.done()
+    desk.journal.gate.set()
+    answer = await asking
+    assert (answer.request_id, answer.version) == ("a", 7)
+    assert answer.prices == pytest.approx([7.389056, 20.085537])
+    ((line,),) = desk.journal.groups
+    items = [
+        {**DATASET.example, "bed": bed, "prediction": price} for bed, price in zip((1, 2), answer.prices, strict=True)
+    ]
+    assert line.pop("items") == items
+    assert list(line) == list(OF_REQUEST)
+    assert list(line.values()) == [
+        "a",
+        "their a",
+        "2026-01-02T03:04:05.678901",
+        "2026-01-02T03:04:05.678901",
+        7,
+        0,
+        200,
+    ]
+
+
+async def test_what_comes_together_is_answered_together(desk: Desk) -> None:
+    """While one group is kept the next one gathers: one call of the model, one write, each its own prices."""
+    desk.journal.gate.clear()
+    first = desk.ask("a", 0)
+    await asyncio.sleep(0.01)
+    others = [desk.ask("b", 1), desk.ask("c", 2, 3), desk.ask("d", 4)]
+    await asyncio.sleep(0.01)
+    desk.journal.gate.set()
+    answers = await asyncio.gather(first, *others)
+    assert desk.serving.model.asked == [1, 4]
+    assert [len(group) for group in desk.journal.groups] == [1, 3]
+    assert [len(answer.prices) for answer in answers] == [1, 1, 2, 1]
+    assert [answer.prices[0] for answer in answers] == pytest.approx([2.718282, 7.389056, 20.085537, 148.413159])
+
+
+async def test_many_rows_are_predicted_in_a_thread(desk: Desk) -> None:
+    """With the same answer."""
+    answer = await desk.ask("a", *([1] * (ROWS_AT_ONCE + 1)))
+    assert answer.prices == pytest.approx([7.389056] * (ROWS_AT_ONCE + 1))
+
+
+async def test_too_many_that_wait_are_told_at_once(desk: Desk) -> None:
+    """No pile-up: beyond the limit the client is asked to come back, and nothing of it is kept."""
+    desk.journal.gate.clear()
+    asking = [desk.ask("a", 1)]
+    await asyncio.sleep(0.01)
+    asking += [desk.ask(name, 1) for name in "bcd"]
+    await asyncio.sleep(0.01)
+    with pytest.raises(Retry, match="3 requests wait to be answered"):
+        await desk.ask("e", 1)
+    desk.journal.gate.set()
+    await asyncio.gather(*asking)
+    assert desk.kept == ["a", "b", "c", "d"]
+
+
+async def test_a_request_that_breaks_the_model_takes_no_other_with_it(desk: Desk) -> None:
+    """Each of its group is tried alone; only the one is told of an error of ours, and it is not kept."""
+    desk.journal.gate.clear()
+    first = desk.ask("a", 0)
+    await asyncio.sleep(0.01)
+    asking = [desk.ask(name, beds) for name, beds in (("b", 1), ("bad", 13), ("c", 2))]
+    await asyncio.sleep(0.01)
+    desk.journal.gate.set()
+    await first
+    results = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(result) for result in results] == [Answer, ValueError, Answer]
+    assert desk.kept == ["a", "b", "c"]
+
+
+async def test_without_the_journal_no_price_is_sent(desk: Desk) -> None:
+    """The client is told, /readyz too; when it can be written again, so is the service."""
+    desk.journal.full = True
+    with pytest.raises(Retry, match="journal: full"):
+        await desk.ask("a", 1)
+    assert desk.life.waits_for["journal"] == "journal: full"
+    desk.journal.full = False
+    await desk.ask("b", 1)
+    assert desk.kept == ["b"]
+    assert "journal" not in desk.life.waits_for
+
+
+async def test_without_a_model_the_client_is_told(desk: Desk) -> None:
+    """And nothing is kept."""
+    desk.serving.away = True
+    with pytest.raises(Retry, match="no version is promoted yet"):
+        await desk.ask("a", 1)
+    assert desk.journal.groups == []
+
+
+async def test_what_cannot_be_read_does_not_wait(desk: Desk) -> None:
+    """It is told at once, whatever the others wait for."""
+    desk.journal.gate.clear()
+    with pytest.raises(Invalid):
+        await desk.ask("a", *([1] * (2 * ROWS_AT_ONCE + 1)))
+
+
+async def test_a_client_that_goes_away_is_kept_all_the_same(desk: Desk) -> None:
+    """Answered or not, the request was asked; the others of its group are answered."""
+    desk.journal.gate.clear()
+    first = desk.ask("a", 1)
+    await asyncio.sleep(0.01)
+    gone, stays = desk.ask("b", 1), desk.ask("c", 1)
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    desk.journal.gate.set()
+    await asyncio.gather(first, stays)
+    assert desk.kept == ["a", "b", "c"]
