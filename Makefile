@@ -15,7 +15,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo start stop status poll pause resume topics tail dead memory notebooks up down logs ps
-.PHONY: test test-compose soak lint contracts lock pictures clean
+.PHONY: test test-compose soak bench lint contracts lock pictures clean
 
 help: ## this list
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ soak: $(INSTALLED) ## kills and outages for SOAK_S seconds, then counts all; SEE
 
 test-compose: $(INSTALLED) ## images and the whole stack in containers, with MySQL; needs a Docker engine
 	.venv/bin/pytest tests/compose
+
+bench: $(INSTALLED) ## how fast prices are served, and how fast others would be: a table, also in bench.md; needs wrk
+	PYTHONPATH=tests .venv/bin/python -m bench bench.md
 
 lint: $(INSTALLED) ## style, types and the direction of imports
 	.venv/bin/ruff check

@@ -138,6 +138,8 @@ def test_before_any_promotion_the_answer_says_so(backing: Run, tmp_path: Path) -
             assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
             assert "no version is promoted yet" in reply.json["detail"]
             assert int(reply.headers["Retry-After"]) > 0
+        history = ask(f"{desk.process.url}/models/history").json
+        assert (history["serving"], history["promotions"]) == (None, [])
         assert desk.readiness().json["waits_for"]["model"] == "no version is promoted yet"
         desk.models.promote()
         desk.process.ready(20)
@@ -277,6 +279,10 @@ def test_model_tells_what_is_served_and_why(desk: Desk) -> None:
     assert (said["promotion_seq"], said["metrics"]) == (desk.models.seq, METRICS)
     assert said["causes"]["batches"] == ["b"]
     assert datetime.fromisoformat(said["promoted_at"]) <= datetime.fromisoformat(said["loaded_at"])
+    history = ask(f"{desk.process.url}/models/history").json
+    assert (history["name"], history["serving"]) == (desk.world.dataset.name, desk.models.seq)
+    assert history["promotions"][0] == {name: said[name] for name in history["promotions"][0]}
+    assert [each["promotion_seq"] for each in history["promotions"]] == list(range(desk.models.seq, 0, -1))
 
 
 def test_no_request_fails_during_a_promotion(desk: Desk) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from veleta.adapters.memory import MemoryLog, MemoryRegistry
-from veleta.dataset import load_dataset
+from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, Message, encode
@@ -26,7 +26,7 @@ MODELS = "real_estate.models"
 
 
 class Constant:
-    """A model that says the same for every row."""
+    """A model that says the same for every row, the logarithm of a price."""
 
     def __init__(self, value: float) -> None:
         self._value = value
@@ -39,9 +39,17 @@ class Constant:
         return [self._value] * len(data)
 
 
+class Beds(Constant):
+    """A model that says 8 more than the number of beds."""
+
+    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
+        return [8 + float(bed) for (bed,) in data]
+
+
 def load(path: Path) -> Constant:
-    """A model file of these tests holds the number that the model says."""
-    return Constant(float(path.read_text()))
+    """A model file of these tests holds the number that the model says, or `bed`."""
+    said = path.read_text()
+    return Beds(0) if said == "bed" else Constant(float(said))
 
 
 class Stage:
@@ -53,7 +61,8 @@ class Stage:
         self.registry = MemoryRegistry()
         self.life = Life("inference")
         self.letters = DeadLetters(self.log, DATASET.name, self.life, lambda: NOW)
-        self.champion = Champion(DATASET, self.registry, load, self.letters, self.life, lambda: NOW)
+        self.recent: list[Values] = []
+        self.champion = Champion(DATASET, self.registry, load, self.letters, self.life, lambda: NOW, self.recent)
 
     def version(self, content: str) -> Version:
         path = self.folder / f"{len(list(self.folder.iterdir()))}.cbm"
@@ -61,7 +70,7 @@ class Stage:
         return self.registry.register(path.stem, "", {NATIVE: str(path)})
 
     def mend(self, version: Version) -> None:
-        Path(version.tags[NATIVE]).write_text("1")
+        Path(version.tags[NATIVE]).write_text("11")
 
     def promoted(self, version: Version, seq: int) -> None:
         payload = ModelPromoted(
@@ -108,7 +117,7 @@ async def test_without_a_promotion_there_is_no_model(stage: Stage) -> None:
 
 async def test_the_greatest_sequence_number_is_served(stage: Stage) -> None:
     """Versions go down on a rollback; the sequence never does."""
-    first, second = stage.version("1"), stage.version("2")
+    first, second = stage.version("11"), stage.version("12")
     stage.promoted(second, 1)
     stage.promoted(first, 2)
     await stage.look()
@@ -119,7 +128,7 @@ async def test_the_greatest_sequence_number_is_served(stage: Stage) -> None:
 
 async def test_a_sequence_number_not_above_its_own_is_ignored(stage: Stage) -> None:
     """An event that comes late or twice does not bring an old model back."""
-    first, second = stage.version("1"), stage.version("2")
+    first, second = stage.version("11"), stage.version("12")
     stage.promoted(second, 5)
     await stage.look()
     stage.promoted(first, 5)
@@ -131,7 +140,7 @@ async def test_a_sequence_number_not_above_its_own_is_ignored(stage: Stage) -> N
 @pytest.mark.parametrize("content", ["rubbish", "nan", "1e9", "-1e9"])
 async def test_a_model_that_does_not_prove_itself_is_not_served(stage: Stage, content: str) -> None:
     """It does not load, or its price for the example is no number, or zero: the one before it serves on."""
-    good, broken = stage.version("1"), stage.version(content)
+    good, broken = stage.version("11"), stage.version(content)
     stage.promoted(good, 1)
     await stage.look()
     stage.promoted(broken, 2)
@@ -141,6 +150,17 @@ async def test_a_model_that_does_not_prove_itself_is_not_served(stage: Stage, co
     assert "version 2 is refused" in stage.life.doing
     assert not {"model"} & stage.life.waits_for.keys()
     assert stage.dead == 1
+
+
+async def test_the_last_requests_are_tried_too(stage: Stage) -> None:
+    """A model that gives most of them a price out of bounds is not served; the one before it stays."""
+    stage.promoted(stage.version("11"), 1)
+    await stage.look()
+    stage.recent.append({**DATASET.convert(DATASET.example)[0], "bed": 40.0})
+    stage.promoted(stage.version("bed"), 2)
+    await stage.look()
+    assert stage.serving == (1, 1)
+    assert "out of bounds: 1 of 1 of the last requests" in stage.life.doing
 
 
 async def test_a_refused_model_is_tried_again(stage: Stage) -> None:
@@ -156,8 +176,8 @@ async def test_a_refused_model_is_tried_again(stage: Stage) -> None:
 
 async def test_after_a_restart_the_newest_that_proves_itself_is_served(stage: Stage) -> None:
     """A broken champion must not leave a fresh process without a model."""
-    stage.promoted(stage.version("1"), 1)
-    stage.promoted(stage.version("2"), 2)
+    stage.promoted(stage.version("11"), 1)
+    stage.promoted(stage.version("12"), 2)
     stage.promoted(stage.version("rubbish"), 3)
     await stage.look()
     assert stage.serving == (2, 2)
@@ -165,7 +185,7 @@ async def test_after_a_restart_the_newest_that_proves_itself_is_served(stage: St
 
 async def test_an_alias_without_an_event_is_served_and_explained_later(stage: Stage) -> None:
     """A lost or late event heals; the causes come with it, and the model is not loaded again."""
-    version = stage.version("1")
+    version = stage.version("11")
     stage.registry.tag(version.number, "seq", "3")
     stage.registry.set_alias("champion", version.number)
     await stage.look()
@@ -181,7 +201,7 @@ async def test_an_alias_without_an_event_is_served_and_explained_later(stage: St
 
 async def test_an_alias_without_a_number_is_served_only_when_nothing_is(stage: Stage) -> None:
     """Moved by hand, it has no place in the sequence until the trainer gives it one."""
-    first, second = stage.version("1"), stage.version("2")
+    first, second = stage.version("11"), stage.version("12")
     stage.registry.set_alias("champion", first.number)
     await stage.look()
     assert stage.serving == (first.number, 0)
@@ -195,7 +215,7 @@ async def test_an_alias_without_a_number_is_served_only_when_nothing_is(stage: S
 async def test_a_record_that_cannot_be_read_is_a_dead_letter(stage: Stage) -> None:
     """Nothing is dropped in silence, and the promotions after it count."""
     stage.log.publish([Message(MODELS, "k", (), b"rubbish")])
-    stage.promoted(stage.version("1"), 1)
+    stage.promoted(stage.version("11"), 1)
     await stage.look()
     assert stage.serving == (1, 1)
     assert stage.dead == 1
@@ -206,7 +226,7 @@ async def test_a_promotion_is_acted_on_at_once(stage: Stage) -> None:
     keeping = asyncio.create_task(stage.champion.keep(every=3600))
     following = asyncio.create_task(tail([MODELS], stage.log, stage.life, stage.champion.take))
     await asyncio.sleep(0)
-    stage.promoted(stage.version("1"), 1)
+    stage.promoted(stage.version("11"), 1)
     async with asyncio.timeout(5):
         while "model" in stage.life.waits_for:  # noqa: ASYNC110 - /readyz is what one can look at
             await asyncio.sleep(0.01)

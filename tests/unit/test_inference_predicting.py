@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from veleta.dataset import load_dataset
+from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.features import FEATURE_VERSION, Feature
 from veleta.life import Life
@@ -53,7 +54,10 @@ class Serving:
     def served(self) -> Served:
         if self.away:
             raise Retry("model", "no version is promoted yet")
-        return Served(Promotion(Version(7, "run", {}), 3, {}), Predictor(DATASET, self.model), NOW)
+        return Served(self.known()[0], Predictor(DATASET, self.model), NOW)
+
+    def known(self) -> list[Promotion]:
+        return [Promotion(Version(7, "run", {}), 3, {})]
 
 
 class Gate:
@@ -77,6 +81,12 @@ class Gate:
     def forget(self, lines: Sequence[bytes]) -> None:
         raise NotImplementedError
 
+    def check(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
 
 class Desk:
     """Predicting at work."""
@@ -86,7 +96,10 @@ class Desk:
         self.journal = Gate()
         self.life = Life("inference")
         reader = Reader(DATASET, 2 * ROWS_AT_ONCE)
-        self.predicting = Predicting(DATASET, self.serving, self.journal, reader, self.life, lambda: NOW, LIMIT)
+        self.recent: deque[Values] = deque(maxlen=2)
+        self.predicting = Predicting(
+            DATASET, self.serving, self.journal, reader, self.life, lambda: NOW, LIMIT, self.recent
+        )
 
     def ask(self, name: str, *beds: int) -> asyncio.Task[Answer]:
         said = [{**DATASET.example, "bed": bed} for bed in beds]
@@ -207,6 +220,13 @@ async def test_what_cannot_be_read_does_not_wait(desk: Desk) -> None:
     desk.journal.gate.clear()
     with pytest.raises(Invalid):
         await desk.ask("a", *([1] * (2 * ROWS_AT_ONCE + 1)))
+
+
+async def test_a_row_of_each_group_is_remembered(desk: Desk) -> None:
+    """For the trial of the next model."""
+    for name, beds in (("a", (1, 2)), ("b", (3,)), ("c", (4, 5))):
+        await desk.ask(name, *beds)
+    assert [row["bed"] for row in desk.recent] == [3.0, 4.0]
 
 
 async def test_a_client_that_goes_away_is_kept_all_the_same(desk: Desk) -> None:

@@ -28,6 +28,12 @@ class Lines:
     def forget(self, lines: Sequence[bytes]) -> None:
         raise NotImplementedError
 
+    def check(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
 
 def refusal(**changes: object) -> Refusal:
     usual = {"path": "/predict", "http_status": 422, "reason": "bed must not be null", "body": b"{}"}

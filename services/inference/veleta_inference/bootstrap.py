@@ -1,6 +1,7 @@
 """Builds inference and connects it."""
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from veleta.adapters.async_mysql import async_mysql_engine
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import Clock, utc_now
-from veleta.dataset import load_dataset
+from veleta.dataset import Values, load_dataset
 from veleta.errors import Stop
 from veleta.life import Life, watch
 from veleta.ports import EventLog, Registry
@@ -28,9 +29,12 @@ from veleta_inference.deadletters import DeadLetters
 from veleta_inference.domain.requests import Reader
 from veleta_inference.drain import Drain
 from veleta_inference.handlers import OF_REQUEST, Predicting
+from veleta_inference.ports import Journal
 from veleta_inference.refusals import Refusals
 from veleta_inference.settings import InferenceSettings
 
+RECENT_ROWS = 100
+"""So many rows that were asked for lately are remembered for the trial of the next model."""
 REFUSALS_BYTES = 16 * 1024 * 1024
 """So much of refused requests may wait for MySQL; those beyond are only counted."""
 Check = Callable[[], Awaitable[object]]
@@ -43,9 +47,10 @@ def build(
     *,
     log: EventLog | None = None,
     registry: Registry | None = None,
+    journal: Journal | None = None,
     clock: Clock = utc_now,
 ) -> Service:
-    """Inference on Kafka, MySQL and MLflow; the log, the registry and the clock can be replaced."""
+    """Inference on Kafka, MySQL, MLflow and the disk; log, registry, journal and clock can be replaced."""
     dataset = load_dataset(settings.dataset)
     log = log or KafkaLog(settings.kafka.bootstrap, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
@@ -53,12 +58,13 @@ def build(
     tables = dataset_tables(dataset)
     table = RequestsTable(engine, tables.requests, OF_REQUEST)
     refused = RequestsTable(engine, tables.refused, tables.refused.c.keys())
-    journal = _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
+    journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
     letters = DeadLetters(log, dataset.name, life, clock)
-    champion = Champion(dataset, registry, load_native, letters, life, clock)
+    recent: deque[Values] = deque(maxlen=RECENT_ROWS)
+    champion = Champion(dataset, registry, load_native, letters, life, clock, recent)
     reader = Reader(dataset, settings.items_limit)
-    predicting = Predicting(dataset, champion, journal, reader, life, clock, settings.queue_limit)
+    predicting = Predicting(dataset, champion, journal, reader, life, clock, settings.queue_limit, recent)
     drains = (Drain(journal, table, letters, life), Drain(refusals, refused, letters, life))
     models = topic(dataset.name, "models")
     checks: dict[str, Check] = {"kafka": partial(asyncio.to_thread, log.bounds, models), "mysql": table.check}

@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import prometheus_client
 import structlog
 
 from veleta.clock import Clock
-from veleta.dataset import Dataset
+from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
@@ -21,11 +20,15 @@ from veleta.ports import CHAMPION, Registry
 from veleta.predictor import Booster, Predictor
 from veleta_inference.deadletters import DeadLetters
 from veleta_inference.domain.promotions import Promotion, Served, announced, found
+from veleta_inference.domain.trial import tried
 
 log = structlog.get_logger()
 VERSION = prometheus_client.Gauge("veleta_model_version", "the version that is served; 0: none")
+SWAPPED = prometheus_client.Histogram("veleta_swap_seconds", "from a promotion to serving it, in a process that serves")
 REFUSED = prometheus_client.Counter("veleta_models_refused", "attempts to serve a version that did not prove itself")
 
+HISTORY = 100
+"""So many promotions are told of."""
 AWAY_SECONDS = 2.0
 """How soon the registry is asked again after it was away."""
 
@@ -41,13 +44,16 @@ class Champion:
         letters: DeadLetters,
         life: Life,
         clock: Clock,
+        recent: Collection[Values] = (),
     ) -> None:
+        """`recent` are rows that were asked for lately."""
         self._dataset = dataset
         self._registry = registry
         self._load = load
         self._letters = letters
         self._life = life
         self._clock = clock
+        self._recent = recent
         self._served: Served | None = None
         self._known: dict[int, Promotion] = {}
         self._records: dict[int, Record] = {}
@@ -60,6 +66,10 @@ class Champion:
         if self._served is None:
             raise Retry("model", self._life.waits_for.get("model", "there is none"))
         return self._served
+
+    def known(self) -> Sequence[Promotion]:
+        """The last HISTORY promotions that this process knows of, the newest first."""
+        return [self._known[seq] for seq in sorted(self._known, reverse=True)[:HISTORY]]
 
     def take(self, records: Sequence[Record]) -> None:
         """Note the promotions among the records of `models`; `keep` acts on them at once."""
@@ -124,7 +134,10 @@ class Champion:
             self._refuse(promotion, error)
             return False
         fault_point("inference.proved")
-        self._served = Served(self._known[seq], predictor, self._clock())
+        promotion, swap = self._known[seq], self._served is not None
+        self._served = Served(promotion, predictor, self._clock())
+        if swap and promotion.promoted_at:
+            SWAPPED.observe((self._served.loaded_at - promotion.promoted_at).total_seconds())
         self._records.pop(seq, None)
         VERSION.set(promotion.version.number)
         log.info("serving", version=promotion.version.number, seq=seq)
@@ -133,14 +146,14 @@ class Champion:
         return True
 
     def _prove(self, promotion: Promotion) -> Predictor:
-        """The promotion's model, after it gave a price for the dataset's example. Its files do not outlive this."""
+        """The promotion's model, after its prices were looked at. Its files do not outlive this."""
         with tempfile.TemporaryDirectory(prefix="veleta-model-") as folder:
             booster = self._load(self._registry.native(promotion.version, Path(folder)))
         predictor = Predictor(self._dataset, booster)
         example, _ = self._dataset.convert(self._dataset.example)
-        (price,) = predictor.prices([example])
-        if not math.isfinite(price) or price <= 0:
-            raise Reject("the trial prediction is no price", str(price))
+        recent, served = list(self._recent), self._served
+        price, *others = predictor.prices([example, *recent])
+        tried(self._dataset, price, others, served.predictor.prices(recent) if served and recent else [])
         return predictor
 
     def _refuse(self, promotion: Promotion, error: Exception) -> None:

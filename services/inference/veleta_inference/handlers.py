@@ -1,6 +1,8 @@
 """What inference does with a request."""
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +15,7 @@ from veleta.dataset import Dataset, Values
 from veleta.errors import Retry
 from veleta.faults import fault_point
 from veleta.life import Life
-from veleta_inference.domain.promotions import Served
+from veleta_inference.domain.promotions import Promotion, Served
 from veleta_inference.domain.requests import Reader
 from veleta_inference.ports import Journal, Serving
 
@@ -69,8 +71,9 @@ class Predicting:
         life: Life,
         clock: Clock,
         limit: int,
+        recent: deque[Values],
     ) -> None:
-        """`limit` requests may wait."""
+        """`limit` requests may wait; into `recent` goes one row of each group."""
         self._dataset = dataset
         self._champion = champion
         self._journal = journal
@@ -78,6 +81,7 @@ class Predicting:
         self._life = life
         self._clock = clock
         self._limit = limit
+        self._recent = recent
         self._waiting: list[Waiting] = []
         self._news = asyncio.Event()
 
@@ -103,22 +107,21 @@ class Predicting:
             await self._news.wait()
             self._news.clear()
             group, self._waiting = self._waiting, []
+            self._recent.append(group[0].rows[0])
             await self._answer(group)
 
     def model(self) -> dict[str, Any]:
         """What is served, since when and why. Raises Retry while there is none."""
         served = self._champion.served
-        promotion = served.promotion
-        return {
-            "name": self._dataset.name,
-            "version": served.version,
-            "run_id": promotion.version.run_id,
-            "promoted_at": promotion.promoted_at,
-            "loaded_at": served.loaded_at,
-            "promotion_seq": promotion.seq,
-            "metrics": promotion.metrics,
-            "causes": promotion.causes,
-        }
+        return {"name": self._dataset.name, **_told(served.promotion), "loaded_at": served.loaded_at}
+
+    def history(self) -> dict[str, Any]:
+        """The promotions that this process knows of, the newest first; `serving` is the number of the served one."""
+        serving = None
+        with contextlib.suppress(Retry):
+            serving = self._champion.served.promotion.seq
+        promotions = [_told(each) for each in self._champion.known()]
+        return {"name": self._dataset.name, "serving": serving, "promotions": promotions}
 
     async def _answer(self, group: Sequence[Waiting]) -> None:
         """Predict and keep a group; if that fails for another reason than what is away, each of it alone."""
@@ -163,6 +166,17 @@ class Predicting:
                 "items": items,
             }
         )
+
+
+def _told(promotion: Promotion) -> dict[str, Any]:
+    return {
+        "version": promotion.version.number,
+        "run_id": promotion.version.run_id,
+        "promoted_at": promotion.promoted_at,
+        "promotion_seq": promotion.seq,
+        "metrics": promotion.metrics,
+        "causes": promotion.causes,
+    }
 
 
 async def _prices(served: Served, rows: Sequence[Values]) -> list[float]:

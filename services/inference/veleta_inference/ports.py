@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from veleta_inference.domain.promotions import Served
+from veleta_inference.domain.promotions import Promotion, Served
 
 
 class Serving(Protocol):
@@ -12,6 +12,10 @@ class Serving(Protocol):
     @property
     def served(self) -> Served:
         """The model that answers now. Raises Retry while there is none."""
+        ...
+
+    def known(self) -> Sequence[Promotion]:
+        """The last promotions that this process knows of, the newest first."""
         ...
 
 
@@ -32,6 +36,14 @@ class Journal(Protocol):
 
     def forget(self, lines: Sequence[bytes]) -> None:
         """The oldest lines are in the database."""
+        ...
+
+    def check(self) -> None:
+        """Whether more may be kept. Raises Retry."""
+        ...
+
+    def close(self) -> None:
+        """Give the journal up; what it still holds is read by its next owner."""
         ...
 
 

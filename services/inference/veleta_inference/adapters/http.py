@@ -78,8 +78,11 @@ def pages(
     async def model(_request: web.Request) -> web.Response:
         return _json(predicting.model())
 
+    async def history(_request: web.Request) -> web.Response:
+        return _json(predicting.history())
+
     app = web.Application(client_max_size=body_limit, middlewares=[told])
-    app.add_routes([web.post("/predict", predict), web.get("/model", model)])
+    app.add_routes([web.post("/predict", predict), web.get("/model", model), web.get("/models/history", history)])
     return app
 
 

@@ -60,7 +60,7 @@ class JournalFolder:
         self._count(sum(segment.size for segment in self._segments))
 
     def check(self, more: int = 0) -> None:
-        """Whether so many bytes more may be kept. Raises Retry."""
+        """See `Journal.check`; `more` bytes are to be kept."""
         if self._waiting + more > self._limit:
             raise Retry("journal", f"{self._waiting} bytes wait to be written to MySQL, and {self._limit} may")
         disk = os.statvfs(self._folder)
@@ -110,7 +110,7 @@ class JournalFolder:
             current.size = self._offset = 0
 
     def close(self) -> None:
-        """Give the folder up; what it still holds is read by the next owner."""
+        """See `Journal.close`."""
         self._syncing.shutdown()
         for file in (*(segment.file for segment in self._segments), self._lock):
             os.close(file)

@@ -1,0 +1,16 @@
+"""`python -m bench.echo PORT`: an aiohttp server that answers what it is sent, and does nothing else."""
+
+import sys
+
+from aiohttp import web
+
+
+async def echo(request: web.Request) -> web.Response:
+    """The body, back again."""
+    return web.Response(body=await request.read(), content_type="application/json")
+
+
+if __name__ == "__main__":
+    app = web.Application()
+    app.add_routes([web.post("/predict", echo), web.get("/livez", echo)])
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)

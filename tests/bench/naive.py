@@ -1,0 +1,39 @@
+"""`python -m bench.naive PORT MODEL`: what one writes first: a data frame and a call of the model for each request."""
+
+import math
+import sys
+
+import pandas as pd
+from aiohttp import web
+from catboost import CatBoostRegressor
+
+from veleta.dataset import Dataset, load_dataset
+from veleta.features import feature_columns, features
+
+
+def application(model: CatBoostRegressor, dataset: Dataset) -> web.Application:
+    """POST /predict with one object."""
+    columns = feature_columns(dataset)
+
+    async def predict(request: web.Request) -> web.Response:
+        values, _ = dataset.convert(await request.json())
+        frame = pd.DataFrame([features(columns, values)], columns=[column.name for column in columns])
+        return web.json_response({"predictions": [{dataset.target: math.exp(model.predict(frame)[0])}]})
+
+    async def livez(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.post("/predict", predict), web.get("/livez", livez)])
+    return app
+
+
+if __name__ == "__main__":
+    port, path, name = sys.argv[1:]
+    web.run_app(
+        application(CatBoostRegressor().load_model(path), load_dataset(name)),
+        host="127.0.0.1",
+        port=int(port),
+        access_log=None,
+        print=None,
+    )

@@ -1,0 +1,32 @@
+"""`python -m bench.unkept`: inference with a journal that keeps nothing, to see what keeping costs."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from veleta.service import serve
+from veleta_inference.bootstrap import build
+from veleta_inference.settings import InferenceSettings
+
+
+class Nothing:
+    """A journal that forgets at once."""
+
+    async def keep(self, lines: Sequence[bytes]) -> None:
+        """Keep nothing."""
+
+    def read(self) -> list[bytes]:
+        """Nothing."""
+        return []
+
+    def forget(self, lines: Sequence[bytes]) -> None:
+        """Nothing is there."""
+
+    def check(self) -> None:
+        """It is never full."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+if __name__ == "__main__":
+    serve("inference", InferenceSettings, partial(build, journal=Nothing()))
