@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from playwright.sync_api import expect
 
 from support.browser import chromium
@@ -195,7 +197,7 @@ def test_each_request_ended_once_and_each_training_is_one_version(stack: Stack) 
 
 
 def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
-    """Plain `mlflow models serve` of the champion, raw row in."""
+    """Plain `mlflow models serve` of the champion, raw rows in each form; MLflow's own client asks us the same way."""
     port = free_port()
     environment = {
         "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
@@ -209,13 +211,33 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
     try:
         eventually(lambda: http_status(f"http://127.0.0.1:{port}/ping") == 200, 90, "mlflow serves")
         row = {c.name: DATASET.example[c.name] for c in DATASET.inputs}
-        status, theirs = post(f"http://127.0.0.1:{port}/invocations", {"dataframe_records": [row]})
-        assert status == 200
+        other = {**row, "house_size": 3_000.0, "city": "Macondo"}
+        columns = {name: [row[name], other[name]] for name in row}
+        forms: list[dict[str, Any]] = [
+            {"dataframe_split": {"columns": list(row), "data": [list(row.values()), list(other.values())]}},
+            {"dataframe_records": [row, other]},
+            {"instances": [row, other]},
+            {"inputs": columns},
+        ]
+        theirs = [post(f"http://127.0.0.1:{port}/invocations", form) for form in forms]
+        ours = [post(f"{stack.url}/invocations", form) for form in forms]
+        frame = pd.DataFrame([row, other])
+        clients: list[Any] = [
+            ScoringServerClient("127.0.0.1", each)  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
+            for each in (port, stack.run.ports["inference"])
+        ]
+        for client in clients:
+            client.wait_server_ready(30)
+        invoked = [client.invoke(frame).get_predictions()["predictions"].tolist() for client in clients]
+        assert [client.get_version() for client in clients] == [mlflow.__version__] * 2
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
-    _, ours = post(f"{stack.url}/predict", row)
-    assert theirs == {"predictions": [pytest.approx(ours["predictions"][0][DATASET.target], rel=1e-12)]}
+    _, answer = post(f"{stack.url}/predict", [row, other])
+    prices = pytest.approx([each[DATASET.target] for each in answer["predictions"]], rel=1e-12)
+    assert [status for status, _ in theirs + ours] == [200] * 2 * len(forms)
+    assert [said["predictions"] for _, said in theirs + ours] == [prices] * 2 * len(forms)
+    assert invoked == [prices] * 2
 
 
 def test_a_notebook_runs(stack: Stack, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
+import mlflow
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
@@ -134,7 +135,8 @@ def test_before_any_promotion_the_answer_says_so(backing: Run, tmp_path: Path) -
     desk = Desk(world)
     desk.start()
     try:
-        for reply in (desk.predict(desk.example()), desk.model()):
+        unready = [ask(f"{desk.process.url}/{path}") for path in ("ping", "v2/health/ready")]
+        for reply in (desk.predict(desk.example()), desk.model(), *unready):
             assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
             assert "no version is promoted yet" in reply.json["detail"]
             assert int(reply.headers["Retry-After"]) > 0
@@ -335,6 +337,47 @@ def test_a_lost_event_heals(desk: Desk) -> None:
     desk.serves(version)
     said = desk.model().json
     assert (said["promotion_seq"], said["causes"], said["promoted_at"]) == (desk.models.seq, None, None)
+
+
+def test_mlflows_protocol_gets_the_same_price(desk: Desk) -> None:
+    """In each of its forms, kept as every request; tests/e2e compares with MLflow's own server."""
+    row = desk.example()
+    price = desk.predict(row).price
+    forms: list[dict[str, Any]] = [
+        {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}},
+        {"dataframe_records": [row]},
+        {"instances": [row]},
+        {"inputs": {name: [value] for name, value in row.items()}},
+    ]
+    before = len(desk.kept())
+    replies = [ask(f"{desk.process.url}/invocations", json.dumps(form).encode()) for form in forms]
+    assert [reply.json for reply in replies] == [{"predictions": [price]}] * len(forms)
+    assert len(desk.kept()) == before + len(forms)
+    bad = ask(f"{desk.process.url}/invocations", b'{"instances": [{"bed": 4}]}')
+    assert (bad.status, {error["message"] for error in bad.json["errors"]}) == (422, {"is required"})
+    assert ask(f"{desk.process.url}/ping").status == ask(f"{desk.process.url}/health").status == 200
+    assert ask(f"{desk.process.url}/version").text == mlflow.__version__
+
+
+def test_the_open_inference_protocol_gets_the_same_price(desk: Desk) -> None:
+    """From a tensor for each column; a version that is not served, or another model, is not found."""
+    row, name = desk.example(), desk.world.dataset.name
+    price, version = desk.predict(row).price, desk.model().json["version"]
+    model = f"{desk.process.url}/v2/models/{name}"
+    told = ask(model).json
+    assert (told["name"], told["versions"]) == (name, [str(version)])
+    inputs = [{**each, "shape": [1], "data": [row[each["name"]]]} for each in told["inputs"]]
+    body = json.dumps({"id": "mine", "inputs": inputs}).encode()
+    output = {"name": "price", "datatype": "FP64", "shape": [1], "data": [price]}
+    for path in (model, f"{model}/versions/{version}"):
+        assert ask(f"{path}/ready").json == {"name": name, "ready": True}
+        assert ask(f"{path}/infer", body).json == {
+            "id": "mine", "model_name": name, "model_version": str(version), "outputs": [output],
+        }  # fmt: skip
+    for path in (f"{model}/versions/{version + 1}", f"{desk.process.url}/v2/models/other"):
+        assert [ask(path).status, ask(f"{path}/ready").status, ask(f"{path}/infer", body).status] == [404] * 3
+    for path in ("v2", "v2/health/live", "v2/health/ready"):
+        assert ask(f"{desk.process.url}/{path}").status == 200
 
 
 def test_a_stale_promotion_is_ignored(desk: Desk) -> None:

@@ -16,8 +16,7 @@ from veleta.life import Life
 from veleta.ports import Version
 from veleta.predictor import FEATURES, Predictor
 from veleta_inference.domain.promotions import Promotion, Served
-from veleta_inference.domain.requests import Invalid, Reader
-from veleta_inference.handlers import OF_REQUEST, ROWS_AT_ONCE, Answer, Asked, Predicting
+from veleta_inference.handlers import OF_REQUEST, ROWS_AT_ONCE, Answer, Asked, NotServed, Predicting
 
 DATASET = load_dataset("real_estate")
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -95,15 +94,12 @@ class Desk:
         self.serving = Serving()
         self.journal = Gate()
         self.life = Life("inference")
-        reader = Reader(DATASET, 2 * ROWS_AT_ONCE)
         self.recent: deque[Values] = deque(maxlen=2)
-        self.predicting = Predicting(
-            DATASET, self.serving, self.journal, reader, self.life, lambda: NOW, LIMIT, self.recent
-        )
+        self.predicting = Predicting(DATASET, self.serving, self.journal, self.life, lambda: NOW, LIMIT, self.recent)
 
-    def ask(self, name: str, *beds: int) -> asyncio.Task[Answer]:
-        said = [{**DATASET.example, "bed": bed} for bed in beds]
-        asked = Asked(name, json.dumps(said).encode(), f"their {name}", NOW)
+    def ask(self, name: str, *beds: int, version: int | None = None) -> asyncio.Task[Answer]:
+        rows = [{**DATASET.convert(DATASET.example)[0], "bed": float(bed)} for bed in beds]
+        asked = Asked(name, rows, f"their {name}", NOW, version)
         return asyncio.create_task(self.predicting.answer(asked))
 
     @property
@@ -215,11 +211,19 @@ async def test_without_a_model_the_client_is_told(desk: Desk) -> None:
     assert desk.journal.groups == []
 
 
-async def test_what_cannot_be_read_does_not_wait(desk: Desk) -> None:
-    """It is told at once, whatever the others wait for."""
+async def test_who_asks_for_another_version_is_told(desk: Desk) -> None:
+    """By a group whose others are answered; nothing of it is kept."""
     desk.journal.gate.clear()
-    with pytest.raises(Invalid):
-        await desk.ask("a", *([1] * (2 * ROWS_AT_ONCE + 1)))
+    first = desk.ask("a", 1, version=7)
+    await asyncio.sleep(0.01)
+    asking = [desk.ask("b", 1, version=6), desk.ask("c", 1, version=7), desk.ask("d", 1)]
+    await asyncio.sleep(0.01)
+    desk.journal.gate.set()
+    results = await asyncio.gather(first, *asking, return_exceptions=True)
+    assert [type(result) for result in results] == [Answer, NotServed, Answer, Answer]
+    assert desk.kept == ["a", "c", "d"]
+    with pytest.raises(NotServed, match="version 7 is served"):
+        await desk.ask("e", 1, version=8)
 
 
 async def test_a_row_of_each_group_is_remembered(desk: Desk) -> None:

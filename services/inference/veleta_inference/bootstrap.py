@@ -21,6 +21,7 @@ from veleta.service import Service
 from veleta.tables import dataset_tables
 from veleta.tail import tail
 from veleta.topics import topic
+from veleta_inference.adapters.asking import Asking
 from veleta_inference.adapters.http import pages
 from veleta_inference.adapters.journal import JournalFolder
 from veleta_inference.adapters.requests_table import RequestsTable
@@ -63,8 +64,8 @@ def build(
     letters = DeadLetters(log, dataset.name, life, clock)
     recent: deque[Values] = deque(maxlen=RECENT_ROWS)
     champion = Champion(dataset, registry, load_native, letters, life, clock, recent)
-    reader = Reader(dataset, settings.items_limit)
-    predicting = Predicting(dataset, champion, journal, reader, life, clock, settings.queue_limit, recent)
+    predicting = Predicting(dataset, champion, journal, life, clock, settings.queue_limit, recent)
+    asking = Asking(predicting, Reader(dataset, settings.items_limit), dataset, clock)
     drains = (Drain(journal, table, letters, life), Drain(refusals, refused, letters, life))
     models = topic(dataset.name, "models")
     checks: dict[str, Check] = {"kafka": partial(asyncio.to_thread, log.bounds, models), "mysql": table.check}
@@ -92,7 +93,7 @@ def build(
         await letters.drain()
         await engine.dispose()
 
-    return Service(run, pages(predicting, Refusals(refusals), dataset.name, dataset.target, settings.body_limit, clock))
+    return Service(run, pages(asking, Refusals(refusals), settings.body_limit, clock))
 
 
 def _journal(settings: InferenceSettings, name: str, limit: int, *, sync: bool) -> JournalFolder:

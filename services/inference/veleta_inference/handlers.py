@@ -12,11 +12,10 @@ import orjson
 
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
-from veleta.errors import Retry
+from veleta.errors import Reject, Retry
 from veleta.faults import fault_point
 from veleta.life import Life
 from veleta_inference.domain.promotions import Promotion, Served
-from veleta_inference.domain.requests import Reader
 from veleta_inference.ports import Journal, Serving
 
 OK = 200
@@ -28,14 +27,20 @@ OF_REQUEST = (
 """What the journal's line of a request says of the request as a whole; the rest stands in its `items`."""
 
 
+class NotServed(Reject):
+    """A request names a version, and another one is served."""
+
+
 @dataclass(frozen=True)
 class Asked:
-    """A request as it came. `client_request_id` is the client's own name for it, if it gave one."""
+    """A request that was understood. `client_request_id` is the client's own name for it, if it gave one."""
 
     request_id: str
-    body: bytes
+    rows: Sequence[Values]
     client_request_id: str | None
     received_at: datetime
+    version: int | None = None
+    """The only version that may answer it."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,9 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """A request that was understood; `answer` is done when it is answered, or says why it is not."""
+    """A request that waits; `answer` is done when it is answered, or says why it is not."""
 
     asked: Asked
-    rows: Sequence[Values]
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -67,7 +71,6 @@ class Predicting:
         dataset: Dataset,
         champion: Serving,
         journal: Journal,
-        reader: Reader,
         life: Life,
         clock: Clock,
         limit: int,
@@ -77,7 +80,6 @@ class Predicting:
         self._dataset = dataset
         self._champion = champion
         self._journal = journal
-        self._reader = reader
         self._life = life
         self._clock = clock
         self._limit = limit
@@ -89,14 +91,13 @@ class Predicting:
         """The prices, after the request is in the journal.
 
         Raises:
-            Unreadable, Invalid: see `domain.requests`.
+            NotServed: the version that it asks for is not the one that is served.
             Retry: there is no model yet, too many requests wait, or the request could not be kept; the caller may ask
                 again.
         """
-        rows = self._reader.read(asked.body)
         if len(self._waiting) >= self._limit:
             raise Retry("inference", f"{self._limit} requests wait to be answered")
-        waiting = Waiting(asked, rows)
+        waiting = Waiting(asked)
         self._waiting.append(waiting)
         self._news.set()
         return await waiting.answer
@@ -107,7 +108,7 @@ class Predicting:
             await self._news.wait()
             self._news.clear()
             group, self._waiting = self._waiting, []
-            self._recent.append(group[0].rows[0])
+            self._recent.append(group[0].asked.rows[0])
             await self._answer(group)
 
     def model(self) -> dict[str, Any]:
@@ -124,18 +125,9 @@ class Predicting:
         return {"name": self._dataset.name, "serving": serving, "promotions": promotions}
 
     async def _answer(self, group: Sequence[Waiting]) -> None:
-        """Predict and keep a group; if that fails for another reason than what is away, each of it alone."""
+        """Answer a group; if that fails for another reason than what is away, each of it alone."""
         try:
-            served = self._champion.served
-            prices = await _prices(served, [row for each in group for row in each.rows])
-            fault_point("inference.predicted")
-            answers, taken = [], iter(prices)
-            for each in group:
-                mine = [next(taken) for _ in each.rows]
-                answers.append(Answer(each.asked.request_id, served.version, mine))
-            await self._journal.keep([self._line(*each) for each in zip(group, answers, strict=True)])
-            self._life.found("journal")
-            fault_point("inference.kept")
+            answers = await self._kept(group)
         except Retry as error:
             if error.what == "journal":
                 self._life.lacks("journal", str(error))
@@ -143,17 +135,35 @@ class Predicting:
         except Exception as error:  # noqa: BLE001 - whatever one request makes the model do, the others are answered
             if len(group) == 1:
                 _fail(group, error)
-            for each in group if len(group) > 1 else ():
+                return
+            for each in group:
                 await self._answer([each])
         else:
-            for each, answer in zip(group, answers, strict=True):
+            for each, answer in answers:
                 if not each.answer.done():
                     each.answer.set_result(answer)
 
-    def _line(self, waiting: Waiting, answer: Answer) -> bytes:
+    async def _kept(self, group: Sequence[Waiting]) -> list[tuple[Waiting, Answer]]:
+        """The answers of one version to those whom it may answer, after they are safe."""
+        served = self._champion.served
+        group = _meant_for(served.version, group)
+        if not group:
+            return []
+        prices = iter(await _prices(served, [row for each in group for row in each.asked.rows]))
+        fault_point("inference.predicted")
+        answers = [
+            (each, Answer(each.asked.request_id, served.version, [next(prices) for _ in each.asked.rows]))
+            for each in group
+        ]
+        await self._journal.keep([self._line(each.asked, answer) for each, answer in answers])
+        self._life.found("journal")
+        fault_point("inference.kept")
+        return answers
+
+    def _line(self, asked: Asked, answer: Answer) -> bytes:
         """The request as the journal keeps it; latency is that of the prediction, before it waits to be kept."""
-        asked, now = waiting.asked, self._clock()
-        items = [{**row, "prediction": price} for row, price in zip(waiting.rows, answer.prices, strict=True)]
+        now = self._clock()
+        items = [{**row, "prediction": price} for row, price in zip(asked.rows, answer.prices, strict=True)]
         return orjson.dumps(
             {
                 "request_id": asked.request_id,
@@ -177,6 +187,13 @@ def _told(promotion: Promotion) -> dict[str, Any]:
         "metrics": promotion.metrics,
         "causes": promotion.causes,
     }
+
+
+def _meant_for(version: int, group: Sequence[Waiting]) -> Sequence[Waiting]:
+    """Those of a group that this version may answer; the others are told so."""
+    others = [each for each in group if each.asked.version not in (None, version)]
+    _fail(others, NotServed(f"version {version} is served"))
+    return [each for each in group if each not in others] if others else group
 
 
 async def _prices(served: Served, rows: Sequence[Values]) -> list[float]:

@@ -65,7 +65,7 @@ class Reader:
         try:
             said = self._decoder.decode(body)
         except (ValueError, RecursionError):  # DecodeError is a ValueError, and UTF-8 has one of its own
-            return self._slowly(body)
+            return self.rows(parse(body))
         items = [msgspec.structs.asdict(item) for item in (said if isinstance(said, list) else [said])]
         names = sum(map(len, items))
         for item in items:
@@ -75,10 +75,11 @@ class Reader:
         # The decoder takes the last of two values with one name. A colon more than names is that, or stands in a text.
         if 0 < len(items) <= self._limit and body.count(b":") == names:
             return items
-        return self._slowly(body)
+        return self.rows(parse(body))
 
-    def _slowly(self, body: bytes) -> list[Values]:
-        return rows(self._dataset, parse(body), self._limit)
+    def rows(self, said: object) -> list[Values]:
+        """The same of a body that was decoded already. Raises Invalid."""
+        return rows(self._dataset, said, self._limit)
 
 
 def parse(body: bytes) -> object:

@@ -1,0 +1,84 @@
+"""From an HTTP request to an answer, whatever protocol it speaks."""
+
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from aiohttp import web
+from uuid_utils import uuid7
+
+from veleta.clock import Clock
+from veleta.dataset import Dataset, Values
+from veleta_inference.domain.requests import Reader, Unreadable, parse
+from veleta_inference.handlers import Answer, Asked, Predicting
+
+LONGEST_ID = 255
+"""Characters of a client's X-Request-ID that are kept."""
+REQUEST_ID = "X-Request-ID"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+LONGEST_KEY = 36
+_KEY = re.compile(f"[!-~]{{1,{LONGEST_KEY}}}")
+BODY = web.RequestKey("body", bytes)
+"""What of a request's body was read."""
+
+
+class Asking:
+    """What the protocols share."""
+
+    def __init__(self, predicting: Predicting, reader: Reader, dataset: Dataset, clock: Clock) -> None:
+        self.dataset = dataset
+        self.predicting = predicting
+        self._reader = reader
+        self._clock = clock
+
+    async def predict(self, request: web.Request) -> Answer:
+        """The answer to a body of /predict."""
+        return await self._answer(request, self._reader.read)
+
+    async def translated(
+        self, request: web.Request, rows: Callable[[object], list[dict[str, Any]]], version: int | None = None
+    ) -> Answer:
+        """The answer to a body of which `rows` makes rows; by this version only, if one is given."""
+        return await self._answer(request, lambda body: self._reader.rows(rows(parse(body))), version)
+
+    async def _answer(
+        self, request: web.Request, read: Callable[[bytes], list[Values]], version: int | None = None
+    ) -> Answer:
+        received_at = self._clock()
+        request[BODY] = body = await request.read()
+        asked = Asked(_request_id(request), read(body), client_request_id(request), received_at, version)
+        return await self.predicting.answer(asked)
+
+
+def reply(answer: Answer, body: dict[str, Any]) -> web.Response:
+    """An answer in the words of its protocol; a header names the version."""
+    response = as_json(body)
+    response.headers["X-Model-Version"] = str(answer.version)
+    return response
+
+
+def as_json(body: object, status: int = HTTPStatus.OK, content_type: str = "application/json") -> web.Response:
+    """A response in JSON."""
+    return web.Response(body=orjson.dumps(body), status=status, content_type=content_type)
+
+
+def client_request_id(request: web.Request) -> str | None:
+    """The client's name for its request: what of it is printable ASCII, cut to LONGEST_ID."""
+    sent = request.headers.get(REQUEST_ID)
+    return ("".join(c for c in sent if " " <= c <= "~")[:LONGEST_ID] or None) if sent else None
+
+
+def _request_id(request: web.Request) -> str:
+    """The request's name in the table: the client's Idempotency-Key, or one that grows with time.
+
+    Raises:
+        Unreadable: the key is none.
+    """
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is None:
+        return str(uuid7())
+    if not _KEY.fullmatch(key):
+        raise Unreadable(IDEMPOTENCY_KEY, f"must be 1 to {LONGEST_KEY} visible ASCII characters")
+    return key
