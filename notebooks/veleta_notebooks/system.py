@@ -17,7 +17,11 @@ from veleta.explanation import explanation, feature_frame, influence
 from veleta.ports import Version
 from veleta.settings import read_settings
 from veleta.tables import dataset_tables
+from veleta_notebooks.patience import waited
 from veleta_notebooks.settings import NotebooksSettings
+
+
+WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,23 @@ class System:
     def rows(self, most: int = 500) -> list[Values]:
         """Clean rows of the newest batch that is loaded, typed, `most` of them at most.
 
+        Before the first batch, and for a moment between two epochs, there are none: they are waited for a while.
+
         Raises:
             LookupError: there are none yet.
         """
+        rows = waited(lambda: self._rows(most), WAIT_SECONDS)
+        if not rows:
+            raise LookupError("no batch is loaded yet: wait for the first")
+        return rows
+
+    def _rows(self, most: int) -> list[Values]:
         clean = dataset_tables(self.dataset).clean
         newest = sa.select(clean.c.epoch, clean.c.number).order_by(clean.c.epoch.desc(), clean.c.number.desc())
         with self._engine.connect() as connection:
             batch = connection.execute(newest.limit(1)).first()
             if batch is None:
-                raise LookupError("no batch is loaded yet: wait for the first")
+                return []
             of_batch = sa.and_(clean.c.epoch == batch.epoch, clean.c.number == batch.number)
             query = sa.select(clean).where(of_batch).order_by(clean.c.row_no).limit(most)
             return [dict(row) for row in connection.execute(query).mappings()]

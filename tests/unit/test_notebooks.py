@@ -1,6 +1,7 @@
 """The notebooks: thin, without outputs; and the words in which two versions are compared."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 
 from support.house import ROOT
 from veleta_notebooks.comparison import compare, words
+from veleta_notebooks.patience import waited
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -65,3 +67,10 @@ def test_a_column_that_the_old_version_did_not_know() -> None:
     found = compare(table(baths=1.0), table(baths=1.0, garden=1.0))
     assert "Garden (not known to place 2 with 50.0%) rose." in words(found, "version 1", "version 2")
     assert "Baths (place 1 with 100.0% to place 1 with 50.0%) fell." in words(found, "version 1", "version 2")
+
+
+def test_what_is_not_there_for_a_moment_is_waited_for() -> None:
+    """Between two epochs there are no rows; without any, the wait ends."""
+    answers: Iterator[list[int]] = iter([[], [], [3]])
+    assert waited(lambda: next(answers), 1) == [3]
+    assert waited(list[int], 0.05) == []
