@@ -20,7 +20,6 @@ from veleta.tables import dataset_tables
 from veleta_notebooks.patience import waited
 from veleta_notebooks.settings import NotebooksSettings
 
-
 WAIT_SECONDS = 60.0
 
 
