@@ -1,6 +1,7 @@
 """Builds inference and connects it."""
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -85,6 +86,9 @@ def build(
                 group.create_task(predicting.work()),
             )
             life.started()
+            # What has been loaded stays to the end: looking through it for garbage would stop all answers for 0.1 s.
+            gc.collect()
+            gc.freeze()
             await life.stopping.wait()
             for task in for_ever:
                 task.cancel()

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import prometheus_client
 
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
@@ -18,7 +19,12 @@ from veleta.life import Life
 from veleta_inference.domain.promotions import Promotion, Served
 from veleta_inference.ports import Journal, Serving
 
+GROUP = prometheus_client.Histogram(
+    "veleta_group_requests", "requests that were answered together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+)
 OK = 200
+STILL_TURNS = 2
+"""So many turns of the loop without another request end a group: what has arrived is in it, and nobody waits for more."""
 ROWS_AT_ONCE = 64
 """More rows than these are predicted in a thread, so that nothing else waits for them."""
 OF_REQUEST = (
@@ -106,10 +112,20 @@ class Predicting:
         """Answer what comes, for ever."""
         while True:
             await self._news.wait()
+            await self._gathered()
             self._news.clear()
             group, self._waiting = self._waiting, []
+            GROUP.observe(len(group))
             self._recent.append(group[0].asked.rows[0])
             await self._answer(group)
+
+    async def _gathered(self) -> None:
+        """Let those requests in whose bytes are there already: as long as each turn of the loop brings more of them."""
+        seen, still = 0, 0
+        while still < STILL_TURNS:
+            still = 0 if len(self._waiting) > seen else still + 1
+            seen = len(self._waiting)
+            await asyncio.sleep(0)
 
     def model(self) -> dict[str, Any]:
         """What is served, since when and why. Raises Retry while there is none."""
