@@ -23,6 +23,7 @@ from veleta.tables import dataset_tables
 from veleta.tail import tail
 from veleta.topics import topic
 from veleta_inference.adapters.asking import Asking
+from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import pages
 from veleta_inference.adapters.journal import JournalFolder
 from veleta_inference.adapters.requests_table import RequestsTable
@@ -66,7 +67,8 @@ def build(
     recent: deque[Values] = deque(maxlen=RECENT_ROWS)
     champion = Champion(dataset, registry, load_native, letters, life, clock, recent)
     predicting = Predicting(dataset, champion, journal, life, clock, settings.queue_limit, recent)
-    asking = Asking(predicting, Reader(dataset, settings.items_limit), dataset, clock)
+    asking = Asking(predicting, Reader(dataset, settings.items_limit), dataset, clock, settings.body_seconds)
+    guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)
     drains = (Drain(journal, table, letters, life), Drain(refusals, refused, letters, life))
     models = topic(dataset.name, "models")
     checks: dict[str, Check] = {"kafka": partial(asyncio.to_thread, log.bounds, models), "mysql": table.check}
@@ -97,7 +99,7 @@ def build(
         await letters.drain()
         await engine.dispose()
 
-    return Service(run, pages(asking, Refusals(refusals), settings.body_limit, clock))
+    return Service(run, pages(asking, guard, Refusals(refusals), settings.body_limit, clock))
 
 
 def _journal(settings: InferenceSettings, name: str, limit: int, *, sync: bool) -> JournalFolder:

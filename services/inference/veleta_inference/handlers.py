@@ -24,7 +24,7 @@ GROUP = prometheus_client.Histogram(
 )
 OK = 200
 STILL_TURNS = 2
-"""So many turns of the loop without another request end a group: what has arrived is in it, and nobody waits for more."""
+"""So many turns of the loop without another request end a group: all that has arrived is in it."""
 ROWS_AT_ONCE = 64
 """More rows than these are predicted in a thread, so that nothing else waits for them."""
 OF_REQUEST = (

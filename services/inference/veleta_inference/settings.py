@@ -22,6 +22,13 @@ class InferenceSettings(ServiceSettings):
         "group", description="group: requests survive a loss of power; none: a kill only, and answers come sooner"
     )
     journal_limit: int = Field(1024**3, gt=0, description="bytes that may wait for MySQL; beyond them: 503")
+    api_keys: str = Field(
+        "",
+        pattern=r"^([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?$",
+        description="SHA-256 of each key that may ask, hexadecimal, with commas; none: everybody may",
+    )
+    client_limit: int = Field(500, gt=0, description="requests that one client may have under way; beyond them: 429")
+    body_seconds: float = Field(10.0, gt=0, description="seconds in which a body must have come; else: 408")
     reconcile_seconds: float = Field(30.0, gt=0, description="seconds between two looks at the registry's champion")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

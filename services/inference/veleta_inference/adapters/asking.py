@@ -1,5 +1,6 @@
 """From an HTTP request to an answer, whatever protocol it speaks."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from http import HTTPStatus
@@ -7,10 +8,10 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from uuid_utils import uuid7
 
 from veleta.clock import Clock
 from veleta.dataset import Dataset, Values
+from veleta.errors import Reject
 from veleta_inference.domain.requests import Reader, Unreadable, parse
 from veleta_inference.handlers import Answer, Asked, Predicting
 
@@ -20,18 +21,27 @@ REQUEST_ID = "X-Request-ID"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 LONGEST_KEY = 36
 _KEY = re.compile(f"[!-~]{{1,{LONGEST_KEY}}}")
+OWN_ID = web.RequestKey("id", str)
+"""What the request is called where its client has no name for it; it grows with time."""
 BODY = web.RequestKey("body", bytes)
 """What of a request's body was read."""
+
+
+class TooSlow(Reject):
+    """A body does not come to its end."""
 
 
 class Asking:
     """What the protocols share."""
 
-    def __init__(self, predicting: Predicting, reader: Reader, dataset: Dataset, clock: Clock) -> None:
+    def __init__(
+        self, predicting: Predicting, reader: Reader, dataset: Dataset, clock: Clock, body_seconds: float
+    ) -> None:
         self.dataset = dataset
         self.predicting = predicting
         self._reader = reader
         self._clock = clock
+        self._body_seconds = body_seconds
 
     async def predict(self, request: web.Request) -> Answer:
         """The answer to a body of /predict."""
@@ -47,9 +57,18 @@ class Asking:
         self, request: web.Request, read: Callable[[bytes], list[Values]], version: int | None = None
     ) -> Answer:
         received_at = self._clock()
-        request[BODY] = body = await request.read()
+        request[BODY] = body = await self._body(request)
         asked = Asked(_request_id(request), read(body), client_request_id(request), received_at, version)
         return await self.predicting.answer(asked)
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The whole body. Raises TooSlow."""
+        if request.content.is_eof():
+            return await request.read()
+        try:
+            return await asyncio.wait_for(request.read(), self._body_seconds)
+        except TimeoutError:
+            raise TooSlow("the body did not come in time", f"{self._body_seconds:g} s") from None
 
 
 def reply(answer: Answer, body: dict[str, Any]) -> web.Response:
@@ -71,14 +90,14 @@ def client_request_id(request: web.Request) -> str | None:
 
 
 def _request_id(request: web.Request) -> str:
-    """The request's name in the table: the client's Idempotency-Key, or one that grows with time.
+    """The request's name in the table: the client's Idempotency-Key, or its own.
 
     Raises:
         Unreadable: the key is none.
     """
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
-        return str(uuid7())
+        return request[OWN_ID]
     if not _KEY.fullmatch(key):
         raise Unreadable(IDEMPOTENCY_KEY, f"must be 1 to {LONGEST_KEY} visible ASCII characters")
     return key

@@ -18,7 +18,17 @@ from uuid_utils import uuid7
 from veleta.clock import Clock
 from veleta.errors import Reject, Retry
 from veleta_inference.adapters import open_inference, scoring
-from veleta_inference.adapters.asking import BODY, REQUEST_ID, Asking, as_json, client_request_id, reply
+from veleta_inference.adapters.asking import (
+    BODY,
+    OWN_ID,
+    REQUEST_ID,
+    Asking,
+    TooSlow,
+    as_json,
+    client_request_id,
+    reply,
+)
+from veleta_inference.adapters.guard import Guard, TooMany, Unknown
 from veleta_inference.domain.requests import Invalid, Unreadable
 from veleta_inference.handlers import NotServed
 from veleta_inference.refusals import Refusal, Refusals
@@ -27,30 +37,34 @@ log = structlog.get_logger()
 ANSWERED = prometheus_client.Histogram("veleta_http_seconds", "from receipt to answer", ["path", "status"])
 
 RETRY_AFTER_SECONDS = 2
+TRACE = "traceparent"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def pages(asking: Asking, refusals: Refusals, body_limit: int, clock: Clock) -> web.Application:
+def pages(asking: Asking, guard: Guard, refusals: Refusals, body_limit: int, clock: Clock) -> web.Application:
     """The service's routes; a body of more than `body_limit` bytes is not read to its end."""
     name, target = asking.dataset.name, asking.dataset.target
 
     @web.middleware
     async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Time every answer, tell every error as problem+json, keep what is refused, echo the client's name for it."""
+        """Time every answer, tell every error as problem+json, keep what is refused, give the request's name back."""
         began = time.perf_counter()
         client = client_request_id(request)
+        request[OWN_ID] = own = str(uuid7())
         try:
-            response = await handler(request)
+            with guard.passing(request):
+                response = await handler(request)
         except Exception as error:  # noqa: BLE001 - `_told` knows them all, and logs the one that nobody foresaw
             response, reason = _told(error)
             if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 body = request.get(BODY, b"")
-                refusal = Refusal(str(uuid7()), client, clock(), request.path, response.status, reason, body)
+                refusal = Refusal(own, client, clock(), request.path, response.status, reason, body)
                 await refusals.keep(refusal)
         known = request.match_info.route.resource
         _timer(known.canonical if known else "", response.status).observe(time.perf_counter() - began)
-        if client:
-            response.headers[REQUEST_ID] = client
+        response.headers[REQUEST_ID] = client or own
+        if trace := request.headers.get(TRACE):
+            response.headers[TRACE] = "".join(c for c in trace if c.isascii() and c.isprintable())
         return response
 
     async def predict(request: web.Request) -> web.Response:
@@ -86,6 +100,14 @@ def _told(error: Exception) -> tuple[web.Response, str]:
             return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, faults), first or error.detail
         case Unreadable():
             answer = _problem(HTTPStatus.BAD_REQUEST, str(error))
+        case Unknown():
+            answer = _problem(HTTPStatus.UNAUTHORIZED, str(error))
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        case TooMany():
+            answer = _problem(HTTPStatus.TOO_MANY_REQUESTS, str(error))
+            answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        case TooSlow():
+            answer = _problem(HTTPStatus.REQUEST_TIMEOUT, str(error))
         case NotServed():
             answer = _problem(HTTPStatus.NOT_FOUND, str(error))
         case Reject():

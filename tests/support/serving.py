@@ -1,0 +1,83 @@
+"""A model that is served and a journal, in memory, for tests of how requests are answered."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from veleta.dataset import load_dataset
+from veleta.errors import Retry
+from veleta.features import FEATURE_VERSION, Feature
+from veleta.ports import Version
+from veleta.predictor import FEATURES, Predictor
+from veleta_inference.domain.promotions import Promotion, Served
+
+DATASET = load_dataset("real_estate")
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+class Beds:
+    """A model that says 1 more than the number of beds, and fails at a house of 13."""
+
+    feature_names_ = ("bed",)
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def get_metadata(self) -> dict[str, str]:
+        return {FEATURES: str(FEATURE_VERSION)}
+
+    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
+        self.asked.append(len(data))
+        beds = [float(bed) for (bed,) in data]
+        if 13.0 in beds:
+            raise ValueError("thirteen")
+        return [bed + 1 for bed in beds]
+
+
+class Serving:
+    """Version 7, or none."""
+
+    def __init__(self) -> None:
+        self.model = Beds()
+        self.away = False
+
+    @property
+    def served(self) -> Served:
+        if self.away:
+            raise Retry("model", "no version is promoted yet")
+        return Served(self.known()[0], Predictor(DATASET, self.model), NOW)
+
+    def known(self) -> list[Promotion]:
+        return [Promotion(Version(7, "run", {}), 3, {})]
+
+
+class Gate:
+    """A journal that is full when told, and stands still while its gate is shut."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[dict[str, Any]]] = []
+        self.full = False
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def keep(self, lines: Sequence[bytes]) -> None:
+        self.entered.set()
+        await self.gate.wait()
+        if self.full:
+            raise Retry("journal", "full")
+        self.groups.append([json.loads(line) for line in lines])
+
+    def read(self) -> list[bytes]:
+        raise NotImplementedError
+
+    def forget(self, lines: Sequence[bytes]) -> None:
+        raise NotImplementedError
+
+    def check(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
