@@ -339,6 +339,19 @@ def test_a_lost_event_heals(desk: Desk) -> None:
     assert (said["promotion_seq"], said["causes"], said["promoted_at"]) == (desk.models.seq, None, None)
 
 
+def test_a_price_is_explained(desk: Desk) -> None:
+    """By a base value and what each feature adds to it, in money; the request is kept as every other."""
+    said = [desk.example(), desk.example(house_size=2_500.0)]
+    reply = ask(f"{desk.process.url}/explain", json.dumps(said).encode())
+    assert reply.status == 200
+    prices = [each["price"] for each in desk.predict(said).json["predictions"]]
+    for price, told in zip(prices, reply.json["explanations"], strict=True):
+        assert told["price"] == price == pytest.approx(told["base"] + sum(told["contributions"].values()))
+        assert set(told["contributions"]) <= set(desk.world.dataset.names)
+    assert [row["prediction"] for row in desk.kept(request_id=reply.json["request_id"])] == prices
+    assert ask(f"{desk.process.url}/explain", json.dumps([{}]).encode()).status == 422
+
+
 def test_mlflows_protocol_gets_the_same_price(desk: Desk) -> None:
     """In each of its forms, kept as every request; tests/e2e compares with MLflow's own server."""
     row = desk.example()

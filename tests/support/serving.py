@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from veleta.dataset import load_dataset
@@ -47,7 +48,7 @@ class Serving:
     def served(self) -> Served:
         if self.away:
             raise Retry("model", "no version is promoted yet")
-        return Served(self.known()[0], Predictor(DATASET, self.model), NOW)
+        return Served(self.known()[0], Predictor(DATASET, self.model), NOW, Path("model.cbm"), Path())
 
     def known(self) -> list[Promotion]:
         return [Promotion(Version(7, "run", {}), 3, {})]

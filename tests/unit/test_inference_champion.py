@@ -62,7 +62,9 @@ class Stage:
         self.life = Life("inference")
         self.letters = DeadLetters(self.log, DATASET.name, self.life, lambda: NOW)
         self.recent: list[Values] = []
-        self.champion = Champion(DATASET, self.registry, load, self.letters, self.life, lambda: NOW, self.recent)
+        files = folder / "files"
+        files.mkdir(exist_ok=True)
+        self.champion = Champion(DATASET, self.registry, load, self.letters, self.life, lambda: NOW, files, self.recent)
 
     def version(self, content: str) -> Version:
         path = self.folder / f"{len(list(self.folder.iterdir()))}.cbm"

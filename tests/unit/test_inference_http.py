@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from support.serving import DATASET, NOW, Gate, Serving
 from veleta.life import Life
 from veleta_inference.adapters.asking import Asking
+from veleta_inference.adapters.explaining import Explainers
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import pages
 from veleta_inference.domain.requests import Reader
@@ -46,7 +47,8 @@ async def opened() -> AsyncIterator[Open]:
             answered, refused = Gate(), Gate()
             predicting = Predicting(DATASET, Serving(), answered, Life("inference"), lambda: NOW, 100, deque(maxlen=1))
             asking = Asking(predicting, Reader(DATASET, 10), DATASET, lambda: NOW, seconds)
-            app = pages(asking, Guard(digests or [], limit), Refusals(refused), 10_000, lambda: NOW)
+            explainers = Explainers("real_estate", 1, 1.0)
+            app = pages(asking, explainers, Guard(digests or [], limit), Refusals(refused), 10_000, lambda: NOW)
             working = asyncio.create_task(predicting.work())
             stack.callback(working.cancel)
             client: Client = await stack.enter_async_context(TestClient(TestServer(app)))

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -23,6 +25,7 @@ from veleta.tables import dataset_tables
 from veleta.tail import tail
 from veleta.topics import topic
 from veleta_inference.adapters.asking import Asking
+from veleta_inference.adapters.explaining import Explainers
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import pages
 from veleta_inference.adapters.journal import JournalFolder
@@ -64,11 +67,13 @@ def build(
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
     letters = DeadLetters(log, dataset.name, life, clock)
+    files = Path(tempfile.mkdtemp(prefix="veleta-models-"))
     recent: deque[Values] = deque(maxlen=RECENT_ROWS)
-    champion = Champion(dataset, registry, load_native, letters, life, clock, recent)
+    champion = Champion(dataset, registry, load_native, letters, life, clock, files, recent)
     predicting = Predicting(dataset, champion, journal, life, clock, settings.queue_limit, recent)
     asking = Asking(predicting, Reader(dataset, settings.items_limit), dataset, clock, settings.body_seconds)
     guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)
+    explainers = Explainers(settings.dataset, settings.explainers, settings.explain_seconds)
     drains = (Drain(journal, table, letters, life), Drain(refusals, refused, letters, life))
     models = topic(dataset.name, "models")
     checks: dict[str, Check] = {"kafka": partial(asyncio.to_thread, log.bounds, models), "mysql": table.check}
@@ -94,12 +99,14 @@ def build(
             await life.stopping.wait()
             for task in for_ever:
                 task.cancel()
+        await explainers.close()
+        await asyncio.to_thread(shutil.rmtree, files)
         journal.close()
         refusals.close()
         await letters.drain()
         await engine.dispose()
 
-    return Service(run, pages(asking, guard, Refusals(refusals), settings.body_limit, clock))
+    return Service(run, pages(asking, explainers, guard, Refusals(refusals), settings.body_limit, clock))
 
 
 def _journal(settings: InferenceSettings, name: str, limit: int, *, sync: bool) -> JournalFolder:

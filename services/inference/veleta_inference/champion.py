@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import prometheus_client
@@ -44,9 +46,10 @@ class Champion:
         letters: DeadLetters,
         life: Life,
         clock: Clock,
+        files: Path,
         recent: Collection[Values] = (),
     ) -> None:
-        """`recent` are rows that were asked for lately."""
+        """Models are brought into the folder `files`; `recent` are rows that were asked for lately."""
         self._dataset = dataset
         self._registry = registry
         self._load = load
@@ -54,6 +57,7 @@ class Champion:
         self._life = life
         self._clock = clock
         self._recent = recent
+        self._files = files
         self._served: Served | None = None
         self._known: dict[int, Promotion] = {}
         self._records: dict[int, Record] = {}
@@ -120,24 +124,25 @@ class Champion:
         self._known[promotion.seq] = promotion
         served = self._served
         if served and (served.promotion.seq, served.version) == (promotion.seq, promotion.version.number):
-            self._served = Served(promotion, served.predictor, served.loaded_at)
+            self._served = replace(served, promotion=promotion)
         self._news.set()
         return True
 
     async def _serve(self, seq: int) -> bool:
         promotion = self._known[seq]
         try:
-            predictor = await asyncio.to_thread(self._prove, promotion)
+            served = await asyncio.to_thread(self._prove, promotion)
         except Retry:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a broken model does, the one before it serves on
             self._refuse(promotion, error)
             return False
         fault_point("inference.proved")
-        promotion, swap = self._known[seq], self._served is not None
-        self._served = Served(promotion, predictor, self._clock())
-        if swap and promotion.promoted_at:
-            SWAPPED.observe((self._served.loaded_at - promotion.promoted_at).total_seconds())
+        before, self._served = self._served, replace(served, promotion=self._known[seq], loaded_at=self._clock())
+        if before:
+            shutil.rmtree(before.folder, ignore_errors=True)
+            if promoted_at := self._served.promotion.promoted_at:
+                SWAPPED.observe((self._served.loaded_at - promoted_at).total_seconds())
         self._records.pop(seq, None)
         VERSION.set(promotion.version.number)
         log.info("serving", version=promotion.version.number, seq=seq)
@@ -145,16 +150,23 @@ class Champion:
         self._say("")
         return True
 
-    def _prove(self, promotion: Promotion) -> Predictor:
-        """The promotion's model, after its prices were looked at. Its files do not outlive this."""
-        with tempfile.TemporaryDirectory(prefix="veleta-model-") as folder:
-            booster = self._load(self._registry.native(promotion.version, Path(folder)))
-        predictor = Predictor(self._dataset, booster)
+    def _prove(self, promotion: Promotion) -> Served:
+        """The promotion's model, after its prices were looked at."""
+        folder = Path(tempfile.mkdtemp(dir=self._files))
+        try:
+            model = self._registry.native(promotion.version, folder)
+            predictor = Predictor(self._dataset, self._load(model))
+            self._try(predictor)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return Served(promotion, predictor, self._clock(), model, folder)
+
+    def _try(self, predictor: Predictor) -> None:
         example, _ = self._dataset.convert(self._dataset.example)
         recent, served = list(self._recent), self._served
         price, *others = predictor.prices([example, *recent])
         tried(self._dataset, price, others, served.predictor.prices(recent) if served and recent else [])
-        return predictor
 
     def _refuse(self, promotion: Promotion, error: Exception) -> None:
         REFUSED.inc()

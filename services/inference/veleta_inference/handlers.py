@@ -51,11 +51,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """Prices, in the order of the items, and the version that gave them."""
+    """Prices, in the order of the request's rows, and what gave them."""
 
-    request_id: str
-    version: int
+    asked: Asked
+    served: Served
     prices: Sequence[float]
+
+    @property
+    def request_id(self) -> str:
+        """The request's id."""
+        return self.asked.request_id
+
+    @property
+    def version(self) -> int:
+        """The version that gave the prices."""
+        return self.served.version
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,18 +177,15 @@ class Predicting:
             return []
         prices = iter(await _prices(served, [row for each in group for row in each.asked.rows]))
         fault_point("inference.predicted")
-        answers = [
-            (each, Answer(each.asked.request_id, served.version, [next(prices) for _ in each.asked.rows]))
-            for each in group
-        ]
-        await self._journal.keep([self._line(each.asked, answer) for each, answer in answers])
+        answers = [(each, Answer(each.asked, served, [next(prices) for _ in each.asked.rows])) for each in group]
+        await self._journal.keep([self._line(answer) for _, answer in answers])
         self._life.found("journal")
         fault_point("inference.kept")
         return answers
 
-    def _line(self, asked: Asked, answer: Answer) -> bytes:
+    def _line(self, answer: Answer) -> bytes:
         """The request as the journal keeps it; latency is that of the prediction, before it waits to be kept."""
-        now = self._clock()
+        asked, now = answer.asked, self._clock()
         items = [{**row, "prediction": price} for row, price in zip(asked.rows, answer.prices, strict=True)]
         return orjson.dumps(
             {

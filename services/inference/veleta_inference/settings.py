@@ -29,6 +29,8 @@ class InferenceSettings(ServiceSettings):
     )
     client_limit: int = Field(500, gt=0, description="requests that one client may have under way; beyond them: 429")
     body_seconds: float = Field(10.0, gt=0, description="seconds in which a body must have come; else: 408")
+    explainers: int = Field(1, gt=0, description="processes that explain prices; each is started when it is needed")
+    explain_seconds: float = Field(10.0, gt=0, description="seconds that an explanation may take; else: 503")
     reconcile_seconds: float = Field(30.0, gt=0, description="seconds between two looks at the registry's champion")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -43,9 +44,9 @@ class Asking:
         self._clock = clock
         self._body_seconds = body_seconds
 
-    async def predict(self, request: web.Request) -> Answer:
-        """The answer to a body of /predict."""
-        return await self._answer(request, self._reader.read)
+    async def predict(self, request: web.Request, most: int | None = None) -> Answer:
+        """The answer to a body of /predict, of `most` items if that is given."""
+        return await self._answer(request, partial(self._reader.read, most=most))
 
     async def translated(
         self, request: web.Request, rows: Callable[[object], list[dict[str, Any]]], version: int | None = None

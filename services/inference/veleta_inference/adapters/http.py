@@ -4,7 +4,7 @@ https://www.rfc-editor.org/rfc/rfc9457
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 from http import HTTPStatus
@@ -28,7 +28,9 @@ from veleta_inference.adapters.asking import (
     client_request_id,
     reply,
 )
+from veleta_inference.adapters.explaining import Explainers
 from veleta_inference.adapters.guard import Guard, TooMany, Unknown
+from veleta_inference.domain.money import in_money
 from veleta_inference.domain.requests import Invalid, Unreadable
 from veleta_inference.handlers import NotServed
 from veleta_inference.refusals import Refusal, Refusals
@@ -37,11 +39,15 @@ log = structlog.get_logger()
 ANSWERED = prometheus_client.Histogram("veleta_http_seconds", "from receipt to answer", ["path", "status"])
 
 RETRY_AFTER_SECONDS = 2
+EXPLAINED_ITEMS = 100
+"""So many items one request may have explained: each costs some 10 ms."""
 TRACE = "traceparent"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def pages(asking: Asking, guard: Guard, refusals: Refusals, body_limit: int, clock: Clock) -> web.Application:
+def pages(
+    asking: Asking, explainers: Explainers, guard: Guard, refusals: Refusals, body_limit: int, clock: Clock
+) -> web.Application:
     """The service's routes; a body of more than `body_limit` bytes is not read to its end."""
     name, target = asking.dataset.name, asking.dataset.target
 
@@ -73,6 +79,13 @@ def pages(asking: Asking, guard: Guard, refusals: Refusals, body_limit: int, clo
         model = {"name": name, "version": answer.version}
         return reply(answer, {"request_id": answer.request_id, "model": model, "predictions": predictions})
 
+    async def explain(request: web.Request) -> web.Response:
+        answer = await asking.predict(request, EXPLAINED_ITEMS)
+        names, found = await explainers.shares(answer.served, answer.asked.rows)
+        told = [_explained(target, price, names, shares) for price, shares in zip(answer.prices, found, strict=True)]
+        model = {"name": name, "version": answer.version}
+        return reply(answer, {"request_id": answer.request_id, "model": model, "explanations": told})
+
     async def model(_request: web.Request) -> web.Response:
         return as_json(asking.predicting.model())
 
@@ -80,9 +93,21 @@ def pages(asking: Asking, guard: Guard, refusals: Refusals, body_limit: int, clo
         return as_json(asking.predicting.history())
 
     app = web.Application(client_max_size=body_limit, middlewares=[told])
-    app.add_routes([web.post("/predict", predict), web.get("/model", model), web.get("/models/history", history)])
+    app.add_routes(
+        [
+            web.post("/predict", predict),
+            web.post("/explain", explain),
+            web.get("/model", model),
+            web.get("/models/history", history),
+        ]
+    )
     app.add_routes([*scoring.routes(asking), *open_inference.routes(asking)])
     return app
+
+
+def _explained(target: str, price: float, names: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:
+    base, added = in_money(price, shares)
+    return {target: price, "base": base, "contributions": dict(zip(names, added, strict=True))}
 
 
 @cache

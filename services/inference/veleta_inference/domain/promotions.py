@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from veleta.events.catalogue import ModelPromoted
@@ -31,6 +32,9 @@ class Served:
     promotion: Promotion
     predictor: Predictor
     loaded_at: datetime
+    model: Path
+    """Its CatBoost file, somewhere in `folder`, which is deleted when another version is served."""
+    folder: Path
 
     @property
     def version(self) -> int:

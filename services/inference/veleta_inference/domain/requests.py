@@ -56,8 +56,8 @@ class Reader:
         item: Any = msgspec.defstruct("Item", fields, forbid_unknown_fields=True, gc=False)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list[item])
 
-    def read(self, body: bytes) -> list[Values]:
-        """The typed rows that a request asks with.
+    def read(self, body: bytes, most: int | None = None) -> list[Values]:
+        """The typed rows that a request asks with; it may have `most` items, if that is given.
 
         Raises:
             Unreadable, Invalid: see `parse` and `rows`.
@@ -65,7 +65,7 @@ class Reader:
         try:
             said = self._decoder.decode(body)
         except (ValueError, RecursionError):  # DecodeError is a ValueError, and UTF-8 has one of its own
-            return self.rows(parse(body))
+            return self.rows(parse(body), most)
         items = [msgspec.structs.asdict(item) for item in (said if isinstance(said, list) else [said])]
         names = sum(map(len, items))
         for item in items:
@@ -73,13 +73,13 @@ class Reader:
                 item[self._dataset.target] = None
                 names -= 1
         # The decoder takes the last of two values with one name. A colon more than names is that, or stands in a text.
-        if 0 < len(items) <= self._limit and body.count(b":") == names:
+        if 0 < len(items) <= (most or self._limit) and body.count(b":") == names:
             return items
-        return self.rows(parse(body))
+        return self.rows(parse(body), most)
 
-    def rows(self, said: object) -> list[Values]:
+    def rows(self, said: object, most: int | None = None) -> list[Values]:
         """The same of a body that was decoded already. Raises Invalid."""
-        return rows(self._dataset, said, self._limit)
+        return rows(self._dataset, said, most or self._limit)
 
 
 def parse(body: bytes) -> object:
