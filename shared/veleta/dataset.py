@@ -190,7 +190,7 @@ def parse_dataset(text: str) -> Dataset:
     except tomllib.TOMLDecodeError as error:
         raise Stop(f"the dataset file is not TOML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        faults = "; ".join(": ".join(filter(None, (_place(e), _said(e)))) for e in error.errors())
         raise Stop(f"the dataset file is not valid: {faults}") from error
 
 
@@ -201,6 +201,17 @@ def load_dataset(name: str) -> Dataset:
         return parse_dataset(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Stop(f"DATASET={name}: cannot read {path.name} ({error.strerror})") from error
+    except Stop as error:
+        raise Stop(f"DATASET={name}: {error}") from error
+
+
+def _place(fault: Mapping[str, Any]) -> str:
+    """Where in the file something is wrong: `columns.2.kind`."""
+    return ".".join(map(str, fault["loc"]))
+
+
+def _said(fault: Mapping[str, Any]) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _finite(number: float) -> float | None:

@@ -18,6 +18,8 @@ import sqlalchemy as sa
 
 from support.world import admin_login, eventually
 from veleta.adapters.mysql import mysql_engine
+from veleta.dataset import load_dataset
+from veleta.errors import Stop
 from veleta_local import __main__ as command_line
 from veleta_local import checks, mariadb, processes
 from veleta_local.addresses import DEFAULT_PORTS, HOST, ports
@@ -146,6 +148,17 @@ def test_a_dataset_file_that_cannot_be_read_is_named(
     assert (
         capsys.readouterr().err == f"DATASET={tmp_path}/none.toml: cannot read none.toml (No such file or directory)\n"
     )
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_dataset_file_that_is_not_valid_is_named(tmp_path: Path) -> None:
+    """With what is wrong in it, before anything is started; the next start may name another file."""
+    text = load_dataset(str(ROOT / "tests/datasets/bicycles.toml")).text
+    (tmp_path / "bad.toml").write_text(text.replace('target = "asking"', 'target = "fule"'))
+    run = Run(tmp_path / "run", Variables(dataset=str(tmp_path / "bad.toml"), csv=str(tmp_path / "gone.csv")))
+    with pytest.raises(Stop, match=r"bad\.toml: the dataset file is not valid: these are not columns: fule$"):
+        run.start()
+    assert not run.alive()
     assert not (tmp_path / "run" / "run.json").exists()
 
 

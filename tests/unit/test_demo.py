@@ -57,7 +57,7 @@ TOLD: list[tuple[said.Payload, str, str, Tone]] = [
     (
         said.RetrainRequested(**BATCH, reason="drift", first=False, batches=["homes/1/3", "homes/1/4"]),
         "batch 1/4",
-        "asks for a model that learns from 2 batches",
+        "asks for a model: drift",
         "",
     ),
     (said.TrainingStarted(**REQUEST, recipe={}), "training 1/4", "starts", ""),

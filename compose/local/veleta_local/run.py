@@ -107,9 +107,10 @@ class Run(Deployment):
         return [part for part in BACKING if not (self.home / part).exists()]
 
     def _check_input(self) -> None:
+        dataset = load_dataset(self.dataset)
         if self.variables.csv:
             checks.readable_file(Path(self.variables.csv))
-        elif not self.variables.api_url and not load_dataset(self.dataset).generator:
+        elif not self.variables.api_url and not dataset.generator:
             raise LocalError("what to read? make start CSV=file, or make start API_URL=address")
 
     def _begin_backing(self, wanted: Iterable[str]) -> None:

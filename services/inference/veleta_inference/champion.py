@@ -97,7 +97,7 @@ class Champion:
                 await self.settle()
             except Exception as error:  # noqa: BLE001 - whatever the registry answers, what is served stays
                 log.warning("waiting", waits_for="mlflow", reason=str(error))
-                self._say(str(error))
+                self._say("the registry (mlflow) does not answer")
                 pause = min(every, AWAY_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), pause)

@@ -147,7 +147,7 @@ def _(said: DriftAssessed) -> tuple[str, Tone]:
 
 @_sentence.register
 def _(said: RetrainRequested) -> tuple[str, Tone]:
-    return f"asks for a model that learns from {len(said.batches)} batch{'es' * (len(said.batches) > 1)}", ""
+    return f"asks for a model: {said.reason}", ""
 
 
 @_sentence.register
