@@ -51,6 +51,16 @@ class Predictor:
         self._booster = booster
 
     def prices(self, rows: Sequence[Values]) -> list[float]:
-        """The price of each row, in one call of the model. The target, if a row has it, is not looked at."""
+        """The price of each row, in one call of the model. The target, if a row has it, is not looked at.
+
+        Raises:
+            Reject: what the model says of one of them is no price.
+        """
         asked = [features(self._columns, row) for row in rows]
-        return [math.exp(value) for value in self._booster.predict(asked)]
+        try:
+            prices = [math.exp(value) for value in self._booster.predict(asked)]
+        except OverflowError:
+            prices = [math.inf]
+        if not all(map(math.isfinite, prices)):
+            raise Reject("the model gives no price", "it is not finite")
+        return prices

@@ -228,7 +228,7 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
         ]
         for client in clients:
             client.wait_server_ready(30)
-        invoked = [client.invoke(frame).get_predictions()["predictions"].tolist() for client in clients]
+        invoked = [client.invoke(frame).get_predictions()[0].tolist() for client in clients]
         assert [client.get_version() for client in clients] == [mlflow.__version__] * 2
     finally:
         os.killpg(server.pid, signal.SIGTERM)

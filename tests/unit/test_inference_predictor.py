@@ -19,6 +19,7 @@ class Remembering:
     def __init__(self, names: Sequence[str] | None = None) -> None:
         self.feature_names_ = names or [column.name for column in feature_columns(DATASET)]
         self.version = FEATURE_VERSION
+        self.says: float | None = None
         self.asked: list[Sequence[Sequence[Feature]]] = []
 
     def get_metadata(self) -> dict[str, str]:
@@ -26,7 +27,7 @@ class Remembering:
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
         self.asked.append(data)
-        return [float(i + 1) for i in range(len(data))]
+        return [self.says or float(i + 1) for i in range(len(data))]
 
 
 def test_all_rows_are_asked_in_one_call_and_logs_become_prices() -> None:
@@ -58,6 +59,16 @@ def test_a_model_of_other_features_is_refused() -> None:
     model.version = FEATURE_VERSION + 1
     with pytest.raises(Reject, match="learnt from other features"):
         Predictor(DATASET, model)
+
+
+@pytest.mark.parametrize("said", [math.nan, math.inf, 1e9])
+def test_what_is_no_price_is_not_told(said: float) -> None:
+    """JSON has no NaN, and nobody pays an infinite price."""
+    model = Remembering()
+    example, _ = DATASET.convert(DATASET.example)
+    model.says = said
+    with pytest.raises(Reject, match="gives no price"):
+        Predictor(DATASET, model).prices([example, example])
 
 
 def test_the_model_never_sees_the_target() -> None:

@@ -1,6 +1,7 @@
 """Reads topics, tables and registry with plain clients; of the project's code it asks only for the columns' names."""
 
 import json
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -94,6 +95,7 @@ class Reader:
             "requests to train": len(asked - ended),
             "events in the outbox": self._count("PIPELINE.outbox"),
             "champion to serve": int(self._served() != due),
+            "bytes of requests in the journal": self._journal(),
         }
         return [f"{count} {what}" for what, count in left.items() if count]
 
@@ -190,6 +192,15 @@ class Reader:
                 return int(json.loads(answer.read())["version"])
         except (URLError, OSError):
             return 0
+
+    def _journal(self) -> int:
+        """What inference still has to write to MySQL; 1 when it does not answer."""
+        try:
+            with urlopen(f"{self._run.url('inference')}/metrics", timeout=10) as answer:
+                (held,) = re.findall(rb'^veleta_journal_bytes{journal="answered"} (\S+)', answer.read(), re.MULTILINE)
+        except (URLError, OSError):
+            return 1
+        return int(float(held))
 
 
 def _ledger(each: dict[str, Any]) -> Ledger:
