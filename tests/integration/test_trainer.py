@@ -109,6 +109,7 @@ def test_a_second_trainer_stands_by_and_a_zombie_changes_nothing(world: World) -
         world.service("trainer", "trainer", work=world.folder / "one", **settings) as one,
         world.service("trainer", "trainer", work=world.folder / "two", **settings) as two,
     ):
+        eventually(lambda: http_status(f"{one.url}/livez") == http_status(f"{two.url}/livez") == 200, 60, "both are up")
         eventually(lambda: {_lease(one), _lease(two)} == {True, False}, 60, "one holds the lease")
         holder, other = (one, two) if _lease(one) else (two, one)
         with holder.frozen():

@@ -31,6 +31,9 @@ from veleta_trainer.settings import TrainerSettings
 LIBRARIES = ("catboost", "numpy", "pandas", "shap")
 """Those whose versions a recipe names."""
 
+ASKED_SECONDS = 0.5
+"""How soon the lease is asked for again while it is not ours."""
+
 
 def build(
     settings: TrainerSettings,
@@ -70,10 +73,24 @@ def build(
     taken = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
     take = partial(consume, taken, f"{dataset.name}.trainer", log, ledger, relay, intake, life)
 
+    life.lacks("lease", "not yet asked for")
+
     async def renew() -> None:
-        while await life.pause(settings.lease_seconds / 3):
-            with contextlib.suppress(Retry, Lost):
+        """Ask for the lease, until it is ours soon again and then from time to time; /readyz says whether it is."""
+        going_on, often = True, min(ASKED_SECONDS, settings.lease_seconds / 3)
+        while going_on:
+            seconds = often
+            try:
                 await fenced.check()
+            except Retry as error:
+                if error.what == "lease":
+                    life.lacks("lease", str(error))
+            except Lost:
+                life.lacks("lease", "the tables are to be compared with the topics first")
+            else:
+                life.found("lease")
+                seconds = settings.lease_seconds / 3
+            going_on = await life.pause(seconds)
 
     async def run() -> None:
         try:

@@ -18,13 +18,15 @@ from pymysql.cursors import SSDictCursor
 
 from support.storm.audit import ENDS, Decision, Found, Kept, Ledger, Lines, Place, Said, Version
 from support.storm.rows import line
-from support.world import Backing
+from support.world import Backing, eventually
 from veleta.dataset import Dataset
 
 KAFKA_SILENCE = 30.0
 """Seconds without a record after which reading a topic is given up."""
 LARGEST_FETCH = 8 * 1024 * 1024
 HOST = "127.0.0.1"
+JOURNAL_SECONDS = 60.0
+"""How long inference may take to write to MySQL what it has answered."""
 
 
 class Serving(Backing, Protocol):
@@ -43,7 +45,8 @@ class Reader:
         self._dataset = dataset
 
     def found(self) -> Found:
-        """All of it."""
+        """All of it, when inference has written to MySQL what it answered."""
+        eventually(lambda: self._journal() == 0, JOURNAL_SECONDS, "the journal is empty")
         name = self._dataset.name
         batches = self._said("batches")
         requests = self._select(
@@ -95,7 +98,6 @@ class Reader:
             "requests to train": len(asked - ended),
             "events in the outbox": self._count("PIPELINE.outbox"),
             "champion to serve": int(self._served() != due),
-            "bytes of requests in the journal": self._journal(),
         }
         return [f"{count} {what}" for what, count in left.items() if count]
 
