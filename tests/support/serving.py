@@ -70,15 +70,3 @@ class Gate:
         if self.full:
             raise Retry("journal", "full")
         self.groups.append([json.loads(line) for line in lines])
-
-    def read(self) -> list[bytes]:
-        raise NotImplementedError
-
-    def forget(self, lines: Sequence[bytes]) -> None:
-        raise NotImplementedError
-
-    def check(self) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError

@@ -55,12 +55,6 @@ class MemoryJournal:
         if not self.lines:
             self.empty.set()
 
-    def check(self) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        raise NotImplementedError
-
 
 class Desk:
     """A drain at work."""

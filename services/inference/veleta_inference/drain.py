@@ -11,7 +11,7 @@ from veleta.errors import Reject, Retry
 from veleta.events.envelope import Message
 from veleta.life import Life
 from veleta_inference.deadletters import DeadLetters
-from veleta_inference.ports import Journal, Table
+from veleta_inference.ports import Kept, Table
 
 WRITTEN = prometheus_client.Counter("veleta_requests_written", "requests that were written to MySQL", ["table"])
 GATHER_SECONDS = 0.05
@@ -25,7 +25,7 @@ LAST_SECONDS = 5.0
 class Drain:
     """Empties a journal into a table, for ever."""
 
-    def __init__(self, journal: Journal, table: Table, letters: DeadLetters, life: Life) -> None:
+    def __init__(self, journal: Kept, table: Table, letters: DeadLetters, life: Life) -> None:
         self._journal = journal
         self._table = table
         self._letters = letters

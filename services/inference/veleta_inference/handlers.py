@@ -17,7 +17,7 @@ from veleta.errors import Reject, Retry
 from veleta.faults import fault_point
 from veleta.life import Life
 from veleta_inference.domain.promotions import Promotion, Served
-from veleta_inference.ports import Journal, Serving
+from veleta_inference.ports import Keeper, Serving
 
 GROUP = prometheus_client.Histogram(
     "veleta_group_requests", "requests that were answered together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
@@ -86,7 +86,7 @@ class Predicting:
         self,
         dataset: Dataset,
         champion: Serving,
-        journal: Journal,
+        journal: Keeper,
         life: Life,
         clock: Clock,
         limit: int,

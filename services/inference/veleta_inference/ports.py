@@ -19,8 +19,8 @@ class Serving(Protocol):
         ...
 
 
-class Journal(Protocol):
-    """Requests that are safe on this machine and not yet in the database: lines of JSON, in the order they came."""
+class Keeper(Protocol):
+    """Keeps requests: lines of JSON, in the order they came."""
 
     async def keep(self, lines: Sequence[bytes]) -> None:
         """Return when the lines (without an end) are safe.
@@ -30,6 +30,10 @@ class Journal(Protocol):
         """
         ...
 
+
+class Kept(Protocol):
+    """Requests that are kept and not yet in the database."""
+
     def read(self) -> list[bytes]:
         """The oldest lines, as many as one statement takes; none when there are none."""
         ...
@@ -37,6 +41,10 @@ class Journal(Protocol):
     def forget(self, lines: Sequence[bytes]) -> None:
         """The oldest lines are in the database."""
         ...
+
+
+class Journal(Keeper, Kept, Protocol):
+    """What makes requests safe on this machine until the database has them."""
 
     def check(self) -> None:
         """Whether more may be kept. Raises Retry."""

@@ -10,7 +10,7 @@ import prometheus_client
 
 from veleta.clock import for_sql
 from veleta.errors import Retry
-from veleta_inference.ports import Journal
+from veleta_inference.ports import Keeper
 
 PER_SECOND = 20
 """So many are kept in a second; the others are only counted."""
@@ -36,7 +36,7 @@ class Refusal:
 class Refusals:
     """Keeps refusals in a journal of their own."""
 
-    def __init__(self, journal: Journal, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, journal: Keeper, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._journal = journal
         self._monotonic = monotonic
         self._second = 0

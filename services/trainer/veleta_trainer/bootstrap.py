@@ -76,7 +76,7 @@ def build(
     life.lacks("lease", "not yet asked for")
 
     async def renew() -> None:
-        """Ask for the lease, until it is ours soon again and then from time to time; /readyz says whether it is."""
+        """Ask for the lease: often until it is ours, then in time to keep it; /readyz says whether it is."""
         going_on, often = True, min(ASKED_SECONDS, settings.lease_seconds / 3)
         while going_on:
             seconds = often
@@ -85,8 +85,8 @@ def build(
             except Retry as error:
                 if error.what == "lease":
                     life.lacks("lease", str(error))
-            except Lost:
-                life.lacks("lease", "the tables are to be compared with the topics first")
+            except Lost as error:
+                life.lacks("lease", str(error))
             else:
                 life.found("lease")
                 seconds = settings.lease_seconds / 3

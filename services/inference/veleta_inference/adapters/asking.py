@@ -87,7 +87,12 @@ def as_json(body: object, status: int = HTTPStatus.OK, content_type: str = "appl
 def client_request_id(request: web.Request) -> str | None:
     """The client's name for its request: what of it is printable ASCII, cut to LONGEST_ID."""
     sent = request.headers.get(REQUEST_ID)
-    return ("".join(c for c in sent if " " <= c <= "~")[:LONGEST_ID] or None) if sent else None
+    return (printable(sent)[:LONGEST_ID] or None) if sent else None
+
+
+def printable(sent: str) -> str:
+    """What of a header is printable ASCII, so that it may go out again."""
+    return "".join(c for c in sent if " " <= c <= "~")
 
 
 def _request_id(request: web.Request) -> str:

@@ -26,6 +26,7 @@ from veleta_inference.adapters.asking import (
     TooSlow,
     as_json,
     client_request_id,
+    printable,
     reply,
 )
 from veleta_inference.adapters.explaining import Explainers
@@ -70,7 +71,7 @@ def pages(
         _timer(known.canonical if known else "", response.status).observe(time.perf_counter() - began)
         response.headers[REQUEST_ID] = client or own
         if trace := request.headers.get(TRACE):
-            response.headers[TRACE] = "".join(c for c in trace if c.isascii() and c.isprintable())
+            response.headers[TRACE] = printable(trace)
         return response
 
     async def predict(request: web.Request) -> web.Response:
