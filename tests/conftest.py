@@ -60,6 +60,15 @@ def world(backing: Backing, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     made.close()
 
 
+@pytest.fixture
+def fresh(backing: Backing, tmp_path: Path) -> Iterator[World]:
+    """A prepared deployment for one test alone."""
+    made = World(backing, tmp_path)
+    assert made.prepare().returncode == 0
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real browser."""

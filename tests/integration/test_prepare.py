@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,7 +19,6 @@ from veleta.errors import Retry, Stop
 from veleta.settings import MysqlSettings
 from veleta.tables import SCHEMAS, dataset_tables, pipeline
 from veleta.topics import declared, topic
-from veleta_local.run import Run
 from veleta_prepare.topics import make_topics
 
 NEW_COLUMN = '[[columns]]\nname = "garage"\ntitle = "Garage"\nkind = "number"\n\n[cleaning]\n'
@@ -36,15 +34,6 @@ KEEP_REQUEST = (
     "(request_id, item, received_at, answered_at, model_version, latency_ms, http_status) "
     "VALUES ('r', 0, NOW(), NOW(), 1, 1, 200)"
 )
-
-
-@pytest.fixture
-def fresh(backing: Run, tmp_path: Path) -> Iterator[World]:
-    """A prepared deployment for one test alone, whose dataset file the test may change."""
-    made = World(backing, tmp_path)
-    assert made.prepare().returncode == 0
-    yield made
-    made.close()
 
 
 @contextmanager

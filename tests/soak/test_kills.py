@@ -1,16 +1,14 @@
 """kill -9 in the middle of long work, at no named place: while a large batch is published, while a model is fitted."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from mlflow import MlflowClient
 
 from support.batches import publish_batch
 from support.intent import ended, lines
 from support.listings import api_rows, repeat_csv, write_csv
-from support.world import Backing, World, eventually
+from support.world import World, eventually
 from veleta.batches import BatchReader, manifests
 from veleta.events.catalogue import BatchClosed, BatchMissed, TrainingFinished
 from veleta.topics import topic
@@ -19,17 +17,9 @@ ROWS, LARGE = 40, 1_000
 """Rows of a small batch, and how many times those of a large one."""
 
 
-@pytest.fixture
-def world(backing: Backing, tmp_path: Path) -> Iterator[World]:
-    """A deployment for each test: the one's batches would be trained in the other."""
-    made = World(backing, tmp_path)
-    assert made.prepare().returncode == 0
-    yield made
-    made.close()
-
-
-def test_a_kill_while_publishing_leaves_every_batch_whole(world: World, tmp_path: Path) -> None:
+def test_a_kill_while_publishing_leaves_every_batch_whole(fresh: World, tmp_path: Path) -> None:
     """Killed with a batch half in the topic: it is published again, and each manifest matches its rows."""
+    world = fresh
     write_csv(tmp_path / "small.csv", ROWS, seed=5)
     repeat_csv(tmp_path / "small.csv", tmp_path / "large.csv", LARGE)
     rows = world.log.subscribe([topic(world.dataset.name, "rows")])
@@ -54,8 +44,9 @@ def test_a_kill_while_publishing_leaves_every_batch_whole(world: World, tmp_path
     assert len(world.events("rows")) > sum(m.chunks for m in found), "no kill came in the middle of a batch"
 
 
-def test_a_kill_in_the_middle_of_training_ends_each_request_once(world: World) -> None:
+def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -> None:
     """kill -9 of trainer and child: the training is done again, one version per training, no run stays open."""
+    world = fresh
     request = f"{world.dataset.name}/1/0/retrain"
     with (
         world.service("drift", "drift") as drift,
