@@ -16,7 +16,7 @@ from xmlrpc.client import Fault
 import pytest
 import sqlalchemy as sa
 
-from support.world import admin_login, eventually
+from support.world import admin_login, eventually, free_base
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
@@ -250,8 +250,8 @@ def test_a_missing_csv_is_named(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_named_with_what_it_is_for(tmp_path: Path) -> None:
     """And the way out of it; the failed start is not remembered."""
-    with socket.create_server((HOST, 0)) as taken:
-        base = taken.getsockname()[1] - 1
+    base = free_base()
+    with socket.create_server((HOST, base + 1)):
         run = Run(tmp_path / "home", Variables(port_base=str(base)))
         with pytest.raises(LocalError, match=f"port {base + 1}, needed for mysql, is in use: give PORT_BASE="):
             run.start_backing()
