@@ -3,8 +3,8 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
-export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC PORT_BASE START_TIMEOUT
-export JSON TOPIC FROM N RESEND REASON EVERY
+export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
+export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
 export SOAK_S SEED KEEP UPGRADE
 # A shell that says so would have every command compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -14,7 +14,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo start stop status poll pause resume topics tail dead memory notebooks up down logs ps
+.PHONY: help demo start stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
 .PHONY: test test-compose soak bench lint contracts lock pictures clean
 
 help: ## this list
@@ -22,7 +22,8 @@ help: ## this list
 	echo
 	echo "  demo and start make rows by chance (SCALE=0.02 SEED=n), or take CSV=file, or API_URL=address GROUP_NUMBER=n;"
 	echo "  then, as you like, DATASET=name|file.toml AT_END=restart|stop"
-	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n JOURNAL_SYNC=group|none PORT_BASE=port START_TIMEOUT=seconds."
+	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n JOURNAL_SYNC=group|none"
+	echo "  KEEP_REQUESTS_DAYS=days PORT_BASE=port START_TIMEOUT=seconds."
 	echo "  A run remembers them: the other targets, and the next start, need none."
 
 demo: $(INSTALLED) ## start everything and watch it live; Ctrl-C ends it all, the data stay
@@ -54,6 +55,9 @@ tail: $(INSTALLED) ## events of TOPIC=name; FROM=offset, N=how many
 
 dead: $(INSTALLED) ## what could not be processed, and why; RESEND=id sends one again
 	$(LOCAL) dead
+
+purge: $(INSTALLED) ## delete all that is kept of one request: REQUEST_ID=id
+	$(LOCAL) purge
 
 memory: $(INSTALLED) ## what each part uses, a line each EVERY seconds (10)
 	$(LOCAL) memory

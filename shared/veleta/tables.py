@@ -9,12 +9,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, TEXT, VARCHAR
+from sqlalchemy.schema import SchemaItem
 
 from veleta.dataset import MAX_TEXT, Column, Dataset
 
 SCHEMAS = ("PIPELINE", "RAW_DATA", "CLEAN_DATA")
 STATISTICS = ("mean", "std", "50", "75")
 """The rows of `describe()` that the seed compares, as its table names them."""
+LONGEST_NAME = 255
+"""Characters of what a client calls its request."""
 
 
 def schemas(prefix: str) -> dict[str | None, str | None]:
@@ -136,6 +139,13 @@ leases = sa.Table(
     _time("expires_at", required=True),
 )
 
+purges = sa.Table(
+    "purges",
+    pipeline,
+    sa.Column("name", _text(LONGEST_NAME), primary_key=True, comment="a request's id, or its client's name for it"),
+    _time("purged_at", required=True),
+)
+
 datasets = sa.Table(
     "datasets",
     pipeline,
@@ -190,11 +200,11 @@ def _type(column: Column) -> sa.types.TypeEngine[Any]:
     return sa.Date() if column.kind == "date" else _text(MAX_TEXT)
 
 
-def _request_columns(dataset: Dataset) -> list[sa.Column[Any]]:
+def _request_columns(dataset: Dataset) -> list[SchemaItem]:
     return [
         sa.Column("request_id", _text(36), primary_key=True),
         sa.Column("item", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("client_request_id", _text(255)),
+        sa.Column("client_request_id", _text(LONGEST_NAME)),
         _time("received_at", required=True),
         _time("answered_at", required=True),
         *_columns(dataset),
@@ -204,19 +214,26 @@ def _request_columns(dataset: Dataset) -> list[sa.Column[Any]]:
         sa.Column("model_version", sa.Integer, nullable=False),
         sa.Column("latency_ms", sa.Double, nullable=False),
         sa.Column("http_status", sa.Integer, nullable=False),
+        *_request_indexes(),
     ]
 
 
-def _refused_columns() -> list[sa.Column[Any]]:
+def _refused_columns() -> list[SchemaItem]:
     return [
         sa.Column("request_id", _text(36), primary_key=True),
-        sa.Column("client_request_id", _text(255)),
+        sa.Column("client_request_id", _text(LONGEST_NAME)),
         _time("received_at", required=True),
         sa.Column("path", _text(255), nullable=False),
         sa.Column("http_status", sa.Integer, nullable=False),
         sa.Column("reason", _text(255), nullable=False),
         sa.Column("body", TEXT(charset="utf8mb4", collation="utf8mb4_bin"), nullable=False),
+        *_request_indexes(),
     ]
+
+
+def _request_indexes() -> list[sa.Index]:
+    """By what retention looks for requests, apart from their ids."""
+    return [sa.Index(name, name) for name in ("client_request_id", "received_at")]
 
 
 def _comparison_columns(dataset: Dataset) -> list[sa.Column[Any]]:

@@ -105,6 +105,16 @@ def test_a_model_is_promoted_and_its_price_kept(stack: Stack) -> None:
     assert kept == [(answer["predictions"][0]["price"], answer["model"]["version"])]
 
 
+def test_a_request_is_purged(stack: Stack) -> None:
+    """By the command that the README names."""
+    assert post(f"{stack.url('inference')}/predict", DATASET.example, {"X-Request-ID": "to purge"})[0] == 200
+    kept = "SELECT request_id FROM RAW_DATA.new_real_estate WHERE client_request_id = 'to purge'"
+    eventually(lambda: sql(stack, kept), 20, "the request is kept")
+    said = stack.inside("retention", "python", "-m", "veleta_retention.purge", "to purge")
+    assert said == "rows deleted: 1 of RAW_DATA.new_real_estate, 0 of RAW_DATA.refused_real_estate\n"
+    assert sql(stack, kept) == []
+
+
 def test_all_containers_are_healthy(stack: Stack) -> None:
     """Each by a check that asks it for what it is there for."""
     assert {part: stack.inspect(part)["State"]["Health"]["Status"] for part in LONG_RUNNING} == dict.fromkeys(
@@ -165,6 +175,8 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
         ("inference", "inference", "SELECT prediction FROM RAW_DATA.new_real_estate"),
         ("inference", "inference", "DELETE FROM RAW_DATA.new_real_estate"),
         ("inference", "inference", "SELECT 1 FROM RAW_DATA.real_estate"),
+        ("retention", "retention", "SELECT prediction FROM RAW_DATA.new_real_estate"),
+        ("retention", "retention", "DELETE FROM RAW_DATA.real_estate"),
         ("monitor", "reader", "INSERT INTO PIPELINE.marks VALUES ('x', 'y', 0, 0)"),
         ("monitor", "reader", "SELECT 1 FROM mysql.user"),
         ("monitor", "reader", "CREATE TABLE PIPELINE.x (a INT)"),
@@ -180,7 +192,7 @@ def test_nobody_may_do_more_than_the_work_asks_for(stack: Stack, part: str, user
 
 def test_a_part_has_its_own_secret_and_no_others(stack: Stack) -> None:
     """Neither in its files, nor in what docker tells of it, nor in its log."""
-    words = {part: secret(stack, part) for part in ("loader", "drift", "trainer", "inference", "monitor")}
+    words = {part: secret(stack, part) for part in ("loader", "drift", "trainer", "inference", "retention", "monitor")}
     words["root"] = stack.mysql_password
     assert len(set(words.values())) == len(words)
     for part in LONG_RUNNING:
@@ -233,7 +245,7 @@ def test_the_sql_is_the_same_on_mysql(stack: Stack) -> None:
         "mysql_password": stack.mysql_password,
     }
     suites = ["contract/test_ledger.py", "integration/test_prepare.py", "integration/test_loader.py"]
-    suites += ["integration/test_drift.py", "integration/test_inference.py"]
+    suites += ["integration/test_drift.py", "integration/test_inference.py", "integration/test_retention.py"]
     files = [f"tests/{suite}" for suite in suites]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backing", json.dumps(backing), *files],

@@ -148,6 +148,17 @@ def test_a_new_column_is_added_as_null(fresh: World) -> None:
     assert again.returncode == 0, again.stderr
 
 
+def test_a_new_index_is_added(fresh: World) -> None:
+    """A table that was made before the code looked for rows by that column."""
+    before = everything(fresh)
+    for kind in ("new", "refused"):
+        execute(fresh, "admin", f"DROP INDEX received_at ON {{RAW_DATA}}.{kind}_{{d}}")
+    assert everything(fresh) != before
+    done = fresh.prepare()
+    assert done.returncode == 0, done.stderr
+    assert everything(fresh) == before
+
+
 def test_a_retyped_column_is_refused(fresh: World) -> None:
     """What the rows hold would change its meaning; the message says what to do, and nothing is touched."""
     before = everything(fresh)
@@ -203,6 +214,9 @@ def test_a_second_run_sets_new_passwords(fresh: World) -> None:
         ("trainer", "DELETE FROM {PIPELINE}.outbox WHERE id < 0"),
         ("inference", KEEP_REQUEST),
         ("inference", "SELECT request_id FROM {RAW_DATA}.new_{d}"),
+        ("retention", "DELETE FROM {RAW_DATA}.new_{d} WHERE received_at < '2000-01-01' LIMIT 1"),
+        ("retention", "DELETE FROM {RAW_DATA}.refused_{d} WHERE client_request_id = 'x' LIMIT 1"),
+        ("retention", "DELETE FROM {PIPELINE}.purges WHERE purged_at < '2000-01-01'"),
         ("reader", "SELECT COUNT(*) FROM {PIPELINE}.promotions, {RAW_DATA}.{d}, {RAW_DATA}.new_{d}, {CLEAN_DATA}.{d}"),
     ],
 )  # fmt: skip
@@ -223,9 +237,17 @@ def test_each_user_may_do_its_work(world: World, user: str, statement: str) -> N
         ("trainer", "SELECT * FROM {RAW_DATA}.{d}"),
         ("inference", "SELECT * FROM {RAW_DATA}.{d}"),
         ("inference", "SELECT prediction FROM {RAW_DATA}.new_{d}"),
-        ("inference", "DELETE FROM {RAW_DATA}.new_{d}"),
         ("inference", "INSERT INTO {PIPELINE}.marks VALUES ('inference', 't', 0, 0)"),
         ("inference", "SELECT * FROM {PIPELINE}.promotions"),
+        ("retention", "SELECT prediction FROM {RAW_DATA}.new_{d}"),
+        ("retention", "SELECT body FROM {RAW_DATA}.refused_{d}"),
+        ("retention", "UPDATE {RAW_DATA}.new_{d} SET client_request_id = NULL"),
+        ("retention", KEEP_REQUEST),
+        *(("retention", f"DELETE FROM {table}") for table in (
+            "{RAW_DATA}.{d}", "{CLEAN_DATA}.{d}", "{PIPELINE}.batches", "{PIPELINE}.promotions", "{PIPELINE}.marks",
+        )),
+        *((user, f"DELETE FROM {{RAW_DATA}}.{kind}_{{d}}") for user in USERS if user != "retention"
+          for kind in ("new", "refused")),
         ("reader", "DELETE FROM {PIPELINE}.batches"),
         ("reader", "INSERT INTO {PIPELINE}.marks VALUES ('reader', 't', 0, 0)"),
         ("reader", "UPDATE {RAW_DATA}.new_{d} SET item = 1"),

@@ -171,6 +171,7 @@ def test_a_dataset_file_that_is_not_valid_is_named(tmp_path: Path) -> None:
         ("SCALE", "2"),
         ("API_URL", "x"),
         ("TREES", "-1"),
+        ("KEEP_REQUESTS_DAYS", "10000"),
         ("START_TIMEOUT", "soon"),
     ],
 )
@@ -181,6 +182,25 @@ def test_a_wrong_variable_is_named(
     monkeypatch.setenv(name, value)
     assert command_line.main(["start"]) == 1
     assert capsys.readouterr().err.startswith(f"{name}={value} is not ")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [({}, "which request? make purge REQUEST_ID=id"), ({"REQUEST_ID": "x"}, "the run is down: make start first")],
+)
+def test_a_purge_of_nothing_is_refused(
+    variables: dict[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """In one line that says what to do."""
+    monkeypatch.setattr(command_line, "_HOME", tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert command_line.main(["purge"]) == 1
+    assert capsys.readouterr().err.startswith(said)
 
 
 def test_two_inputs_are_one_too_many() -> None:
@@ -228,6 +248,7 @@ def test_the_defaults_that_people_are_told_hold(tmp_path: Path) -> None:
         "POLL_EVERY": f"{poller['POLLER_POLL_EVERY']}, with API_URL {apart['POLLER_POLL_EVERY']}",
         "TREES": str(TrainerSettings.model_fields["trees"].default),
         "JOURNAL_SYNC": ours.environment("inference")["INFERENCE_JOURNAL_SYNC"],
+        "KEEP_REQUESTS_DAYS": ours.environment("retention")["RETENTION_KEEP_REQUESTS_DAYS"],
         "PORT_BASE": "",
         "START_TIMEOUT": f"{start_timeout({}):.0f}",
     }

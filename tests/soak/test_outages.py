@@ -21,7 +21,7 @@ from veleta_local.variables import Variables
 
 NEEDS = {
     "kafka": ("poller", "loader", "drift", "trainer", "inference"),
-    "mysql": ("loader", "drift", "trainer", "inference"),
+    "mysql": ("loader", "drift", "trainer", "inference", "retention"),
     "mlflow": ("trainer",),
 }
 """Which services say on /readyz that they wait for a part. Inference serves on without the registry."""

@@ -11,7 +11,7 @@ from support.house import ROOT
 from support.world import free_base
 
 PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor", "jupyter")
-SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "monitor")
+SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
 LONG_RUNNING = ("kafka", "mysql", "mlflow", *SERVICES)
 SECRETS = "mysql_root_password"
 

@@ -32,7 +32,7 @@ from veleta_local.addresses import DEFAULT_PORTS, ports
 
 T = TypeVar("T")
 PASSWORD = uuid4().hex
-USERS = ("loader", "drift", "trainer", "inference", "reader")
+USERS = ("loader", "drift", "trainer", "inference", "retention", "reader")
 
 
 class Backing(Protocol):

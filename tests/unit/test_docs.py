@@ -42,7 +42,8 @@ def test_the_variables_of_make_are_those_of_the_makefile() -> None:
     rows = [row for row in _rows(NAMES) if row[0].startswith("`make ")]
     assert {name for row in rows for name in row[1].split()} == exported
     table = {row[0].strip("`") for row in _rows(ROOT / "README.md") if re.fullmatch(r"`[A-Z_]+`", row[0])}
-    assert table == exported - {"JSON", "TOPIC", "FROM", "N", "RESEND", "REASON", "EVERY", "SOAK_S", "KEEP", "UPGRADE"}
+    others = {"JSON", "TOPIC", "FROM", "N", "RESEND", "REQUEST_ID", "REASON", "EVERY", "SOAK_S", "KEEP", "UPGRADE"}
+    assert table == exported - others
 
 
 def test_the_variables_for_clients_are_named(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ every_service = pytest.mark.parametrize("service", services())
 FAULT_POINT = re.compile(r'fault_point\("([a-z.]+)"\)')
 
 
-def test_there_are_seven_services() -> None:
+def test_there_are_eight_services() -> None:
     """So that the rules below are not kept by nobody."""
-    assert services() == ["drift", "inference", "loader", "monitor", "poller", "source", "trainer"]
+    assert services() == ["drift", "inference", "loader", "monitor", "poller", "retention", "source", "trainer"]
 
 
 def test_no_column_of_the_dataset_stands_in_code() -> None:

@@ -87,11 +87,22 @@ def _memory() -> None:
 
 
 def _notebooks() -> None:
+    _become("veleta_notebooks", str(ROOT / "notebooks"), Run.environment_of_notebooks)
+
+
+def _purge() -> None:
+    if not (request := os.environ.get("REQUEST_ID")):
+        raise LocalError("which request? make purge REQUEST_ID=id (its own, or its client's name for it)")
+    _become("veleta_retention.purge", request, partial(Run.environment, service="retention"))
+
+
+def _become(module: str, argument: str, environment: Callable[[Run], dict[str, str]]) -> None:
+    """Go on as another program, on the run that is up."""
     run = Run(_HOME)
     if not run.alive():
         raise LocalError("the run is down: make start first")
-    command = [str(PYTHON), "-m", "veleta_notebooks", str(ROOT / "notebooks")]
-    os.execve(PYTHON, command, base_environment() | run.environment_of_notebooks())  # noqa: S606 - no shell is wanted
+    command = [str(PYTHON), "-m", module, argument]
+    os.execve(PYTHON, command, base_environment() | environment(run))  # noqa: S606 - no shell is wanted
 
 
 def _clean() -> None:
@@ -109,6 +120,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "topics": _topics,
     "tail": _tail,
     "dead": _dead,
+    "purge": _purge,
     "memory": _memory,
     "notebooks": _notebooks,
     "clean": _clean,

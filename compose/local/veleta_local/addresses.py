@@ -22,6 +22,7 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
         "grafana": 3000,
         "kafka-ui": 8081,
         "jupyter": 8888,
+        "retention": 8095,
         "kafka-controller": 9093,
     }
 )

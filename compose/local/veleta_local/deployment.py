@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".venv/bin/python"
 
 BACKING = ("kafka", "mysql", "mlflow")
-SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "monitor")
+SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
 ADMIN = "admin"
 
 _USERS = {
@@ -23,6 +23,7 @@ _USERS = {
     "drift": "drift",
     "trainer": "trainer",
     "inference": "inference",
+    "retention": "retention",
     "monitor": "reader",
 }
 
@@ -165,6 +166,7 @@ class Deployment:
             "loader": lambda: {"LOADER_ON_NEW_EPOCH": self.variables.on_new_epoch or "clear"},
             "trainer": self._trainer,
             "inference": self._inference,
+            "retention": lambda: {"RETENTION_KEEP_REQUESTS_DAYS": self.variables.keep_requests_days or "0"},
             "monitor": self._monitor,
         }
         return of_service[service]() if service in of_service else {}

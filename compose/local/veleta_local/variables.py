@@ -55,6 +55,10 @@ RULES: Mapping[str, Rule] = {
         "group|none", "group or none",
         "group", "`group`: answered requests survive a loss of power; `none`: only kills, and answers come sooner",
     ),
+    "KEEP_REQUESTS_DAYS": Rule(
+        r"[0-9]{1,4}", "a whole number of days, 9999 at most",
+        "0", "days that requests stay in MySQL, answered and refused ones; 0: for ever",
+    ),
     "PORT_BASE": Rule(
         r"[2-9][0-9]{3}|[1-5][0-9]{4}", "a port from 2000 to 59999",
         "", "with n, the parts listen on n, n+1, ...: two runs live side by side",
@@ -82,6 +86,7 @@ class Variables:
     poll_every: str | None = None
     trees: str | None = None
     journal_sync: str | None = None
+    keep_requests_days: str | None = None
     port_base: str | None = None
     dataset: str | None = None
     mysql_prefix: str | None = None

@@ -17,6 +17,7 @@ USERS = {
     "drift": "drift",
     "trainer": "trainer",
     "inference": "inference",
+    "retention": "retention",
     "monitor": "reader",
     "notebooks": "reader",
 }

@@ -14,6 +14,7 @@ class ServiceUsers(BaseSettings):
     drift_password: SecretStr = Field(description="password of drift's user")
     trainer_password: SecretStr = Field(description="password of the trainer's user")
     inference_password: SecretStr = Field(description="password of inference's user")
+    retention_password: SecretStr = Field(description="password of retention's user, who alone may delete requests")
     reader_password: SecretStr = Field(
         description="password of the user who only reads: the monitor, notebooks, people"
     )

@@ -1,5 +1,6 @@
 """Makes databases and tables: the fixed ones by Alembic, those with dataset columns from the dataset file."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -37,27 +38,32 @@ def make_fixed_tables(settings: MysqlSettings) -> None:
 
 
 def make_dataset_tables(connection: sa.Connection, dataset: Dataset) -> None:
-    """Create the dataset's tables; add columns that are new; refuse those that went away or changed their type.
+    """Create the dataset's tables; add what is new of columns and indexes; refuse a column that went or was retyped.
 
     Raises:
         Stop: a difference that adding a column does not mend; the message says what to do.
     """
     tables: DatasetTables = dataset_tables(dataset)
     for table in vars(tables).values():
-        found = _columns(connection, table)
-        if not found:
+        if found := _columns(connection, table):
+            _refuse_differences(connection, table, found, surplus=table is tables.comparison)
+            _add_columns(connection, table, found)
+        else:
             connection.execute(CreateTable(table))
-            continue
-        wanted = {c.name: c for c in table.columns}
-        _refuse_differences(connection, table, found, surplus=table is tables.comparison)
-        for name in wanted.keys() - found.keys():
-            definition = CreateColumn(wanted[name]).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {_full_name(connection, table)} ADD COLUMN {definition}")
+        for index in table.indexes:
+            index.create(connection, checkfirst=True)
 
 
 def schema_name(connection: sa.Connection, schema: str) -> str:
     """What a schema is called in this deployment."""
     return str(connection.get_execution_options()["schema_translate_map"][schema])
+
+
+def _add_columns(connection: sa.Connection, table: sa.Table, found: Collection[str]) -> None:
+    for column in table.columns:
+        if column.name not in found:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {_full_name(connection, table)} ADD COLUMN {definition}")
 
 
 def _refuse_differences(connection: sa.Connection, table: sa.Table, found: dict[str, str], *, surplus: bool) -> None:

@@ -8,6 +8,7 @@ from veleta_prepare.settings import PrepareSettings
 from veleta_prepare.tables import schema_name
 
 WRITE = "SELECT, INSERT, UPDATE, DELETE"
+FORGET = "DELETE, SELECT (request_id, client_request_id, received_at)"
 OWN_ROWS = {"PIPELINE.outbox": WRITE, "PIPELINE.marks": WRITE}
 
 
@@ -36,6 +37,11 @@ def rights(dataset: str) -> dict[str, dict[str, str]]:
         "inference": {
             f"RAW_DATA.new_{dataset}": "INSERT, SELECT (request_id)",
             f"RAW_DATA.refused_{dataset}": "INSERT, SELECT (request_id)",
+        },
+        "retention": {
+            f"RAW_DATA.new_{dataset}": FORGET,
+            f"RAW_DATA.refused_{dataset}": FORGET,
+            "PIPELINE.purges": WRITE,
         },
         "reader": dict.fromkeys(("PIPELINE.*", "RAW_DATA.*", "CLEAN_DATA.*"), "SELECT"),
     }

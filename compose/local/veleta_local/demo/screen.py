@@ -17,7 +17,7 @@ from veleta_local.demo.watch import Sample, Stage, Watch
 _STYLES: dict[Tone, str] = {"": "", "good": "green", "warn": "yellow", "bad": "red", "quiet": "dim"}
 _SUBJECT, _BAR = 14, 30
 """Widths in characters."""
-_SERVERS = ("kafka", "mysql", "mlflow", "monitor")
+_SERVERS = ("kafka", "mysql", "mlflow", "retention", "monitor")
 """Parts that are no stage of the loop; one line is enough for them."""
 
 

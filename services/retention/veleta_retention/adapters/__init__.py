@@ -1,0 +1,1 @@
+"""What only retention uses."""

@@ -1,0 +1,1 @@
+"""What retention decides, without I/O."""

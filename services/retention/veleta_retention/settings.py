@@ -1,0 +1,15 @@
+"""What retention can be told."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from veleta.settings import MysqlSettings, ServiceSettings
+
+
+class RetentionSettings(ServiceSettings):
+    """Variables that begin with RETENTION_."""
+
+    model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True)
+    port: int = Field(8095, description="the port of /livez, /readyz and /metrics")
+    keep_requests_days: int = Field(0, ge=0, le=9_999, description="days that requests stay in MySQL; 0: for ever")
+    mysql: MysqlSettings = Field(default_factory=MysqlSettings)
