@@ -449,7 +449,7 @@ def test_a_full_journal_sends_no_price(desk: Desk) -> None:
     """503 that says what is missing and when to come back, /readyz too; with the database back, so is the service."""
     before = len(desk.kept())
     desk.proxy.cut()
-    full = desk.make(journal=desk.world.folder / "small", journal_limit=1_000)
+    full = desk.make(journal=desk.world.folder / "small", journal_limit=1_200)
     full.start()
     body = json.dumps(desk.example()).encode()
     try:
