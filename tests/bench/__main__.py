@@ -5,7 +5,6 @@ The table goes to the file that is given as the only argument, and to the termin
 
 import json
 import os
-import re
 import shutil
 import signal
 import statistics
@@ -18,11 +17,11 @@ from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import sqlalchemy as sa
 
 from support.batches import publish_batch
+from support.http import metric
 from support.intent import ended
 from support.listings import api_rows
 from support.world import World, eventually, free_base, free_port, http_status
@@ -216,9 +215,7 @@ def kept(made: World, found: Sequence[Subject]) -> str:
 
 def answers(subject: Subject) -> int:
     """How many requests the service answered with a price, as its metrics say."""
-    with urlopen(subject.url.replace("/predict", "/metrics"), timeout=10) as said:
-        found = re.search(rb'^veleta_http_seconds_count{path="/predict",status="200"} (\S+)', said.read(), re.MULTILINE)
-    return int(float(found[1])) if found else 0
+    return int(metric(subject.url.removesuffix("/predict"), 'veleta_http_seconds_count{path="/predict",status="200"}'))
 
 
 if __name__ == "__main__":

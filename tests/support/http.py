@@ -21,6 +21,13 @@ def get(url: str) -> tuple[int, dict[str, Any]]:
     return _ask(Request(url))
 
 
+def metric(url: str, name: str) -> float:
+    """The figure under this name, labels included, on the page /metrics of a service; 0 when it has none."""
+    with urlopen(f"{url}/metrics", timeout=10) as answer:
+        figures = (line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
+    return next((float(figure) for key, figure in figures if key == name), 0.0)
+
+
 def post(url: str, body: object, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     """Status and JSON of a POST."""
     return _ask(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}))

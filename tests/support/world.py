@@ -261,6 +261,16 @@ class Process:
         finally:
             os.kill(self._process.pid, signal.SIGCONT)
 
+    def memory(self) -> int:
+        """Bytes of memory (RSS) of the process and of its children, which are of its session."""
+        assert self._process is not None
+        size = 0
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has ended by now
+                if os.getsid(int(path.name)) == self._process.pid:
+                    size += int((path / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return size
+
     def ready(self, seconds: float = 60) -> None:
         """Wait until /readyz is 200."""
         eventually(lambda: http_status(f"{self.url}/readyz") == 200, seconds, f"{self.name} is ready")
