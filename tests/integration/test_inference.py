@@ -288,11 +288,13 @@ def test_model_tells_what_is_served_and_why(desk: Desk) -> None:
 
 
 def test_no_request_fails_during_a_promotion(desk: Desk) -> None:
-    """Clients post without pause while the model changes: each is answered, and kept once, with its own version."""
+    """Clients post without pause while models change: each is answered, and kept once, as the registry's model says."""
     begun, enough = threading.Barrier(CLIENTS + 1), threading.Event()
 
+    said = [desk.example(), desk.example(city="Elsewhere")]
+
     def post() -> Reply:
-        return desk.predict([desk.example(), desk.example(city="Elsewhere")])
+        return desk.predict(said)
 
     def client(_number: int) -> list[Reply]:
         replies = [post()]
@@ -301,17 +303,20 @@ def test_no_request_fails_during_a_promotion(desk: Desk) -> None:
             replies.append(post())
         return [*replies, post()]
 
-    before = desk.model().json["version"]
+    numbers = [desk.model().json["version"]]
     with ThreadPoolExecutor(CLIENTS) as pool:
         posting = pool.map(client, range(CLIENTS))
         begun.wait()
-        for scale in (2.0, 3.0):
+        for scale in (2.0, 3.0, 1.5, 2.5, 1.0):
             version = desk.models.promote(scale)
             desk.serves(version)
+            numbers.append(version.number)
         enough.set()
         replies = [reply for of_client in posting for reply in of_client]
     assert {reply.status for reply in replies} == {200}
-    assert {before, version.number} <= {reply.json["model"]["version"] for reply in replies}
+    rows = [desk.world.dataset.convert(row)[0] for row in said]
+    told = {(reply.json["model"]["version"], *(p["price"] for p in reply.json["predictions"])) for reply in replies}
+    assert told == {(number, *desk.models.prices(number, rows)) for number in numbers}
     _each_is_kept_once(desk, replies)
 
 

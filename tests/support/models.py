@@ -3,7 +3,7 @@
 import math
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -14,12 +14,13 @@ from mlflow import MlflowClient
 from support.http import get, post
 from support.world import World
 from veleta.adapters.mlflow import MlflowRegistry
+from veleta.clock import utc_now
 from veleta.dataset import Dataset, Values
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
 from veleta.features import FEATURE_VERSION, categorical, feature_columns, features
 from veleta.ports import NATIVE, Version
-from veleta.predictor import FEATURES
+from veleta.predictor import FEATURES, Predictor
 from veleta.topics import topic
 
 METRICS = {"mae": 1000.0}
@@ -94,8 +95,8 @@ class Models:
         self.registry.tag(version.number, "seq", str(seq))
         self.registry.set_alias("champion", version.number)
 
-    def announce(self, version: Version, seq: int) -> None:
-        """Publish that a version was promoted."""
+    def announce(self, version: Version, seq: int, at: datetime | None = None) -> None:
+        """Publish that a version was promoted, at this moment or now."""
         payload = ModelPromoted(
             model=self._world.dataset.name,
             version=version.number,
@@ -107,16 +108,31 @@ class Models:
             metrics=METRICS,
             causes=Causes(training="t", request="r", report=None, reason="test", batches=["b"]),
         )
-        event = Event(f"{self._world.dataset.name}/promotion/{seq}", "trainer", datetime.now(UTC), payload)
+        event = Event(f"{self._world.dataset.name}/promotion/{seq}", "trainer", at or utc_now(), payload)
         self._world.log.publish([encode(topic(self._world.dataset.name, "models"), event)])
 
     def promote(self, scale: float = 1.0, garbage: bytes = b"") -> Version:
-        """Register, crown and announce a new version under the next sequence number."""
+        """Register a new version and decide for it."""
         version = self.register(scale, garbage)
+        self.decide(version)
+        return version
+
+    def decide(self, version: Version) -> datetime:
+        """Crown and announce a version under the next sequence number: when this was decided, as its event says."""
+        at = utc_now()
         self.seq += 1
         self.crown(version, self.seq)
-        self.announce(version, self.seq)
-        return version
+        self.announce(version, self.seq, at)
+        return at
+
+    def prices(self, number: int, rows: Sequence[Values]) -> list[float]:
+        """What the model of a version, as it lies in the registry, says of the rows."""
+        version = self.registry.version(number)
+        assert version is not None
+        with tempfile.TemporaryDirectory() as folder:
+            native = self.registry.native(version, Path(folder))
+            model = CatBoostRegressor().load_model(str(native))
+        return Predictor(self._world.dataset, model).prices(rows)
 
     def _run(self) -> str:
         name = self._world.dataset.name

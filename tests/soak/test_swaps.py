@@ -1,0 +1,90 @@
+"""Promotions in a row under full load: PROMOTIONS (100), each of a model of its own."""
+
+import os
+import statistics
+import sys
+import time
+from bisect import bisect
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from support.load import OK, Answer, load
+from support.models import Models, served, synthetic
+from support.world import World, eventually
+from veleta.ports import Version
+
+PROMOTIONS = int(os.environ.get("PROMOTIONS") or 100)
+CONNECTIONS = 16
+ROWS = 200
+STILL_SECONDS = 2.0
+"""From a swap to the next decision, so that there are requests without a swap to compare with."""
+HALF_SECOND = 0.5
+MOST_SECONDS, MOST_TIMES = 1.0, 3.0
+
+Swap = tuple[float, float]
+"""When a version was decided for, and when the first answer that names it had come; in Unix time, as all times here."""
+
+
+def test_promotions_in_a_row_are_not_noticed(fresh: World, tmp_path: Path) -> None:
+    """No request fails; each price is what the registry's model of the named version says; none waits for a swap."""
+    models, rows = Models(fresh), synthetic(fresh.dataset, ROWS)
+    first, *others = [models.register(1 + number / PROMOTIONS) for number in range(PROMOTIONS + 1)]
+    prices = {version.number: models.prices(version.number, rows) for version in (first, *others)}
+    models.decide(first)
+    decided = {}
+    with fresh.service("inference", "inference") as inference:
+        inference.ready()
+        with load(inference.url, rows, CONNECTIONS, tmp_path / "load") as coming:
+            for version in others:
+                time.sleep(STILL_SECONDS)
+                decided[version.number] = models.decide(version).timestamp()
+                _wait_for(version, inference.url)
+            time.sleep(STILL_SECONDS)
+    answers = list(coming)
+    assert Counter(answer.status for answer in answers) == {OK: len(answers)}
+    assert [answer for answer in answers if answer.price != prices[answer.version][answer.row]][:5] == []
+    swaps = _swaps(decided, answers)
+    seconds = [served_at - decided_at for decided_at, served_at in swaps]
+    around, between = (_slowest(part) for part in _apart(answers, swaps))
+    sys.stdout.write(
+        f"\n{len(swaps)} promotions, {len(answers):,} requests, none failed, each with its version's price\n"
+        f"from decision to first answer: median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s\n"
+        f"p99.9: {around * 1e3:.1f} ms around swaps, {between * 1e3:.1f} ms else: {around / between:.2f} times\n"
+    )
+    assert statistics.median(seconds) <= MOST_SECONDS
+    assert around <= MOST_TIMES * between
+
+
+def _wait_for(version: Version, url: str) -> None:
+    eventually(lambda: served(url)["version"] == version.number, 30, f"version {version.number} is served")
+
+
+def _swaps(decided: dict[int, float], answers: Iterable[Answer]) -> list[Swap]:
+    """The swaps, in their order."""
+    named: dict[int, float] = {}
+    for answer in answers:
+        named.setdefault(answer.version, answer.ended)
+    return [(at, named[version]) for version, at in decided.items()]
+
+
+def _apart(answers: Iterable[Answer], swaps: Sequence[Swap]) -> tuple[list[Answer], list[Answer]]:
+    """The requests that were under way around a swap, and the others.
+
+    Around it is the second in whose middle the version was first named, and all of the time since the decision.
+    """
+    windows = [(min(decided, named - HALF_SECOND), named + HALF_SECOND) for decided, named in swaps]
+    begins = [begin for begin, _ in windows]
+    around: list[Answer] = []
+    between: list[Answer] = []
+    for answer in answers:
+        last = bisect(begins, answer.ended) - 1
+        (around if last >= 0 and answer.sent < windows[last][1] else between).append(answer)
+    return around, between
+
+
+def _slowest(answers: Iterable[Answer]) -> float:
+    """The p99.9 of all requests: how many seconds one in a thousand took at least."""
+    return float(np.quantile([answer.seconds for answer in answers], 0.999, method="higher"))
