@@ -1,6 +1,7 @@
 """Inference on real Kafka, MariaDB and MLflow: what it answers, what it keeps, and what a swap does to its clients."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -19,6 +20,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from support.disk import CannotMount, small_disk
+from support.http import metric
 from support.models import METRICS, Models
 from support.proxy import Proxy
 from support.world import Process, World, eventually, free_port, http_status
@@ -30,6 +33,8 @@ from veleta_local.run import Run
 
 ITEMS_LIMIT = 5
 CLIENTS = 4
+FULL_KILOBYTES = 1024
+"""With less than this free a disk counts as full."""
 
 
 @dataclass(frozen=True)
@@ -450,27 +455,43 @@ def test_without_mysql_requests_are_answered_and_kept(desk: Desk) -> None:
     assert len(desk.kept()) == before + 4
 
 
-def test_a_full_journal_sends_no_price(desk: Desk) -> None:
+@pytest.fixture(params=["limit", "disk"])
+def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, object]]:
+    """Settings of a journal that is soon full, by its limit or by its disk."""
+    if request.param == "limit":
+        yield {"journal": tmp_path / "small", "journal_limit": 10_000}
+        return
+    try:
+        with small_disk(tmp_path / "disk", FULL_KILOBYTES + 16) as disk:
+            yield {"journal": disk}
+    except CannotMount as reason:
+        pytest.skip(str(reason))
+
+
+def test_a_full_journal_sends_no_price(desk: Desk, small: dict[str, object]) -> None:
     """503 that says what is missing and when to come back, /readyz too; with the database back, so is the service."""
     before = len(desk.kept())
     desk.proxy.cut()
-    full = desk.make(journal=desk.world.folder / "small", journal_limit=1_200)
+    full = desk.make(**small)
     full.start()
     body = json.dumps(desk.example()).encode()
     try:
         eventually(lambda: http_status(f"{full.url}/model") == 200, 60, "a model is served")
-        replies = [ask(f"{full.url}/predict", body) for _ in range(5)]
-        answered, refused = replies[:2], replies[2:]
-        assert [reply.status for reply in replies] == [200] * 2 + [503] * 3
+        replies = [ask(f"{full.url}/predict", body) for _ in range(100)]
+        statuses = [reply.status for reply in replies]
+        answered, refused = replies[: statuses.index(503)], replies[statuses.index(503) :]
+        assert {reply.status for reply in answered} == {200}
         for reply in refused:
-            assert "bytes wait to be written to MySQL" in reply.json["detail"]
+            assert reply.status == 503
+            assert re.search("journal: (its disk is full|.* bytes wait to be written to MySQL)", reply.json["detail"])
             assert int(reply.headers["Retry-After"]) > 0
             assert "price" not in reply.text
         assert "journal" in ask(f"{full.url}/readyz").json["waits_for"]
         desk.proxy.mend()
-        full.ready(30)
+        eventually(lambda: metric(full.url, 'veleta_journal_bytes{journal="answered"}') == 0, 20, "all is in MySQL")
         answered.append(ask(f"{full.url}/predict", body))
-        eventually(lambda: len(desk.kept()) == before + 3, 20, "all three are in MySQL")
+        full.ready(5)
+        eventually(lambda: len(desk.kept()) == before + len(answered), 20, "the last one too")
         _each_is_kept_once(desk, answered)
     finally:
         full.stop()
