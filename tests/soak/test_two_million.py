@@ -1,0 +1,97 @@
+"""REQUESTS (2,000,000) requests in one run, of LOAD_S (600) seconds at least, with JOURNAL_SYNC (group)."""
+
+import os
+import sys
+import time
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import sqlalchemy as sa
+
+from support.http import metric
+from support.load import OK, Answer, load
+from support.models import Models, synthetic
+from support.world import Process, World, eventually
+from veleta.tables import dataset_tables
+
+REQUESTS = int(os.environ.get("REQUESTS") or 2_000_000)
+LOAD_SECONDS = float(os.environ.get("LOAD_S") or 600)
+SYNC = os.environ.get("JOURNAL_SYNC") or "group"
+CONNECTIONS, ROWS = 64, 200
+SAMPLE_SECONDS = 1.0
+WARM_MEMORY = 1.1
+"""Of the nine tenths of the time after the warm-up, the last may have so many times the memory of the first."""
+JOURNAL_BYTES = 2**20
+"""By so much the journal of the last third may exceed that of the first: a second's requests, or less."""
+ANSWERED = 'veleta_http_seconds_count{path="/predict",status="200"}'
+JOURNAL = 'veleta_journal_bytes{journal="answered"}'
+HEAD = "\n     s | requests |  a second |     p50 |     p99 |   p99.9 | memory, MB | journal, kB; times in ms\n"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the service used at a moment (Unix time): bytes of memory, and of its journal."""
+
+    at: float
+    memory: int
+    journal: float
+
+
+def test_two_million_requests_in_one_run(fresh: World, tmp_path: Path) -> None:
+    """Each is answered, and kept once; memory stays what it is after the warm-up, and the journal does not grow."""
+    Models(fresh).promote()
+    with fresh.service("inference", "inference", journal_sync=SYNC) as inference:
+        inference.ready()
+        with load(inference.url, synthetic(fresh.dataset, ROWS), CONNECTIONS, tmp_path / "load") as answers:
+            samples = list(_samples(inference))
+        eventually(lambda: metric(inference.url, JOURNAL) == 0, 600, "the journal is empty")
+    told, kept = {answer.request_id for answer in answers}, set(_kept(fresh))
+    sys.stdout.write(f"{HEAD}{_table(samples, answers)}{len(told):,} requests answered, {len(kept):,} are in MySQL\n")
+    assert [answer for answer in answers if answer.status != OK][:5] == []
+    assert sorted(told ^ kept)[:5] == []
+    assert len(told) == sum(1 for _ in answers) == sum(1 for _ in _kept(fresh)) >= REQUESTS
+    memory = [median(sample.memory for sample in tenth) for tenth in _split(samples, 10)]
+    journal = [median(sample.journal for sample in third) for third in _split(samples, 3)]
+    assert memory[-1] <= WARM_MEMORY * memory[1]
+    assert journal[-1] <= journal[0] + JOURNAL_BYTES
+
+
+def _samples(inference: Process) -> Iterator[Sample]:
+    """What it uses, until it has answered enough and long enough."""
+    end = time.monotonic() + LOAD_SECONDS
+    while time.monotonic() < end or metric(inference.url, ANSWERED) < REQUESTS:
+        yield Sample(time.time(), inference.memory(), metric(inference.url, JOURNAL))
+        time.sleep(SAMPLE_SECONDS)
+
+
+def _kept(world: World) -> Iterator[str]:
+    """The request of each row in MySQL."""
+    with world.admin.connect().execution_options(yield_per=10_000) as sql:
+        yield from sql.scalars(sa.select(dataset_tables(world.dataset).requests.c.request_id))
+
+
+def _table(samples: Sequence[Sample], answers: Iterable[Answer]) -> str:
+    """A line for each tenth of the time."""
+    tenths = list(_split(samples, 10))
+    ends = [tenth[-1].at for tenth in tenths]
+    seconds: list[list[float]] = [[] for _ in tenths]
+    for answer in answers:
+        seconds[min(bisect(ends, answer.ended), len(ends) - 1)].append(answer.seconds)
+    began, lines = samples[0].at, ""
+    for tenth, begin, end, took in zip(tenths, [began, *ends], ends, seconds, strict=False):
+        times = "".join(f"{each * 1e3:7.1f} | " for each in np.quantile(took, (0.5, 0.99, 0.999), method="higher"))
+        memory, journal = median(each.memory for each in tenth) / 2**20, median(each.journal for each in tenth) / 2**10
+        rate = len(took) / (end - begin)
+        lines += f"{end - began:6.0f} | {len(took):8,} | {rate:9,.0f} | {times}{memory:10.1f} | {journal:11.1f}\n"
+    return lines
+
+
+def _split(samples: Sequence[Sample], parts: int) -> Iterator[Sequence[Sample]]:
+    """So many parts of about the same length, in their order."""
+    cuts = [len(samples) * part // parts for part in range(parts + 1)]
+    return (samples[begin:end] for begin, end in pairwise(cuts))
