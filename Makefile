@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 
 export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
 export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
-export SOAK_S SEED KEEP UPGRADE
+export SOAK_S SEED KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
 # A shell that says so would have every command compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -80,7 +80,7 @@ ps: ## docker compose: the containers and their health
 test: lint ## lint, types, imports and all tests
 	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-soak: $(INSTALLED) ## kills and outages for SOAK_S seconds, then counts all; SEED, KEEP=1, PORT_BASE
+soak: $(INSTALLED) ## kills, outages and full load, then counts all; as root; SOAK_S, SEED, KEEP=1, PORT_BASE
 	.venv/bin/pytest tests/soak -s
 
 test-compose: $(INSTALLED) ## images and the whole stack in containers, with MySQL; needs a Docker engine
