@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from catboost import CatBoostRegressor
-
 from veleta.adapters.async_mysql import async_mysql_engine
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
@@ -19,12 +17,12 @@ from veleta.dataset import Values, load_dataset
 from veleta.errors import Stop
 from veleta.life import Life, watch
 from veleta.ports import EventLog, Registry
-from veleta.predictor import Booster
 from veleta.service import Service
 from veleta.tables import dataset_tables
 from veleta.tail import tail
 from veleta.topics import topic
 from veleta_inference.adapters.asking import Asking
+from veleta_inference.adapters.booster import NativeBooster
 from veleta_inference.adapters.explaining import Explainers
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import pages
@@ -69,7 +67,7 @@ def build(
     letters = DeadLetters(log, dataset.name, life, clock)
     files = Path(tempfile.mkdtemp(prefix="veleta-models-"))
     recent: deque[Values] = deque(maxlen=RECENT_ROWS)
-    champion = Champion(dataset, registry, load_native, letters, life, clock, files, recent)
+    champion = Champion(dataset, registry, NativeBooster, letters, life, clock, files, recent)
     predicting = Predicting(dataset, champion, journal, life, clock, settings.queue_limit, recent)
     asking = Asking(predicting, Reader(dataset, settings.items_limit), dataset, clock, settings.body_seconds)
     guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)
@@ -114,9 +112,3 @@ def _journal(settings: InferenceSettings, name: str, limit: int, *, sync: bool) 
         return JournalFolder(settings.journal / name, limit, sync=sync)
     except OSError as error:
         raise Stop(f"INFERENCE_JOURNAL={settings.journal}: {error.strerror}") from error
-
-
-def load_native(path: Path) -> Booster:
-    """The CatBoost model in a .cbm file."""
-    booster: Booster = CatBoostRegressor().load_model(str(path))
-    return booster
