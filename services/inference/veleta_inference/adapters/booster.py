@@ -12,7 +12,7 @@ PARAMETERS, LOSS = "params", "loss_function"
 
 
 class NativeBooster:
-    """`Booster` on a .cbm file. One thread answers: starting others takes longer than the rows of a group do."""
+    """`Booster` on a .cbm file. One thread does all: others would look for work, and find none, for 0.5 ms a call."""
 
     def __init__(self, path: Path) -> None:
         """Raises CatBoostError when the file holds no model."""
@@ -32,7 +32,8 @@ class NativeBooster:
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
         """See `Booster.predict`."""
-        found: Iterable[float] = self._model.predict(Pool(data, cat_features=self._categories), thread_count=1)
+        pool = Pool(data, cat_features=self._categories, thread_count=1)
+        found: Iterable[float] = self._model.predict(pool, thread_count=1)
         return found
 
 
