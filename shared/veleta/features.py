@@ -32,7 +32,7 @@ def features(columns: Sequence[Column], values: Values) -> list[Feature]:
     Numbers stay as they are (NaN where there is none), categories are text, dates are years with a fraction, an
     identifier with a prefix is the first digits of its number written in full (6016.0 of five digits: `060`).
     """
-    return [_feature(column, values[column.name]) for column in columns]
+    return [_FEATURE[column.kind](column, values[column.name]) for column in columns]
 
 
 def in_holdout(dataset: Dataset, values: Values) -> bool:
@@ -41,11 +41,24 @@ def in_holdout(dataset: Dataset, values: Values) -> bool:
     return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest()) % 100 < HOLDOUT_PERCENT
 
 
-def _feature(column: Column, value: Value) -> Feature:
-    if column.kind == "number":
-        return value if isinstance(value, float) else math.nan
-    if column.kind == "date":
-        return value.year + value.timetuple().tm_yday / _DAYS_IN_A_YEAR if isinstance(value, date) else math.nan
-    if column.kind == "identifier":
-        return f"{int(value):0{column.digits}d}"[: column.prefix] if isinstance(value, float) else ""
+def _number(_column: Column, value: Value) -> Feature:
+    return value if isinstance(value, float) else math.nan
+
+
+def _year(_column: Column, value: Value) -> Feature:
+    if not isinstance(value, date):
+        return math.nan
+    day = value.toordinal() - date(value.year, 1, 1).toordinal() + 1
+    return value.year + day / _DAYS_IN_A_YEAR
+
+
+def _prefix(column: Column, value: Value) -> Feature:
+    return str(int(value)).zfill(column.digits)[: column.prefix] if isinstance(value, float) else ""
+
+
+def _text(_column: Column, value: Value) -> Feature:
     return value if isinstance(value, str) else ""
+
+
+_FEATURE = {"number": _number, "date": _year, "identifier": _prefix, "category": _text}
+"""How a value of each kind becomes a feature."""

@@ -59,14 +59,17 @@ class Gate:
 
     def __init__(self) -> None:
         self.groups: list[list[dict[str, Any]]] = []
-        self.full = False
+        self.full = self.busy = False
         self.entered = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def keep(self, lines: Sequence[bytes]) -> None:
+        assert not self.busy, "one group after the other"
+        self.busy = True
         self.entered.set()
         await self.gate.wait()
+        self.busy = False
         if self.full:
             raise Retry("journal", "full")
         self.groups.append([json.loads(line) for line in lines])

@@ -12,7 +12,7 @@ from veleta.errors import Retry
 from veleta.life import Life
 from veleta_inference.handlers import OF_REQUEST, ROWS_AT_ONCE, Answer, Asked, NotServed, Predicting
 
-LIMIT = 3
+LIMIT = 4
 
 
 class Desk:
@@ -71,7 +71,7 @@ async def test_a_price_leaves_when_its_request_is_kept(desk: Desk) -> None:
 
 
 async def test_what_comes_together_is_answered_together(desk: Desk) -> None:
-    """While one group is kept the next one gathers: one call of the model, one write, each its own prices."""
+    """One call of the model, one write, each its own prices."""
     desk.journal.gate.clear()
     first = desk.ask("a", 0)
     await asyncio.sleep(0.01)
@@ -85,24 +85,39 @@ async def test_what_comes_together_is_answered_together(desk: Desk) -> None:
     assert [answer.prices[0] for answer in answers] == pytest.approx([2.718282, 7.389056, 20.085537, 148.413159])
 
 
+async def test_one_group_is_predicted_while_the_other_is_kept(desk: Desk) -> None:
+    """The model does not wait for the disk; the journal takes one after the other, and each is told after its own."""
+    desk.journal.gate.clear()
+    first = desk.ask("a", 0)
+    await asyncio.sleep(0.01)
+    second = desk.ask("b", 1)
+    await asyncio.sleep(0.01)
+    assert desk.serving.model.asked == [1, 1]
+    assert not first.done()
+    desk.journal.gate.set()
+    await asyncio.gather(first, second)
+    assert desk.kept == ["a", "b"]
+
+
 async def test_many_rows_are_predicted_in_a_thread(desk: Desk) -> None:
     """With the same answer."""
     answer = await desk.ask("a", *([1] * (ROWS_AT_ONCE + 1)))
     assert answer.prices == pytest.approx([7.389056] * (ROWS_AT_ONCE + 1))
 
 
-async def test_too_many_that_wait_are_told_at_once(desk: Desk) -> None:
+async def test_too_many_under_way_are_told_at_once(desk: Desk) -> None:
     """No pile-up: beyond the limit the client is asked to come back, and nothing of it is kept."""
     desk.journal.gate.clear()
     asking = [desk.ask("a", 1)]
     await asyncio.sleep(0.01)
     asking += [desk.ask(name, 1) for name in "bcd"]
     await asyncio.sleep(0.01)
-    with pytest.raises(Retry, match="3 requests wait to be answered"):
+    with pytest.raises(Retry, match="4 requests wait to be answered"):
         await desk.ask("e", 1)
     desk.journal.gate.set()
     await asyncio.gather(*asking)
-    assert desk.kept == ["a", "b", "c", "d"]
+    await desk.ask("f", 1)
+    assert desk.kept == ["a", "b", "c", "d", "f"]
 
 
 async def test_a_request_that_breaks_the_model_takes_no_other_with_it(desk: Desk) -> None:

@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
 import prometheus_client
+from msgspec import Struct
 
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
@@ -37,8 +37,7 @@ class NotServed(Reject):
     """A request names a version, and another one is served."""
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A request that was understood. `client_request_id` is the client's own name for it, if it gave one."""
 
     request_id: str
@@ -49,8 +48,7 @@ class Asked:
     """The only version that may answer it."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """Prices, in the order of the request's rows, and what gave them."""
 
     asked: Asked
@@ -68,18 +66,26 @@ class Answer:
         return self.served.version
 
 
-@dataclass(frozen=True, eq=False)
-class Waiting:
-    """A request that waits; `answer` is done when it is answered, or says why it is not."""
+class Waiting(Struct, frozen=True, eq=False):
+    """A request that waits; `told` is done when it is answered, or says why it is not."""
 
     asked: Asked
-    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    told: asyncio.Future[Answer]
+
+
+class Predicted(Struct, frozen=True):
+    """A request that has its prices and is not yet kept; `line` is what is to be kept of it."""
+
+    waiting: Waiting
+    answer: Answer
+    line: bytes
 
 
 class Predicting:
     """Answers requests for predictions, each by one version of the model, once they are safe in the journal.
 
-    One task (`work`) predicts together, and keeps together, all that came while it was busy with those before.
+    One task (`work`) predicts together, and keeps together, all that came while it was busy with those before. While
+    one group is on its way to the disk, the next one is predicted.
     """
 
     def __init__(
@@ -92,7 +98,7 @@ class Predicting:
         limit: int,
         recent: deque[Values],
     ) -> None:
-        """`limit` requests may wait; into `recent` goes one row of each group."""
+        """`limit` requests may be under way; into `recent` goes one row of each group."""
         self._dataset = dataset
         self._champion = champion
         self._journal = journal
@@ -100,6 +106,7 @@ class Predicting:
         self._clock = clock
         self._limit = limit
         self._recent = recent
+        self._under_way = 0
         self._waiting: list[Waiting] = []
         self._news = asyncio.Event()
 
@@ -111,15 +118,20 @@ class Predicting:
             Retry: there is no model yet, too many requests wait, or the request could not be kept; the caller may ask
                 again.
         """
-        if len(self._waiting) >= self._limit:
+        if self._under_way >= self._limit:
             raise Retry("inference", f"{self._limit} requests wait to be answered")
-        waiting = Waiting(asked)
+        waiting = Waiting(asked, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._news.set()
-        return await waiting.answer
+        self._under_way += 1
+        try:
+            return await waiting.told
+        finally:
+            self._under_way -= 1
 
     async def work(self) -> None:
         """Answer what comes, for ever."""
+        keeping = asyncio.create_task(self._keep([]))
         while True:
             await self._news.wait()
             await self._gathered()
@@ -127,7 +139,9 @@ class Predicting:
             group, self._waiting = self._waiting, []
             GROUP.observe(len(group))
             self._recent.append(group[0].asked.rows[0])
-            await self._answer(group)
+            predicted = await self._predicted(group)
+            await keeping
+            keeping = asyncio.create_task(self._keep(predicted))
 
     async def _gathered(self) -> None:
         """Let those requests in whose bytes are there already: as long as each turn of the loop brings more of them."""
@@ -150,55 +164,63 @@ class Predicting:
         promotions = [_told(each) for each in self._champion.known()]
         return {"name": self._dataset.name, "serving": serving, "promotions": promotions}
 
-    async def _answer(self, group: Sequence[Waiting]) -> None:
-        """Answer a group; if that fails for another reason than what is away, each of it alone."""
+    async def _predicted(self, group: Sequence[Waiting]) -> list[Predicted]:
+        """The prices of a group; if that fails for another reason than what is away, those of each of it alone."""
         try:
-            answers = await self._kept(group)
+            return await self._prices(group)
         except Retry as error:
-            if error.what == "journal":
-                self._life.lacks("journal", str(error))
             _fail(group, error)
         except Exception as error:  # noqa: BLE001 - whatever one request makes the model do, the others are answered
-            if len(group) == 1:
-                _fail(group, error)
-                return
-            for each in group:
-                await self._answer([each])
-        else:
-            for each, answer in answers:
-                if not each.answer.done():
-                    each.answer.set_result(answer)
+            if len(group) > 1:
+                return [found for each in group for found in await self._predicted([each])]
+            _fail(group, error)
+        return []
 
-    async def _kept(self, group: Sequence[Waiting]) -> list[tuple[Waiting, Answer]]:
-        """The answers of one version to those whom it may answer, after they are safe."""
+    async def _prices(self, group: Sequence[Waiting]) -> list[Predicted]:
+        """The prices of one version for those whom it may answer."""
         served = self._champion.served
         group = _meant_for(served.version, group)
-        if not group:
-            return []
-        prices = iter(await _prices(served, [row for each in group for row in each.asked.rows]))
+        rows = [row for each in group for row in each.asked.rows]
+        many = len(rows) > ROWS_AT_ONCE
+        prices = iter(await asyncio.to_thread(served.predictor.prices, rows) if many else served.predictor.prices(rows))
         fault_point("inference.predicted")
-        answers = [(each, Answer(each.asked, served, [next(prices) for _ in each.asked.rows])) for each in group]
-        await self._journal.keep([self._line(answer) for _, answer in answers])
+        answers = [Answer(each.asked, served, [next(prices) for _ in each.asked.rows]) for each in group]
+        now = self._clock()
+        return [Predicted(each, answer, _line(answer, now)) for each, answer in zip(group, answers, strict=True)]
+
+    async def _keep(self, group: Sequence[Predicted]) -> None:
+        """Answer a group as soon as it is safe."""
+        if not group:
+            return
+        try:
+            await self._journal.keep([each.line for each in group])
+        except Exception as error:  # noqa: BLE001 - nobody is told a price that is not kept, and those who come next wait for this
+            if isinstance(error, Retry):
+                self._life.lacks("journal", str(error))
+            _fail([each.waiting for each in group], error)
+            return
         self._life.found("journal")
         fault_point("inference.kept")
-        return answers
+        for each in group:
+            if not each.waiting.told.done():
+                each.waiting.told.set_result(each.answer)
 
-    def _line(self, answer: Answer) -> bytes:
-        """The request as the journal keeps it; latency is that of the prediction, before it waits to be kept."""
-        asked, now = answer.asked, self._clock()
-        items = [{**row, "prediction": price} for row, price in zip(asked.rows, answer.prices, strict=True)]
-        return orjson.dumps(
-            {
-                "request_id": asked.request_id,
-                "client_request_id": asked.client_request_id,
-                "received_at": for_sql(asked.received_at),
-                "answered_at": for_sql(now),
-                "model_version": answer.version,
-                "latency_ms": (now - asked.received_at).total_seconds() * 1000,
-                "http_status": OK,
-                "items": items,
-            }
-        )
+
+def _line(answer: Answer, now: datetime) -> bytes:
+    """A request as the journal keeps it; latency is that of the prediction, before it waits to be kept."""
+    asked = answer.asked
+    return orjson.dumps(
+        {
+            "request_id": asked.request_id,
+            "client_request_id": asked.client_request_id,
+            "received_at": for_sql(asked.received_at),
+            "answered_at": for_sql(now),
+            "model_version": answer.version,
+            "latency_ms": (now - asked.received_at).total_seconds() * 1000,
+            "http_status": OK,
+            "items": [{**row, "prediction": price} for row, price in zip(asked.rows, answer.prices, strict=True)],
+        }
+    )
 
 
 def _told(promotion: Promotion) -> dict[str, Any]:
@@ -219,13 +241,7 @@ def _meant_for(version: int, group: Sequence[Waiting]) -> Sequence[Waiting]:
     return [each for each in group if each not in others] if others else group
 
 
-async def _prices(served: Served, rows: Sequence[Values]) -> list[float]:
-    if len(rows) > ROWS_AT_ONCE:
-        return await asyncio.to_thread(served.predictor.prices, rows)
-    return served.predictor.prices(rows)
-
-
 def _fail(group: Sequence[Waiting], error: Exception) -> None:
     for each in group:
-        if not each.answer.done():
-            each.answer.set_exception(error)
+        if not each.told.done():
+            each.told.set_exception(error)

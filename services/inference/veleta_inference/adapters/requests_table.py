@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -35,19 +35,28 @@ class RequestsTable:
 
     async def insert(self, lines: Sequence[bytes]) -> None:
         """See `Table.insert`."""
-        await self._execute(self._insert, {"lines": f"[{b','.join(lines).decode()}]"})
+        await self._execute(self._insert, {"lines": b"[%b]" % b",".join(lines)})
 
     async def check(self) -> None:
         """Ask the database for a sign of life. Raises Retry."""
         await self._execute(sa.select(1), {})
 
-    async def _execute(self, statement: sa.Executable, parameters: dict[str, str]) -> None:
+    async def _execute(self, statement: sa.Executable, parameters: dict[str, bytes]) -> None:
         with _told():
             try:
                 async with asyncio.timeout(STATEMENT_SECONDS), self._engine.begin() as sql:
                     await sql.execute(statement, parameters)
             except TimeoutError:
                 raise Retry("mysql", f"no answer within {STATEMENT_SECONDS:g} s") from None
+
+
+class _Hexadecimal(sa.types.UserDefinedType[bytes]):
+    """UTF-8 in hexadecimal: the driver takes ten times as long to escape a text, and all else waits meanwhile."""
+
+    cache_ok = True
+
+    def literal_processor(self, dialect: sa.Dialect) -> Callable[[bytes], str]:  # noqa: ARG002 - SQLAlchemy calls it so
+        return lambda value: f"_utf8mb4 X'{value.hex()}'"
 
 
 def _insert(table: sa.Table, of_request: Collection[str]) -> sa.Insert:
@@ -60,7 +69,9 @@ def _insert(table: sa.Table, of_request: Collection[str]) -> sa.Insert:
     if of_items:
         nested = ["item FOR ORDINALITY", *(_column(column, f"$.{column.name}") for column in of_items)]
         columns.append(f"NESTED PATH '$.items[*]' COLUMNS ({', '.join(nested)})")
-    lines = sa.text(f"JSON_TABLE(:lines, '$[*]' COLUMNS ({', '.join(columns)})) AS line")
+    lines = sa.text(f"JSON_TABLE(:lines, '$[*]' COLUMNS ({', '.join(columns)})) AS line").bindparams(
+        sa.bindparam("lines", type_=_Hexadecimal(), literal_execute=True)
+    )
     named = ("line.item - 1" if column.name == "item" else f"line.`{column.name}`" for column in table.c)
     values: list[sa.ColumnElement[object]] = [sa.literal_column(name) for name in named]
     kept = table.alias("kept")
