@@ -44,6 +44,5 @@ def _lighten(model: CatBoostRegressor) -> None:
     (docs/performance.md).
     """
     metadata = model.get_metadata()
-    if PARAMETERS in metadata:
-        loss = orjson.loads(metadata[PARAMETERS])[LOSS]
-        metadata[PARAMETERS] = orjson.dumps({LOSS: loss}).decode()
+    if parameters := dict(metadata).get(PARAMETERS):
+        metadata[PARAMETERS] = orjson.dumps({LOSS: orjson.loads(parameters)[LOSS]}).decode()
