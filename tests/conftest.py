@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from support.browser import chromium
+from support.desk import Desk
 from support.world import Backing, Elsewhere, World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
@@ -67,6 +68,19 @@ def fresh(backing: Backing, tmp_path: Path) -> Iterator[World]:
     assert made.prepare().returncode == 0
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def desk(world: World) -> Iterator[Desk]:
+    """A service that serves version 1."""
+    made = Desk(world)
+    made.start()
+    try:
+        made.models.promote()
+        made.process.ready()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -72,7 +72,7 @@ async def _serve(name: str, settings: S, build: Callable[[S, Life], Service]) ->
 
 async def _listen(app: web.Application, life: Life, host: str, port: int) -> web.AppRunner:
     app[LIFE] = life
-    app.add_routes([web.get("/livez", _livez), web.get("/readyz", _readyz), web.get("/metrics", _metrics)])
+    app.add_routes(routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS / 2)
     await runner.setup()
     try:
@@ -80,6 +80,11 @@ async def _listen(app: web.Application, life: Life, host: str, port: int) -> web
     except OSError as error:
         raise Stop(f"cannot listen on port {port}: {error.strerror}") from error
     return runner
+
+
+def routes() -> Sequence[web.RouteDef]:
+    """What every service answers for itself."""
+    return [web.get("/livez", _livez), web.get("/readyz", _readyz), web.get("/metrics", _metrics)]
 
 
 async def _livez(request: web.Request) -> web.Response:

@@ -5,14 +5,12 @@ import re
 import socket
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import mlflow
@@ -20,117 +18,18 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
+from support.desk import ITEMS_LIMIT, Desk, Reply, ask
 from support.disk import CannotMount, small_disk
 from support.http import metric
-from support.models import METRICS, Models
-from support.proxy import Proxy
-from support.world import Process, World, eventually, free_port, http_status
+from support.models import METRICS
+from support.world import World, eventually, http_status
 from veleta.adapters.mysql import mysql_engine
-from veleta.events.catalogue import RecordDeadlettered
-from veleta.ports import Version
 from veleta.tables import dataset_tables
 from veleta_local.run import Run
 
-ITEMS_LIMIT = 5
 CLIENTS = 4
 FULL_KILOBYTES = 1024
 """With less than this free a disk counts as full."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    text: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-    @property
-    def price(self) -> float:
-        return float(self.json["predictions"][0]["price"])
-
-
-def ask(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
-    """A GET, or with a body a POST."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}), timeout=30) as answer:
-            return Reply(answer.status, dict(answer.headers), answer.read().decode())
-    except HTTPError as error:
-        return Reply(error.code, dict(error.headers), error.read().decode())
-
-
-class Desk:
-    """A process of inference, and all around it."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.models = Models(world)
-        self.proxy = Proxy(world.mysql("inference").port)
-        self.table = dataset_tables(world.dataset).requests
-        self.process = self.make()
-
-    def make(self, **more: object) -> Process:
-        """A new process, not yet started; its way to MySQL can be cut."""
-        port = free_port()
-        settings = {"port": port, "reconcile_seconds": 1, "items_limit": ITEMS_LIMIT, **more}
-        environment = self.world.environment("inference", "inference", **settings)
-        environment["MYSQL_PORT"] = str(self.proxy.port)
-        return Process("inference", port, environment, self.world.folder)
-
-    def example(self, **changes: object) -> dict[str, Any]:
-        return {**self.world.dataset.example, **changes}
-
-    def predict(self, said: object, name: str = "", key: str = "") -> Reply:
-        body = said if isinstance(said, bytes) else json.dumps(said).encode()
-        headers = {name: value for name, value in (("X-Request-ID", name), ("Idempotency-Key", key)) if value}
-        return ask(f"{self.process.url}/predict", body, headers)
-
-    def model(self) -> Reply:
-        return ask(f"{self.process.url}/model")
-
-    def readiness(self) -> Reply:
-        return ask(f"{self.process.url}/readyz")
-
-    def serves(self, version: Version) -> None:
-        eventually(lambda: self.model().json.get("version") == version.number, 20, f"{version.number} is served")
-
-    def kept(self, **where: object) -> list[dict[str, Any]]:
-        """What the table has when the journal is empty."""
-        lines = self.world.folder / "journal"
-        eventually(lambda: not any(path.stat().st_size for path in lines.rglob("*.lines")), 20, "all is in MySQL")
-        conditions = [self.table.c[name] == value for name, value in where.items()]
-        query = sa.select(self.table).where(*conditions).order_by(self.table.c.request_id, self.table.c.item)
-        return [dict(row._mapping) for row in self.world.sql(query)]
-
-    def dead(self) -> list[RecordDeadlettered]:
-        return [e.payload for e in self.world.events("deadletter") if isinstance(e.payload, RecordDeadlettered)]
-
-    def start(self) -> None:
-        self.process.start()
-        eventually(lambda: http_status(f"{self.process.url}/livez") == 200, 60, "inference listens")
-
-    def stop(self) -> None:
-        self.process.stop()
-        self.proxy.cut()
-        self.world.log.close()
-        self.world.admin.dispose()
-
-
-@pytest.fixture(scope="module")
-def desk(world: World) -> Iterator[Desk]:
-    """A service that serves version 1."""
-    made = Desk(world)
-    made.start()
-    try:
-        made.models.promote()
-        made.process.ready()
-        yield made
-    finally:
-        made.stop()
 
 
 def test_before_any_promotion_the_answer_says_so(backing: Run, tmp_path: Path) -> None:

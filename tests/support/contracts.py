@@ -1,4 +1,4 @@
-"""What is committed and can be generated: event schemas, their page, the address book, the README's table.
+"""What is committed and can be generated: event schemas, their page, the HTTP API, the address book, README's table.
 
 `make contracts` writes them; the tests compare them with what the code says. Golden examples are written by hand, once
 for each event and version, and stay for ever.
@@ -11,10 +11,14 @@ from typing import Any
 from support.address_book import ADDRESS_BOOK, address_book
 from support.event_pages import EVENTS, events_page
 from support.readme import README, readme
+from veleta.dataset import load_dataset
 from veleta.events.catalogue import PAYLOADS, Payload
+from veleta_inference.adapters.openapi import document
+from veleta_inference.settings import InferenceSettings
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 SCHEMAS, EXAMPLES = CONTRACT / "schemas", CONTRACT / "examples"
+OPENAPI = Path(__file__).parents[2] / "docs/openapi.json"
 REGENERATE = "`make contracts` writes it anew"
 
 
@@ -26,6 +30,12 @@ def file_name(schema: str) -> str:
 def schema_text(payload: type[Payload]) -> str:
     """The JSON Schema of what readers accept of an event."""
     return json.dumps(payload.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def openapi_text(dataset: str) -> str:
+    """What inference can be asked of a dataset, with the settings as they are by default."""
+    items_limit = InferenceSettings.model_fields["items_limit"].default
+    return json.dumps(document(load_dataset(dataset), items_limit), indent=2, ensure_ascii=False) + "\n"
 
 
 def example(schema: str) -> dict[str, Any]:
@@ -48,7 +58,8 @@ def main() -> None:
 
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
-    return {**schemas, ADDRESS_BOOK: address_book(), EVENTS: events_page(example), README: readme(README.read_text())}
+    pages = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), README: readme(README.read_text())}
+    return {**schemas, **pages, ADDRESS_BOOK: address_book()}
 
 
 if __name__ == "__main__":

@@ -2,19 +2,32 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from veleta.dataset import load_dataset
+from aiohttp import web
+
+from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.features import FEATURE_VERSION, Feature
+from veleta.life import Life
 from veleta.ports import Version
 from veleta.predictor import FEATURES, Predictor
+from veleta_inference.adapters.asking import Asking
+from veleta_inference.adapters.explaining import Explainers
+from veleta_inference.adapters.guard import Guard
+from veleta_inference.adapters.http import pages
 from veleta_inference.domain.promotions import Promotion, Served
+from veleta_inference.domain.requests import Reader
+from veleta_inference.handlers import Predicting
+from veleta_inference.refusals import Refusals
 
 DATASET = load_dataset("real_estate")
+BODY_LIMIT = 10_000
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
@@ -73,3 +86,26 @@ class Gate:
         if self.full:
             raise Retry("journal", "full")
         self.groups.append([json.loads(line) for line in lines])
+
+
+@dataclass
+class Front:
+    """The service's pages on a model and journals in memory; `predicting.work` answers."""
+
+    digests: Sequence[str] = ()
+    client_limit: int = 10
+    body_seconds: float = 5.0
+    serving: Serving = field(default_factory=Serving)
+    answered: Gate = field(default_factory=Gate)
+    refused: Gate = field(default_factory=Gate)
+
+    def __post_init__(self) -> None:
+        life, recent = Life("inference"), deque[Values](maxlen=1)
+        self.predicting = Predicting(DATASET, self.serving, self.answered, life, lambda: NOW, 100, recent)
+        self.pages = self._pages()
+
+    def _pages(self) -> web.Application:
+        asking = Asking(self.predicting, Reader(DATASET, 10), DATASET, lambda: NOW, self.body_seconds)
+        guard = Guard(self.digests, self.client_limit)
+        explainers = Explainers("real_estate", 1, 1.0)
+        return pages(asking, explainers, guard, Refusals(self.refused), BODY_LIMIT, lambda: NOW)

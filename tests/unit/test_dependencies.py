@@ -18,6 +18,7 @@ LOADED_BY_NAME = {
     "asyncmy": "SQLAlchemy's driver",
     "crc32c": "kafka-python's checksums",
     "cryptography": "the drivers' caching_sha2_password",
+    "fastapi-offline": "no one: the files of /docs that it carries are served",
     "numba": "what shap computes with: an older one than its own choice does not know this numpy",
     "pymysql": "SQLAlchemy's driver",
     "zstandard": "kafka-python's compression",

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Protocol
@@ -12,15 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from support.serving import DATASET, NOW, Gate, Serving
-from veleta.life import Life
-from veleta_inference.adapters.asking import Asking
-from veleta_inference.adapters.explaining import Explainers
-from veleta_inference.adapters.guard import Guard
-from veleta_inference.adapters.http import pages
-from veleta_inference.domain.requests import Reader
-from veleta_inference.handlers import Predicting
-from veleta_inference.refusals import Refusals
+from support.serving import DATASET, Front, Gate
+from veleta_inference.adapters.guard import OPEN
 
 KEYS = ("the old one", "the new one")
 DIGESTS = [hashlib.sha256(key.encode()).hexdigest().upper() for key in KEYS]
@@ -44,15 +36,11 @@ async def opened() -> AsyncIterator[Open]:
         async def opening(
             *, digests: list[str] | None = None, limit: int = 10, seconds: float = 5.0
         ) -> tuple[Client, Gate, Gate]:
-            answered, refused = Gate(), Gate()
-            predicting = Predicting(DATASET, Serving(), answered, Life("inference"), lambda: NOW, 100, deque(maxlen=1))
-            asking = Asking(predicting, Reader(DATASET, 10), DATASET, lambda: NOW, seconds)
-            explainers = Explainers("real_estate", 1, 1.0)
-            app = pages(asking, explainers, Guard(digests or [], limit), Refusals(refused), 10_000, lambda: NOW)
-            working = asyncio.create_task(predicting.work())
+            front = Front(digests or [], limit, seconds)
+            working = asyncio.create_task(front.predicting.work())
             stack.callback(working.cancel)
-            client: Client = await stack.enter_async_context(TestClient(TestServer(app)))
-            return client, answered, refused
+            client: Client = await stack.enter_async_context(TestClient(TestServer(front.pages)))
+            return client, front.answered, front.refused
 
         yield opening
 
@@ -70,7 +58,8 @@ async def test_a_key_opens(opened: Open) -> None:
         )  # fmt: skip
         assert "no valid key" in (await said.json())["detail"]
     assert [(await client.get(path)).status for path in ("/model", "/models/history", "/nowhere")] == [401] * 3
-    assert (await client.get("/ping")).status == 200
+    for path in OPEN - {"/livez", "/readyz", "/metrics"}:
+        assert (await client.get(path)).status == 200
     assert len(answered.groups) == 2
     assert {line["http_status"] for group in refused.groups for line in group} == {401}
     assert not any(key in json.dumps(refused.groups) for key in KEYS)

@@ -20,10 +20,15 @@ LONGEST_ID = 255
 """Characters of a client's X-Request-ID that are kept."""
 REQUEST_ID = "X-Request-ID"
 IDEMPOTENCY_KEY = "Idempotency-Key"
+TRACE = "traceparent"
+MODEL_VERSION = "X-Model-Version"
 LONGEST_KEY = 36
-_KEY = re.compile(f"[!-~]{{1,{LONGEST_KEY}}}")
+KEY_PATTERN = f"^[!-~]{{1,{LONGEST_KEY}}}$"
+_KEY = re.compile(KEY_PATTERN)
 OWN_ID = web.RequestKey("id", str)
 """What the request is called where its client has no name for it; it grows with time."""
+API_VERSION = "0.1.0"
+"""Of what this service is asked and answers."""
 BODY = web.RequestKey("body", bytes)
 """What of a request's body was read."""
 
@@ -39,6 +44,7 @@ class Asking:
         self, predicting: Predicting, reader: Reader, dataset: Dataset, clock: Clock, body_seconds: float
     ) -> None:
         self.dataset = dataset
+        self.items_limit = reader.limit
         self.predicting = predicting
         self._reader = reader
         self._clock = clock
@@ -63,19 +69,26 @@ class Asking:
         return await self.predicting.answer(asked)
 
     async def _body(self, request: web.Request) -> bytes:
-        """The whole body. Raises TooSlow."""
-        if request.content.is_eof():
-            return await request.read()
+        """The whole body.
+
+        Raises:
+            TooSlow: it does not come to its end in time.
+            Unreadable: its connection ended, or it is not encoded as its headers say.
+        """
         try:
+            if request.content.is_eof():
+                return await request.read()
             return await asyncio.wait_for(request.read(), self._body_seconds)
         except TimeoutError:
             raise TooSlow("the body did not come in time", f"{self._body_seconds:g} s") from None
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise Unreadable("the body did not come whole", " ".join(str(error).split())) from error
 
 
 def reply(answer: Answer, body: dict[str, Any]) -> web.Response:
     """An answer in the words of its protocol; a header names the version."""
     response = as_json(body)
-    response.headers["X-Model-Version"] = str(answer.version)
+    response.headers[MODEL_VERSION] = str(answer.version)
     return response
 
 

@@ -14,6 +14,8 @@ from veleta.errors import Retry
 from veleta_inference.domain.promotions import Served
 
 LINE_BYTES = 64 * 1024 * 1024
+EXPLAINED_ITEMS = 100
+"""So many items one request may have explained: each costs some 10 ms."""
 
 
 class Explainers:

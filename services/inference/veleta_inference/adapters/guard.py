@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from veleta.errors import Reject
+from veleta_inference.adapters import docs
 
-OPEN = {"/livez", "/readyz", "/metrics", "/ping", "/health", "/v2/health/live", "/v2/health/ready"}
-"""What is asked by those who look after the service, without a key."""
+OPEN = {"/livez", "/readyz", "/metrics", "/ping", "/health", "/v2/health/live", "/v2/health/ready", *docs.PATHS}
+"""What is asked by those who look after the service or read about it, without a key (decision 0020)."""
 
 
 class Unknown(Reject):

@@ -1,48 +1,37 @@
-"""The routes, and how errors are told: problem+json.
-
-https://www.rfc-editor.org/rfc/rfc9457
-"""
+"""The routes."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import prometheus_client
-import structlog
 from aiohttp import web
 from uuid_utils import uuid7
 
 from veleta.clock import Clock
-from veleta.errors import Reject, Retry
-from veleta_inference.adapters import open_inference, scoring
+from veleta_inference.adapters import docs, open_inference, scoring
 from veleta_inference.adapters.asking import (
     BODY,
     OWN_ID,
     REQUEST_ID,
+    TRACE,
     Asking,
-    TooSlow,
     as_json,
     client_request_id,
     printable,
     reply,
 )
-from veleta_inference.adapters.explaining import Explainers
-from veleta_inference.adapters.guard import Guard, TooMany, Unknown
+from veleta_inference.adapters.explaining import EXPLAINED_ITEMS, Explainers
+from veleta_inference.adapters.guard import Guard
+from veleta_inference.adapters.openapi import document
+from veleta_inference.adapters.problems import problem
 from veleta_inference.domain.money import in_money
-from veleta_inference.domain.requests import Invalid, Unreadable
-from veleta_inference.handlers import NotServed
 from veleta_inference.refusals import Refusal, Refusals
 
-log = structlog.get_logger()
 ANSWERED = prometheus_client.Histogram("veleta_http_seconds", "from receipt to answer", ["path", "status"])
 
-RETRY_AFTER_SECONDS = 2
-EXPLAINED_ITEMS = 100
-"""So many items one request may have explained: each costs some 10 ms."""
-TRACE = "traceparent"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -61,11 +50,12 @@ def pages(
         try:
             with guard.passing(request):
                 response = await handler(request)
-        except Exception as error:  # noqa: BLE001 - `_told` knows them all, and logs the one that nobody foresaw
-            response, reason = _told(error)
+        except Exception as error:  # noqa: BLE001 - `problem` knows them all, and logs the one that nobody foresaw
+            told_of = problem(error)
+            response = told_of.response(request.path)
             if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 body = request.get(BODY, b"")
-                refusal = Refusal(own, client, clock(), request.path, response.status, reason, body)
+                refusal = Refusal(own, client, clock(), request.path, response.status, told_of.reason, body)
                 await refusals.keep(refusal)
         known = request.match_info.route.resource
         _timer(known.canonical if known else "", response.status).observe(time.perf_counter() - began)
@@ -103,6 +93,7 @@ def pages(
         ]
     )
     app.add_routes([*scoring.routes(asking), *open_inference.routes(asking)])
+    app.add_routes(docs.routes(document(asking.dataset, asking.items_limit)))
     return app
 
 
@@ -115,42 +106,3 @@ def _explained(target: str, price: float, names: Sequence[str], shares: Sequence
 def _timer(path: str, status: int) -> prometheus_client.Histogram:
     """One of the histogram's children; there are as many as routes and statuses."""
     return ANSWERED.labels(path, status)
-
-
-def _told(error: Exception) -> tuple[web.Response, str]:
-    """The answer to an error, and its reason in a line."""
-    match error:
-        case Invalid():
-            faults = [asdict(fault) for fault in error.faults]
-            first = "; ".join(f"{fault.field or 'item'} {fault.message}" for fault in error.faults)
-            return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, faults), first or error.detail
-        case Unreadable():
-            answer = _problem(HTTPStatus.BAD_REQUEST, str(error))
-        case Unknown():
-            answer = _problem(HTTPStatus.UNAUTHORIZED, str(error))
-            answer.headers["WWW-Authenticate"] = "Bearer"
-        case TooMany():
-            answer = _problem(HTTPStatus.TOO_MANY_REQUESTS, str(error))
-            answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        case TooSlow():
-            answer = _problem(HTTPStatus.REQUEST_TIMEOUT, str(error))
-        case NotServed():
-            answer = _problem(HTTPStatus.NOT_FOUND, str(error))
-        case Reject():
-            answer = _problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
-        case Retry():
-            answer = _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-            answer.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        case web.HTTPException():
-            answer = _problem(HTTPStatus(error.status), error.text or "")
-            answer.headers.update({name: value for name, value in error.headers.items() if name == "Allow"})
-            return answer, error.text or ""
-        case _:
-            log.error("failed", exc_info=error)
-            answer = _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "nobody foresaw this error; the service's log has it")
-    return answer, str(error)
-
-
-def _problem(status: HTTPStatus, detail: str, errors: list[dict[str, Any]] | None = None) -> web.Response:
-    body = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, "errors": errors or []}
-    return as_json(body, status, "application/problem+json")

@@ -8,12 +8,15 @@ from typing import Any
 
 from aiohttp import web
 
-from veleta_inference.adapters.asking import Asking, as_json, reply
+from veleta_inference.adapters.asking import API_VERSION, Asking, as_json, reply
 from veleta_inference.domain.protocols import NUMERIC, open_inference, tensors
+from veleta_inference.domain.requests import Unreadable
 from veleta_inference.handlers import NotServed
 
 MODEL = "/v2/models/{model}"
 VERSION = MODEL + "/versions/{version}"
+BINARY = "Inference-Header-Content-Length"
+"""Says where in a body its JSON ends and binary tensors begin: an extension of the protocol, not spoken here."""
 
 
 def routes(asking: Asking) -> Sequence[web.RouteDef]:
@@ -47,6 +50,8 @@ class _Pages:
         return as_json({**about, "inputs": tensors(self._asking.dataset), "outputs": [output]})
 
     async def infer(self, request: web.Request) -> web.Response:
+        if BINARY in request.headers:
+            raise Unreadable("binary tensors are not read", "send their data in the JSON (binary_data=False)")
         said: dict[str, Any] = {}
 
         def rows(body: object) -> list[dict[str, Any]]:
@@ -78,4 +83,4 @@ async def _live(_request: web.Request) -> web.Response:
 
 
 async def _server(_request: web.Request) -> web.Response:
-    return as_json({"name": "veleta-inference", "version": "0.1.0", "extensions": []})
+    return as_json({"name": "veleta-inference", "version": API_VERSION, "extensions": []})

@@ -5,11 +5,14 @@ from itertools import chain
 from typing import Any
 
 from veleta.dataset import Column, Dataset
-from veleta_inference.domain.requests import Invalid
+from veleta_inference.domain.requests import MAX_NAME, Invalid
 
 Rows = list[dict[str, Any]]
 NUMERIC = ("FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
 """The datatypes of the Open Inference Protocol that a column of numbers takes; the first is the one it is told of."""
+TEXT = "BYTES"
+"""The datatype of the other columns."""
+DATATYPES = (*NUMERIC, TEXT)
 
 
 def scoring(said: object) -> Rows:
@@ -47,7 +50,7 @@ def open_inference(said: object) -> Rows:
 
 def datatype(column: Column) -> str:
     """The datatype of a column's tensor."""
-    return NUMERIC[0] if column.numeric else "BYTES"
+    return NUMERIC[0] if column.numeric else TEXT
 
 
 def tensors(dataset: Dataset) -> list[dict[str, Any]]:
@@ -58,14 +61,16 @@ def tensors(dataset: Dataset) -> list[dict[str, Any]]:
 def _tensor(tensor: object) -> tuple[str, Sequence[Any]]:
     if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
         raise Invalid("each tensor must be an object with name, shape, datatype and data", [])
-    name, data, shape = tensor["name"], tensor.get("data"), tensor.get("shape")
+    name, data = tensor["name"], tensor.get("data")
+    shown = name[:MAX_NAME]
     if not isinstance(data, list):
-        raise Invalid(f"the tensor {name} must have a list as its data", [])
+        raise Invalid(f"the tensor {shown} must have a list as its data", [])
     flat = list(chain.from_iterable(each if isinstance(each, list) else [each] for each in data))
-    if shape not in ([len(flat)], [len(flat), 1]):
-        raise Invalid(f"the tensor {name} has {len(flat)} elements, and its shape is {shape!r}: [n] or [n, 1]", [])
-    if tensor.get("datatype") not in (*NUMERIC, "BYTES"):
-        raise Invalid(f"the tensor {name} must have the datatype BYTES, or one of {', '.join(NUMERIC)}", [])
+    count = len(flat)
+    if tensor.get("shape") not in ([count], [count, 1]):
+        raise Invalid(f"the tensor {shown} has {count} elements: its shape must be [{count}] or [{count}, 1]", [])
+    if tensor.get("datatype") not in DATATYPES:
+        raise Invalid(f"the tensor {shown} must have one of the datatypes {', '.join(DATATYPES)}", [])
     return name, flat
 
 
@@ -78,8 +83,8 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> Rows:
 
 def _split(said: Any) -> Rows:
     names, data = said["columns"], said["data"]
-    if len(set(names)) < len(names):
-        raise ValueError("a name twice")
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError("no names, or one twice")
     return [dict(zip(names, values, strict=True)) for values in data]
 
 

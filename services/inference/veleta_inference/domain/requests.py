@@ -49,8 +49,8 @@ class Reader:
 
     def __init__(self, dataset: Dataset, limit: int) -> None:
         """A request may have `limit` items."""
+        self.limit = limit
         self._dataset = dataset
-        self._limit = limit
         fields: list[Any] = [(column.name, _type(column)) for column in dataset.inputs]
         fields.append((dataset.target, _type(dataset.by_name[dataset.target]) | msgspec.UnsetType, msgspec.UNSET))
         item: Any = msgspec.defstruct("Item", fields, forbid_unknown_fields=True, gc=False)
@@ -73,13 +73,13 @@ class Reader:
                 item[self._dataset.target] = None
                 names -= 1
         # The decoder takes the last of two values with one name. A colon more than names is that, or stands in a text.
-        if 0 < len(items) <= (most or self._limit) and body.count(b":") == names:
+        if 0 < len(items) <= (most or self.limit) and body.count(b":") == names:
             return items
         return self.rows(parse(body), most)
 
     def rows(self, said: object, most: int | None = None) -> list[Values]:
         """The same of a body that was decoded already. Raises Invalid."""
-        return rows(self._dataset, said, most or self._limit)
+        return rows(self._dataset, said, most or self.limit)
 
 
 def parse(body: bytes) -> object:

@@ -1,0 +1,62 @@
+"""The page that shows what the service can be asked, from the document alone: it asks no other host for anything."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from html import escape
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js")
+"""Swagger UI, as the package fastapi-offline carries it; nothing of the package is imported."""
+DOCUMENT, PAGE = "/openapi.json", "/docs"
+PATHS = (DOCUMENT, PAGE, *(f"{PAGE}/{name}" for name in ASSETS))
+START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#page", tryItOutEnabled: true, validatorUrl: null})'
+HTML = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui.css">
+</head>
+<body>
+<div id="page"></div>
+<script src="docs/swagger-ui-bundle.js"></script>
+<script>{start}</script>
+</body>
+</html>
+"""
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "connect-src 'self'",
+        f"script-src 'self' 'sha256-{base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()}'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+    )
+)
+"""What a browser may load for the page: https://www.w3.org/TR/CSP3/"""
+
+
+def routes(document: dict[str, Any]) -> Sequence[web.RouteDef]:
+    """GET /openapi.json, the page /docs that shows it, and what the page consists of."""
+    written = orjson.dumps(document)
+    page = HTML.format(title=escape(document["info"]["title"]), start=START)
+    carried = Path(str(distribution("fastapi-offline").locate_file("fastapi_offline/static")))
+
+    async def described(_request: web.Request) -> web.Response:
+        return web.Response(body=written, content_type="application/json")
+
+    async def shown(_request: web.Request) -> web.Response:
+        return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": POLICY})
+
+    async def asset(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(carried / request.path.rpartition("/")[2])
+
+    return [web.get(DOCUMENT, described), web.get(PAGE, shown), *(web.get(f"{PAGE}/{name}", asset) for name in ASSETS)]
