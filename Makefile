@@ -95,7 +95,7 @@ lint: $(INSTALLED) ## style, types and the direction of imports
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md, .env.example, README's variables
+contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md and openapi.json, .env.example, README's variables
 	PYTHONPATH=tests .venv/bin/python -m support.contracts
 
 lock: $(INSTALLED) ## requirements.lock anew from what the projects ask for; UPGRADE=1 takes newer versions

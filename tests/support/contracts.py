@@ -32,10 +32,14 @@ def schema_text(payload: type[Payload]) -> str:
     return json.dumps(payload.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def items_limit() -> int:
+    """How many items one request may have by default."""
+    return int(InferenceSettings.model_fields["items_limit"].default)
+
+
 def openapi_text(dataset: str) -> str:
     """What inference can be asked of a dataset, with the settings as they are by default."""
-    items_limit = InferenceSettings.model_fields["items_limit"].default
-    return json.dumps(document(load_dataset(dataset), items_limit), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document(load_dataset(dataset), items_limit()), indent=2, ensure_ascii=False) + "\n"
 
 
 def example(schema: str) -> dict[str, Any]:

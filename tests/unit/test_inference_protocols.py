@@ -78,6 +78,7 @@ def test_tensors_are_columns() -> None:
     [
         (3, "`inputs` must be a list of tensors"),
         ({"inputs": []}, "`inputs` must be a list of tensors"),
+        ({"inputs": [tensor()], "id": 3}, "`id` must be text"),
         ({"inputs": [3]}, "each tensor must be an object"),
         ({"inputs": [tensor(name=3)]}, "each tensor must be an object"),
         ({"inputs": [tensor(name="x" * 1_000, data="45")]}, f"the tensor {'x' * 64} must"),

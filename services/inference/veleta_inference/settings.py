@@ -13,7 +13,7 @@ class InferenceSettings(ServiceSettings):
     """Variables that begin with INFERENCE_."""
 
     model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True)
-    port: int = Field(8000, description="the port of /predict, /model, /livez, /readyz and /metrics")
+    port: int = Field(8000, description="the port of /predict, /docs, /livez, /readyz and /metrics")
     body_limit: int = Field(1024 * 1024, gt=0, description="bytes that the body of a request may have")
     items_limit: int = Field(1_000, gt=0, description="items that one request may ask for")
     queue_limit: int = Field(1_000, gt=0, description="requests that may wait to be answered; beyond them: 503")

@@ -60,7 +60,7 @@ class _Pages:
 
         answer = await self._asking.translated(request, rows, self._asked_for(request))
         tensor = {"name": self._target, "datatype": NUMERIC[0], "shape": [len(answer.prices)], "data": answer.prices}
-        named = {"id": said["id"]} if isinstance(said.get("id"), str) else {}
+        named = {"id": said["id"]} if "id" in said else {}
         about = {"model_name": self._name, "model_version": str(answer.version), **named}
         return reply(answer, {**about, "outputs": [tensor]})
 

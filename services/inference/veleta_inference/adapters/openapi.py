@@ -40,11 +40,10 @@ def document(dataset: Dataset, items_limit: int) -> Part:
             "title": f"Veleta: {dataset.title}",
             "version": API_VERSION,
             "description": "Prices by the model that is served, and what is known of it. Bodies are read as JSON, "
-            "whatever their Content-Type; they may be compressed (Content-Encoding: gzip or deflate). Each request is "
-            "kept. A wrong method is answered with 405, an unknown path with 404.",
+            "whatever their Content-Type; they may be compressed (Content-Encoding: gzip or deflate). Each request "
+            "for prices is kept. A wrong method is answered with 405, an unknown path with 404.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
         "security": [{}, {"bearer": []}, {"key": []}],
         "paths": _paths(dataset),
         "components": {

@@ -39,9 +39,12 @@ def open_inference(said: object) -> Rows:
     Raises:
         Invalid: it is none.
     """
-    tensors = said.get("inputs") if isinstance(said, dict) else None
+    request: dict[str, Any] = said if isinstance(said, dict) else {}
+    tensors = request.get("inputs")
     if not isinstance(tensors, list) or not tensors:
         raise Invalid("`inputs` must be a list of tensors", [])
+    if not isinstance(request.get("id", ""), str):
+        raise Invalid("`id` must be text", [])
     columns = dict(map(_tensor, tensors))
     if len(columns) < len(tensors):
         raise Invalid("two tensors have one name", [])
