@@ -14,11 +14,14 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import mlflow
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
+from tritonclient import http as triton
+from tritonclient.utils import InferenceServerException
 
-from support.desk import ITEMS_LIMIT, Desk, Reply, ask
+from support.desk import Desk, Reply, ask
 from support.disk import CannotMount, small_disk
 from support.http import metric
 from support.models import METRICS
@@ -111,29 +114,6 @@ def test_a_missing_field_is_named(desk: Desk) -> None:
     named = [e["field"] for e in reply.json["errors"]]
     assert reply.status == 422
     assert named == [c.name for c in desk.world.dataset.inputs]
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"[]", 422),
-        (b"3", 422),
-        (b"[[]]", 422),
-        (b"[" + b"{}," * ITEMS_LIMIT + b"{}]", 422),
-        (b"", 400),
-        (b"{", 400),
-        (b"\xff\xfe\x00", 400),
-        (b'{"city": "\\ud800"}', 400),
-        (b"[" * 100_000, 400),
-        (b"x" * 10_000_000, 413),
-    ],
-)
-def test_a_bad_body_is_told(desk: Desk, body: bytes, status: int) -> None:
-    """Rubbish is the client's fault, never an error of ours; ten megabytes of it are not read to their end."""
-    reply = desk.predict(body)
-    assert (reply.status, reply.headers["Content-Type"]) == (status, "application/problem+json")
-    assert set(reply.json) == {"type", "title", "status", "detail", "errors"}
-    assert reply.json["detail"]
 
 
 def test_a_wrong_path_or_method_is_told_as_a_problem(desk: Desk) -> None:
@@ -300,6 +280,49 @@ def test_the_open_inference_protocol_gets_the_same_price(desk: Desk) -> None:
         assert [ask(path).status, ask(f"{path}/ready").status, ask(f"{path}/infer", body).status] == [404] * 3
     for path in ("v2", "v2/health/live", "v2/health/ready"):
         assert ask(f"{desk.process.url}/{path}").status == 200
+
+
+def test_an_open_inference_client_works_unchanged(desk: Desk) -> None:
+    """NVIDIA's, with data in JSON: it finds the model, and gets the prices that /predict tells."""
+    rows = [desk.example(), desk.example(house_size=3_000.0, city="Macondo")]
+    prices = [each["price"] for each in desk.predict(rows).json["predictions"]]
+    name, version = desk.world.dataset.name, str(desk.model().json["version"])
+    with triton.InferenceServerClient(urlsplit(desk.process.url).netloc) as client:
+        assert client.is_server_live()
+        assert client.is_server_ready()
+        assert client.is_model_ready(name)
+        assert not client.is_model_ready("other")
+        assert client.get_server_metadata()["name"] == "veleta-inference"
+        about = client.get_model_metadata(name)
+        assert (about["versions"], [each["name"] for each in about["outputs"]]) == ([version], ["price"])
+        inputs = [_tensor(each, [row[each["name"]] for row in rows]) for each in about["inputs"]]
+        output = triton.InferRequestedOutput("price", binary_data=False)
+        for asked in ({}, {"model_version": version, "outputs": [output], "request_id": "mine"}):
+            answer = client.infer(name, inputs, **asked)
+            assert answer.as_numpy("price").tolist() == prices
+            assert answer.get_response()["model_version"] == version
+        assert answer.get_response()["id"] == "mine"
+
+
+def test_an_open_inference_client_reads_our_errors(desk: Desk) -> None:
+    """A column that is missing, another version, and tensors in binary, which is the client's default."""
+    name = desk.world.dataset.name
+    column = {"name": "bed", "datatype": "FP64"}
+    bed, binary = _tensor(column, [4.0]), _tensor(column, [4.0], binary_data=True)
+    with triton.InferenceServerClient(urlsplit(desk.process.url).netloc) as client:
+        with pytest.raises(InferenceServerException, match=r"\[422\] .*house_size is required"):
+            client.infer(name, [bed])
+        with pytest.raises(InferenceServerException, match=r"\[404\] version \d+ is served"):
+            client.infer(name, [bed], model_version="999")
+        with pytest.raises(InferenceServerException, match=r"\[400\] binary tensors are not read: .*binary_data=False"):
+            client.infer(name, [binary])
+
+
+def _tensor(column: dict[str, Any], values: list[Any], *, binary_data: bool = False) -> triton.InferInput:
+    tensor = triton.InferInput(column["name"], [len(values)], column["datatype"])
+    dtype = np.float64 if column["datatype"] == "FP64" else np.object_
+    tensor.set_data_from_numpy(np.array(values, dtype), binary_data)
+    return tensor
 
 
 def test_a_stale_promotion_is_ignored(desk: Desk) -> None:

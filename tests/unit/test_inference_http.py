@@ -93,6 +93,22 @@ async def test_a_body_that_does_not_come_is_not_waited_for(opened: Open) -> None
     assert (said.status, (await said.json())["detail"]) == (408, "the body did not come in time: 0.2 s")
 
 
+async def test_a_body_that_breaks_off_is_kept_apart(opened: Open) -> None:
+    """The client hung up, or did not compress what it says it did: its fault, not ours."""
+    client, answered, refused = await opened()
+    _, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY[:50]))
+    await writer.drain()
+    writer.close()
+    await asyncio.wait_for(refused.entered.wait(), 5)
+    said = await client.post("/predict", data=BODY, headers={"Content-Encoding": "gzip"})
+    assert said.status == 400
+    lines = [line for group in refused.groups for line in group]
+    assert [line["http_status"] for line in lines] == [400, 400]
+    assert all(line["reason"].startswith("the body did not come whole: ") for line in lines)
+    assert answered.groups == []
+
+
 async def test_a_body_may_come_in_pieces(opened: Open) -> None:
     """As long as it comes in time."""
     client, _, _ = await opened()

@@ -182,6 +182,15 @@ def test_the_number_of_items_is_bounded(body: bytes) -> None:
         READER.read(body)
 
 
+def test_a_page_may_take_fewer_items_but_no_more() -> None:
+    """The lower of two limits counts."""
+    two, four = (json.dumps([EXAMPLE] * count).encode() for count in (2, 4))
+    assert len(READER.read(two, most=100)) == 2
+    for body, most in ((two, 1), (four, 100)):
+        with pytest.raises(Invalid, match="items; one request may have"):
+            READER.read(body, most)
+
+
 def test_a_name_twice_is_found_where_values_fit() -> None:
     """Two readers of one body could understand two requests."""
     with pytest.raises(Unreadable, match="two values with one name: bed"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import shutil
 import tempfile
 from collections import deque
@@ -56,6 +57,8 @@ def build(
 ) -> Service:
     """Inference on Kafka, MySQL, MLflow and the disk; log, registry, journal and clock can be replaced."""
     dataset = load_dataset(settings.dataset)
+    # The pages log what nobody foresaw; of what clients send that is no HTTP aiohttp would log a stack trace each.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     log = log or KafkaLog(settings.kafka.bootstrap, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine = async_mysql_engine(settings.mysql)

@@ -51,7 +51,7 @@ class Asking:
         self._body_seconds = body_seconds
 
     async def predict(self, request: web.Request, most: int | None = None) -> Answer:
-        """The answer to a body of /predict, of `most` items if that is given."""
+        """The answer to a body of /predict, of `most` items if that is less than may be asked for."""
         return await self._answer(request, partial(self._reader.read, most=most))
 
     async def translated(

@@ -42,7 +42,7 @@ def _asked(dataset: Dataset, items_limit: int) -> dict[str, Schema]:
     return {
         "Item": {"type": "object", "properties": columns, "required": names, "additionalProperties": False},
         "Items": {"oneOf": [ref("Item"), _items(items_limit)]},
-        "FewItems": {"oneOf": [ref("Item"), _items(EXPLAINED_ITEMS)]},
+        "FewItems": {"oneOf": [ref("Item"), _items(min(EXPLAINED_ITEMS, items_limit))]},
         "Invocation": {"oneOf": [_object(**{form: schema}) for form, schema in forms.items()]},
         "Inference": _object({"id": TEXT}, inputs={"type": "array", "items": tensor, "minItems": 1}),
     }

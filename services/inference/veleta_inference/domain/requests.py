@@ -57,7 +57,7 @@ class Reader:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list[item])
 
     def read(self, body: bytes, most: int | None = None) -> list[Values]:
-        """The typed rows that a request asks with; it may have `most` items, if that is given.
+        """The typed rows that a request asks with; it may have `most` items, if that is less.
 
         Raises:
             Unreadable, Invalid: see `parse` and `rows`.
@@ -73,13 +73,16 @@ class Reader:
                 item[self._dataset.target] = None
                 names -= 1
         # The decoder takes the last of two values with one name. A colon more than names is that, or stands in a text.
-        if 0 < len(items) <= (most or self.limit) and body.count(b":") == names:
+        if 0 < len(items) <= self._most(most) and body.count(b":") == names:
             return items
         return self.rows(parse(body), most)
 
     def rows(self, said: object, most: int | None = None) -> list[Values]:
         """The same of a body that was decoded already. Raises Invalid."""
-        return rows(self._dataset, said, most or self.limit)
+        return rows(self._dataset, said, self._most(most))
+
+    def _most(self, most: int | None) -> int:
+        return min(self.limit, most or self.limit)
 
 
 def parse(body: bytes) -> object:

@@ -1,0 +1,126 @@
+"""Bodies that no client should send, and what it is told of each."""
+
+import gzip
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from support.desk import ITEMS_LIMIT
+from support.serving import DATASET
+from veleta_inference.domain.protocols import tensors
+from veleta_inference.settings import InferenceSettings
+
+Row = Mapping[str, Any]
+AsBody = Callable[[Row], Any]
+BODY_LIMIT = int(InferenceSettings.model_fields["body_limit"].default)
+GZIP = {"Content-Encoding": "gzip"}
+NOT_JSON = "the body is not JSON in UTF-8"
+FINITE = "must be a finite number"
+ROW: Row = {column.name: DATASET.example[column.name] for column in DATASET.inputs}
+NUMBER = next(column for column in DATASET.inputs if column.kind == "number")
+TEXT = next(column for column in DATASET.inputs if column.kind == "category")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A body, the answer to it (a status, and a part of what is said), and the headers that come with it."""
+
+    name: str
+    body: bytes
+    status: int
+    says: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def _tensors(row: Row) -> Any:
+    return {"inputs": [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in tensors(DATASET)]}
+
+
+PATHS: Mapping[str, AsBody] = {
+    "/predict": lambda row: row,
+    "/explain": lambda row: row,
+    "/invocations": lambda row: {"dataframe_records": [row]},
+    "/v2/models/{model}/infer": _tensors,
+}
+"""Where bodies are sent, and how a row is asked for there."""
+
+
+def corpus(as_body: AsBody) -> list[Bad]:
+    """All bad bodies, for a path where a row is asked for like this."""
+    good = json.dumps(as_body(ROW)).encode()
+    return [*_unreadable(good), *_too_large(), *_of_another_shape(good), *_values(partial(_with, as_body))]
+
+
+def _unreadable(good: bytes) -> list[Bad]:
+    """No JSON text in UTF-8, or one that can be read in two ways."""
+    text = good.decode()
+    return [
+        Bad("nothing", b"", 400, NOT_JSON),
+        Bad("truncated", good[:-1], 400, NOT_JSON),
+        Bad("something after it", good + b"{}", 400, "Extra data"),
+        Bad("XML", b"<item/>", 400, NOT_JSON, {"Content-Type": "application/xml"}),
+        Bad("a form", b"a=4&b=2", 400, NOT_JSON, {"Content-Type": "application/x-www-form-urlencoded"}),
+        Bad("UTF-16", text.encode("utf-16"), 400, NOT_JSON),
+        Bad("UTF-32", text.encode("utf-32-le"), 400, NOT_JSON),
+        Bad("Latin-1", b'{"\xe9": 1}', 400, NOT_JSON),
+        Bad("a byte order mark", b"\xef\xbb\xbf" + good, 400, "Unexpected UTF-8 BOM"),
+        Bad("zeros", bytes(1_000), 400, NOT_JSON),
+        Bad("a zero in a name", b'{"a\0b": 1}', 400, "Invalid control character"),
+        Bad("deep lists", b"[" * 100_000, 400, "recursion"),
+        Bad("deep objects", b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 400, "recursion"),
+        Bad("a name twice", b'{"inputs": 1, "inputs": 2}', 400, "two values with one name: inputs"),
+        Bad("compressed, which no header says", gzip.compress(good), 400, NOT_JSON),
+        Bad("not compressed, as a header says", good, 400, "the body did not come whole", GZIP),
+        Bad("half of what was compressed", gzip.compress(good)[:40], 400, NOT_JSON, GZIP),
+    ]
+
+
+def _too_large() -> list[Bad]:
+    return [
+        Bad("too large", b" " * 10 * BODY_LIMIT, 413, "size"),
+        Bad("a bomb", gzip.compress(b" " * 50 * BODY_LIMIT), 413, "size", GZIP),
+    ]
+
+
+def _of_another_shape(good: bytes) -> list[Bad]:
+    """JSON, but no request."""
+    names = {f"field {i}": i for i in range(40_000)}
+    return [
+        Bad("a number", b"3", 422),
+        Bad("an empty list", b"[]", 422),
+        Bad("an empty object", b"{}", 422),
+        Bad("too many items", json.dumps([ROW] * (ITEMS_LIMIT + 1)).encode(), 422),
+        Bad("lists in lists", b"[[[" + good + b"]]]", 422),
+        Bad("many names", json.dumps(names).encode(), 422),
+        Bad("a huge name", json.dumps({"x" * 500_000: 1}).encode(), 422),
+    ]
+
+
+def _values(with_value: Callable[[str, bytes], bytes]) -> list[Bad]:
+    """One value is none of its column."""
+    numbers = {
+        "NaN": b"NaN",
+        "minus infinity": b"-Infinity",
+        "beyond all numbers": b"1e400",
+        "400 digits": b"9" * 400,
+        "400,000 digits": b"9" * 400_000,
+        "text": b'"4"',
+        "true": b"true",
+        "a deep list": b"[" * 500 + b"]" * 500,
+        "an object": b'{"a": {"b": [1, 2]}}',
+    }
+    return [
+        *(Bad(name, with_value(NUMBER.name, value), 422, FINITE) for name, value in numbers.items()),
+        Bad("far below the minimum", with_value(NUMBER.name, b"-1e308"), 422, "must be at least"),
+        Bad("null", with_value(NUMBER.name, b"null"), 422, "must not be null"),
+        Bad("half a character", with_value(TEXT.name, rb'"\ud800"'), 400, NOT_JSON),
+        Bad("a huge text", with_value(TEXT.name, b'"%b"' % (b"x" * 500_000)), 422, "must be text of up to"),
+    ]
+
+
+def _with(as_body: AsBody, name: str, value: bytes) -> bytes:
+    """The good body, but that this stands in the place of a column's value."""
+    place = "here"
+    return json.dumps(as_body({**ROW, name: place})).encode().replace(json.dumps(place).encode(), value)
