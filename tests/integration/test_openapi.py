@@ -22,13 +22,8 @@ EXAMPLES = 10
 @pytest.fixture(scope="module")
 def url(desk: Desk) -> Iterator[str]:
     """The address of a process that has its limits from the settings' defaults, as the document does."""
-    process = desk.make(items_limit=items_limit())
-    process.start()
-    try:
-        process.ready()
+    with desk.another(items_limit=items_limit()) as process:
         yield process.url
-    finally:
-        process.stop()
 
 
 def test_the_document_is_that_of_the_dataset(desk: Desk, url: str) -> None:

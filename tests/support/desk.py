@@ -2,6 +2,8 @@
 
 import json
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
@@ -61,6 +63,17 @@ class Desk:
         environment = self.world.environment("inference", "inference", **settings)
         environment["MYSQL_PORT"] = str(self.proxy.port)
         return Process("inference", port, environment, self.world.folder)
+
+    @contextmanager
+    def another(self, **more: object) -> Iterator[Process]:
+        """A process beside the first one, for as long as the block runs."""
+        process = self.make(**more)
+        process.start()
+        try:
+            process.ready()
+            yield process
+        finally:
+            process.stop()
 
     def example(self, **changes: object) -> dict[str, Any]:
         return {**self.world.dataset.example, **changes}

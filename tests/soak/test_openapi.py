@@ -1,0 +1,40 @@
+"""Thousands of requests made up from the committed document, others with each run: what tests/integration begins."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+import schemathesis
+from hypothesis import settings
+
+from support.contracts import items_limit
+from support.desk import Desk
+from support.fuzzing import answered_as_documented, made_up
+
+EXAMPLES = 500
+"""Of each operation, beside its edge cases."""
+ENOUGH = 5_000
+
+
+@pytest.fixture(scope="module")
+def url(desk: Desk) -> Iterator[str]:
+    """The address of a process that has its limits from the settings' defaults, as the document does."""
+    with desk.another(items_limit=items_limit()) as process:
+        yield process.url
+
+
+@made_up().parametrize()
+@settings(max_examples=EXAMPLES, database=None, deadline=None)
+def test_each_answer_is_as_documented(case: schemathesis.Case[Any], desk: Desk, url: str) -> None:
+    """To right and wrong requests alike; of one that is not, hypothesis prints how to send it again."""
+    answered_as_documented(case, desk.world.dataset.name, url)
+
+
+def test_there_were_thousands(url: str) -> None:
+    """By the service's own count."""
+    with urlopen(f"{url}/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    counts = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("veleta_http_seconds_count")]
+    print(f"{sum(counts):.0f} requests")  # noqa: T201 - the count is what a soak is read for
+    assert sum(counts) > ENOUGH
