@@ -23,6 +23,7 @@ from support.browser import chromium
 from support.demo import Demo
 from support.http import get, post
 from support.listings import write_csv
+from support.scoring_forms import forms, guesses, no_forms
 from support.world import admin_login, eventually, free_base, free_port, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
@@ -197,7 +198,7 @@ def test_each_request_ended_once_and_each_training_is_one_version(stack: Stack) 
 
 
 def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
-    """Plain `mlflow models serve` of the champion, raw rows in each form; MLflow's own client asks us the same way."""
+    """Plain `mlflow models serve` of the champion, raw rows in each form, and what is none; its client asks us too."""
     port = free_port()
     environment = {
         "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
@@ -212,15 +213,13 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
         eventually(lambda: http_status(f"http://127.0.0.1:{port}/ping") == 200, 90, "mlflow serves")
         row = {c.name: DATASET.example[c.name] for c in DATASET.inputs}
         other = {**row, "house_size": 3_000.0, "city": "Macondo"}
-        columns = {name: [row[name], other[name]] for name in row}
-        forms: list[dict[str, Any]] = [
-            {"dataframe_split": {"columns": list(row), "data": [list(row.values()), list(other.values())]}},
-            {"dataframe_records": [row, other]},
-            {"instances": [row, other]},
-            {"inputs": columns},
-        ]
-        theirs = [post(f"http://127.0.0.1:{port}/invocations", form) for form in forms]
-        ours = [post(f"{stack.url}/invocations", form) for form in forms]
+        services = [f"http://127.0.0.1:{port}", stack.url]
+        several = [post(f"{url}/invocations", form) for form in forms([row, other]) for url in services]
+        one = [post(f"{url}/invocations", form) for form in forms([row]) for url in services]
+        wrong = no_forms(row, "house_size")
+        refused = [[post(f"{url}/invocations", form)[0] for form in wrong] for url in services]
+        odd = guesses(row, "house_size", "city")
+        guessed = [[post(f"{url}/invocations", form)[0] for form in odd] for url in services]
         frame = pd.DataFrame([row, other])
         clients: list[Any] = [
             ScoringServerClient("127.0.0.1", each)  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
@@ -235,8 +234,10 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
         server.wait(30)
     _, answer = post(f"{stack.url}/predict", [row, other])
     prices = pytest.approx([each[DATASET.target] for each in answer["predictions"]], rel=1e-12)
-    assert [status for status, _ in theirs + ours] == [200] * 2 * len(forms)
-    assert [said["predictions"] for _, said in theirs + ours] == [prices] * 2 * len(forms)
+    assert several == [(200, {"predictions": prices})] * len(several)
+    assert one == [(200, {"predictions": pytest.approx(invoked[0][:1], rel=1e-12)})] * len(one)
+    assert refused == [[400] * len(wrong), [422] * len(wrong)]
+    assert guessed == [[200] * len(odd), [422] * len(odd)]
     assert invoked == [prices] * 2
 
 

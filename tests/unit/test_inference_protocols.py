@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from support.scoring_forms import forms
 from veleta.dataset import load_dataset
 from veleta_inference.domain.protocols import open_inference, scoring, tensors
 from veleta_inference.domain.requests import Invalid
@@ -11,26 +12,16 @@ from veleta_inference.domain.requests import Invalid
 ROWS = [{"bed": 4, "city": "A"}, {"bed": 5, "city": "B"}]
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"dataframe_split": {"columns": ["bed", "city"], "data": [[4, "A"], [5, "B"]]}},
-        {"dataframe_split": {"index": [0, 1], "columns": ["bed", "city"], "data": [[4, "A"], [5, "B"]]}},
-        {"dataframe_records": ROWS},
-        {"instances": ROWS},
-        {"inputs": {"bed": [4, 5], "city": ["A", "B"]}},
-        {"inputs": ROWS},
-        {"dataframe_records": ROWS, "params": {"a": 1}},
-    ],
-)
+@pytest.mark.parametrize("said", [*forms(ROWS), {"dataframe_records": ROWS, "params": {"a": 1}}])
 def test_each_form_of_mlflow_is_read(said: dict[str, Any]) -> None:
     """The same rows come of each."""
     assert scoring(said) == ROWS
 
 
-def test_one_row_may_be_given_without_lists() -> None:
+@pytest.mark.parametrize("said", forms(ROWS[:1]))
+def test_one_row_may_be_given_without_lists(said: dict[str, Any]) -> None:
     """As a value for each column."""
-    assert scoring({"inputs": {"bed": 4, "city": "A"}}) == ROWS[:1]
+    assert scoring(said) == ROWS[:1]
 
 
 @pytest.mark.parametrize(

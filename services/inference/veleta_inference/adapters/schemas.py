@@ -30,11 +30,12 @@ def _asked(dataset: Dataset, items_limit: int) -> dict[str, Schema]:
     value: Schema = {"type": ["number", "string"]}
     split = _object(columns=_list(TEXT | {"enum": names}), data=_list(_list(value)))
     by_column: Schema = {"type": "object", "additionalProperties": {"anyOf": [value, _list(value)]}}
+    rows_or_columns: Schema = {"oneOf": [_items(items_limit), by_column]}
     forms = {
         "dataframe_split": split,
         "dataframe_records": _items(items_limit),
-        "instances": _items(items_limit),
-        "inputs": {"oneOf": [_items(items_limit), by_column]},
+        "instances": rows_or_columns,
+        "inputs": rows_or_columns,
     }
     shape: Schema = {"type": "array", "items": INTEGER, "minItems": 1, "maxItems": 2}
     datatype = TEXT | {"enum": list(DATATYPES)}

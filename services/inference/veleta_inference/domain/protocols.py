@@ -106,13 +106,14 @@ def _inputs(said: Any) -> Rows:
 FORMS: Mapping[str, Callable[[Any], Rows]] = {
     "dataframe_split": _split,
     "dataframe_records": _records,
-    "instances": _records,
+    "instances": _inputs,
     "inputs": _inputs,
 }
 """https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally"""
+_ROWS_OR_COLUMNS = "a list of objects, or an object with a list of values for each column"
 _EXPECTED = {
     "dataframe_split": "an object with columns (names) and data (a list of values for each row)",
     "dataframe_records": "a list of objects",
-    "instances": "a list of objects",
-    "inputs": "a list of objects, or an object with a list of values for each column",
+    "instances": _ROWS_OR_COLUMNS,
+    "inputs": _ROWS_OR_COLUMNS,
 }

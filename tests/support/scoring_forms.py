@@ -1,0 +1,51 @@
+"""Bodies of MLflow's scoring protocol: each form of asking for prices, and what is none."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+def forms(rows: Sequence[Row]) -> list[Any]:
+    """Each form of asking for the prices of these rows."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    split = {"columns": list(columns), "data": [list(row.values()) for row in rows]}
+    alone: list[Any] = [] if len(rows) > 1 else [{"instances": rows[0]}, {"inputs": rows[0]}]
+    return [
+        {"dataframe_split": split},
+        {"dataframe_split": {**split, "index": [7 + i for i in range(len(rows))]}},
+        {"dataframe_records": rows},
+        {"instances": rows},
+        {"instances": columns},
+        {"inputs": rows},
+        {"inputs": columns},
+        *alone,
+    ]
+
+
+def no_forms(row: Row, number: str) -> list[Any]:
+    """What nobody can read; `number` is a column of numbers."""
+    less = {name: value for name, value in row.items() if name != number}
+    ragged = {name: [value] * (1 if name == number else 2) for name, value in row.items()}
+    return [
+        [],
+        {},
+        [row],
+        {"dataframe_records": [row], "instances": [row]},
+        {"dataframe_split": [row]},
+        {"dataframe_split": {"columns": list(row), "data": [list(less.values())]}},
+        {"dataframe_split": {"columns": [1], "data": [[1]]}},
+        {"dataframe_records": row},
+        {"dataframe_records": []},
+        {"instances": []},
+        {"instances": None},
+        {"inputs": 3},
+        {"inputs": ragged},
+        {"instances": [{**row, number: "many"}]},
+        *forms([less]),
+    ]
+
+
+def guesses(row: Row, number: str, text: str) -> list[Any]:
+    """What MLflow answers by a guess: without the unknown column, with NaN for a null, with text for a number."""
+    return [{"instances": [{**row, **odd}]} for odd in ({"an unknown column": 1}, {number: None}, {text: 5})]
