@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from support.browser import chromium
+from support.contracts import items_limit
 from support.desk import Desk
 from support.world import Backing, Elsewhere, World, free_base
 from veleta_local.run import Run
@@ -81,6 +82,13 @@ def desk(world: World) -> Iterator[Desk]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def url(desk: Desk) -> Iterator[str]:
+    """The address of a process beside it, with the limits that the committed document tells of."""
+    with desk.another(items_limit=items_limit()) as process:
+        yield process.url
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,9 @@
 """The HTTP API as its document tells it, on a real service: the document, its page, and requests made up from it."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 import schemathesis
 from hypothesis import settings
 from playwright.sync_api import Browser, Route, expect
@@ -17,13 +15,6 @@ from veleta_inference.adapters.openapi import document
 
 EXAMPLES = 10
 """Of each operation, beside its edge cases; tests/soak makes up more."""
-
-
-@pytest.fixture(scope="module")
-def url(desk: Desk) -> Iterator[str]:
-    """The address of a process that has its limits from the settings' defaults, as the document does."""
-    with desk.another(items_limit=items_limit()) as process:
-        yield process.url
 
 
 def test_the_document_is_that_of_the_dataset(desk: Desk, url: str) -> None:

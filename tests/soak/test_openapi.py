@@ -1,27 +1,17 @@
 """Thousands of requests made up from the committed document, others with each run: what tests/integration begins."""
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.request import urlopen
 
-import pytest
 import schemathesis
 from hypothesis import settings
 
-from support.contracts import items_limit
 from support.desk import Desk
 from support.fuzzing import answered_as_documented, made_up
 
 EXAMPLES = 500
 """Of each operation, beside its edge cases."""
 ENOUGH = 5_000
-
-
-@pytest.fixture(scope="module")
-def url(desk: Desk) -> Iterator[str]:
-    """The address of a process that has its limits from the settings' defaults, as the document does."""
-    with desk.another(items_limit=items_limit()) as process:
-        yield process.url
 
 
 @made_up().parametrize()

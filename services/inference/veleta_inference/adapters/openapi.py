@@ -1,7 +1,6 @@
 """The document that says what the service can be asked, and what it answers: https://spec.openapis.org/oas/v3.1.0"""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -9,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from veleta.dataset import Dataset
 from veleta_inference.adapters import problems
 from veleta_inference.adapters.asking import API_VERSION, IDEMPOTENCY_KEY, KEY_PATTERN, MODEL_VERSION, REQUEST_ID, TRACE
+from veleta_inference.adapters.open_inference import MODEL, VERSION
 from veleta_inference.adapters.schemas import INTEGER, TEXT, ref, schemas
 from veleta_inference.domain.protocols import tensors
 
@@ -111,11 +111,8 @@ def _open_inference(dataset: Dataset) -> Part:
     live = _open(_get(tag, "server_live", "Whether the server runs.", _json("ServerLive")))
     ready = _open(_get(tag, "server_ready", "Whether a model is served.", _json("ServerReady"), 503))
     paths: Part = {"/v2": {"get": server}, "/v2/health/live": {"get": live}, "/v2/health/ready": {"get": ready}}
-    where = "/v2/models/{model}"
-    for path, names, kind in (
-        (where, ["model"], "model"),
-        (f"{where}/versions/{{version}}", ["model", "version"], "version"),
-    ):
+    for path, names in ((MODEL, ["model"]), (VERSION, ["model", "version"])):
+        kind = names[-1]
         unknown, named = (*GUARDED, 404, 503), {"parameters": [_parameter(name) for name in names]}
         about = _get(tag, f"{kind}_metadata", "What the model takes and gives.", _json("ModelMetadata"), *unknown)
         loaded = _get(tag, f"{kind}_ready", "Whether it is served.", _json("ModelReady"), *unknown)
@@ -160,7 +157,7 @@ def _open(operation: Part) -> Part:
 
 
 def _answer(content: Part, *headers: str) -> Part:
-    return {"description": HTTPStatus.OK.phrase, "headers": _borne(*headers), "content": content}
+    return {"description": "As asked.", "headers": _borne(*headers), "content": content}
 
 
 def _json(name: str) -> Part:
@@ -178,7 +175,7 @@ def _refused(*statuses: int) -> Part:
 def _refusal(status: int, why: str) -> Part:
     borne = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
     return {
-        "description": f"{HTTPStatus(status).phrase}. {why}",
+        "description": why,
         "headers": _borne(*borne),
         "content": {problems.CONTENT_TYPE: {"schema": ref("Problem")}},
     }
@@ -203,12 +200,7 @@ def _headers() -> Part:
 def _parameters(dataset: Dataset) -> Part:
     described: Sequence[tuple[str, str, Part, str]] = (
         (REQUEST_ID, "header", TEXT, "The client's name for its request: kept, and sent back."),
-        (
-            TRACE,
-            "header",
-            TEXT,
-            "The trace that the request belongs to: sent back. https://www.w3.org/TR/trace-context",
-        ),
+        (TRACE, "header", TEXT, "Its trace, sent back: https://www.w3.org/TR/trace-context"),
         (IDEMPOTENCY_KEY, "header", TEXT | {"pattern": KEY_PATTERN}, "The request's id: under one, it is kept once."),
         ("model", "path", TEXT | {"enum": [dataset.name]}, "The only model there is."),
         ("version", "path", INTEGER | {"minimum": 1}, "The version that is served."),
