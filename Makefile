@@ -3,7 +3,7 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
-export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
+export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC WORKERS KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
 export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
 export SOAK_S SEED KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
 # A shell that says so would have every command compile all its modules again.
@@ -22,7 +22,7 @@ help: ## this list
 	echo
 	echo "  demo and start make rows by chance (SCALE=0.02 SEED=n), or take CSV=file, or API_URL=address GROUP_NUMBER=n;"
 	echo "  then, as you like, DATASET=name|file.toml AT_END=restart|stop"
-	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n JOURNAL_SYNC=group|none"
+	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n JOURNAL_SYNC=group|none WORKERS=n"
 	echo "  KEEP_REQUESTS_DAYS=days PORT_BASE=port START_TIMEOUT=seconds."
 	echo "  A run remembers them: the other targets, and the next start, need none."
 

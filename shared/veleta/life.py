@@ -17,6 +17,8 @@ QUIET_SECONDS = 300.0
 """A loop that made no progress for so long counts as dead: longer than the largest batch takes to load."""
 CHECK_SECONDS = 10.0
 """How old the last sign of life of a part may be while /readyz is 200."""
+AWAY_SECONDS = 2.0
+"""How soon a part that gave none is asked again."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
 
@@ -110,9 +112,10 @@ async def watch(what: str, check: Callable[[], Awaitable[object]], life: Life) -
             await check()
         except Retry as away:
             life.lacks(what, str(away))
+            going_on = await life.pause(AWAY_SECONDS)
         else:
             life.found(what)
-        going_on = await life.pause(CHECK_SECONDS)
+            going_on = await life.pause(CHECK_SECONDS)
 
 
 def _pauses() -> Iterator[float]:

@@ -6,13 +6,16 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
 
 import prometheus_client
 import structlog
 from aiohttp import web
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from veleta.errors import Stop
 from veleta.life import Life
@@ -38,24 +41,43 @@ class Service:
 
 
 def serve(name: str, settings_type: type[S], build: Callable[[S, Life], Service]) -> None:
-    """Read the settings, build the service, run it until SIGTERM or SIGINT, and exit: 0, or 1 with one clear line."""
+    """Run a service in this process: see `run` and `work`."""
+    run(name, settings_type, partial(work, name, build))
+
+
+def run(name: str, settings_type: type[S], main: Callable[[S, asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Read the settings, run `main` and exit: 0, or 1 with one clear line. Its event is set by SIGTERM and SIGINT."""
     configure_logging(name)
     reasons: list[str] = []
+
+    async def until_told() -> None:
+        told = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, told.set)
+        await main(read_settings(settings_type), told)
+
     try:
-        asyncio.run(_serve(name, read_settings(settings_type), build))
+        asyncio.run(until_told())
     except* Stop as stopped:
         reasons += map(str, stopped.exceptions)
     if reasons:
         sys.exit(f"{name}: {'; '.join(reasons)}")
 
 
-async def _serve(name: str, settings: S, build: Callable[[S, Life], Service]) -> None:
+async def work(
+    name: str,
+    build: Callable[[S, Life], Service],
+    settings: S,
+    told: asyncio.Event,
+    also_at: Path | None = None,
+) -> None:
+    """Build a service and run it until it is told to stop.
+
+    One process of several shares their port, and answers for itself alone on the Unix socket `also_at`.
+    """
     life = Life(name)
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
     service = build(settings, life)
-    runner = await _listen(service.pages, life, settings.host, settings.port)
+    runner = await _listen(service.pages, life, settings.host, settings.port, also_at)
     work = asyncio.ensure_future(service.run())
     await asyncio.wait({work, asyncio.ensure_future(told.wait())}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
@@ -70,13 +92,15 @@ async def _serve(name: str, settings: S, build: Callable[[S, Life], Service]) ->
         await work
 
 
-async def _listen(app: web.Application, life: Life, host: str, port: int) -> web.AppRunner:
+async def _listen(app: web.Application, life: Life, host: str, port: int, also_at: Path | None) -> web.AppRunner:
     app[LIFE] = life
     app.add_routes(routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS / 2)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, reuse_port=also_at is not None).start()
+        if also_at:
+            await web.UnixSite(runner, str(also_at)).start()
     except OSError as error:
         raise Stop(f"cannot listen on port {port}: {error.strerror}") from error
     return runner
@@ -101,9 +125,18 @@ async def _readyz(request: web.Request) -> web.Response:
 
 async def _metrics(_request: web.Request) -> web.Response:
     return web.Response(
-        body=prometheus_client.generate_latest(),
+        body=prometheus_client.generate_latest(_registry()),
         headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
     )
+
+
+def _registry() -> prometheus_client.CollectorRegistry:
+    """This process's metrics; of all that share a folder for them, where they do."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return prometheus_client.REGISTRY
+    registry = prometheus_client.CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # prometheus_client has no types here
+    return registry
 
 
 def configure_logging(service: str) -> None:

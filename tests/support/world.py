@@ -275,6 +275,17 @@ class Process:
         """Wait until /readyz is 200."""
         eventually(lambda: http_status(f"{self.url}/readyz") == 200, seconds, f"{self.name} is ready")
 
+    @property
+    def pid(self) -> int:
+        """Its process id. It has been started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+        assert self._process is not None
+        return self._process.wait(60)
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 

@@ -198,6 +198,7 @@ class Deployment:
         return {
             "INFERENCE_JOURNAL": str(self.folder("journal")),
             "INFERENCE_JOURNAL_SYNC": self.variables.journal_sync or "group",
+            "INFERENCE_WORKERS": self.variables.workers or "1",
         }
 
     def _monitor(self) -> dict[str, str]:

@@ -55,6 +55,7 @@ RULES: Mapping[str, Rule] = {
         "group|none", "group or none",
         "group", "`group`: answered requests survive a loss of power; `none`: only kills, and answers come sooner",
     ),
+    "WORKERS": Rule("[1-9][0-9]?", "a number from 1 to 99", "1", "processes of `inference`, which share its port"),
     "KEEP_REQUESTS_DAYS": Rule(
         r"[0-9]{1,4}", "a whole number of days, 9999 at most",
         "0", "days that requests stay in MySQL, answered and refused ones; 0: for ever",
@@ -86,6 +87,7 @@ class Variables:
     poll_every: str | None = None
     trees: str | None = None
     journal_sync: str | None = None
+    workers: str | None = None
     keep_requests_days: str | None = None
     port_base: str | None = None
     dataset: str | None = None

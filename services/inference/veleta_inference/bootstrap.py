@@ -29,6 +29,7 @@ from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import pages
 from veleta_inference.adapters.journal import JournalFolder
 from veleta_inference.adapters.requests_table import RequestsTable
+from veleta_inference.adapters.siblings import Siblings
 from veleta_inference.champion import Champion
 from veleta_inference.deadletters import DeadLetters
 from veleta_inference.domain.requests import Reader
@@ -54,8 +55,12 @@ def build(
     registry: Registry | None = None,
     journal: Journal | None = None,
     clock: Clock = utc_now,
+    siblings: Siblings | None = None,
 ) -> Service:
-    """Inference on Kafka, MySQL, MLflow and the disk; log, registry, journal and clock can be replaced."""
+    """Inference on Kafka, MySQL, MLflow and the disk; log, registry, journal and clock can be replaced.
+
+    A process that has siblings is ready when they are, too.
+    """
     dataset = load_dataset(settings.dataset)
     # The pages log what nobody foresaw; of what clients send that is no HTTP aiohttp would log a stack trace each.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
@@ -79,6 +84,8 @@ def build(
     models = topic(dataset.name, "models")
     checks: dict[str, Check] = {"kafka": partial(asyncio.to_thread, log.bounds, models), "mysql": table.check}
     checks["journal"] = partial(asyncio.to_thread, journal.check)
+    if siblings:
+        checks["workers"] = siblings.check
     for what in checks:
         life.lacks(what, "not yet asked")
 

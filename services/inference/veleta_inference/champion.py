@@ -25,7 +25,9 @@ from veleta_inference.domain.promotions import Promotion, Served, announced, fou
 from veleta_inference.domain.trial import tried
 
 log = structlog.get_logger()
-VERSION = prometheus_client.Gauge("veleta_model_version", "the version that is served; 0: none")
+VERSION = prometheus_client.Gauge(
+    "veleta_model_version", "the lowest version that a process serves; 0: none", multiprocess_mode="livemin"
+)
 SWAPPED = prometheus_client.Histogram("veleta_swap_seconds", "from a promotion to serving it, in a process that serves")
 REFUSED = prometheus_client.Counter("veleta_models_refused", "attempts to serve a version that did not prove itself")
 
