@@ -43,6 +43,7 @@ COMPOSE = {
     "POLL_EVERY": "seconds between two questions to the API; with compose/api.yaml 60",
     "TREES": "trees of a model",
     "JOURNAL_SYNC": "group: answered requests survive a loss of power; none: only kills, and answers come sooner",
+    "WORKERS": "processes of inference, which share its port",
     "KEEP_REQUESTS_DAYS": "days that requests stay in MySQL, answered and refused ones; 0: for ever",
     "SECRETS": "a folder of passwords of your own (compose/prepare/veleta_prepare/passwords.py names them)",
     "API_URL": "with compose/api.yaml: the address of the data API",

@@ -14,7 +14,7 @@ class InferenceSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True)
     port: int = Field(8000, description="the port of /predict, /docs, /livez, /readyz and /metrics")
-    workers: int = Field(1, gt=0, description="processes that share the port; what is bounded below holds for each of them")
+    workers: int = Field(1, gt=0, description="processes that share the port; bounds hold for each of them")
     body_limit: int = Field(1024 * 1024, gt=0, description="bytes that the body of a request may have")
     items_limit: int = Field(1_000, gt=0, description="items that one request may ask for")
     queue_limit: int = Field(1_000, gt=0, description="requests that may be under way; beyond them: 503")

@@ -1,29 +1,60 @@
-"""WORKERS=n: this process starts n others, which share the port, and starts anew each that ends."""
+"""Serves by one process, or with WORKERS=n by n others, which share the port: each that ends is started again."""
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 import tempfile
 from asyncio.subprocess import PIPE
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
 
 from veleta.errors import Stop
+from veleta.service import run, work
+from veleta_inference.adapters.siblings import Siblings, socket_of
 from veleta_inference.settings import InferenceSettings
 
+NAME = "inference"
 RESTART_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-async def share(settings: InferenceSettings, told: asyncio.Event) -> None:
-    """Run all workers until the event is set, and until they have ended.
+async def serve(settings: InferenceSettings, told: asyncio.Event) -> None:
+    """Serve until the event is set.
 
     Raises:
         Stop: somebody else listens on the port.
     """
+    if settings.workers > 1:
+        await _share(settings, told)
+    else:
+        from veleta_inference.bootstrap import build  # noqa: PLC0415 - whoever lets others serve needs none of it
+
+        await work(NAME, build, settings, told)
+
+
+async def _serve_with_siblings(settings: InferenceSettings, told: asyncio.Event) -> None:
+    """Serve as one of several, each with a number of its own; sys.argv names their folder and this one's number."""
+    from veleta_inference.bootstrap import build  # noqa: PLC0415 - as above
+
+    folder, number = Path(sys.argv[1]), int(sys.argv[2])
+    Thread(target=_end_with_stdin, daemon=True).start()
+    siblings = Siblings(folder, number, settings.workers)
+    await work(NAME, partial(build, siblings=siblings), settings, told, also_at=socket_of(folder, number))
+
+
+def _end_with_stdin() -> None:
+    """Stdin ends when whoever started this process wants it to stop, or is gone."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _share(settings: InferenceSettings, told: asyncio.Event) -> None:
     try:
         socket.create_server((settings.host, settings.port)).close()
     except OSError as error:
@@ -35,8 +66,8 @@ async def share(settings: InferenceSettings, told: asyncio.Event) -> None:
 
 
 async def _keep(folder: Path, number: int, told: asyncio.Event) -> None:
-    """Run one worker, again and again; it ends by itself when its stdin does, and so when this process is killed."""
-    command = (sys.executable, "-m", "veleta_inference", str(folder), str(number))
+    """Run one worker, again and again; it ends when its stdin does, and so even when this process is killed."""
+    command = (sys.executable, "-m", "veleta_inference.workers", str(folder), str(number))
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(folder)}
     stopping = asyncio.create_task(told.wait())
     while not told.is_set():
@@ -51,3 +82,7 @@ async def _keep(folder: Path, number: int, told: asyncio.Event) -> None:
             log.error("a worker ended", worker=number, code=child.returncode)
             mark_process_dead(child.pid, str(folder))  # type: ignore[no-untyped-call]  # it has no types
             await asyncio.wait({stopping}, timeout=RESTART_SECONDS)
+
+
+if __name__ == "__main__":
+    run(NAME, InferenceSettings, _serve_with_siblings)
