@@ -45,8 +45,16 @@ def serve(name: str, settings_type: type[S], build: Callable[[S, Life], Service]
     run(name, settings_type, partial(work, name, build))
 
 
-def run(name: str, settings_type: type[S], main: Callable[[S, asyncio.Event], Coroutine[Any, Any, None]]) -> None:
-    """Read the settings, run `main` and exit: 0, or 1 with one clear line. Its event is set by SIGTERM and SIGINT."""
+def run(
+    name: str,
+    settings_type: type[S],
+    main: Callable[[S, asyncio.Event], Coroutine[Any, Any, None]],
+    loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
+    """Read the settings, run `main` and exit: 0, or 1 with one clear line. Its event is set by SIGTERM and SIGINT.
+
+    `loop` makes the event loop, where it is not to be asyncio's own.
+    """
     configure_logging(name)
     reasons: list[str] = []
 
@@ -57,7 +65,8 @@ def run(name: str, settings_type: type[S], main: Callable[[S, asyncio.Event], Co
         await main(read_settings(settings_type), told)
 
     try:
-        asyncio.run(until_told())
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(until_told())
     except* Stop as stopped:
         reasons += map(str, stopped.exceptions)
     if reasons:

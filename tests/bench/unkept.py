@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from functools import partial
 
-from veleta.service import serve
+import uvloop
+
+from veleta.service import run, work
 from veleta_inference.bootstrap import build
 from veleta_inference.settings import InferenceSettings
+from veleta_inference.workers import NAME
 
 
 class Nothing:
@@ -29,4 +32,4 @@ class Nothing:
 
 
 if __name__ == "__main__":
-    serve("inference", InferenceSettings, partial(build, journal=Nothing()))
+    run(NAME, InferenceSettings, partial(work, NAME, partial(build, journal=Nothing())), uvloop.new_event_loop)

@@ -85,20 +85,6 @@ async def test_what_comes_together_is_answered_together(desk: Desk) -> None:
     assert [answer.prices[0] for answer in answers] == pytest.approx([2.718282, 7.389056, 20.085537, 148.413159])
 
 
-async def test_one_group_is_predicted_while_the_other_is_kept(desk: Desk) -> None:
-    """The model does not wait for the disk; the journal takes one after the other, and each is told after its own."""
-    desk.journal.gate.clear()
-    first = desk.ask("a", 0)
-    await asyncio.sleep(0.01)
-    second = desk.ask("b", 1)
-    await asyncio.sleep(0.01)
-    assert desk.serving.model.asked == [1, 1]
-    assert not first.done()
-    desk.journal.gate.set()
-    await asyncio.gather(first, second)
-    assert desk.kept == ["a", "b"]
-
-
 async def test_many_rows_are_predicted_in_a_thread(desk: Desk) -> None:
     """With the same answer."""
     answer = await desk.ask("a", *([1] * (ROWS_AT_ONCE + 1)))

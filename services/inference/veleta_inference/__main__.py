@@ -1,8 +1,10 @@
 """`python -m veleta_inference`."""
 
+import uvloop
+
 from veleta.service import run
 from veleta_inference.settings import InferenceSettings
 from veleta_inference.workers import NAME, serve
 
 if __name__ == "__main__":
-    run(NAME, InferenceSettings, serve)
+    run(NAME, InferenceSettings, serve, uvloop.new_event_loop)

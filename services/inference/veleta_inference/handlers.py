@@ -23,7 +23,7 @@ GROUP = prometheus_client.Histogram(
     "veleta_group_requests", "requests that were answered together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
 OK = 200
-STILL_TURNS = 2
+STILL_TURNS = 4
 """So many turns of the loop without another request end a group: all that has arrived is in it."""
 ROWS_AT_ONCE = 64
 """More rows than these are predicted in a thread, so that nothing else waits for them."""
@@ -84,8 +84,7 @@ class Predicted(Struct, frozen=True):
 class Predicting:
     """Answers requests for predictions, each by one version of the model, once they are safe in the journal.
 
-    One task (`work`) predicts together, and keeps together, all that came while it was busy with those before. While
-    one group is on its way to the disk, the next one is predicted.
+    One task (`work`) predicts together, and keeps together, all that came while it was busy with those before.
     """
 
     def __init__(
@@ -131,7 +130,6 @@ class Predicting:
 
     async def work(self) -> None:
         """Answer what comes, for ever."""
-        keeping = asyncio.create_task(self._keep([]))
         while True:
             await self._news.wait()
             await self._gathered()
@@ -139,9 +137,8 @@ class Predicting:
             group, self._waiting = self._waiting, []
             GROUP.observe(len(group))
             self._recent.append(group[0].asked.rows[0])
-            predicted = await self._predicted(group)
-            await keeping
-            keeping = asyncio.create_task(self._keep(predicted))
+            if predicted := await self._predicted(group):
+                await self._keep(predicted)
 
     async def _gathered(self) -> None:
         """Let those requests in whose bytes are there already: as long as each turn of the loop brings more of them."""
@@ -190,8 +187,6 @@ class Predicting:
 
     async def _keep(self, group: Sequence[Predicted]) -> None:
         """Answer a group as soon as it is safe."""
-        if not group:
-            return
         try:
             await self._journal.keep([each.line for each in group])
         except Exception as error:  # noqa: BLE001 - nobody is told a price that is not kept, and those who come next wait for this

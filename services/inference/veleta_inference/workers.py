@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 import structlog
+import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
 from veleta.errors import Stop
@@ -85,4 +86,4 @@ async def _keep(folder: Path, number: int, told: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    run(NAME, InferenceSettings, _serve_with_siblings)
+    run(NAME, InferenceSettings, _serve_with_siblings, uvloop.new_event_loop)

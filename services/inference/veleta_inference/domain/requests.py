@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
@@ -51,9 +51,9 @@ class Reader:
         """A request may have `limit` items."""
         self.limit = limit
         self._dataset = dataset
-        fields: list[Any] = [(column.name, _type(column)) for column in dataset.inputs]
-        fields.append((dataset.target, _type(dataset.by_name[dataset.target]) | msgspec.UnsetType, msgspec.UNSET))
-        item: Any = msgspec.defstruct("Item", fields, forbid_unknown_fields=True, gc=False)
+        target = dataset.by_name[dataset.target]
+        fields = {**{column.name: _type(column) for column in dataset.inputs}, target.name: NotRequired[_type(target)]}
+        item: Any = TypedDict("Item", fields)  # type: ignore[misc]  # a type made of what the dataset file says
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list[item])
 
     def read(self, body: bytes, most: int | None = None) -> list[Values]:
@@ -66,16 +66,14 @@ class Reader:
             said = self._decoder.decode(body)
         except (ValueError, RecursionError):  # DecodeError is a ValueError, and UTF-8 has one of its own
             return self.rows(parse(body), most)
-        items = [msgspec.structs.asdict(item) for item in (said if isinstance(said, list) else [said])]
-        names = sum(map(len, items))
+        items: list[Values] = said if isinstance(said, list) else [said]
+        # The decoder takes the last of two values with one name, and passes over names that it does not know. A colon
+        # more than names is one of these, or stands in a text.
+        if not 0 < len(items) <= self._most(most) or body.count(b":") != sum(map(len, items)):
+            return self.rows(parse(body), most)
         for item in items:
-            if item[self._dataset.target] is msgspec.UNSET:
-                item[self._dataset.target] = None
-                names -= 1
-        # The decoder takes the last of two values with one name. A colon more than names is that, or stands in a text.
-        if 0 < len(items) <= self._most(most) and body.count(b":") == names:
-            return items
-        return self.rows(parse(body), most)
+            item.setdefault(self._dataset.target, None)
+        return items
 
     def rows(self, said: object, most: int | None = None) -> list[Values]:
         """The same of a body that was decoded already. Raises Invalid."""
