@@ -14,8 +14,8 @@ from veleta_inference.deadletters import DeadLetters
 from veleta_inference.ports import Kept, Table
 
 WRITTEN = prometheus_client.Counter("veleta_requests_written", "requests that were written to MySQL", ["table"])
-GATHER_SECONDS = 0.05
-"""The pause between two groups, so that few requests do not come as many statements."""
+GATHER_SECONDS = 0.5
+"""The pause when nothing is left: many requests come as few statements, and answers have the machine meanwhile."""
 AWAY_SECONDS = 1.0
 """How soon the database is tried again after it was away."""
 LAST_SECONDS = 5.0
