@@ -87,18 +87,18 @@ async def work(
     life = Life(name)
     service = build(settings, life)
     runner = await _listen(service.pages, life, settings.host, settings.port, also_at)
-    work = asyncio.ensure_future(service.run())
-    await asyncio.wait({work, asyncio.ensure_future(told.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    running = asyncio.ensure_future(service.run())
+    await asyncio.wait({running, asyncio.ensure_future(told.wait())}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
     life.lacks("start", "stopping")
     await runner.cleanup()
     life.stopping.set()
-    await asyncio.wait({work}, timeout=FINISH_SECONDS)
-    if not work.done():
+    await asyncio.wait({running}, timeout=FINISH_SECONDS)
+    if not running.done():
         log.error("not finished in time", seconds=FINISH_SECONDS)
-        work.cancel()
+        running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
-        await work
+        await running
 
 
 async def _listen(app: web.Application, life: Life, host: str, port: int, also_at: Path | None) -> web.AppRunner:

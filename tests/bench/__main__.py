@@ -31,7 +31,7 @@ from veleta_local.run import Run
 from veleta_local.variables import Variables
 
 CONNECTIONS = (1, 16, 64)
-WINDOWS, WINDOW_SECONDS, WARM_SECONDS = 7, 3, 2
+WINDOWS, WINDOW_SECONDS, WARM_SECONDS = 7, 5, 2
 ROWS, TREES = 3_000, 500
 HERE = Path(__file__).parent
 OK = 200
