@@ -183,7 +183,8 @@ class Predicting:
         fault_point("inference.predicted")
         answers = [Answer(each.asked, served, [next(prices) for _ in each.asked.rows]) for each in group]
         now = self._clock()
-        return [Predicted(each, answer, _line(answer, now)) for each, answer in zip(group, answers, strict=True)]
+        at = for_sql(now)
+        return [Predicted(each, answer, _line(answer, now, at)) for each, answer in zip(group, answers, strict=True)]
 
     async def _keep(self, group: Sequence[Predicted]) -> None:
         """Answer a group as soon as it is safe."""
@@ -201,15 +202,18 @@ class Predicting:
                 each.waiting.told.set_result(each.answer)
 
 
-def _line(answer: Answer, now: datetime) -> bytes:
-    """A request as the journal keeps it; latency is that of the prediction, before it waits to be kept."""
+def _line(answer: Answer, now: datetime, at: datetime) -> bytes:
+    """A request as the journal keeps it; `at` is `now` for SQL.
+
+    Latency is that of the prediction, before it waits to be kept.
+    """
     asked = answer.asked
     return orjson.dumps(
         {
             "request_id": asked.request_id,
             "client_request_id": asked.client_request_id,
             "received_at": for_sql(asked.received_at),
-            "answered_at": for_sql(now),
+            "answered_at": at,
             "model_version": answer.version,
             "latency_ms": (now - asked.received_at).total_seconds() * 1000,
             "http_status": OK,

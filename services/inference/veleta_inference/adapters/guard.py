@@ -3,8 +3,7 @@
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from aiohttp import web
 
@@ -32,27 +31,28 @@ class Guard:
         self._limit = client_limit
         self._in_flight: Counter[str] = Counter()
 
-    @contextmanager
-    def passing(self, request: web.Request) -> Iterator[None]:
-        """For as long as a request is under way.
+    def enter(self, request: web.Request) -> str | None:
+        """Let a request in, and say whose it is; None where nobody asks whose. `leave` when it is over.
 
         Raises:
             Unknown: it bears no key that is known.
             TooMany: its client, known by its key or else by its address, has as many under way as one may.
         """
         if request.path in OPEN:
-            yield
-            return
+            return None
         client = self._client(request)
         if self._in_flight[client] >= self._limit:
             raise TooMany("too many requests", f"one client may have {self._limit} under way")
         self._in_flight[client] += 1
-        try:
-            yield
-        finally:
-            self._in_flight[client] -= 1
-            if not self._in_flight[client]:
-                del self._in_flight[client]
+        return client
+
+    def leave(self, client: str | None) -> None:
+        """A request of this client is over."""
+        if client is None:
+            return
+        self._in_flight[client] -= 1
+        if not self._in_flight[client]:
+            del self._in_flight[client]
 
     def _client(self, request: web.Request) -> str:
         if not self._digests:

@@ -48,8 +48,11 @@ def pages(
         client = client_request_id(request)
         request[OWN_ID] = own = str(uuid7())
         try:
-            with guard.passing(request):
+            whose = guard.enter(request)
+            try:
                 response = await handler(request)
+            finally:
+                guard.leave(whose)
         except Exception as error:  # noqa: BLE001 - `problem` knows them all, and logs the one that nobody foresaw
             told_of = problem(error)
             response = told_of.response(request.path)
