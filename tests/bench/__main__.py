@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from support.batches import publish_batch
-from support.http import metric
+from support.http import ANSWERED, metric
 from support.intent import ended
 from support.listings import api_rows
 from support.world import World, eventually, free_base, free_port, http_status
@@ -215,7 +215,7 @@ def kept(made: World, found: Sequence[Subject]) -> str:
 
 def answers(subject: Subject) -> int:
     """How many requests the service answered with a price, as its metrics say."""
-    return int(metric(subject.url.removesuffix("/predict"), 'veleta_http_seconds_count{path="/predict",status="200"}'))
+    return int(metric(subject.url.removesuffix("/predict"), ANSWERED))
 
 
 if __name__ == "__main__":

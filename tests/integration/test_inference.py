@@ -23,7 +23,7 @@ from tritonclient.utils import InferenceServerException
 
 from support.desk import Desk, Reply, ask
 from support.disk import CannotMount, small_disk
-from support.http import metric
+from support.http import JOURNAL, metric
 from support.models import METRICS
 from support.world import World, eventually, http_status
 from veleta.adapters.mysql import mysql_engine
@@ -410,7 +410,7 @@ def test_a_full_journal_sends_no_price(desk: Desk, small: dict[str, object]) -> 
             assert "price" not in reply.text
         assert "journal" in ask(f"{full.url}/readyz").json["waits_for"]
         desk.proxy.mend()
-        eventually(lambda: metric(full.url, 'veleta_journal_bytes{journal="answered"}') == 0, 20, "all is in MySQL")
+        eventually(lambda: metric(full.url, JOURNAL) == 0, 20, "all is in MySQL")
         answered.append(ask(f"{full.url}/predict", body))
         full.ready(5)
         eventually(lambda: len(desk.kept()) == before + len(answered), 20, "the last one too")

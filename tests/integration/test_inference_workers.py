@@ -14,13 +14,12 @@ from urllib.error import URLError
 import pytest
 import sqlalchemy as sa
 
-from support.http import get, metric, post
+from support.http import ANSWERED, get, metric, post
 from support.models import Models, served
 from support.world import Process, World, eventually, http_status
 from veleta.tables import dataset_tables
 
 WORKERS = 2
-ANSWERED = 'veleta_http_seconds_count{path="/predict",status="200"}'
 QUESTIONS = 24
 """So many connections reach both of two workers: one in 2^23 runs they do not."""
 

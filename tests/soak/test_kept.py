@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.disk import small_disk
-from support.http import get, metric
+from support.http import JOURNAL, get, metric
 from support.load import BROKEN, OK, Answer, load
 from support.models import Models, synthetic
 from support.world import Process, World, eventually
@@ -125,8 +125,7 @@ def _waits_for(url: str) -> Collection[str]:
 
 def _is_kept(world: World, answers: Sequence[Answer], inference: Process) -> None:
     """Each acknowledged request is in MySQL once, as it was told; beside them at most those that the kill cut off."""
-    journal = 'veleta_journal_bytes{journal="answered"}'
-    eventually(lambda: metric(inference.url, journal) == 0, 120, "the journal is empty")
+    eventually(lambda: metric(inference.url, JOURNAL) == 0, 120, "the journal is empty")
     table = dataset_tables(world.dataset).requests
     rows = world.sql(sa.select(table.c.request_id, table.c.model_version, table.c.prediction))
     kept = {row.request_id: (row.model_version, row.prediction) for row in rows}

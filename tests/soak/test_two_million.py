@@ -13,7 +13,7 @@ from statistics import median
 import numpy as np
 import sqlalchemy as sa
 
-from support.http import metric
+from support.http import ANSWERED, JOURNAL, metric
 from support.load import OK, Answer, load
 from support.models import Models, synthetic
 from support.world import Process, World, eventually
@@ -28,8 +28,6 @@ WARM_MEMORY = 1.1
 """Of the nine tenths of the time after the warm-up, the last may have so many times the memory of the first."""
 JOURNAL_BYTES = 2**20
 """By so much the journal of the last third may exceed that of the first: a second's requests, or less."""
-ANSWERED = 'veleta_http_seconds_count{path="/predict",status="200"}'
-JOURNAL = 'veleta_journal_bytes{journal="answered"}'
 HEAD = "\n     s | requests |  a second |     p50 |     p99 |   p99.9 | memory, MB | journal, kB; times in ms\n"
 
 

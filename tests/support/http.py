@@ -14,6 +14,10 @@ from aiohttp import web
 from support.world import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ANSWERED = 'veleta_http_seconds_count{path="/predict",status="200"}'
+"""Of inference: requests that were answered with a price. For `metric`, as the next."""
+JOURNAL = 'veleta_journal_bytes{journal="answered"}'
+"""Of inference: bytes that are not yet in MySQL."""
 
 
 def get(url: str) -> tuple[int, dict[str, Any]]:

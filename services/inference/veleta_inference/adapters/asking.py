@@ -13,11 +13,10 @@ from aiohttp import web
 from veleta.clock import Clock
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject
+from veleta.tables import LONGEST_NAME
 from veleta_inference.domain.requests import Reader, Unreadable, parse
 from veleta_inference.handlers import Answer, Asked, Predicting
 
-LONGEST_ID = 255
-"""Characters of a client's X-Request-ID that are kept."""
 REQUEST_ID = "X-Request-ID"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 TRACE = "traceparent"
@@ -98,9 +97,9 @@ def as_json(body: object, status: int = HTTPStatus.OK, content_type: str = "appl
 
 
 def client_request_id(request: web.Request) -> str | None:
-    """The client's name for its request: what of it is printable ASCII, cut to LONGEST_ID."""
+    """The client's name for its request: what of it is printable ASCII, cut to LONGEST_NAME."""
     sent = request.headers.get(REQUEST_ID)
-    return (printable(sent)[:LONGEST_ID] or None) if sent else None
+    return (printable(sent)[:LONGEST_NAME] or None) if sent else None
 
 
 def printable(sent: str) -> str:
