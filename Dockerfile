@@ -3,7 +3,8 @@
 ARG PYTHON=python:3.11-slim
 
 FROM ${PYTHON} AS dependencies
-RUN --mount=type=cache,target=/root/.cache pip install --disable-pip-version-check --root-user-action=ignore uv==0.13.9
+ENV PIP_CACHE_DIR=/cache/pip UV_CACHE_DIR=/cache/uv
+RUN --mount=type=cache,target=/cache pip install --disable-pip-version-check --root-user-action=ignore uv==0.13.9
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
 RUN uv venv --quiet /opt/venv
 WORKDIR /build
@@ -16,7 +17,7 @@ COPY requirements.lock ./
 COPY shared/pyproject.toml shared/
 COPY ${PROJECT}/pyproject.toml ${PROJECT}/
 # The lock's versions of what this project asks for, itself apart; their hashes are the lock's.
-RUN --mount=type=cache,target=/root/.cache \
+RUN --mount=type=cache,target=/cache \
     uv pip compile --quiet --no-header --no-annotate --constraints requirements.lock --no-emit-package veleta \
         --output-file pins.txt ${PROJECT}/pyproject.toml && \
     uv pip install --require-hashes --no-deps --constraints requirements.lock --requirements pins.txt
