@@ -155,6 +155,7 @@ async def test_a_ledger_outlives_its_object(world: World, service: str) -> None:
     await on_loop.dispose()
 
 
+@pytest.mark.failure("F23")
 @pytest.mark.parametrize("driver", ["pymysql", "asyncmy"])
 async def test_a_database_that_is_away_is_waited_for(driver: str) -> None:
     """Retry, and it names mysql."""

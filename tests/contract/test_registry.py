@@ -67,6 +67,7 @@ def test_versions_count_from_one(registry: Registry, make_run: MakeRun) -> None:
         assert registry.version(number) == made
 
 
+@pytest.mark.failure("F14", "F42")
 def test_a_run_is_registered_once(registry: Registry, make_run: MakeRun) -> None:
     """Whoever registers again after a crash finds the version of before."""
     run_id, source = make_run()

@@ -127,6 +127,7 @@ def test_start_returns_with_a_model_served(stack: Stack) -> None:
     assert kept.model_version == answer["model"]["version"]
 
 
+@pytest.mark.failure("F22", "F47")
 def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> None:
     """kill -9 of loader and trainer at work, a client posting all the while: nothing fails, the version changes."""
     with Client(stack.url) as client:

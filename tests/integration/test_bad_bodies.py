@@ -21,6 +21,7 @@ def send(desk: Desk, path: str, body: bytes, headers: dict[str, str] | None = No
     return ask(f"{desk.process.url}{path.format(model=desk.world.dataset.name)}", body, headers)
 
 
+@pytest.mark.failure("F63")
 @pytest.mark.parametrize(("path", "bad"), CASES, ids=[f"{path} {bad.name}" for path, bad in CASES])
 def test_a_bad_body_is_told(desk: Desk, path: str, bad: Bad) -> None:
     """As a problem of the client's, in a few words, without a line of our code."""
@@ -48,6 +49,7 @@ def test_text_may_have_any_character(desk: Desk) -> None:
     assert [row["city"] for row in desk.kept(request_id=reply.json["request_id"])] == [city]
 
 
+@pytest.mark.failure("F63")
 def test_the_service_serves_on_and_its_memory_is_flat(desk: Desk) -> None:
     """Through thousands of bad bodies, and of halves whose clients hang up."""
     before = desk.predict(desk.example()).price
@@ -69,6 +71,7 @@ def test_the_service_serves_on_and_its_memory_is_flat(desk: Desk) -> None:
     assert desk.predict(desk.example()).price == before
 
 
+@pytest.mark.failure("F62")
 def test_what_is_no_http_is_told_and_hung_up_on(desk: Desk) -> None:
     """Where no request can be made of what came, there is a line of plain text."""
     address = urlsplit(desk.process.url)
@@ -85,6 +88,7 @@ def test_what_is_no_http_is_told_and_hung_up_on(desk: Desk) -> None:
     assert desk.predict(desk.example()).status == 200
 
 
+@pytest.mark.failure("F62")
 def test_nothing_of_it_is_an_error_of_ours(desk: Desk) -> None:
     """After all that came before, the log tells of none: nobody can fill it with what a client sends."""
     assert '"level": "error"' not in desk.process.log.read_text()

@@ -172,6 +172,7 @@ def outcome(world: World) -> Outcome:
     return Outcome(world, log, _lines(world), raw, kept, api.restarted)
 
 
+@pytest.mark.failure("F02", "F03", "F07")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_hostility_is_told_and_costs_nothing_that_arrived(outcome: Outcome, case: Case) -> None:
     """The finding stands in log and ledger; every row that arrived is in RAW_DATA, in its order; the loop went on."""

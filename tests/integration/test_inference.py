@@ -35,6 +35,7 @@ FULL_KILOBYTES = 1024
 """With less than this free a disk counts as full."""
 
 
+@pytest.mark.failure("F48")
 def test_before_any_promotion_the_answer_says_so(backing: Run, tmp_path: Path) -> None:
     """503 with a reason and when to come back, on every page that needs a model; the first promotion ends it."""
     world = World(backing, tmp_path)
@@ -85,6 +86,7 @@ def test_a_list_is_answered_in_its_order(desk: Desk) -> None:
     assert [row["prediction"] for row in rows] == [p["price"] for p in reply.json["predictions"]]
 
 
+@pytest.mark.failure("F63")
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -123,6 +125,7 @@ def test_a_wrong_path_or_method_is_told_as_a_problem(desk: Desk) -> None:
     assert ask(f"{desk.process.url}/nowhere").json["status"] == 404
 
 
+@pytest.mark.failure("F63")
 def test_a_refused_request_is_kept_apart(desk: Desk) -> None:
     """Nothing of it is among those that were answered; its reason and what of its body was read is in its own table."""
     before = len(desk.kept())
@@ -171,6 +174,7 @@ def test_model_tells_what_is_served_and_why(desk: Desk) -> None:
     assert [each["promotion_seq"] for each in history["promotions"]] == list(range(desk.models.seq, 0, -1))
 
 
+@pytest.mark.failure("F47")
 def test_no_request_fails_during_a_promotion(desk: Desk) -> None:
     """Clients post without pause while models change: each is answered, and kept once, as the registry's model says."""
     begun, enough = threading.Barrier(CLIENTS + 1), threading.Event()
@@ -204,6 +208,7 @@ def test_no_request_fails_during_a_promotion(desk: Desk) -> None:
     _each_is_kept_once(desk, replies)
 
 
+@pytest.mark.failure("F20")
 def test_a_broken_model_is_not_swapped_in(desk: Desk) -> None:
     """The old one serves on and /readyz stays 200, but says so; the promotion is a dead letter, once."""
     before = desk.model().json["version"]
@@ -218,6 +223,7 @@ def test_a_broken_model_is_not_swapped_in(desk: Desk) -> None:
     desk.serves(desk.models.promote())
 
 
+@pytest.mark.failure("F19")
 def test_a_lost_event_heals(desk: Desk) -> None:
     """The alias moved and nobody said so: the next look at the registry finds it."""
     version = desk.models.register()
@@ -325,6 +331,7 @@ def _tensor(column: dict[str, Any], values: list[Any], *, binary_data: bool = Fa
     return tensor
 
 
+@pytest.mark.failure("F19")
 def test_a_stale_promotion_is_ignored(desk: Desk) -> None:
     """A sequence number not above its own changes nothing, and what comes after it counts."""
     stale, fresh = desk.models.register(), desk.models.register()
@@ -359,6 +366,7 @@ def test_its_user_may_write_requests_and_nothing_else(desk: Desk) -> None:
     engine.dispose()
 
 
+@pytest.mark.failure("F22", "F49")
 def test_without_mysql_requests_are_answered_and_kept(desk: Desk) -> None:
     """/readyz says what is missing; a kill in that time loses nothing; with the database back, each is there once."""
     before = len(desk.kept())
@@ -390,6 +398,7 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
         pytest.skip(str(reason))
 
 
+@pytest.mark.failure("F21", "F53")
 def test_a_full_journal_sends_no_price(desk: Desk, small: dict[str, object]) -> None:
     """503 that says what is missing and when to come back, /readyz too; with the database back, so is the service."""
     before = len(desk.kept())
@@ -419,6 +428,7 @@ def test_a_full_journal_sends_no_price(desk: Desk, small: dict[str, object]) -> 
         full.stop()
 
 
+@pytest.mark.failure("F22")
 def test_a_key_is_kept_once(desk: Desk) -> None:
     """A client that asks again under its Idempotency-Key is answered again, and counted once: as it asked first."""
     first, again = desk.predict(desk.example(), key="mine-1"), desk.predict(desk.example(bed=2), key="mine-1")
@@ -436,6 +446,7 @@ def test_a_key_that_is_none_is_told(desk: Desk, key: str) -> None:
     assert "Idempotency-Key: must be 1 to 36 visible ASCII characters" in reply.json["detail"]
 
 
+@pytest.mark.failure("F21")
 def test_a_row_that_mysql_refuses_takes_no_other_with_it(desk: Desk) -> None:
     """It is a dead letter; those that were to be written with it are kept."""
     where = f"{desk.world.prefix}RAW_DATA.new_{desk.world.dataset.name}"
@@ -452,6 +463,7 @@ def test_a_row_that_mysql_refuses_takes_no_other_with_it(desk: Desk) -> None:
     assert "Ys" in letter.value
 
 
+@pytest.mark.failure("F21")
 def test_a_client_that_went_away_is_kept(desk: Desk) -> None:
     """It asked, and what it asked counts."""
     body = json.dumps(desk.example()).encode()
@@ -462,6 +474,7 @@ def test_a_client_that_went_away_is_kept(desk: Desk) -> None:
     eventually(lambda: len(desk.kept(client_request_id="gone")) == 1, 20, "the request is kept")
 
 
+@pytest.mark.failure("F25")
 def test_a_stop_loses_nothing(desk: Desk) -> None:
     """Whoever was told a price before the end finds it in the table, and the process ends well.
 

@@ -85,6 +85,7 @@ def test_a_promotion_reaches_all_of_them(house: House) -> None:
     assert metric(house.process.url, "veleta_model_version") == version
 
 
+@pytest.mark.failure("F51")
 def test_one_that_dies_is_started_again(house: House) -> None:
     """Meanwhile the others answer; what it had kept is in MySQL once."""
     answers = house.answers()
@@ -117,6 +118,7 @@ def test_a_port_that_somebody_has_is_said(house: House) -> None:
     )
 
 
+@pytest.mark.failure("F52")
 def test_they_end_with_the_process_that_started_them(house: House) -> None:
     """However it ends: none goes on alone and holds the port; the next start has it, and a stop ends all."""
     for end, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from support.batches import publish_batch, send
@@ -35,6 +36,7 @@ def rows_with_rest(world: World, table: sa.Table) -> int:
     return int(world.sql(sa.select(sa.func.count()).where(table.c.rest.is_not(None)))[0][0])
 
 
+@pytest.mark.failure("F26")
 def test_rows_are_stored_as_received_and_cleaned(world: World) -> None:
     """Every value survives to the last bit; the rejected are counted.
 
@@ -60,6 +62,7 @@ def test_rows_are_stored_as_received_and_cleaned(world: World) -> None:
     assert len(keys(world, tables.clean)) == 248
 
 
+@pytest.mark.failure("F36")
 def test_a_kill_in_the_middle_of_loading_doubles_and_loses_nothing(world: World) -> None:
     """kill -9 while a batch is half written: after the next start every row is there once."""
     tables = dataset_tables(world.dataset)
@@ -82,6 +85,7 @@ def _inserting(world: World, table: sa.Table) -> bool:
         return bool(connection.scalar(sa.select(table.c.epoch).where(table.c.epoch == 2).limit(1)))
 
 
+@pytest.mark.failure("F08")
 def test_a_new_epoch_clears_or_keeps_the_old_rows(world: World) -> None:
     """ON_NEW_EPOCH: `keep` leaves the old rows where they are, `clear` deletes them before the first new row."""
     tables = dataset_tables(world.dataset)
@@ -100,6 +104,7 @@ def test_a_new_epoch_clears_or_keeps_the_old_rows(world: World) -> None:
     assert loaded(world, 2, 0), "the ledger is never cleared"
 
 
+@pytest.mark.failure("F10")
 def test_a_poison_batch_is_dead_lettered_and_the_stream_goes_on(world: World) -> None:
     """The batch is refused as a whole, with a dead letter; the next one is loaded."""
     publish_batch(world.log, world.dataset, 4, 1, list(api_rows(0, 120, 4)), digest="wrong")
@@ -113,6 +118,7 @@ def test_a_poison_batch_is_dead_lettered_and_the_stream_goes_on(world: World) ->
     assert {key[1] for key in keys(world, dataset_tables(world.dataset).raw)} == {0, 2}
 
 
+@pytest.mark.failure("F11")
 def test_a_manifest_that_cannot_be_read_leaves_its_batch_abandoned(world: World) -> None:
     """Its batch was opened; when the next one opens it is given up, and that one is loaded."""
     opened = BatchOpened(dataset=world.dataset.name, epoch=9, number=0, rows=5, digest="d")

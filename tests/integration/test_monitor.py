@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
@@ -242,6 +243,7 @@ def test_a_login_that_is_refused_is_said_and_the_rest_stays(world: World, browse
         stage(page, "poller", "not in this run", "batch.closed")
 
 
+@pytest.mark.failure("F64")
 def test_what_was_known_stays_while_a_part_is_away(world: World, browser: Browser) -> None:
     """What happens comes to the open page. Kafka and MySQL go: their last figures stay, with their age; they return."""
     ways = {"Kafka": Proxy(int(world.bootstrap.rpartition(":")[2])), "MySQL": Proxy(world.mysql("reader").port)}

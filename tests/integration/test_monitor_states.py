@@ -83,6 +83,7 @@ def test_who_wants_no_motion_gets_none(
         eventually(lambda: way.evaluate(ANIMATION) == motion, what=f"the animation is {motion}")
 
 
+@pytest.mark.failure("F65")
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_state_is_designed(browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]) -> None:

@@ -102,6 +102,7 @@ def test_all_batches_arrive_complete_and_in_order(world: World, csv: Path) -> No
         assert poller.stop() == 0
 
 
+@pytest.mark.failure("F28")
 def test_the_tap_is_turned_from_the_shell(world: World, csv: Path) -> None:
     """With POLL=manual a poll takes one batch, a resume all; after kill -9 a pause still holds."""
     how = {"at_end": "stop", "poll": "manual"}
@@ -149,6 +150,7 @@ def test_restart_opens_the_next_epoch_with_the_same_rows(world: World, csv: Path
     assert not any(m.findings for m in found)
 
 
+@pytest.mark.failure("F04")
 def test_a_second_poller_stands_by(world: World, csv: Path) -> None:
     """It asks nothing and says why; when the first one dies it goes on where that one was."""
     with sourced(world, csv) as source, polling(world, source.url, poll_every=600) as first:
@@ -163,6 +165,7 @@ def test_a_second_poller_stands_by(world: World, csv: Path) -> None:
     assert [(m.epoch, m.number) for m in closed(world)] == [(1, n) for n in range(6)]
 
 
+@pytest.mark.failure("F24")
 def test_an_api_that_is_not_there_is_waited_for(world: World) -> None:
     """/readyz says that it waits for "api"; once it answers, batches come."""
     port = free_port()
@@ -193,6 +196,7 @@ def outcome(world: World) -> tuple[list[str], list[str], list[str]]:
     )
 
 
+@pytest.mark.failure("F03")
 def test_gaps_repeats_and_new_epochs(world: World) -> None:
     """The number and the digest tell what happened at the API."""
     polled(world, [batch(0), batch(2), batch(2), batch(3), batch(3, price=5.0), batch(0)])
@@ -207,6 +211,7 @@ def test_gaps_repeats_and_new_epochs(world: World) -> None:
     assert any("restarted elsewhere" in finding for finding in findings["3/0"])
 
 
+@pytest.mark.failure("F07")
 def test_what_is_no_batch_is_refused_and_kept(world: World) -> None:
     """The body lies under the name that the event gives."""
     bad: list[Answer] = [
@@ -221,6 +226,7 @@ def test_what_is_no_batch_is_refused_and_kept(world: World) -> None:
     assert bodies == [*(answer[1] for answer in bad if isinstance(answer, tuple)), b'{"batch_number": 1, "data": []}']
 
 
+@pytest.mark.failure("F02")
 def test_no_question_is_repeated_blindly(world: World) -> None:
     """A GET that broke off is one GET: the next answer's number tells that its batch was missed."""
     api = polled(world, [batch(0), hang_up, batch(2), half, batch(4), silence, batch(6)], read_timeout=1)
@@ -229,6 +235,7 @@ def test_no_question_is_repeated_blindly(world: World) -> None:
     assert 'veleta_poller_answers_total{outcome="interrupted"} 3.0' in api.metrics
 
 
+@pytest.mark.failure("F27")
 def test_the_end_in_every_spelling(world: World) -> None:
     """Each time a new epoch begins; a restart that is not confirmed is asked for again."""
     spellings = [END, END.upper(), f"{END}.", "Ya se recolecto toda la informacion minima necesaria"]

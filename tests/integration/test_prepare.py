@@ -106,6 +106,7 @@ def test_the_fixed_tables_are_as_the_code_believes(world: World) -> None:
         assert made == described(world, what, source, believed)
 
 
+@pytest.mark.failure("F38")
 def test_a_topic_that_differs_is_refused_and_left_alone(world: World) -> None:
     """Every difference is named at once; nothing is overwritten, for somebody may have meant it."""
     name = f"t{uuid4().hex[:8]}"
@@ -159,6 +160,7 @@ def test_a_new_index_is_added(fresh: World) -> None:
     assert everything(fresh) == before
 
 
+@pytest.mark.failure("F38")
 def test_a_retyped_column_is_refused(fresh: World) -> None:
     """What the rows hold would change its meaning; the message says what to do, and nothing is touched."""
     before = everything(fresh)
@@ -171,6 +173,7 @@ def test_a_retyped_column_is_refused(fresh: World) -> None:
     assert everything(fresh) == before
 
 
+@pytest.mark.failure("F38")
 def test_a_column_that_went_away_is_refused(fresh: World) -> None:
     """Its values would be lost; the message names it, and nothing is touched."""
     before = everything(fresh)
@@ -225,6 +228,7 @@ def test_each_user_may_do_its_work(world: World, user: str, statement: str) -> N
     execute(world, user, statement)
 
 
+@pytest.mark.failure("F61")
 @pytest.mark.parametrize(
     ("user", "statement"),
     [

@@ -120,6 +120,7 @@ def test_without_a_number_of_days_all_stay(desk: Desk) -> None:
     assert desk.left("requests") == ["ancient"]
 
 
+@pytest.mark.failure("F60")
 def test_many_rows_go_bit_by_bit_while_others_come(desk: Desk) -> None:
     """A statement deletes so many and no more, and those who write meanwhile lose nothing."""
     for part in range(20):
@@ -150,6 +151,7 @@ def test_many_rows_go_bit_by_bit_while_others_come(desk: Desk) -> None:
     assert desk.left("requests") == written
 
 
+@pytest.mark.failure("F59")
 def test_without_mysql_it_waits_and_says_so(desk: Desk, proxy: Proxy) -> None:
     """At its start and later; when it is back, what is to go goes."""
     desk.keep("requests", NOW - 31 * DAY, "old")
@@ -183,6 +185,7 @@ def test_a_purge_deletes_a_request_by_either_of_its_names(desk: Desk) -> None:
     assert desk.left("refused") == ["somebody's"]
 
 
+@pytest.mark.failure("F59")
 def test_a_purge_of_what_is_not_there_says_so(desk: Desk) -> None:
     """In one line, with 1; so does one that finds no database."""
     desk.keep("requests", NOW, "somebody's")
@@ -198,6 +201,7 @@ def test_a_purge_of_what_is_not_there_says_so(desk: Desk) -> None:
     assert desk.left("requests") == ["somebody's"]
 
 
+@pytest.mark.failure("F58")
 def test_what_waits_in_a_journal_does_not_come_back_after_its_purge(desk: Desk, proxy: Proxy) -> None:
     """By its id or by its client's name: it reaches MySQL, and is deleted there. What is asked later is kept.
 

@@ -81,6 +81,7 @@ def test_the_registered_model_takes_raw_rows(world: World, tmp_path: Path) -> No
     assert Predictor(world.dataset, native).prices([values]) == [pytest.approx(price[0], rel=1e-12)]
 
 
+@pytest.mark.failure("F16")
 def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
     """A decision from outside: a number, an event, and inference follows it."""
     registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
@@ -102,6 +103,7 @@ def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
     assert previous.number == before.number
 
 
+@pytest.mark.failure("F17")
 def test_a_second_trainer_stands_by_and_a_zombie_changes_nothing(world: World) -> None:
     """The lease: one acts; when it is frozen the other takes over, and what the first wakes up to is not its own."""
     settings: dict[str, Any] = {"trees": 20, "lease_seconds": 4}
@@ -119,6 +121,7 @@ def test_a_second_trainer_stands_by_and_a_zombie_changes_nothing(world: World) -
         assert fence >= 2
 
 
+@pytest.mark.failure("F45")
 def test_too_few_rows_fail_with_their_reason(world: World) -> None:
     """A request that can never be trained ends as failed, and is a dead letter."""
     publish_batch(world.log, world.dataset, 2, 0, list(api_rows(0, 5, 3)))
@@ -131,6 +134,7 @@ def test_too_few_rows_fail_with_their_reason(world: World) -> None:
     assert len(world.events("deadletter")) == 1
 
 
+@pytest.mark.failure("F14")
 def test_runs_left_open_are_ended_as_killed(world: World) -> None:
     """Those of a process that died; finished ones stay, and before the first training there is nothing to do."""
     experiment = f"{world.dataset.name}_open"

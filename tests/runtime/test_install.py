@@ -77,6 +77,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+@pytest.mark.failure("F69")
 def test_root_gets_what_is_missing_by_apt(machine: Machine) -> None:
     """The JRE that the release has, and Maven; apt's lists are there and stay as they are."""
     done = machine.install()
@@ -120,6 +121,7 @@ def test_empty_lists_are_fetched_first(machine: Machine) -> None:
     assert machine.calls("apt-get") == ["apt-get update -qq", f"{_APT_INSTALL} default-jre-headless maven"]
 
 
+@pytest.mark.failure("F69")
 def test_old_lists_are_fetched_after_a_failure(machine: Machine) -> None:
     """Once; then apt's own reason is said."""
     machine.has(
@@ -131,6 +133,7 @@ def test_old_lists_are_fetched_after_a_failure(machine: Machine) -> None:
     assert [call.split()[1] for call in machine.calls("apt-get")] == ["install", "update", "install"]
 
 
+@pytest.mark.failure("F69")
 def test_who_is_not_root_gets_one_line_to_type(machine: Machine) -> None:
     """And nothing is done."""
     machine.belongs_to_others(sudo=False)

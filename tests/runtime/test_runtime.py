@@ -85,6 +85,7 @@ def test_a_foreign_folder_in_tmp_is_refused(tmp_path: Path) -> None:
             private_folder(tmp_path / name)
 
 
+@pytest.mark.failure("F70")
 def test_an_interrupted_folder_is_begun_again(tmp_path: Path) -> None:
     """A folder that is there is whole; what a kill left half done is thrown away by the next try."""
     target = tmp_path / "data"
@@ -265,12 +266,14 @@ def test_a_dataset_without_a_generator_needs_an_input(tmp_path: Path) -> None:
     assert not run.alive()
 
 
+@pytest.mark.failure("F71")
 def test_a_missing_csv_is_named(tmp_path: Path) -> None:
     """Before anything is started."""
     with pytest.raises(LocalError, match=r"gone\.csv: there is no such file"):
         Run(tmp_path / "home", Variables(csv=str(tmp_path / "gone.csv"))).start()
 
 
+@pytest.mark.failure("F71")
 def test_a_port_in_use_is_named_with_what_it_is_for(tmp_path: Path) -> None:
     """And the way out of it; the failed start is not remembered."""
     base = free_base()
@@ -282,6 +285,7 @@ def test_a_port_in_use_is_named_with_what_it_is_for(tmp_path: Path) -> None:
     assert Run(run.home).remembered == Variables()
 
 
+@pytest.mark.failure("F71")
 def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two GiB at the home."""
     usage = namedtuple("usage", "total used free")
@@ -290,6 +294,7 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         checks.disk(tmp_path)
 
 
+@pytest.mark.failure("F71")
 @pytest.mark.parametrize(("version", "says"), [("11.0.2", "is Java 11: 17 is needed"), ("17.0.1", "")])
 def test_an_old_java_is_refused(tmp_path: Path, version: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kafka 4 needs 17; what is found on the PATH is named."""
@@ -365,6 +370,7 @@ def test_memory_is_told_of_each_part_while_the_run_lives(backing: Run) -> None:
     assert int(told["disk"].replace(",", "")) > 10
 
 
+@pytest.mark.failure("F66")
 def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     """MLflow's worker outlives its server and holds the port: it is ended before the next server starts."""
     killed = backing.pid("mlflow")
@@ -378,6 +384,7 @@ def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     assert backing.pid("mlflow") == again
 
 
+@pytest.mark.failure("F09")
 def test_a_deleted_data_folder_of_mysql_is_begun_again(backing: Run) -> None:
     """While the rest stands: the next start makes a new one, with the passwords that everybody knows."""
     shutil.rmtree(backing.home / "mysql")
@@ -388,6 +395,7 @@ def test_a_deleted_data_folder_of_mysql_is_begun_again(backing: Run) -> None:
     assert {part: backing.pid(part) for part in others} == others
 
 
+@pytest.mark.failure("F67")
 def test_another_runs_database_takes_no_temporary_table_away(backing: Run, tmp_path: Path) -> None:
     """A starting MariaDB deletes the temporary tables that it finds, so each run has a folder of its own."""
     engine = mysql_engine(admin_login(backing))

@@ -32,6 +32,7 @@ def survived(process: Process, seconds: float = 120) -> None:
     process.until(lambda: not process.faults(), seconds, "every kill")
 
 
+@pytest.mark.failure("F01", "F05", "F06")
 def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None:
     """What arrived whole is closed with its rows; only the answer that was not yet on the disk is missed."""
     csv = tmp_path / "listings.csv"
@@ -63,6 +64,7 @@ def filled(world: World) -> World:
     return world
 
 
+@pytest.mark.failure("F08")
 def test_the_loader_is_killed_at_each_step(filled: World) -> None:
     """Each row once; the rows of the old epochs are gone, those of the newest are there."""
     world = filled
@@ -85,6 +87,7 @@ def test_drift_is_killed_at_each_step(filled: World) -> None:
     assert _told(world) == {f"{world.dataset.name}/{e}/{n}/assessed": v for (e, n), v in _verdicts(world).items()}
 
 
+@pytest.mark.failure("F21", "F22")
 def test_inference_is_killed_around_an_answer(world: World) -> None:
     """Before it is kept nothing is there, behind it the next process brings it in; the client never got a price."""
     Models(world).promote()

@@ -60,6 +60,7 @@ def crowned(fresh: World) -> World:
     return fresh
 
 
+@pytest.mark.failure("F22", "F49")
 def test_mysql_away_and_a_kill_lose_nothing(backing: Run, crowned: World, tmp_path: Path) -> None:
     """/readyz says what is away; requests are answered nevertheless, by the next process too."""
     with crowned.service("inference", "inference") as inference:
@@ -70,6 +71,7 @@ def test_mysql_away_and_a_kill_lose_nothing(backing: Run, crowned: World, tmp_pa
     assert set(outage.statuses(outage.ready, time.time())) == {OK}
 
 
+@pytest.mark.failure("F21", "F53")
 def test_a_full_disk_and_a_kill_lose_nothing(backing: Run, crowned: World, tmp_path: Path) -> None:
     """The journal fills its disk: 503 and no price, before and after the kill; when MySQL is back, prices again."""
     with (

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mlflow import MlflowClient
 
 from support.batches import publish_batch
@@ -17,6 +18,7 @@ ROWS, LARGE = 40, 1_000
 """Rows of a small batch, and how many times those of a large one."""
 
 
+@pytest.mark.failure("F05")
 def test_a_kill_while_publishing_leaves_every_batch_whole(fresh: World, tmp_path: Path) -> None:
     """Killed with a batch half in the topic: it is published again, and each manifest matches its rows."""
     world = fresh
@@ -44,6 +46,7 @@ def test_a_kill_while_publishing_leaves_every_batch_whole(fresh: World, tmp_path
     assert len(world.events("rows")) > sum(m.chunks for m in found), "no kill came in the middle of a batch"
 
 
+@pytest.mark.failure("F14")
 def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -> None:
     """kill -9 of trainer and child: the training is done again, one version per training, no run stays open."""
     world = fresh

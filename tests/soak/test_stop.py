@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from support.listings import repeat_csv, write_csv
@@ -19,6 +20,7 @@ ROWS, TIMES = 40, 500
 PLACES = 6
 
 
+@pytest.mark.failure("F25")
 def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path: Path) -> None:
     """Three times, each with a batch half published or half loaded; then every row is there once."""
     write_csv(tmp_path / "small.csv", ROWS, seed=6)

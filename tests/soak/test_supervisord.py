@@ -31,6 +31,7 @@ def _kill_supervisord(run: Run) -> None:
     os.kill(int((run.home / "supervisor/supervisord.pid").read_text()), signal.SIGKILL)
 
 
+@pytest.mark.failure("F68")
 def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
     """Its orphans are found by the mark in their environment: a start takes over, a stop ends them."""
     run.start_backing()

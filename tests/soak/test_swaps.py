@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from support.load import OK, Answer, load
 from support.models import Models, served, synthetic
@@ -28,6 +29,7 @@ Swap = tuple[float, float]
 """When a version was decided for, and when the first answer that names it had come; in Unix time, as all times here."""
 
 
+@pytest.mark.failure("F47")
 def test_promotions_in_a_row_are_not_noticed(fresh: World, tmp_path: Path) -> None:
     """No request fails; each price is what the registry's model of the named version says; none waits for a swap."""
     models, rows = Models(fresh), synthetic(fresh.dataset, ROWS)

@@ -31,6 +31,7 @@ def asked(world: World) -> World:
     return world
 
 
+@pytest.mark.failure("F14")
 def test_the_trainer_is_killed_at_each_arrow(asked: World) -> None:
     """One run, one version and one decision for each training, both aliases, each event under one id."""
     world = asked

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import pytest
 import sqlalchemy as sa
 
 from support.http import ANSWERED, JOURNAL, metric
@@ -40,6 +41,7 @@ class Sample:
     journal: float
 
 
+@pytest.mark.failure("F22")
 def test_two_million_requests_in_one_run(fresh: World, tmp_path: Path) -> None:
     """Each is answered, and kept once; memory stays what it is after the warm-up, and the journal does not grow."""
     Models(fresh).promote()

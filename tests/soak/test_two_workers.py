@@ -1,5 +1,6 @@
 """Two drift workers at once: one stands by and takes over, and one that wakes up late changes nothing."""
 
+import pytest
 import sqlalchemy as sa
 
 from support.batches import publish_batch
@@ -8,6 +9,7 @@ from support.world import World, eventually
 from veleta.tables import drift_reports
 
 
+@pytest.mark.failure("F13")
 def test_the_second_worker_takes_over(world: World) -> None:
     """kill -9 of the one that has the partition: the next batch has its verdict from the other one, once."""
     with world.service("drift", "drift") as one, world.service("drift", "drift") as two:
@@ -26,6 +28,7 @@ def test_the_second_worker_takes_over(world: World) -> None:
     assert sorted({event.id for event in world.events("drift")}) == sorted(event.id for event in world.events("drift"))
 
 
+@pytest.mark.failure("F13")
 def test_a_worker_that_wakes_up_late_sends_nothing(world: World) -> None:
     """It slept with a finished comparison in its hands; the other one's verdict stays, and is told once."""
     batch = len(_numbers(world))

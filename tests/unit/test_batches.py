@@ -173,6 +173,7 @@ def test_the_last_manifest_of_a_batch_counts(log: MemoryLog) -> None:
     assert {key: kept.payload for key, kept in found.items()} == {(1, 1): again, (1, 2): other}
 
 
+@pytest.mark.failure("F09")
 def test_a_topic_that_was_made_anew_is_searched_for_the_batch(log: MemoryLog) -> None:
     """The manifest's offsets mean nothing there; the batch's name does, and the same checks apply."""
     publish_chunks(log, "d", 1, 0, [[{"a": 0}]])
@@ -184,6 +185,7 @@ def test_a_topic_that_was_made_anew_is_searched_for_the_batch(log: MemoryLog) ->
     assert list(BatchReader(log).chunks(shifted)) == [[{"a": 1}], [{"a": 2}]]
 
 
+@pytest.mark.failure("F09")
 def test_a_batch_that_is_gone_is_named_and_never_a_part_of_it_taken(log: MemoryLog) -> None:
     """Nothing of it is left, or only its end."""
     manifest = publish_chunks(log, "d", 1, 1, [[{"a": 1}], [{"a": 2}]])

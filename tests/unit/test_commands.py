@@ -75,6 +75,7 @@ def test_each_command_has_an_id_of_its_own_and_names_its_actor() -> None:
     assert [(event.payload.actor, event.payload.reason) for event in asked] == [("ana", "why not")] * 2  # type: ignore[attr-defined]  # they are polls
 
 
+@pytest.mark.failure("F30")
 def test_nobody_answers() -> None:
     """It is said after the time that was given, and the command stays in the topic."""
     log = MemoryLog()

@@ -40,6 +40,7 @@ def test_only_numbers_count() -> None:
     assert {name for name, _ in figures} == {"brokered_by", "price", "bed", "bath", "acre_lot", "house_size"}
 
 
+@pytest.mark.failure("F41")
 @pytest.mark.parametrize(
     ("old", "new", "verdict", "change", "note"),
     [
@@ -133,6 +134,7 @@ async def test_a_batch_like_the_one_before_asks_for_nothing(bench: Bench) -> Non
     assert (last.payload.verdict, last.payload.previous, len(last.payload.figures)) == ("no drift", 0, 24)
 
 
+@pytest.mark.failure("F12", "F18")
 async def test_a_verdict_once_given_stays(bench: Bench) -> None:
     """A manifest that comes again sends nothing."""
     manifest = publish_batch(bench.log, DATASET, 1, 0, api_rows(0, 50, 1))
@@ -142,6 +144,7 @@ async def test_a_verdict_once_given_stays(bench: Bench) -> None:
     assert await bench.sent() == before
 
 
+@pytest.mark.failure("F10")
 async def test_a_batch_that_cannot_be_read_gets_its_verdict_and_is_stepped_over(bench: Bench) -> None:
     """It is not enough data; the one after it is compared with the last complete one."""
     await bench.assess(publish_batch(bench.log, DATASET, 1, 0, api_rows(0, 50, 1)))

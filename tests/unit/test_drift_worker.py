@@ -85,6 +85,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("veleta.life.CHECK_SECONDS", 0.01)
 
 
+@pytest.mark.failure("F13")
 async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
     """Faust goes by the group's offset, drift by its own mark."""
     made = bench(3)
@@ -96,6 +97,7 @@ async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
     await asyncio.wait_for(running, 5)
 
 
+@pytest.mark.failure("F25")
 async def test_a_stop_while_it_catches_up_is_between_two_batches() -> None:
     """However many wait: the rest is left for the next start, and Faust is not started any more."""
     made = bench(5)
@@ -105,6 +107,7 @@ async def test_a_stop_while_it_catches_up_is_between_two_batches() -> None:
     assert not made.app.started.is_set()
 
 
+@pytest.mark.failure("F40")
 async def test_a_faust_that_goes_silent_ends_the_process() -> None:
     """Batches wait and none comes: supervisor starts it again."""
     made = bench(1)
@@ -115,6 +118,7 @@ async def test_a_faust_that_goes_silent_ends_the_process() -> None:
         await asyncio.wait_for(running, 5)
 
 
+@pytest.mark.failure("F40")
 async def test_a_faust_that_goes_silent_is_noticed_though_batches_keep_coming() -> None:
     """What is published is no sign of life of who should take it."""
     made = bench(1)
@@ -129,6 +133,7 @@ async def test_a_faust_that_goes_silent_is_noticed_though_batches_keep_coming() 
         await asyncio.wait_for(running, 0.01)
 
 
+@pytest.mark.failure("F40")
 async def test_a_faust_that_crashed_ends_the_process() -> None:
     """Its reason is told."""
     made = bench(1)
@@ -139,6 +144,7 @@ async def test_a_faust_that_crashed_ends_the_process() -> None:
         await asyncio.wait_for(running, 5)
 
 
+@pytest.mark.failure("F35")
 async def test_a_halt_lasts_until_somebody_starts_drift_anew() -> None:
     """Three dead letters in a row for one reason: it stays up, says why on /readyz, and takes nothing more."""
     made = bench(5, rejects=True)
@@ -176,6 +182,7 @@ async def test_a_record_beyond_the_mark_is_not_assessed() -> None:
     assert made.handler.taken == 2
 
 
+@pytest.mark.failure("F23")
 async def test_all_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """One part that is away does not hide another: each is asked by itself, and each is found again by itself."""
     made, away = bench(1), set[str]()

@@ -154,6 +154,7 @@ async def test_a_model_that_does_not_prove_itself_is_not_served(stage: Stage, co
     assert stage.dead == 1
 
 
+@pytest.mark.failure("F20")
 async def test_the_last_requests_are_tried_too(stage: Stage) -> None:
     """A model that gives most of them a price out of bounds is not served; the one before it stays."""
     stage.promoted(stage.version("11"), 1)
@@ -165,6 +166,7 @@ async def test_the_last_requests_are_tried_too(stage: Stage) -> None:
     assert "out of bounds: 1 of 1 of the last requests" in stage.life.doing
 
 
+@pytest.mark.failure("F20")
 async def test_a_refused_model_is_tried_again(stage: Stage) -> None:
     """What was broken may be mended."""
     version = stage.version("rubbish")

@@ -103,6 +103,7 @@ async def test_a_line_that_is_refused_takes_no_other_with_it(desk: Desk, line: b
     assert (letter.first_key, letter.topic, letter.value) == (key, "RAW_DATA.new_d", line.decode())
 
 
+@pytest.mark.failure("F49")
 async def test_without_the_database_the_journal_keeps_all(desk: Desk) -> None:
     """/readyz says what is away; when it is back, all that was kept goes in."""
     desk.table.away = True

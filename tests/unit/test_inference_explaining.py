@@ -52,6 +52,7 @@ async def test_an_explanation_adds_up_to_the_price(served: Served, explainers: E
     assert any(abs(share) > 0 for shares in found for share in shares)
 
 
+@pytest.mark.failure("F56")
 async def test_a_child_that_dies_gives_way_to_another(served: Served, explainers: Explainers) -> None:
     """Who asked it is told to come back; the next one is answered."""
     await explainers.shares(served, ROWS[:1])
@@ -69,6 +70,7 @@ async def test_a_model_that_is_gone_is_told(served: Served, explainers: Explaine
         await explainers.shares(gone, ROWS[:1])
 
 
+@pytest.mark.failure("F56")
 async def test_nobody_waits_longer_than_the_deadline(served: Served) -> None:
     """The child that was too slow is ended."""
     hasty = Explainers("real_estate", 1, 0.05)

@@ -45,6 +45,7 @@ async def opened() -> AsyncIterator[Open]:
         yield opening
 
 
+@pytest.mark.failure("F57")
 async def test_a_key_opens(opened: Open) -> None:
     """Each of several, in either header; without one, or with another, nothing is done but to say so."""
     client, answered, refused = await opened(digests=DIGESTS)
@@ -65,6 +66,7 @@ async def test_a_key_opens(opened: Open) -> None:
     assert not any(key in json.dumps(refused.groups) for key in KEYS)
 
 
+@pytest.mark.failure("F57")
 async def test_one_client_does_not_take_it_all(opened: Open) -> None:
     """Beyond its share it is told to come back; when its requests are done it may ask again."""
     client, answered, _ = await opened(limit=1)
@@ -79,6 +81,7 @@ async def test_one_client_does_not_take_it_all(opened: Open) -> None:
     assert (await client.post("/predict", data=BODY)).status == 200
 
 
+@pytest.mark.failure("F57")
 async def test_a_body_that_does_not_come_is_not_waited_for(opened: Open) -> None:
     """408; others are answered meanwhile."""
     client, _, _ = await opened(seconds=0.2)
@@ -93,6 +96,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(opened: Open) -> None
     assert (said.status, (await said.json())["detail"]) == (408, "the body did not come in time: 0.2 s")
 
 
+@pytest.mark.failure("F62")
 async def test_a_body_that_breaks_off_is_kept_apart(opened: Open) -> None:
     """The client hung up, or did not compress what it says it did: its fault, not ours."""
     client, answered, refused = await opened()

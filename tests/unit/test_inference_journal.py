@@ -121,6 +121,7 @@ async def test_a_full_journal_keeps_nothing_more(journal: Open) -> None:
     await own.keep(LINES)
 
 
+@pytest.mark.failure("F53")
 @pytest.mark.parametrize(
     ("call", "fault"), [("pwrite", lambda *_: 3), ("pwrite", None), ("fdatasync", None)], ids=["cut", "write", "sync"]
 )
@@ -154,6 +155,7 @@ async def test_nothing_is_forgotten_while_it_is_being_kept(journal: Open, monkey
     assert own.read() == LINES[1:]
 
 
+@pytest.mark.failure("F50")
 async def test_the_next_process_finds_what_was_left(tmp_path: Path) -> None:
     """The half line of a kill in the middle of a write was never answered, and is cut off."""
     before = JournalFolder(tmp_path / "journal", LIMIT, sync=True)
@@ -168,6 +170,7 @@ async def test_the_next_process_finds_what_was_left(tmp_path: Path) -> None:
     after.close()
 
 
+@pytest.mark.failure("F50")
 async def test_each_process_has_a_folder_of_its_own(journal: Open, stranger: subprocess.Popen[bytes]) -> None:
     """Nobody reads the lines of a process that lives; those of one that died go to the next one that starts."""
     first = journal()

@@ -43,6 +43,7 @@ async def desk() -> AsyncIterator[Desk]:
     working.cancel()
 
 
+@pytest.mark.failure("F21")
 async def test_a_price_leaves_when_its_request_is_kept(desk: Desk) -> None:
     """Not before; and the line says all that the table is to know."""
     desk.journal.gate.clear()
@@ -91,6 +92,7 @@ async def test_many_rows_are_predicted_in_a_thread(desk: Desk) -> None:
     assert answer.prices == pytest.approx([7.389056] * (ROWS_AT_ONCE + 1))
 
 
+@pytest.mark.failure("F54")
 async def test_too_many_under_way_are_told_at_once(desk: Desk) -> None:
     """No pile-up: beyond the limit the client is asked to come back, and nothing of it is kept."""
     desk.journal.gate.clear()
@@ -106,6 +108,7 @@ async def test_too_many_under_way_are_told_at_once(desk: Desk) -> None:
     assert desk.kept == ["a", "b", "c", "d", "f"]
 
 
+@pytest.mark.failure("F55")
 async def test_a_request_that_breaks_the_model_takes_no_other_with_it(desk: Desk) -> None:
     """Each of its group is tried alone; only the one is told of an error of ours, and it is not kept."""
     desk.journal.gate.clear()

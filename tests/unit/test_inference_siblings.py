@@ -60,6 +60,7 @@ async def test_one_that_is_gone_is_named(tmp_path: Path) -> None:
         await Siblings(tmp_path, 0, 2).check()
 
 
+@pytest.mark.failure("F51")
 async def test_one_that_hangs_is_named(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes the connection and does not answer."""
     monkeypatch.setattr(siblings_module, "ANSWER_SECONDS", 0.05)

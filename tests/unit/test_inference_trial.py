@@ -29,6 +29,7 @@ def test_what_makes_sense_is_served(recent: Sequence[float], before: Sequence[fl
     tried(DATASET, USUAL, recent, before)
 
 
+@pytest.mark.failure("F20")
 @pytest.mark.parametrize(
     ("example", "recent", "before", "says"),
     [

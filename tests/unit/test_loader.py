@@ -99,6 +99,7 @@ async def test_a_closed_batch_is_loaded_once(bench: Bench) -> None:
     assert line["cleaned"] + sum(line["rejected"].values()) == 250
 
 
+@pytest.mark.failure("F37")
 async def test_the_same_batch_with_another_digest_is_a_conflict(bench: Bench) -> None:
     """It is never skipped and never loaded: the batch keeps its rows, and the finding stands in the ledger."""
     await bench.handle(publish_batch(bench.log, DATASET, 1, 0, ROWS))
@@ -120,6 +121,7 @@ async def test_a_batch_that_does_not_match_its_manifest_is_refused(bench: Bench)
     assert bench.tables.lines[1, 0]["state"] == "refused"
 
 
+@pytest.mark.failure("F11")
 async def test_an_open_batch_is_abandoned_when_the_next_opens(bench: Bench) -> None:
     """Nothing waits without end."""
     await bench.handle(opened(0))
@@ -186,6 +188,7 @@ def test_rows_are_sorted_into_raw_and_clean() -> None:
     }
 
 
+@pytest.mark.failure("F18")
 async def test_a_batch_is_read_by_the_dataset_file_that_it_came_under(bench: Bench) -> None:
     """The rules of today are not those of the day: a file with other bounds gives other clean rows."""
     strict = DATASET.text.replace("price = [10_000, 10_000_000]", "price = [10_000, 10_001]")

@@ -193,6 +193,7 @@ def _number(event: Event) -> int:
     return event.payload.number
 
 
+@pytest.mark.failure("F32")
 async def test_an_event_takes_effect_once_though_delivered_twice(house: House) -> None:
     """The mark is kept with the effect: a record below it is passed over before anything is read for it."""
     house.publish(1)
@@ -202,6 +203,7 @@ async def test_an_event_takes_effect_once_though_delivered_twice(house: House) -
     assert await house.mark() == 1
 
 
+@pytest.mark.failure("F32")
 async def test_two_deliveries_at_once_take_effect_once(house: House) -> None:
     """An old owner that wakes up finds the mark moved when its transaction begins."""
     house.publish(1)
@@ -241,6 +243,7 @@ async def test_a_dead_letters_id_is_derived(house: House) -> None:
     assert decode(house.log.topics[DEAD][0]).id == f"{IN}/0/0/dead/loader"
 
 
+@pytest.mark.failure("F11", "F34")
 async def test_a_record_that_is_no_event_becomes_a_dead_letter(house: House) -> None:
     """Nothing is known of it, so the handler is not asked; bytes that are no text are kept as escapes."""
     house.log.publish([message(IN, value=b"\xff\x00", headers=[("ce_id", b"\xfe")])])
@@ -268,6 +271,7 @@ async def test_an_error_that_nobody_foresaw_is_tried_again(house: House) -> None
     assert (house.handler.prepared, house.handler.effects, house.letters()) == ([1] * ATTEMPTS, [1], [])
 
 
+@pytest.mark.failure("F34")
 @pytest.mark.parametrize("where", [1, -1], ids=["prepare", "apply"])
 async def test_an_error_that_stays_becomes_a_dead_letter(house: House, where: int) -> None:
     """After ATTEMPTS; its reason is the class of the error, and the stream goes on."""
@@ -279,6 +283,7 @@ async def test_an_error_that_stays_becomes_a_dead_letter(house: House, where: in
     assert (house.handler.refused, house.handler.effects) == ([(1, "odd")], [2])
 
 
+@pytest.mark.failure("F23")
 @pytest.mark.parametrize("where", [1, -1], ids=["prepare", "apply"])
 async def test_what_is_away_is_waited_for(house: House, where: int) -> None:
     """However long: it counts as no attempt, /readyz says what is missing, and the event takes effect."""
@@ -299,6 +304,7 @@ async def test_a_stopping_service_leaves_the_record_for_the_next_start(house: Ho
     assert (house.handler.effects, await house.mark()) == ([], 0)
 
 
+@pytest.mark.failure("F12", "F35")
 async def test_three_dead_letters_in_a_row_for_one_reason_stop_the_service(house: House) -> None:
     """The fault is not in the records then: the fourth is left untouched."""
     numbers = list(range(1, DEAD_IN_A_ROW + 2))
@@ -347,6 +353,7 @@ async def test_the_loop_halts_and_says_why(house: House) -> None:
     assert (len(house.letters()), await house.mark()) == (DEAD_IN_A_ROW, DEAD_IN_A_ROW)
 
 
+@pytest.mark.failure("F35")
 async def test_a_new_start_after_a_halt_takes_the_record_again(house: House) -> None:
     """Nothing was lost: with the fault mended, the stream goes on where it stopped."""
     numbers = list(range(1, DEAD_IN_A_ROW + 2))
@@ -370,6 +377,7 @@ async def test_a_publish_that_fails_keeps_the_outbox(house: House) -> None:
     assert (house.handler.effects, house.sent()) == ([1, 2], ["1", "2"])
 
 
+@pytest.mark.failure("F33")
 async def test_a_crash_between_transaction_and_publish_publishes_at_the_next_start(house: House) -> None:
     """The outbox is sent before the first record is taken; the event does not take effect again."""
     house.publish(1, 2)
@@ -406,6 +414,7 @@ async def test_the_loop_goes_on_from_its_own_marks(house: House) -> None:
     assert house.log.committed["loader", IN, 0] == 3
 
 
+@pytest.mark.failure("F23")
 @pytest.mark.parametrize("what", ["subscribe", "poll", "commit"])
 async def test_the_loop_outlives_an_outage_of_the_log(house: House, what: str) -> None:
     """It says what is missing, subscribes again from its marks, and each event takes effect once."""
@@ -416,6 +425,7 @@ async def test_the_loop_outlives_an_outage_of_the_log(house: House, what: str) -
     assert (house.handler.effects, house.sent(), house.life.waits_for) == ([1, 2], ["1", "2"], {})
 
 
+@pytest.mark.failure("F39")
 async def test_a_topic_that_was_made_anew_is_taken_from_its_beginning(house: House) -> None:
     """A mark beyond the end is of the topic before: what comes now must not pass by as known."""
     house.publish(1, 2, 3)
@@ -427,6 +437,7 @@ async def test_a_topic_that_was_made_anew_is_taken_from_its_beginning(house: Hou
     assert (house.handler.effects, await house.mark()) == ([1, 2, 3, 4], 1)
 
 
+@pytest.mark.failure("F25")
 async def test_the_loop_stops_between_two_records(house: House) -> None:
     """What was begun is finished; what was not is left for the next start."""
     house.publish(1, 2, 3)
@@ -490,6 +501,7 @@ async def test_a_wiped_database_is_filled_from_the_beginning(house: House) -> No
     assert house.handler.effects == [0, 1, 0, 1, 2]
 
 
+@pytest.mark.failure("F09")
 async def test_a_wiped_database_is_noticed_though_nothing_comes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The marks are compared with what this process took itself."""
     monkeypatch.setattr("veleta.life.CHECK_SECONDS", 0.0)
@@ -509,6 +521,7 @@ async def test_a_wiped_database_is_noticed_though_nothing_comes(house: House, mo
     assert house.handler.effects == [0, 1, 0, 1]
 
 
+@pytest.mark.failure("F09")
 async def test_a_topic_made_anew_while_it_is_followed_is_taken_from_its_beginning(house: House) -> None:
     """Its offsets begin again below those that were taken."""
     house.publish(0, 1)
@@ -529,6 +542,7 @@ async def test_a_topic_made_anew_while_it_is_followed_is_taken_from_its_beginnin
     assert house.handler.effects == [0, 1, 7]
 
 
+@pytest.mark.failure("F12")
 async def test_a_record_for_another_service_passes_by(house: House) -> None:
     """It was sent again to one that is named, whether it can be read or not."""
     house.log.publish([message(IN, headers=[(ADDRESSEE, b"drift")])])

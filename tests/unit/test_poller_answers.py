@@ -162,6 +162,7 @@ def test_the_plain_key_wins_over_one_with_spaces() -> None:
         assert any("came twice" in finding and "'price' (1 rows)" in finding for finding in findings_of(answer))
 
 
+@pytest.mark.failure("F07", "F26")
 def test_unknown_and_missing_columns_are_findings() -> None:
     """The rows go through, and the ledger says what was odd."""
     without = {key: value for key, value in ROW.items() if key != "bath"}

@@ -214,6 +214,7 @@ async def test_a_gap_is_missed_and_the_batch_goes_on(scene: Scene) -> None:
     assert [(m.epoch, m.number) for m in scene.told(BatchMissed)] == [(1, 1), (1, 2)]
 
 
+@pytest.mark.failure("F03")
 async def test_a_repeat_is_ignored_and_noted_in_the_next_manifest(scene: Scene) -> None:
     """Nothing is published twice, and nothing passes in silence."""
     await scene.run(batch(0), batch(0), batch(0), batch(1), batch(2))
@@ -240,6 +241,7 @@ async def test_a_refused_answer_is_kept_under_its_number(scene: Scene, answer: t
     assert scene.closed() == [(1, 0), (1, 1)]
 
 
+@pytest.mark.failure("F02")
 async def test_a_part_is_kept_and_the_next_number_tells(scene: Scene) -> None:
     """n: nothing was lost; n+1: n was missed."""
     await scene.run(batch(0), '{"batch_nu', batch(1), '{"batch_nu', batch(3))
@@ -248,6 +250,7 @@ async def test_a_part_is_kept_and_the_next_number_tells(scene: Scene) -> None:
     assert scene.files() == ["kept.part", "kept.part"]
 
 
+@pytest.mark.failure("F02")
 async def test_a_part_before_the_end_was_the_last_batch(scene: Scene) -> None:
     """No later number can tell that it was missed."""
     await scene.run(batch(0), '{"batch_nu', END, batch(0))
@@ -284,6 +287,7 @@ async def test_at_the_end_a_new_epoch_is_opened(scene: Scene) -> None:
     assert [m.findings for m in scene.told(BatchClosed)] == [[], [], []]
 
 
+@pytest.mark.failure("F06")
 async def test_a_restart_that_is_not_confirmed_is_asked_for_again(scene: Scene) -> None:
     """It moves no cursor past a batch, so asking twice is harmless."""
     scene.restarts += [Retry("api", "restart: HTTP 500"), None]
@@ -292,6 +296,7 @@ async def test_a_restart_that_is_not_confirmed_is_asked_for_again(scene: Scene) 
     assert scene.closed() == [(1, 0), (2, 0)]
 
 
+@pytest.mark.failure("F06")
 async def test_an_open_intent_survives_a_crash(scene: Scene, tmp_path: Path) -> None:
     """Restart called, crash: the next batch decides, and 0 confirms."""
     await scene.run(batch(0), END)
@@ -302,6 +307,7 @@ async def test_an_open_intent_survives_a_crash(scene: Scene, tmp_path: Path) -> 
     assert not after.inbox.recall().restarting
 
 
+@pytest.mark.failure("F27")
 async def test_stop_means_no_more_questions(scene: Scene) -> None:
     """It stays ready and says where it is."""
     running = asyncio.create_task(scene.run(batch(0), END, batch(0), at_end="stop"))
@@ -325,6 +331,7 @@ async def test_a_broker_that_goes_away_while_publishing_changes_nothing(
     assert scene.files() == []
 
 
+@pytest.mark.failure("F05")
 @pytest.mark.parametrize("call", [2, 3, 4])
 async def test_a_crash_while_publishing_is_made_good(scene: Scene, tmp_path: Path, call: int) -> None:
     """The file is published again; what lies outside the manifest's range is left alone."""
@@ -346,6 +353,7 @@ async def test_a_crash_while_publishing_is_made_good(scene: Scene, tmp_path: Pat
     assert after.files() == []
 
 
+@pytest.mark.failure("F04")
 async def test_a_lost_inbox_goes_on_where_the_topics_are(scene: Scene, tmp_path: Path) -> None:
     """It must not begin at epoch 1 again."""
     await scene.run(batch(0), END, batch(0))
@@ -356,6 +364,7 @@ async def test_a_lost_inbox_goes_on_where_the_topics_are(scene: Scene, tmp_path:
     assert after.closed() == [(1, 0), (2, 0), (2, 1)]
 
 
+@pytest.mark.failure("F04")
 async def test_lost_topics_go_on_where_the_inbox_is(scene: Scene, tmp_path: Path) -> None:
     """The greater of the two counts."""
     await scene.run(batch(0), END, batch(0))
@@ -366,6 +375,7 @@ async def test_lost_topics_go_on_where_the_inbox_is(scene: Scene, tmp_path: Path
     assert after.closed() == [(2, 1)]
 
 
+@pytest.mark.failure("F31")
 async def test_what_no_record_can_hold_is_a_dead_letter(scene: Scene) -> None:
     """The batch is refused, its body kept, and the next one is taken."""
     await scene.run(batch(0), batch(1, city="x" * 9_000_000), batch(2))
@@ -379,6 +389,7 @@ async def test_what_no_record_can_hold_is_a_dead_letter(scene: Scene) -> None:
     assert scene.told(BatchMissed) == []
 
 
+@pytest.mark.failure("F31")
 async def test_three_dead_letters_in_a_row_halt_the_poller(scene: Scene) -> None:
     """The fault is not in the batches then."""
     running = asyncio.create_task(scene.run(*(batch(n, city="x" * 9_000_000) for n in range(4))))
@@ -389,6 +400,7 @@ async def test_three_dead_letters_in_a_row_halt_the_poller(scene: Scene) -> None
     assert "too large" in scene.life.waits_for["poller"]
 
 
+@pytest.mark.failure("F01")
 async def test_no_question_without_room_on_the_disk(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that does not fit would be lost."""
     monkeypatch.setattr(inbox_module, "LEAST_ROOM", 2**62)
@@ -400,6 +412,7 @@ async def test_no_question_without_room_on_the_disk(scene: Scene, monkeypatch: p
     assert scene.closed() == [(1, 0)]
 
 
+@pytest.mark.failure("F01")
 async def test_the_largest_body_decides_how_much_room_is_needed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three of them must fit."""
     await scene.run(batch(0), batch(1, city="x" * 10_000))
@@ -511,6 +524,7 @@ async def test_what_cannot_be_done_is_refused(scene: Scene) -> None:
     assert {words for _, words in scene.answers()} == {"all batches were handed out (AT_END=stop)"}
 
 
+@pytest.mark.failure("F30")
 async def test_a_command_older_than_the_process_is_refused(scene: Scene) -> None:
     """Nobody knows any more what it was for."""
     scene.desk = Desk("poller", TAKES, began=1)
@@ -522,6 +536,7 @@ async def test_a_command_older_than_the_process_is_refused(scene: Scene) -> None
     assert scene.answers() == [("1", "it was sent while the poller was down")]
 
 
+@pytest.mark.failure("F28")
 async def test_an_answer_that_was_kept_is_told_after_a_crash(scene: Scene) -> None:
     """What a command did and what is said of it are kept together, before anybody hears of it."""
     scene.inbox.remember(State(tap=Tap(paused=True), replies=(Reply("1", accepted=True, words="paused"),)))
@@ -544,6 +559,7 @@ async def test_an_answer_waits_for_the_broker(scene: Scene) -> None:
     assert scene.answers() == [("1", "no further batch is taken until the poller is told to go on")]
 
 
+@pytest.mark.failure("F29")
 async def test_a_pause_holds_though_the_api_comes_back_later(scene: Scene) -> None:
     """A question that waits for the API is not asked any more when somebody paused meanwhile."""
     running = asyncio.create_task(scene.run(*[Retry("api", "away")] * 60, batch(0)))
@@ -555,6 +571,7 @@ async def test_a_pause_holds_though_the_api_comes_back_later(scene: Scene) -> No
     assert scene.closed() == []
 
 
+@pytest.mark.failure("F29")
 async def test_what_is_wanted_while_the_api_is_away_is_still_wanted_after_a_stop(scene: Scene) -> None:
     """Only a question that was asked counts; a pause cancels it."""
     running = asyncio.create_task(scene.run(*[Retry("api", "away")] * 60, poll="manual"))

@@ -163,6 +163,7 @@ async def test_a_stop_does_not_wait_for_the_last_row() -> None:
     assert [table.groups for table in desk.tables] == [[2]] * 2
 
 
+@pytest.mark.failure("F58")
 def test_a_purge_is_remembered_before_anything_is_deleted() -> None:
     """Else what comes in between would stay. Only what bears the name goes: how much is told by table."""
     desk = Desk(days=0)
