@@ -153,4 +153,4 @@ def _failures(path: Path) -> Iterator[str]:
     """The rows of failures.md that the tests of a file prove."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.failure":
-            yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+            yield from (str(ast.literal_eval(argument)) for argument in node.args)
