@@ -127,6 +127,17 @@ def test_every_table_and_column_is_named() -> None:
     assert not missing
 
 
+def test_decisions_are_numbered_without_a_gap() -> None:
+    """Each record has the next number, and the index links it under its title."""
+    files = sorted((DOCS / "decisions").glob("[0-9]*.md"))
+    titles = [path.read_text().partition("\n")[0] for path in files]
+    assert [path.name[:5] for path in files] == [f"{number:04}-" for number in range(1, len(files) + 1)]
+    assert [title.partition(". ")[0] for title in titles] == [f"# {number}" for number in range(1, len(files) + 1)]
+    index = [row[1] for row in _rows(DOCS / "decisions/index.md") if row[0].isdigit()]
+    expected = zip(files, titles, strict=True)
+    assert index == [f"[{title.partition('. ')[2]}]({path.name})" for path, title in expected]
+
+
 def _services(cell: str) -> set[str]:
     """The services that a cell of a table names."""
     return set(re.findall(r"\w+", cell)) & set(services())

@@ -62,7 +62,7 @@ class _Hexadecimal(sa.types.UserDefinedType[bytes]):
 def _insert(table: sa.Table, of_request: Collection[str]) -> sa.Insert:
     """INSERT of the rows in the JSON text `lines`; whose request_id is in the table already is left out.
 
-    ON DUPLICATE KEY UPDATE would ask for the right to update (docs/decisions/0019-requests-wait-in-a-journal.md).
+    ON DUPLICATE KEY UPDATE would ask for the right to update (docs/decisions/0019-request-journal.md).
     """
     of_items = [column for column in table.c if column.name not in {*of_request, "item"}]
     columns = [_column(table.c[name], f"$.{name}") for name in of_request]
