@@ -78,26 +78,26 @@ class BatchReader:
 
     def _searched(self, manifest: BatchClosed) -> list[OffsetRange]:
         """Where the batch's last publication lies in a topic that was made anew; nowhere, if it is gone."""
-        records = everything(self._log, topic(manifest.dataset, "rows"))
+        records = read_topic(self._log, topic(manifest.dataset, "rows"))
         places = [(r.partition, r.offset) for r in records if r.key == manifest.batch][-manifest.chunks :]
         return [OffsetRange(partition=places[0][0], first=places[0][1], last=places[-1][1])] if places else []
 
 
-def everything(log: EventLog, name: str) -> Iterator[Record]:
+def read_topic(log: EventLog, name: str) -> Iterator[Record]:
     """All records of a topic, given by its full name, in the order of each partition."""
     for partition, (first, end) in log.bounds(name).items():
         yield from log.read(name, partition, first, end - 1)
 
 
-def history(log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
+def read_events(log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
     """All that was ever said in one of a dataset's topics, in order; what cannot be read is left out."""
-    for record in everything(log, topic(dataset, name)):
+    for record in read_topic(log, topic(dataset, name)):
         try:
             yield decode(record)
         except Reject:
             continue
 
 
-def manifests(events: Iterable[Event]) -> dict[tuple[int, int], Event]:
+def batch_manifests(events: Iterable[Event]) -> dict[tuple[int, int], Event]:
     """Every closed batch's manifest by (epoch, number), in the order of closing; the last one of a batch counts."""
     return {(p.epoch, p.number): e for e in events if isinstance(p := e.payload, BatchClosed)}

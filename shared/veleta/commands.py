@@ -20,7 +20,7 @@ POLL_SECONDS = 0.2
 log = structlog.get_logger()
 
 
-def ask(
+def send_command(
     event_log: EventLog, command: Command, source: str, clock: Clock, seconds: float = ANSWER_SECONDS
 ) -> CommandAccepted | CommandRefused:
     """Send a command and wait for its answer. Its id is the one that is not derived: a person may ask twice.
@@ -34,7 +34,7 @@ def ask(
     asked = Event(command_id, source, clock(), command, trace=trace_of(command_id))
     ((partition, offset),) = event_log.publish([encode(name, asked)])
     try:
-        subscription = event_log.subscribe([name], marks={(name, partition): offset + 1})
+        subscription = event_log.subscribe([name], offsets={(name, partition): offset + 1})
         with contextlib.closing(subscription):
             return _answer(subscription, command_id, seconds)
     except Retry as away:
@@ -53,7 +53,7 @@ def _answer(subscription: Subscription, command_id: str, seconds: float) -> Comm
 
 
 @dataclass(frozen=True)
-class Asked:
+class PendingCommand:
     """A command that waits for its answer. `late`: it was sent before the service started."""
 
     id: str
@@ -61,17 +61,17 @@ class Asked:
     late: bool
 
 
-class Desk:
+class PendingCommands:
     """The commands for one service that wait for its answer. It is fed by `veleta.tail` from the topic's beginning."""
 
-    def __init__(self, service: str, takes: tuple[type[Command], ...], began: int) -> None:
+    def __init__(self, service: str, command_types: tuple[type[Command], ...], began: int) -> None:
         """`takes` are the commands of this service; `began` is the topic's next offset when the service started."""
         self._service = service
-        self._takes = takes
+        self._takes = command_types
         self._began = began
         self._caught_up = began == 0
         self._answered: set[str] = set()
-        self._waiting: dict[str, Asked] = {}
+        self._waiting: dict[str, PendingCommand] = {}
 
     def take(self, records: Sequence[Record]) -> None:
         """The next records of the topic."""
@@ -80,13 +80,13 @@ class Desk:
             payload = event.payload if event else None
             if event and isinstance(payload, self._takes) and is_for(self._service, record):
                 if event.id not in self._answered:
-                    self._waiting[event.id] = Asked(event.id, payload, late=not self._caught_up)
+                    self._waiting[event.id] = PendingCommand(event.id, payload, late=not self._caught_up)
             elif isinstance(payload, CommandAnswer):
                 self._answered.add(payload.command)
                 self._waiting.pop(payload.command, None)
             self._caught_up = self._caught_up or record.offset + 1 >= self._began
 
-    def due(self) -> list[Asked]:
+    def due(self) -> list[PendingCommand]:
         """The commands that are to be answered now, each handed out once, in their order.
 
         None until all that lay in the topic when the service started has been read: an answer may lie behind.

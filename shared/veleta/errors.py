@@ -1,14 +1,14 @@
 """Errors are named by what the caller must do.
 
 VeletaError
-├── Retry    something is away: wait and do the same again
-├── Reject   this input will never work: dead-letter it and go on
-├── Lost     the database or the topics know less than before: begin again where they stand
-└── Stop     this process cannot go on: say why and end
+├── Retry      a dependency is unavailable: wait and repeat the call
+├── Reject     this input can never be processed: dead-letter it and continue
+├── StateLost  the database or a topic lost state: restart from what it has
+└── Stop       this process cannot continue: report why and exit
 """
 
-LONGEST_REASON = 200
-"""Characters of somebody else's text (an error, an answer) that a reason keeps."""
+MAX_REASON_LENGTH = 200
+"""Characters of an external text (an error, a response) that a reason includes."""
 
 
 class VeletaError(Exception):
@@ -16,12 +16,12 @@ class VeletaError(Exception):
 
 
 class Retry(VeletaError):
-    """Something this needs is away for now; the same call may succeed later. `what` names it, as in `kafka`."""
+    """A dependency is unavailable; the same call may succeed later. `dependency` names it, as in `kafka`."""
 
-    def __init__(self, what: str, reason: object) -> None:
-        """Of the reason (often another error's text) the first LONGEST_REASON characters are kept, in one line."""
-        super().__init__(f"{what}: {' '.join(str(reason).split())[:LONGEST_REASON]}")
-        self.what = what
+    def __init__(self, dependency: str, reason: object) -> None:
+        """The first MAX_REASON_LENGTH characters of the reason (often another error's text) are used, in one line."""
+        super().__init__(f"{dependency}: {' '.join(str(reason).split())[:MAX_REASON_LENGTH]}")
+        self.dependency = dependency
 
 
 class Reject(VeletaError):
@@ -32,9 +32,9 @@ class Reject(VeletaError):
         self.reason = reason
 
 
-class Lost(VeletaError):
-    """What was there is gone (a table or a topic was wiped, or restored from an old copy): begin again from there."""
+class StateLost(VeletaError):
+    """State disappeared: a table or a topic was wiped, or restored from an old copy."""
 
 
 class Stop(VeletaError):
-    """The process must not go on: a wrong setting, a topic that differs from its declaration."""
+    """The process must not continue: a wrong setting, a topic that differs from its declaration."""

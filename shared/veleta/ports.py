@@ -1,95 +1,118 @@
-"""What a service may ask of the world. Adapters stand in `adapters`; `adapters.memory` has a twin of each."""
+"""What a service requires of the outside world. `adapters` implements it; `adapters.memory` has a twin of each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from veleta.events.envelope import Message, Record
 
 T = TypeVar("T")
-Marks = Mapping[tuple[str, int], int]
-"""How far a service came: (topic, partition) to the next offset it will take."""
+Checkpoints = Mapping[tuple[str, int], int]
+"""(topic, partition) to the next offset that a service will process."""
 
 
 class Subscription(Protocol):
-    """Records of some topics, in the order of each partition, from where it was placed on. Not thread-safe."""
+    """Records of some topics, in the order of each partition. Not thread-safe."""
 
     def poll(self, timeout: float) -> list[Record]:
-        """The records that arrived; waits up to `timeout` seconds for the first. Raises Retry."""
+        """The records that arrived. Waits up to `timeout` seconds for the first. Raises Retry."""
         ...
 
-    def commit(self, marks: Marks) -> None:
-        """Tell the log how far the group came: only its lag depends on it. Raises Retry."""
+    def commit(self, offsets: Checkpoints) -> None:
+        """Commit the group's offsets. They only show its lag. Raises Retry."""
         ...
 
     def close(self) -> None:
-        """Give up the connection. May be called twice."""
+        """Close the connection. May be called twice."""
         ...
 
 
 class EventLog(Protocol):
-    """The topics. Every method blocks, may be called from any thread, and raises Retry when the broker is away."""
+    """The topics. Every method blocks, may be called from any thread, and raises Retry if Kafka is unreachable."""
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """Append, in order, and wait until all replicas have it: (partition, offset) of each message.
+        """Append in order and wait until all replicas have it: (partition, offset) of each message.
 
         Raises:
-            Reject: a message is larger than the topic takes.
+            Reject: a message is larger than its topic allows.
         """
         ...
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
-        """The records at offsets `first` to `last`, both included; ends early where the log does."""
+        """The records at offsets `first` to `last`, both included. Stops early at the end of the log."""
         ...
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """By partition: the first offset that is there, and the next one that will be written."""
+        """By partition: the first offset that exists, and the next one that will be written."""
         ...
 
-    def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Marks | None = None) -> Subscription:
-        """Follow topics from `marks` on, from the beginning where there is none. With a group, commits are kept."""
+    def subscribe(
+        self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
+    ) -> Subscription:
+        """Follow topics from `offsets`, or from the beginning. Only a subscription with a group can commit."""
         ...
 
 
-class Work(Protocol):
-    """One transaction: effects, the mark and outgoing events are kept together or not at all."""
+class CheckpointRepository(Protocol):
+    """The checkpoints of one service, within one transaction."""
+
+    def load(self, topic: str, partition: int) -> int:
+        """The next offset to process, 0 at first. Locked until the transaction ends."""
+        ...
+
+    def load_all(self) -> Checkpoints:
+        """All checkpoints, not locked."""
+        ...
+
+    def save(self, topic: str, partition: int, offset: int) -> None:
+        """`offset` is the next one to process."""
+        ...
+
+
+class OutboxRepository(Protocol):
+    """The messages of one service that are not yet published, within one transaction."""
+
+    def append(self, message: Message) -> None:
+        """Store a message; it is published after the transaction."""
+        ...
+
+    def oldest(self) -> list[tuple[int, Message]]:
+        """The oldest messages in order, some hundred at most, each with its id."""
+        ...
+
+    def delete(self, ids: Sequence[int]) -> None:
+        """Delete published messages."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction: effects, the checkpoint and outgoing events are committed together or not at all.
+
+    A service's own unit of work adds a repository for each of its tables.
+    """
 
     @property
-    def sql(self) -> Any:
-        """The transaction's connection, for the service's own tables (sqlalchemy.Connection; None in memory)."""
+    def checkpoints(self) -> CheckpointRepository:
+        """The service's checkpoints."""
         ...
 
-    def mark(self, topic: str, partition: int) -> int:
-        """The next offset this service will take, 0 at first; locked until the transaction ends."""
-        ...
-
-    def advance(self, topic: str, partition: int, offset: int) -> None:
-        """`offset` is the next one to take."""
-        ...
-
-    def send(self, message: Message) -> None:
-        """Publish this after the transaction (the outbox)."""
+    @property
+    def outbox(self) -> OutboxRepository:
+        """The service's outgoing events."""
         ...
 
 
-class Ledger(Protocol):
-    """Where a service keeps what it did. Raises Retry when the database is away."""
+U = TypeVar("U", bound=UnitOfWork)
+U_co = TypeVar("U_co", bound=UnitOfWork, covariant=True)
+U_contra = TypeVar("U_contra", bound=UnitOfWork, contravariant=True)
 
-    async def run(self, transaction: Callable[[Work], T]) -> T:
-        """Run in one transaction: committed when it returns, rolled back when it raises. It may run twice."""
-        ...
 
-    async def marks(self) -> Marks:
-        """All marks of this service."""
-        ...
+class Transactions(Protocol[U_co]):
+    """Runs units of work. Raises Retry if the database is unavailable."""
 
-    async def outbox(self) -> list[tuple[int, Message]]:
-        """The oldest unsent messages in their order, some hundred at most, each with its id in the outbox."""
-        ...
-
-    async def sent(self, ids: Sequence[int]) -> None:
-        """Forget messages that were published."""
+    async def run(self, transaction: Callable[[U_co], T]) -> T:
+        """Commit when `transaction` returns, roll back when it raises. It may run twice."""
         ...
 
 

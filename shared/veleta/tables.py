@@ -16,7 +16,7 @@ from veleta.dataset import MAX_TEXT, Column, Dataset
 SCHEMAS = ("PIPELINE", "RAW_DATA", "CLEAN_DATA")
 STATISTICS = ("mean", "std", "50", "75")
 """The rows of `describe()` that the seed compares, as its table names them."""
-LONGEST_NAME = 255
+MAX_CLIENT_REQUEST_ID = 255
 """Characters of what a client calls its request."""
 
 
@@ -121,7 +121,7 @@ outbox = sa.Table(
     sa.Column("value", LONGBLOB, nullable=False),
 )
 
-marks = sa.Table(
+checkpoints = sa.Table(
     "marks",
     pipeline,
     sa.Column("service", _text(32), primary_key=True),
@@ -142,7 +142,9 @@ leases = sa.Table(
 purges = sa.Table(
     "purges",
     pipeline,
-    sa.Column("name", _text(LONGEST_NAME), primary_key=True, comment="a request's id, or its client's name for it"),
+    sa.Column(
+        "name", _text(MAX_CLIENT_REQUEST_ID), primary_key=True, comment="a request's id, or its client's name for it"
+    ),
     _time("purged_at", required=True),
 )
 
@@ -204,7 +206,7 @@ def _request_columns(dataset: Dataset) -> list[SchemaItem]:
     return [
         sa.Column("request_id", _text(36), primary_key=True),
         sa.Column("item", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("client_request_id", _text(LONGEST_NAME)),
+        sa.Column("client_request_id", _text(MAX_CLIENT_REQUEST_ID)),
         _time("received_at", required=True),
         _time("answered_at", required=True),
         *_columns(dataset),
@@ -221,7 +223,7 @@ def _request_columns(dataset: Dataset) -> list[SchemaItem]:
 def _refused_columns() -> list[SchemaItem]:
     return [
         sa.Column("request_id", _text(36), primary_key=True),
-        sa.Column("client_request_id", _text(LONGEST_NAME)),
+        sa.Column("client_request_id", _text(MAX_CLIENT_REQUEST_ID)),
         _time("received_at", required=True),
         sa.Column("path", _text(255), nullable=False),
         sa.Column("http_status", sa.Integer, nullable=False),

@@ -5,7 +5,7 @@ from functools import partial
 
 import uvloop
 
-from veleta.service import run, work
+from veleta.service.lifecycle import run, run_service
 from veleta_inference.bootstrap import build
 from veleta_inference.settings import InferenceSettings
 from veleta_inference.workers import NAME
@@ -32,4 +32,4 @@ class Nothing:
 
 
 if __name__ == "__main__":
-    run(NAME, InferenceSettings, partial(work, NAME, partial(build, journal=Nothing())), uvloop.new_event_loop)
+    run(NAME, InferenceSettings, partial(run_service, NAME, partial(build, journal=Nothing())), uvloop.new_event_loop)

@@ -13,9 +13,9 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.memory import MemoryLog
 from veleta.clock import utc_now
 from veleta.errors import Reject, Retry
-from veleta.events.envelope import Record, encode
-from veleta.loop import dead_letter
+from veleta.events.envelope import Record
 from veleta.ports import EventLog, Subscription
+from veleta.processing.dead_letters import DeadLetters
 from veleta.topics import MAX_MESSAGE_BYTES, topic
 from veleta_prepare.topics import make_topics
 
@@ -128,7 +128,7 @@ def test_a_subscription_begins_at_the_beginning(log: EventLog, batches: str) -> 
 def test_a_subscription_begins_at_its_mark(log: EventLog, batches: str) -> None:
     """The mark is the next offset to take."""
     publish(log, batches, b"a", b"b", b"c")
-    subscription = log.subscribe([batches], marks={(batches, 0): 2})
+    subscription = log.subscribe([batches], offsets={(batches, 0): 2})
     assert values(poll(subscription, 1)) == [b"c"]
     subscription.close()
 
@@ -136,7 +136,7 @@ def test_a_subscription_begins_at_its_mark(log: EventLog, batches: str) -> None:
 def test_a_mark_beyond_the_end_means_the_end(log: EventLog, batches: str) -> None:
     """A log that was made anew is shorter than the mark: what comes next is taken all the same."""
     publish(log, batches, b"a")
-    subscription = log.subscribe([batches], marks={(batches, 0): 7})
+    subscription = log.subscribe([batches], offsets={(batches, 0): 7})
     publish(log, batches, b"b")
     assert values(poll(subscription, 1)) == [b"b"]
     subscription.close()
@@ -147,7 +147,7 @@ def test_two_topics_are_followed_each_from_its_own_mark(log: EventLog, dataset: 
     first, second = topic(dataset, "batches"), topic(dataset, "retrain")
     publish(log, first, b"a0", b"a1")
     publish(log, second, b"b0", b"b1")
-    subscription = log.subscribe([first, second], marks={(first, 0): 1})
+    subscription = log.subscribe([first, second], offsets={(first, 0): 1})
     found = poll(subscription, 3)
     assert {name: [r.value for r in found if r.topic == name] for name in (first, second)} == {
         first: [b"a1"],
@@ -190,7 +190,7 @@ def test_too_large_is_rejected_and_the_log_goes_on(log: EventLog, batches: str) 
 def test_the_dead_letter_of_the_largest_record_can_be_published(log: EventLog, dataset: str, byte: bytes) -> None:
     """Whatever a topic took, its dead letter can be written: else it would stand in the way for ever."""
     large = Record(topic(dataset, "batches"), 0, 3, "k", (), byte * (MAX_MESSAGE_BYTES - 1000))
-    letter = encode(topic(dataset, "deadletter"), dead_letter("loader", utc_now, "why", ValueError("no"), large))
+    letter = DeadLetters("loader", dataset, utc_now).message("why", ValueError("no"), large)
     assert log.publish([letter]) == [(0, 0)]
 
 
@@ -230,7 +230,7 @@ def test_commits_do_not_move_a_subscription(log: EventLog, batches: str) -> None
     before = log.subscribe([batches], "loader")
     before.commit({(batches, 0): 2})
     before.close()
-    after = log.subscribe([batches], "loader", marks={(batches, 0): 1})
+    after = log.subscribe([batches], "loader", offsets={(batches, 0): 1})
     assert values(poll(after, 1)) == [b"b"]
     after.close()
 
@@ -249,7 +249,7 @@ def test_a_broker_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     ):
         with pytest.raises(Retry) as caught:
             call()
-        assert caught.value.what == "kafka"
+        assert caught.value.dependency == "kafka"
     assert threading.active_count() == threads
 
 

@@ -12,8 +12,8 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from support.contracts import OPENAPI, REGENERATE, openapi_text
 from support.house import ROOT
 from support.serving import Front
-from veleta import service
 from veleta.dataset import load_dataset
+from veleta.service.routes import health_routes
 from veleta_inference.adapters import docs
 from veleta_inference.adapters.guard import OPEN
 
@@ -57,7 +57,7 @@ def test_a_document_that_is_none_is_seen() -> None:
 async def test_each_route_is_in_the_document_and_nothing_else() -> None:
     """All that the service answers, but for the document itself and its page."""
     pages = Front().pages
-    pages.add_routes(service.routes())
+    pages.add_routes(health_routes())
     routes = {
         (route.method, route.resource.canonical)
         for route in pages.router.routes()

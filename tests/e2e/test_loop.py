@@ -158,13 +158,13 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
 
 def test_every_row_is_there_once(stack: Stack) -> None:
     """Six batches of their size, each row once, each cleaned or counted."""
-    ledger = stack.sql(sa.select(batches).order_by(batches.c.number))
-    assert [(row.epoch, row.number, row.received) for row in ledger] == [(1, n, ROWS) for n in range(PLACES)]
+    transactions = stack.sql(sa.select(batches).order_by(batches.c.number))
+    assert [(row.epoch, row.number, row.received) for row in transactions] == [(1, n, ROWS) for n in range(PLACES)]
     raw = stack.frame(TABLES.raw)
     assert Counter(raw["number"]) == dict.fromkeys(range(PLACES), ROWS)
     assert not raw.duplicated(["epoch", "number", "row_no"]).any()
-    assert len(stack.frame(TABLES.clean)) == sum(row.cleaned for row in ledger)
-    assert all(row.cleaned + sum(row.rejected.values()) == row.received for row in ledger)
+    assert len(stack.frame(TABLES.clean)) == sum(row.cleaned for row in transactions)
+    assert all(row.cleaned + sum(row.rejected.values()) == row.received for row in transactions)
 
 
 def test_verdicts_equal_those_of_pandas(stack: Stack) -> None:

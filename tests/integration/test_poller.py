@@ -12,7 +12,7 @@ import pytest
 from support.hostile import END, Answer, Hostile, answering, batch, detail, half, hang_up, silence
 from support.listings import write_csv
 from support.world import Process, World, eventually, free_port, http_status
-from veleta.batches import BatchReader, Rows, manifests
+from veleta.batches import BatchReader, Rows, batch_manifests
 from veleta.events.catalogue import (
     BatchClosed,
     BatchMissed,
@@ -73,7 +73,7 @@ def doing(process: Process) -> dict[str, Any]:
 
 def closed(world: World) -> list[BatchClosed]:
     """The manifest that counts for each batch, in the order of closing."""
-    payloads = [event.payload for event in manifests(world.events("batches")).values()]
+    payloads = [event.payload for event in batch_manifests(world.events("batches")).values()]
     return [payload for payload in payloads if isinstance(payload, BatchClosed)]
 
 

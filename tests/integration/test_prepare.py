@@ -131,7 +131,7 @@ def test_topics_without_a_broker_are_waited_for(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("veleta_prepare.topics.KafkaAdminClient", no_broker)
     with pytest.raises(Retry, match="no broker answered") as caught:
         make_topics("127.0.0.1:9", "d")
-    assert caught.value.what == "kafka"
+    assert caught.value.dependency == "kafka"
 
 
 def test_a_new_column_is_added_as_null(fresh: World) -> None:

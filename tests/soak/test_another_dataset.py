@@ -70,10 +70,10 @@ def loop(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loo
 def test_batches_follow_the_rules_of_its_file(loop: Loop) -> None:
     """Three batches, each row once; only what lies within its bounds is clean."""
     places = loop.rows.apply(_place, axis=1)
-    ledger = {line.number: line for line in loop.world.sql(sa.select(batches))}
-    assert {n: line.received for n, line in ledger.items()} == places.value_counts().to_dict()
+    transactions = {line.number: line for line in loop.world.sql(sa.select(batches))}
+    assert {n: line.received for n, line in transactions.items()} == places.value_counts().to_dict()
     clean = loop.rows[loop.rows["weight"] <= 40]
-    assert {n: line.cleaned for n, line in ledger.items()} == clean.apply(_place, axis=1).value_counts().to_dict()
+    assert {n: line.cleaned for n, line in transactions.items()} == clean.apply(_place, axis=1).value_counts().to_dict()
     stored = loop.world.sql(sa.select(dataset_tables(loop.world.dataset).raw.c.serial))
     assert sorted(row.serial for row in stored) == sorted(loop.rows["serial"])
 

@@ -13,7 +13,7 @@ from support.faulty import kills
 from support.listings import api_rows, write_csv
 from support.models import Models, post_example
 from support.world import Process, World, eventually, http_status
-from veleta.batches import BatchReader, manifests
+from veleta.batches import BatchReader, batch_manifests
 from veleta.events.catalogue import BatchClosed, BatchMissed
 from veleta.tables import batches, dataset_tables, drift_reports
 
@@ -22,8 +22,15 @@ POLLER = (
     "poller.asking", "poller.synced", "poller.answered", "poller.opened", "poller.rows", "poller.closed",
     "poller.remembered", "poller.intent", "poller.restarted",
 )  # fmt: skip
-LOADER = ("loop.prepared", "loader.chunk", "loop.applied", "loop.kept", "loop.taken", "loader.cleared")
-DRIFT = ("loop.prepared", "loop.applied", "loop.kept", "loop.published")
+LOADER = (
+    "processor.prepared",
+    "loader.chunk",
+    "processor.applied",
+    "processor.committed",
+    "consumer.processed",
+    "loader.cleared",
+)
+DRIFT = ("processor.prepared", "processor.applied", "processor.committed", "outbox.published")
 INFERENCE = ("inference.proved", "inference.predicted", "inference.kept")
 
 
@@ -80,7 +87,7 @@ def test_the_loader_is_killed_at_each_step(filled: World) -> None:
 def test_drift_is_killed_at_each_step(filled: World) -> None:
     """One report per batch; each event under one id, saying what the table says; a failure to publish is made good."""
     world = filled
-    with world.service("drift", "drift", faults=[*kills(DRIFT), "loop.published fail"]) as drift:
+    with world.service("drift", "drift", faults=[*kills(DRIFT), "outbox.published fail"]) as drift:
         survived(drift)
         drift.until(lambda: len(_verdicts(world)) == len(_closed(world)), 60, "every verdict")
         eventually(lambda: len(_told(world)) == len(_closed(world)), 60, "every event")
@@ -102,7 +109,7 @@ def test_inference_is_killed_around_an_answer(world: World) -> None:
 
 
 def _closed(world: World) -> dict[tuple[int, int], BatchClosed]:
-    found = manifests(world.events("batches"))
+    found = batch_manifests(world.events("batches"))
     return {key: event.payload for key, event in found.items() if isinstance(event.payload, BatchClosed)}
 
 

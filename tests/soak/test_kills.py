@@ -10,7 +10,7 @@ from support.batches import publish_batch
 from support.intent import ended, lines
 from support.listings import api_rows, repeat_csv, write_csv
 from support.world import World, eventually
-from veleta.batches import BatchReader, manifests
+from veleta.batches import BatchReader, batch_manifests
 from veleta.events.catalogue import BatchClosed, BatchMissed, TrainingFinished
 from veleta.topics import topic
 
@@ -73,7 +73,7 @@ def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -
 
 def _closed(world: World) -> list[BatchClosed]:
     """The manifest that counts for each batch, in the order of closing."""
-    payloads = [event.payload for event in manifests(world.events("batches")).values()]
+    payloads = [event.payload for event in batch_manifests(world.events("batches")).values()]
     return [payload for payload in payloads if isinstance(payload, BatchClosed)]
 
 

@@ -169,7 +169,7 @@ def _remarks(found: Found, replies: Sequence[Reply]) -> str:
     tallies = {
         "answers": Counter(names.get(reply.status, str(reply.status)) for reply in replies),
         "503": Counter(str(reply.body.get("detail", ""))[:90] for reply in replies if reply.status == 503),
-        "batches": Counter(each.state for each in found.ledger),
+        "batches": Counter(each.state for each in found.batch_rows),
         "verdicts": Counter(word for _, word in found.reports),
         "trainings": Counter(state for _, state, _ in found.trainings),
         "decisions": Counter(each.decision for each in found.decisions),

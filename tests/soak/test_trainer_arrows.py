@@ -13,7 +13,7 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.tables import promotions, trainings
 
 TRAINER = (
-    "loop.prepared", "loop.applied", "loop.kept", "loop.taken",
+    "processor.prepared", "processor.applied", "processor.committed", "consumer.processed",
     "trainer.planned", "trainer.learnt", "trainer.logged", "trainer.fitted", "trainer.created", "trainer.registered",
     "trainer.decided", "trainer.tagged", "trainer.previous", "trainer.crowned", "trainer.aliased", "trainer.finished",
 )  # fmt: skip

@@ -32,7 +32,7 @@ def test_the_second_worker_takes_over(world: World) -> None:
 def test_a_worker_that_wakes_up_late_sends_nothing(world: World) -> None:
     """It slept with a finished comparison in its hands; the other one's verdict stays, and is told once."""
     batch = len(_numbers(world))
-    with world.service("drift", "drift", faults=["loop.prepared 30"]) as sleeper:
+    with world.service("drift", "drift", faults=["processor.prepared 30"]) as sleeper:
         sleeper.ready()
         publish_batch(world.log, world.dataset, 1, batch, list(api_rows(1, 100, 3)))
         eventually(lambda: not sleeper.faults(), 30, "it fell asleep")

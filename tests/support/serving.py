@@ -14,9 +14,9 @@ from aiohttp import web
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.features import FEATURE_VERSION, Feature
-from veleta.life import Life
 from veleta.ports import Version
 from veleta.predictor import FEATURES, Predictor
+from veleta.service.health import ServiceHealth
 from veleta_inference.adapters.asking import Asking
 from veleta_inference.adapters.explaining import Explainers
 from veleta_inference.adapters.guard import Guard
@@ -100,8 +100,8 @@ class Front:
     refused: Gate = field(default_factory=Gate)
 
     def __post_init__(self) -> None:
-        life, recent = Life("inference"), deque[Values](maxlen=1)
-        self.predicting = Predicting(DATASET, self.serving, self.answered, life, lambda: NOW, 100, recent)
+        health, recent = ServiceHealth("inference"), deque[Values](maxlen=1)
+        self.predicting = Predicting(DATASET, self.serving, self.answered, health, lambda: NOW, 100, recent)
         self.pages = self._pages()
 
     def _pages(self) -> web.Application:

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import mysql_engine
-from veleta.batches import everything
+from veleta.batches import read_topic
 from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.events.envelope import Event, decode
 from veleta.settings import MysqlSettings
@@ -163,7 +163,7 @@ class World:
 
     def events(self, name: TopicName) -> list[Event]:
         """All events of one of the dataset's topics."""
-        return [decode(record) for record in everything(self.log, topic(self.dataset.name, name))]
+        return [decode(record) for record in read_topic(self.log, topic(self.dataset.name, name))]
 
     def environment(self, service: str, user: str | None = None, **more: object) -> dict[str, str]:
         """What a process of this deployment is told; `user` logs in to the database."""

@@ -104,12 +104,13 @@ def test_every_topic_and_event_is_in_the_architecture() -> None:
         assert {word for word in words if "." in word} <= events
 
 
-def test_the_files_of_a_service_are_in_the_architecture() -> None:
-    """All that a service may consist of, and no others."""
+def test_the_files_of_a_service_in_the_architecture_exist() -> None:
+    """Each file and folder that the page lists is part of a service. The layers in pyproject.toml list them all."""
     _, _, part = ARCHITECTURE.read_text().partition("## Layers and folders")
-    told = set(re.findall(r"^ {8}(\w+(?:\.py|\.css|/)) ", part.partition("\n## ")[0], re.MULTILINE))
-    there = [path for service in services() for path in package(service).iterdir() if path.name != "__pycache__"]
-    assert told == {f"{path.name}/" if path.is_dir() else path.name for path in there}
+    listed = set(re.findall(r"^ {8}(\w+(?:\.py|\.css|/)) ", part.partition("\n## ")[0], re.MULTILINE))
+    paths = [path for service in services() for path in package(service).iterdir()]
+    assert len(listed) > 5
+    assert listed <= {f"{path.name}/" if path.is_dir() else path.name for path in paths}
 
 
 def test_every_table_and_column_is_named() -> None:

@@ -8,14 +8,14 @@ import pytest
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
-from veleta.adapters.memory import MemoryLedger, MemoryLog
+from veleta.adapters.memory import MemoryLog, MemoryTransactions, MemoryUnitOfWork
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
 from veleta.events.envelope import Event, Record, decode
 from veleta_drift.domain.figures import Columns, describe
 from veleta_drift.domain.seed_rule import THRESHOLD, compare
-from veleta_drift.handlers import Assessing
+from veleta_drift.handlers import DriftHandler
 
 FIRST = "first of the epoch"
 DATASET = load_dataset("real_estate")
@@ -84,14 +84,23 @@ class FakeReports:
         self.kept[assessed.epoch, assessed.number] = assessed
 
 
+class MemoryDriftUnitOfWork(MemoryUnitOfWork):
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports = FakeReports()
+
+
 class Bench:
     """Drift on memory."""
 
     def __init__(self) -> None:
         self.log = MemoryLog()
-        self.ledger = MemoryLedger()
-        self.reports = FakeReports()
-        self.assessing = Assessing(DATASET, self.log, lambda _work: self.reports, lambda: TIME)
+        self.transactions = MemoryTransactions(MemoryDriftUnitOfWork())
+        self.assessing = DriftHandler(DATASET, self.log, lambda: TIME)
+
+    @property
+    def reports(self) -> FakeReports:
+        return self.transactions.committed.reports
 
     async def assess(self, manifest: BatchClosed) -> None:
         event = Event(f"{manifest.batch}/closed", "poller", TIME, manifest)
@@ -99,12 +108,12 @@ class Bench:
             prepared = self.assessing.prepare(event)
         except Reject as error:
             refused = error
-            await self.ledger.run(lambda work: self.assessing.refuse(event, refused, work))
+            await self.transactions.run(lambda work: self.assessing.on_dead_letter(event, refused, work))
         else:
-            await self.ledger.run(lambda work: self.assessing.apply(event, prepared, work))
+            await self.transactions.run(lambda work: self.assessing.apply(event, prepared, work))
 
     async def sent(self) -> list[Event]:
-        messages = [message for _, message in await self.ledger.outbox()]
+        messages = [message for _, message in self.transactions.committed.outbox.oldest()]
         return [decode(Record(m.topic, 0, 0, m.key, m.headers, m.value)) for m in messages]
 
 

@@ -9,13 +9,14 @@ import pytest
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
-from veleta import loop as loop_module
-from veleta.adapters.memory import MemoryLedger, MemoryLog
+from veleta.adapters.memory import MemoryLog, MemoryTransactions, MemoryUnitOfWork
 from veleta.dataset import load_dataset
 from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import BatchClosed
-from veleta.life import Life
-from veleta.loop import Intake, Relay
+from veleta.processing import processor as processor_module
+from veleta.processing.outbox import OutboxPublisher
+from veleta.processing.processor import RecordProcessor
+from veleta.service.health import ServiceHealth
 from veleta_drift.adapters import worker as worker_module
 from veleta_drift.adapters.worker import Worker
 
@@ -26,7 +27,7 @@ TOPIC = "real_estate.batches"
 class Handler:
     """Counts manifests, or rejects every one of them."""
 
-    takes = (BatchClosed,)
+    event_types = (BatchClosed,)
 
     def __init__(self, *, rejects: bool) -> None:
         self.taken = 0
@@ -41,7 +42,7 @@ class Handler:
         self.taken += 1
         self.took()
 
-    def refuse(self, event: object, error: Exception, work: object) -> None:
+    def on_dead_letter(self, event: object, error: Exception, work: object) -> None:
         """Nothing is noted."""
 
 
@@ -61,8 +62,13 @@ class FakeApp:
 
 
 def bench(batches: int, *, rejects: bool = False) -> Any:
-    log, ledger, life, app = MemoryLog(), MemoryLedger(), Life("drift"), FakeApp()
-    handler, relay = Handler(rejects=rejects), Relay(log, ledger)
+    log, transactions, health, app = (
+        MemoryLog(),
+        MemoryTransactions(MemoryUnitOfWork()),
+        ServiceHealth("drift"),
+        FakeApp(),
+    )
+    handler, publisher = Handler(rejects=rejects), OutboxPublisher(log, transactions)
     for number in range(batches):
         publish_batch(log, DATASET, 1, number, api_rows(0, 5, number))
     restored: list[int] = []
@@ -70,10 +76,10 @@ def bench(batches: int, *, rejects: bool = False) -> Any:
     async def restore() -> None:
         restored.append(handler.taken)
 
-    intake = Intake(handler, ledger, relay, life, lambda: TIME, DATASET.name)
-    worker = Worker(cast("Any", app), TOPIC, log, ledger, relay, intake, life, restore, idle_limit=0.05)
+    processor = RecordProcessor(handler, transactions, publisher, health, lambda: TIME, DATASET.name)
+    worker = Worker(cast("Any", app), TOPIC, log, transactions, publisher, processor, health, restore, idle_limit=0.05)
     return SimpleNamespace(
-        restored=restored, log=log, ledger=ledger, life=life, app=app, handler=handler, worker=worker
+        restored=restored, log=log, transactions=transactions, health=health, app=app, handler=handler, worker=worker
     )
 
 
@@ -81,8 +87,8 @@ def bench(batches: int, *, rejects: bool = False) -> Any:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A watch that looks every hundredth of a second."""
     monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(loop_module, "HALTED_SECONDS", 0.01)
-    monkeypatch.setattr("veleta.life.CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(processor_module, "STOPPED_HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr("veleta.service.health.CHECK_SECONDS", 0.01)
 
 
 @pytest.mark.failure("F13")
@@ -93,7 +99,7 @@ async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
     await asyncio.wait_for(made.app.started.wait(), 5)
     assert made.handler.taken == 3
     assert made.restored == [0]
-    made.life.stopping.set()
+    made.health.stopping.set()
     await asyncio.wait_for(running, 5)
 
 
@@ -101,7 +107,7 @@ async def test_what_has_no_verdict_is_assessed_before_faust_starts() -> None:
 async def test_a_stop_while_it_catches_up_is_between_two_batches() -> None:
     """However many wait: the rest is left for the next start, and Faust is not started any more."""
     made = bench(5)
-    made.handler.took = made.life.stopping.set
+    made.handler.took = made.health.stopping.set
     await asyncio.wait_for(made.worker.run(), 5)
     assert made.handler.taken == 1
     assert not made.app.started.is_set()
@@ -151,9 +157,9 @@ async def test_a_halt_lasts_until_somebody_starts_drift_anew() -> None:
     running = asyncio.ensure_future(made.worker.run())
     await asyncio.sleep(0.5)
     assert not running.done()
-    assert "3 dead letters in a row" in made.life.waits_for["drift"]
+    assert "3 consecutive dead letters" in made.health.unavailable["drift"]
     assert len(made.log.topics["real_estate.deadletter"]) == 3
-    made.life.stopping.set()
+    made.health.stopping.set()
     await asyncio.wait_for(running, 5)
 
 
@@ -163,8 +169,8 @@ async def test_a_wiped_database_ends_the_process() -> None:
     running = asyncio.ensure_future(made.worker.run())
     await asyncio.wait_for(made.app.started.wait(), 5)
     await asyncio.sleep(0.05)
-    await made.ledger.run(lambda work: work.advance(TOPIC, 0, 0))
-    with pytest.raises(Stop, match="lost marks"):
+    await made.transactions.run(lambda uow: uow.checkpoints.save(TOPIC, 0, 0))
+    with pytest.raises(Stop, match="lost checkpoints"):
         await asyncio.wait_for(running, 5)
 
 
@@ -173,11 +179,11 @@ async def test_a_record_beyond_the_mark_is_not_assessed() -> None:
     made = bench(2)
     running = asyncio.ensure_future(made.worker.run())
     await asyncio.wait_for(made.app.started.wait(), 5)
-    await made.ledger.run(lambda work: work.advance(TOPIC, 0, 1))
+    await made.transactions.run(lambda uow: uow.checkpoints.save(TOPIC, 0, 1))
     assessing = asyncio.ensure_future(made.worker.assess(made.log.topics[TOPIC][3]))
-    with pytest.raises(Stop, match="mark"):
+    with pytest.raises(Stop, match="checkpoint"):
         await asyncio.wait_for(running, 5)
-    made.life.stopping.set()
+    made.health.stopping.set()
     assert await assessing is False
     assert made.handler.taken == 2
 
@@ -186,7 +192,7 @@ async def test_a_record_beyond_the_mark_is_not_assessed() -> None:
 async def test_all_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """One part that is away does not hide another: each is asked by itself, and each is found again by itself."""
     made, away = bench(1), set[str]()
-    bounds, marks = made.log.bounds, made.ledger.marks
+    bounds, run = made.log.bounds, made.transactions.run
 
     def answer(what: str) -> None:
         if what in away:
@@ -196,21 +202,21 @@ async def test_all_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None
         answer("kafka")
         return bounds(topic)
 
-    async def marks_unless_away() -> Any:
+    async def run_unless_away(transaction: Any) -> Any:
         answer("mysql")
-        return await marks()
+        return await run(transaction)
 
     monkeypatch.setattr(made.log, "bounds", bounds_unless_away)
-    monkeypatch.setattr(made.ledger, "marks", marks_unless_away)
+    monkeypatch.setattr(made.transactions, "run", run_unless_away)
     running = asyncio.ensure_future(made.worker.run())
-    await _until(lambda: made.life.doing == "waiting for batches")
+    await _until(lambda: made.health.activity == "waiting for batches")
     away.update(("kafka", "mysql"))
-    await _until(lambda: set(made.life.waits_for) == {"kafka", "mysql"})
+    await _until(lambda: set(made.health.unavailable) == {"kafka", "mysql"})
     away.remove("mysql")
-    await _until(lambda: set(made.life.waits_for) == {"kafka"})
+    await _until(lambda: set(made.health.unavailable) == {"kafka"})
     away.clear()
-    await _until(lambda: not made.life.waits_for)
-    made.life.stopping.set()
+    await _until(lambda: not made.health.unavailable)
+    made.health.stopping.set()
     await asyncio.wait_for(running, 5)
 
 

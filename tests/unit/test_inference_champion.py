@@ -13,12 +13,12 @@ from veleta.errors import Retry
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, Message, encode
 from veleta.features import FEATURE_VERSION, Feature
-from veleta.life import Life
 from veleta.ports import NATIVE, Version
 from veleta.predictor import FEATURES
-from veleta.tail import tail
+from veleta.processing.tail import tail
+from veleta.service.health import ServiceHealth
 from veleta_inference.champion import Champion
-from veleta_inference.deadletters import DeadLetters
+from veleta_inference.dead_letters import DeadLetterPublisher
 
 DATASET = load_dataset("real_estate")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -59,12 +59,14 @@ class Stage:
         self.folder = folder
         self.log = MemoryLog()
         self.registry = MemoryRegistry()
-        self.life = Life("inference")
-        self.letters = DeadLetters(self.log, DATASET.name, self.life, lambda: NOW)
+        self.health = ServiceHealth("inference")
+        self.letters = DeadLetterPublisher(self.log, DATASET.name, self.health, lambda: NOW)
         self.recent: list[Values] = []
         files = folder / "files"
         files.mkdir(exist_ok=True)
-        self.champion = Champion(DATASET, self.registry, load, self.letters, self.life, lambda: NOW, files, self.recent)
+        self.champion = Champion(
+            DATASET, self.registry, load, self.letters, self.health, lambda: NOW, files, self.recent
+        )
 
     def version(self, content: str) -> Version:
         path = self.folder / f"{len(list(self.folder.iterdir()))}.cbm"
@@ -114,7 +116,7 @@ async def test_without_a_promotion_there_is_no_model(stage: Stage) -> None:
     await stage.look()
     with pytest.raises(Retry, match="no version is promoted yet"):
         _ = stage.champion.served
-    assert "model" in stage.life.waits_for
+    assert "model" in stage.health.unavailable
 
 
 async def test_the_greatest_sequence_number_is_served(stage: Stage) -> None:
@@ -124,8 +126,8 @@ async def test_the_greatest_sequence_number_is_served(stage: Stage) -> None:
     stage.promoted(first, 2)
     await stage.look()
     assert stage.serving == (first.number, 2)
-    assert "model" not in stage.life.waits_for
-    assert stage.life.doing == "serving real_estate 1"
+    assert "model" not in stage.health.unavailable
+    assert stage.health.activity == "serving real_estate 1"
 
 
 async def test_a_sequence_number_not_above_its_own_is_ignored(stage: Stage) -> None:
@@ -149,8 +151,8 @@ async def test_a_model_that_does_not_prove_itself_is_not_served(stage: Stage, co
     await stage.look()
     await stage.look()
     assert stage.serving == (good.number, 1)
-    assert "version 2 is refused" in stage.life.doing
-    assert not {"model"} & stage.life.waits_for.keys()
+    assert "version 2 is refused" in stage.health.activity
+    assert not {"model"} & stage.health.unavailable.keys()
     assert stage.dead == 1
 
 
@@ -163,7 +165,7 @@ async def test_the_last_requests_are_tried_too(stage: Stage) -> None:
     stage.promoted(stage.version("bed"), 2)
     await stage.look()
     assert stage.serving == (1, 1)
-    assert "out of bounds: 1 of 1 of the last requests" in stage.life.doing
+    assert "out of bounds: 1 of 1 of the last requests" in stage.health.activity
 
 
 @pytest.mark.failure("F20")
@@ -172,7 +174,7 @@ async def test_a_refused_model_is_tried_again(stage: Stage) -> None:
     version = stage.version("rubbish")
     stage.promoted(version, 1)
     await stage.look()
-    assert "version 1 is refused" in stage.life.waits_for["model"]
+    assert "version 1 is refused" in stage.health.unavailable["model"]
     stage.mend(version)
     await stage.champion.settle()
     assert stage.serving == (version.number, 1)
@@ -228,13 +230,13 @@ async def test_a_record_that_cannot_be_read_is_a_dead_letter(stage: Stage) -> No
 async def test_a_promotion_is_acted_on_at_once(stage: Stage) -> None:
     """The event wakes the task that keeps the champion; nobody waits for the next look at the registry."""
     keeping = asyncio.create_task(stage.champion.keep(every=3600))
-    following = asyncio.create_task(tail([MODELS], stage.log, stage.life, stage.champion.take))
+    following = asyncio.create_task(tail([MODELS], stage.log, stage.health, stage.champion.take))
     await asyncio.sleep(0)
     stage.promoted(stage.version("11"), 1)
     async with asyncio.timeout(5):
-        while "model" in stage.life.waits_for:  # noqa: ASYNC110 - /readyz is what one can look at
+        while "model" in stage.health.unavailable:  # noqa: ASYNC110 - /readyz is what one can look at
             await asyncio.sleep(0.01)
-    stage.life.stopping.set()
+    stage.health.stopping.set()
     keeping.cancel()
     await following
     assert stage.serving == (1, 1)

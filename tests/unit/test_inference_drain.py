@@ -10,9 +10,9 @@ from veleta.adapters.memory import MemoryLog
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.events.envelope import decode
-from veleta.life import Life
+from veleta.service.health import ServiceHealth
 from veleta_inference import drain as drain_module
-from veleta_inference.deadletters import DeadLetters
+from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.drain import Drain
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -63,9 +63,9 @@ class Desk:
         self.table = MemoryTable()
         self.journal = MemoryJournal()
         self.log = MemoryLog()
-        self.life = Life("inference")
-        self.letters = DeadLetters(self.log, "d", self.life, lambda: NOW)
-        self.drain = Drain(self.journal, self.table, self.letters, self.life)
+        self.health = ServiceHealth("inference")
+        self.letters = DeadLetterPublisher(self.log, "d", self.health, lambda: NOW)
+        self.drain = Drain(self.journal, self.table, self.letters, self.health)
 
     async def emptied(self) -> None:
         await asyncio.wait_for(self.journal.empty.wait(), 5)
@@ -78,7 +78,7 @@ async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
     made = Desk()
     draining = asyncio.create_task(made.drain.run())
     yield made
-    made.life.stopping.set()
+    made.health.stopping.set()
     await draining
 
 
@@ -109,12 +109,12 @@ async def test_without_the_database_the_journal_keeps_all(desk: Desk) -> None:
     desk.table.away = True
     await desk.journal.keep([b"a", b"b"])
     await asyncio.sleep(0.05)
-    assert desk.life.waits_for["mysql"] == "mysql: away"
+    assert desk.health.unavailable["mysql"] == "mysql: away"
     assert desk.journal.lines == [b"a", b"b"]
     desk.table.away = False
     await desk.emptied()
     assert desk.table.kept == [b"a", b"b"]
-    assert "mysql" not in desk.life.waits_for
+    assert "mysql" not in desk.health.unavailable
 
 
 async def test_a_stop_writes_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +125,6 @@ async def test_a_stop_writes_what_is_left(monkeypatch: pytest.MonkeyPatch) -> No
         draining = asyncio.create_task(desk.drain.run())
         await asyncio.sleep(0)
         await desk.journal.keep([b"a"])
-        desk.life.stopping.set()
+        desk.health.stopping.set()
         await draining
         assert (desk.table.kept, desk.journal.lines) == (([], [b"a"]) if away else ([b"a"], []))

@@ -9,7 +9,7 @@ import pytest
 from support.serving import DATASET, NOW, Gate, Serving
 from veleta.dataset import Values
 from veleta.errors import Retry
-from veleta.life import Life
+from veleta.service.health import ServiceHealth
 from veleta_inference.handlers import OF_REQUEST, ROWS_AT_ONCE, Answer, Asked, NotServed, Predicting
 
 LIMIT = 4
@@ -21,9 +21,9 @@ class Desk:
     def __init__(self) -> None:
         self.serving = Serving()
         self.journal = Gate()
-        self.life = Life("inference")
+        self.health = ServiceHealth("inference")
         self.recent: deque[Values] = deque(maxlen=2)
-        self.predicting = Predicting(DATASET, self.serving, self.journal, self.life, lambda: NOW, LIMIT, self.recent)
+        self.predicting = Predicting(DATASET, self.serving, self.journal, self.health, lambda: NOW, LIMIT, self.recent)
 
     def ask(self, name: str, *beds: int, version: int | None = None) -> asyncio.Task[Answer]:
         rows = [{**DATASET.convert(DATASET.example)[0], "bed": float(bed)} for bed in beds]
@@ -128,11 +128,11 @@ async def test_without_the_journal_no_price_is_sent(desk: Desk) -> None:
     desk.journal.full = True
     with pytest.raises(Retry, match="journal: full"):
         await desk.ask("a", 1)
-    assert desk.life.waits_for["journal"] == "journal: full"
+    assert desk.health.unavailable["journal"] == "journal: full"
     desk.journal.full = False
     await desk.ask("b", 1)
     assert desk.kept == ["b"]
-    assert "journal" not in desk.life.waits_for
+    assert "journal" not in desk.health.unavailable
 
 
 async def test_without_a_model_the_client_is_told(desk: Desk) -> None:

@@ -6,14 +6,14 @@ import pytest
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
-from veleta.adapters.memory import MemoryLedger, MemoryLog
+from veleta.adapters.memory import MemoryLog, MemoryTransactions, MemoryUnitOfWork
 from veleta.batches import BatchReader
 from veleta.dataset import load_dataset, parse_dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
 from veleta_loader.domain.sorting import Sorting
-from veleta_loader.handlers import Loading
+from veleta_loader.handlers import BatchLoader
 
 DATASET = load_dataset("real_estate")
 ROWS = api_rows(0, 250, seed=1)
@@ -53,30 +53,38 @@ class FakeTables:
         return self.texts.get(digest)
 
 
+class MemoryLoaderUnitOfWork(MemoryUnitOfWork):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = FakeTables()
+
+
 class Bench:
     """A loader on memory."""
 
     def __init__(self) -> None:
         self.log = MemoryLog()
-        self.tables = FakeTables()
         self.cleared: list[tuple[int, int]] = []
-        self.loading = Loading(
+        self.loading = BatchLoader(
             DATASET,
             BatchReader(self.log),
-            tables=lambda _work: self.tables,
             clear=lambda epoch, number: self.cleared.append((epoch, number)),
             clock=lambda: TIME,
         )
-        self._ledger = MemoryLedger()
+        self._transactions = MemoryTransactions(MemoryLoaderUnitOfWork())
+
+    @property
+    def tables(self) -> FakeTables:
+        return self._transactions.committed.tables
 
     async def handle(self, payload: BatchPayload | DatasetDeclared) -> None:
         event = Event("id", "poller", TIME, payload)
         self.loading.prepare(event)
-        await self._ledger.run(lambda work: self.loading.apply(event, None, work))
+        await self._transactions.run(lambda uow: self.loading.apply(event, None, uow))
 
     async def refuse(self, payload: BatchPayload, error: Exception) -> None:
         event = Event("id", "poller", TIME, payload)
-        await self._ledger.run(lambda work: self.loading.refuse(event, error, work))
+        await self._transactions.run(lambda uow: self.loading.on_dead_letter(event, error, uow))
 
 
 @pytest.fixture

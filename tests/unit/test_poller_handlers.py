@@ -12,8 +12,8 @@ from typing import Any, Literal
 import pytest
 
 from veleta.adapters.memory import MemoryLog
-from veleta.batches import BatchReader, history, manifests
-from veleta.commands import Desk
+from veleta.batches import BatchReader, batch_manifests, read_events
+from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
 from veleta.errors import Retry, Stop
 from veleta.events.catalogue import (
@@ -29,7 +29,7 @@ from veleta.events.catalogue import (
     Resume,
 )
 from veleta.events.envelope import Event, Message, Record, decode, encode
-from veleta.life import Life
+from veleta.service.health import ServiceHealth
 from veleta.topics import topic
 from veleta_poller.adapters import inbox as inbox_module
 from veleta_poller.adapters.inbox import Inbox
@@ -73,16 +73,16 @@ class Clock:
 class ScriptedApi:
     """Answers by the script; when it is over, the service is told to stop."""
 
-    def __init__(self, script: Script, inbox: Inbox, life: Life, restarts: list[Retry | None]) -> None:
+    def __init__(self, script: Script, inbox: Inbox, health: ServiceHealth, restarts: list[Retry | None]) -> None:
         self._script = list(script)
         self._inbox = inbox
-        self._life = life
+        self._health = health
         self._restarts = restarts
         self.restarted = 0
 
     async def take(self, arrived: Callable[[int], None]) -> Body:
         if not self._script:
-            self._life.stopping.set()
+            self._health.stopping.set()
             raise Retry("api", "the script is over")
         answer = self._script.pop(0)
         if isinstance(answer, Exception):
@@ -127,11 +127,11 @@ class Scene:
         self.folder = folder
         self.log = FailingLog()
         self.clock = Clock()
-        self.life = Life("poller")
+        self.health = ServiceHealth("poller")
         self.restarts: list[Retry | None] = []
         self.inbox = Inbox(folder, self.clock)
         self.topics = Topics(DATASET, self.log, self.clock)
-        self.desk = Desk("poller", TAKES, began=0)
+        self.desk = PendingCommands("poller", TAKES, began=0)
 
     async def run(
         self,
@@ -139,8 +139,8 @@ class Scene:
         at_end: Literal["restart", "stop"] = "restart",
         poll: Literal["auto", "manual"] = "auto",
     ) -> None:
-        self.api = ScriptedApi(script, self.inbox, self.life, self.restarts)
-        poller = Poller(DATASET, self.inbox, self.api, self.topics, self.life, at_end, poll, 0)
+        self.api = ScriptedApi(script, self.inbox, self.health, self.restarts)
+        poller = Poller(DATASET, self.inbox, self.api, self.topics, self.health, at_end, poll, 0)
         with contextlib.suppress(asyncio.CancelledError):
             async with asyncio.TaskGroup() as group:
                 obeying = group.create_task(poller.obey(self.desk))
@@ -169,11 +169,11 @@ class Scene:
 
     def told(self, *kinds: type) -> list[Any]:
         """The payloads of these kinds in `batches`."""
-        return [event.payload for event in history(self.log, DATASET.name) if isinstance(event.payload, kinds)]
+        return [event.payload for event in read_events(self.log, DATASET.name) if isinstance(event.payload, kinds)]
 
     def closed(self) -> list[tuple[int, int]]:
         """Epoch and number of the manifests, in their order, each of them checked against its rows."""
-        payloads = [event.payload for event in manifests(history(self.log, DATASET.name)).values()]
+        payloads = [event.payload for event in batch_manifests(read_events(self.log, DATASET.name)).values()]
         for payload in payloads:
             assert isinstance(payload, BatchClosed)
             assert sum(len(rows) for rows in BatchReader(self.log).chunks(payload)) == payload.rows
@@ -187,7 +187,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr("veleta.life.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("veleta.service.health.INITIAL_BACKOFF", 0.001)
     return Scene(tmp_path / "inbox")
 
 
@@ -268,15 +268,15 @@ async def test_a_question_that_broke_off_before_any_answer_tells_nothing(scene: 
 async def test_the_api_being_away_is_said(scene: Scene) -> None:
     """/readyz names what is waited for, and forgets it when it is there again."""
     await scene.run(Retry("api", "connection refused"))
-    assert "connection refused" in scene.life.waits_for["api"] or "script" in scene.life.waits_for["api"]
-    assert "start" in scene.life.waits_for
+    assert "connection refused" in scene.health.unavailable["api"] or "script" in scene.health.unavailable["api"]
+    assert "start" in scene.health.unavailable
 
 
 async def test_ready_once_the_api_answered(scene: Scene) -> None:
     """The script's end is the only thing that is missing then."""
     await scene.run(Interrupted("timeout"), batch(0))
-    assert set(scene.life.waits_for) == {"api"}
-    assert "over" in scene.life.waits_for["api"]
+    assert set(scene.health.unavailable) == {"api"}
+    assert "over" in scene.health.unavailable["api"]
 
 
 async def test_at_the_end_a_new_epoch_is_opened(scene: Scene) -> None:
@@ -311,9 +311,9 @@ async def test_an_open_intent_survives_a_crash(scene: Scene, tmp_path: Path) -> 
 async def test_stop_means_no_more_questions(scene: Scene) -> None:
     """It stays ready and says where it is."""
     running = asyncio.create_task(scene.run(batch(0), END, batch(0), at_end="stop"))
-    await until(lambda: scene.life.doing == "at the end of the data")
-    assert scene.life.waits_for == {}
-    scene.life.stopping.set()
+    await until(lambda: scene.health.activity == "at the end of the data")
+    assert scene.health.unavailable == {}
+    scene.health.stopping.set()
     await running
     assert (scene.closed(), scene.api.restarted) == ([(1, 0)], 0)
 
@@ -338,12 +338,12 @@ async def test_a_crash_while_publishing_is_made_good(scene: Scene, tmp_path: Pat
     scene.log.failures = {call: "late"}
     copies: list[Scene] = []
 
-    def crash(what: str, reason: str) -> None:
+    def crash(dependency: str, reason: str) -> None:
         copies.append(scene.crashed(tmp_path / "after"))
-        scene.life.stopping.set()
-        del what, reason
+        scene.health.stopping.set()
+        del dependency, reason
 
-    scene.life.lacks = crash  # type: ignore[method-assign]  # the moment in which Retry is told is the crash
+    scene.health.set_unavailable = crash  # type: ignore[method-assign]  # the moment in which Retry is told is the crash
     await scene.run(batch(0))
     [after] = copies
     assert after.files() == [".body"]
@@ -393,11 +393,11 @@ async def test_what_no_record_can_hold_is_a_dead_letter(scene: Scene) -> None:
 async def test_three_dead_letters_in_a_row_halt_the_poller(scene: Scene) -> None:
     """The fault is not in the batches then."""
     running = asyncio.create_task(scene.run(*(batch(n, city="x" * 9_000_000) for n in range(4))))
-    await until(lambda: bool(scene.life.halted))
-    scene.life.stopping.set()
+    await until(lambda: bool(scene.health.stop_reason))
+    scene.health.stopping.set()
     await running
     assert [refused.number for refused in scene.told(BatchRefused)] == [0, 1, 2]
-    assert "too large" in scene.life.waits_for["poller"]
+    assert "too large" in scene.health.unavailable["poller"]
 
 
 @pytest.mark.failure("F01")
@@ -405,7 +405,7 @@ async def test_no_question_without_room_on_the_disk(scene: Scene, monkeypatch: p
     """An answer that does not fit would be lost."""
     monkeypatch.setattr(inbox_module, "LEAST_ROOM", 2**62)
     running = asyncio.create_task(scene.run(batch(0)))
-    await until(lambda: "disk" in scene.life.waits_for)
+    await until(lambda: "disk" in scene.health.unavailable)
     assert scene.told(BatchClosed) == []
     monkeypatch.setattr(inbox_module, "LEAST_ROOM", 0)
     await running
@@ -450,22 +450,22 @@ def test_a_state_that_cannot_be_read_is_not_begun_anew(tmp_path: Path, content: 
 
 def manifests_of(scene: Scene) -> list[BatchClosed]:
     """The manifest that counts for each batch."""
-    payloads = [event.payload for event in manifests(history(scene.log, DATASET.name)).values()]
+    payloads = [event.payload for event in batch_manifests(read_events(scene.log, DATASET.name)).values()]
     return [payload for payload in payloads if isinstance(payload, BatchClosed)]
 
 
 async def test_by_hand_a_batch_is_taken_only_when_it_is_asked_for(scene: Scene) -> None:
     """POLL=manual begins paused, and ready; each poll takes one batch."""
     running = asyncio.create_task(scene.run(batch(0), batch(1), batch(2), poll="manual"))
-    await until(lambda: not scene.life.waits_for)
+    await until(lambda: not scene.health.unavailable)
     assert scene.closed() == []
-    assert "paused" in scene.life.doing
+    assert "paused" in scene.health.activity
     scene.ask(Poll, "1")
     await until(lambda: scene.closed() == [(1, 0)])
     scene.ask(Poll, "2")
     scene.ask(Poll, "3")
     await until(lambda: scene.closed() == [(1, 0), (1, 1), (1, 2)])
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running
     assert scene.answers() == [(name, "the next batch is taken now, if there is one") for name in "123"]
     assert scene.inbox.recall().tap == Tap("manual", paused=True)
@@ -474,7 +474,7 @@ async def test_by_hand_a_batch_is_taken_only_when_it_is_asked_for(scene: Scene) 
 async def test_pause_and_resume_outlive_a_new_start(scene: Scene, tmp_path: Path) -> None:
     """Until somebody resumes, nothing is taken, whatever happens to the process; the setting alone says otherwise."""
     running = asyncio.create_task(scene.run(poll="manual"))
-    await until(lambda: not scene.life.waits_for)
+    await until(lambda: not scene.health.unavailable)
     scene.ask(Resume, "1")
     await running
     assert not scene.inbox.recall().tap.paused
@@ -482,7 +482,7 @@ async def test_pause_and_resume_outlive_a_new_start(scene: Scene, tmp_path: Path
     await again.run(batch(0), poll="manual")
     assert again.closed() == [(1, 0)]
     changed = again.crashed(tmp_path / "changed")
-    changed.life.stopping.set()
+    changed.health.stopping.set()
     await changed.run(poll="auto")
     assert changed.inbox.recall().tap == Tap("auto", paused=False)
 
@@ -492,7 +492,7 @@ async def test_pause_stops_the_taking(scene: Scene) -> None:
     assert Tap(wanted=2).turned(Pause(dataset="d", actor="ana"))[0] == Tap(paused=True, pauses=1)
     scene.inbox.remember(State(tap=Tap(paused=True)))
     running = asyncio.create_task(scene.run(batch(0)))
-    await until(lambda: not scene.life.waits_for)
+    await until(lambda: not scene.health.unavailable)
     await asyncio.sleep(0.05)
     assert scene.closed() == []
     scene.ask(Resume, "1")
@@ -507,7 +507,7 @@ async def test_a_batch_asked_for_at_the_end_is_the_first_of_the_next_epoch(scene
         await until(lambda count=number: len(scene.closed()) == count)  # type: ignore[misc]  # bound at once
         scene.ask(Poll, name)
     await until(lambda: scene.closed() == [(1, 0), (2, 0)])
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running
     assert scene.api.restarted == 1
 
@@ -515,11 +515,11 @@ async def test_a_batch_asked_for_at_the_end_is_the_first_of_the_next_epoch(scene
 async def test_what_cannot_be_done_is_refused(scene: Scene) -> None:
     """At the end of the data no command has an effect, and that is said."""
     running = asyncio.create_task(scene.run(END, at_end="stop"))
-    await until(lambda: not scene.life.waits_for)
+    await until(lambda: not scene.health.unavailable)
     for name, kind in enumerate((Poll, Pause, Resume)):
         scene.ask(kind, str(name))
     await until(lambda: len(scene.answers()) == 3)
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running
     assert {words for _, words in scene.answers()} == {"all batches were handed out (AT_END=stop)"}
 
@@ -527,11 +527,11 @@ async def test_what_cannot_be_done_is_refused(scene: Scene) -> None:
 @pytest.mark.failure("F30")
 async def test_a_command_older_than_the_process_is_refused(scene: Scene) -> None:
     """Nobody knows any more what it was for."""
-    scene.desk = Desk("poller", TAKES, began=1)
+    scene.desk = PendingCommands("poller", TAKES, began=1)
     scene.ask(Poll, "1")
     running = asyncio.create_task(scene.run(poll="manual"))
     await until(lambda: len(scene.answers()) == 1)
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running
     assert scene.answers() == [("1", "it was sent while the poller was down")]
 
@@ -542,19 +542,19 @@ async def test_an_answer_that_was_kept_is_told_after_a_crash(scene: Scene) -> No
     scene.inbox.remember(State(tap=Tap(paused=True), replies=(Reply("1", accepted=True, words="paused"),)))
     running = asyncio.create_task(scene.run())
     await until(lambda: scene.answers() == [("1", "paused")] and not scene.inbox.recall().replies)
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running
 
 
 async def test_an_answer_waits_for_the_broker(scene: Scene) -> None:
     """It is told when the broker is back, once."""
     running = asyncio.create_task(scene.run(poll="manual"))
-    await until(lambda: not scene.life.waits_for)
+    await until(lambda: not scene.health.unavailable)
     scene.log.failures = {scene.log.calls + 2: "away"}
     scene.ask(Pause, "1")
     await until(lambda: len(scene.answers()) == 1)
     await until(lambda: not scene.inbox.recall().replies)
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running
     assert scene.answers() == [("1", "no further batch is taken until the poller is told to go on")]
 
@@ -563,10 +563,10 @@ async def test_an_answer_waits_for_the_broker(scene: Scene) -> None:
 async def test_a_pause_holds_though_the_api_comes_back_later(scene: Scene) -> None:
     """A question that waits for the API is not asked any more when somebody paused meanwhile."""
     running = asyncio.create_task(scene.run(*[Retry("api", "away")] * 60, batch(0)))
-    await until(lambda: "api" in scene.life.waits_for)
+    await until(lambda: "api" in scene.health.unavailable)
     scene.ask(Pause, "1")
-    await until(lambda: "paused" in scene.life.doing)
-    scene.life.stopping.set()
+    await until(lambda: "paused" in scene.health.activity)
+    scene.health.stopping.set()
     await running
     assert scene.closed() == []
 
@@ -575,10 +575,10 @@ async def test_a_pause_holds_though_the_api_comes_back_later(scene: Scene) -> No
 async def test_what_is_wanted_while_the_api_is_away_is_still_wanted_after_a_stop(scene: Scene) -> None:
     """Only a question that was asked counts; a pause cancels it."""
     running = asyncio.create_task(scene.run(*[Retry("api", "away")] * 60, poll="manual"))
-    await until(lambda: not scene.life.waits_for)
+    await until(lambda: not scene.health.unavailable)
     scene.ask(Poll, "1")
-    await until(lambda: "api" in scene.life.waits_for)
-    scene.life.stopping.set()
+    await until(lambda: "api" in scene.health.unavailable)
+    scene.health.stopping.set()
     await running
     assert scene.inbox.recall().tap.wanted == 1
     wanted = Tap(paused=True, wanted=1)
@@ -589,14 +589,14 @@ async def test_what_is_wanted_while_the_api_is_away_is_still_wanted_after_a_stop
 async def test_a_command_is_answered_once_though_it_is_read_again(scene: Scene) -> None:
     """Its answer was kept before a crash, and the topic is read from its beginning before the answer is there."""
     scene.inbox.remember(State(tap=Tap("manual", paused=True), replies=(Reply("1", accepted=True, words="taken"),)))
-    scene.desk = Desk("poller", TAKES, began=1)
+    scene.desk = PendingCommands("poller", TAKES, began=1)
     scene.ask(Poll, "1")
     running = asyncio.create_task(scene.run(poll="manual"))
     await until(lambda: len(scene.answers()) == 1)
     scene.ask(Poll, "1")
     scene.ask(Pause, "2")
     await until(lambda: len(scene.answers()) == 2)
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running
     assert [name for name, _ in scene.answers()] == ["1", "2"]
 
@@ -604,10 +604,10 @@ async def test_a_command_is_answered_once_though_it_is_read_again(scene: Scene) 
 async def test_one_wish_is_one_question_though_a_restart_is_not_confirmed(scene: Scene) -> None:
     """The end alone is asked over again for it, not a bad answer after a restart."""
     running = asyncio.create_task(scene.run(END, (500, "{}"), batch(0), poll="manual"))
-    await until(lambda: not scene.life.waits_for)
+    await until(lambda: not scene.health.unavailable)
     scene.ask(Poll, "1")
     await until(lambda: len(scene.told(BatchRefused)) == 1)
     await asyncio.sleep(0.3)
     assert scene.closed() == []
-    scene.life.stopping.set()
+    scene.health.stopping.set()
     await running

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import REGISTRY
 
-from veleta import life as life_module
 from veleta.errors import Retry, Stop
-from veleta.life import Life
+from veleta.service import health as health_module
+from veleta.service.health import ServiceHealth
 from veleta_retention import handlers
 from veleta_retention import purge as command
 from veleta_retention.domain.keeping import Purge, kept_since
@@ -73,8 +73,8 @@ class Desk:
         rows = [(name, NOW - age * DAY) for name, age in (("a", 40), ("b", 31), ("c", 30.5), ("d", 29))]
         self.purges = MemoryPurges(("long ago", NOW - 40 * DAY), ("lately", NOW - DAY))
         self.tables = [MemoryRequests(name, self.purges, *rows) for name in ("new", "refused")]
-        self.life = Life("retention")
-        self.retention = Retention(self.tables, self.purges, days, self.life, lambda: NOW)
+        self.health = ServiceHealth("retention")
+        self.retention = Retention(self.tables, self.purges, days, self.health, lambda: NOW)
 
     def left(self) -> list[list[str]]:
         return [[row[0] for row in table.rows] for table in (*self.tables, self.purges)]
@@ -85,8 +85,8 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (handlers, "SWEEP_SECONDS"),
         (handlers, "BREATH_SECONDS"),
-        (life_module, "FIRST_PAUSE"),
-        (life_module, "LONGEST_PAUSE"),
+        (health_module, "INITIAL_BACKOFF"),
+        (health_module, "MAX_BACKOFF"),
     ):
         monkeypatch.setattr(module, name, 0.001)
 
@@ -135,11 +135,11 @@ async def test_without_the_database_it_waits() -> None:
     desk.tables[0].away = True
     running = asyncio.create_task(desk.retention.run())
     await asyncio.sleep(0.05)
-    assert desk.life.waits_for == {"start": "not yet started", "mysql": "mysql: away"}
+    assert desk.health.unavailable == {"start": "not yet started", "mysql": "mysql: away"}
     desk.tables[0].away = False
-    await _until(lambda: not desk.life.waits_for)
+    await _until(lambda: not desk.health.unavailable)
     assert desk.left() == [["d"], ["d"], ["lately"]]
-    desk.life.stopping.set()
+    desk.health.stopping.set()
     await asyncio.wait_for(running, 5)
 
 
@@ -147,18 +147,18 @@ async def test_it_looks_again_and_again() -> None:
     """What comes while it runs is deleted without a new start."""
     desk = Desk(days=30)
     running = asyncio.create_task(desk.retention.run())
-    await _until(lambda: not desk.life.waits_for)
+    await _until(lambda: not desk.health.unavailable)
     desk.tables[1].rows.append(("e", NOW - 31 * DAY))
     await _until(lambda: len(desk.tables[1].rows) == 1)
-    desk.life.stopping.set()
+    desk.health.stopping.set()
     await asyncio.wait_for(running, 5)
-    assert desk.life.doing == "keeps requests for 30 days"
+    assert desk.health.activity == "keeps requests for 30 days"
 
 
 async def test_a_stop_does_not_wait_for_the_last_row() -> None:
     """However much is left: the next start goes on."""
     desk = Desk(days=30)
-    desk.life.stopping.set()
+    desk.health.stopping.set()
     await desk.retention.sweep()
     assert [table.groups for table in desk.tables] == [[2]] * 2
 

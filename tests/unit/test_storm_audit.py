@@ -11,7 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from support.listings import api_rows
 from support.storm.api import Handed, RememberingApi
-from support.storm.audit import Count, Decision, Found, Kept, Kills, Ledger, Said, Version, judge, table
+from support.storm.audit import BatchRow, Count, Decision, Found, Kept, Kills, Said, Version, judge, table
 from support.storm.client import CUT, NO_ANSWER, Reply
 from support.storm.faults import AWAY, GAP, plan
 from support.storm.rows import clean_numbers, line, verdict
@@ -78,10 +78,10 @@ def _found() -> Found:
         ],
         deadletter=[],
         rows=lines,
-        ledger=[
-            Ledger(FIRST, "loaded", 30, 29, 1),
-            Ledger(SECOND, "loaded", 40, 40, 0),
-            Ledger(LOST, "missed"),
+        batch_rows=[
+            BatchRow(FIRST, "loaded", 30, 29, 1),
+            BatchRow(SECOND, "loaded", 40, 40, 0),
+            BatchRow(LOST, "missed"),
         ],
         raw=raw,
         clean=clean,
@@ -145,7 +145,7 @@ NEVER_HANDED = "batches closed or missed that were never handed out"
 HARM: list[tuple[str, Callable[[Found], Found], str]] = [
     (
         "a batch is gone",
-        lambda f: replace(f, batches=[f.batches[0], f.batches[2]], ledger=[f.ledger[0], f.ledger[2]]),
+        lambda f: replace(f, batches=[f.batches[0], f.batches[2]], batch_rows=[f.batch_rows[0], f.batch_rows[2]]),
         SAID_OF,
     ),
     (
@@ -171,16 +171,16 @@ HARM: list[tuple[str, Callable[[Found], Found], str]] = [
     ),
     (
         "not loaded",
-        lambda f: replace(f, ledger=[f.ledger[0], replace(f.ledger[1], state="refused"), f.ledger[2]]),
+        lambda f: replace(f, batch_rows=[f.batch_rows[0], replace(f.batch_rows[1], state="refused"), f.batch_rows[2]]),
         "closed batches that are loaded",
     ),
     (
         "missed and called open",
-        lambda f: replace(f, ledger=[*f.ledger[:2], Ledger(LOST, "open")]),
+        lambda f: replace(f, batch_rows=[*f.batch_rows[:2], BatchRow(LOST, "open")]),
         "missed batches that the ledger calls so",
     ),
-    ("two lines", lambda f: replace(f, ledger=[*f.ledger, f.ledger[0]]), "lines in the ledger"),
-    ("no line", lambda f: replace(f, ledger=f.ledger[1:]), "lines in the ledger"),
+    ("two lines", lambda f: replace(f, batch_rows=[*f.batch_rows, f.batch_rows[0]]), "lines in the ledger"),
+    ("no line", lambda f: replace(f, batch_rows=f.batch_rows[1:]), "lines in the ledger"),
     ("an event unsent", lambda f: replace(f, outbox=1), "events that wait in the outbox"),
     ("a row lost in the topic", lambda f: replace(f, rows=_without(f.rows)), TOPIC),
     ("a row doubled in the topic", lambda f: replace(f, rows=_doubled(f.rows)), TOPIC),
@@ -193,12 +193,12 @@ HARM: list[tuple[str, Callable[[Found], Found], str]] = [
     ("an unclean row kept", lambda f: replace(f, clean=f.raw), CLEAN),
     (
         "cleaned told wrong",
-        lambda f: replace(f, ledger=[Ledger(FIRST, "loaded", 30, 30, 0), *f.ledger[1:]]),
+        lambda f: replace(f, batch_rows=[BatchRow(FIRST, "loaded", 30, 30, 0), *f.batch_rows[1:]]),
         "batches whose ledger tells received and cleaned",
     ),
     (
         "a rejection not counted",
-        lambda f: replace(f, ledger=[Ledger(FIRST, "loaded", 30, 29, 0), *f.ledger[1:]]),
+        lambda f: replace(f, batch_rows=[BatchRow(FIRST, "loaded", 30, 29, 0), *f.batch_rows[1:]]),
         "lines where cleaned + rejected = received",
     ),
     ("no verdict", lambda f: replace(f, reports=f.reports[:1]), TABLE_VERDICTS),
@@ -343,7 +343,7 @@ def test_a_cut_connection_and_a_503_may_be_kept_or_not() -> None:
 
 def test_the_last_batch_of_an_epoch_may_go_unheard() -> None:
     """Only a kill of the poller explains it: nothing else comes between the API and the inbox."""
-    unheard = replace(FOUND, batches=FOUND.batches[:2], ledger=FOUND.ledger[:2])
+    unheard = replace(FOUND, batches=FOUND.batches[:2], batch_rows=FOUND.batch_rows[:2])
     assert _wrong(_judged(unheard)) == set()
     assert _wrong(_judged(unheard, kills={**KILLS, "poller": []})) == {UNHEARD}
 

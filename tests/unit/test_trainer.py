@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,16 @@ import pytest
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
-from veleta.adapters.memory import MemoryLedger, MemoryLog, MemoryRegistry
-from veleta.batches import history
+from veleta.adapters.memory import MemoryLog, MemoryRegistry, MemoryTransactions, MemoryUnitOfWork
+from veleta.batches import read_events
 from veleta.dataset import load_dataset
-from veleta.errors import Lost, Reject, Retry
+from veleta.errors import Reject, Retry, StateLost
 from veleta.events.envelope import Event, decode, encode
 from veleta.faults import fault_point
 from veleta.features import HOLDOUT_PERCENT
-from veleta.life import Life
-from veleta.loop import Relay
-from veleta.ports import Version, Work
+from veleta.ports import Version
+from veleta.processing.outbox import OutboxPublisher
+from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName, topic
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.cycle import ATTEMPTS, Cycle
@@ -32,7 +33,8 @@ from veleta_trainer.domain.scores import scores
 from veleta_trainer.domain.training import STEPS, Crowned, Request, Training, plan, rank
 from veleta_trainer.fenced import Fenced
 from veleta_trainer.handlers import Requests
-from veleta_trainer.ports import Fitted, LoggedRun
+from veleta_trainer.lease import Lease
+from veleta_trainer.ports import Fitted, LeaseRow, LoggedRun
 from veleta_trainer.restoring import Restoring
 
 DATASET = load_dataset("real_estate")
@@ -140,7 +142,7 @@ class FakeTrainings:
 
     def write(self, request_id: str, **values: Any) -> None:
         if request_id not in self.lines:
-            raise Lost("wiped")
+            raise StateLost("wiped")
         self.lines[request_id] |= values
 
     def metrics_of(self, version: int) -> dict[str, float]:
@@ -207,22 +209,28 @@ class FakeFitting:
         return Fitted(Path(), {"mae": mae, "holdout_rows": 9.0} | ({"champion_mae": 100.0} if champion else {}))
 
 
-class FreeLease:
-    """Held by whoever asks, once the tables were compared with the topics; `wiped` makes that due again."""
+class MemoryLease:
+    """The row of the lease; `clock` is the database's."""
 
     def __init__(self) -> None:
-        self.wiped = True
+        self.clock = datetime(2026, 1, 1)  # noqa: DTZ001 - as DATETIME has it
+        self.row: LeaseRow | None = None
 
-    def hold(self, work: Work) -> None:
-        del work
-        if self.wiped:
-            raise Lost("wiped")
+    def now(self) -> datetime:
+        return self.clock
 
-    def compared(self) -> None:
-        self.wiped = False
+    def load(self) -> LeaseRow | None:
+        return self.row
 
-    def release(self, work: Work) -> None:
-        """Nobody waits for it."""
+    def save(self, row: LeaseRow) -> None:
+        self.row = row
+
+
+class MemoryTrainerUnitOfWork(MemoryUnitOfWork):
+    def __init__(self) -> None:
+        super().__init__()
+        self.trainings = FakeTrainings()
+        self.lease = MemoryLease()
 
 
 class Bench:
@@ -230,8 +238,7 @@ class Bench:
 
     def __init__(self, *maes: float | Exception) -> None:
         self.log = MemoryLog()
-        self.ledger = MemoryLedger()
-        self.trainings = FakeTrainings()
+        self.transactions = MemoryTransactions(MemoryTrainerUnitOfWork())
         self.registry = MemoryRegistry()
         self.runs = FakeRuns()
         self.fitting = FakeFitting(*maes)
@@ -246,27 +253,32 @@ class Bench:
         self.trainings.add(asked, TIME)
 
     def cycle(self) -> Cycle:
-        lease = FreeLease()
-        fenced = Fenced(self.ledger, lease)
+        self.transactions.committed.lease.clock += timedelta(hours=1)
+        lease = Lease(10.0)
+        fenced = Fenced(self.transactions, lease)
         return Cycle(
             DATASET,
             self.log,
             fenced,
-            Relay(self.log, self.ledger),
-            trainings=self._trainings,
-            restore=Restoring(DATASET.name, self.log, self.ledger, lease, self._trainings).restore,
+            OutboxPublisher(self.log, self.transactions),
+            restore=Restoring(DATASET.name, self.log, self.transactions, lease).restore,
             registry=self.registry,
-            aliases=Aliases(DATASET.name, self.registry, fenced, self._trainings, lambda: TIME),
+            aliases=Aliases(DATASET.name, self.registry, fenced, lambda: TIME),
             runs=self.runs,
             fitting=self.fitting,
             params={"iterations": 1},
             libraries={},
-            life=Life("trainer"),
+            health=ServiceHealth("trainer"),
             clock=lambda: TIME,
         )
 
-    def _trainings(self, _work: Work) -> FakeTrainings:
-        return self.trainings
+    @property
+    def trainings(self) -> FakeTrainings:
+        return self.transactions.committed.trainings
+
+    def wipe(self) -> None:
+        """What a database that was recreated holds."""
+        self.transactions.committed = MemoryTrainerUnitOfWork()
 
     async def finish(self) -> None:
         """Step until nothing is left, each step by a new trainer."""
@@ -275,7 +287,7 @@ class Bench:
 
     def ids(self, name: TopicName) -> list[str]:
         """The ids of a topic's events, each once, in the order of their first coming."""
-        return list(dict.fromkeys(event.id for event in history(self.log, DATASET.name, name)))
+        return list(dict.fromkeys(event.id for event in read_events(self.log, DATASET.name, name)))
 
     def said(self, name: TopicName) -> list[str]:
         """The events of a topic, but for progress."""
@@ -364,7 +376,7 @@ async def test_a_registry_that_is_away_stops_no_training_for_good(method: str, m
 @pytest.mark.failure("F15")
 async def test_a_training_that_fails_is_tried_again_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """After ATTEMPTS tries it is failed and dead-lettered; the next request is served."""
-    monkeypatch.setattr(Life, "pause", _at_once)
+    monkeypatch.setattr(ServiceHealth, "sleep", _at_once)
     bench = Bench(*[RuntimeError("killed")] * ATTEMPTS, 50.0)
     bench.ask(request(0))
     await bench.finish()
@@ -411,7 +423,7 @@ async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> N
     await bench.finish()
     recipe = bench.trainings.lines[request(3).request_id]["recipe"]
     assert [(b["epoch"], b["number"]) for b in recipe["batches"]] == [(1, 0), (1, 1), (1, 2)]
-    assert len(list(history(bench.log, DATASET.name))) == 10
+    assert len(list(read_events(bench.log, DATASET.name))) == 10
 
 
 async def test_a_request_without_a_readable_batch_fails() -> None:
@@ -426,7 +438,7 @@ def _denied(_alias: str) -> None:
     raise RuntimeError("denied")
 
 
-async def _at_once(_life: Life, _seconds: float) -> bool:
+async def _at_once(_health: ServiceHealth, _seconds: float) -> bool:
     return True
 
 
@@ -498,7 +510,7 @@ async def test_wiped_tables_are_filled_again_and_nothing_is_trained_twice() -> N
     bench.ask(request(0, 2, first=True))
     await bench.finish()
     before, decided = bench.trainings.lines, bench.trainings.decisions
-    bench.trainings = FakeTrainings()
+    bench.wipe()
     await bench.finish()
     kept = ("state", "recipe", "run_id", "version", "metrics")
     assert {name: {k: line.get(k) for k in kept} for name, line in bench.trainings.lines.items()} == {
@@ -521,7 +533,7 @@ async def test_tables_wiped_in_the_middle_of_a_training(arrow: str, kill_at: Cal
     kill_at(arrow)
     with pytest.raises(Killed):
         await bench.finish()
-    bench.trainings = FakeTrainings()
+    bench.wipe()
     await bench.finish()
     assert bench.trainings.lines[request(0).request_id]["state"] == "finished"
     assert len(bench.runs.logged) == 1
@@ -549,7 +561,7 @@ async def test_an_alias_that_was_moved_by_hand_is_recorded_and_told() -> None:
     assert bench.ids("models")[-1] == "real_estate/outside/3"
     await bench.finish()
     assert len(bench.trainings.decisions) == 3
-    bench.trainings = FakeTrainings()
+    bench.wipe()
     await bench.finish()
     assert bench.trainings.decisions[-1]["decision"] == "outside"
 
@@ -598,10 +610,10 @@ async def test_another_trainers_lease_is_waited_for() -> None:
     bench = Bench(50.0)
     bench.ask(request(0))
     cycle = bench.cycle()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FreeLease, "hold", _held_by_another)
-        with pytest.raises(Retry, match="another trainer"):
-            await cycle.step()
+    lease = bench.transactions.committed.lease
+    lease.row = LeaseRow("another", 7, lease.clock + timedelta(seconds=1))
+    with pytest.raises(Retry, match="another trainer"):
+        await cycle.step()
     assert bench.trainings.lines[request(0).request_id]["state"] == "waiting"
 
 
@@ -609,15 +621,15 @@ async def test_another_trainers_lease_is_waited_for() -> None:
 async def test_each_batch_asks_again_while_no_champion_is_there() -> None:
     """After a failed training; not while one waits, nor once a version is promoted."""
     bench = Bench(Reject("nothing to learn from"), 50.0)
-    ledger, requests = MemoryLedger(), Requests(lambda _work: bench.trainings, lambda: TIME)
+    transactions, requests = bench.transactions, Requests(lambda: TIME)
     manifest = publish_batch(bench.log, DATASET, 1, 3, api_rows(0, 30, 3))
     closed = Event(f"{manifest.batch}/closed", "poller", TIME, manifest)
 
     async def due() -> list[str]:
-        await ledger.run(lambda work: requests.apply(closed, None, work))
-        sent = [message for _, message in await ledger.outbox()]
-        await ledger.sent([number for number, _ in await ledger.outbox()])
-        return [dict(message.headers)["ce_id"].decode() for message in sent]
+        await transactions.run(lambda uow: requests.apply(closed, None, uow))
+        pending = await transactions.run(lambda uow: uow.outbox.oldest())
+        await transactions.run(lambda uow: uow.outbox.delete([number for number, _ in pending]))
+        return [dict(message.headers)["ce_id"].decode() for _, message in pending]
 
     assert await due() == []
     bench.ask(request(0))
@@ -627,7 +639,3 @@ async def test_each_batch_asks_again_while_no_champion_is_there() -> None:
     bench.ask(request(1))
     await bench.finish()
     assert await due() == []
-
-
-def _held_by_another(_lease: FreeLease, _work: Work) -> None:
-    raise Retry("lease", "another trainer holds it")

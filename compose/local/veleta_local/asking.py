@@ -20,9 +20,9 @@ def ask(bootstrap: str, kind: type[Command], dataset: str, reason: str) -> str:
     """
     log = KafkaLog(bootstrap, "shell")
     try:
-        answer = commands.ask(log, kind(dataset=dataset, actor=_person(), reason=reason), "shell", utc_now)
+        answer = commands.send_command(log, kind(dataset=dataset, actor=_person(), reason=reason), "shell", utc_now)
     except Retry as away:
-        raise LocalError(NOT_RUNNING if away.what == "kafka" else str(away)) from away
+        raise LocalError(NOT_RUNNING if away.dependency == "kafka" else str(away)) from away
     finally:
         log.close()
     if isinstance(answer, CommandRefused):

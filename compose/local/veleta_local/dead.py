@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.batches import everything, history
+from veleta.batches import read_events, read_topic
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.events.envelope import ADDRESSEE, Event, Message, header_texts
-from veleta.loop import LETTER_BYTES
+from veleta.processing.dead_letters import MAX_VALUE_BYTES
 from veleta.topics import declared
 from veleta_local.errors import LocalError
 from veleta_local.topics import NOT_RUNNING
@@ -54,7 +54,7 @@ class DeadLetters:
     def _letters(self) -> dict[str, Event]:
         """By id: a letter may lie in the topic twice."""
         try:
-            events = list(history(self._log, self._dataset, "deadletter"))
+            events = list(read_events(self._log, self._dataset, "deadletter"))
         except Retry as error:
             raise LocalError(NOT_RUNNING) from error
         return {event.id: event for event in events if isinstance(event.payload, RecordDeadlettered)}
@@ -64,7 +64,7 @@ class DeadLetters:
 
     def _ids(self, name: str) -> set[str]:
         """The ids of all events in a topic; none where the letter names no topic of ours."""
-        records = everything(self._log, name) if self._readers(name) else ()
+        records = read_topic(self._log, name) if self._readers(name) else ()
         return {header_texts(record).get("ce_id", "") for record in records}
 
     def _message(self, letter: Event) -> Message:
@@ -75,7 +75,7 @@ class DeadLetters:
             if not found:
                 raise LocalError(f"{letter.id} cannot be sent again: {told.topic} no longer holds {told.offset}")
             key, headers, value = found[0].key, found[0].headers, found[0].value
-        elif len(told.value) < LETTER_BYTES:
+        elif len(told.value) < MAX_VALUE_BYTES:
             headers = tuple((name, text.encode()) for name, text in told.headers.items())
             key, value = told.first_key, told.value.encode()
         else:

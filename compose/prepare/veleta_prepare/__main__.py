@@ -4,11 +4,11 @@ import asyncio
 import sys
 from functools import partial
 
-from veleta.adapters.mysql import database, mysql_engine
+from veleta.adapters.mysql import database_errors, mysql_engine
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
-from veleta.life import Life
-from veleta.service import configure_logging
+from veleta.service.health import ServiceHealth
+from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
 from veleta_prepare.settings import PrepareSettings
 from veleta_prepare.tables import make_databases, make_dataset_tables, make_fixed_tables
@@ -19,7 +19,7 @@ from veleta_prepare.users import make_users
 def prepare(settings: PrepareSettings) -> None:
     """Make and verify everything. Raises Retry while the broker or the database is away, Stop on a difference."""
     dataset = load_dataset(settings.dataset)
-    with database():
+    with database_errors():
         make_databases(settings.mysql)
         make_fixed_tables(settings.mysql)
         engine = mysql_engine(settings.mysql)
@@ -32,7 +32,7 @@ def prepare(settings: PrepareSettings) -> None:
 
 async def _main() -> None:
     settings = read_settings(PrepareSettings)
-    await Life("prepare").patiently(partial(asyncio.to_thread, prepare, settings))
+    await ServiceHealth("prepare").retry_until_available(partial(asyncio.to_thread, prepare, settings))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.schema import CreateColumn, CreateTable
 
-from veleta.adapters.mysql import address
+from veleta.adapters.mysql import database_url
 from veleta.dataset import Dataset
 from veleta.errors import Stop
 from veleta.settings import MysqlSettings
@@ -17,7 +17,7 @@ from veleta.tables import DatasetTables, dataset_tables, schemas
 
 def make_databases(settings: MysqlSettings) -> None:
     """Create the databases that are missing."""
-    engine = sa.create_engine(address(settings, "pymysql"))
+    engine = sa.create_engine(database_url(settings, "pymysql"))
     with engine.begin() as connection:
         for name in schemas(settings.prefix).values():
             connection.exec_driver_sql(
@@ -30,7 +30,7 @@ def make_fixed_tables(settings: MysqlSettings) -> None:
     """Bring PIPELINE to the newest migration."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = sa.create_engine(address(settings, "pymysql").set(database=schemas(settings.prefix)["PIPELINE"]))
+    engine = sa.create_engine(database_url(settings, "pymysql").set(database=schemas(settings.prefix)["PIPELINE"]))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

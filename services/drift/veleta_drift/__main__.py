@@ -1,6 +1,6 @@
 """`python -m veleta_drift`."""
 
-from veleta.service import serve
+from veleta.service.lifecycle import serve
 from veleta_drift.bootstrap import build
 from veleta_drift.settings import DriftSettings
 

@@ -1,17 +1,17 @@
 """What drift does with a closed batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from veleta.batches import BatchReader, history, manifests
+from veleta.batches import BatchReader, batch_manifests, read_events
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
 from veleta.events.envelope import Event, encode, follow
-from veleta.ports import EventLog, Work
+from veleta.ports import EventLog, UnitOfWork
 from veleta.topics import topic
 from veleta_drift.domain.figures import Columns, Figures
 from veleta_drift.domain.seed_rule import POLICY, THRESHOLD, Assessment, compare
@@ -43,16 +43,24 @@ class Reports(Protocol):
         ...
 
 
-class Assessing:
+class DriftUnitOfWork(UnitOfWork, Protocol):
+    """Drift's transaction."""
+
+    @property
+    def reports(self) -> Reports:
+        """The drift reports."""
+        ...
+
+
+class DriftHandler:
     """The handler of `batches`: reads, computes, and keeps the verdict together with the events that tell of it."""
 
-    takes = (BatchClosed,)
+    event_types = (BatchClosed,)
 
-    def __init__(self, dataset: Dataset, log: EventLog, reports: Callable[[Work], Reports], clock: Clock) -> None:
+    def __init__(self, dataset: Dataset, log: EventLog, clock: Clock) -> None:
         self._dataset = dataset
         self._log = log
         self._reader = BatchReader(log)
-        self._reports = reports
         self._clock = clock
 
     def prepare(self, event: Event) -> Prepared:
@@ -66,43 +74,43 @@ class Assessing:
         number, old = previous
         return Prepared(self._assessed(manifest, number, compare(old, new)), first=False)
 
-    def apply(self, event: Event, prepared: Prepared, work: Work) -> None:
+    def apply(self, event: Event, prepared: Prepared, uow: DriftUnitOfWork) -> None:
         """Keep the verdict, unless there is one, and send it; ask for a retraining when the rule says so."""
-        reports, assessed = self._reports(work), prepared.assessed
+        reports, assessed = uow.reports, prepared.assessed
         manifest = _manifest(event)
         if reports.known(manifest.epoch, manifest.number):
             return
         now = self._clock()
         reports.keep(assessed, now)
         report = follow(event, f"{manifest.batch}/assessed", SERVICE, now, assessed)
-        work.send(encode(topic(manifest.dataset, "drift"), report))
+        uow.outbox.append(encode(topic(manifest.dataset, "drift"), report))
         if assessed.verdict == "drift" or prepared.first:
             request = follow(report, f"{manifest.batch}/retrain", SERVICE, now, _request(prepared))
-            work.send(encode(topic(manifest.dataset, "retrain"), request))
+            uow.outbox.append(encode(topic(manifest.dataset, "retrain"), request))
 
-    def refuse(self, event: Event, error: Exception, work: Work) -> None:
+    def on_dead_letter(self, event: Event, error: Exception, uow: DriftUnitOfWork) -> None:
         """A batch that cannot be read has a verdict too."""
         manifest = _manifest(event)
         unread = self._assessed(manifest, None, Assessment("not enough data", str(error), []))
-        self.apply(event, Prepared(unread, first=False), work)
+        self.apply(event, Prepared(unread, first=False), uow)
 
-    def told(self) -> list[tuple[DriftAssessed, datetime]]:
+    def published_reports(self) -> list[tuple[DriftAssessed, datetime]]:
         """Every report that was published, with its time, in order; some twice. Blocks; raises Retry."""
-        events = history(self._log, self._dataset.name, "drift")
+        events = read_events(self._log, self._dataset.name, "drift")
         return [(event.payload, event.time) for event in events if isinstance(event.payload, DriftAssessed)]
 
-    def restore(self, told: Sequence[tuple[DriftAssessed, datetime]], work: Work) -> None:
+    def restore(self, published: Sequence[tuple[DriftAssessed, datetime]], uow: DriftUnitOfWork) -> None:
         """Keep those of the published reports that are not in the tables: they were wiped."""
-        reports = self._reports(work)
+        reports = uow.reports
         judged = reports.judged()
-        for report, at in told:
+        for report, at in published:
             if (place := (report.epoch, report.number)) not in judged:
                 judged.add(place)
                 reports.keep(report, at)
 
     def _previous(self, manifest: BatchClosed) -> tuple[int, Figures] | None:
         """Number and figures of the last batch before this one in its epoch that can be read whole."""
-        closed = manifests(history(self._log, self._dataset.name))
+        closed = batch_manifests(read_events(self._log, self._dataset.name))
         before = sorted((key for key in closed if key[0] == manifest.epoch and key[1] < manifest.number), reverse=True)
         for key in before:
             try:

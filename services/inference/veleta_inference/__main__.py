@@ -2,7 +2,7 @@
 
 import uvloop
 
-from veleta.service import run
+from veleta.service.lifecycle import run
 from veleta_inference.settings import InferenceSettings
 from veleta_inference.workers import NAME, serve
 

@@ -16,11 +16,11 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import Clock, utc_now
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Stop
-from veleta.life import Life, watch
 from veleta.ports import EventLog, Registry
-from veleta.service import Service
+from veleta.processing.tail import tail
+from veleta.service.health import ServiceHealth, watch_dependency
+from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
-from veleta.tail import tail
 from veleta.topics import topic
 from veleta_inference.adapters.asking import Asking
 from veleta_inference.adapters.booster import NativeBooster
@@ -31,7 +31,7 @@ from veleta_inference.adapters.journal import JournalFolder
 from veleta_inference.adapters.requests_table import RequestsTable
 from veleta_inference.adapters.siblings import Siblings
 from veleta_inference.champion import Champion
-from veleta_inference.deadletters import DeadLetters
+from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.requests import Reader
 from veleta_inference.drain import Drain
 from veleta_inference.handlers import OF_REQUEST, Predicting
@@ -49,7 +49,7 @@ Check = Callable[[], Awaitable[object]]
 
 def build(
     settings: InferenceSettings,
-    life: Life,
+    health: ServiceHealth,
     *,
     log: EventLog | None = None,
     registry: Registry | None = None,
@@ -72,39 +72,39 @@ def build(
     refused = RequestsTable(engine, tables.refused, tables.refused.c.keys())
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
-    letters = DeadLetters(log, dataset.name, life, clock)
+    letters = DeadLetterPublisher(log, dataset.name, health, clock)
     files = Path(tempfile.mkdtemp(prefix="veleta-models-"))
     recent: deque[Values] = deque(maxlen=RECENT_ROWS)
-    champion = Champion(dataset, registry, NativeBooster, letters, life, clock, files, recent)
-    predicting = Predicting(dataset, champion, journal, life, clock, settings.queue_limit, recent)
+    champion = Champion(dataset, registry, NativeBooster, letters, health, clock, files, recent)
+    predicting = Predicting(dataset, champion, journal, health, clock, settings.queue_limit, recent)
     asking = Asking(predicting, Reader(dataset, settings.items_limit), dataset, clock, settings.body_seconds)
     guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)
     explainers = Explainers(settings.dataset, settings.explainers, settings.explain_seconds)
-    drains = (Drain(journal, table, letters, life), Drain(refusals, refused, letters, life))
+    drains = (Drain(journal, table, letters, health), Drain(refusals, refused, letters, health))
     models = topic(dataset.name, "models")
     checks: dict[str, Check] = {"kafka": partial(asyncio.to_thread, log.bounds, models), "mysql": table.check}
     checks["journal"] = partial(asyncio.to_thread, journal.check)
     if siblings:
         checks["workers"] = siblings.check
     for what in checks:
-        life.lacks(what, "not yet asked")
+        health.set_unavailable(what, "not yet asked")
 
     async def run() -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(tail([models], log, life, champion.take))
+            group.create_task(tail([models], log, health, champion.take))
             for what, check in checks.items():
-                group.create_task(watch(what, check, life))
+                group.create_task(watch_dependency(what, check, health))
             for drain in drains:
                 group.create_task(drain.run())
             for_ever = (
                 group.create_task(champion.keep(settings.reconcile_seconds)),
                 group.create_task(predicting.work()),
             )
-            life.started()
+            health.mark_started()
             # What has been loaded stays to the end: looking through it for garbage would stop all answers for 0.1 s.
             gc.collect()
             gc.freeze()
-            await life.stopping.wait()
+            await health.stopping.wait()
             for task in for_ever:
                 task.cancel()
         await explainers.close()

@@ -17,10 +17,10 @@ from veleta.errors import Reject, Retry
 from veleta.events.catalogue import ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
-from veleta.life import Life
 from veleta.ports import CHAMPION, Registry
 from veleta.predictor import Booster, Predictor
-from veleta_inference.deadletters import DeadLetters
+from veleta.service.health import ServiceHealth
+from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.promotions import Promotion, Served, announced, found
 from veleta_inference.domain.trial import tried
 
@@ -45,8 +45,8 @@ class Champion:
         dataset: Dataset,
         registry: Registry,
         load: Callable[[Path], Booster],
-        letters: DeadLetters,
-        life: Life,
+        letters: DeadLetterPublisher,
+        health: ServiceHealth,
         clock: Clock,
         files: Path,
         recent: Collection[Values] = (),
@@ -56,7 +56,7 @@ class Champion:
         self._registry = registry
         self._load = load
         self._letters = letters
-        self._life = life
+        self._health = health
         self._clock = clock
         self._recent = recent
         self._files = files
@@ -64,13 +64,13 @@ class Champion:
         self._known: dict[int, Promotion] = {}
         self._records: dict[int, Record] = {}
         self._news = asyncio.Event()
-        life.lacks("model", "no version is promoted yet")
+        health.set_unavailable("model", "no version is promoted yet")
 
     @property
     def served(self) -> Served:
         """The model that answers now. Raises Retry while there is none."""
         if self._served is None:
-            raise Retry("model", self._life.waits_for.get("model", "there is none"))
+            raise Retry("model", self._health.unavailable.get("model", "there is none"))
         return self._served
 
     def known(self) -> Sequence[Promotion]:
@@ -80,7 +80,7 @@ class Champion:
     def take(self, records: Sequence[Record]) -> None:
         """Note the promotions among the records of `models`; `keep` acts on them at once."""
         for record in records:
-            if not is_for(self._life.service, record):
+            if not is_for(self._health.service, record):
                 continue
             try:
                 event = decode(record)
@@ -92,7 +92,7 @@ class Champion:
 
     async def keep(self, every: float) -> None:
         """Serve the newest promotion; look at the registry every so many seconds, and try again what failed."""
-        while not self._life.stopping.is_set():
+        while not self._health.stopping.is_set():
             self._news.clear()
             pause = every
             try:
@@ -148,7 +148,7 @@ class Champion:
         self._records.pop(seq, None)
         VERSION.set(promotion.version.number)
         log.info("serving", version=promotion.version.number, seq=seq)
-        self._life.found("model")
+        self._health.set_available("model")
         self._say("")
         return True
 
@@ -181,6 +181,6 @@ class Champion:
     def _say(self, trouble: str) -> None:
         if self._served:
             serving = f"serving {self._dataset.name} {self._served.version}"
-            self._life.busy("; ".join(filter(None, [serving, trouble])))
+            self._health.set_activity("; ".join(filter(None, [serving, trouble])))
         elif trouble:
-            self._life.lacks("model", trouble)
+            self._health.set_unavailable("model", trouble)

@@ -9,8 +9,8 @@ import prometheus_client
 
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Message
-from veleta.life import Life
-from veleta_inference.deadletters import DeadLetters
+from veleta.service.health import ServiceHealth
+from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.ports import Kept, Table
 
 WRITTEN = prometheus_client.Counter("veleta_requests_written", "requests that were written to MySQL", ["table"])
@@ -25,22 +25,22 @@ LAST_SECONDS = 5.0
 class Drain:
     """Empties a journal into a table, for ever."""
 
-    def __init__(self, journal: Kept, table: Table, letters: DeadLetters, life: Life) -> None:
+    def __init__(self, journal: Kept, table: Table, letters: DeadLetterPublisher, health: ServiceHealth) -> None:
         self._journal = journal
         self._table = table
         self._letters = letters
-        self._life = life
+        self._health = health
 
     async def run(self) -> None:
         """Write what comes until the service stops, and then once more."""
         going_on, seconds = True, GATHER_SECONDS
         while going_on:
-            going_on = await self._life.pause(seconds)
+            going_on = await self._health.sleep(seconds)
             try:
                 await self._empty(LAST_SECONDS if not going_on else math.inf)
                 seconds = GATHER_SECONDS
             except Retry as away:
-                self._life.lacks(away.what, str(away))
+                self._health.set_unavailable(away.dependency, str(away))
                 seconds = AWAY_SECONDS
 
     async def _empty(self, seconds: float) -> None:
@@ -48,7 +48,7 @@ class Drain:
         while time.monotonic() < end and (lines := self._journal.read()):
             await self._write(lines)
             self._journal.forget(lines)
-            self._life.found("mysql")
+            self._health.set_available("mysql")
 
     async def _write(self, lines: Sequence[bytes]) -> None:
         """Write a group; one that holds a row which the database refuses is halved until that row is found."""

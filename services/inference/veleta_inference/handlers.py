@@ -15,7 +15,7 @@ from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, Retry
 from veleta.faults import fault_point
-from veleta.life import Life
+from veleta.service.health import ServiceHealth
 from veleta_inference.domain.promotions import Promotion, Served
 from veleta_inference.ports import Keeper, Serving
 
@@ -92,7 +92,7 @@ class Predicting:
         dataset: Dataset,
         champion: Serving,
         journal: Keeper,
-        life: Life,
+        health: ServiceHealth,
         clock: Clock,
         limit: int,
         recent: deque[Values],
@@ -101,7 +101,7 @@ class Predicting:
         self._dataset = dataset
         self._champion = champion
         self._journal = journal
-        self._life = life
+        self._health = health
         self._clock = clock
         self._limit = limit
         self._recent = recent
@@ -192,10 +192,10 @@ class Predicting:
             await self._journal.keep([each.line for each in group])
         except Exception as error:  # noqa: BLE001 - nobody is told a price that is not kept, and those who come next wait for this
             if isinstance(error, Retry):
-                self._life.lacks("journal", str(error))
+                self._health.set_unavailable("journal", str(error))
             _fail([each.waiting for each in group], error)
             return
-        self._life.found("journal")
+        self._health.set_available("journal")
         fault_point("inference.kept")
         for each in group:
             if not each.waiting.told.done():

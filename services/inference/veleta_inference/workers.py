@@ -16,7 +16,7 @@ import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
 from veleta.errors import Stop
-from veleta.service import run, work
+from veleta.service.lifecycle import run, run_service
 from veleta_inference.adapters.siblings import Siblings, socket_of
 from veleta_inference.settings import InferenceSettings
 
@@ -36,7 +36,7 @@ async def serve(settings: InferenceSettings, told: asyncio.Event) -> None:
     else:
         from veleta_inference.bootstrap import build  # noqa: PLC0415 - whoever lets others serve needs none of it
 
-        await work(NAME, build, settings, told)
+        await run_service(NAME, build, settings, told)
 
 
 async def _serve_with_siblings(settings: InferenceSettings, told: asyncio.Event) -> None:
@@ -46,7 +46,7 @@ async def _serve_with_siblings(settings: InferenceSettings, told: asyncio.Event)
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
     Thread(target=_end_with_stdin, daemon=True).start()
     siblings = Siblings(folder, number, settings.workers)
-    await work(NAME, partial(build, siblings=siblings), settings, told, also_at=socket_of(folder, number))
+    await run_service(NAME, partial(build, siblings=siblings), settings, told, worker_socket=socket_of(folder, number))
 
 
 def _end_with_stdin() -> None:

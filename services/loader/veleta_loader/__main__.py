@@ -1,6 +1,6 @@
 """`python -m veleta_loader`."""
 
-from veleta.service import serve
+from veleta.service.lifecycle import serve
 from veleta_loader.bootstrap import build
 from veleta_loader.settings import LoaderSettings
 

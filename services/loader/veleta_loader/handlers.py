@@ -13,9 +13,10 @@ from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
 from veleta.faults import fault_point
-from veleta.ports import Work
+from veleta.ports import UnitOfWork
 from veleta_loader.domain.sorting import Sorting, SqlRow
 
+SERVICE = "loader"
 log = structlog.get_logger()
 LONGEST_FINDINGS = 10_000
 """Characters that a line of the ledger keeps; the topics keep all."""
@@ -49,23 +50,30 @@ class Tables(Protocol):
         ...
 
 
-class Loading:
+class LoaderUnitOfWork(UnitOfWork, Protocol):
+    """The loader's transaction."""
+
+    @property
+    def tables(self) -> Tables:
+        """The loader's tables."""
+        ...
+
+
+class BatchLoader:
     """The handler of `batches`."""
 
-    takes = (DatasetDeclared, BatchOpened, BatchClosed, BatchRefused, BatchMissed)
+    event_types = (DatasetDeclared, BatchOpened, BatchClosed, BatchRefused, BatchMissed)
 
     def __init__(
         self,
         dataset: Dataset,
         reader: BatchReader,
-        tables: Callable[[Work], Tables],
         clear: Callable[[int, int], None] | None,
         clock: Clock,
     ) -> None:
         """`clear(epoch, number)` deletes the rows of epochs before `epoch`; None keeps them."""
         self._dataset = dataset
         self._reader = reader
-        self._tables = tables
         self._clear = clear
         self._clock = clock
 
@@ -74,9 +82,9 @@ class Loading:
         if self._clear and isinstance(event.payload, BatchClosed):
             self._clear(event.payload.epoch, event.payload.number)
 
-    def apply(self, event: Event, prepared: None, work: Work) -> None:  # noqa: ARG002 - the contract of a handler
+    def apply(self, event: Event, prepared: None, uow: LoaderUnitOfWork) -> None:  # noqa: ARG002 - the contract of a handler
         """Take effect in the tables."""
-        tables = self._tables(work)
+        tables = uow.tables
         match event.payload:
             case DatasetDeclared() as declared:
                 tables.declare(declared, event.time)
@@ -89,10 +97,10 @@ class Loading:
             case BatchMissed() as missed:
                 self._mark(missed, "missed", f"missed: {missed.reason}", tables)
 
-    def refuse(self, event: Event, error: Exception, work: Work) -> None:
+    def on_dead_letter(self, event: Event, error: Exception, uow: LoaderUnitOfWork) -> None:
         """A dead-lettered manifest refuses its batch; one that is loaded stays so, with a finding."""
         if isinstance(event.payload, BatchPayload):
-            self._mark(event.payload, "refused", str(error), self._tables(work))
+            self._mark(event.payload, "refused", str(error), uow.tables)
 
     def _open(self, opened: BatchOpened, at: datetime, tables: Tables) -> None:
         tables.abandon(opened.epoch, opened.number)

@@ -51,7 +51,7 @@ def build(
     http = http or HttpReader(settings.readyz)
 
     def ask(kind: type[Command]) -> CommandAccepted | CommandRefused:
-        return commands.ask(log, kind(dataset=dataset.name, actor=ACTOR), SERVICE, clock)
+        return commands.send_command(log, kind(dataset=dataset.name, actor=ACTOR), SERVICE, clock)
 
     every = timedelta(seconds=settings.refresh)
     return View(

@@ -96,7 +96,7 @@ class Glance(Generic[T]):
         try:
             return Answer(self._ask(), self._clock())
         except Retry as away:
-            return replace(self._answer, trouble=f"does not answer: {str(away).removeprefix(f'{away.what}: ')}")
+            return replace(self._answer, trouble=f"does not answer: {str(away).removeprefix(f'{away.dependency}: ')}")
         except Exception as error:
             trouble = f"could not be read ({type(error).__name__}); the monitor's log says why"
             if trouble != self._answer.trouble:

@@ -10,7 +10,7 @@ import structlog
 from streamlit.delta_generator import DeltaGenerator
 
 from veleta.events.catalogue import Command, Pause, Poll, Resume
-from veleta.service import configure_logging
+from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
 from veleta_monitor.adapters.ledger import Requests
 from veleta_monitor.bootstrap import View, build

@@ -1,6 +1,6 @@
 """`python -m veleta_poller`."""
 
-from veleta.service import serve
+from veleta.service.lifecycle import serve
 from veleta_poller.bootstrap import build
 from veleta_poller.settings import PollerSettings
 

@@ -5,12 +5,12 @@ from functools import partial
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import Clock, utc_now
-from veleta.commands import Desk
+from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
-from veleta.life import Life, watch
 from veleta.ports import EventLog
-from veleta.service import Service
-from veleta.tail import tail
+from veleta.processing.tail import tail
+from veleta.service.health import ServiceHealth, watch_dependency
+from veleta.service.lifecycle import Service
 from veleta.topics import topic
 from veleta_poller.adapters.api import HttpApi
 from veleta_poller.adapters.inbox import Inbox
@@ -21,7 +21,9 @@ from veleta_poller.handlers import Poller
 from veleta_poller.settings import PollerSettings
 
 
-def build(settings: PollerSettings, life: Life, *, log: EventLog | None = None, clock: Clock = utc_now) -> Service:
+def build(
+    settings: PollerSettings, health: ServiceHealth, *, log: EventLog | None = None, clock: Clock = utc_now
+) -> Service:
     """Poller on Kafka, HTTP and one folder; the log and the clock can be replaced."""
     dataset = load_dataset(settings.dataset)
     log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
@@ -31,10 +33,10 @@ def build(settings: PollerSettings, life: Life, *, log: EventLog | None = None, 
     batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")
 
     async def obey(poller: Poller) -> None:
-        bounds = await life.patiently(partial(asyncio.to_thread, log.bounds, commands))
-        desk = Desk(SERVICE, TAKES, sum(end for _, end in bounds.values()))
+        bounds = await health.retry_until_available(partial(asyncio.to_thread, log.bounds, commands))
+        desk = PendingCommands(SERVICE, TAKES, sum(end for _, end in bounds.values()))
         async with asyncio.TaskGroup() as group:
-            group.create_task(tail([commands], log, life, desk.take))
+            group.create_task(tail([commands], log, health, desk.take))
             group.create_task(poller.obey(desk))
 
     async def run() -> None:
@@ -44,9 +46,9 @@ def build(settings: PollerSettings, life: Life, *, log: EventLog | None = None, 
             HttpApi(settings.api_url, settings.group_number, inbox, *timeouts) as api,
             asyncio.TaskGroup() as group,
         ):
-            poller = Poller(dataset, inbox, api, topics, life, *how)
+            poller = Poller(dataset, inbox, api, topics, health, *how)
             beside = [
-                group.create_task(watch("kafka", partial(asyncio.to_thread, log.bounds, batches), life)),
+                group.create_task(watch_dependency("kafka", partial(asyncio.to_thread, log.bounds, batches), health)),
                 group.create_task(obey(poller)),
             ]
             await poller.run()

@@ -13,12 +13,12 @@ from typing import Any, Literal, Protocol
 import prometheus_client
 import structlog
 
-from veleta.commands import Asked, Desk
+from veleta.commands import PendingCommand, PendingCommands
 from veleta.dataset import Dataset
-from veleta.errors import LONGEST_REASON, Reject, Retry
+from veleta.errors import MAX_REASON_LENGTH, Reject, Retry
 from veleta.faults import fault_point
-from veleta.life import Life
-from veleta.loop import DEAD_IN_A_ROW
+from veleta.processing.dead_letters import MAX_CONSECUTIVE, ConsecutiveDeadLetters
+from veleta.service.health import ServiceHealth
 from veleta_poller.domain.answers import Answer, Batch, End, Refused, parse
 from veleta_poller.domain.sequence import Position, Step, decide, further
 from veleta_poller.domain.state import Body, Reply, State
@@ -139,7 +139,7 @@ class Poller:
         inbox: Inbox,
         api: Api,
         topics: Topics,
-        life: Life,
+        health: ServiceHealth,
         at_end: Literal["restart", "stop"],
         poll: Literal["auto", "manual"],
         poll_every: float,
@@ -148,13 +148,13 @@ class Poller:
         self._inbox = inbox
         self._api = api
         self._topics = topics
-        self._life = life
+        self._health = health
         self._at_end = at_end
         self._poll = poll
         self._poll_every = poll_every
         self._sure = False
         self._fresh: Body | None = None
-        self._dead: list[str] = []
+        self._consecutive = ConsecutiveDeadLetters()
         self._ended = False
         self._stands = asyncio.Event()
         self._asked_by = Tap()
@@ -163,41 +163,41 @@ class Poller:
 
     async def run(self) -> None:
         """Hold the inbox, bring what lies in it to the topics, then take batch after batch."""
-        await self._life.patiently(partial(asyncio.to_thread, self._inbox.lock))
+        await self._health.retry_until_available(partial(asyncio.to_thread, self._inbox.lock))
         self._state = self._inbox.recall()
-        await self._life.patiently(self._find_position)
+        await self._health.retry_until_available(self._find_position)
         await self._remember(tap=self._state.tap.under(self._poll))
         self._stands.set()
         await self._keep_parts()
         await self._settle_waiting()
-        self._life.busy("took nothing yet")
+        self._health.set_activity("took nothing yet")
         seconds = 0.0
         while await self._rest(seconds):
             await self._take()
             await self._settle_waiting()
             seconds = self._poll_every
-        while await self._life.pause(SLICE_SECONDS):
+        while await self._health.sleep(SLICE_SECONDS):
             pass
 
-    async def obey(self, desk: Desk) -> None:
+    async def obey(self, desk: PendingCommands) -> None:
         """Answer commands, also while a batch is being taken, until the service stops."""
         await self._stands.wait()
         self._answered.update(reply.command for reply in self._state.replies)
-        await self._life.patiently(self._tell)
-        while await self._life.pause(SLICE_SECONDS):
+        await self._health.retry_until_available(self._tell)
+        while await self._health.sleep(SLICE_SECONDS):
             for asked in desk.due():
                 if asked.id not in self._answered:
                     await self._turn(asked)
-                    await self._life.patiently(self._tell)
+                    await self._health.retry_until_available(self._tell)
 
     @property
     def _closed(self) -> str:
         """Why no command can be followed, if so."""
-        if self._life.halted:
-            return f"the poller takes nothing: {self._life.halted}"
+        if self._health.stop_reason:
+            return f"the poller takes nothing: {self._health.stop_reason}"
         return "all batches were handed out (AT_END=stop)" if self._ended else ""
 
-    async def _turn(self, asked: Asked) -> None:
+    async def _turn(self, asked: PendingCommand) -> None:
         """The tap and the reply are kept together, before anybody hears of them or feels them."""
 
         def turned(state: State) -> State:
@@ -228,20 +228,20 @@ class Poller:
 
     async def _take(self) -> None:
         """One GET; what came of it lies in the inbox."""
-        self._life.busy("asking for the next batch")
+        self._health.set_activity("asking for the next batch")
         try:
-            self._fresh = await self._life.patiently(self._ask)
+            self._fresh = await self._health.retry_until_available(self._ask)
         except Closed:
             return
         except Interrupted as error:
-            self._life.lacks("api", str(error))
-            self._life.busy("the answer broke off")
+            self._health.set_unavailable("api", str(error))
+            self._health.set_activity("the answer broke off")
             await self._keep_parts()
             ANSWERS.labels("interrupted").inc()
             return
         fault_point("poller.answered")
-        self._life.found("api")
-        self._life.started()
+        self._health.set_available("api")
+        self._health.mark_started()
         size = await asyncio.to_thread(self._inbox.size, self._fresh)
         if size > self._state.largest:
             await self._remember(largest=size)
@@ -255,7 +255,9 @@ class Poller:
             await self._change(lambda state: replace(state, tap=state.tap.served()))
         fault_point("poller.asking")
         try:
-            return await self._api.take(lambda size: self._life.busy(f"taking a batch ({size >> 10} KiB so far)"))
+            return await self._api.take(
+                lambda size: self._health.set_activity(f"taking a batch ({size >> 10} KiB so far)")
+            )
         except Retry:
             await self._want_again()
             raise
@@ -267,7 +269,7 @@ class Poller:
 
     async def _settle_waiting(self) -> None:
         for body in await asyncio.to_thread(self._inbox.waiting):
-            await self._life.patiently(partial(self._settle, body))
+            await self._health.retry_until_available(partial(self._settle, body))
 
     async def _settle(self, body: Body) -> None:
         """Bring one answer to its end. Raises Retry: publish it again from its start."""
@@ -283,7 +285,7 @@ class Poller:
         try:
             return parse(body.status, self._inbox.text(body), self._dataset)
         except Exception as error:  # noqa: BLE001 - whatever a body does to us, it is kept and the next one is taken
-            return Refused(f"{type(error).__name__}: {error}"[:LONGEST_REASON])
+            return Refused(f"{type(error).__name__}: {error}"[:MAX_REASON_LENGTH])
 
     async def _act(self, body: Body, answer: Answer) -> None:
         match answer:
@@ -311,23 +313,23 @@ class Poller:
 
     async def _publish(self, step: Step, batch: Batch) -> None:
         name = f"batch {step.epoch}/{step.number} ({len(batch.rows)} rows)"
-        self._life.busy(f"publishing {name}")
+        self._health.set_activity(f"publishing {name}")
         findings = [*self._state.notes, *filter(None, [step.finding]), *batch.findings]
         await asyncio.to_thread(self._topics.publish, step, batch, findings)
-        self._dead.clear()
+        self._consecutive.reset()
         ANSWERS.labels("batch").inc()
         ROWS.inc(len(batch.rows))
         if step.missed:
             log.warning("missed", epoch=step.epoch, numbers=list(step.missed))
         log.info("took", batch=name, findings=findings)
-        self._life.busy(f"took {name}")
+        self._health.set_activity(f"took {name}")
 
     async def _ignore(self, body: Body, step: Step) -> None:
         """Its rows are in the topics: the API gave it twice, or a crash came before its file was removed."""
         if body == self._fresh:
             ANSWERS.labels("repeat").inc()
             log.warning("repeat", finding=step.finding)
-            self._life.busy(step.finding)
+            self._health.set_activity(step.finding)
             if step.finding not in self._state.notes:
                 await self._remember(notes=(*self._state.notes, step.finding))
         await asyncio.to_thread(self._inbox.discard, body)
@@ -335,16 +337,16 @@ class Poller:
     async def _give_up(self, body: Body, step: Step, error: Reject) -> None:
         """The batch is dead-lettered: its body is kept, and the next one is taken, but for too many in a row."""
         await self._refuse(body, (step.epoch, step.number), str(error))
-        self._dead = [*(reason for reason in self._dead if reason == error.reason), error.reason]
-        if len(self._dead) >= DEAD_IN_A_ROW:
-            self._life.halt(f"{DEAD_IN_A_ROW} dead letters in a row for one reason: {error.reason}")
+        self._consecutive.add(error.reason)
+        if self._consecutive.limit_reached(error.reason):
+            self._health.stop_consuming(f"{MAX_CONSECUTIVE} dead letters in a row for one reason: {error.reason}")
 
     async def _refuse(self, body: Body, place: tuple[int, int], reason: str) -> None:
         await asyncio.to_thread(self._topics.refuse, place, reason, body.status, body.name)
         await asyncio.to_thread(self._inbox.keep, body)
         ANSWERS.labels("refused").inc()
         log.warning("refused", reason=reason, body=body.name)
-        self._life.busy(f"refused an answer: {reason}")
+        self._health.set_activity(f"refused an answer: {reason}")
 
     async def _end(self, body: Body) -> None:
         """All batches were handed out. A part that came before was the last of them."""
@@ -355,11 +357,11 @@ class Poller:
             log.warning("missed", epoch=due[0], numbers=[due[1]])
             await self._remember(position=Position(*due), torn=False)
         await asyncio.to_thread(self._inbox.discard, body)
-        self._life.busy("at the end of the data")
+        self._health.set_activity("at the end of the data")
         if self._at_end == "stop":
             self._ended = True
             await self._change(lambda state: replace(state, tap=replace(state.tap, wanted=0)))
-            self._life.started()
+            self._health.mark_started()
         else:
             await self._restart()
 
@@ -368,9 +370,9 @@ class Poller:
         await self._remember(restart_of=self._state.position.epoch)
         await self._want_again()
         fault_point("poller.intent")
-        await self._life.patiently(self._api.restart)
+        await self._health.retry_until_available(self._api.restart)
         fault_point("poller.restarted")
-        self._life.busy("restarted the API")
+        self._health.set_activity("restarted the API")
 
     async def _remember(self, **changes: Any) -> None:
         await self._change(lambda state: replace(state, **changes))
@@ -384,13 +386,13 @@ class Poller:
 
     async def _rest(self, seconds: float) -> bool:
         """Wait until a batch is due, by the clock or by hand: False when none will be any more."""
-        did, until = self._life.doing, time.monotonic() + seconds
-        while not (self._life.stopping.is_set() or self._ended or self._life.halted):
+        did, until = self._health.activity, time.monotonic() + seconds
+        while not (self._health.stopping.is_set() or self._ended or self._health.stop_reason):
             tap, left = self._state.tap, until - time.monotonic()
             if tap.wanted or (left <= 0 and tap.open):
                 return True
-            self._life.busy(f"{did}; {'paused' if tap.paused else f'next GET in {left:.0f} s'}")
+            self._health.set_activity(f"{did}; {'paused' if tap.paused else f'next GET in {left:.0f} s'}")
             if tap.paused:
-                self._life.started()
-            await self._life.pause(SLICE_SECONDS if tap.paused else min(left, SLICE_SECONDS))
+                self._health.mark_started()
+            await self._health.sleep(SLICE_SECONDS if tap.paused else min(left, SLICE_SECONDS))
         return False

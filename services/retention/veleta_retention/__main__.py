@@ -1,6 +1,6 @@
 """`python -m veleta_retention`."""
 
-from veleta.service import serve
+from veleta.service.lifecycle import serve
 from veleta_retention.bootstrap import build
 from veleta_retention.settings import RetentionSettings
 

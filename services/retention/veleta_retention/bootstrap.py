@@ -3,18 +3,18 @@
 from veleta.adapters.mysql import mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
-from veleta.life import Life
-from veleta.service import Service
+from veleta.service.health import ServiceHealth
+from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta_retention.adapters.tables import MysqlPurges, MysqlRequests
 from veleta_retention.handlers import Retention
 from veleta_retention.settings import RetentionSettings
 
 
-def build(settings: RetentionSettings, life: Life, *, clock: Clock = utc_now) -> Service:
+def build(settings: RetentionSettings, health: ServiceHealth, *, clock: Clock = utc_now) -> Service:
     """Retention on MySQL; the clock can be replaced."""
     requests, purges = tables(settings)
-    return Service(Retention(requests, purges, settings.keep_requests_days, life, clock).run)
+    return Service(Retention(requests, purges, settings.keep_requests_days, health, clock).run)
 
 
 def tables(settings: RetentionSettings) -> tuple[list[MysqlRequests], MysqlPurges]:

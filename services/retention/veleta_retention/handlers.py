@@ -8,7 +8,7 @@ import prometheus_client
 import structlog
 
 from veleta.clock import Clock
-from veleta.life import Life
+from veleta.service.health import ServiceHealth
 from veleta_retention.domain.keeping import Purge, kept_since
 from veleta_retention.ports import Purges, Requests, Table
 
@@ -23,21 +23,23 @@ log = structlog.get_logger()
 class Retention:
     """Deletes what is too old, and what was purged and came into the database afterwards."""
 
-    def __init__(self, requests: Sequence[Requests], purges: Purges, days: int, life: Life, clock: Clock) -> None:
+    def __init__(
+        self, requests: Sequence[Requests], purges: Purges, days: int, health: ServiceHealth, clock: Clock
+    ) -> None:
         """Requests are kept for so many `days`; 0: for ever."""
         self._requests = requests
         self._purges = purges
         self._days = days
-        self._life = life
+        self._health = health
         self._clock = clock
 
     async def run(self) -> None:
         """Sweep again and again until the service stops."""
-        self._life.doing = f"keeps requests for {self._days} days" if self._days else "keeps requests for ever"
-        await self._life.patiently(self.sweep)
-        self._life.started()
-        while await self._life.pause(SWEEP_SECONDS):
-            await self._life.patiently(self.sweep)
+        self._health.activity = f"keeps requests for {self._days} days" if self._days else "keeps requests for ever"
+        await self._health.retry_until_available(self.sweep)
+        self._health.mark_started()
+        while await self._health.sleep(SWEEP_SECONDS):
+            await self._health.retry_until_available(self.sweep)
 
     async def sweep(self) -> None:
         """Delete all that is to go now. Raises Retry; what is deleted by then stays so."""
@@ -55,7 +57,7 @@ class Retention:
             while going_on and (some := await asyncio.to_thread(delete_some)):
                 deleted += some
                 DELETED.labels(table.name, reason).inc(some)
-                going_on = await self._life.pause(BREATH_SECONDS)
+                going_on = await self._health.sleep(BREATH_SECONDS)
         finally:
             if deleted:
                 log.info("deleted", table=table.name, reason=reason, rows=deleted)

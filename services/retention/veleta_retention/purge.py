@@ -9,7 +9,7 @@ import sys
 from veleta.clock import utc_now
 from veleta.errors import Retry, Stop
 from veleta.settings import read_settings
-from veleta.tables import LONGEST_NAME
+from veleta.tables import MAX_CLIENT_REQUEST_ID
 from veleta_retention.bootstrap import tables
 from veleta_retention.handlers import purge
 from veleta_retention.settings import RetentionSettings
@@ -17,8 +17,8 @@ from veleta_retention.settings import RetentionSettings
 
 def main(name: str) -> str:
     """Purge, and say what was deleted. Raises Stop when nothing was, and Retry when the database is away."""
-    if not 0 < len(name) <= LONGEST_NAME:
-        raise Stop(f"an id has 1 to {LONGEST_NAME} characters")
+    if not 0 < len(name) <= MAX_CLIENT_REQUEST_ID:
+        raise Stop(f"an id has 1 to {MAX_CLIENT_REQUEST_ID} characters")
     deleted = purge(name, *tables(read_settings(RetentionSettings)), utc_now)
     if not any(deleted.values()):
         raise Stop(f"no request in MySQL is called {name}; one that still waits in a journal is deleted when it comes")

@@ -1,6 +1,6 @@
 """`python -m veleta_source`."""
 
-from veleta.service import serve
+from veleta.service.lifecycle import serve
 from veleta_source.bootstrap import build
 from veleta_source.settings import SourceSettings
 

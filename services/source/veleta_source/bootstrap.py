@@ -4,8 +4,8 @@ from functools import partial
 
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
-from veleta.life import Life
-from veleta.service import Service
+from veleta.service.health import ServiceHealth
+from veleta.service.lifecycle import Service
 from veleta_source.adapters.cursors import Cursors
 from veleta_source.adapters.spool import generate, split
 from veleta_source.domain.generator import generator_of
@@ -13,7 +13,7 @@ from veleta_source.handlers import Api
 from veleta_source.settings import SourceSettings
 
 
-def build(settings: SourceSettings, life: Life, *, cursors: Cursors | None = None) -> Service:
+def build(settings: SourceSettings, health: ServiceHealth, *, cursors: Cursors | None = None) -> Service:
     """Source on one CSV file, or a generator, and one folder; the cursors can be replaced."""
     dataset = load_dataset(settings.dataset)
     try:
@@ -26,5 +26,5 @@ def build(settings: SourceSettings, life: Life, *, cursors: Cursors | None = Non
     else:
         generator_of(dataset)
         fill = partial(generate, settings.scale, settings.seed, spool, dataset)
-    api = Api(fill, cursors or Cursors(settings.state / "cursors.json"), life)
-    return Service(api.run, api.pages())
+    api = Api(fill, cursors or Cursors(settings.state / "cursors.json"), health)
+    return Service(api.run, api.routes())

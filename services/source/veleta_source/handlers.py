@@ -9,7 +9,7 @@ import prometheus_client
 import structlog
 from aiohttp import web
 
-from veleta.life import Life
+from veleta.service.health import ServiceHealth
 from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, Question, WrongQuestion, around, ask
 
 log = structlog.get_logger()
@@ -48,19 +48,19 @@ Split = Callable[[Callable[[int], None]], Sequence[Batch]]
 class Api:
     """The API's routes, and the splitting that must come first: until it is done, /data keeps its askers waiting."""
 
-    def __init__(self, split: Split, cursors: Cursors, life: Life) -> None:
+    def __init__(self, split: Split, cursors: Cursors, health: ServiceHealth) -> None:
         self._split = split
         self._cursors = cursors
-        self._life = life
+        self._health = health
         self._turn = asyncio.Lock()
         self._batches: asyncio.Future[Sequence[Batch]] = asyncio.get_running_loop().create_future()
 
-    def pages(self) -> web.Application:
+    def routes(self) -> web.Application:
         """The routes; GET alone, since a HEAD would move the cursor too."""
         app = web.Application()
         routes = {
             "/": self._welcome,
-            "/health": self._health,
+            "/health": self._health_page,
             "/data": self._data,
             "/restart_data_generation": self._restart,
         }
@@ -69,24 +69,24 @@ class Api:
 
     async def run(self) -> None:
         """Split the file, then serve until the service stops. Raises Stop when the file cannot be split."""
-        self._life.lacks("batches", "splitting")
+        self._health.set_unavailable("batches", "splitting")
         batches = await asyncio.to_thread(self._split, self._report)
         self._batches.set_result(batches)
-        self._life.found("batches")
-        self._life.started()
-        self._life.busy(f"serving {len(batches)} batches")
-        while await self._life.pause(60):
+        self._health.set_available("batches")
+        self._health.mark_started()
+        self._health.set_activity(f"serving {len(batches)} batches")
+        while await self._health.sleep(60):
             pass
 
     def _report(self, lines: int) -> None:
-        if self._life.stopping.is_set():
+        if self._health.stopping.is_set():
             raise asyncio.CancelledError("stopping")
-        self._life.busy(f"splitting ({lines} lines)")
+        self._health.set_activity(f"splitting ({lines} lines)")
 
     async def _welcome(self, _request: web.Request) -> web.Response:
         return _answer(WELCOME)
 
-    async def _health(self, _request: web.Request) -> web.Response:
+    async def _health_page(self, _request: web.Request) -> web.Response:
         return _answer(HEALTHY)
 
     async def _restart(self, request: web.Request) -> web.Response:

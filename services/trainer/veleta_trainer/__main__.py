@@ -1,6 +1,6 @@
 """`python -m veleta_trainer`."""
 
-from veleta.service import serve
+from veleta.service.lifecycle import serve
 from veleta_trainer.bootstrap import build
 from veleta_trainer.settings import TrainerSettings
 

@@ -1,20 +1,19 @@
 """Where the aliases move: after a decision, and when they are found elsewhere than the decisions say."""
 
 import asyncio
-from collections.abc import Callable
 
 import structlog
 
 from veleta.clock import Clock, for_sql
 from veleta.events.envelope import Event, encode
 from veleta.faults import fault_point
-from veleta.ports import CHAMPION, SEQ, Registry, Version, Work
+from veleta.ports import CHAMPION, SEQ, Registry, Version
 from veleta.topics import topic
 from veleta_trainer.domain import outside
 from veleta_trainer.domain.training import Crowned, Training
 from veleta_trainer.fenced import Fenced
 from veleta_trainer.handlers import SERVICE
-from veleta_trainer.ports import Trainings
+from veleta_trainer.ports import TrainerUnitOfWork
 
 PREVIOUS, CHALLENGER = "previous", "challenger"
 log = structlog.get_logger()
@@ -24,12 +23,15 @@ class Aliases:
     """The aliases of one model. The decisions are kept before, and setting an alias twice is harmless."""
 
     def __init__(
-        self, model: str, registry: Registry, ledger: Fenced, trainings: Callable[[Work], Trainings], clock: Clock
+        self,
+        model: str,
+        registry: Registry,
+        transactions: Fenced,
+        clock: Clock,
     ) -> None:
         self._model = model
         self._registry = registry
-        self._ledger = ledger
-        self._trainings = trainings
+        self._transactions = transactions
         self._clock = clock
 
     async def champion(self) -> Version | None:
@@ -38,7 +40,7 @@ class Aliases:
 
     async def move(self, training: Training) -> None:
         """Where the alias moves. Raises Retry when another trainer took over."""
-        await self._ledger.check()
+        await self._transactions.check()
         await asyncio.to_thread(self._follow, training)
 
     async def reconcile(self) -> None:
@@ -46,11 +48,11 @@ class Aliases:
 
         An alias that somebody moved is a decision from outside; one that is missing is set again. Raises Retry.
         """
-        alias, last = await self.champion(), await self._ledger.run(lambda work: self._trainings(work).champion())
+        alias, last = await self.champion(), await self._transactions.run(lambda uow: uow.trainings.champion())
         if alias and (last is None or alias.number != last.version):
             last = await self._record(alias, last)
         if last:
-            await self._ledger.check()
+            await self._transactions.check()
             await asyncio.to_thread(self._sound, last)
 
     def _follow(self, training: Training) -> None:
@@ -70,8 +72,8 @@ class Aliases:
         """Keep and tell that the alias was moved by hand."""
         now, before = self._clock(), last.version if last else None
 
-        def transaction(work: Work) -> Crowned:
-            trainings = self._trainings(work)
+        def transaction(uow: TrainerUnitOfWork) -> Crowned:
+            trainings = uow.trainings
             seq = trainings.decide(
                 version=alias.number,
                 previous=before,
@@ -83,10 +85,10 @@ class Aliases:
             )
             told = outside.promoted(self._model, alias, seq, last, trainings.metrics_of(alias.number))
             event = Event(outside.event_id(self._model, seq), SERVICE, now, told)
-            work.send(encode(topic(self._model, "models"), event))
+            uow.outbox.append(encode(topic(self._model, "models"), event))
             return Crowned(seq, alias.number, before)
 
-        crowned = await self._ledger.run(transaction)
+        crowned = await self._transactions.run(transaction)
         log.warning("the alias was moved by hand", version=alias.number, seq=crowned.seq)
         return crowned
 

@@ -7,24 +7,26 @@ from importlib.metadata import version
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.adapters.mysql import MysqlLedger, mysql_engine
+from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
-from veleta.errors import Lost, Retry
-from veleta.life import Life, watch
-from veleta.loop import Intake, Relay, consume
-from veleta.ports import CHAMPION, EventLog, Registry, Work
-from veleta.service import Service
+from veleta.errors import Retry, StateLost
+from veleta.ports import CHAMPION, EventLog, Registry
+from veleta.processing.consumer import consume
+from veleta.processing.outbox import OutboxPublisher
+from veleta.processing.processor import RecordProcessor
+from veleta.service.health import ServiceHealth, watch_dependency
+from veleta.service.lifecycle import Service
 from veleta.topics import topic
 from veleta_trainer.adapters.child import ChildFitting
-from veleta_trainer.adapters.lease import MysqlLease
 from veleta_trainer.adapters.runs import MlflowRuns
-from veleta_trainer.adapters.trainings import MysqlTrainings
+from veleta_trainer.adapters.trainings import MysqlTrainerUnitOfWork
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.cycle import Cycle
 from veleta_trainer.fenced import Fenced
 from veleta_trainer.handlers import SERVICE, Requests
-from veleta_trainer.ports import Fitting, Runs, Trainings
+from veleta_trainer.lease import Lease
+from veleta_trainer.ports import Fitting, Runs
 from veleta_trainer.restoring import Restoring
 from veleta_trainer.settings import TrainerSettings
 
@@ -37,7 +39,7 @@ ASKED_SECONDS = 0.5
 
 def build(
     settings: TrainerSettings,
-    life: Life,
+    health: ServiceHealth,
     *,
     log: EventLog | None = None,
     registry: Registry | None = None,
@@ -49,31 +51,30 @@ def build(
     dataset = load_dataset(settings.dataset)
     log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
-    ledger = MysqlLedger(mysql_engine(settings.mysql), SERVICE)
-    relay = Relay(log, ledger)
-    lease = MysqlLease(settings.lease_seconds)
-    fenced = Fenced(ledger, lease)
+    transactions = MysqlTransactions(mysql_engine(settings.mysql), MysqlTrainerUnitOfWork)
+    publisher = OutboxPublisher(log, transactions)
+    lease = Lease(settings.lease_seconds)
+    fenced = Fenced(transactions, lease)
     cycle = Cycle(
         dataset,
         log,
         fenced,
-        relay,
-        trainings=_trainings,
-        restore=Restoring(dataset.name, log, ledger, lease, _trainings).restore,
+        publisher,
+        restore=Restoring(dataset.name, log, transactions, lease).restore,
         registry=registry,
-        aliases=Aliases(dataset.name, registry, fenced, _trainings, clock),
+        aliases=Aliases(dataset.name, registry, fenced, clock),
         runs=runs or MlflowRuns(settings.mlflow.tracking_uri, dataset.name),
-        fitting=fitting or ChildFitting(settings.work, settings.kafka.bootstrap, settings.threads, registry, life),
+        fitting=fitting or ChildFitting(settings.work, settings.kafka.bootstrap, settings.threads, registry, health),
         params=params(settings),
         libraries={name: version(name) for name in LIBRARIES},
-        life=life,
+        health=health,
         clock=clock,
     )
-    intake = Intake(Requests(_trainings, clock), ledger, relay, life, clock, dataset.name)
+    processor = RecordProcessor(Requests(clock), transactions, publisher, health, clock, dataset.name)
     taken = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
-    take = partial(consume, taken, f"{dataset.name}.trainer", log, ledger, relay, intake, life)
+    take = partial(consume, taken, f"{dataset.name}.trainer", log, transactions, publisher, processor, health)
 
-    life.lacks("lease", "not yet asked for")
+    health.set_unavailable("lease", "not yet asked for")
 
     async def renew() -> None:
         """Ask for the lease: often until it is ours, then in time to keep it; /readyz says whether it is."""
@@ -83,30 +84,28 @@ def build(
             try:
                 await fenced.check()
             except Retry as error:
-                if error.what == "lease":
-                    life.lacks("lease", str(error))
-            except Lost as error:
-                life.lacks("lease", str(error))
+                if error.dependency == "lease":
+                    health.set_unavailable("lease", str(error))
+            except StateLost as error:
+                health.set_unavailable("lease", str(error))
             else:
-                life.found("lease")
+                health.set_available("lease")
                 seconds = settings.lease_seconds / 3
-            going_on = await life.pause(seconds)
+            going_on = await health.sleep(seconds)
 
     async def run() -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(watch("mlflow", partial(asyncio.to_thread, registry.alias, CHAMPION), life))
+                group.create_task(
+                    watch_dependency("mlflow", partial(asyncio.to_thread, registry.alias, CHAMPION), health)
+                )
                 for task in (take, cycle.run, renew):
                     group.create_task(task())
         finally:
             with contextlib.suppress(Retry):
-                await ledger.run(lease.release)
+                await transactions.run(lease.release)
 
     return Service(run)
-
-
-def _trainings(work: Work) -> Trainings:
-    return MysqlTrainings(work.sql)
 
 
 def params(settings: TrainerSettings) -> dict[str, str | int | float]:

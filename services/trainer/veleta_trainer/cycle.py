@@ -13,10 +13,10 @@ from typing import Any
 
 import structlog
 
-from veleta.batches import BatchReader, history, manifests
+from veleta.batches import BatchReader, batch_manifests, read_events
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset
-from veleta.errors import Lost, Reject, Retry
+from veleta.errors import Reject, Retry, StateLost
 from veleta.events.catalogue import (
     BatchClosed,
     Payload,
@@ -29,9 +29,10 @@ from veleta.events.catalogue import (
 from veleta.events.envelope import Event, encode
 from veleta.faults import fault_point
 from veleta.features import FEATURE_VERSION
-from veleta.life import Life
-from veleta.loop import Relay, dead_letter
-from veleta.ports import NATIVE, EventLog, Registry, T, Version, Work
+from veleta.ports import NATIVE, EventLog, Registry, T, Version
+from veleta.processing.dead_letters import DeadLetters
+from veleta.processing.outbox import OutboxPublisher
+from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName, topic
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
@@ -40,7 +41,7 @@ from veleta_trainer.domain.recipe import Recipe, beyond
 from veleta_trainer.domain.training import Request, Training, plan
 from veleta_trainer.fenced import Fenced
 from veleta_trainer.handlers import SERVICE
-from veleta_trainer.ports import Fitted, Fitting, Runs, Trainings
+from veleta_trainer.ports import Fitted, Fitting, Runs, TrainerUnitOfWork
 
 ATTEMPTS = 3
 """How often a training is tried before it is given up."""
@@ -57,9 +58,8 @@ class Cycle:
         self,
         dataset: Dataset,
         event_log: EventLog,
-        ledger: Fenced,
-        relay: Relay,
-        trainings: Callable[[Work], Trainings],
+        transactions: Fenced,
+        publisher: OutboxPublisher,
         restore: Callable[[], Awaitable[None]],
         registry: Registry,
         aliases: Aliases,
@@ -67,16 +67,15 @@ class Cycle:
         fitting: Fitting,
         params: dict[str, str | int | float],
         libraries: dict[str, str],
-        life: Life,
+        health: ServiceHealth,
         clock: Clock,
     ) -> None:
         """`restore` fills tables that were wiped from the topics; it raises Retry."""
         self._dataset = dataset
         self._log = event_log
         self._reader = BatchReader(event_log)
-        self._ledger = ledger
-        self._relay = relay
-        self._trainings = trainings
+        self._transactions = transactions
+        self._publisher = publisher
         self._restore = restore
         self._registry = registry
         self._aliases = aliases
@@ -85,8 +84,9 @@ class Cycle:
         self._fitting = fitting
         self._params = params
         self._libraries = libraries
-        self._life = life
+        self._health = health
         self._clock = clock
+        self._dead_letters = DeadLetters(SERVICE, dataset.name, clock)
         self._steps: dict[str, Callable[[Training], Awaitable[None]]] = {
             "planned": self._fit,
             "fitted": self._register,
@@ -97,14 +97,14 @@ class Cycle:
 
     async def run(self) -> None:
         """Work until the service stops."""
-        await self._life.patiently(self._take_over)
-        while await self._life.pause(IDLE_SECONDS):
-            while not self._life.stopping.is_set() and await self._life.patiently(self.step):
+        await self._health.retry_until_available(self._take_over)
+        while await self._health.sleep(IDLE_SECONDS):
+            while not self._health.stopping.is_set() and await self._health.retry_until_available(self.step):
                 pass
 
     async def _take_over(self) -> None:
         """What the trainer before this one left open is ended, once this one may act."""
-        await self._restoring(self._ledger.check)
+        await self._restoring(self._transactions.check)
         await asyncio.to_thread(self._runs.end_open)
 
     async def step(self) -> bool:
@@ -118,44 +118,44 @@ class Cycle:
         """Do `call`; when the tables were wiped, fill them from the topics and do it again."""
         try:
             return await call()
-        except Lost as error:
+        except StateLost as error:
             log.warning("restoring", reason=str(error))
-            self._life.busy("comparing the tables with the topics")
+            self._health.set_activity("comparing the tables with the topics")
             await self._restore()
         try:
             return await call()
-        except Lost as error:
+        except StateLost as error:
             raise Retry("mysql", error) from error
 
     async def _step(self) -> bool:
-        await self._relay.flush()
-        training = await self._ledger.run(lambda work: self._trainings(work).under_way())
+        await self._publisher.publish_pending()
+        training = await self._transactions.run(lambda uow: uow.trainings.under_way())
         if training is None:
             planned = await self._plan_or_wait()
-            await self._relay.flush()
+            await self._publisher.publish_pending()
             return planned
         try:
             await self._steps[training.state](training)
-        except (Retry, Lost):
+        except (Retry, StateLost):
             raise
         except Exception as error:
             log.exception("training failed", request_id=training.request.request_id, state=training.state)
             await self._try_again_or_fail(training, error)
-        await self._relay.flush()
+        await self._publisher.publish_pending()
         return True
 
     async def _plan_or_wait(self) -> bool:
         """Requests that cannot be planned for go on waiting, and /readyz says why: they are not to blame."""
         try:
             return await self._plan()
-        except (Retry, Lost):
+        except (Retry, StateLost):
             raise
         except Exception as error:
             log.exception("planning failed")
             raise Retry("planning", error) from error
 
     async def _plan(self) -> bool:
-        waiting = await self._ledger.run(lambda work: self._trainings(work).waiting())
+        waiting = await self._transactions.run(lambda uow: uow.trainings.waiting())
         if waiting or time.monotonic() - self._reconciled > RECONCILE_SECONDS:
             await self._aliases.reconcile()
             self._reconciled = time.monotonic()
@@ -167,25 +167,25 @@ class Cycle:
 
         now = self._clock()
 
-        def transaction(work: Work) -> None:
+        def transaction(uow: TrainerUnitOfWork) -> None:
             for request in due.skip:
                 reason = f"{request.reason}, and version {champion.number if champion else '?'} is the champion"
-                self._end(work, request, "skipped", TrainingSkipped(request_id=request.request_id, reason=reason))
+                self._end(uow, request, "skipped", TrainingSkipped(request_id=request.request_id, reason=reason))
             if due.train is None:
                 return
             lead = due.train
             for request in due.merge:
                 ended = TrainingMerged(request_id=request.request_id, into=lead.request_id)
-                self._end(work, request, "merged", ended, merged_into=lead.request_id)
+                self._end(uow, request, "merged", ended, merged_into=lead.request_id)
             if recipe is None:
-                self._give_up(work, lead, Reject("no batch of this epoch can be read"))
+                self._give_up(uow, lead, Reject("no batch of this epoch can be read"))
                 return
             kept = recipe.model_dump(mode="json")
-            self._write(work, lead, state="planned", recipe=kept, started_at=for_sql(now))
+            self._write(uow, lead, state="planned", recipe=kept, started_at=for_sql(now))
             started = TrainingStarted(request_id=lead.request_id, recipe=kept)
-            self._send(work, "training", lead, "started", started, now)
+            self._send(uow, "training", lead, "started", started, now)
 
-        await self._ledger.run(transaction)
+        await self._transactions.run(transaction)
         fault_point("trainer.planned")
         return True
 
@@ -196,7 +196,7 @@ class Cycle:
         number = champion.number if champion else None
         before = None
         if number is not None:
-            before = await self._ledger.run(lambda work: self._trainings(work).recipe_of(number))
+            before = await self._transactions.run(lambda uow: uow.trainings.recipe_of(number))
         return Recipe(
             request_id=request.request_id,
             dataset=self._dataset.name,
@@ -212,14 +212,14 @@ class Cycle:
 
     def _readable_batches(self, request: Request) -> list[BatchClosed]:
         """The closed batches of the epoch up to the request's, but for those that do not match their manifest."""
-        closed = manifests(history(self._log, self._dataset.name))
+        closed = batch_manifests(read_events(self._log, self._dataset.name))
         found = [e.payload for key, e in sorted(closed.items()) if key[0] == request.epoch and key[1] <= request.number]
         return [b for b in found if isinstance(b, BatchClosed) and self._readable(b)]
 
     def _readable(self, manifest: BatchClosed) -> bool:
         try:
             for _ in self._reader.chunks(manifest):
-                self._life.beat()
+                self._health.heartbeat()
         except Reject as error:
             log.error("batch left out", batch=manifest.batch, reason=str(error))  # noqa: TRY400 - no fault of ours
             return False
@@ -232,7 +232,7 @@ class Cycle:
         if logged is None:
             fitted = await self._learn(training)
             fault_point("trainer.learnt")
-            self._life.busy(f"training for {request.request_id}: keeping the run")
+            self._health.set_activity(f"training for {request.request_id}: keeping the run")
             logged = await asyncio.to_thread(self._runs.log, training.recipe, fitted)
             fault_point("trainer.logged")
         await self._keep(request, state="fitted", run_id=logged.run_id, metrics=logged.metrics)
@@ -245,12 +245,12 @@ class Cycle:
             champion = await asyncio.to_thread(self._registry.version, recipe.champion)
 
         async def progress(phase: str, done: int, of: int, error: float | None) -> None:
-            self._life.busy(f"training for {request.request_id}: {phase} {done} of {of}")
+            self._health.set_activity(f"training for {request.request_id}: {phase} {done} of {of}")
             said = TrainingProgress(request_id=request.request_id, phase=phase, done=done, of=of, error=error)
             what = f"progress/{phase}/{done}"
             try:
-                await self._ledger.run(lambda work: self._send(work, "training", request, what, said))
-                await self._relay.flush()
+                await self._transactions.run(lambda uow: self._send(uow, "training", request, what, said))
+                await self._publisher.publish_pending()
             except Retry as away:
                 log.warning("progress not told", reason=str(away))
 
@@ -268,11 +268,11 @@ class Cycle:
         fault_point("trainer.created")
         said = events.registered(training, version.number, logged.native)
 
-        def transaction(work: Work) -> None:
-            self._write(work, request, state="registered", version=version.number)
-            self._send(work, "models", request, "registered", said)
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            self._write(uow, request, state="registered", version=version.number)
+            self._send(uow, "models", request, "registered", said)
 
-        await self._ledger.run(transaction)
+        await self._transactions.run(transaction)
         fault_point("trainer.registered")
 
     async def _decide(self, training: Training) -> None:
@@ -282,9 +282,9 @@ class Cycle:
         if found and found.number not in (champion, training.version):
             decision = overtaken(champion, found.number)
 
-        def transaction(work: Work) -> None:
-            self._write(work, request, state="decided")
-            self._trainings(work).decide(
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            self._write(uow, request, state="decided")
+            uow.trainings.decide(
                 version=training.version,
                 previous=champion,
                 decision=decision.outcome,
@@ -294,7 +294,7 @@ class Cycle:
                 decided_at=for_sql(self._clock()),
             )
 
-        await self._ledger.run(transaction)
+        await self._transactions.run(transaction)
         fault_point("trainer.decided")
 
     async def _move_aliases(self, training: Training) -> None:
@@ -307,48 +307,53 @@ class Cycle:
         found = await asyncio.to_thread(self._registry.version, version)
         decided = events.decided(training, found.tags[NATIVE] if found else "")
 
-        def transaction(work: Work) -> None:
+        def transaction(uow: TrainerUnitOfWork) -> None:
             what = decided.TYPE.removeprefix("model.")
-            self._send(work, "models", request, what, decided, training.decided_at)
-            self._end(work, request, "finished", events.finished(training))
+            self._send(uow, "models", request, what, decided, training.decided_at)
+            self._end(uow, request, "finished", events.finished(training))
 
-        await self._ledger.run(transaction)
+        await self._transactions.run(transaction)
         fault_point("trainer.finished")
-        self._life.busy(f"version {version} was {training.decision}; waiting for requests")
+        self._health.set_activity(f"version {version} was {training.decision}; waiting for requests")
 
     async def _try_again_or_fail(self, training: Training, error: Exception) -> None:
         request, attempts = training.request, training.attempts + 1
         if attempts < ATTEMPTS and not isinstance(error, Reject):
             await self._keep(request, attempts=attempts)
-            await self._life.pause(attempts)
+            await self._health.sleep(attempts)
             return
-        await self._ledger.run(lambda work: self._give_up(work, request, error))
+        await self._transactions.run(lambda uow: self._give_up(uow, request, error))
 
-    def _give_up(self, work: Work, request: Request, error: Exception) -> None:
+    def _give_up(self, uow: TrainerUnitOfWork, request: Request, error: Exception) -> None:
         failed = TrainingFailed(request_id=request.request_id, reason=str(error))
-        self._end(work, request, "failed", failed, failure=str(error))
+        self._end(uow, request, "failed", failed, failure=str(error))
         reason = error.reason if isinstance(error, Reject) else type(error).__name__
         asked = events.asked(request, self._dataset.name)
         event = Event(request.request_id, "drift", self._clock(), asked, cause=request.cause, trace=request.trace)
         message = encode(topic(self._dataset.name, "retrain"), event)
-        letter = dead_letter(SERVICE, self._clock, reason, error, message)
-        work.send(encode(topic(self._dataset.name, "deadletter"), letter))
+        uow.outbox.append(self._dead_letters.message(reason, error, message))
 
-    def _end(self, work: Work, request: Request, state: str, said: Payload, **values: Any) -> None:
+    def _end(self, uow: TrainerUnitOfWork, request: Request, state: str, said: Payload, **values: Any) -> None:
         now = self._clock()
-        self._write(work, request, state=state, attempts=0, ended_at=for_sql(now), **values)
-        self._send(work, "training", request, state, said, now)
+        self._write(uow, request, state=state, attempts=0, ended_at=for_sql(now), **values)
+        self._send(uow, "training", request, state, said, now)
 
-    def _write(self, work: Work, request: Request, **values: Any) -> None:
-        self._trainings(work).write(request.request_id, **values)
+    def _write(self, uow: TrainerUnitOfWork, request: Request, **values: Any) -> None:
+        uow.trainings.write(request.request_id, **values)
 
     async def _keep(self, request: Request, **values: Any) -> None:
-        await self._ledger.run(lambda work: self._write(work, request, **values))
+        await self._transactions.run(lambda uow: self._write(uow, request, **values))
 
     def _send(
-        self, work: Work, name: TopicName, request: Request, what: str, payload: Payload, at: datetime | None = None
+        self,
+        uow: TrainerUnitOfWork,
+        name: TopicName,
+        request: Request,
+        what: str,
+        payload: Payload,
+        at: datetime | None = None,
     ) -> None:
         event_id = f"{request.request_id}/{what}"
         cause = request.request_id if what == "started" else f"{request.request_id}/started"
         event = Event(event_id, SERVICE, at or self._clock(), payload, cause=cause, trace=request.trace)
-        work.send(encode(topic(self._dataset.name, name), event))
+        uow.outbox.append(encode(topic(self._dataset.name, name), event))

@@ -2,25 +2,26 @@
 
 from collections.abc import Callable
 
-from veleta.ports import Ledger, T, Work
-from veleta_trainer.ports import Lease
+from veleta.ports import T, Transactions
+from veleta_trainer.lease import Lease
+from veleta_trainer.ports import TrainerUnitOfWork
 
 
 class Fenced:
     """Transactions behind the lease: a trainer that was frozen and overtaken writes nothing."""
 
-    def __init__(self, ledger: Ledger, lease: Lease) -> None:
-        self._ledger = ledger
+    def __init__(self, transactions: Transactions[TrainerUnitOfWork], lease: Lease) -> None:
+        self._transactions = transactions
         self._lease = lease
 
-    async def run(self, transaction: Callable[[Work], T]) -> T:
+    async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
         """See `Ledger.run`; raises what `Lease.hold` raises, too."""
 
-        def fenced(work: Work) -> T:
-            self._lease.hold(work)
-            return transaction(work)
+        def fenced(uow: TrainerUnitOfWork) -> T:
+            self._lease.hold(uow)
+            return transaction(uow)
 
-        return await self._ledger.run(fenced)
+        return await self._transactions.run(fenced)
 
     async def check(self) -> None:
         """Whether the lease is still ours: before something that no transaction holds."""

@@ -1,14 +1,11 @@
 """What the trainer does with a request: it waits its turn in the log of intent."""
 
-from collections.abc import Callable
-
 from veleta.clock import Clock
 from veleta.events.catalogue import BatchClosed, RetrainRequested
 from veleta.events.envelope import Event, encode, follow
-from veleta.ports import Work
 from veleta.topics import topic
 from veleta_trainer.domain.replay import asked
-from veleta_trainer.ports import Trainings
+from veleta_trainer.ports import TrainerUnitOfWork
 
 SERVICE = "trainer"
 
@@ -16,18 +13,17 @@ SERVICE = "trainer"
 class Requests:
     """The handler of `retrain`, and of `batches` as long as a training failed and there is no champion."""
 
-    takes = (RetrainRequested, BatchClosed)
+    event_types = (RetrainRequested, BatchClosed)
 
-    def __init__(self, trainings: Callable[[Work], Trainings], clock: Clock) -> None:
-        self._trainings = trainings
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     def prepare(self, event: Event) -> None:
         """Nothing needs to be read."""
 
-    def apply(self, event: Event, prepared: None, work: Work) -> None:  # noqa: ARG002 - the contract of a handler
+    def apply(self, event: Event, prepared: None, uow: TrainerUnitOfWork) -> None:  # noqa: ARG002 - the contract of a handler
         """Let a request wait; after a failed training each batch asks for another one until there is a champion."""
-        trainings = self._trainings(work)
+        trainings = uow.trainings
         match event.payload:
             case RetrainRequested() as request:
                 trainings.add(asked(event, request), event.time)
@@ -41,7 +37,7 @@ class Requests:
                     batches=[manifest.batch],
                 )
                 again = follow(event, f"{manifest.batch}/due", SERVICE, self._clock(), due)
-                work.send(encode(topic(manifest.dataset, "retrain"), again))
+                uow.outbox.append(encode(topic(manifest.dataset, "retrain"), again))
 
-    def refuse(self, event: Event, error: Exception, work: Work) -> None:
+    def on_dead_letter(self, event: Event, error: Exception, uow: TrainerUnitOfWork) -> None:
         """A request that cannot even wait has no line; the dead letter tells of it."""

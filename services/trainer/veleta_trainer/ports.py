@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from veleta.ports import Version, Work
+from veleta.ports import UnitOfWork, Version
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.replay import Told
 from veleta_trainer.domain.training import Crowned, Request, Training
@@ -56,24 +56,42 @@ class Trainings(Protocol):
         ...
 
 
-class Lease(Protocol):
-    """Who may act: one trainer at a time, as long as it says so again in time."""
+@dataclass(frozen=True)
+class LeaseRow:
+    """Who holds the lease until when (UTC, by the database's clock). `fence` grows with each holder."""
 
-    def hold(self, work: Work) -> None:
-        """Take or renew it within a transaction, so that what a zombie writes is not kept.
+    holder: str
+    fence: int
+    expires_at: datetime
 
-        Raises:
-            Retry: another trainer holds it.
-            Lost: the tables may know less than the topics; `compared` has to be called.
-        """
+
+class LeaseRepository(Protocol):
+    """The row of the lease within one transaction."""
+
+    def now(self) -> datetime:
+        """The database's clock, UTC without a zone."""
         ...
 
-    def compared(self) -> None:
-        """The tables know all that the topics tell."""
+    def load(self) -> LeaseRow | None:
+        """The row, locked until the transaction ends."""
         ...
 
-    def release(self, work: Work) -> None:
-        """Let another one take it at once, if it is ours."""
+    def save(self, row: LeaseRow) -> None:
+        """Insert or replace the row."""
+        ...
+
+
+class TrainerUnitOfWork(UnitOfWork, Protocol):
+    """The trainer's transaction."""
+
+    @property
+    def trainings(self) -> Trainings:
+        """Requests, trainings and decisions."""
+        ...
+
+    @property
+    def lease(self) -> LeaseRepository:
+        """The row of the lease."""
         ...
 
 

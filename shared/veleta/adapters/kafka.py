@@ -12,7 +12,7 @@ from kafka.structs import OffsetAndMetadata
 
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Message, Record
-from veleta.ports import Marks, Subscription
+from veleta.ports import Checkpoints, Subscription
 from veleta.topics import MAX_MESSAGE_BYTES
 
 TIMEOUT_SECONDS = 15
@@ -69,11 +69,13 @@ class KafkaLog:
             starts, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
             return {place.partition: (starts[place], ends[place]) for place in places}
 
-    def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Marks | None = None) -> Subscription:
+    def subscribe(
+        self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
+    ) -> Subscription:
         """See `EventLog.subscribe`."""
         bounds = {name: self.bounds(name) for name in topics}
         with _broker():
-            return _KafkaSubscription(self._consumer(group), bounds, marks or {})
+            return _KafkaSubscription(self._consumer(group), bounds, offsets or {})
 
     def close(self) -> None:
         """Give up the producer's connection."""
@@ -142,15 +144,15 @@ def _until(consumer: Any, place: TopicPartition, last: int) -> Iterator[Record]:
 
 
 class _KafkaSubscription:
-    """Partitions are assigned, not shared out: each topic here has one reader of each kind, and marks are its own."""
+    """Partitions are assigned and not balanced: each topic has one consumer per service, which has its own offsets."""
 
-    def __init__(self, consumer: Any, bounds: dict[str, dict[int, tuple[int, int]]], marks: Marks) -> None:
+    def __init__(self, consumer: Any, bounds: dict[str, dict[int, tuple[int, int]]], offsets: Checkpoints) -> None:
         self._consumer = consumer
         starts: dict[TopicPartition, int] = {}
         for topic, parts in bounds.items():
             for partition, (first, end) in parts.items():
-                mark = max(marks.get((topic, partition), first), first)
-                starts[TopicPartition(topic, partition)] = min(mark, end)
+                offset = max(offsets.get((topic, partition), first), first)
+                starts[TopicPartition(topic, partition)] = min(offset, end)
         consumer.assign(list(starts))
         for place, offset in starts.items():
             consumer.seek(place, offset)
@@ -160,10 +162,10 @@ class _KafkaSubscription:
             arrived = self._consumer.poll(timeout_ms=int(timeout * 1000))
         return [_record(r) for part in arrived.values() for r in part]
 
-    def commit(self, marks: Marks) -> None:
+    def commit(self, offsets: Checkpoints) -> None:
         with _broker():
             self._consumer.commit(
-                {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in marks.items()}
+                {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
             )
 
     def close(self) -> None:

@@ -4,10 +4,11 @@ import copy
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Generic
 
 from veleta.errors import Reject
 from veleta.events.envelope import Message, Record
-from veleta.ports import NATIVE, Marks, Subscription, T, Version, Work
+from veleta.ports import NATIVE, Checkpoints, Subscription, T, U, Version
 from veleta.topics import MAX_MESSAGE_BYTES
 
 
@@ -30,9 +31,11 @@ class MemoryLog:
         """See `EventLog.bounds`."""
         return {0: (0, len(self.topics.get(topic, [])))}
 
-    def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Marks | None = None) -> Subscription:
+    def subscribe(
+        self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
+    ) -> Subscription:
         """See `EventLog.subscribe`."""
-        return _MemorySubscription(self, topics, group, marks or {})
+        return _MemorySubscription(self, topics, group, offsets or {})
 
     def _append(self, message: Message) -> tuple[int, int]:
         if len(message.value) > MAX_MESSAGE_BYTES:
@@ -44,10 +47,10 @@ class MemoryLog:
 
 
 class _MemorySubscription:
-    def __init__(self, log: MemoryLog, topics: Sequence[str], group: str | None, marks: Marks) -> None:
+    def __init__(self, log: MemoryLog, topics: Sequence[str], group: str | None, offsets: Checkpoints) -> None:
         self._log = log
         self._group = group
-        self._next = {name: min(marks.get((name, 0), 0), log.bounds(name)[0][1]) for name in topics}
+        self._next = {name: min(offsets.get((name, 0), 0), log.bounds(name)[0][1]) for name in topics}
 
     def poll(self, timeout: float) -> list[Record]:  # noqa: ARG002 - nothing to wait for in memory
         arrived = [r for name, start in self._next.items() for r in self._log.topics.get(name, [])[start:]]
@@ -55,61 +58,78 @@ class _MemorySubscription:
             self._next[record.topic] = record.offset + 1
         return arrived
 
-    def commit(self, marks: Marks) -> None:
-        for (topic, partition), offset in marks.items():
+    def commit(self, offsets: Checkpoints) -> None:
+        for (topic, partition), offset in offsets.items():
             self._log.committed[self._group or "", topic, partition] = offset
 
     def close(self) -> None:
         """Nothing to give up."""
 
 
-class _MemoryWork:
-    sql = None
-
-    def __init__(self, marks: dict[tuple[str, int], int], outbox: list[Message]) -> None:
-        self._marks = marks
-        self._outbox = outbox
-
-    def mark(self, topic: str, partition: int) -> int:
-        return self._marks.get((topic, partition), 0)
-
-    def advance(self, topic: str, partition: int, offset: int) -> None:
-        self._marks[topic, partition] = offset
-
-    def send(self, message: Message) -> None:
-        self._outbox.append(message)
-
-
-class MemoryLedger:
-    """A ledger whose transactions are copies, put in place when they end well."""
+class MemoryCheckpoints:
+    """`CheckpointRepository` in a dict."""
 
     def __init__(self) -> None:
-        self._marks: dict[tuple[str, int], int] = {}
-        self._outbox: dict[int, Message] = {}
-        self._ids = 0
+        self._offsets: dict[tuple[str, int], int] = {}
 
-    async def run(self, transaction: Callable[[Work], T]) -> T:
-        """See `Ledger.run`."""
-        marks, outgoing = copy.copy(self._marks), list[Message]()
-        result = transaction(_MemoryWork(marks, outgoing))
-        self._marks = marks
-        for message in outgoing:
-            self._ids += 1
-            self._outbox[self._ids] = message
-        return result
+    def load(self, topic: str, partition: int) -> int:
+        """See `CheckpointRepository.load`."""
+        return self._offsets.get((topic, partition), 0)
 
-    async def marks(self) -> Marks:
-        """See `Ledger.marks`."""
-        return dict(self._marks)
+    def load_all(self) -> Checkpoints:
+        """See `CheckpointRepository.load_all`."""
+        return dict(self._offsets)
 
-    async def outbox(self) -> list[tuple[int, Message]]:
-        """See `Ledger.outbox`."""
-        return sorted(self._outbox.items())
+    def save(self, topic: str, partition: int, offset: int) -> None:
+        """See `CheckpointRepository.save`."""
+        self._offsets[topic, partition] = offset
 
-    async def sent(self, ids: Sequence[int]) -> None:
-        """See `Ledger.sent`."""
+
+class MemoryOutbox:
+    """`OutboxRepository` in a dict."""
+
+    def __init__(self) -> None:
+        self._messages: dict[int, Message] = {}
+        self._last_id = 0
+
+    def append(self, message: Message) -> None:
+        """See `OutboxRepository.append`."""
+        self._last_id += 1
+        self._messages[self._last_id] = message
+
+    def oldest(self) -> list[tuple[int, Message]]:
+        """See `OutboxRepository.oldest`."""
+        return sorted(self._messages.items())
+
+    def delete(self, ids: Sequence[int]) -> None:
+        """See `OutboxRepository.delete`."""
         for number in ids:
-            self._outbox.pop(number, None)
+            self._messages.pop(number, None)
+
+
+class MemoryUnitOfWork:
+    """`UnitOfWork` whose repositories hold the data themselves. A service's own class adds its repositories."""
+
+    def __init__(self) -> None:
+        self.checkpoints = MemoryCheckpoints()
+        self.outbox = MemoryOutbox()
+
+
+class MemoryTransactions(Generic[U]):
+    """`Transactions` that work on a copy of the data, which replaces the original only if the transaction returns.
+
+    `committed` is the unit of work with the data as of the last commit.
+    """
+
+    def __init__(self, initial: U) -> None:
+        self.committed = initial
+
+    async def run(self, transaction: Callable[[U], T]) -> T:
+        """See `Transactions.run`."""
+        draft = copy.deepcopy(self.committed)
+        result = transaction(draft)
+        self.committed = draft
+        return result
 
 
 class MemoryRegistry:

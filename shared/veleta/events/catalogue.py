@@ -115,7 +115,7 @@ class BatchMissed(BatchPayload):
     reason: str
 
 
-class Figure(BaseModel):
+class Statistic(BaseModel):
     """One statistic of one column in two batches. None stands for what is no finite number; `note` says which."""
 
     model_config = ConfigDict(frozen=True)
@@ -138,7 +138,7 @@ class DriftAssessed(BatchPayload):
     policy: str
     threshold: float
     dataset_digest: str
-    figures: list[Figure] = []
+    figures: list[Statistic] = []
 
 
 class RetrainRequested(BatchPayload):

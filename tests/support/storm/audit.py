@@ -30,7 +30,7 @@ ENDS = ("finished", "merged", "skipped", "failed")
 
 
 @dataclass(frozen=True)
-class Ledger:
+class BatchRow:
     """A line of PIPELINE.batches."""
 
     place: Place
@@ -96,7 +96,7 @@ class Found:
     models: list[Said]
     deadletter: list[Said]
     rows: dict[Place, list[str]]
-    ledger: list[Ledger]
+    batch_rows: list[BatchRow]
     raw: dict[Place, Lines]
     clean: dict[Place, Lines]
     reports: list[tuple[Place, str]]
@@ -159,7 +159,7 @@ def _batches(handed: Sequence[Handed], found: Found, kills: Sequence[float]) -> 
     given = {batch.place: batch for batch in handed}
     closed, missed = found.places("batch.closed"), found.places("batch.missed")
     lost = [batch for place, batch in given.items() if place not in closed]
-    states = {each.place: each.state for each in found.ledger}
+    states = {each.place: each.state for each in found.batch_rows}
     manifests = {(said.place, said.value["digest"]) for said in found.batches if said.type == "batch.closed"}
     return [
         _each(
@@ -172,7 +172,7 @@ def _batches(handed: Sequence[Handed], found: Found, kills: Sequence[float]) -> 
         _none("batches both closed and missed", closed & missed),
         _none("answers refused", found.places("batch.refused")),
         _same("manifests: one content for each closed batch", closed, [place for place, _ in manifests]),
-        _same("lines in the ledger", closed | missed, [each.place for each in found.ledger]),
+        _same("lines in the ledger", closed | missed, [each.place for each in found.batch_rows]),
         _each("closed batches that are loaded", closed, lambda place: states.get(place) == "loaded"),
         _each("missed batches that the ledger calls so", missed, lambda place: states.get(place) == "missed"),
         _none("events that wait in the outbox", range(found.outbox)),
@@ -200,8 +200,8 @@ def _rows(dataset: Dataset, handed: Sequence[Handed], found: Found) -> list[Coun
     good = {place: clean_numbers(dataset, batch.rows) for place, batch in given.items()}
     clean = {place: [raw[place][number] for number in numbers] for place, numbers in good.items()}
     read = {place: list(enumerate(lines)) for place, lines in found.rows.items()}
-    ledger = [each for each in found.ledger if each.place in closed]
-    told = {each.place: (each.received, each.cleaned) for each in ledger}
+    batch_rows = [each for each in found.batch_rows if each.place in closed]
+    told = {each.place: (each.received, each.cleaned) for each in batch_rows}
     return [
         _same("rows in the topic, by the offsets of the manifests", _flat(raw), _flat(read)),
         _same("rows in RAW_DATA, as handed out", _flat(raw), _flat(found.raw)),
@@ -213,7 +213,7 @@ def _rows(dataset: Dataset, handed: Sequence[Handed], found: Found) -> list[Coun
         ),
         _each(
             "lines where cleaned + rejected = received",
-            ledger,
+            batch_rows,
             lambda each: each.cleaned + each.rejected == each.received,
         ),
     ]

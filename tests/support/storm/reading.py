@@ -16,7 +16,7 @@ from kafka import KafkaConsumer, TopicPartition
 from mlflow import MlflowClient
 from pymysql.cursors import SSDictCursor
 
-from support.storm.audit import ENDS, Decision, Found, Kept, Ledger, Lines, Place, Said, Version
+from support.storm.audit import ENDS, BatchRow, Decision, Found, Kept, Lines, Place, Said, Version
 from support.storm.rows import line
 from support.world import Backing, eventually
 from veleta.dataset import Dataset
@@ -60,7 +60,7 @@ class Reader:
             models=self._said("models"),
             deadletter=self._said("deadletter"),
             rows=self._rows(batches),
-            ledger=[_ledger(each) for each in self._select("SELECT * FROM PIPELINE.batches")],
+            batch_rows=[_batch_row(each) for each in self._select("SELECT * FROM PIPELINE.batches")],
             raw=self._lines(f"RAW_DATA.{name}"),
             clean=self._lines(f"CLEAN_DATA.{name}"),
             reports=[
@@ -205,6 +205,8 @@ class Reader:
         return int(float(held))
 
 
-def _ledger(each: dict[str, Any]) -> Ledger:
+def _batch_row(each: dict[str, Any]) -> BatchRow:
     rejected = sum(json.loads(each["rejected"] or "{}").values())
-    return Ledger((each["epoch"], each["number"]), each["state"], each["received"] or 0, each["cleaned"] or 0, rejected)
+    return BatchRow(
+        (each["epoch"], each["number"]), each["state"], each["received"] or 0, each["cleaned"] or 0, rejected
+    )

@@ -12,16 +12,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.mysql import database, mysql_engine
+from veleta.adapters.mysql import database_errors, mysql_engine
 from veleta.adapters.offsets import offsets
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record, decode
-from veleta.life import Life
+from veleta.processing.tail import tail
+from veleta.service.health import ServiceHealth
 from veleta.settings import MysqlSettings
 from veleta.tables import batches
-from veleta.tail import tail
 from veleta.topics import declared
 from veleta_local import status
 from veleta_local.addresses import HOST
@@ -73,12 +73,12 @@ class Watch:
 
     async def look(self) -> None:
         """Look until the run is ended from elsewhere. Raises LocalError then."""
-        life = Life("demo")
+        health = ServiceHealth("demo")
         log = KafkaLog(self._run.kafka_bootstrap, "demo")
         topics = [each.name for each in declared(self._dataset.name) if not each.name.endswith(".rows")]
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(tail(topics, log, life, self._hear))
+                group.create_task(tail(topics, log, health, self._hear))
                 for look in (self._stages, self._batches, self._ask):
                     group.create_task(self._again(look))
         except* LocalError as ended:
@@ -128,7 +128,7 @@ class Watch:
     def _loaded(self) -> Sequence[Mapping[str, Any]]:
         query = sa.select(batches).where(batches.c.loaded_at >= self._began.replace(tzinfo=None))
         try:
-            with database(), self._engine.connect() as connection:
+            with database_errors(), self._engine.connect() as connection:
                 return [dict(row) for row in connection.execute(query.order_by(batches.c.loaded_at)).mappings()]
         except (Retry, DBAPIError):  # MySQL's line of the stages says so
             return []

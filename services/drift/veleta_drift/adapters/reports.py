@@ -4,9 +4,11 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.events.catalogue import DriftAssessed
 from veleta.tables import drift_metrics, drift_reports
+from veleta_drift.handlers import SERVICE
 
 
 class MysqlReports:
@@ -54,6 +56,14 @@ class MysqlReports:
                 retrain=int(assessed.verdict == "drift"),
             )
         )
+
+
+class MysqlDriftUnitOfWork(MysqlUnitOfWork):
+    """`DriftUnitOfWork` on one connection."""
+
+    def __init__(self, connection: sa.Connection, comparison: sa.Table) -> None:
+        super().__init__(connection, SERVICE)
+        self.reports = MysqlReports(connection, comparison)
 
 
 def _metrics(assessed: DriftAssessed) -> list[dict[str, object]]:

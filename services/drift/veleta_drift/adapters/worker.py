@@ -4,19 +4,22 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Generic
 
 import faust
 
-from veleta.errors import Lost, Retry, Stop
+from veleta.errors import Retry, StateLost, Stop
 from veleta.events.envelope import Record
-from veleta.life import Life, watch
-from veleta.loop import Intake, Relay, sound_marks, take
-from veleta.ports import EventLog, Ledger
+from veleta.ports import Checkpoints, EventLog, Transactions, U
+from veleta.processing.checkpoints import validated_checkpoints
+from veleta.processing.outbox import OutboxPublisher
+from veleta.processing.processor import RecordProcessor
+from veleta.service.health import ServiceHealth, watch_dependency
 
 WATCH_SECONDS = 5.0
 
 
-class Worker:
+class Worker(Generic[U]):
     """Runs a Faust app within the service's event loop."""
 
     def __init__(
@@ -24,10 +27,10 @@ class Worker:
         app: faust.App,
         topic: str,
         log: EventLog,
-        ledger: Ledger,
-        relay: Relay,
-        intake: Intake,
-        life: Life,
+        transactions: Transactions[U],
+        publisher: OutboxPublisher,
+        processor: RecordProcessor[U],
+        health: ServiceHealth,
         restore: Callable[[], Awaitable[None]],
         idle_limit: float,
     ) -> None:
@@ -35,13 +38,13 @@ class Worker:
         self._app = app
         self._topic = topic
         self._log = log
-        self._ledger = ledger
-        self._relay = relay
-        self._intake = intake
-        self._life = life
+        self._transactions = transactions
+        self._publisher = publisher
+        self._processor = processor
+        self._health = health
         self._restore = restore
         self._idle_limit = idle_limit
-        self._lost: Lost | None = None
+        self._lost: StateLost | None = None
 
     async def run(self) -> None:
         """Work until the service stops.
@@ -52,12 +55,12 @@ class Worker:
         """
         bounds = partial(asyncio.to_thread, self._log.bounds, self._topic)
         watching = [
-            asyncio.create_task(watch("kafka", bounds, self._life)),
-            asyncio.create_task(watch("mysql", self._ledger.marks, self._life)),
+            asyncio.create_task(watch_dependency("kafka", bounds, self._health)),
+            asyncio.create_task(watch_dependency("mysql", self._load_checkpoints, self._health)),
         ]
         try:
             await self._work()
-        except Lost as error:
+        except StateLost as error:
             raise Stop(str(error)) from error
         finally:
             for task in watching:
@@ -66,26 +69,29 @@ class Worker:
     async def assess(self, record: Record) -> bool:
         """Bring a record from Faust to its end; False when it is not, and the process is about to end."""
         try:
-            done = await take(self._intake, record, self._life)
-        except Lost as error:
+            done = await self._processor.process_or_stop_consuming(record)
+        except StateLost as error:
             self._lost = error
-            while await self._life.pause(WATCH_SECONDS):
+            while await self._health.sleep(WATCH_SECONDS):
                 pass
             return False
-        self._life.busy("waiting for batches")
+        self._health.set_activity("waiting for batches")
         return done
 
+    async def _load_checkpoints(self) -> Checkpoints:
+        return await self._transactions.run(lambda uow: uow.checkpoints.load_all())
+
     async def _work(self) -> None:
-        await self._life.patiently(self._restore)
-        await self._life.patiently(self._relay.flush)
+        await self._health.retry_until_available(self._restore)
+        await self._health.retry_until_available(self._publisher.publish_pending)
         while await self._catch_up():
             pass
-        if self._life.stopping.is_set():
+        if self._health.stopping.is_set():
             return
-        await self._life.patiently(partial(asyncio.to_thread, self._log.bounds, self._topic))
+        await self._health.retry_until_available(partial(asyncio.to_thread, self._log.bounds, self._topic))
         await self._app.start()
-        self._life.started()
-        self._life.busy("waiting for batches")
+        self._health.mark_started()
+        self._health.set_activity("waiting for batches")
         try:
             await self._watch()
         finally:
@@ -96,10 +102,12 @@ class Worker:
 
         How much there was; 0 when the service stops meanwhile.
         """
-        behind = _behind(await self._life.patiently(self._standing))
+        behind = _behind(await self._health.retry_until_available(self._standing))
         for partition, (first, end) in behind.items():
-            for record in await self._life.patiently(partial(asyncio.to_thread, self._read, partition, first, end)):
-                if self._life.stopping.is_set() or not await take(self._intake, record, self._life):
+            for record in await self._health.retry_until_available(
+                partial(asyncio.to_thread, self._read, partition, first, end)
+            ):
+                if self._health.stopping.is_set() or not await self._processor.process_or_stop_consuming(record):
                     return 0
         return len(behind)
 
@@ -108,14 +116,14 @@ class Worker:
 
     async def _standing(self) -> dict[int, tuple[int, int]]:
         """By partition, this service's mark and the end."""
-        marks = await sound_marks([self._topic], self._log, self._ledger)
+        marks = await validated_checkpoints([self._topic], self._log, self._transactions)
         bounds = await asyncio.to_thread(self._log.bounds, self._topic)
         return {p: (max(first, marks.get((self._topic, p), 0)), end) for p, (first, end) in bounds.items()}
 
     async def _watch(self) -> None:
         """Faust has been seen to go silent without an error (faust-streaming#175, #523)."""
-        seen, since = await self._life.patiently(self._standing), time.monotonic()
-        while await self._life.pause(WATCH_SECONDS):
+        seen, since = await self._health.retry_until_available(self._standing), time.monotonic()
+        while await self._health.sleep(WATCH_SECONDS):
             if self._lost:
                 raise self._lost
             try:
@@ -124,8 +132,8 @@ class Worker:
                 since = time.monotonic()
                 continue
             if any(mark < seen.get(partition, (0, 0))[0] for partition, (mark, _) in standing.items()):
-                raise Lost("the database has lost marks")
-            if not _behind(standing) or _marks(standing) != _marks(seen) or self._life.halted:
+                raise StateLost("the database lost checkpoints")
+            if not _behind(standing) or _marks(standing) != _marks(seen) or self._health.stop_reason:
                 seen, since = standing, time.monotonic()
             if self._app.crashed:
                 raise Stop(f"Faust crashed: {self._app.crash_reason!r}")

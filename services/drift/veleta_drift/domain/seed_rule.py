@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from veleta.events.catalogue import Figure, Verdict
+from veleta.events.catalogue import Statistic, Verdict
 from veleta_drift.domain.figures import Figures
 
 POLICY = "seed"
@@ -17,7 +17,7 @@ class Assessment:
 
     verdict: Verdict
     reason: str
-    figures: list[Figure]
+    figures: list[Statistic]
 
 
 def compare(old: Figures, new: Figures) -> Assessment:
@@ -35,9 +35,9 @@ def compare(old: Figures, new: Figures) -> Assessment:
     return Assessment("no drift", f"no change above {THRESHOLD:g}", figures)
 
 
-def _figure(column: str, statistic: str, old: float, new: float) -> Figure:
+def _figure(column: str, statistic: str, old: float, new: float) -> Statistic:
     change = _relative_change(old, new)
-    return Figure(
+    return Statistic(
         column=column,
         statistic=statistic,
         old=_finite(old),
@@ -59,7 +59,7 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _reason(above: list[Figure]) -> str:
+def _reason(above: list[Statistic]) -> str:
     greatest = max(above, key=lambda f: math.inf if f.change is None else f.change)
     change = "infinitely" if greatest.change is None else f"by {greatest.change:.3g}"
     others = f", and {len(above) - 1} more" if len(above) > 1 else ""

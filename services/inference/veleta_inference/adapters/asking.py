@@ -13,7 +13,7 @@ from aiohttp import web
 from veleta.clock import Clock
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject
-from veleta.tables import LONGEST_NAME
+from veleta.tables import MAX_CLIENT_REQUEST_ID
 from veleta_inference.domain.requests import Reader, Unreadable, parse
 from veleta_inference.handlers import Answer, Asked, Predicting
 
@@ -99,7 +99,7 @@ def as_json(body: object, status: int = HTTPStatus.OK, content_type: str = "appl
 def client_request_id(request: web.Request) -> str | None:
     """The client's name for its request: what of it is printable ASCII, cut to LONGEST_NAME."""
     sent = request.headers.get(REQUEST_ID)
-    return (printable(sent)[:LONGEST_NAME] or None) if sent else None
+    return (printable(sent)[:MAX_CLIENT_REQUEST_ID] or None) if sent else None
 
 
 def printable(sent: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from veleta.adapters.mysql import database
+from veleta.adapters.mysql import database_errors
 from veleta.errors import Reject, Retry
 
 STATEMENT_SECONDS = 10.0
@@ -92,7 +92,7 @@ def _told() -> Iterator[None]:
     https://github.com/long2ice/asyncmy/issues/158
     """
     try:
-        with database():
+        with database_errors():
             yield
     except Retry:
         raise

@@ -6,12 +6,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
-from veleta.adapters.mysql import database
+from veleta.adapters.mysql import MysqlUnitOfWork, database_errors
 from veleta.clock import for_sql
 from veleta.events.catalogue import DatasetDeclared
 from veleta.faults import fault_point
 from veleta.tables import DatasetTables, batches, datasets
 from veleta_loader.domain.sorting import SqlRow
+from veleta_loader.handlers import SERVICE
 
 CLEAR_GROUP = 5_000
 """Rows that one statement deletes: short enough that readers of the tables do not wait."""
@@ -58,7 +59,15 @@ class MysqlTables:
         return self._sql.scalar(sa.select(datasets.c.file).where(datasets.c.digest == digest))
 
 
-class Clearing:
+class MysqlLoaderUnitOfWork(MysqlUnitOfWork):
+    """`LoaderUnitOfWork` on one connection."""
+
+    def __init__(self, connection: sa.Connection, tables: DatasetTables) -> None:
+        super().__init__(connection, SERVICE)
+        self.tables = MysqlTables(connection, tables)
+
+
+class EpochCleaner:
     """Deletes the rows of older epochs, bit by bit: TRUNCATE would commit by itself and wait for every reader."""
 
     def __init__(self, engine: sa.Engine, tables: DatasetTables) -> None:
@@ -70,7 +79,7 @@ class Clearing:
 
         Raises Retry when the database is away; what is deleted by then stays so.
         """
-        with database():
+        with database_errors():
             full = [table for table in self._tables if self._any_before(table, epoch)]
             if full:
                 self._say(epoch, number)

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from veleta.adapters.mysql import database
+from veleta.adapters.mysql import database_errors
 from veleta.dataset import Dataset
 from veleta.errors import Retry
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
@@ -71,10 +71,10 @@ class MysqlReader:
 
     def _rows(self, query: sa.Executable) -> list[Mapping[str, Any]]:
         try:
-            with database(), self._engine.connect() as connection:
+            with database_errors(), self._engine.connect() as connection:
                 return [dict(row) for row in connection.execute(query).mappings()]
         except Retry as error:
-            raise Retry(error.what, _said(error.__cause__) or error) from error
+            raise Retry(error.dependency, _said(error.__cause__) or error) from error
         except DBAPIError as error:
             raise Retry("mysql", _said(error)) from error
 

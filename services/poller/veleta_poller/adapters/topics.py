@@ -3,17 +3,15 @@
 from collections.abc import Sequence
 from itertools import islice
 
-import structlog
-
-from veleta.batches import history
+from veleta.batches import read_events
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import DatasetDeclared
 from veleta.events.envelope import Event, Message, encode
 from veleta.faults import fault_point
-from veleta.loop import DEAD, dead_letter
 from veleta.ports import EventLog
+from veleta.processing.dead_letters import DeadLetters, report_dead_letter
 from veleta.topics import TopicName, topic
 from veleta_poller.domain.answers import Batch
 from veleta_poller.domain.publication import SERVICE, Publication, answered, declared, missed, refused
@@ -24,7 +22,6 @@ CHUNKS_AT_ONCE = 20
 """Chunks that are on their way at a time: some megabytes."""
 LETTER_BYTES = 64 * 1024
 """So much of what could not be published goes into its dead letter: the whole of it lies in the inbox."""
-log = structlog.get_logger()
 
 
 class Topics:
@@ -34,10 +31,11 @@ class Topics:
         self._dataset = dataset
         self._log = log_port
         self._clock = clock
+        self._dead_letters = DeadLetters(SERVICE, dataset.name, clock)
 
     def survey(self) -> Position:
         """See `handlers.Topics.survey`."""
-        payloads = [event.payload for event in history(self._log, self._dataset.name)]
+        payloads = [event.payload for event in read_events(self._log, self._dataset.name)]
         known = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
         if known[-1:] != [self._dataset.digest]:
             self._send("batches", [declared(self._dataset, len(known), self._clock())])
@@ -77,7 +75,5 @@ class Topics:
 
     def _bury(self, error: Reject, message: Message) -> None:
         cut = Message(message.topic, message.key, message.headers, message.value[:LETTER_BYTES])
-        letter = dead_letter(SERVICE, self._clock, error.reason, error, cut)
-        self._log.publish([encode(topic(self._dataset.name, "deadletter"), letter)])
-        DEAD.labels(error.reason).inc()
-        log.error("dead letter", reason=error.reason, error=str(error))
+        self._log.publish([self._dead_letters.message(error.reason, error, cut)])
+        report_dead_letter(error.reason, error)

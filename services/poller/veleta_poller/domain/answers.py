@@ -11,7 +11,7 @@ import orjson
 
 from veleta.batches import Rows, RowsDigest
 from veleta.dataset import Dataset
-from veleta.errors import LONGEST_REASON
+from veleta.errors import MAX_REASON_LENGTH
 from veleta_poller.domain.findings import strip_keys, unexpected, unfit
 
 END = "ya se recolecto toda la informacion minima necesaria"
@@ -65,7 +65,7 @@ def parse(status: int, text: str, dataset: Dataset) -> Answer:
 
 def _refused(status: int, reason: str) -> Refused:
     known = reason if status == HTTP_OK or reason.startswith("HTTP") else f"HTTP {status}, {reason}"
-    return Refused(known[:LONGEST_REASON])
+    return Refused(known[:MAX_REASON_LENGTH])
 
 
 def _is_end(detail: object) -> bool:
@@ -83,7 +83,7 @@ def _batch(body: object, dataset: Dataset) -> Batch | Refused:
     number, rows = body.get("batch_number"), body.pop("data", None)
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= GREATEST_NUMBER:
         detail = f" (detail: {body['detail']})" if "detail" in body else ""
-        return Refused(f"batch_number is missing or no number of a batch{detail}"[:LONGEST_REASON])
+        return Refused(f"batch_number is missing or no number of a batch{detail}"[:MAX_REASON_LENGTH])
     if not isinstance(rows, list) or not rows:
         return Refused("data is missing or no list" if not isinstance(rows, list) else "the batch is empty")
     if not all(isinstance(row, dict) for row in rows):
@@ -94,7 +94,7 @@ def _batch(body: object, dataset: Dataset) -> Batch | Refused:
         orjson.dumps({"rows": [row for row in rows if any(isinstance(value, dict | list) for value in row.values())]})
         digest.add(rows)
     except orjson.JSONEncodeError as error:
-        return Refused(f"a row cannot be written as JSON: {error}"[:LONGEST_REASON])
+        return Refused(f"a row cannot be written as JSON: {error}"[:MAX_REASON_LENGTH])
     return Batch(number, rows, digest.hexdigest(), findings)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
-from veleta.adapters.mysql import database
+from veleta.adapters.mysql import database_errors
 from veleta.clock import for_sql
 from veleta.tables import purges
 from veleta_retention.domain.keeping import Purge
@@ -34,7 +34,7 @@ class MysqlTable:
 
     def _delete_some(self, *where: sa.ColumnElement[bool]) -> int:
         some = sa.delete(self._table).where(*where).with_dialect_options(mysql_limit=GROUP_ROWS)
-        with database(), self._engine.begin() as sql:
+        with database_errors(), self._engine.begin() as sql:
             return sql.execute(some).rowcount
 
 
@@ -55,7 +55,7 @@ class MysqlRequests(MysqlTable):
             sa.select(purges).join(self._table, name == purges.c.name).where(self._at <= purges.c.purged_at)
             for name in self._names
         )
-        with database(), self._engine.connect() as sql:
+        with database_errors(), self._engine.connect() as sql:
             return [Purge(*row) for row in sql.execute(sa.union(*meant))]
 
 
@@ -68,5 +68,5 @@ class MysqlPurges(MysqlTable):
     def add(self, purge: Purge) -> None:
         """See `Purges.add`."""
         line = insert(purges).values(name=purge.name, purged_at=for_sql(purge.at))
-        with database(), self._engine.begin() as sql:
+        with database_errors(), self._engine.begin() as sql:
             sql.execute(line.on_duplicate_key_update(purged_at=for_sql(purge.at)))

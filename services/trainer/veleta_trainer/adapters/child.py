@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 
 from veleta.errors import Reject, Retry
-from veleta.life import Life
 from veleta.ports import Registry, Version
+from veleta.service.health import ServiceHealth
 from veleta_trainer.adapters.folder import AWAY, CHAMPION, METRICS, NOTHING_TO_LEARN, RECIPE
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import Fitted, Progress
@@ -24,12 +24,12 @@ TOLD_CHARACTERS = 2_000
 class ChildFitting:
     """`Fitting` by `python -m veleta_trainer.fit`."""
 
-    def __init__(self, work: Path, bootstrap: str, threads: int, registry: Registry, life: Life) -> None:
+    def __init__(self, work: Path, bootstrap: str, threads: int, registry: Registry, health: ServiceHealth) -> None:
         self._work = work
         self._bootstrap = bootstrap
         self._threads = threads
         self._registry = registry
-        self._life = life
+        self._health = health
 
     async def fit(self, recipe: Recipe, champion: Version | None, progress: Progress) -> Fitted:
         """See `Fitting.fit`. Each try has its own folder, for a child that outlived its parent may still write."""
@@ -66,7 +66,7 @@ class ChildFitting:
         assert child.stdout  # noqa: S101 - a pipe
         assert child.stderr  # noqa: S101 - a pipe
         errors = asyncio.ensure_future(child.stderr.read())
-        stopping = asyncio.ensure_future(self._life.stopping.wait())
+        stopping = asyncio.ensure_future(self._health.stopping.wait())
         try:
             while True:
                 line = asyncio.ensure_future(child.stdout.readline())

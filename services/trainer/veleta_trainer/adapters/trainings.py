@@ -7,13 +7,16 @@ from typing import Any, get_args
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
+from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
-from veleta.errors import Lost
+from veleta.errors import StateLost
 from veleta.tables import promotions, trainings
+from veleta_trainer.adapters.lease import MysqlLeaseRepository
 from veleta_trainer.domain.outside import DECISION
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.replay import Told
 from veleta_trainer.domain.training import STEPS, Crowned, Request, State, Training, rank
+from veleta_trainer.handlers import SERVICE
 
 
 class MysqlTrainings:
@@ -68,7 +71,7 @@ class MysqlTrainings:
         """See `Trainings.write`."""
         line = sa.update(trainings).where(trainings.c.request_id == request_id)
         if self._sql.execute(line.values(**values)).rowcount != 1:
-            raise Lost(f"the line of {request_id} is gone")
+            raise StateLost(f"the line of {request_id} is gone")
 
     def recipe_of(self, version: int) -> Recipe | None:
         """See `Trainings.recipe_of`."""
@@ -121,6 +124,15 @@ class MysqlTrainings:
         seq = int(last or 0) + 1
         self._sql.execute(sa.insert(promotions).values(seq=seq, **values))
         return seq
+
+
+class MysqlTrainerUnitOfWork(MysqlUnitOfWork):
+    """`TrainerUnitOfWork` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        super().__init__(connection, SERVICE)
+        self.trainings = MysqlTrainings(connection)
+        self.lease = MysqlLeaseRepository(connection)
 
 
 def _last_of(version: int, column: sa.Column[Any]) -> sa.Select[Any]:

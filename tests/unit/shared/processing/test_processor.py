@@ -1,4 +1,4 @@
-"""What happens to a record: every arrow of the picture in `veleta.loop`, on the twins in memory."""
+"""What happens to a record: every arrow of the picture in `veleta.processing`, on the twins in memory."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,21 +8,24 @@ from typing import Any
 import pytest
 
 from support.records import NOON, message, missed, record_of
-from veleta.adapters.memory import MemoryLedger, MemoryLog
+from veleta.adapters.memory import MemoryCheckpoints, MemoryLog, MemoryOutbox, MemoryTransactions, MemoryUnitOfWork
 from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import BatchMissed, Payload, RecordDeadlettered, TrainingSkipped
 from veleta.events.envelope import ADDRESSEE, Event, Message, Record, decode, encode
 from veleta.faults import fault_point
-from veleta.life import Life
-from veleta.loop import ATTEMPTS, DEAD_IN_A_ROW, LETTER_BYTES, LETTER_KEY, Intake, Relay, consume, dead_letter
-from veleta.ports import Subscription, Work
+from veleta.ports import Subscription, UnitOfWork
+from veleta.processing.consumer import consume
+from veleta.processing.dead_letters import MAX_CONSECUTIVE, MAX_KEY_LENGTH, MAX_VALUE_BYTES, DeadLetters
+from veleta.processing.outbox import OutboxPublisher
+from veleta.processing.processor import MAX_ATTEMPTS, RecordProcessor
+from veleta.service.health import ServiceHealth
 from veleta.topics import MAX_MESSAGE_BYTES, topic
 
 IN, OUT, DEAD = topic("d", "batches"), "d.out", topic("d", "deadletter")
 PLACE = (IN, 0)
 
 
-class CalmLife(Life):
+class FakeHealth(ServiceHealth):
     """A life that pauses without time passing; it notes what was missing at each pause, and tells that it halted."""
 
     def __init__(self) -> None:
@@ -30,12 +33,12 @@ class CalmLife(Life):
         self.pauses: list[dict[str, str]] = []
         self.on_halt: Callable[[], object] = lambda: None
 
-    def halt(self, reason: str) -> None:
-        super().halt(reason)
+    def stop_consuming(self, reason: str) -> None:
+        super().stop_consuming(reason)
         self.on_halt()
 
-    async def pause(self, seconds: float) -> bool:
-        self.pauses.append(self.waits_for)
+    async def sleep(self, seconds: float) -> bool:
+        self.pauses.append(self.unavailable)
         await asyncio.sleep(0)
         return not self.stopping.is_set()
 
@@ -44,7 +47,7 @@ class CalmLife(Life):
 class Handler:
     """Notes the batch numbers that took effect; raises what it is told to, as often as it is told."""
 
-    takes: tuple[type[Payload], ...] = (BatchMissed,)
+    event_types: tuple[type[Payload], ...] = (BatchMissed,)
     prepared: list[int] = field(default_factory=list)
     effects: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -58,17 +61,17 @@ class Handler:
             raise faults.pop(0)
         return number * 10
 
-    def apply(self, event: Event, prepared: Any, work: Work) -> None:
+    def apply(self, event: Event, prepared: Any, uow: UnitOfWork) -> None:
         number = _number(event)
         assert prepared == number * 10
-        work.send(message(OUT, value=str(number).encode()))
+        uow.outbox.append(message(OUT, value=str(number).encode()))
         if faults := self.faults.get(-number):
             raise faults.pop(0)
         self.effects.append(number)
         self.on_effect()
 
-    def refuse(self, event: Event, error: Exception, work: Work) -> None:
-        work.send(message(OUT, value=f"refused {_number(event)}".encode()))
+    def on_dead_letter(self, event: Event, error: Exception, uow: UnitOfWork) -> None:
+        uow.outbox.append(message(OUT, value=f"refused {_number(event)}".encode()))
         self.refused.append((_number(event), str(error)))
 
 
@@ -76,21 +79,29 @@ class Killed(BaseException):
     """The process ends here: nothing catches it."""
 
 
-class FlakyLedger(MemoryLedger):
-    """Raises what lies in `faults` before it forgets what was sent."""
+class FlakyOutbox(MemoryOutbox):
+    """Raises what lies in `faults` before it deletes what was published. Copies share the faults."""
 
+    def __init__(self, faults: list[BaseException]) -> None:
+        super().__init__()
+        self._faults = faults
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FlakyOutbox":
+        copied = FlakyOutbox(self._faults)
+        copied._messages, copied._last_id = dict(self._messages), self._last_id
+        return copied
+
+    def delete(self, ids: Sequence[int]) -> None:
+        if self._faults:
+            raise self._faults.pop(0)
+        super().delete(ids)
+
+
+class FlakyUnitOfWork(MemoryUnitOfWork):
     def __init__(self) -> None:
         super().__init__()
         self.faults: list[BaseException] = []
-
-    async def sent(self, ids: Sequence[int]) -> None:
-        if self.faults:
-            raise self.faults.pop(0)
-        await super().sent(ids)
-
-    def forget(self) -> None:
-        """As a database that was made anew."""
-        self._marks = {}
+        self.outbox = FlakyOutbox(self.faults)
 
 
 class FlakyLog(MemoryLog):
@@ -111,10 +122,10 @@ class FlakyLog(MemoryLog):
         self.trip("publish")
         return super().publish(messages)
 
-    def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Any = None) -> Subscription:
+    def subscribe(self, topics: Sequence[str], group: str | None = None, offsets: Any = None) -> Subscription:
         self.trip("subscribe")
-        self.subscribed.append(dict(marks or {}))
-        self.followed.append(FlakySubscription(self, super().subscribe(topics, group, marks)))
+        self.subscribed.append(dict(offsets or {}))
+        self.followed.append(FlakySubscription(self, super().subscribe(topics, group, offsets)))
         return self.followed[-1]
 
     def rewind(self) -> None:
@@ -134,9 +145,9 @@ class FlakySubscription:
             self._log.on_idle()
         return found
 
-    def commit(self, marks: Any) -> None:
+    def commit(self, offsets: Any) -> None:
         self._log.trip("commit")
-        self.inner.commit(marks)
+        self.inner.commit(offsets)
 
 
 class House:
@@ -144,36 +155,42 @@ class House:
 
     def __init__(self) -> None:
         self.log = FlakyLog()
-        self.ledger = FlakyLedger()
+        self.transactions = MemoryTransactions(FlakyUnitOfWork())
         self.handler = Handler()
         self.restart()
 
     def restart(self) -> None:
-        self.life = CalmLife()
-        self.life.started()
-        self.relay = Relay(self.log, self.ledger)
-        self.intake = Intake(self.handler, self.ledger, self.relay, self.life, lambda: NOON, "d")
+        self.health = FakeHealth()
+        self.health.mark_started()
+        self.publisher = OutboxPublisher(self.log, self.transactions)
+        self.processor = RecordProcessor(
+            self.handler, self.transactions, self.publisher, self.health, lambda: NOON, "d"
+        )
 
     def publish(self, *numbers: int) -> None:
         self.log.publish([encode(IN, missed("d", number)) for number in numbers])
 
+    def wipe(self) -> None:
+        """What a database that was recreated knows."""
+        self.transactions.committed.checkpoints = MemoryCheckpoints()
+
     async def process_all(self) -> None:
         for record in list(self.log.topics[IN]):
-            await self.intake.process(record)
+            await self.processor.process(record)
 
     async def run(self) -> None:
         """Consume what there is, until nothing is left or the loop halts; then stop as at a SIGTERM."""
         loop = asyncio.get_running_loop()
-        self.log.on_idle = self.life.on_halt = lambda: loop.call_soon_threadsafe(self.life.stopping.set)
+        self.log.on_idle = self.health.on_halt = lambda: loop.call_soon_threadsafe(self.health.stopping.set)
         await self.follow()
 
     async def follow(self) -> None:
         """Consume until somebody tells the service to stop; `on_idle` of the log is called whenever nothing is left."""
-        consuming = consume([IN], "loader", self.log, self.ledger, self.relay, self.intake, self.life)
+        consuming = consume([IN], "loader", self.log, self.transactions, self.publisher, self.processor, self.health)
         await asyncio.wait_for(consuming, 10)
 
     async def mark(self) -> int:
-        return (await self.ledger.marks()).get(PLACE, 0)
+        return await self.transactions.run(lambda uow: uow.checkpoints.load(*PLACE))
 
     def sent(self, name: str = OUT) -> list[str]:
         return [record.value.decode() for record in self.log.topics.get(name, [])]
@@ -266,9 +283,9 @@ async def test_a_reject_while_taking_effect_keeps_nothing_of_it(house: House) ->
 async def test_an_error_that_nobody_foresaw_is_tried_again(house: House) -> None:
     """ATTEMPTS times; the last one that goes well counts."""
     house.publish(1)
-    house.handler.faults = {1: [ValueError("odd") for _ in range(ATTEMPTS - 1)]}
+    house.handler.faults = {1: [ValueError("odd") for _ in range(MAX_ATTEMPTS - 1)]}
     await house.process_all()
-    assert (house.handler.prepared, house.handler.effects, house.letters()) == ([1] * ATTEMPTS, [1], [])
+    assert (house.handler.prepared, house.handler.effects, house.letters()) == ([1] * MAX_ATTEMPTS, [1], [])
 
 
 @pytest.mark.failure("F34")
@@ -276,9 +293,9 @@ async def test_an_error_that_nobody_foresaw_is_tried_again(house: House) -> None
 async def test_an_error_that_stays_becomes_a_dead_letter(house: House, where: int) -> None:
     """After ATTEMPTS; its reason is the class of the error, and the stream goes on."""
     house.publish(1, 2)
-    house.handler.faults = {where: [ValueError("odd") for _ in range(ATTEMPTS)]}
+    house.handler.faults = {where: [ValueError("odd") for _ in range(MAX_ATTEMPTS)]}
     await house.process_all()
-    assert house.handler.prepared == [1] * ATTEMPTS + [2]
+    assert house.handler.prepared == [1] * MAX_ATTEMPTS + [2]
     assert [(letter.reason, letter.error) for letter in house.letters()] == [("ValueError", "odd")]
     assert (house.handler.refused, house.handler.effects) == ([(1, "odd")], [2])
 
@@ -288,17 +305,17 @@ async def test_an_error_that_stays_becomes_a_dead_letter(house: House, where: in
 async def test_what_is_away_is_waited_for(house: House, where: int) -> None:
     """However long: it counts as no attempt, /readyz says what is missing, and the event takes effect."""
     house.publish(1)
-    house.handler.faults = {where: [Retry("mysql", "gone") for _ in range(ATTEMPTS + 2)]}
+    house.handler.faults = {where: [Retry("mysql", "gone") for _ in range(MAX_ATTEMPTS + 2)]}
     await house.process_all()
-    assert house.life.pauses == [{"mysql": "mysql: gone"}] * (ATTEMPTS + 2)
-    assert (house.handler.effects, house.letters(), house.life.waits_for) == ([1], [], {})
+    assert house.health.pauses == [{"mysql": "mysql: gone"}] * (MAX_ATTEMPTS + 2)
+    assert (house.handler.effects, house.letters(), house.health.unavailable) == ([1], [], {})
 
 
 async def test_a_stopping_service_leaves_the_record_for_the_next_start(house: House) -> None:
     """Waiting ends with the service; mark and effect are untouched."""
     house.publish(1)
     house.handler.faults = {1: [Retry("mysql", "gone")]}
-    house.life.stopping.set()
+    house.health.stopping.set()
     with pytest.raises(asyncio.CancelledError):
         await house.process_all()
     assert (house.handler.effects, await house.mark()) == ([], 0)
@@ -307,13 +324,13 @@ async def test_a_stopping_service_leaves_the_record_for_the_next_start(house: Ho
 @pytest.mark.failure("F12", "F35")
 async def test_three_dead_letters_in_a_row_for_one_reason_stop_the_service(house: House) -> None:
     """The fault is not in the records then: the fourth is left untouched."""
-    numbers = list(range(1, DEAD_IN_A_ROW + 2))
+    numbers = list(range(1, MAX_CONSECUTIVE + 2))
     house.publish(*numbers)
     house.handler.faults = {number: [Reject("no disk")] for number in numbers}
-    with pytest.raises(Stop, match="3 dead letters in a row for one reason: no disk"):
+    with pytest.raises(Stop, match="3 consecutive dead letters for one reason: no disk"):
         await house.process_all()
-    assert len(house.letters()) == DEAD_IN_A_ROW
-    assert await house.mark() == DEAD_IN_A_ROW
+    assert len(house.letters()) == MAX_CONSECUTIVE
+    assert await house.mark() == MAX_CONSECUTIVE
 
 
 async def test_an_event_that_succeeds_ends_the_row(house: House) -> None:
@@ -345,25 +362,25 @@ async def test_records_that_pass_by_do_not_end_the_row(house: House) -> None:
 
 async def test_the_loop_halts_and_says_why(house: House) -> None:
     """/readyz is red, nothing more is taken, and the process lives on."""
-    numbers = list(range(1, DEAD_IN_A_ROW + 3))
+    numbers = list(range(1, MAX_CONSECUTIVE + 3))
     house.publish(*numbers)
     house.handler.faults = {number: [Reject("no disk")] for number in numbers}
     await house.run()
-    assert house.life.waits_for == {"loader": "3 dead letters in a row for one reason: no disk"}
-    assert (len(house.letters()), await house.mark()) == (DEAD_IN_A_ROW, DEAD_IN_A_ROW)
+    assert house.health.unavailable == {"loader": "3 consecutive dead letters for one reason: no disk"}
+    assert (len(house.letters()), await house.mark()) == (MAX_CONSECUTIVE, MAX_CONSECUTIVE)
 
 
 @pytest.mark.failure("F35")
 async def test_a_new_start_after_a_halt_takes_the_record_again(house: House) -> None:
     """Nothing was lost: with the fault mended, the stream goes on where it stopped."""
-    numbers = list(range(1, DEAD_IN_A_ROW + 2))
+    numbers = list(range(1, MAX_CONSECUTIVE + 2))
     house.publish(*numbers)
     house.handler.faults = {number: [Reject("no disk")] for number in numbers}
     await house.run()
     house.handler.faults = {}
     house.restart()
     await house.run()
-    assert house.handler.effects == [DEAD_IN_A_ROW + 1]
+    assert house.handler.effects == [MAX_CONSECUTIVE + 1]
 
 
 async def test_a_publish_that_fails_keeps_the_outbox(house: House) -> None:
@@ -371,9 +388,9 @@ async def test_a_publish_that_fails_keeps_the_outbox(house: House) -> None:
     house.publish(1)
     house.log.faults = {"publish": [Retry("kafka", "gone")] * 3}
     await house.process_all()
-    assert house.life.pauses == [{"kafka": "kafka: gone"}] * 3
+    assert house.health.pauses == [{"kafka": "kafka: gone"}] * 3
     house.publish(2)
-    await house.intake.process(house.log.topics[IN][1])
+    await house.processor.process(house.log.topics[IN][1])
     assert (house.handler.effects, house.sent()) == ([1, 2], ["1", "2"])
 
 
@@ -393,7 +410,7 @@ async def test_a_crash_between_transaction_and_publish_publishes_at_the_next_sta
 async def test_a_crash_between_publish_and_forgetting_publishes_twice(house: House) -> None:
     """At least once, in order: the same event with the same id; the effect itself is not repeated."""
     house.publish(1, 2)
-    house.ledger.faults = [Killed()]
+    house.transactions.committed.faults.append(Killed())
     with pytest.raises(Killed):
         await house.process_all()
     house.restart()
@@ -421,8 +438,8 @@ async def test_the_loop_outlives_an_outage_of_the_log(house: House, what: str) -
     house.publish(1, 2)
     house.log.faults = {what: [Retry("kafka", "gone"), Retry("kafka", "gone")]}
     await house.run()
-    assert {"kafka": "kafka: gone"} in house.life.pauses
-    assert (house.handler.effects, house.sent(), house.life.waits_for) == ([1, 2], ["1", "2"], {})
+    assert {"kafka": "kafka: gone"} in house.health.pauses
+    assert (house.handler.effects, house.sent(), house.health.unavailable) == ([1, 2], ["1", "2"], {})
 
 
 @pytest.mark.failure("F39")
@@ -441,27 +458,27 @@ async def test_a_topic_that_was_made_anew_is_taken_from_its_beginning(house: Hou
 async def test_the_loop_stops_between_two_records(house: House) -> None:
     """What was begun is finished; what was not is left for the next start."""
     house.publish(1, 2, 3)
-    house.handler.on_effect = house.life.stopping.set
+    house.handler.on_effect = house.health.stopping.set
     await house.run()
     assert (house.handler.effects, house.sent(), await house.mark()) == ([1], ["1"], 1)
 
 
 def test_a_dead_letter_fits_whatever_it_tells_of() -> None:
     """Value and key are cut: the whole record still lies where the letter says."""
-    huge = record_of(message(IN, "k" * 10_000, b"\xff" * (LETTER_BYTES + 1), [("h", b"\xff" * 10_000)]))
-    letter = dead_letter("loader", lambda: NOON, "why", ValueError("no"), huge).payload
+    huge = record_of(message(IN, "k" * 10_000, b"\xff" * (MAX_VALUE_BYTES + 1), [("h", b"\xff" * 10_000)]))
+    letter = decode(record_of(DeadLetters("loader", "d", lambda: NOON).message("why", ValueError("no"), huge))).payload
     assert isinstance(letter, RecordDeadlettered)
-    assert len(letter.value) == 4 * LETTER_BYTES
-    assert len(letter.first_key) == LETTER_KEY
+    assert len(letter.value) == 4 * MAX_VALUE_BYTES
+    assert len(letter.first_key) == MAX_KEY_LENGTH
     assert len(letter.headers["h"]) < 5_000
 
 
 def test_a_dead_letter_fits_whatever_the_error_says() -> None:
     """A long error and many headers are cut: a letter that its topic does not take would block the outbox for ever."""
     headers = [(f"h{i}", b"\xff" * 10_000) for i in range(5_000)]
-    huge = record_of(message(IN, "k", b"\xff" * (LETTER_BYTES + 1), headers))
-    letter = dead_letter("loader", lambda: NOON, "why", ValueError("x" * 10_000_000), huge)
-    assert len(encode(DEAD, letter).value) < MAX_MESSAGE_BYTES
+    huge = record_of(message(IN, "k", b"\xff" * (MAX_VALUE_BYTES + 1), headers))
+    letter = DeadLetters("loader", "d", lambda: NOON).message("why", ValueError("x" * 10_000_000), huge)
+    assert len(letter.value) < MAX_MESSAGE_BYTES
 
 
 async def test_a_dead_letter_that_cannot_be_noted_is_sent_all_the_same(house: House, monkeypatch: Any) -> None:
@@ -470,7 +487,7 @@ async def test_a_dead_letter_that_cannot_be_noted_is_sent_all_the_same(house: Ho
     def refuse(*_: object) -> None:
         raise RuntimeError("no room for a finding")
 
-    monkeypatch.setattr(house.handler, "refuse", refuse)
+    monkeypatch.setattr(house.handler, "on_dead_letter", refuse)
     house.handler.faults = {1: [Reject("bad")]}
     house.publish(1)
     await house.process_all()
@@ -480,7 +497,8 @@ async def test_a_dead_letter_that_cannot_be_noted_is_sent_all_the_same(house: Ho
 
 def test_what_never_lay_in_a_topic_has_a_dead_letter_too() -> None:
     """A message that could not even be sent: no partition, no offset."""
-    letter = dead_letter("inference", lambda: NOON, "why", ValueError("no"), message("RAW_DATA.new_d", "r-1"))
+    unsent = message("RAW_DATA.new_d", "r-1")
+    letter = decode(record_of(DeadLetters("inference", "d", lambda: NOON).message("why", ValueError("no"), unsent)))
     assert letter.id == "RAW_DATA.new_d/r-1/dead/inference"
     assert isinstance(letter.payload, RecordDeadlettered)
     assert (letter.payload.partition, letter.payload.offset) == (None, None)
@@ -492,11 +510,11 @@ async def test_a_wiped_database_is_filled_from_the_beginning(house: House) -> No
 
     def wipe() -> None:
         if house.handler.effects == [0, 1]:
-            loop.call_soon_threadsafe(house.ledger.forget)
+            loop.call_soon_threadsafe(house.wipe)
 
     loop = asyncio.get_running_loop()
     house.handler.on_effect = wipe
-    house.log.on_idle = lambda: loop.call_soon_threadsafe(house.life.stopping.set)
+    house.log.on_idle = lambda: loop.call_soon_threadsafe(house.health.stopping.set)
     await house.follow()
     assert house.handler.effects == [0, 1, 0, 1, 2]
 
@@ -504,7 +522,7 @@ async def test_a_wiped_database_is_filled_from_the_beginning(house: House) -> No
 @pytest.mark.failure("F09")
 async def test_a_wiped_database_is_noticed_though_nothing_comes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The marks are compared with what this process took itself."""
-    monkeypatch.setattr("veleta.life.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("veleta.service.health.CHECK_SECONDS", 0.0)
     house.publish(0, 1)
     loop = asyncio.get_running_loop()
     polls: list[int] = []
@@ -512,9 +530,9 @@ async def test_a_wiped_database_is_noticed_though_nothing_comes(house: House, mo
     def idle() -> None:
         polls.append(1)
         if len(polls) == 1:
-            loop.call_soon_threadsafe(house.ledger.forget)
+            loop.call_soon_threadsafe(house.wipe)
         if len(house.handler.effects) == 4:
-            loop.call_soon_threadsafe(house.life.stopping.set)
+            loop.call_soon_threadsafe(house.health.stopping.set)
 
     house.log.on_idle = idle
     await house.follow()
@@ -535,7 +553,7 @@ async def test_a_topic_made_anew_while_it_is_followed_is_taken_from_its_beginnin
             house.publish(7)
             house.log.rewind()
         if 7 in house.handler.effects:
-            loop.call_soon_threadsafe(house.life.stopping.set)
+            loop.call_soon_threadsafe(house.health.stopping.set)
 
     house.log.on_idle = idle
     await house.follow()
@@ -554,7 +572,7 @@ async def test_a_record_for_another_service_passes_by(house: House) -> None:
     assert await house.mark() == 2
 
 
-PLACES = ("loop.prepared", "loop.applied", "loop.kept", "loop.published", "loop.taken")
+PLACES = ("processor.prepared", "processor.applied", "processor.committed", "outbox.published", "consumer.processed")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -575,10 +593,10 @@ async def test_a_kill_at_any_arrow_is_made_good(house: House, place: str) -> Non
     finally:
         fault_point.install(None)
     assert caught.group_contains(Killed)
-    kept = place in ("loop.kept", "loop.published", "loop.taken")
+    kept = place in ("processor.committed", "outbox.published", "consumer.processed")
     assert await house.mark() == int(kept)
     house.restart()
     await house.run()
     assert await house.mark() == 2
     assert sorted(set(house.sent())) == ["0", "1"]
-    assert await house.ledger.outbox() == []
+    assert house.transactions.committed.outbox.oldest() == []

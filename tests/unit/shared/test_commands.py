@@ -7,7 +7,7 @@ import pytest
 
 from veleta import commands
 from veleta.adapters.memory import MemoryLog
-from veleta.commands import Desk
+from veleta.commands import PendingCommands
 from veleta.errors import Retry
 from veleta.events.catalogue import CommandAccepted, CommandRefused, Pause, Payload, Poll, Resume
 from veleta.events.envelope import Event, Message, Record, decode, encode
@@ -56,8 +56,8 @@ class AnsweringLog(MemoryLog):
 
 def test_who_asks_hears_the_answer_to_his_own_command() -> None:
     """Effect or reason; answers to others pass by."""
-    accepted = commands.ask(AnsweringLog(CommandAccepted, effect="done"), poll(), "shell", lambda: NOW)
-    refused = commands.ask(AnsweringLog(CommandRefused, reason="no"), poll(), "shell", lambda: NOW)
+    accepted = commands.send_command(AnsweringLog(CommandAccepted, effect="done"), poll(), "shell", lambda: NOW)
+    refused = commands.send_command(AnsweringLog(CommandRefused, reason="no"), poll(), "shell", lambda: NOW)
     assert isinstance(accepted, CommandAccepted)
     assert accepted.effect == "done"
     assert accepted.command != "d/poll/another"
@@ -69,7 +69,7 @@ def test_each_command_has_an_id_of_its_own_and_names_its_actor() -> None:
     """A person may ask twice for the same thing."""
     log = AnsweringLog(CommandAccepted, effect="done")
     for _ in range(2):
-        commands.ask(log, poll("why not"), "shell", lambda: NOW)
+        commands.send_command(log, poll("why not"), "shell", lambda: NOW)
     asked = [event for event in map(decode, records(log)) if isinstance(event.payload, Poll)]
     assert len({event.id for event in asked}) == 2
     assert [(event.payload.actor, event.payload.reason) for event in asked] == [("ana", "why not")] * 2  # type: ignore[attr-defined]  # they are polls
@@ -80,13 +80,13 @@ def test_nobody_answers() -> None:
     """It is said after the time that was given, and the command stays in the topic."""
     log = MemoryLog()
     with pytest.raises(Retry, match=r"poll was sent and may still take effect: .*nobody answered within 0\.3 s"):
-        commands.ask(log, poll(), "shell", lambda: NOW, seconds=0.3)
+        commands.send_command(log, poll(), "shell", lambda: NOW, seconds=0.3)
     assert len(records(log)) == 1
 
 
 def test_commands_are_handed_out_once_and_in_their_order() -> None:
     """Those of other services pass by, as does what cannot be read."""
-    log, desk = MemoryLog(), Desk("poller", TAKES, began=0)
+    log, desk = MemoryLog(), PendingCommands("poller", TAKES, began=0)
     sent(log, "1", poll())
     sent(log, "other", Resume(dataset="d", actor="ana"))
     log.publish([Message(TOPIC, "d", (), b"rubbish")])
@@ -102,7 +102,7 @@ def test_what_was_answered_is_not_due() -> None:
     sent(log, "1", poll())
     sent(log, "1/accepted", CommandAccepted(dataset="d", command="1", effect="done"))
     sent(log, "2", poll())
-    desk = Desk("poller", TAKES, began=3)
+    desk = PendingCommands("poller", TAKES, began=3)
     desk.take(records(log))
     assert [(asked.id, asked.late) for asked in desk.due()] == [("2", True)]
 
@@ -114,7 +114,7 @@ def test_nothing_is_due_before_all_that_was_there_is_read() -> None:
     sent(log, "1/refused", CommandRefused(dataset="d", command="1", reason="no"))
     sent(log, "2", poll())
     first, second, third = records(log)
-    desk = Desk("poller", TAKES, began=2)
+    desk = PendingCommands("poller", TAKES, began=2)
     desk.take([first])
     assert desk.due() == []
     desk.take([second])
@@ -125,7 +125,7 @@ def test_nothing_is_due_before_all_that_was_there_is_read() -> None:
 
 def test_a_command_sent_again_for_another_service_passes_by() -> None:
     """A resent record names the one service that takes it."""
-    log, desk = MemoryLog(), Desk("poller", TAKES, began=0)
+    log, desk = MemoryLog(), PendingCommands("poller", TAKES, began=0)
     sent(log, "1", poll(), ce_to="trainer")
     desk.take(records(log))
     assert desk.due() == []
@@ -133,7 +133,7 @@ def test_a_command_sent_again_for_another_service_passes_by() -> None:
 
 def test_a_topic_made_anew_is_no_old_one() -> None:
     """Its offsets begin at 0 again, below where the service began; the commands in it are new all the same."""
-    log, desk = MemoryLog(), Desk("poller", TAKES, began=2)
+    log, desk = MemoryLog(), PendingCommands("poller", TAKES, began=2)
     sent(log, "1", poll())
     sent(log, "2", poll())
     desk.take(records(log))
@@ -146,7 +146,7 @@ def test_a_topic_made_anew_is_no_old_one() -> None:
 
 def test_a_command_that_is_delivered_again_is_not_due_again() -> None:
     """Once it is answered."""
-    log, desk = MemoryLog(), Desk("poller", TAKES, began=0)
+    log, desk = MemoryLog(), PendingCommands("poller", TAKES, began=0)
     sent(log, "1", poll())
     sent(log, "1/accepted", CommandAccepted(dataset="d", command="1", effect="done"))
     desk.take(records(log))

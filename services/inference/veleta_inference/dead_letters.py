@@ -3,35 +3,28 @@
 import asyncio
 from functools import partial
 
-import structlog
-
 from veleta.clock import Clock
-from veleta.events.envelope import Message, Record, encode
-from veleta.life import Life
-from veleta.loop import DEAD, dead_letter
+from veleta.events.envelope import Message, Record
 from veleta.ports import EventLog
-from veleta.topics import topic
+from veleta.processing.dead_letters import DeadLetters, report_dead_letter
+from veleta.service.health import ServiceHealth
 
-log = structlog.get_logger()
 
-
-class DeadLetters:
+class DeadLetterPublisher:
     """Dead letters on their way; `drain` before the process ends."""
 
-    def __init__(self, event_log: EventLog, dataset: str, life: Life, clock: Clock) -> None:
+    def __init__(self, event_log: EventLog, dataset: str, health: ServiceHealth, clock: Clock) -> None:
         self._log = event_log
-        self._topic = topic(dataset, "deadletter")
-        self._life = life
-        self._clock = clock
+        self._dead_letters = DeadLetters(health.service, dataset, clock)
+        self._health = health
         self._sending: set[asyncio.Task[object]] = set()
 
     def send(self, error: Exception, reason: str, record: Record | Message) -> None:
         """Publish, as soon as the broker takes it, that `record` could not be processed. Does not block."""
-        letter = encode(self._topic, dead_letter(self._life.service, self._clock, reason, error, record))
-        DEAD.labels(reason).inc()
-        log.error("dead letter", reason=reason, error=str(error), key=record.key)
-        publish = partial(asyncio.to_thread, self._log.publish, [letter])
-        sending = asyncio.create_task(self._life.patiently(publish))
+        message = self._dead_letters.message(reason, error, record)
+        report_dead_letter(reason, error)
+        publish = partial(asyncio.to_thread, self._log.publish, [message])
+        sending = asyncio.create_task(self._health.retry_until_available(publish))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 

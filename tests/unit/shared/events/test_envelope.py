@@ -8,7 +8,7 @@ import pytest
 
 from support.records import missed, record_of
 from veleta.errors import Reject
-from veleta.events.catalogue import BatchMissed, Figure
+from veleta.events.catalogue import BatchMissed, Statistic
 from veleta.events.envelope import Event, Record, decode, encode, follow, header_texts, trace_of
 
 TIME = datetime(2026, 3, 2, 12, 30, 1, 250000, tzinfo=UTC)
@@ -123,5 +123,5 @@ def test_a_trace_is_derived_and_well_formed() -> None:
 
 def test_numbers_keep_every_digit() -> None:
     """A threshold is decided by the last one."""
-    figure = Figure(column="c", statistic="mean", old=0.1 + 0.2, new=1 / 3, change=None, exceeds=False)
-    assert Figure.model_validate_json(json.dumps(figure.model_dump())) == figure
+    figure = Statistic(column="c", statistic="mean", old=0.1 + 0.2, new=1 / 3, change=None, exceeds=False)
+    assert Statistic.model_validate_json(json.dumps(figure.model_dump())) == figure

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from veleta.adapters.mysql import address
+from veleta.adapters.mysql import database_url
 from veleta.errors import Stop
 from veleta.settings import KafkaSettings, MysqlSettings, ServiceSettings, read_settings, variables
 
@@ -83,8 +83,8 @@ def test_a_password_is_not_shown() -> None:
     """Neither by the settings nor by the address, and it may hold any character."""
     found = read_settings(ExampleSettings)
     assert "p@ss" not in repr(found)
-    assert "p@ss" not in str(address(found.mysql, "pymysql"))
-    assert address(found.mysql, "pymysql").password == os.environ["MYSQL_PASSWORD"]
+    assert "p@ss" not in str(database_url(found.mysql, "pymysql"))
+    assert database_url(found.mysql, "pymysql").password == os.environ["MYSQL_PASSWORD"]
 
 
 def test_a_model_knows_its_own_variables() -> None:

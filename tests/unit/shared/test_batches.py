@@ -6,7 +6,7 @@ import pytest
 
 from support.records import chunk_messages, event, message, missed, publish_chunks
 from veleta.adapters.memory import MemoryLog
-from veleta.batches import BatchReader, Rows, RowsDigest, history, manifests
+from veleta.batches import BatchReader, Rows, RowsDigest, batch_manifests, read_events
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, OffsetRange
 from veleta.events.envelope import Message, encode
@@ -161,7 +161,7 @@ def test_history_leaves_out_what_cannot_be_read(log: MemoryLog) -> None:
     """One broken record does not hide the others."""
     name = topic("d", "batches")
     log.publish([encode(name, missed("d", 0)), message(name, value=b"\xff"), encode(name, missed("d", 1))])
-    assert [found.id for found in history(log, "d")] == ["d/1/0/missed", "d/1/1/missed"]
+    assert [found.id for found in read_events(log, "d")] == ["d/1/0/missed", "d/1/1/missed"]
 
 
 def test_the_last_manifest_of_a_batch_counts(log: MemoryLog) -> None:
@@ -169,7 +169,7 @@ def test_the_last_manifest_of_a_batch_counts(log: MemoryLog) -> None:
     first, again = (publish_chunks(log, "d", 1, 1, CHUNKS) for _ in range(2))
     other = publish_chunks(log, "d", 1, 2, CHUNKS)
     events = [event(f"{n}", payload) for n, payload in enumerate((first, other, again))]
-    found = manifests([*events, missed("d", 5)])
+    found = batch_manifests([*events, missed("d", 5)])
     assert {key: kept.payload for key, kept in found.items()} == {(1, 1): again, (1, 2): other}
 
 

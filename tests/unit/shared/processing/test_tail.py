@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from veleta import tail as tail_module
 from veleta.adapters.memory import MemoryLog
 from veleta.errors import Retry
 from veleta.events.envelope import Message, Record
-from veleta.life import Life
-from veleta.ports import Marks, Subscription
-from veleta.tail import tail
+from veleta.ports import Checkpoints, Subscription
+from veleta.processing import tail as tail_module
+from veleta.processing.tail import tail
+from veleta.service.health import ServiceHealth
 
 TOPIC = "d.models"
 
@@ -37,8 +37,10 @@ class BreakingLog(MemoryLog):
 
     broken = False
 
-    def subscribe(self, topics: Sequence[str], group: str | None = None, marks: Marks | None = None) -> Subscription:
-        made = super().subscribe(topics, group, marks)
+    def subscribe(
+        self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
+    ) -> Subscription:
+        made = super().subscribe(topics, group, offsets)
         if self.broken:
             self.publish([Message(TOPIC, "late", (), b"")])
             return made
@@ -50,15 +52,15 @@ async def test_each_record_is_taken_once_though_the_broker_went_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What was there before it started, and what came after a break; nothing twice."""
-    monkeypatch.setattr(tail_module, "AGAIN_SECONDS", 0.001)
-    log, life, taken = BreakingLog(), Life("inference"), list[str]()
+    monkeypatch.setattr(tail_module, "RECONNECT_SECONDS", 0.001)
+    log, health, taken = BreakingLog(), ServiceHealth("inference"), list[str]()
     log.publish([Message(TOPIC, "old", (), b""), Message(TOPIC, "older", (), b"")])
 
     def take(records: Sequence[Record]) -> None:
         taken.extend(record.key for record in records)
         if "late" in taken:
-            life.stopping.set()
+            health.stopping.set()
 
     async with asyncio.timeout(10):
-        await tail([TOPIC], log, life, take)
+        await tail([TOPIC], log, health, take)
     assert taken == ["old", "older", "late"]

@@ -1,0 +1,57 @@
+"""The lease: one trainer may act at a time, as long as it renews its lease in time."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from veleta.errors import Retry, StateLost
+from veleta_trainer.ports import LeaseRow, TrainerUnitOfWork
+
+RENEW_BELOW = 2 / 3
+"""The share of the lease's duration below which it is renewed."""
+
+
+class Lease:
+    """The lease of this process.
+
+    Its row also shows that the database lost state: a row that disappeared, or that is older than this process saw it,
+    belongs to a database that was wiped or restored.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._holder = uuid4().hex
+        self._duration = timedelta(seconds=seconds)
+        self._compared = False
+        self._last_expiry: datetime | None = None
+
+    def hold(self, uow: TrainerUnitOfWork) -> None:
+        """Acquire or renew the lease within a transaction, so that a trainer that lost it cannot commit.
+
+        Raises:
+            Retry: another trainer holds it.
+            StateLost: the tables may be behind the topics; restore them, then call `tables_compared`.
+        """
+        now, row = uow.lease.now(), uow.lease.load()
+        ours = row is not None and row.holder == self._holder
+        if self._last_expiry and (row is None or (ours and row.expires_at < self._last_expiry)):
+            self._compared, self._last_expiry = False, None
+        if not self._compared:
+            raise StateLost("the tables are not yet compared with the topics")
+        if row is not None and not ours and row.expires_at > now:
+            self._last_expiry = None
+            raise Retry("lease", f"another trainer holds it until {row.expires_at:%H:%M:%S} UTC; this one stands by")
+        self._last_expiry = row.expires_at if row is not None and ours else None
+        if row is None or not ours:
+            uow.lease.save(LeaseRow(self._holder, (row.fence if row else 0) + 1, now + self._duration))
+        elif row.expires_at - now < self._duration * RENEW_BELOW:
+            uow.lease.save(replace(row, expires_at=now + self._duration))
+
+    def tables_compared(self) -> None:
+        """Allow the lease: the tables have all that the topics have."""
+        self._compared = True
+
+    def release(self, uow: TrainerUnitOfWork) -> None:
+        """Expire the lease if this process holds it, so that another trainer can acquire it at once."""
+        row = uow.lease.load()
+        if row is not None and row.holder == self._holder:
+            uow.lease.save(replace(row, expires_at=uow.lease.now()))

@@ -1,0 +1,31 @@
+"""The routes that every service has: /livez, /readyz and /metrics."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from veleta.service import metrics
+from veleta.service.health import ServiceHealth
+
+HEALTH: web.AppKey[ServiceHealth] = web.AppKey("health", ServiceHealth)
+
+
+def health_routes() -> Sequence[web.RouteDef]:
+    """The routes; the application holds the ServiceHealth under HEALTH."""
+    return [web.get("/livez", _livez), web.get("/readyz", _readyz), web.get("/metrics", _metrics)]
+
+
+async def _livez(request: web.Request) -> web.Response:
+    alive = request.app[HEALTH].alive
+    return web.json_response({"alive": alive}, status=200 if alive else 503)
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    health = request.app[HEALTH]
+    ready = not health.unavailable
+    body = {"ready": ready, "doing": health.activity, "waits_for": health.unavailable}
+    return web.json_response(body, status=200 if ready else 503)
+
+
+async def _metrics(_request: web.Request) -> web.Response:
+    return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.CONTENT_TYPE})
