@@ -64,9 +64,9 @@ def test_every_port_is_named() -> None:
 
 @every_page
 def test_every_link_leads_to_a_file(page: Path) -> None:
-    """Within the project; addresses of others are their own affair."""
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()) if "://" not in link]
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    """Within the project: to an existing file, and to an existing heading of it."""
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in link]
+    assert [link for link in links if not _exists(page, link)] == []
 
 
 @every_page
@@ -137,6 +137,18 @@ def test_decisions_are_numbered_without_a_gap() -> None:
     index = [row[1] for row in _rows(DOCS / "decisions/index.md") if row[0].isdigit()]
     expected = zip(files, titles, strict=True)
     assert index == [f"[{title.partition('. ')[2]}]({path.name})" for path, title in expected]
+
+
+def _exists(page: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and mkdocs make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _services(cell: str) -> set[str]:
