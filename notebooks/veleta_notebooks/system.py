@@ -17,7 +17,7 @@ from veleta.explanation import explanation, feature_frame, influence
 from veleta.ports import Version
 from veleta.settings import read_settings
 from veleta.tables import dataset_tables
-from veleta_notebooks.patience import waited
+from veleta_notebooks.polling import waited
 from veleta_notebooks.settings import NotebooksSettings
 
 WAIT_SECONDS = 60.0

@@ -10,15 +10,15 @@ import streamlit as st
 
 from veleta.clock import utc_now
 from veleta_monitor import server
-from veleta_monitor.adapters.ledger import History, Requests
+from veleta_monitor.adapters.database import History, Requests
 from veleta_monitor.adapters.services import Voices
 from veleta_monitor.adapters.topics import Topics
+from veleta_monitor.background_cache import Answer
 from veleta_monitor.bootstrap import View, build
 from veleta_monitor.domain.batches import Batch
-from veleta_monitor.domain.course import Course
 from veleta_monitor.domain.stages import STAGES, Deed, Health
+from veleta_monitor.domain.training_progress import Course
 from veleta_monitor.domain.versions import Served, Training
-from veleta_monitor.glance import Answer
 from veleta_monitor.settings import MonitorSettings
 
 T = TypeVar("T")

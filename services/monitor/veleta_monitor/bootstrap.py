@@ -9,12 +9,12 @@ from veleta.adapters.mysql import mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import Dataset, load_dataset
 from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
-from veleta_monitor.adapters.ledger import History, MysqlReader, Requests
+from veleta_monitor.adapters.database import History, MysqlReader, Requests
 from veleta_monitor.adapters.services import HttpReader, Voices
 from veleta_monitor.adapters.topics import KafkaReader, Topics
-from veleta_monitor.glance import Glance
+from veleta_monitor.background_cache import Glance
+from veleta_monitor.command_sender import Wishes
 from veleta_monitor.settings import MonitorSettings
-from veleta_monitor.wishes import Wishes
 
 SERVICE = "monitor"
 ACTOR = "somebody at the monitor"

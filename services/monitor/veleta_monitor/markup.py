@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from html import escape
 
-from veleta_monitor.domain.course import Course
-from veleta_monitor.domain.flight import Flight
+from veleta_monitor.domain.batch_progress import Flight
+from veleta_monitor.domain.formatting import Cell, Head, Table, Tone
 from veleta_monitor.domain.stages import Stage
-from veleta_monitor.domain.words import Cell, Head, Table, Tone
+from veleta_monitor.domain.training_progress import Course
 
 PLACES = {
     "source": "--column:1;--row:1/3",

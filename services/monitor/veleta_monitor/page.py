@@ -12,15 +12,16 @@ from streamlit.delta_generator import DeltaGenerator
 from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
-from veleta_monitor.adapters.ledger import Requests
+from veleta_monitor.adapters.database import Requests
+from veleta_monitor.background_cache import Answer
 from veleta_monitor.bootstrap import View, build
+from veleta_monitor.command_sender import is_news, next_press
+from veleta_monitor.domain.batch_progress import Flight, newest_flight
 from veleta_monitor.domain.batches import batch_table
-from veleta_monitor.domain.course import headline
-from veleta_monitor.domain.flight import Flight, newest_flight
+from veleta_monitor.domain.formatting import NOTHING, Cell, ago, exact, figure
 from veleta_monitor.domain.stages import Deed, at_work, stages
+from veleta_monitor.domain.training_progress import headline
 from veleta_monitor.domain.versions import Served, since, training_table, why
-from veleta_monitor.domain.words import NOTHING, Cell, ago, exact, figure
-from veleta_monitor.glance import Answer
 from veleta_monitor.markup import (
     badge_html,
     course_html,
@@ -31,7 +32,6 @@ from veleta_monitor.markup import (
     table_html,
 )
 from veleta_monitor.settings import MonitorSettings
-from veleta_monitor.wishes import is_news, next_press
 
 log = structlog.get_logger()
 STYLE = Path(__file__).parent / "style.css"

@@ -12,8 +12,8 @@ from veleta.events.catalogue import BatchPayload
 from veleta.events.envelope import Record, decode
 from veleta.ports import EventLog
 from veleta.topics import TopicName, topic
-from veleta_monitor.domain.course import Course, follow
 from veleta_monitor.domain.stages import Deed, newest
+from veleta_monitor.domain.training_progress import Course, follow
 
 WRITES: Mapping[str, Sequence[TopicName]] = {
     "poller": ("batches",),

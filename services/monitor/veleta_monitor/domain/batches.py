@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from veleta_monitor.domain.words import NOTHING, Cell, Head, Table, Tone, figure, listed, moment
+from veleta_monitor.domain.formatting import NOTHING, Cell, Head, Table, Tone, figure, listed, moment
 
 HEADS = (
     Head("Batch"), Head("State"), Head("Received", numeric=True), Head("Cleaned", numeric=True),

@@ -7,7 +7,7 @@ from typing import Any
 
 from veleta.events.catalogue import BatchOpened
 from veleta.topics import FOLLOWS
-from veleta_monitor.domain.words import Cell, figure, moment
+from veleta_monitor.domain.formatting import Cell, figure, moment
 
 STAGES = {
     "source": "hands out batches",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from veleta_monitor.domain.words import NOTHING, Cell, Head, Table, Tone, ago, exact, figure, listed, moment
+from veleta_monitor.domain.formatting import NOTHING, Cell, Head, Table, Tone, ago, exact, figure, listed, moment
 
 OUTCOMES: Mapping[str, Tone] = {
     "promoted": "good",

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
+from veleta_monitor.domain.batch_progress import newest_flight
 from veleta_monitor.domain.batches import Batch
-from veleta_monitor.domain.course import Course
-from veleta_monitor.domain.flight import newest_flight
+from veleta_monitor.domain.formatting import Cell, Head, Table
 from veleta_monitor.domain.stages import STAGES, Deed, Health, stages
-from veleta_monitor.domain.words import Cell, Head, Table
+from veleta_monitor.domain.training_progress import Course
 from veleta_monitor.markup import (
     PLACES,
     badge_html,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from veleta.clock import utc_now
 from veleta.errors import Retry
-from veleta_monitor.glance import Glance
+from veleta_monitor.background_cache import Glance
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 EVERY = timedelta(seconds=3)

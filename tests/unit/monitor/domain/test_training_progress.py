@@ -13,7 +13,7 @@ from veleta.events.catalogue import (
     TrainingStarted,
 )
 from veleta.events.envelope import Event
-from veleta_monitor.domain.course import Course, follow, headline
+from veleta_monitor.domain.training_progress import Course, follow, headline
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 STARTED = TrainingStarted(request_id="r", recipe={})

@@ -11,7 +11,7 @@ from veleta.events.catalogue import (
     TrainingStarted,
 )
 from veleta.events.envelope import Event
-from veleta_monitor.domain.words import ago, figure, span
+from veleta_monitor.domain.formatting import ago, figure, span
 
 PHASES = {"reading": "Reading batch", "fitting": "Fitting tree", "explaining": "Explaining what it learnt"}
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from veleta.events.catalogue import BatchClosed, BatchOpened
 from veleta_monitor.domain.batches import Batch
+from veleta_monitor.domain.formatting import figure
 from veleta_monitor.domain.stages import Deed
 from veleta_monitor.domain.versions import Served, Training
-from veleta_monitor.domain.words import figure
 
 STEPS = ("taken", "stored", "judged", "trained", "served")
 LOST = ("refused", "missed", "abandoned")

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from veleta_monitor.domain.batch_progress import Flight, newest_flight
 from veleta_monitor.domain.batches import Batch
-from veleta_monitor.domain.flight import Flight, newest_flight
 from veleta_monitor.domain.stages import Deed
 from veleta_monitor.domain.versions import Served, Training
 

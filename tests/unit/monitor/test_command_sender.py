@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from veleta.errors import Retry
 from veleta.events.catalogue import Command, CommandAccepted, CommandRefused, Pause, Poll
-from veleta_monitor.wishes import Wishes, Word, is_news, next_press
+from veleta_monitor.command_sender import Wishes, Word, is_news, next_press
 
 WAITING = Word("pause: waiting for the poller's answer", "quiet")
 

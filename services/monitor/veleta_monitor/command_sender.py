@@ -10,8 +10,8 @@ import structlog
 
 from veleta.errors import Retry
 from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
-from veleta_monitor.domain.words import Tone
-from veleta_monitor.glance import in_background
+from veleta_monitor.background_cache import in_background
+from veleta_monitor.domain.formatting import Tone
 
 Ask = Callable[[type[Command]], CommandAccepted | CommandRefused]
 """Sends a command and waits for its answer. Raises Retry when none comes."""

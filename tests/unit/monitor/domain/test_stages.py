@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from veleta_monitor.domain.batches import Batch, batch_table
+from veleta_monitor.domain.formatting import Cell, Table, ago, exact, figure, moment
 from veleta_monitor.domain.stages import STAGES, Deed, Health, at_work, health, newest, stages
 from veleta_monitor.domain.versions import Training, served, since, training_table, why
-from veleta_monitor.domain.words import Cell, Table, ago, exact, figure, moment
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 MODEL: Mapping[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 
 from support.house import ROOT
 from veleta_notebooks.comparison import compare, words
-from veleta_notebooks.patience import waited
+from veleta_notebooks.polling import waited
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
