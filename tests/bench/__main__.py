@@ -40,7 +40,7 @@ SERVE = [str(Path(PYTHON).parent / "mlflow"), "models", "serve", "--env-manager"
 NAMES = {
     "group": "Veleta, JOURNAL_SYNC=group",
     "none": "Veleta, JOURNAL_SYNC=none",
-    "without": "Veleta, nothing kept",
+    "without": "Veleta, nothing stored",
     "echo": "aiohttp echo",
     "naive": "a data frame a request",
     "mlflow": "mlflow models serve",
