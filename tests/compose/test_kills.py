@@ -8,10 +8,10 @@ import pytest
 
 from support.http import data_api
 from support.stack import LONG_RUNNING, Stack
-from support.storm.api import RememberingApi
-from support.storm.audit import judge, table
+from support.storm.api import RecordingApi
+from support.storm.audit import audit_checks, table
 from support.storm.client import Client
-from support.storm.reading import Reader
+from support.storm.state_reader import StateReader
 from support.world import eventually, free_port, http_status
 from veleta.dataset import load_dataset
 
@@ -22,12 +22,12 @@ FIRST_MODEL_SECONDS, SETTLE_SECONDS = 240, 600
 
 
 @pytest.fixture
-def api() -> RememberingApi:
-    return RememberingApi(BATCHES, SEED)
+def api() -> RecordingApi:
+    return RecordingApi(BATCHES, SEED)
 
 
 @pytest.fixture
-def stack(images: None, api: RememberingApi) -> Iterator[Stack]:
+def stack(images: None, api: RecordingApi) -> Iterator[Stack]:
     """The stack on somebody's data API: one of this machine, which remembers what it handed out."""
     port = free_port()
     with data_api(api.data, api.restart, port, host="0.0.0.0"):  # noqa: S104 - the containers reach it
@@ -42,10 +42,10 @@ def stack(images: None, api: RememberingApi) -> Iterator[Stack]:
             made.down(volumes=True)
 
 
-def test_nothing_is_lost_or_doubled_when_containers_are_killed(stack: Stack, api: RememberingApi) -> None:
+def test_nothing_is_lost_or_doubled_when_containers_are_killed(stack: Stack, api: RecordingApi) -> None:
     """Every batch, row, verdict, training, version, decision and answered request is there once and right."""
     kills: dict[str, list[float]] = {part: [] for part in KILLED}
-    reader = Reader(stack, DATASET)
+    reader = StateReader(stack, DATASET)
     client = Client(stack.url("inference"), DATASET.example, SEED)
     api.open.set()
     eventually(lambda: http_status(f"{stack.url('inference')}/model") == 200, FIRST_MODEL_SECONDS, "a model is served")
@@ -58,7 +58,7 @@ def test_nothing_is_lost_or_doubled_when_containers_are_killed(stack: Stack, api
         for _ in range(2):
             eventually(lambda: api.exhausted and not reader.unsettled(), SETTLE_SECONDS, "all is settled")
             time.sleep(5)
-    counts = judge(DATASET, api.handed, reader.found(), client.replies, kills)
+    counts = audit_checks(DATASET, api.served, reader.read(), client.responses, kills)
     sys.stdout.write(f"{table(counts)}\n")
     assert [each.what for each in counts if not each.ok] == []
-    assert sum(reply.status == 200 for reply in client.replies) > 100
+    assert sum(response.status == 200 for response in client.responses) > 100

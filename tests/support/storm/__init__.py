@@ -1,1 +1,1 @@
-"""A storm on a whole run: an API that remembers, faults by chance, clients that never pause, and the audit after it."""
+"""A storm on a whole run: an API that records its batches, random faults, steady clients, and the audit after it."""

@@ -1,4 +1,4 @@
-"""What the audit judges: the truth of the API and of the clients against what was found. No I/O."""
+"""The audit: compares what the API served and the clients received with the state of the system. No I/O."""
 
 import math
 from collections import Counter
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
 
-from support.storm.api import Handed
-from support.storm.client import CUT, NO_ANSWER, Reply
-from support.storm.rows import clean_numbers, line, verdict
+from support.storm.api import ServedBatch
+from support.storm.client import DISCONNECTED, NO_ANSWER, Response
+from support.storm.expected_rows import canonical, clean_numbers, verdict
 from veleta.dataset import Dataset
 
-Place = tuple[int, int]
+BatchId = tuple[int, int]
 """Epoch and number of a batch."""
 Lines = list[tuple[int, str]]
-"""Rows of a batch by their number in it."""
+"""Rows of a batch: number in the batch, canonical text."""
 Kills = Mapping[str, Sequence[float]]
 """When each part was killed, in time.monotonic()."""
 T = TypeVar("T")
 
 RESTART_SECONDS = 90.0
-"""So long after inference was killed a connection may still be refused."""
+"""How long after a kill of inference a connection may be refused."""
 ARRIVAL_SECONDS = 15.0
-"""So long after its question an answer may still not have arrived: a frozen poller leaves it lying."""
+"""How long after a request its response may be undelivered: a frozen poller reads nothing."""
 SHOWN = 5
 PROBLEM = "application/problem+json"
 ENDS = ("finished", "merged", "skipped", "failed")
@@ -31,9 +31,9 @@ ENDS = ("finished", "merged", "skipped", "failed")
 
 @dataclass(frozen=True)
 class BatchRow:
-    """A line of PIPELINE.batches."""
+    """A row of PIPELINE.batches."""
 
-    place: Place
+    batch_id: BatchId
     state: str
     received: int = 0
     cleaned: int = 0
@@ -41,7 +41,7 @@ class BatchRow:
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredPrediction:
     """A row of RAW_DATA.new_<dataset>."""
 
     request_id: str
@@ -63,7 +63,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Decision:
-    """A line of PIPELINE.promotions."""
+    """A row of PIPELINE.promotions."""
 
     seq: int
     version: int
@@ -72,284 +72,308 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Said:
-    """An event as it lies in a topic: once for each record."""
+class TopicEvent:
+    """An event in a topic; one for each record."""
 
     id: str
     type: str
     value: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def place(self) -> Place:
-        """The batch it is about."""
+    def batch_id(self) -> BatchId:
+        """The batch that the event is about."""
         return self.value["epoch"], self.value["number"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """All that topics, tables and registry say. `rows` are the lines that each manifest's offsets lead to."""
+class SystemState:
+    """The content of topics, tables and registry. `rows` are the rows at the offsets of each manifest."""
 
-    batches: list[Said]
-    drift: list[Said]
-    retrain: list[Said]
-    training: list[Said]
-    models: list[Said]
-    deadletter: list[Said]
-    rows: dict[Place, list[str]]
+    batches: list[TopicEvent]
+    drift: list[TopicEvent]
+    retrain: list[TopicEvent]
+    training: list[TopicEvent]
+    models: list[TopicEvent]
+    deadletter: list[TopicEvent]
+    rows: dict[BatchId, list[str]]
     batch_rows: list[BatchRow]
-    raw: dict[Place, Lines]
-    clean: dict[Place, Lines]
-    reports: list[tuple[Place, str]]
+    raw: dict[BatchId, Lines]
+    clean: dict[BatchId, Lines]
+    reports: list[tuple[BatchId, str]]
     trainings: list[tuple[str, str, int | None]]
     """Request, state and version."""
     decisions: list[Decision]
     outbox: int
     versions: list[Version]
     running: list[str]
-    """Runs in MLflow that never ended."""
+    """Runs in MLflow that are still RUNNING."""
     served: int
-    requests: list[Kept]
+    requests: list[StoredPrediction]
 
-    def places(self, kind: str) -> set[Place]:
-        """The batches of which this was said."""
-        return {said.place for said in self.batches if said.type == kind}
+    def places(self, kind: str) -> set[BatchId]:
+        """The batches with an event of this type."""
+        return {said.batch_id for said in self.batches if said.type == kind}
 
 
 @dataclass(frozen=True)
-class Count:
-    """One line of the audit. `wrong` names what is not as it should be, whatever the numbers."""
+class Check:
+    """One check of the audit. `wrong` lists what differs, whatever the numbers."""
 
     what: str
     expected: int
-    found: int
+    actual: int
     wrong: list[str]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return self.expected == self.found and not self.wrong
+        """Whether nothing differs."""
+        return self.expected == self.actual and not self.wrong
 
 
-def judge(
-    dataset: Dataset, handed: Sequence[Handed], found: Found, replies: Sequence[Reply], kills: Kills
-) -> list[Count]:
-    """Every count."""
+def audit_checks(
+    dataset: Dataset, served: Sequence[ServedBatch], state: SystemState, responses: Sequence[Response], kills: Kills
+) -> list[Check]:
+    """All checks."""
     return [
-        *_batches(handed, found, kills["poller"]),
-        *_rows(dataset, handed, found),
-        *_verdicts(dataset, handed, found),
-        *_trainings(found),
-        *_models(found),
-        *_requests(found, replies, kills["inference"]),
+        *_batches(served, state, kills["poller"]),
+        *_rows(dataset, served, state),
+        *_verdicts(dataset, served, state),
+        *_trainings(state),
+        *_models(state),
+        *_requests(state, responses, kills["inference"]),
     ]
 
 
-def table(counts: Iterable[Count]) -> str:
-    """The audit for people: what, expected, found, and the first examples of what is wrong."""
-    lines = [f"{'what':<62} {'expected':>9} {'found':>9}  ok"]
+def table(counts: Iterable[Check]) -> str:
+    """The audit as a table: check, expected, actual, and the first examples of what differs."""
+    lines = [f"{'what':<62} {'expected':>9} {'actual':>9}  ok"]
     for each in counts:
-        lines.append(f"{each.what:<62} {each.expected:>9,} {each.found:>9,}  {'yes' if each.ok else 'NO'}")
+        lines.append(f"{each.what:<62} {each.expected:>9,} {each.actual:>9,}  {'yes' if each.ok else 'NO'}")
         lines += [f"    {text[:200]}" for text in each.wrong[:SHOWN]]
         if len(each.wrong) > SHOWN:
             lines.append(f"    … and {len(each.wrong) - SHOWN:,} more")
     return "\n".join(lines)
 
 
-def _batches(handed: Sequence[Handed], found: Found, kills: Sequence[float]) -> list[Count]:
-    given = {batch.place: batch for batch in handed}
-    closed, missed = found.places("batch.closed"), found.places("batch.missed")
-    lost = [batch for place, batch in given.items() if place not in closed]
-    states = {each.place: each.state for each in found.batch_rows}
-    manifests = {(said.place, said.value["digest"]) for said in found.batches if said.type == "batch.closed"}
+def _batches(served: Sequence[ServedBatch], state: SystemState, kills: Sequence[float]) -> list[Check]:
+    given = {batch.batch_id: batch for batch in served}
+    closed, missed = state.places("batch.closed"), state.places("batch.missed")
+    lost = [batch for batch_id, batch in given.items() if batch_id not in closed]
+    states = {each.batch_id: each.state for each in state.batch_rows}
+    manifests = {(said.batch_id, said.value["digest"]) for said in state.batches if said.type == "batch.closed"}
     return [
-        _each(
-            "batches handed out: closed, missed, or the last of an epoch",
+        _all_hold(
+            "served batches: closed, missed, or the last of an epoch",
             given,
-            lambda place: place in closed | missed or (place[0], place[1] + 1) not in given,
+            lambda batch_id: batch_id in closed | missed or (batch_id[0], batch_id[1] + 1) not in given,
         ),
-        _each("batches not closed, as a kill of the poller explains", [_unheard(b, kills) for b in lost], _explains),
-        _none("batches closed or missed that were never handed out", (closed | missed) - given.keys()),
-        _none("batches both closed and missed", closed & missed),
-        _none("answers refused", found.places("batch.refused")),
-        _same("manifests: one content for each closed batch", closed, [place for place, _ in manifests]),
-        _same("lines in the ledger", closed | missed, [each.place for each in found.batch_rows]),
-        _each("closed batches that are loaded", closed, lambda place: states.get(place) == "loaded"),
-        _each("missed batches that the ledger calls so", missed, lambda place: states.get(place) == "missed"),
-        _none("events that wait in the outbox", range(found.outbox)),
+        _all_hold(
+            "batches not closed, explained by a kill of the poller",
+            [_undelivered(b, kills) for b in lost],
+            _explained_by_kill,
+        ),
+        _empty("batches closed or missed that were never served", (closed | missed) - given.keys()),
+        _empty("batches both closed and missed", closed & missed),
+        _empty("responses refused", state.places("batch.refused")),
+        _equal("manifests: one content for each closed batch", closed, [batch_id for batch_id, _ in manifests]),
+        _equal("rows in the batch table", closed | missed, [each.batch_id for each in state.batch_rows]),
+        _all_hold("closed batches that are loaded", closed, lambda batch_id: states.get(batch_id) == "loaded"),
+        _all_hold(
+            "missed batches that the batch table marks as missed",
+            missed,
+            lambda batch_id: states.get(batch_id) == "missed",
+        ),
+        _empty("events left in the outbox", range(state.outbox)),
     ]
 
 
-def _unheard(batch: Handed, kills: Sequence[float]) -> tuple[Place, float]:
-    """A batch that did not arrive, and the seconds from its question to the next kill of the poller.
+def _undelivered(batch: ServedBatch, kills: Sequence[float]) -> tuple[BatchId, float]:
+    """A batch that did not arrive, and the seconds from its request to the next kill of the poller.
 
-    When it was the last of an epoch, only the API knows that there was a batch: the next answer is the end.
+    Only the API knows the last batch of an epoch: the next response is the end of the data.
     """
-    later = [kill - batch.asked for kill in kills if kill >= batch.asked]
-    return batch.place, min(later, default=math.inf)
+    later = [kill - batch.requested_at for kill in kills if kill >= batch.requested_at]
+    return batch.batch_id, min(later, default=math.inf)
 
 
-def _explains(unheard: tuple[Place, float]) -> bool:
-    """Whether the poller died before it can have had the answer."""
-    return unheard[1] <= ARRIVAL_SECONDS
+def _explained_by_kill(undelivered: tuple[BatchId, float]) -> bool:
+    """Whether the poller was killed before it can have received the response."""
+    return undelivered[1] <= ARRIVAL_SECONDS
 
 
-def _rows(dataset: Dataset, handed: Sequence[Handed], found: Found) -> list[Count]:
-    closed = found.places("batch.closed")
-    given = {batch.place: batch for batch in handed if batch.place in closed}
-    raw = {place: list(enumerate(line(row) for row in batch.rows)) for place, batch in given.items()}
-    good = {place: clean_numbers(dataset, batch.rows) for place, batch in given.items()}
-    clean = {place: [raw[place][number] for number in numbers] for place, numbers in good.items()}
-    read = {place: list(enumerate(lines)) for place, lines in found.rows.items()}
-    batch_rows = [each for each in found.batch_rows if each.place in closed]
-    told = {each.place: (each.received, each.cleaned) for each in batch_rows}
+def _rows(dataset: Dataset, served: Sequence[ServedBatch], state: SystemState) -> list[Check]:
+    closed = state.places("batch.closed")
+    given = {batch.batch_id: batch for batch in served if batch.batch_id in closed}
+    raw = {batch_id: list(enumerate(canonical(row) for row in batch.rows)) for batch_id, batch in given.items()}
+    good = {batch_id: clean_numbers(dataset, batch.rows) for batch_id, batch in given.items()}
+    clean = {batch_id: [raw[batch_id][number] for number in numbers] for batch_id, numbers in good.items()}
+    read = {batch_id: list(enumerate(lines)) for batch_id, lines in state.rows.items()}
+    batch_rows = [each for each in state.batch_rows if each.batch_id in closed]
+    reported = {each.batch_id: (each.received, each.cleaned) for each in batch_rows}
     return [
-        _same("rows in the topic, by the offsets of the manifests", _flat(raw), _flat(read)),
-        _same("rows in RAW_DATA, as handed out", _flat(raw), _flat(found.raw)),
-        _same("rows in CLEAN_DATA, as cleaned here", _flat(clean), _flat(found.clean)),
-        _each(
-            "batches whose ledger tells received and cleaned",
+        _equal("rows in the topic, by the offsets of the manifests", _flat(raw), _flat(read)),
+        _equal("rows in RAW_DATA, as served", _flat(raw), _flat(state.raw)),
+        _equal("rows in CLEAN_DATA, as cleaned by the test", _flat(clean), _flat(state.clean)),
+        _all_hold(
+            "batches with their received and cleaned counts in the batch table",
             raw,
-            lambda place: told.get(place) == (len(raw[place]), len(clean[place])),
+            lambda batch_id: reported.get(batch_id) == (len(raw[batch_id]), len(clean[batch_id])),
         ),
-        _each(
-            "lines where cleaned + rejected = received",
+        _all_hold(
+            "batch rows where cleaned + rejected = received",
             batch_rows,
             lambda each: each.cleaned + each.rejected == each.received,
         ),
     ]
 
 
-def _verdicts(dataset: Dataset, handed: Sequence[Handed], found: Found) -> list[Count]:
-    closed = found.places("batch.closed")
-    due = _due_verdicts(dataset, [batch for batch in handed if batch.place in closed])
-    opening = {min(place for place in due if place[0] == epoch) for epoch, _ in due}
-    asked = [place for place, word in due.items() if word == "drift" or place in opening]
-    told = {(said.place, said.value["verdict"], said.id) for said in found.drift}
+def _verdicts(dataset: Dataset, served: Sequence[ServedBatch], state: SystemState) -> list[Check]:
+    closed = state.places("batch.closed")
+    due = _due_verdicts(dataset, [batch for batch in served if batch.batch_id in closed])
+    opening = {min(batch_id for batch_id in due if batch_id[0] == epoch) for epoch, _ in due}
+    requested = [batch_id for batch_id, word in due.items() if word == "drift" or batch_id in opening]
+    reported = {(said.batch_id, said.value["verdict"], said.id) for said in state.drift}
     return [
-        _same("verdicts in drift_reports, as pandas gives them", due.items(), found.reports),
-        _same("verdicts in the topic, each id once", due.items(), [(place, word) for place, word, _ in told]),
-        _same(
-            "requests to train, each id once", asked, [place for _, place in {(s.id, s.place) for s in found.retrain}]
+        _equal("verdicts in drift_reports, as computed with pandas", due.items(), state.reports),
+        _equal(
+            "verdicts in the topic, each id once", due.items(), [(batch_id, word) for batch_id, word, _ in reported]
+        ),
+        _equal(
+            "training requests, each id once",
+            requested,
+            [batch_id for _, batch_id in {(s.id, s.batch_id) for s in state.retrain}],
         ),
     ]
 
 
-def _due_verdicts(dataset: Dataset, complete: Sequence[Handed]) -> dict[Place, str]:
-    due: dict[Place, str] = {}
-    before: Handed | None = None
-    for batch in sorted(complete, key=lambda each: each.place):
+def _due_verdicts(dataset: Dataset, complete: Sequence[ServedBatch]) -> dict[BatchId, str]:
+    due: dict[BatchId, str] = {}
+    before: ServedBatch | None = None
+    for batch in sorted(complete, key=lambda each: each.batch_id):
         old = before.rows if before and before.epoch == batch.epoch else None
-        due[batch.place] = verdict(dataset, old, batch.rows)
+        due[batch.batch_id] = verdict(dataset, old, batch.rows)
         before = batch
     return due
 
 
-def _trainings(found: Found) -> list[Count]:
-    asked = {said.id for said in found.retrain}
+def _trainings(state: SystemState) -> list[Check]:
+    requested = {said.id for said in state.retrain}
     kinds = {f"training.{end}": end for end in ENDS}
-    told = {(s.value["request_id"], kinds[s.type], s.id) for s in found.training if s.type in kinds}
-    kept = [(request, state) for request, state, _ in found.trainings]
-    started = {said.value["request_id"] for said in found.training if said.type == "training.started"}
+    reported = {(s.value["request_id"], kinds[s.type], s.id) for s in state.training if s.type in kinds}
+    kept = [(request, state) for request, state, _ in state.trainings]
+    started = {said.value["request_id"] for said in state.training if said.type == "training.started"}
     return [
-        _same("requests in trainings", asked, [request for request, _ in kept]),
-        _each("requests that ended, by their table", kept, lambda each: each[1] in ENDS),
-        _same("ends in the topic, each request once", asked, [request for request, _, _ in told]),
-        _same("ends in the topic as in the table", kept, [(request, end) for request, end, _ in told]),
-        _each("trainings finished that were said to start", _finished(found), lambda each: each[0] in started),
+        _equal("requests in trainings", requested, [request for request, _ in kept]),
+        _all_hold("training requests that ended, by the table", kept, lambda each: each[1] in ENDS),
+        _equal("final events in the topic, each request once", requested, [request for request, _, _ in reported]),
+        _equal("final events in the topic, equal to the table", kept, [(request, end) for request, end, _ in reported]),
+        _all_hold("finished trainings with a start event", _finished(state), lambda each: each[0] in started),
     ]
 
 
-def _models(found: Found) -> list[Count]:
-    finished = _finished(found)
-    numbers = [version.number for version in found.versions]
-    decisions = sorted(found.decisions, key=lambda each: each.seq)
+def _models(state: SystemState) -> list[Check]:
+    finished = _finished(state)
+    numbers = [version.number for version in state.versions]
+    decisions = sorted(state.decisions, key=lambda each: each.seq)
     promoted = [each.version for each in decisions if each.decision == "promoted"]
     outcomes = ("model.promoted", "model.rejected")
-    told = {(s.id, s.value["seq"], s.value["version"], s.type) for s in found.models if s.type in outcomes}
-    registered = {(s.id, s.value["version"]) for s in found.models if s.type == "model.registered"}
-    champions = [version.number for version in found.versions if version.champion]
+    reported = {(s.id, s.value["seq"], s.value["version"], s.type) for s in state.models if s.type in outcomes}
+    registered = {(s.id, s.value["version"]) for s in state.models if s.type == "model.registered"}
+    champions = [version.number for version in state.versions if version.champion]
     return [
-        _same("versions in MLflow, one for each finished training", [version for _, version in finished], numbers),
-        _same("runs of versions, each its own", {v.run_id for v in found.versions}, [v.run_id for v in found.versions]),
-        _each("versions whose run is FINISHED", found.versions, lambda version: version.run_status == "FINISHED"),
-        _none("runs that are still RUNNING", found.running),
-        _same("decisions: seq from 1 without a gap", range(1, len(decisions) + 1), [each.seq for each in decisions]),
-        _same(
+        _equal("versions in MLflow, one for each finished training", [version for _, version in finished], numbers),
+        _equal(
+            "runs of versions, each its own", {v.run_id for v in state.versions}, [v.run_id for v in state.versions]
+        ),
+        _all_hold("versions whose run is FINISHED", state.versions, lambda version: version.run_status == "FINISHED"),
+        _empty("runs that are still RUNNING", state.running),
+        _equal("decisions: seq from 1 without a gap", range(1, len(decisions) + 1), [each.seq for each in decisions]),
+        _equal(
             "decisions, one for each finished training", finished, [(each.cause, each.version) for each in decisions]
         ),
-        _same("versions said to be registered, each id once", numbers, [version for _, version in registered]),
-        _same(
-            "decisions said in the topic, each id once",
+        _equal("registered events, each id once", numbers, [version for _, version in registered]),
+        _equal(
+            "decision events, each id once",
             [(each.seq, each.version, f"model.{each.decision}") for each in decisions],
-            [(seq, version, kind) for _, seq, version, kind in told],
+            [(seq, version, kind) for _, seq, version, kind in reported],
         ),
-        _same("versions with the alias champion: the last promoted", promoted[-1:], champions),
-        _same("the version that inference serves", promoted[-1:], [found.served]),
+        _equal("versions with the alias champion: the last promoted", promoted[-1:], champions),
+        _equal("the version that inference serves", promoted[-1:], [state.served]),
     ]
 
 
-def _requests(found: Found, replies: Sequence[Reply], kills: Sequence[float]) -> list[Count]:
-    answered = [reply for reply in replies if reply.status == 200]
-    told = [each for reply in answered for each in _told(reply)]
-    ids = {reply.body.get("request_id") for reply in answered}
-    kept = [(k.request_id, k.item, k.version, k.price) for k in found.requests if k.request_id in ids]
-    posted = Counter({reply.name: reply.items for reply in replies})
-    stored = Counter(each.name for each in found.requests)
-    other = [reply for reply in replies if reply.status not in (200, 503, CUT)]
+def _requests(state: SystemState, responses: Sequence[Response], kills: Sequence[float]) -> list[Check]:
+    answered = [response for response in responses if response.status == 200]
+    reported = [each for response in answered for each in _predictions(response)]
+    ids = {response.body.get("request_id") for response in answered}
+    kept = [(k.request_id, k.item, k.version, k.price) for k in state.requests if k.request_id in ids]
+    posted = Counter({response.name: response.items for response in responses})
+    stored = Counter(each.name for each in state.requests)
+    other = [response for response in responses if response.status not in (200, 503, DISCONNECTED)]
     return [
-        _same("predictions answered 200: kept once, same version and price", told, kept),
-        _none("requests kept more than once", [name for name in stored if stored[name] > posted.get(name, 0) > 0]),
-        _none("requests kept that no client sent", [name for name in stored if name not in posted]),
-        _each("answers 200 with a price for each item", answered, lambda reply: len(_told(reply)) == reply.items),
-        _each("answers 503 that say what is missing", [r for r in replies if r.status == 503], _says_why),
-        _each("connections cut that a kill explains", [r for r in replies if r.status == CUT], _explained(kills)),
-        _none("answers with another status", [_status(reply) for reply in other]),
+        _equal("predictions answered with 200: stored once, same version and price", reported, kept),
+        _empty("requests stored more than once", [name for name in stored if stored[name] > posted.get(name, 0) > 0]),
+        _empty("stored requests that no client sent", [name for name in stored if name not in posted]),
+        _all_hold(
+            "responses 200 with a price for each item",
+            answered,
+            lambda response: len(_predictions(response)) == response.items,
+        ),
+        _all_hold("responses 503 with a reason", [r for r in responses if r.status == 503], _names_reason),
+        _all_hold(
+            "disconnections explained by a kill",
+            [r for r in responses if r.status == DISCONNECTED],
+            _after_kill(kills),
+        ),
+        _empty("responses with another status", [_status(response) for response in other]),
     ]
 
 
-def _told(reply: Reply) -> list[tuple[Any, int, Any, Any]]:
-    prices = [prediction.get("price") for prediction in reply.body.get("predictions", [])]
-    version = reply.body.get("model", {}).get("version")
-    return [(reply.body.get("request_id"), item, version, price) for item, price in enumerate(prices)]
+def _predictions(response: Response) -> list[tuple[Any, int, Any, Any]]:
+    prices = [prediction.get("price") for prediction in response.body.get("predictions", [])]
+    version = response.body.get("model", {}).get("version")
+    return [(response.body.get("request_id"), item, version, price) for item, price in enumerate(prices)]
 
 
-def _says_why(reply: Reply) -> bool:
-    """`what: reason`, as `mysql: ...` or `model: ...`."""
-    what, _, reason = str(reply.body.get("detail", "")).partition(": ")
-    return reply.media == PROBLEM and bool(what.strip()) and bool(reason.strip())
+def _names_reason(response: Response) -> bool:
+    """The detail is `dependency: reason`, as in `mysql: ...`."""
+    what, _, reason = str(response.body.get("detail", "")).partition(": ")
+    return response.media == PROBLEM and bool(what.strip()) and bool(reason.strip())
 
 
-def _explained(kills: Sequence[float]) -> Callable[[Reply], bool]:
-    return lambda reply: any(kill <= reply.ended and reply.sent <= kill + RESTART_SECONDS for kill in kills)
+def _after_kill(kills: Sequence[float]) -> Callable[[Response], bool]:
+    return lambda response: any(kill <= response.ended and response.sent <= kill + RESTART_SECONDS for kill in kills)
 
 
-def _status(reply: Reply) -> str:
-    return f"{'no answer' if reply.status == NO_ANSWER else reply.status} {reply.body.get('detail', '')}".strip()
+def _status(response: Response) -> str:
+    return (
+        f"{'no answer' if response.status == NO_ANSWER else response.status} {response.body.get('detail', '')}".strip()
+    )
 
 
-def _finished(found: Found) -> list[tuple[str, int]]:
-    return [(request, version or 0) for request, state, version in found.trainings if state == "finished"]
+def _finished(state: SystemState) -> list[tuple[str, int]]:
+    return [(request, version or 0) for request, state, version in state.trainings if state == "finished"]
 
 
-def _flat(lines: Mapping[Place, Lines]) -> list[tuple[Place, int, str]]:
-    return [(place, number, text) for place, rows in lines.items() for number, text in rows]
+def _flat(lines: Mapping[BatchId, Lines]) -> list[tuple[BatchId, int, str]]:
+    return [(batch_id, number, text) for batch_id, rows in lines.items() for number, text in rows]
 
 
-def _same(what: str, expected: Iterable[T], found: Iterable[T]) -> Count:
-    """The same things, each as often."""
-    due, there = Counter(expected), Counter(found)
+def _equal(what: str, expected: Iterable[T], state: Iterable[T]) -> Check:
+    """Both hold the same items, each equally often."""
+    due, there = Counter(expected), Counter(state)
     lacking, more = due - there, there - due
-    wrong = [f"lacking: {each}" for each in islice(lacking.elements(), SHOWN)]
+    wrong = [f"missing: {each}" for each in islice(lacking.elements(), SHOWN)]
     wrong += [f"unexpected: {each}" for each in islice(more.elements(), SHOWN)]
-    return Count(what, due.total(), there.total(), wrong)
+    return Check(what, due.total(), there.total(), wrong)
 
 
-def _each(what: str, things: Collection[T], holds: Callable[[T], bool]) -> Count:
-    """It holds for all of them."""
+def _all_hold(what: str, things: Collection[T], holds: Callable[[T], bool]) -> Check:
+    """The predicate is true for all items."""
     wrong = [str(each) for each in things if not holds(each)]
-    return Count(what, len(things), len(things) - len(wrong), wrong)
+    return Check(what, len(things), len(things) - len(wrong), wrong)
 
 
-def _none(what: str, things: Collection[T]) -> Count:
-    """There are none."""
-    return Count(what, 0, len(things), [str(each) for each in things])
+def _empty(what: str, things: Collection[T]) -> Check:
+    """There are no items."""
+    return Check(what, 0, len(things), [str(each) for each in things])

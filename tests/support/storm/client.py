@@ -1,4 +1,4 @@
-"""Clients that post to /predict without pause and keep what they were told."""
+"""Clients that post to /predict and record every response."""
 
 import http.client
 import json
@@ -16,13 +16,13 @@ CLIENTS = 3
 PAUSE = 0.15
 TIMEOUT = 60.0
 """Longer than any process is frozen."""
-CUT, NO_ANSWER = 0, -1
-"""For a status: the connection was refused, reset or closed; nothing came within TIMEOUT."""
+DISCONNECTED, NO_ANSWER = 0, -1
+"""Instead of an HTTP status: the connection was refused, reset or closed; no response within TIMEOUT."""
 
 
 @dataclass(frozen=True)
-class Reply:
-    """What came of one request. `name` is the client's own (X-Request-ID); times are of time.monotonic()."""
+class Response:
+    """The result of one request. `name` is its X-Request-ID; times are time.monotonic()."""
 
     name: str
     sent: float
@@ -34,50 +34,50 @@ class Reply:
 
 
 class Client:
-    """Several at once, each in a thread of its own, with rows that vary the example."""
+    """Several clients, each in its own thread, with rows that vary the example."""
 
     def __init__(self, url: str, example: Mapping[str, Any], seed: int) -> None:
-        self.replies: list[Reply] = []
+        self.responses: list[Response] = []
         self._address = urlsplit(url).netloc
         self._example = example
         self._seed = seed
-        self._enough = threading.Event()
+        self._stop_requested = threading.Event()
 
     @contextmanager
     def posting(self) -> Iterator[None]:
-        """Post for as long as the block runs."""
-        threads = [threading.Thread(target=self._post_on, args=(number,)) for number in range(CLIENTS)]
+        """Post while the block runs."""
+        threads = [threading.Thread(target=self._post_repeatedly, args=(number,)) for number in range(CLIENTS)]
         for thread in threads:
             thread.start()
         try:
             yield
         finally:
-            self._enough.set()
+            self._stop_requested.set()
             for thread in threads:
                 thread.join()
 
-    def _post_on(self, number: int) -> None:
+    def _post_repeatedly(self, number: int) -> None:
         chance = random.Random(f"{self._seed}/{number}")  # noqa: S311 - test data, no secret
         for turn in count():
-            if self._enough.wait(chance.uniform(0, 2 * PAUSE)):
+            if self._stop_requested.wait(chance.uniform(0, 2 * PAUSE)):
                 return
             rows = [self._row(chance) for _ in range(chance.choice((1, 1, 1, 2, 5)))]
-            self.replies.append(self._post(f"storm-{number}-{turn}", rows))
+            self.responses.append(self._post(f"storm-{number}-{turn}", rows))
 
     def _row(self, chance: random.Random) -> dict[str, Any]:
         scale = {name: chance.uniform(0.5, 2) for name, value in self._example.items() if isinstance(value, float)}
         return {name: value * scale.get(name, 1) for name, value in self._example.items()}
 
-    def _post(self, name: str, rows: list[dict[str, Any]]) -> Reply:
+    def _post(self, name: str, rows: list[dict[str, Any]]) -> Response:
         body = json.dumps(rows[0] if len(rows) == 1 else rows)
         sent = time.monotonic()
         try:
-            status, media, said = self._ask(body, {"Content-Type": "application/json", "X-Request-ID": name})
+            status, media, body_object = self._ask(body, {"Content-Type": "application/json", "X-Request-ID": name})
         except TimeoutError:
-            status, media, said = NO_ANSWER, "", {}
+            status, media, body_object = NO_ANSWER, "", {}
         except (OSError, http.client.HTTPException):
-            status, media, said = CUT, "", {}
-        return Reply(name, sent, time.monotonic(), status, len(rows), media, said)
+            status, media, body_object = DISCONNECTED, "", {}
+        return Response(name, sent, time.monotonic(), status, len(rows), media, body_object)
 
     def _ask(self, body: str, headers: dict[str, str]) -> tuple[int, str, dict[str, Any]]:
         with closing(http.client.HTTPConnection(self._address, timeout=TIMEOUT)) as connection:
@@ -89,7 +89,7 @@ class Client:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(text)
+        body_object = json.loads(text)
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return body_object if isinstance(body_object, dict) else {}

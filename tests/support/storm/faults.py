@@ -1,4 +1,4 @@
-"""Faults by chance: which part is killed, taken away or frozen, when, and for how long."""
+"""Random faults: which part is killed, stopped or frozen, when, and for how long."""
 
 import os
 import random
@@ -15,20 +15,20 @@ from veleta_local.run import Run
 from veleta_local.supervise import Supervisor
 
 Kind = Literal["killed", "child killed", "away", "frozen"]
-GAP = (6.0, 10.0)
+PAUSE_SECONDS = (6.0, 10.0)
 """Seconds from one fault to the next."""
-AWAY = (3.0, 20.0)
-FROZEN = (2.0, 12.0)
-RECOVERY = 3.0
-"""Seconds in which a part that came back is left alone."""
+STOPPED_SECONDS = (3.0, 20.0)
+FROZEN_SECONDS = (2.0, 12.0)
+RECOVERY_SECONDS = 3.0
+"""Seconds without a fault for a part that resumed."""
 WEIGHTS: dict[Kind, int] = {"killed": 60, "child killed": 5, "away": 20, "frozen": 15}
-PATIENCE = 3.0
-"""Seconds that a fault waits for its part to have a process."""
+PROCESS_SECONDS = 3.0
+"""Seconds that a fault waits until its part has a process."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """`at` and `seconds` count from the beginning of the storm; a kill lasts no time."""
+    """`at`: seconds since the start of the storm; `seconds`: the duration, 0 for a kill."""
 
     at: float
     kind: Kind
@@ -41,22 +41,22 @@ class Fault:
 
 
 def plan(seed: int, seconds: float, backing: Sequence[str], services: Sequence[str]) -> list[Fault]:
-    """The faults of a storm: the same arguments give the same.
+    """The faults of a storm; the same arguments give the same faults.
 
-    A part that is away or frozen is left alone. Kills take all parts in turn, each time in another order.
+    A part that is stopped or frozen gets no other fault. Kills visit all parts in turn, each time in another order.
     """
     chance = random.Random(seed)  # noqa: S311 - a test, no secret
     taken: dict[str, float] = {}
     faults: list[Fault] = []
     turn: list[str] = []
-    at = chance.uniform(*GAP) / 2
+    at = chance.uniform(*PAUSE_SECONDS) / 2
     while at < seconds:
         kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         can_go, can_freeze = ([part for part in parts if taken.get(part, 0) < at] for parts in (backing, services))
         fault = _fault(chance, at, kind, can_go, can_freeze, turn)
         faults.append(fault)
-        taken |= {part: at + fault.seconds + RECOVERY for part in fault.parts if fault.seconds}
-        at += chance.uniform(*GAP)
+        taken |= {part: at + fault.seconds + RECOVERY_SECONDS for part in fault.parts if fault.seconds}
+        at += chance.uniform(*PAUSE_SECONDS)
     return faults
 
 
@@ -65,9 +65,9 @@ def _fault(
 ) -> Fault:
     if kind == "away" and backing:
         count = min(len(backing), chance.choice((1, 1, 2)))
-        return Fault(at, kind, tuple(sorted(chance.sample(backing, count))), chance.uniform(*AWAY))
+        return Fault(at, kind, tuple(sorted(chance.sample(backing, count))), chance.uniform(*STOPPED_SECONDS))
     if kind == "frozen" and services:
-        return Fault(at, kind, (chance.choice(services),), chance.uniform(*FROZEN))
+        return Fault(at, kind, (chance.choice(services),), chance.uniform(*FROZEN_SECONDS))
     if kind == "child killed":
         return Fault(at, kind, ("trainer",))
     parts = backing + services
@@ -79,8 +79,8 @@ def _fault(
 
 
 @dataclass(frozen=True)
-class Struck:
-    """What came of a fault. `when` is of time.monotonic(); `missed` says why it struck nothing."""
+class InjectedFault:
+    """An injected fault. `when` is time.monotonic(); `missed` is the reason if it had no effect."""
 
     when: float
     fault: Fault
@@ -89,16 +89,16 @@ class Struck:
 
 @dataclass
 class Storm:
-    """Carries a plan out on a run, and keeps what it did."""
+    """Executes a plan on a run and records the injected faults."""
 
     run: Run
     faults: list[Fault]
     say: Callable[[str], None]
-    struck: list[Struck] = field(default_factory=list)
+    injected: list[InjectedFault] = field(default_factory=list)
     _frozen: dict[str, int] = field(default_factory=dict)
 
-    def rage(self) -> None:
-        """Return when the last fault has begun and every one that lasts has ended."""
+    def execute(self) -> None:
+        """Execute the plan. Returns when every fault ended."""
         began = time.monotonic()
         moments = [(fault.at, 0, fault, self._begin) for fault in self.faults]
         moments += [(fault.at + fault.seconds, 1, fault, self._end) for fault in self.faults if fault.seconds]
@@ -107,44 +107,44 @@ class Storm:
                 time.sleep(max(0.0, began + at - time.monotonic()))
                 act(fault, time.monotonic() - began)
         finally:
-            self.calm()
+            self.end_all()
 
-    def calm(self) -> None:
-        """Let everything go on that still stands still."""
+    def end_all(self) -> None:
+        """End all faults: resume frozen processes and start stopped parts."""
         for part in list(self._frozen):
-            self._thaw(part)
+            self._resume(part)
         Supervisor(self.run).start(self.run.parts)
 
     def kills_of(self, part: str) -> list[float]:
-        """When a part was killed, in time.monotonic()."""
-        return [s.when for s in self.struck if s.fault.kind == "killed" and part in s.fault.parts and not s.missed]
+        """The time.monotonic() of each kill of a part."""
+        return [s.when for s in self.injected if s.fault.kind == "killed" and part in s.fault.parts and not s.missed]
 
     def table(self) -> str:
-        """How often each part was struck, by kind."""
-        counts = Counter((part, s.fault.kind) for s in self.struck if not s.missed for part in s.fault.parts)
+        """The number of faults by part and kind."""
+        counts = Counter((part, s.fault.kind) for s in self.injected if not s.missed for part in s.fault.parts)
         head = f"{'part':<12}" + "".join(f"{kind:>14}" for kind in WEIGHTS)
         lines = [f"{part:<12}" + "".join(f"{counts[part, k]:>14}" for k in WEIGHTS) for part in self.run.parts]
-        missed = sum(bool(s.missed) for s in self.struck)
-        return "\n".join([head, *lines, f"{len(self.struck) - missed} faults; {missed} found no process to strike"])
+        missed = sum(bool(s.missed) for s in self.injected)
+        return "\n".join([head, *lines, f"{len(self.injected) - missed} faults; {missed} found no process"])
 
     def _begin(self, fault: Fault, at: float) -> None:
         when, missed = time.monotonic(), ""
         if fault.kind == "away":
             Supervisor(self.run).stop(fault.parts)
         else:
-            missed = self._strike(fault)
-        self.struck.append(Struck(when, fault, missed))
+            missed = self._inject(fault)
+        self.injected.append(InjectedFault(when, fault, missed))
         self.say(f"{at:7.1f} s  {fault}{missed and f': {missed}'}")
 
     def _end(self, fault: Fault, at: float) -> None:
         if fault.kind == "away":
             Supervisor(self.run).start(fault.parts)
         else:
-            self._thaw(fault.parts[0])
+            self._resume(fault.parts[0])
         self.say(f"{at:7.1f} s  {' and '.join(fault.parts)} back")
 
-    def _strike(self, fault: Fault) -> str:
-        """One signal to one process; the reason why there was none."""
+    def _inject(self, fault: Fault) -> str:
+        """Send one signal to one process. Returns the reason if there was none."""
         (part,) = fault.parts
         pid = self._pid(part)
         if fault.kind == "child killed":
@@ -154,18 +154,18 @@ class Storm:
         try:
             os.kill(pid, signal.SIGSTOP if fault.kind == "frozen" else signal.SIGKILL)
         except ProcessLookupError:
-            return "it had just died"
+            return "the process just ended"
         if fault.kind == "frozen":
             self._frozen[part] = pid
         return ""
 
     def _pid(self, part: str) -> int:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + PROCESS_SECONDS
         while not (pid := self.run.pid(part)) and time.monotonic() < until:
             time.sleep(0.2)
         return pid
 
-    def _thaw(self, part: str) -> None:
+    def _resume(self, part: str) -> None:
         if pid := self._frozen.pop(part, 0):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

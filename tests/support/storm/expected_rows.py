@@ -1,4 +1,4 @@
-"""What becomes of a row, worked out here from the dataset file alone: none of it asks the code under test."""
+"""The expected cleaning and verdicts, computed from the dataset file without the code under test."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,18 +9,18 @@ import pandas as pd
 from veleta.dataset import Dataset
 
 THRESHOLD = 0.15
-FIGURES = ["mean", "std", "50%", "75%"]
+STATISTICS = ["mean", "std", "50%", "75%"]
 Row = Mapping[str, Any]
 
 
-def line(row: Row) -> str:
-    """A row as one text: the same values give the same text, whatever their order; what has no value is left out."""
+def canonical(row: Row) -> str:
+    """A row as text, independent of the order of its values; missing values are left out."""
     values = {k: float(v) if isinstance(v, int) else v for k, v in row.items() if v is not None}
     return json.dumps(values, sort_keys=True, ensure_ascii=False)
 
 
 def clean_numbers(dataset: Dataset, rows: Sequence[Row]) -> list[int]:
-    """Places of the rows that have a value of its kind in every column, and their numbers within the bounds."""
+    """The indexes of the rows with a value of the right kind in every column and all numbers within their bounds."""
     frame = pd.DataFrame(list(rows), columns=dataset.names)
     good = pd.Series(data=True, index=frame.index)
     for column in dataset.columns:
@@ -38,17 +38,17 @@ def clean_numbers(dataset: Dataset, rows: Sequence[Row]) -> list[int]:
 
 
 def verdict(dataset: Dataset, old: Sequence[Row] | None, new: Sequence[Row]) -> str:
-    """The seed's rule by `describe()` of pandas; `old` is the complete batch before it in its epoch, if any."""
+    """The 15 % rule with pandas' `describe()`. `old` is the previous complete batch of the epoch, if any."""
     if old is None:
         return "not enough data"
-    before, now = (_figures(dataset, rows) for rows in (old, new))
+    before, now = (_statistics(dataset, rows) for rows in (old, new))
     change = (now - before).abs() / before.abs()
     if (change > THRESHOLD).any(axis=None):
         return "drift"
     return "not enough data" if change.isna().all(axis=None) else "no drift"
 
 
-def _figures(dataset: Dataset, rows: Sequence[Row]) -> pd.DataFrame:
+def _statistics(dataset: Dataset, rows: Sequence[Row]) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows), columns=dataset.names)[dataset.drift_columns]
     numbers: pd.DataFrame = frame.apply(pd.to_numeric, errors="coerce").astype("float64").describe()
-    return numbers.loc[FIGURES]
+    return numbers.loc[STATISTICS]
