@@ -1,12 +1,16 @@
-# Veleta: what fails says so in one clear line, and make exits with 2 (docs/decisions/0006-exit-code-of-make.md).
+# Veleta. A target that fails prints one clear line, and make exits with 2 (docs/decisions/0006-exit-code-of-make.md).
+# A target's line reads `target: ## what it does | VARIABLES`: `make help` and docs/reference/make.md are written from it.
 .DEFAULT_GOAL := help
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
-export CSV DATASET SCALE API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC WORKERS KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
+START_VARIABLES := CSV DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC WORKERS KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
+export $(START_VARIABLES)
 export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
-export SOAK_S SEED KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
-# A shell that says so would have every command compile all its modules again.
+export SOAK_S KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
+# Material announces its successor at each build: docs/decisions/0025-the-documentation-site.md.
+export NO_MKDOCS_2_WARNING := 1
+# With it every command would compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 LOCAL := .venv/bin/python -u -m veleta_local
@@ -15,98 +19,104 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo start stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
-.PHONY: test test-compose soak bench lint contracts lock pictures clean
+.PHONY: test test-compose soak bench lint docs docs-serve contracts lock pictures clean
 
-help: ## this list
-	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help: ## list the targets
+	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
 	echo
-	echo "  demo and start make rows by chance (SCALE=0.02 SEED=n), or take CSV=file, or API_URL=address GROUP_NUMBER=n;"
-	echo "  then, as you like, DATASET=name|file.toml AT_END=restart|stop"
-	echo "  ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n JOURNAL_SYNC=group|none WORKERS=n"
-	echo "  KEEP_REQUESTS_DAYS=days PORT_BASE=port START_TIMEOUT=seconds."
-	echo "  A run remembers them: the other targets, and the next start, need none."
+	echo "  START_VARIABLES are:"
+	echo "    SCALE=0.02 SEED=n, or CSV=file, or API_URL=address GROUP_NUMBER=n; DATASET=name|file.toml;"
+	echo "    AT_END=restart|stop ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n"
+	echo "    JOURNAL_SYNC=group|none WORKERS=n KEEP_REQUESTS_DAYS=days PORT_BASE=port START_TIMEOUT=seconds"
+	echo "  A run remembers them: the other targets, and the next start, need none. docs/reference/configuration.md explains them."
 
-demo: $(INSTALLED) ## start everything and watch it live; Ctrl-C ends it all, the data stay
+demo: $(INSTALLED) ## start everything and watch it; Ctrl-C stops it, the data stay | START_VARIABLES
 	$(LOCAL) demo
 
-start: $(INSTALLED) ## start everything in the background; returns when a model is served
+start: $(INSTALLED) ## start everything in the background; return when a model is served | START_VARIABLES
 	$(LOCAL) start
 
-stop: $(INSTALLED) ## end everything; the data stay, and start goes on with them
+stop: $(INSTALLED) ## stop every process; the data stay, and the next start continues with them
 	$(LOCAL) stop
 
-status: $(INSTALLED) ## what each part does; JSON=1 for programs
+status: $(INSTALLED) ## show what each part does; JSON=1: for programs | JSON
 	$(LOCAL) status
 
-poll: $(INSTALLED) ## take the next batch now
+poll: $(INSTALLED) ## fetch the next batch now | REASON
 	$(LOCAL) poll
 
-pause: $(INSTALLED) ## take no more batches until resume
+pause: $(INSTALLED) ## fetch no more batches until resume | REASON
 	$(LOCAL) pause
 
-resume: $(INSTALLED) ## go on taking batches
+resume: $(INSTALLED) ## fetch batches again | REASON
 	$(LOCAL) resume
 
-topics: $(INSTALLED) ## the topics and how much is in them
+topics: $(INSTALLED) ## list the topics, with the number of records and the last event of each
 	$(LOCAL) topics
 
-tail: $(INSTALLED) ## events of TOPIC=name; FROM=offset, N=how many
+tail: $(INSTALLED) ## show the last N events of TOPIC, or N events from offset FROM | TOPIC FROM N
 	$(LOCAL) tail
 
-dead: $(INSTALLED) ## what could not be processed, and why; RESEND=id sends one again
+dead: $(INSTALLED) ## list the dead letters with their reasons; RESEND=id publishes one again | RESEND
 	$(LOCAL) dead
 
-purge: $(INSTALLED) ## delete all that is kept of one request: REQUEST_ID=id
+purge: $(INSTALLED) ## delete everything that MySQL has of one request | REQUEST_ID
 	$(LOCAL) purge
 
-memory: $(INSTALLED) ## what each part uses, a line each EVERY seconds (10)
+memory: $(INSTALLED) ## print the memory of each part, a line every EVERY seconds (10) | EVERY
 	$(LOCAL) memory
 
-notebooks: $(INSTALLED) ## JupyterLab on the run that is up; Ctrl-C ends it
+notebooks: $(INSTALLED) ## start JupyterLab on the run that is up; Ctrl-C stops it
 	$(LOCAL) notebooks
 
-up: ## docker compose: build, start everything, return when all is healthy
+up: ## docker compose: build the images, start everything, return when all is healthy
 	docker compose up --build --detach --wait
 
-down: ## docker compose: end everything; the data stay in the volumes
+down: ## docker compose: stop everything; the data stay in the volumes
 	docker compose --profile '*' down
 
-logs: ## docker compose: what all parts say; Ctrl-C ends it
+logs: ## docker compose: follow the logs; Ctrl-C stops it
 	docker compose logs --follow --tail 20
 
-ps: ## docker compose: the containers and their health
+ps: ## docker compose: list the containers with their health
 	docker compose ps
 
-test: lint ## lint, types, imports and all tests
+test: lint ## run lint and all tests
 	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-soak: $(INSTALLED) ## kills, outages and full load, then counts all; as root; SOAK_S, SEED, KEEP=1, PORT_BASE
+soak: $(INSTALLED) ## run the long tests with kills, outages and full load, as root | SOAK_S SEED KEEP PORT_BASE PROMOTIONS OUTAGE_S REQUESTS LOAD_S JOURNAL_SYNC
 	.venv/bin/pytest tests/soak -s
 
-test-compose: $(INSTALLED) ## images and the whole stack in containers, with MySQL; needs a Docker engine
+test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine
 	.venv/bin/pytest tests/compose
 
-bench: $(INSTALLED) ## how fast prices are served, and how fast others would be: a table, also in bench.md; needs wrk
+bench: $(INSTALLED) ## measure /predict beside other servers and write bench.md; needs wrk
 	PYTHONPATH=tests .venv/bin/python -m bench bench.md
 
-lint: $(INSTALLED) ## style, types and the direction of imports
+lint: $(INSTALLED) ## check style, types and the direction of imports
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-contracts: $(INSTALLED) ## write what is generated from the code: event schemas, docs/events.md and openapi.json, .env.example, README's variables
+docs: $(INSTALLED) ## build the documentation site into site/; a warning is an error
+	.venv/bin/mkdocs build --strict --quiet
+
+docs-serve: $(INSTALLED) ## show the documentation site on http://127.0.0.1:8001 and follow changes; Ctrl-C stops it
+	.venv/bin/mkdocs serve --dev-addr 127.0.0.1:8001
+
+contracts: $(INSTALLED) ## write the generated files: event schemas, docs/openapi.json, .env.example, reference pages
 	PYTHONPATH=tests .venv/bin/python -m support.contracts
 
-lock: $(INSTALLED) ## requirements.lock anew from what the projects ask for; UPGRADE=1 takes newer versions
+lock: $(INSTALLED) ## write requirements.lock; UPGRADE=1 takes newer versions | UPGRADE
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev $(UPGRADE:1=--upgrade) $(PROJECTS) \
 		--no-emit-package veleta $(patsubst %,--no-emit-package veleta-%,$(notdir $(patsubst %/,%,$(dir $(filter-out shared/%,$(PROJECTS)))))) \
 		--output-file requirements.lock
 
-pictures: $(INSTALLED) ## the README's pictures anew, of the run that is up: make start first
+pictures: $(INSTALLED) ## take the pictures of the documentation from the run that is up
 	PYTHONPATH=tests .venv/bin/python -m support.pictures
 
-clean: $(INSTALLED) ## forget the run and its data (not .venv and downloads); refuses while it runs
+clean: $(INSTALLED) ## delete the run and its data; refuses while the run is up
 	$(LOCAL) clean
 
 $(INSTALLED): requirements.lock compose/local/install.sh $(PROJECTS)

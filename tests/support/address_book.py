@@ -100,6 +100,16 @@ def asked_of_compose() -> dict[str, str]:
     return found
 
 
+def written(field: FieldInfo) -> str:
+    """A default as it stands in an environment; nothing for what is required, and for every secret."""
+    if field.is_required() or field.annotation is SecretStr:
+        return ""
+    value: Any = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return "" if value is None else str(value.as_posix() if isinstance(value, Path) else value)
+
+
 def _models_of(service: str) -> list[type[BaseSettings]]:
     module = importlib.import_module(f"veleta_{service}.settings")
     return [
@@ -111,14 +121,4 @@ def _models_of(service: str) -> list[type[BaseSettings]]:
 
 def _entry(name: str, field: FieldInfo) -> str:
     required = " (required)" if field.is_required() else ""
-    return f"# {field.description}{required}\n#{name}={_written(field)}"
-
-
-def _written(field: FieldInfo) -> str:
-    """A default as it stands in an environment; nothing for what is required, and for every secret."""
-    if field.is_required() or field.annotation is SecretStr:
-        return ""
-    value: Any = field.get_default(call_default_factory=True, validated_data={})
-    if isinstance(value, dict | list):
-        return json.dumps(value)
-    return "" if value is None else str(value.as_posix() if isinstance(value, Path) else value)
+    return f"# {field.description}{required}\n#{name}={written(field)}"

@@ -1,7 +1,7 @@
-"""What is committed and can be generated: event schemas, their page, the HTTP API, the address book, README's table.
+"""Writes the committed files that are generated: event schemas, the OpenAPI document, `.env.example`, reference pages.
 
-`make contracts` writes them; the tests compare them with what the code says. Golden examples are written by hand, once
-for each event and version, and stay for ever.
+`make contracts` runs it; the tests compare each file with the code. Golden examples are written by hand, once for each
+event and version, and never change.
 """
 
 import json
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from support.address_book import ADDRESS_BOOK, address_book
-from support.event_pages import EVENTS, events_page
-from support.readme import README, readme
+from support.reference.events import EVENTS, events_page
+from support.reference.blocks import pages_with_blocks
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import PAYLOADS, Payload
 from veleta_inference.adapters.openapi import document
@@ -62,8 +62,8 @@ def main() -> None:
 
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
-    pages = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), README: readme(README.read_text())}
-    return {**schemas, **pages, ADDRESS_BOOK: address_book()}
+    whole = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), ADDRESS_BOOK: address_book()}
+    return {**schemas, **whole, **pages_with_blocks()}
 
 
 if __name__ == "__main__":

@@ -1,20 +1,33 @@
-"""docs/events.md: every event, topic by topic, for people; written from the declarations and the golden examples."""
+"""docs/reference/events.md: every event by topic, from the declarations and the golden examples."""
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
+from support.house import ROOT
 from veleta.events.catalogue import PAYLOADS, Payload
 from veleta.topics import Topic, declared
 
-EVENTS = Path(__file__).parents[2] / "docs/events.md"
+EVENTS = ROOT / "docs/reference/events.md"
 _HEAD = """# Events
 
-Topic by topic, what is said and in which words. Written by `make contracts` from `shared/veleta/topics.py`,
-`shared/veleta/events/catalogue.py` and the golden examples; how events travel is in [architecture.md](architecture.md).
-Every event bears the headers `ce_id`, `ce_type`, `ce_source`, `ce_specversion`, `ce_time`, `ce_dataschema` (as
-`batch.closed/1`), `content-type`, and where it has them `ce_causationid` (the event that set it off) and `traceparent`.
+Every event by topic: its fields, their types and one example. `make contracts` writes this page from
+`shared/veleta/topics.py`, `shared/veleta/events/catalogue.py` and the golden examples in `tests/contract/examples`.
+[Architecture](../architecture.md) explains how events travel.
+
+An event is a Kafka record. Its value is JSON; facts about the event are headers:
+
+| header | meaning |
+|---|---|
+| `ce_id` | the id, derived from what happened: a repeated publication has the same id |
+| `ce_type` | the type, such as `batch.closed` |
+| `ce_source` | the service that wrote it |
+| `ce_time` | when it was written, UTC |
+| `ce_specversion` | the version of CloudEvents |
+| `ce_dataschema` | type and version of the schema, such as `batch.closed/1` |
+| `content-type` | `application/json` |
+| `ce_causationid` | the id of the event that caused this one; optional |
+| `traceparent` | the trace of the batch; optional |
 """
 _SHOWN = 3
 """Items of a list that an example shows."""
