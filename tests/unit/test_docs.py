@@ -8,58 +8,60 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from support.contracts import REGENERATE
 from support.house import ROOT, package, python_files, services
+from support.reference.blocks import pages_with_blocks
+from support.reference.make import MAKEFILE, targets
+from support.reference.make import start_variables as start_of_make
+from support.reference.metrics import declared_metrics
 from veleta.dataset import load_dataset
 from veleta.tables import STATISTICS, dataset_tables, pipeline
 from veleta.topics import declared
-from veleta_local.addresses import DEFAULT_PORTS
 from veleta_local.deployment import Deployment
-from veleta_local.variables import Variables
+from veleta_local.variables import RULES, Variables
 
 DOCS = ROOT / "docs"
-NAMES, ARCHITECTURE, FAILURES = DOCS / "names.md", DOCS / "architecture.md", DOCS / "failures.md"
+ARCHITECTURE, FAILURES = DOCS / "architecture.md", DOCS / "failures.md"
+CONFIGURATION, TABLES = DOCS / "reference/configuration.md", DOCS / "reference/tables.md"
+START = start_of_make()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
-MAKEFILE = (ROOT / "Makefile").read_text()
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @every_page
 def test_every_make_target_that_is_named_exists(page: Path) -> None:
-    """In backticks and in indented blocks, where people copy from."""
-    named = {target for code in _code(page) for target in re.findall(r"\bmake ([a-z]+)", code)}
-    assert named <= set(_targets())
+    """In backticks and in code blocks, where people copy from."""
+    named = {target for code in _code(page) for target in re.findall(r"\bmake ([a-z-]+)", code)}
+    assert named <= {target.name for target in targets()}
 
 
-def test_every_make_target_is_in_the_list_of_names() -> None:
-    """Whoever adds one says what others may rely on."""
-    assert {f"`make {target}`" for target in _targets()} <= set(re.findall(r"`make \w+`", NAMES.read_text()))
+def test_the_generated_pages_are_what_the_code_says() -> None:
+    """Settings, metrics, topics and make targets with their names, defaults and meanings."""
+    stale = [str(path.relative_to(ROOT)) for path, text in pages_with_blocks().items() if path.read_text() != text]
+    assert not stale, f"{stale}: {REGENERATE}"
 
 
-def test_the_variables_of_make_are_those_of_the_makefile() -> None:
-    """All of them, at the targets that take them."""
-    exported = {name for line in re.findall(r"^export (.+)$", MAKEFILE, re.MULTILINE) for name in line.split()}
-    rows = [row for row in _rows(NAMES) if row[0].startswith("`make ")]
-    assert {name for row in rows for name in row[1].split()} == exported
-    table = {row[0].strip("`") for row in _rows(ROOT / "README.md") if re.fullmatch(r"`[A-Z_]+`", row[0])}
-    of_soak = {"SOAK_S", "KEEP", "PROMOTIONS", "OUTAGE_S", "REQUESTS", "LOAD_S"}
-    of_a_run = {"JSON", "TOPIC", "FROM", "N", "RESEND", "REQUEST_ID", "REASON", "EVERY"}
-    assert table == exported - of_soak - of_a_run - {"UPGRADE"}
+def test_every_variable_of_make_is_at_the_targets_that_read_it() -> None:
+    """Those that the Makefile exports are those that its targets name; a start has those that it checks."""
+    lines = re.findall(r"^export ([A-Z_ ]+|\$\(START_VARIABLES\))$", MAKEFILE, re.MULTILINE)
+    exported = {name for line in lines for name in line.replace("$(START_VARIABLES)", " ".join(START)).split()}
+    assert {name for target in targets() for name in target.variables} == exported
+    assert set(START) == RULES.keys()
+
+
+def test_every_metric_follows_prometheus() -> None:
+    """A counter ends with `_total`, and a histogram of times or a gauge of sizes with its unit."""
+    metrics = declared_metrics()
+    assert len(metrics) > 10
+    assert [metric.name for metric in metrics if not re.fullmatch(r"veleta_[a-z_]+", metric.name)] == []
+    assert [metric.name for metric in metrics if "_total_total" in metric.name] == []
 
 
 def test_the_variables_for_clients_are_named(tmp_path: Path) -> None:
     """All that a run writes to .veleta/env, and no others."""
     written = Deployment(tmp_path, Variables(csv="listings.csv")).environment_of_clients()
-    assert set(re.findall(r"\bVELETA_[A-Z_]+[A-Z]\b", NAMES.read_text())) == set(written)
-
-
-def test_every_port_is_named() -> None:
-    """With its number."""
-    text = NAMES.read_text()
-    missing = [
-        f"{part} {port}" for part, port in DEFAULT_PORTS.items() if not re.search(rf"\b{part}( \||) {port}", text)
-    ]
-    assert not missing
+    assert set(re.findall(r"\bVELETA_[A-Z_]+[A-Z]\b", CONFIGURATION.read_text())) == set(written)
 
 
 @every_page
@@ -78,10 +80,10 @@ def test_every_path_that_is_named_exists(page: Path) -> None:
 
 def test_the_readme_says_where_things_are() -> None:
     """Each line of the table names a file or a folder of the project."""
-    _, _, part = (ROOT / "README.md").read_text().partition("## Where things are")
+    _, _, part = (ROOT / "README.md").read_text().partition("## Where to change what")
     lines = [line for line in part.partition("\n## ")[0].splitlines() if line.startswith("| ")][1:]
     assert len(lines) > 10
-    assert [line for line in lines if not re.search(r"`(services|shared|compose)/|see below", line)] == []
+    assert [line for line in lines if not re.search(r"`(services|shared|compose|docs)/", line)] == []
 
 
 def test_every_failure_has_a_test() -> None:
@@ -114,8 +116,8 @@ def test_the_files_of_a_service_in_the_architecture_exist() -> None:
 
 
 def test_every_table_and_column_is_named() -> None:
-    """The dataset's own columns, and those that follow from them, in words."""
-    rows = {row[0]: row[1] for row in _rows(NAMES)}
+    """Without the dataset's own columns, and those that follow from them."""
+    rows = {row[0]: " ".join(row[1:]) for row in _rows(TABLES)}
     dataset = load_dataset("real_estate")
     derived = {f"{name}_{statistic}" for name in dataset.drift_columns for statistic in STATISTICS}
     tables: list[sa.Table] = [*pipeline.sorted_tables, *vars(dataset_tables(dataset)).values()]
@@ -156,13 +158,10 @@ def _services(cell: str) -> set[str]:
     return set(re.findall(r"\w+", cell)) & set(services())
 
 
-def _targets() -> list[str]:
-    return re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE)
-
-
 def _code(page: Path) -> Iterator[str]:
-    """What a page shows as code: in backticks, and lines indented by four."""
+    """What a page shows as code: in backticks, in fences, and lines indented by four."""
     text = page.read_text()
+    yield from re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
     yield from re.findall(r"`([^`\n]+)`", text)
     yield from re.findall(r"^ {4}(.*)$", text, re.MULTILINE)
 

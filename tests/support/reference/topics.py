@@ -11,5 +11,7 @@ def topics() -> str:
     for topic in declared("real_estate"):
         groups = [f"`real_estate.{service}`" for service, name in FOLLOWS.items() if topic.name.endswith(f".{name}")]
         events = ", ".join(payload.TYPE for payload in topic.events)
-        rows.append((f"`{topic.name}`", events, ", ".join(topic.written_by), ", ".join(topic.read_by), ", ".join(groups)))
+        rows.append(
+            (f"`{topic.name}`", events, ", ".join(topic.written_by), ", ".join(topic.read_by), ", ".join(groups))
+        )
     return table(head, rows)
