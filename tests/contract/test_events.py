@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from support.contracts import EXAMPLES, REGENERATE, SCHEMAS, example, file_name, schema_text
-from support.event_pages import EVENTS, events_page
+from support.reference.events import EVENTS, events_page
 from veleta.events.catalogue import PAYLOADS, BatchClosed
 from veleta.events.envelope import Record, decode, encode
 
@@ -52,7 +52,7 @@ def test_each_event_has_its_files_and_no_file_is_an_orphan(folder: Path) -> None
 
 def test_the_page_of_events_is_the_generated_one() -> None:
     """Every event stands there with its example."""
-    assert EVENTS.read_text() == events_page(example), f"docs/events.md: {REGENERATE}"
+    assert EVENTS.read_text() == events_page(example), f"docs/reference/events.md: {REGENERATE}"
     assert all(
         f"### {payload.TYPE}, version {payload.VERSION}\n" in EVENTS.read_text() for payload in PAYLOADS.values()
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from support.address_book import ADDRESS_BOOK, address_book
-from support.reference.events import EVENTS, events_page
 from support.reference.blocks import pages_with_blocks
+from support.reference.events import EVENTS, events_page
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import PAYLOADS, Payload
 from veleta_inference.adapters.openapi import document

@@ -34,7 +34,9 @@ def as_table(run: Run) -> str:
     lines = [("part", "state", "pid", "ready", "address", "doing")]
     for row in rows(run):
         ready = "yes" if row["ready"] else "no"
-        lines.append((str(row["part"]), str(row["state"]), str(row["pid"] or "-"), ready, str(row["url"]), str(row["doing"])))
+        lines.append(
+            (str(row["part"]), str(row["state"]), str(row["pid"] or "-"), ready, str(row["url"]), str(row["doing"]))
+        )
     return "\n".join(
         f"{part:<10} {state:<9} {pid:<8} {ready:<6} {url:<23} {doing}".rstrip()
         for part, state, pid, ready, url, doing in lines

@@ -1,6 +1,6 @@
 """Fills the generated blocks of the documentation.
 
-A page marks a block with `<!-- generated: name -->` and `<!-- end of name -->`. `make contracts` writes what is between.
+A page marks a block with `<!-- generated: name -->` and `<!-- end of name -->`; `make contracts` writes the block.
 """
 
 import re
