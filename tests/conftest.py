@@ -1,4 +1,4 @@
-"""One broker, one database and one registry serve a process of tests; each test has its own names in them."""
+"""One Kafka, one database and one MLflow per test process. Each test has its own names in them."""
 
 import json
 import shutil
@@ -16,28 +16,33 @@ from support.world import Backing, Elsewhere, World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
-LONG = ("e2e/test_loop.py", "runtime/test_runtime.py", "integration/test_trainer.py", "integration/test_poller.py")
-"""These files come first, in this order, so that no worker is left alone with one of them at the end."""
+LONG_FILES = (
+    "e2e/test_loop.py",
+    "runtime/test_runtime.py",
+    "integration/test_trainer.py",
+    "integration/test_poller.py",
+)
+"""These files run first, in this order, so that no test process runs one of them alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long files first."""
 
-    def place(item: pytest.Item) -> int:
+    def position(item: pytest.Item) -> int:
         name = "/".join(item.path.parts[-2:])
-        return LONG.index(name) if name in LONG else len(LONG)
+        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
 
-    items.sort(key=place)
+    items.sort(key=position)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Tests can use a broker, a database and a registry that are up already, such as those of a stack in containers."""
+    """Add --backing: tests can use Kafka, MySQL and MLflow that already run, such as those of a stack in containers."""
     parser.addoption("--backing", metavar="JSON", help="kafka_bootstrap, mlflow_url, mysql_port, _user and _password")
 
 
 @pytest.fixture(scope="session")
 def backing(request: pytest.FixtureRequest) -> Iterator[Backing]:
-    """Real Kafka, MariaDB and MLflow, in a folder only its owner may enter, at a path of 100 characters."""
+    """Real Kafka, MariaDB and MLflow, in a folder that only its owner may enter, with a path of 100 characters."""
     if given := request.config.getoption("--backing"):
         yield Elsewhere(**json.loads(given))
         return
@@ -73,7 +78,7 @@ def fresh(backing: Backing, tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def desk(world: World) -> Iterator[Desk]:
-    """A service that serves version 1."""
+    """Inference that serves version 1."""
     made = Desk(world)
     made.start()
     try:
@@ -86,7 +91,7 @@ def desk(world: World) -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def url(desk: Desk) -> Iterator[str]:
-    """The address of a process beside it, with the limits that the committed document tells of."""
+    """The URL of a second process, with the limits of the committed OpenAPI document."""
     with desk.another(items_limit=items_limit()) as process:
         yield process.url
 

@@ -1,4 +1,4 @@
-"""The whole loop as `make start` runs it: from a CSV file to a served price. The tests are one story, in order."""
+"""The whole system as `make start` runs it: from a CSV file to a served price. The tests depend on their order."""
 
 import json
 import os
@@ -41,11 +41,11 @@ DATASET = load_dataset("real_estate")
 TABLES = dataset_tables(DATASET)
 PLACES, ROWS = 6, 150
 CELLS = "tables => tables.map(t => [...t.tBodies[0].rows].map(r => [...r.cells].map(c => c.innerText)))"
-"""Gives the text of every cell of every row of every table."""
+"""Returns the text of every cell of every row of every table."""
 
 
 class Client:
-    """Posts the example row without pause, in a thread, and keeps every answer."""
+    """Posts the example row repeatedly in a thread and records every response."""
 
     def __init__(self, url: str) -> None:
         self.answers: list[tuple[int, dict[str, Any]]] = []
@@ -86,13 +86,13 @@ class Stack:
             return pd.read_sql(sa.select(table), connection)
 
     def kill(self, service: str) -> None:
-        """kill -9; supervisor is left to start it again."""
+        """kill -9; supervisor restarts the process."""
         os.kill(self.run.pid(service), signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`make start` on a run of its own, which has taken the first batch and waits to be asked for more."""
+    """`make start` on its own run, which has loaded the first batch and polls only by command."""
     folder = tmp_path_factory.mktemp("loop")
     write_csv(folder / "listings.csv", ROWS, seed=7)
     variables = Variables(
@@ -118,7 +118,7 @@ def all_ended(stack: Stack) -> bool:
 
 
 def test_start_returns_with_a_model_served(stack: Stack) -> None:
-    """The example row gets a price, and stands in new_real_estate with its version and price."""
+    """The example row gets a price and is in new_real_estate with its version and price."""
     status, answer = post(f"{stack.url}/predict", DATASET.example)
     assert status == 200
     mine = sa.select(TABLES.requests).where(TABLES.requests.c.request_id == answer["request_id"])
@@ -129,7 +129,7 @@ def test_start_returns_with_a_model_served(stack: Stack) -> None:
 
 @pytest.mark.failure("F22", "F47")
 def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> None:
-    """kill -9 of loader and trainer at work, a client posting all the while: nothing fails, the version changes."""
+    """kill -9 of loader and trainer at work while a client posts: no request fails, and the version changes."""
     with Client(stack.url) as client:
         eventually(lambda: len(client.versions()) == 1, what="an answer")
         for _ in range(PLACES - 1):
@@ -156,8 +156,8 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
         )
 
 
-def test_every_row_is_there_once(stack: Stack) -> None:
-    """Six batches of their size, each row once, each cleaned or counted."""
+def test_every_row_is_stored_once(stack: Stack) -> None:
+    """Six batches of the right size; each row once, each cleaned or counted."""
     transactions = stack.sql(sa.select(batches).order_by(batches.c.number))
     assert [(row.epoch, row.number, row.received) for row in transactions] == [(1, n, ROWS) for n in range(PLACES)]
     raw = stack.frame(TABLES.raw)
@@ -167,8 +167,8 @@ def test_every_row_is_there_once(stack: Stack) -> None:
     assert all(row.cleaned + sum(row.rejected.values()) == row.received for row in transactions)
 
 
-def test_verdicts_equal_those_of_pandas(stack: Stack) -> None:
-    """From the rows as stored: every change of every comparison, to 1e-9 relative, and the verdict."""
+def test_verdicts_equal_those_computed_with_pandas(stack: Stack) -> None:
+    """From the rows as stored: every change of every comparison to 1e-9 relative, and the verdict."""
     raw = stack.frame(TABLES.raw)
     compared = stack.frame(TABLES.comparison).set_index("number")
     verdicts = {row.number: row.verdict for row in stack.sql(sa.select(drift_reports))}
@@ -185,7 +185,7 @@ def test_verdicts_equal_those_of_pandas(stack: Stack) -> None:
 
 
 def test_each_request_ended_once_and_each_training_is_one_version(stack: Stack) -> None:
-    """Versions, finished trainings and decisions are the same list; one champion."""
+    """Versions, finished trainings and decisions agree; there is one champion."""
     lines = stack.sql(sa.select(trainings))
     assert {line.state for line in lines} <= {"finished", "merged", "skipped"}
     finished = sorted(line.version for line in lines if line.state == "finished")
@@ -199,7 +199,7 @@ def test_each_request_ended_once_and_each_training_is_one_version(stack: Stack) 
 
 
 def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
-    """Plain `mlflow models serve` of the champion, raw rows in each form, and what is none; its client asks us too."""
+    """Plain `mlflow models serve` of the champion: raw rows in each form, and invalid bodies; its client too."""
     port = free_port()
     environment = {
         "PATH": f"{PYTHON.parent}:{os.environ['PATH']}",
@@ -243,7 +243,7 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_notebook_runs(stack: Stack, tmp_path: Path) -> None:
-    """From top to bottom on the running loop, with its picture and its words; tests/compose runs the other one too."""
+    """From top to bottom on the running system, with its plot and text. tests/compose runs the other notebook too."""
     name = "02_two_versions.ipynb"
     command = [str(PYTHON), "-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", str(tmp_path)]
     environment = base_environment() | stack.run.environment_of_notebooks()
@@ -257,8 +257,8 @@ def test_a_notebook_runs(stack: Stack, tmp_path: Path) -> None:
     assert "Version 1 was led by " in "".join(line for output in outputs for line in output.get("text", []))
 
 
-def test_topics_and_tail_read_well(stack: Stack) -> None:
-    """The declared topics and no others (those of other tests bear other datasets' names)."""
+def test_topics_and_tail_are_readable(stack: Stack) -> None:
+    """The declared topics and no others (topics of other tests have other dataset names)."""
     bootstrap = stack.run.kafka_bootstrap
     ours = sorted(name for name in topics.names(bootstrap) if name.startswith(f"{DATASET.name}."))
     assert ours == sorted(t.name for t in declared(DATASET.name))
@@ -293,7 +293,7 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
 
 
 def test_a_second_start_changes_nothing_and_a_demo_that_ends_leaves_no_process(stack: Stack) -> None:
-    """What runs keeps running; a demo goes on with it, draws it on a terminal and at SIGTERM ends all of it."""
+    """What runs keeps running. A demo takes over the run, draws it on a terminal, and stops all of it at SIGTERM."""
     before = {part: stack.run.pid(part) for part in stack.run.parts}
     stack.run.start(60)
     assert {part: stack.run.pid(part) for part in stack.run.parts} == before

@@ -378,7 +378,7 @@ def test_without_mysql_requests_are_answered_and_kept(desk: Desk) -> None:
     desk.start()
     eventually(lambda: desk.model().status == 200, 60, "a model is served")
     replies.append(desk.predict(desk.example()))
-    desk.proxy.mend()
+    desk.proxy.restore()
     desk.process.ready(30)
     assert {reply.status for reply in replies} == {200}
     _each_is_kept_once(desk, replies)
@@ -418,7 +418,7 @@ def test_a_full_journal_sends_no_price(desk: Desk, small: dict[str, object]) -> 
             assert int(reply.headers["Retry-After"]) > 0
             assert "price" not in reply.text
         assert "journal" in ask(f"{full.url}/readyz").json["waits_for"]
-        desk.proxy.mend()
+        desk.proxy.restore()
         eventually(lambda: metric(full.url, JOURNAL) == 0, 20, "all is in MySQL")
         answered.append(ask(f"{full.url}/predict", body))
         full.ready(5)

@@ -260,7 +260,7 @@ def test_what_was_known_stays_while_a_part_is_away(world: World, browser: Browse
             expect(notice).to_contain_text("What is shown of it is from")
         shows(page, f"{world.dataset.name}/7/0/closed")
         for way in ways.values():
-            way.mend()
+            way.restore()
         quiet(page)
 
 

@@ -160,13 +160,13 @@ def test_without_mysql_it_waits_and_says_so(desk: Desk, proxy: Proxy) -> None:
         for _ in range(2):
             eventually(lambda: http_status(f"{retention.url}/readyz") == 503, what="/readyz says so")
             eventually(lambda: "mysql" in get(f"{retention.url}/readyz")[1]["waits_for"], what="it names MySQL")
-            proxy.mend()
+            proxy.restore()
             retention.ready()
             eventually(lambda: desk.left("requests") == [], what="the old one is gone")
             proxy.cut()
             desk.keep("requests", NOW - 31 * DAY, "old again")
         assert http_status(f"{retention.url}/livez") == 200
-        proxy.mend()
+        proxy.restore()
 
 
 def test_a_purge_deletes_a_request_by_either_of_its_names(desk: Desk) -> None:
@@ -225,7 +225,7 @@ def test_what_waits_in_a_journal_does_not_come_back_after_its_purge(desk: Desk, 
             ask(inference, key, name)
         assert [desk.purge(name).returncode for name in ("key-1", "b")] == [1, 1]
         ask(inference, "key-1", "a")
-        proxy.mend()
+        proxy.restore()
         eventually(lambda: deleted(retention, table, "purged") == 2, what="both are deleted")
         assert desk.left("requests") == ["key-3"]
         ask(inference, "key-1", "a")

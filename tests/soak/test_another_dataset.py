@@ -1,4 +1,4 @@
-"""The whole loop on a dataset of another kind: other names, columns, kinds and target, and no code of its own."""
+"""The whole system on another dataset: other names, columns, kinds and target, without code of its own."""
 
 import csv
 import json
@@ -40,7 +40,7 @@ class Loop:
 
 @pytest.fixture(scope="module")
 def loop(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    """From a CSV file to a served price; every batch loaded and judged, every request to train ended."""
+    """From a CSV file to a served price: every batch is loaded and assessed, every training request ended."""
     folder = tmp_path_factory.mktemp("bicycles")
     rows = _write(folder / "bicycles.csv")
     world = World(backing, folder, TOML.read_text())
@@ -68,18 +68,18 @@ def loop(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loo
 
 
 def test_batches_follow_the_rules_of_its_file(loop: Loop) -> None:
-    """Three batches, each row once; only what lies within its bounds is clean."""
+    """Three batches, each row once; only rows within the bounds of the dataset file are clean."""
     places = loop.rows.apply(_place, axis=1)
-    transactions = {line.number: line for line in loop.world.sql(sa.select(batches))}
-    assert {n: line.received for n, line in transactions.items()} == places.value_counts().to_dict()
+    batch_rows = {line.number: line for line in loop.world.sql(sa.select(batches))}
+    assert {n: line.received for n, line in batch_rows.items()} == places.value_counts().to_dict()
     clean = loop.rows[loop.rows["weight"] <= 40]
-    assert {n: line.cleaned for n, line in transactions.items()} == clean.apply(_place, axis=1).value_counts().to_dict()
+    assert {n: line.cleaned for n, line in batch_rows.items()} == clean.apply(_place, axis=1).value_counts().to_dict()
     stored = loop.world.sql(sa.select(dataset_tables(loop.world.dataset).raw.c.serial))
     assert sorted(row.serial for row in stored) == sorted(loop.rows["serial"])
 
 
 def test_verdicts_are_those_of_pandas_on_its_numbers(loop: Loop) -> None:
-    """The rule of 15 % on the columns that the file leaves to drift."""
+    """The 15 % rule on the columns that the dataset file does not ignore."""
     places = loop.rows.apply(_place, axis=1)
     verdicts = {line.number: line.verdict for line in loop.world.sql(sa.select(drift_reports))}
     assert verdicts[0] == "not enough data"
@@ -91,7 +91,7 @@ def test_verdicts_are_those_of_pandas_on_its_numbers(loop: Loop) -> None:
 
 
 def test_its_target_is_predicted_and_its_fields_are_checked(loop: Loop) -> None:
-    """The answer bears the target's name; a wrong field is named; the request is kept under its own columns."""
+    """The response has the target's name; a wrong field is named; the request is stored in the dataset's columns."""
     example = loop.world.dataset.example
     status, answer = loop.post(example)
     assert status == 200
@@ -107,7 +107,7 @@ def test_its_target_is_predicted_and_its_fields_are_checked(loop: Loop) -> None:
 
 
 def test_its_registered_model_takes_its_raw_rows(loop: Loop) -> None:
-    """The signature is the file's columns but the target; MLflow's price is the service's."""
+    """The signature has the dataset's columns except the target. MLflow returns the service's price."""
     mlflow.set_tracking_uri(loop.world.mlflow_uri)
     model = mlflow.pyfunc.load_model(f"models:/{loop.world.dataset.name}@champion")
     inputs = model.metadata.get_input_schema()
@@ -119,8 +119,8 @@ def test_its_registered_model_takes_its_raw_rows(loop: Loop) -> None:
     assert model.predict(pd.DataFrame([example]))[0] == pytest.approx(answer["predictions"][0]["asking"], rel=1e-12)
 
 
-def test_the_monitor_speaks_of_it(loop: Loop) -> None:
-    """Its title and its batches, in a real browser, and no exception."""
+def test_the_monitor_shows_it(loop: Loop) -> None:
+    """Its title and its batches in a real browser, without an exception."""
     with chromium() as browser:
         page = browser.new_page()
         page.goto(loop.services["monitor"].url)
@@ -137,7 +137,7 @@ def _place(row: Any) -> int:
 
 
 def _write(path: Path) -> pd.DataFrame:
-    """Bicycles whose price follows maker, weight and gears; now and then one is too heavy to be clean."""
+    """Bicycles whose price depends on maker, weight and gears; some are too heavy to be clean."""
     chance = random.Random(11)  # noqa: S311 - test data, no secret
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

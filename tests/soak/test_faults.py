@@ -1,4 +1,4 @@
-"""kill -9 at every named place of every service, one after the other, on real Kafka, MariaDB and MLflow."""
+"""kill -9 at every fault point of every service, one after the other, on real Kafka, MariaDB and MLflow."""
 
 import json
 from pathlib import Path
@@ -34,14 +34,14 @@ DRIFT = ("processor.prepared", "processor.applied", "processor.committed", "outb
 INFERENCE = ("inference.proved", "inference.predicted", "inference.kept")
 
 
-def survived(process: Process, seconds: float = 120) -> None:
-    """Wait until all kills have happened, starting the process again each time."""
-    process.until(lambda: not process.faults(), seconds, "every kill")
+def wait_for_all_kills(process: Process, seconds: float = 120) -> None:
+    """Wait until all kills happened; restart the process after each."""
+    process.until(lambda: not process.faults(), seconds, "all kills")
 
 
 @pytest.mark.failure("F01", "F05", "F06")
 def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None:
-    """What arrived whole is closed with its rows; only the answer that was not yet on the disk is missed."""
+    """What arrived completely is closed with its rows. Only the response that was not yet on disk is missed."""
     csv = tmp_path / "listings.csv"
     write_csv(csv, ROWS, seed=3)
     given: dict[str, Any] = {"group_number": 1, "poll_every": 0.05, "at_end": "restart", "inbox": tmp_path / "inbox"}
@@ -50,9 +50,9 @@ def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None
         world.service("poller", faults=kills(POLLER), api_url=source.url, **given) as poller,
     ):
         source.ready()
-        survived(poller)
+        wait_for_all_kills(poller)
         poller.until(lambda: (2, 5) in _closed(world), 60, "the second epoch")
-        expected = [_handed_out(source) for _ in range(6)]
+        expected = [_served_rows(source) for _ in range(6)]
     missed = [(e.payload.epoch, e.payload.number) for e in world.events("batches") if e.type == BatchMissed.TYPE]  # type: ignore[attr-defined]  # every payload of this type has both
     found = {key: manifest for key, manifest in _closed(world).items() if key[0] <= 2}
     assert missed == [(1, 0)]
@@ -63,8 +63,8 @@ def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None
 
 
 @pytest.fixture(scope="module")
-def filled(world: World) -> World:
-    """Batches of three epochs in the topics, behind those of the poller's test."""
+def deployment_with_batches(world: World) -> World:
+    """Batches of three epochs in the topics, after those of the poller's test."""
     for epoch, count in ((11, 4), (12, 3)):
         for number in range(count):
             publish_batch(world.log, world.dataset, epoch, number, list(api_rows(number % 6, 250, epoch + number)))
@@ -72,11 +72,11 @@ def filled(world: World) -> World:
 
 
 @pytest.mark.failure("F08")
-def test_the_loader_is_killed_at_each_step(filled: World) -> None:
-    """Each row once; the rows of the old epochs are gone, those of the newest are there."""
-    world = filled
+def test_the_loader_is_killed_at_each_step(deployment_with_batches: World) -> None:
+    """Each row exists once; the rows of old epochs are deleted, those of the newest epoch are present."""
+    world = deployment_with_batches
     with world.service("loader", "loader", faults=kills(LOADER)) as loader:
-        survived(loader)
+        wait_for_all_kills(loader)
         loader.until(lambda: _state(world, 12, 2) == "loaded", 60, "the last batch is loaded")
     raw = dataset_tables(world.dataset).raw
     counted = world.sql(sa.select(raw.c.epoch, raw.c.number, sa.func.count()).group_by(raw.c.epoch, raw.c.number))
@@ -84,19 +84,21 @@ def test_the_loader_is_killed_at_each_step(filled: World) -> None:
     assert {row.state for row in world.sql(sa.select(batches).where(batches.c.epoch >= 11))} == {"loaded"}
 
 
-def test_drift_is_killed_at_each_step(filled: World) -> None:
-    """One report per batch; each event under one id, saying what the table says; a failure to publish is made good."""
-    world = filled
+def test_drift_is_killed_at_each_step(deployment_with_batches: World) -> None:
+    """One report per batch, one event id per report, equal to the table. A failed publication is repeated."""
+    world = deployment_with_batches
     with world.service("drift", "drift", faults=[*kills(DRIFT), "outbox.published fail"]) as drift:
-        survived(drift)
+        wait_for_all_kills(drift)
         drift.until(lambda: len(_verdicts(world)) == len(_closed(world)), 60, "every verdict")
-        eventually(lambda: len(_told(world)) == len(_closed(world)), 60, "every event")
-    assert _told(world) == {f"{world.dataset.name}/{e}/{n}/assessed": v for (e, n), v in _verdicts(world).items()}
+        eventually(lambda: len(_published_verdicts(world)) == len(_closed(world)), 60, "every event")
+    assert _published_verdicts(world) == {
+        f"{world.dataset.name}/{e}/{n}/assessed": v for (e, n), v in _verdicts(world).items()
+    }
 
 
 @pytest.mark.failure("F21", "F22")
 def test_inference_is_killed_around_an_answer(world: World) -> None:
-    """Before it is kept nothing is there, behind it the next process brings it in; the client never got a price."""
+    """Before the journal write nothing is stored; after it the next process stores it. The client never got a price."""
     Models(world).promote()
     requests = dataset_tables(world.dataset).requests
     with world.service("inference", "inference", faults=kills(INFERENCE)) as inference:
@@ -113,8 +115,8 @@ def _closed(world: World) -> dict[tuple[int, int], BatchClosed]:
     return {key: event.payload for key, event in found.items() if isinstance(event.payload, BatchClosed)}
 
 
-def _handed_out(source: Process) -> Any:
-    """The rows of the next batch, for a group of its own."""
+def _served_rows(source: Process) -> Any:
+    """The rows of the next batch, for another group number."""
     with urlopen(f"{source.url}/data?group_number=99", timeout=10) as answer:
         return json.loads(answer.read())["data"]
 
@@ -128,5 +130,5 @@ def _verdicts(world: World) -> dict[tuple[int, int], str]:
     return {(row.epoch, row.number): row.verdict for row in world.sql(sa.select(drift_reports))}
 
 
-def _told(world: World) -> dict[str, str]:
+def _published_verdicts(world: World) -> dict[str, str]:
     return {event.id: event.payload.verdict for event in world.events("drift")}  # type: ignore[attr-defined]  # all are reports

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of long work, at no named place: while a large batch is published, while a model is fitted."""
+"""kill -9 between fault points: while a large batch is published, and while a model is fitted."""
 
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from veleta.events.catalogue import BatchClosed, BatchMissed, TrainingFinished
 from veleta.topics import topic
 
 ROWS, LARGE = 40, 1_000
-"""Rows of a small batch, and how many times those of a large one."""
+"""Rows of a small batch, and the factor for a large one."""
 
 
 @pytest.mark.failure("F05")
 def test_a_kill_while_publishing_leaves_every_batch_whole(fresh: World, tmp_path: Path) -> None:
-    """Killed with a batch half in the topic: it is published again, and each manifest matches its rows."""
+    """After a kill with half a batch in the topic, the batch is published again, and each manifest matches its rows."""
     world = fresh
     write_csv(tmp_path / "small.csv", ROWS, seed=5)
     repeat_csv(tmp_path / "small.csv", tmp_path / "large.csv", LARGE)
@@ -48,7 +48,7 @@ def test_a_kill_while_publishing_leaves_every_batch_whole(fresh: World, tmp_path
 
 @pytest.mark.failure("F14")
 def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -> None:
-    """kill -9 of trainer and child: the training is done again, one version per training, no run stays open."""
+    """After kill -9 of trainer and child, the training is repeated: one version per training, no open run."""
     world = fresh
     request = f"{world.dataset.name}/1/0/retrain"
     with (
@@ -72,7 +72,7 @@ def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -
 
 
 def _closed(world: World) -> list[BatchClosed]:
-    """The manifest that counts for each batch, in the order of closing."""
+    """The valid manifest of each batch, in the order of closing."""
     payloads = [event.payload for event in batch_manifests(world.events("batches")).values()]
     return [payload for payload in payloads if isinstance(payload, BatchClosed)]
 

@@ -1,4 +1,4 @@
-"""Champion and challenger of two epochs, by a real trainer on real Kafka, MariaDB and MLflow."""
+"""Champion and challenger of two epochs, with a real trainer on real Kafka, MariaDB and MLflow."""
 
 import pytest
 import sqlalchemy as sa
@@ -13,17 +13,17 @@ from veleta.tables import promotions
 
 
 @pytest.mark.failure("F08")
-def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_champion_that_knows_more(world: World) -> None:
-    """Both are measured on the holdouts of both epochs, the rows that came again counted once; the champion stays."""
+def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_better_champion(world: World) -> None:
+    """Both are evaluated on the holdouts of both epochs; repeated rows count once; the champion stays."""
     wide = {0: list(api_rows(0, 300, 71)), 1: list(api_rows(4, 300, 72)), 2: list(api_rows(5, 300, 73))}
     for number, rows in wide.items():
         publish_batch(world.log, world.dataset, 5, number, rows)
     for number in (0, 1):
         publish_batch(world.log, world.dataset, 6, number, wide[number])
     with world.service("trainer", "trainer", work=world.folder / "work", trees=20):
-        _ask(world, 5, 2)
+        _request_training(world, 5, 2)
         eventually(lambda: ended(world, "5/2"), 120, "the wide training ends")
-        _ask(world, 6, 1)
+        _request_training(world, 6, 1)
         eventually(lambda: ended(world, "6/1"), 120, "the narrow training ends")
     champion, narrow = (lines(world)[f"{world.dataset.name}/{batch}/retrain"] for batch in ("5/2", "6/1"))
     assert [(b["epoch"], b["number"]) for b in narrow.recipe["batches"]] == [(6, 0), (6, 1)]
@@ -36,7 +36,7 @@ def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_champion_that_kno
     assert alias.number == champion.version
 
 
-def _ask(world: World, epoch: int, number: int) -> None:
-    """Ask for a training as drift does."""
+def _request_training(world: World, epoch: int, number: int) -> None:
+    """Request a training as drift does."""
     batch = {"dataset": world.dataset.name, "epoch": epoch, "number": number}
     send(world.log, world.dataset, "retrain", RetrainRequested(**batch, reason="x", first=False, batches=[]), "retrain")

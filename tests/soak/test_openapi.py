@@ -1,4 +1,4 @@
-"""Thousands of requests made up from the committed document, others with each run: what tests/integration begins."""
+"""Thousands of generated requests against the committed OpenAPI document, different in each run."""
 
 from typing import Any
 from urllib.request import urlopen
@@ -10,19 +10,19 @@ from support.desk import Desk
 from support.fuzzing import answered_as_documented, made_up
 
 EXAMPLES = 500
-"""Of each operation, beside its edge cases."""
+"""Requests per operation, besides its edge cases."""
 ENOUGH = 5_000
 
 
 @made_up().parametrize()
 @settings(max_examples=EXAMPLES, database=None, deadline=None)
 def test_each_answer_is_as_documented(case: schemathesis.Case[Any], desk: Desk, url: str) -> None:
-    """To right and wrong requests alike; of one that is not, hypothesis prints how to send it again."""
+    """Valid and invalid requests get documented responses. Hypothesis prints how to repeat any other."""
     answered_as_documented(case, desk.world.dataset.name, url)
 
 
-def test_there_were_thousands(url: str) -> None:
-    """By the service's own count."""
+def test_thousands_of_requests_were_sent(url: str) -> None:
+    """Counted by the service's own metric."""
     with urlopen(f"{url}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     counts = [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("veleta_http_seconds_count")]

@@ -1,4 +1,4 @@
-"""The broker, the database and the registry away for 20 s and for 5 minutes, one and two at a time."""
+"""Kafka, MySQL and MLflow stopped for 20 s and for 5 minutes, one and two at a time."""
 
 import json
 import time
@@ -24,15 +24,15 @@ NEEDS = {
     "mysql": ("loader", "drift", "trainer", "inference", "retention"),
     "mlflow": ("trainer",),
 }
-"""Which services say on /readyz that they wait for a part. Inference serves on without the registry."""
+"""The services that report a dependency on /readyz. Inference serves without the registry."""
 AWAY = (("kafka",), ("mysql",), ("mlflow",), ("kafka", "mysql"), ("mysql", "mlflow"), ("kafka", "mlflow"))
-NOTICED = 45.0
-"""Seconds within which an absence is told: a check every 10 s, and a broker is asked for 15 s."""
+DETECTION_SECONDS = 45.0
+"""Seconds within which an outage is reported: a check runs every 10 s, and a Kafka call may take 15 s."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """A run of its own, whose batches never end."""
+    """A run whose batches never end."""
     folder = tmp_path_factory.mktemp("outages")
     write_csv(folder / "listings.csv", 150, seed=4)
     variables = Variables(
@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 @pytest.mark.parametrize("seconds", [20, 300])
 @pytest.mark.parametrize("away", AWAY, ids="+".join)
 def test_what_is_away_is_named_and_the_loop_goes_on(run: Run, away: tuple[str, ...], seconds: float) -> None:
-    """/readyz of each service that needs it says so; when it is back all get ready by themselves, and batches flow."""
+    """/readyz of each dependent service names it. After its start all services become ready, and batches flow."""
     began = time.monotonic()
     Supervisor(run).stop(away)
     told: set[tuple[str, str]] = set()
@@ -59,7 +59,7 @@ def test_what_is_away_is_named_and_the_loop_goes_on(run: Run, away: tuple[str, .
         told |= {(service, part) for service in run.services for part in _waits_for(run, service)}
         time.sleep(0.5)
     Supervisor(run).start(away)
-    assert expected <= told if seconds > NOTICED else told & expected
+    assert expected <= told if seconds > DETECTION_SECONDS else told & expected
     eventually(lambda: all(each.ready for each in run.health(run.parts).values()), 120, "all is ready again")
     loaded = _settled(run)
     eventually(lambda: _settled(run) >= loaded + 2, 120, "two more batches are loaded and judged")
@@ -80,7 +80,7 @@ def _waits_for(run: Run, service: str) -> dict[str, str]:
 
 
 def _settled(run: Run) -> int:
-    """Batches that are loaded and have their verdict."""
+    """Batches that are loaded and have a verdict."""
     judged = {(row.epoch, row.number) for row in _sql(run, sa.select(drift_reports))}
     loaded = {(row.epoch, row.number) for row in _sql(run, sa.select(batches).where(batches.c.state == "loaded"))}
     return len(judged & loaded)

@@ -1,4 +1,4 @@
-"""SIGTERM of everything in the middle of a batch: all end in time, nothing is lost, the next start goes on."""
+"""SIGTERM of everything in the middle of a batch: all processes stop in time and nothing is lost."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ PLACES = 6
 
 @pytest.mark.failure("F25")
 def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path: Path) -> None:
-    """Three times, each with a batch half published or half loaded; then every row is there once."""
+    """Three times, each with a batch half published or half loaded. Then every row exists once."""
     write_csv(tmp_path / "small.csv", ROWS, seed=6)
     repeat_csv(tmp_path / "small.csv", tmp_path / "large.csv", TIMES)
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""kill -9 of supervisord with a broker, a database and a registry below it."""
+"""kill -9 of supervisord while its Kafka, MySQL and MLflow run."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ from veleta_local.variables import Variables
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """A run of its own with ports of its own, stopped whatever the test did to it."""
+    """A run with its own ports, stopped at the end in any case."""
     top = Path(mkdtemp(prefix="veleta-runtime-"))
     run = Run(top / "home", Variables(port_base=str(free_base())), say=lambda _: None)
     yield run
@@ -33,7 +33,7 @@ def _kill_supervisord(run: Run) -> None:
 
 @pytest.mark.failure("F68")
 def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
-    """Its orphans are found by the mark in their environment: a start takes over, a stop ends them."""
+    """Orphans are found by a marker in their environment: a start takes them over, a stop ends them."""
     run.start_backing()
     first = {part: run.pid(part) for part in BACKING}
     with pytest.raises(LocalError, match="make stop first"):

@@ -1,4 +1,4 @@
-"""A disk that is soon full."""
+"""A small disk for tests of a full disk."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 class CannotMount(Exception):
-    """This user may not mount a file system here, as a container's root may not either."""
+    """This user may not mount a file system here. Root in a container may not either."""
 
 
 @contextmanager
 def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """A tmpfs of this size at `folder`, which is made, for as long as the block runs. Raises CannotMount."""
+    """A tmpfs of this size at the new folder `folder`, while the block runs. Raises CannotMount."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

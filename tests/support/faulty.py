@@ -1,8 +1,8 @@
-"""A service with faults in it: `python -m support.faulty SERVICE`.
+"""Runs a service with injected faults: `python -m support.faulty SERVICE`.
 
-The variable FAULTS names a file whose lines are a place and what happens there: `kill`, `fail` (the call is to be tried
-again) or seconds to be slow. When the process passes the place of the first line, the line is taken out and happens; so
-the lines happen in their order, over as many starts as it takes.
+The variable FAULTS names a file. Each line is a fault point and a fault: `kill`, `fail` (raises Retry) or seconds to
+sleep. When the process reaches the fault point of the first line, that line is removed and its fault is injected. So
+the faults happen in order, over as many restarts as it takes.
 """
 
 import os
@@ -17,37 +17,37 @@ from veleta.errors import Retry
 from veleta.faults import fault_point
 
 
-def kills(places: Sequence[str]) -> list[str]:
-    """A kill at each place, in order."""
-    return [f"{place} kill" for place in places]
+def kills(points: Sequence[str]) -> list[str]:
+    """One kill at each fault point, in order."""
+    return [f"{point} kill" for point in points]
 
 
-class Script:
-    """The faults that are still to happen."""
+class FaultScript:
+    """The faults that are still to be injected."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def __call__(self, place: str) -> None:
+    def __call__(self, point: str) -> None:
         lines = self._path.read_text().splitlines()
-        if not lines or lines[0].split()[0] != place:
+        if not lines or lines[0].split()[0] != point:
             return
-        draft = self._path.with_suffix(".draft")
-        draft.write_text("".join(f"{line}\n" for line in lines[1:]))
-        draft.rename(self._path)
-        happens(lines[0].split()[1], place)
+        temporary = self._path.with_suffix(".temporary")
+        temporary.write_text("".join(f"{line}\n" for line in lines[1:]))
+        temporary.rename(self._path)
+        inject(lines[0].split()[1], point)
 
 
-def happens(what: str, place: str) -> None:
-    """One fault."""
-    if what == "kill":
+def inject(fault: str, point: str) -> None:
+    """Inject one fault."""
+    if fault == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif what == "fail":
-        raise Retry("fault", f"a test is at {place}")
+    elif fault == "fail":
+        raise Retry("fault", f"a test is at {point}")
     else:
-        time.sleep(float(what))
+        time.sleep(float(fault))
 
 
 if __name__ == "__main__":
-    fault_point.install(Script(Path(os.environ["FAULTS"])))
+    fault_point.install(FaultScript(Path(os.environ["FAULTS"])))
     runpy.run_module(f"veleta_{sys.argv[1]}", run_name="__main__")

@@ -1,4 +1,4 @@
-"""Plain HTTP for tests: asking, and an API that is served in a thread."""
+"""HTTP for tests: requests, and a data API that a thread serves."""
 
 import asyncio
 import json
@@ -15,33 +15,33 @@ from support.world import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ANSWERED = 'veleta_http_seconds_count{path="/predict",status="200"}'
-"""Of inference: requests that were answered with a price. For `metric`, as the next."""
+"""Inference: requests that were answered with a price. A name for `metric`, as the next."""
 JOURNAL = 'veleta_journal_bytes{journal="answered"}'
-"""Of inference: bytes that are not yet in MySQL."""
+"""Inference: bytes that are not yet in MySQL."""
 
 
 def get(url: str) -> tuple[int, dict[str, Any]]:
     """Status and JSON of a GET."""
-    return _ask(Request(url))
+    return _send(Request(url))
 
 
 def metric(url: str, name: str) -> float:
-    """The figure under this name, labels included, on the page /metrics of a service; 0 when it has none."""
+    """The value of a metric, labels included, from /metrics of a service; 0 if it has none."""
     with urlopen(f"{url}/metrics", timeout=10) as answer:
-        figures = (line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
-    return next((float(figure) for key, figure in figures if key == name), 0.0)
+        samples = (line.rsplit(" ", 1) for line in answer.read().decode().splitlines())
+    return next((float(value) for key, value in samples if key == name), 0.0)
 
 
 def post(url: str, body: object, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
     """Status and JSON of a POST."""
-    return _ask(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}))
+    return _send(Request(url, json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}))
 
 
 @contextmanager
 def data_api(data: Handler, restart: Handler, port: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
-    """A data API in a thread of its own, for as long as the block runs: its address.
+    """Serve a data API in a thread while the block runs. Returns its URL.
 
-    A container reaches it only when it listens on 0.0.0.0.
+    A container can reach it only if it listens on 0.0.0.0.
     """
     loop, port = asyncio.new_event_loop(), port or free_port()
     app = web.Application()
@@ -60,7 +60,7 @@ def data_api(data: Handler, restart: Handler, port: int | None = None, host: str
         loop.close()
 
 
-def _ask(request: Request) -> tuple[int, dict[str, Any]]:
+def _send(request: Request) -> tuple[int, dict[str, Any]]:
     try:
         with urlopen(request, timeout=60) as answer:
             return answer.status, json.loads(answer.read())

@@ -1,8 +1,8 @@
-"""Load: clients that post to /predict without pause, in a process of their own, which notes every answer.
+"""Load: clients in a separate process that post to /predict all the time and record every response.
 
-`python -m support.load HOST PORT FOLDER CONNECTIONS` posts the lines of FOLDER/bodies in turns over so many connections
-until SIGTERM comes. A line of FOLDER/answers is a request: the number of its body, when it was posted, how long it
-took, its status and its answer.
+`python -m support.load HOST PORT FOLDER CONNECTIONS` posts the lines of FOLDER/bodies in turn, over this many
+connections, until SIGTERM. Each line of FOLDER/answers is one request: the number of its body, the time it was posted,
+its duration, its status and its response body.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ import orjson
 
 PREDICT = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
-AGAIN_SECONDS = 0.1
-"""How soon a client whose connection was refused tries again."""
+RECONNECT_SECONDS = 0.1
+"""The pause before a client whose connection was refused connects again."""
 END_SECONDS = 60.0
 OK, BROKEN = 200, 0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request: of row `row`, posted at the Unix time `sent`, ended `seconds` later.
+    """The result of a request: it posted row `row` at the Unix time `sent` and ended `seconds` later.
 
-    Status BROKEN: the connection was refused, or it broke. What comes of the service is empty unless it is 200.
+    Status BROKEN: the connection was refused or it broke. The other fields are empty unless the status is 200.
     """
 
     row: int
@@ -46,29 +46,29 @@ class Answer:
 
     @property
     def ended(self) -> float:
-        """When it was there, in Unix time."""
+        """The Unix time of the end of the request."""
         return self.sent + self.seconds
 
 
 @dataclass(frozen=True)
 class Answers:
-    """All answers to a load, in the order they came; as often as one likes."""
+    """All results of a load in the order of arrival. Can be iterated repeatedly."""
 
     path: Path
 
     def __iter__(self) -> Iterator[Answer]:
         with self.path.open("rb") as lines:
             for line in lines:
-                row, sent, seconds, status, said = line.split(b" ", 4)
-                told = _told(orjson.loads(said)) if int(status) == OK else ()
-                yield Answer(int(row), float(sent), float(seconds), int(status), *told)
+                row, sent, seconds, status, body = line.split(b" ", 4)
+                prediction = _prediction(orjson.loads(body)) if int(status) == OK else ()
+                yield Answer(int(row), float(sent), float(seconds), int(status), *prediction)
 
 
 @contextmanager
 def load(url: str, rows: Sequence[Mapping[str, Any]], connections: int, folder: Path) -> Iterator[Answers]:
-    """Post rows to the service at `url` for as long as the block runs; the answers can be read when it is over.
+    """Post rows to the service at `url` while the block runs. The results can be read after the block.
 
-    `folder` is made, for this load alone.
+    `folder` is created and holds only this load.
     """
     folder.mkdir()
     (folder / "bodies").write_bytes(b"\n".join(map(orjson.dumps, rows)))
@@ -80,47 +80,47 @@ def load(url: str, rows: Sequence[Mapping[str, Any]], connections: int, folder: 
     finally:
         process.terminate()
         code = process.wait(END_SECONDS)
-    assert code == 0, "the clients broke down"
+    assert code == 0, "the clients failed"
 
 
-def _told(said: Mapping[str, Any]) -> tuple[str, int, float]:
-    (prediction,) = said["predictions"]
-    (price,) = prediction.values()
-    return said["request_id"], said["model"]["version"], price
+def _prediction(body: Mapping[str, Any]) -> tuple[str, int, float]:
+    (item,) = body["predictions"]
+    (price,) = item.values()
+    return body["request_id"], body["model"]["version"], price
 
 
 @dataclass
-class Posting:
-    """What the clients share: the requests, in whose turns they are posted, and where it is noted what came of each."""
+class LoadState:
+    """Shared state of the clients: the requests, whose turn is next, and the file of results."""
 
     requests: Sequence[bytes]
-    notes: BinaryIO
+    results: BinaryIO
     turns: Iterator[int] = field(default_factory=count)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    stop_requested: asyncio.Event = field(default_factory=asyncio.Event)
 
     def next(self) -> int:
-        """The number of the row to be posted now."""
+        """The number of the next row to post."""
         return next(self.turns) % len(self.requests)
 
-    def note(self, row: int, sent: float, seconds: float, status: bytes = b"0", said: bytes = b"") -> None:
-        """Write what came of a request."""
-        self.notes.write(b"%d %.6f %.6f %s %s\n" % (row, sent, seconds, status, said))
+    def record(self, row: int, sent: float, seconds: float, status: bytes = b"0", body: bytes = b"") -> None:
+        """Write the result of a request."""
+        self.results.write(b"%d %.6f %.6f %s %s\n" % (row, sent, seconds, status, body))
 
 
 class Connection(asyncio.Protocol):
-    """Posts, waits for the answer, notes it, and posts again; `gone` is done when the connection ends."""
+    """Posts, waits for the response, records it, and posts again. `closed` completes when the connection ends."""
 
-    def __init__(self, posting: Posting) -> None:
-        self.gone = asyncio.get_running_loop().create_future()
-        self._posting = posting
+    def __init__(self, state: LoadState) -> None:
+        self.closed = asyncio.get_running_loop().create_future()
+        self._state = state
         self._transport: asyncio.Transport | None = None
-        self._asked: tuple[int, float, float] | None = None
+        self._pending: tuple[int, float, float] | None = None
         self._read = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast("asyncio.Transport", transport)
-        self._go_on()
+        self._post_next()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -128,51 +128,51 @@ class Connection(asyncio.Protocol):
         head, end, said = self._read.partition(b"\r\n\r\n")
         length = LENGTH.search(head)
         if end and length and len(said) == int(length[1]):
-            self._note(head[9:12], said)
+            self._record_result(head[9:12], said)
             self._read = b""
-            self._go_on()
+            self._post_next()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""
-        self._note()
-        self.gone.set_result(None)
+        self._record_result()
+        self.closed.set_result(None)
 
-    def _go_on(self) -> None:
+    def _post_next(self) -> None:
         assert self._transport
-        if self._posting.over.is_set():
+        if self._state.stop_requested.is_set():
             self._transport.close()
             return
-        row = self._posting.next()
-        self._asked = row, time.time(), time.perf_counter()
-        self._transport.write(self._posting.requests[row])
+        row = self._state.next()
+        self._pending = row, time.time(), time.perf_counter()
+        self._transport.write(self._state.requests[row])
 
-    def _note(self, status: bytes = b"0", said: bytes = b"") -> None:
-        """What came of the request that waits, if one does."""
-        if self._asked:
-            row, sent, began = self._asked
-            self._posting.note(row, sent, time.perf_counter() - began, status, said)
-            self._asked = None
+    def _record_result(self, status: bytes = b"0", body: bytes = b"") -> None:
+        """Record the result of the pending request, if there is one."""
+        if self._pending:
+            row, sent, began = self._pending
+            self._state.record(row, sent, time.perf_counter() - began, status, body)
+            self._pending = None
 
 
 async def post(host: str, port: int, folder: Path, connections: int) -> None:
-    """Let so many clients post until it is over."""
+    """Run this many clients until SIGTERM."""
     bodies = (folder / "bodies").read_bytes().splitlines()
-    with (folder / "answers").open("wb") as notes:
-        posting = Posting([PREDICT % (len(body), body) for body in bodies], notes)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, posting.over.set)
-        await asyncio.gather(*(client(host, port, posting) for _ in range(connections)))
+    with (folder / "answers").open("wb") as results:
+        state = LoadState([PREDICT % (len(body), body) for body in bodies], results)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, state.stop_requested.set)
+        await asyncio.gather(*(client(host, port, state) for _ in range(connections)))
 
 
-async def client(host: str, port: int, posting: Posting) -> None:
-    """One client, which connects again when its connection breaks."""
-    while not posting.over.is_set():
+async def client(host: str, port: int, state: LoadState) -> None:
+    """One client; it reconnects when its connection breaks."""
+    while not state.stop_requested.is_set():
         try:
-            _, connection = await asyncio.get_running_loop().create_connection(lambda: Connection(posting), host, port)
+            _, connection = await asyncio.get_running_loop().create_connection(lambda: Connection(state), host, port)
         except OSError:
-            posting.note(posting.next(), time.time(), 0.0)
-            await asyncio.sleep(AGAIN_SECONDS)
+            state.record(state.next(), time.time(), 0.0)
+            await asyncio.sleep(RECONNECT_SECONDS)
         else:
-            await connection.gone
+            await connection.closed
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""kill -9 of a real trainer at every arrow of its cycle, one after the other."""
+"""kill -9 of a real trainer at every step of its workflow, one after the other."""
 
 import pytest
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ TRAINER = (
 
 @pytest.fixture
 def asked(world: World) -> World:
-    """Verdicts on two epochs, and the requests that follow from them."""
+    """Verdicts on two epochs, and the training requests that follow."""
     with world.service("drift", "drift") as drift:
         drift.ready()
         for epoch, count in ((1, 4), (2, 3)):
@@ -33,7 +33,7 @@ def asked(world: World) -> World:
 
 @pytest.mark.failure("F14")
 def test_the_trainer_is_killed_at_each_arrow(asked: World) -> None:
-    """One run, one version and one decision for each training, both aliases, each event under one id."""
+    """One run, one version and one decision per training; both aliases; one id per event."""
     world = asked
     settings = {"work": world.folder / "work", "trees": 5, "lease_seconds": 1}
     with world.service("trainer", "trainer", faults=kills(TRAINER), **settings) as trainer:

@@ -1,4 +1,4 @@
-"""Promotions in a row under full load: PROMOTIONS (100), each of a model of its own."""
+"""PROMOTIONS (100) promotions in a row under full load, each of a different model."""
 
 import os
 import statistics
@@ -20,18 +20,18 @@ from veleta.ports import Version
 PROMOTIONS = int(os.environ.get("PROMOTIONS") or 100)
 CONNECTIONS = 16
 ROWS = 200
-STILL_SECONDS = 2.0
-"""From a swap to the next decision, so that there are requests without a swap to compare with."""
+PAUSE_SECONDS = 2.0
+"""Seconds between a swap and the next decision, for requests without a swap to compare with."""
 HALF_SECOND = 0.5
 MOST_SECONDS, MOST_TIMES = 1.0, 3.0
 
 Swap = tuple[float, float]
-"""When a version was decided for, and when the first answer that names it had come; in Unix time, as all times here."""
+"""Unix times of a decision, and of the first response that names its version."""
 
 
 @pytest.mark.failure("F47")
 def test_promotions_in_a_row_are_not_noticed(fresh: World, tmp_path: Path) -> None:
-    """No request fails; each price is what the registry's model of the named version says; none waits for a swap."""
+    """No request fails or waits for a swap; each price equals that of the registry's model of its version."""
     models, rows = Models(fresh), synthetic(fresh.dataset, ROWS)
     first, *others = [models.register(1 + number / PROMOTIONS) for number in range(PROMOTIONS + 1)]
     prices = {version.number: models.prices(version.number, rows) for version in (first, *others)}
@@ -41,16 +41,16 @@ def test_promotions_in_a_row_are_not_noticed(fresh: World, tmp_path: Path) -> No
         inference.ready()
         with load(inference.url, rows, CONNECTIONS, tmp_path / "load") as coming:
             for version in others:
-                time.sleep(STILL_SECONDS)
+                time.sleep(PAUSE_SECONDS)
                 decided[version.number] = models.decide(version).timestamp()
                 _wait_for(version, inference.url)
-            time.sleep(STILL_SECONDS)
+            time.sleep(PAUSE_SECONDS)
     answers = list(coming)
     assert Counter(answer.status for answer in answers) == {OK: len(answers)}
     assert [answer for answer in answers if answer.price != prices[answer.version][answer.row]][:5] == []
     swaps = _swaps(decided, answers)
     seconds = [served_at - decided_at for decided_at, served_at in swaps]
-    around, between = (_slowest(part) for part in _apart(answers, swaps))
+    around, between = (_p999(part) for part in _split_by_swap(answers, swaps))
     sys.stdout.write(
         f"\n{len(swaps)} promotions, {len(answers):,} requests, none failed, each with its version's price\n"
         f"from decision to first answer: median {statistics.median(seconds):.3f} s, longest {max(seconds):.3f} s\n"
@@ -65,17 +65,18 @@ def _wait_for(version: Version, url: str) -> None:
 
 
 def _swaps(decided: dict[int, float], answers: Iterable[Answer]) -> list[Swap]:
-    """The swaps, in their order."""
+    """The swaps, in order."""
     named: dict[int, float] = {}
     for answer in answers:
         named.setdefault(answer.version, answer.ended)
     return [(at, named[version]) for version, at in decided.items()]
 
 
-def _apart(answers: Iterable[Answer], swaps: Sequence[Swap]) -> tuple[list[Answer], list[Answer]]:
-    """The requests that were under way around a swap, and the others.
+def _split_by_swap(answers: Iterable[Answer], swaps: Sequence[Swap]) -> tuple[list[Answer], list[Answer]]:
+    """The requests during a swap, and all others.
 
-    Around it is the second in whose middle the version was first named, and all of the time since the decision.
+    A swap lasts from the decision, at least half a second before the first response of its version, to half a second
+    after that response.
     """
     windows = [(min(decided, named - HALF_SECOND), named + HALF_SECOND) for decided, named in swaps]
     begins = [begin for begin, _ in windows]
@@ -87,6 +88,6 @@ def _apart(answers: Iterable[Answer], swaps: Sequence[Swap]) -> tuple[list[Answe
     return around, between
 
 
-def _slowest(answers: Iterable[Answer]) -> float:
-    """The p99.9 of all requests: how many seconds one in a thousand took at least."""
+def _p999(answers: Iterable[Answer]) -> float:
+    """The 99.9th percentile of the request durations, in seconds."""
     return float(np.quantile([answer.seconds for answer in answers], 0.999, method="higher"))

@@ -1,4 +1,4 @@
-"""Two drift workers at once: one stands by and takes over, and one that wakes up late changes nothing."""
+"""Two drift workers at once: one stands by and takes over; one that resumes late changes nothing."""
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from veleta.tables import drift_reports
 
 @pytest.mark.failure("F13")
 def test_the_second_worker_takes_over(world: World) -> None:
-    """kill -9 of the one that has the partition: the next batch has its verdict from the other one, once."""
+    """After kill -9 of the worker that owns the partition, the other one assesses the next batch, once."""
     with world.service("drift", "drift") as one, world.service("drift", "drift") as two:
         one.ready()
         two.ready()
@@ -29,8 +29,8 @@ def test_the_second_worker_takes_over(world: World) -> None:
 
 
 @pytest.mark.failure("F13")
-def test_a_worker_that_wakes_up_late_sends_nothing(world: World) -> None:
-    """It slept with a finished comparison in its hands; the other one's verdict stays, and is told once."""
+def test_a_worker_that_resumes_late_publishes_nothing(world: World) -> None:
+    """It was frozen with a finished comparison. The other worker's verdict stays and is published once."""
     batch = len(_numbers(world))
     with world.service("drift", "drift", faults=["processor.prepared 30"]) as sleeper:
         sleeper.ready()

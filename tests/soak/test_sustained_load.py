@@ -1,4 +1,4 @@
-"""REQUESTS (2,000,000) requests in one run, of LOAD_S (600) seconds at least, with JOURNAL_SYNC (group)."""
+"""REQUESTS (2,000,000) requests in one run, over at least LOAD_S (600) seconds, with JOURNAL_SYNC (group)."""
 
 import os
 import sys
@@ -26,15 +26,15 @@ SYNC = os.environ.get("JOURNAL_SYNC") or "group"
 CONNECTIONS, ROWS = 64, 200
 SAMPLE_SECONDS = 1.0
 WARM_MEMORY = 1.1
-"""Of the nine tenths of the time after the warm-up, the last may have so many times the memory of the first."""
+"""The largest ratio of the last memory reading to the first one after the warm-up."""
 JOURNAL_BYTES = 2**20
-"""By so much the journal of the last third may exceed that of the first: a second's requests, or less."""
+"""How much larger the journal may be in the last third than in the first: at most a second's requests."""
 HEAD = "\n     s | requests |  a second |     p50 |     p99 |   p99.9 | memory, MB | journal, kB; times in ms\n"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the service used at a moment (Unix time): bytes of memory, and of its journal."""
+    """Memory and journal size, in bytes, at a Unix time."""
 
     at: float
     memory: int
@@ -43,18 +43,18 @@ class Sample:
 
 @pytest.mark.failure("F22")
 def test_two_million_requests_in_one_run(fresh: World, tmp_path: Path) -> None:
-    """Each is answered, and kept once; memory stays what it is after the warm-up, and the journal does not grow."""
+    """Each request is answered and stored once; after the warm-up memory is constant, and the journal does not grow."""
     Models(fresh).promote()
     with fresh.service("inference", "inference", journal_sync=SYNC) as inference:
         inference.ready()
         with load(inference.url, synthetic(fresh.dataset, ROWS), CONNECTIONS, tmp_path / "load") as answers:
             samples = list(_samples(inference))
         eventually(lambda: metric(inference.url, JOURNAL) == 0, 600, "the journal is empty")
-    told, kept = {answer.request_id for answer in answers}, set(_kept(fresh))
+    told, kept = {answer.request_id for answer in answers}, set(_stored_ids(fresh))
     sys.stdout.write(f"{HEAD}{_table(samples, answers)}{len(told):,} requests answered, {len(kept):,} are in MySQL\n")
     assert [answer for answer in answers if answer.status != OK][:5] == []
     assert sorted(told ^ kept)[:5] == []
-    assert len(told) == sum(1 for _ in answers) == sum(1 for _ in _kept(fresh)) >= REQUESTS
+    assert len(told) == sum(1 for _ in answers) == sum(1 for _ in _stored_ids(fresh)) >= REQUESTS
     memory = [median(sample.memory for sample in tenth) for tenth in _split(samples, 10)]
     journal = [median(sample.journal for sample in third) for third in _split(samples, 3)]
     assert memory[-1] <= WARM_MEMORY * memory[1]
@@ -62,21 +62,21 @@ def test_two_million_requests_in_one_run(fresh: World, tmp_path: Path) -> None:
 
 
 def _samples(inference: Process) -> Iterator[Sample]:
-    """What it uses, until it has answered enough and long enough."""
+    """Readings until enough requests were answered and enough time passed."""
     end = time.monotonic() + LOAD_SECONDS
     while time.monotonic() < end or metric(inference.url, ANSWERED) < REQUESTS:
         yield Sample(time.time(), inference.memory(), metric(inference.url, JOURNAL))
         time.sleep(SAMPLE_SECONDS)
 
 
-def _kept(world: World) -> Iterator[str]:
-    """The request of each row in MySQL."""
+def _stored_ids(world: World) -> Iterator[str]:
+    """The request id of each row in MySQL."""
     with world.admin.connect().execution_options(yield_per=10_000) as sql:
         yield from sql.scalars(sa.select(dataset_tables(world.dataset).requests.c.request_id))
 
 
 def _table(samples: Sequence[Sample], answers: Iterable[Answer]) -> str:
-    """A line for each tenth of the time."""
+    """One row for each tenth of the time."""
     tenths = list(_split(samples, 10))
     ends = [tenth[-1].at for tenth in tenths]
     seconds: list[list[float]] = [[] for _ in tenths]
@@ -92,6 +92,6 @@ def _table(samples: Sequence[Sample], answers: Iterable[Answer]) -> str:
 
 
 def _split(samples: Sequence[Sample], parts: int) -> Iterator[Sequence[Sample]]:
-    """So many parts of about the same length, in their order."""
+    """Split into this many parts of about equal length, in order."""
     cuts = [len(samples) * part // parts for part in range(parts + 1)]
     return (samples[begin:end] for begin, end in pairwise(cuts))

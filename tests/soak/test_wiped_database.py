@@ -1,4 +1,4 @@
-"""MySQL loses everything while the services run: the topics fill the tables again, by themselves."""
+"""MySQL loses all data while the services run: they restore the tables from the topics."""
 
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,7 @@ TIMES_OF_LOADING = {"loaded_at"}
 
 @pytest.mark.failure("F09")
 def test_wiped_tables_are_filled_again_and_the_loop_goes_on(world: World) -> None:
-    """Equal to the old ones, times of loading apart; nothing is trained twice; the next promotion is served."""
+    """The tables equal the old ones, except load times. Nothing is trained twice; the next promotion is served."""
     settings: dict[str, Any] = {"work": world.folder / "work", "trees": 10, "lease_seconds": 1}
     with (
         world.service("loader", "loader", on_new_epoch="keep") as loader,
@@ -49,11 +49,14 @@ def test_wiped_tables_are_filled_again_and_the_loop_goes_on(world: World) -> Non
         assert seqs == list(range(1, decided + 2))
         champion = _champion(world)
         eventually(lambda: served(inference.url)["version"] == champion, 30, "the champion is served")
-    assert _counts(world) == {"drift": told["drift"] + 1, "training": told["training"] + _of_the_last(world)}
+    assert _counts(world) == {
+        "drift": told["drift"] + 1,
+        "training": told["training"] + _events_of_last_training(world),
+    }
 
 
-def _of_the_last(world: World) -> int:
-    """Events of the last training alone: no other one was told again."""
+def _events_of_last_training(world: World) -> int:
+    """Only the last training has new events; no other event was published again."""
     last = f"{world.dataset.name}/1/2/retrain"
     return sum(1 for event in world.events("training") if event.id.startswith(last))
 
@@ -66,7 +69,7 @@ def _settled(world: World, number: int) -> bool:
 
 
 def _tables(world: World) -> dict[str, list[Any]]:
-    """Every table but that of the requests, what is there for a moment, and times of loading."""
+    """All tables except requests, transient rows and load times."""
     tables = dataset_tables(world.dataset)
     kept = [t for t in pipeline.sorted_tables if t.name not in LEFT_OUT]
     found = {}
@@ -92,8 +95,8 @@ def _champion(world: World) -> int:
     return int(world.sql(query)[-1].version)
 
 
-def test_a_request_that_the_consumer_adds_meanwhile_is_no_trouble(world: World) -> None:
-    """Restoring reads, then writes; what came in between ends where the topics say that it is."""
+def test_a_request_that_is_added_during_a_restore_is_kept(world: World) -> None:
+    """The consumer adds it between the reading and the writing of a restore; its state is that of the topics."""
     ended = Told({"r": {"request_id": "r", "state": "skipped", "cause": {}, "requested_at": NOW, "ended_at": NOW}})
     request = Request("r", 1, 0, "test", first=True, batches=[], cause=None, trace="")
     with world.admin.begin() as restoring, world.admin.begin() as consumer:
