@@ -20,7 +20,7 @@ from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from playwright.sync_api import expect
 
 from support.browser import chromium
-from support.demo import Demo
+from support.demo import DemoInTerminal
 from support.http import get, post
 from support.listings import write_csv
 from support.scoring_forms import forms, guesses, no_forms
@@ -292,20 +292,20 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
     assert [row[0].split() for row in versions if "serving" in row[0]] == [[str(model["version"]), "serving"]]
 
 
-def test_a_second_start_changes_nothing_and_a_demo_that_ends_leaves_no_process(stack: Stack) -> None:
-    """What runs keeps running. A demo takes over the run, draws it on a terminal, and stops all of it at SIGTERM."""
+def test_a_second_start_changes_nothing_and_a_demo_whose_terminal_closes_leaves_no_process(stack: Stack) -> None:
+    """A demo joins the run that is up and draws it on the terminal; when the terminal closes, every process stops."""
     before = {part: stack.run.pid(part) for part in stack.run.parts}
     stack.run.start(60)
     assert {part: stack.run.pid(part) for part in stack.run.parts} == before
-    demo = Demo(stack.run.home, "{}", terminal=True)
+    demo = DemoInTerminal(stack.run.home, "{}")
     for words in (
         "it runs already",
         "nothing is being trained",
         f"the example: v{get(f'{stack.url}/model')[1]['version']} ",
     ):
         demo.says(words)
-    assert demo.end(signal.SIGTERM) == 0
-    assert not stack.run.alive()
+    demo.close()
+    eventually(lambda: not stack.run.alive(), 60, "every process of the run has stopped")
     assert not (stack.run.home / "env").exists()
 
 

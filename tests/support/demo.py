@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from veleta_local.deployment import PYTHON
@@ -21,10 +22,12 @@ show(Path(sys.argv[1]), Variables(**json.loads(sys.argv[2])), 300)
 class Demo:
     """The process with what it said so far."""
 
+    _terminal: Sequence[str] = ()
+
     def __init__(self, home: Path, variables: str, terminal: bool = False) -> None:
         ours, its = os.openpty() if terminal else os.pipe()
         environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
-        command = [str(PYTHON), "-c", DEMO, str(home), variables]
+        command = [*self._terminal, str(PYTHON), "-c", DEMO, str(home), variables]
         self.process = subprocess.Popen(command, stdout=its, stderr=its, env=environ, start_new_session=True)
         os.close(its)
         self.said = ""
@@ -53,3 +56,13 @@ class Demo:
                     self.said += piece.decode(errors="replace")
             except OSError:  # a terminal whose process has ended
                 pass
+
+
+class DemoInTerminal(Demo):
+    """The same in a terminal window: `process` is the window, and the demo is its child."""
+
+    _terminal = (str(PYTHON), "-c", "import pty, sys; pty.spawn(sys.argv[1:])")
+
+    def close(self) -> None:
+        """Close the window; the system then hangs up on what runs in it."""
+        self.end(signal.SIGKILL)

@@ -1,6 +1,8 @@
 """What `make demo` says and draws, on events and looks of its own."""
 
 import io
+import os
+import signal
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
@@ -13,6 +15,7 @@ from veleta.events import catalogue as said
 from veleta.events.envelope import Event
 from veleta.topics import declared
 from veleta_local.demo.screen import Screen, picture
+from veleta_local.demo.show import until_stopped
 from veleta_local.demo.story import Line, Story, Tone
 from veleta_local.demo.watch import Sample, Stage, Watch
 
@@ -207,3 +210,19 @@ def test_on_a_terminal_lines_run_above_the_picture() -> None:
     places = [text.index("batch 1/4       arrives"), text.index("nothing is being trained")]
     assert places == sorted(places)
     assert text.rstrip().endswith("\x1b[1A\x1b[2K")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_demo(number: signal.Signals) -> None:
+    """What runs is left, and a second signal changes nothing, so that the run is stopped in peace."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    console = Console(file=io.StringIO())
+    try:
+        with until_stopped(Screen(console, utc_now)):
+            os.kill(os.getpid(), number)
+            pytest.fail("the block goes on")
+        os.kill(os.getpid(), number)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert cast("io.StringIO", console.file).getvalue() == "ending everything\n"

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +30,7 @@ def show(home: Path, variables: Variables, timeout: float) -> None:
     """
     _quiet()
     screen = Screen(Console(), utc_now)
-    with _until_told(screen):
+    with until_stopped(screen):
         run = Run(home, variables, screen.say)
         was_up = run.alive()
         try:
@@ -47,12 +49,14 @@ def show(home: Path, variables: Variables, timeout: float) -> None:
 
 
 @contextmanager
-def _until_told(screen: Screen) -> Iterator[None]:
+def until_stopped(screen: Screen) -> Iterator[None]:
     """Do the block until the first of the signals; from then on they change nothing."""
 
-    def end(_number: int, _frame: object) -> None:
+    def end(number: int, _frame: object) -> None:
         for each in _ENDS:
             signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGHUP:
+            _close_output()
         raise KeyboardInterrupt
 
     for each in _ENDS:
@@ -60,6 +64,13 @@ def _until_told(screen: Screen) -> Iterator[None]:
     with suppress(KeyboardInterrupt):
         yield
     screen.say("ending everything")
+
+
+def _close_output() -> None:
+    """Write to nowhere from now on: a write to a closed terminal fails, and the run would not be stopped."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
 
 
 def _addresses(run: Run) -> str:
