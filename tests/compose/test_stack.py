@@ -244,7 +244,7 @@ def test_the_sql_is_the_same_on_mysql(stack: Stack) -> None:
         "mysql_user": stack.mysql_user,
         "mysql_password": stack.mysql_password,
     }
-    suites = ["contract/test_ledger.py", "integration/test_prepare.py", "integration/test_loader.py"]
+    suites = ["contract/test_transactions.py", "integration/test_prepare.py", "integration/test_loader.py"]
     suites += ["integration/test_drift.py", "integration/test_inference.py", "integration/test_retention.py"]
     files = [f"tests/{suite}" for suite in suites]
     done = subprocess.run(

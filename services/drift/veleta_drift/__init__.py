@@ -1,8 +1,8 @@
-"""Drift: has the market moved between two batches?
+"""Drift: compares each batch with the one before it.
 
 Reads: manifests from `batches`, rows through BatchReader.
 Writes: drift.assessed to `drift`, retrain.requested to `retrain`; PIPELINE.drift_reports, drift_metrics and
 batch_comparison.
-Promises: one verdict per batch (drift, no drift or not enough data), and the seed's rule gives the same one each time.
-A verdict once given stays.
+Guarantees: each batch gets one verdict (drift, no drift or not enough data). The same two batches always give the
+same verdict, and a verdict never changes.
 """

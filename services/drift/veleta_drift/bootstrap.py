@@ -1,4 +1,4 @@
-"""Builds drift and connects it."""
+"""Builds drift from its parts."""
 
 import asyncio
 import tempfile
@@ -15,9 +15,10 @@ from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta.topics import topic
-from veleta_drift.adapters.agent import add_agent, make_app
-from veleta_drift.adapters.reports import MysqlDriftUnitOfWork
-from veleta_drift.adapters.worker import Worker
+from veleta_drift.adapters.backlog import Backlog
+from veleta_drift.adapters.faust_app import add_agent, make_app
+from veleta_drift.adapters.faust_worker import FaustWorker
+from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
 from veleta_drift.handlers import SERVICE, DriftHandler
 from veleta_drift.settings import DriftSettings
 
@@ -28,23 +29,25 @@ def build(
     """Drift on Kafka, Faust and MySQL; the log and the clock can be replaced."""
     dataset = load_dataset(settings.dataset)
     log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
-    comparison = dataset_tables(dataset).comparison
-    unit_of_work = partial(MysqlDriftUnitOfWork, comparison=comparison)
+    unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
     publisher = OutboxPublisher(log, transactions)
     handler = DriftHandler(dataset, log, clock)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     batches = topic(dataset.name, "batches")
+    backlog = Backlog(batches, log, transactions)
 
-    async def restore() -> None:
+    async def restore_and_publish() -> None:
         published = await asyncio.to_thread(handler.published_reports)
         await transactions.run(partial(handler.restore, published))
+        await publisher.publish_pending()
 
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="veleta-drift-") as folder:
             app = make_app(f"{dataset.name}.drift", settings.kafka.bootstrap, folder)
-            worker = Worker(app, batches, log, transactions, publisher, processor, health, restore, settings.idle_limit)
-            add_agent(app, batches, worker.assess)
+            process = processor.process_or_stop_consuming
+            worker = FaustWorker(app, backlog, process, restore_and_publish, health, settings.idle_limit)
+            add_agent(app, batches, worker.process)
             await worker.run()
 
     return Service(run)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from veleta.batches import BatchReader, batch_manifests, read_events
 from veleta.clock import Clock
@@ -11,49 +10,25 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
 from veleta.events.envelope import Event, encode, follow
-from veleta.ports import EventLog, UnitOfWork
+from veleta.ports import EventLog
 from veleta.topics import topic
-from veleta_drift.domain.figures import Columns, Figures
-from veleta_drift.domain.seed_rule import POLICY, THRESHOLD, Assessment, compare
+from veleta_drift.domain.statistics import ColumnValues, Statistics
+from veleta_drift.domain.threshold_rule import POLICY, THRESHOLD, Assessment, compare
+from veleta_drift.ports import DriftUnitOfWork
 
 SERVICE = "drift"
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A verdict to be kept; `first`: the batch opens its epoch, and asks for a training whatever the verdict."""
+class PreparedReport:
+    """A report that is not yet stored. The first batch of an epoch requests a training whatever its verdict."""
 
-    assessed: DriftAssessed
-    first: bool
-
-
-class Reports(Protocol):
-    """Drift's tables within one transaction."""
-
-    def known(self, epoch: int, number: int) -> bool:
-        """Whether this batch has its verdict."""
-        ...
-
-    def judged(self) -> set[tuple[int, int]]:
-        """Epoch and number of every batch that has its verdict."""
-        ...
-
-    def keep(self, assessed: DriftAssessed, at: datetime) -> None:
-        """Keep a report with all its figures."""
-        ...
-
-
-class DriftUnitOfWork(UnitOfWork, Protocol):
-    """Drift's transaction."""
-
-    @property
-    def reports(self) -> Reports:
-        """The drift reports."""
-        ...
+    report: DriftAssessed
+    first_of_epoch: bool
 
 
 class DriftHandler:
-    """The handler of `batches`: reads, computes, and keeps the verdict together with the events that tell of it."""
+    """The handler of `batches`: compares a batch, then stores the report together with its events."""
 
     event_types = (BatchClosed,)
 
@@ -63,69 +38,66 @@ class DriftHandler:
         self._reader = BatchReader(log)
         self._clock = clock
 
-    def prepare(self, event: Event) -> Prepared:
-        """Compare the batch with the last complete one before it in its epoch."""
+    def prepare(self, event: Event) -> PreparedReport:
+        """Compare the batch with the last complete batch before it in its epoch."""
         manifest = _manifest(event)
-        new = self._figures(manifest)
+        new = self._statistics(manifest)
         previous = self._previous(manifest)
         if previous is None:
-            nothing = Assessment("not enough data", "first of the epoch", [])
-            return Prepared(self._assessed(manifest, None, nothing), first=True)
+            no_comparison = Assessment("not enough data", "first batch of the epoch", [])
+            return PreparedReport(self._report(manifest, None, no_comparison), first_of_epoch=True)
         number, old = previous
-        return Prepared(self._assessed(manifest, number, compare(old, new)), first=False)
+        return PreparedReport(self._report(manifest, number, compare(self._dataset, old, new)), first_of_epoch=False)
 
-    def apply(self, event: Event, prepared: Prepared, uow: DriftUnitOfWork) -> None:
-        """Keep the verdict, unless there is one, and send it; ask for a retraining when the rule says so."""
-        reports, assessed = uow.reports, prepared.assessed
-        manifest = _manifest(event)
-        if reports.known(manifest.epoch, manifest.number):
+    def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
+        """Store and publish the report, unless the batch has one; request a training if the rule requires it."""
+        manifest, report = _manifest(event), prepared.report
+        if uow.reports.exists(manifest.epoch, manifest.number):
             return
         now = self._clock()
-        reports.keep(assessed, now)
-        report = follow(event, f"{manifest.batch}/assessed", SERVICE, now, assessed)
-        uow.outbox.append(encode(topic(manifest.dataset, "drift"), report))
-        if assessed.verdict == "drift" or prepared.first:
-            request = follow(report, f"{manifest.batch}/retrain", SERVICE, now, _request(prepared))
+        uow.reports.insert(report, now)
+        assessed = follow(event, f"{manifest.batch}/assessed", SERVICE, now, report)
+        uow.outbox.append(encode(topic(manifest.dataset, "drift"), assessed))
+        if report.verdict == "drift" or prepared.first_of_epoch:
+            request = follow(assessed, f"{manifest.batch}/retrain", SERVICE, now, _training_request(prepared))
             uow.outbox.append(encode(topic(manifest.dataset, "retrain"), request))
 
     def on_dead_letter(self, event: Event, error: Exception, uow: DriftUnitOfWork) -> None:
-        """A batch that cannot be read has a verdict too."""
-        manifest = _manifest(event)
-        unread = self._assessed(manifest, None, Assessment("not enough data", str(error), []))
-        self.apply(event, Prepared(unread, first=False), uow)
+        """Store a report on a batch that cannot be read, too: not enough data."""
+        report = self._report(_manifest(event), None, Assessment("not enough data", str(error), []))
+        self.apply(event, PreparedReport(report, first_of_epoch=False), uow)
 
     def published_reports(self) -> list[tuple[DriftAssessed, datetime]]:
-        """Every report that was published, with its time, in order; some twice. Blocks; raises Retry."""
+        """Every published report with its time, in order; some occur twice. Blocks. Raises Retry."""
         events = read_events(self._log, self._dataset.name, "drift")
         return [(event.payload, event.time) for event in events if isinstance(event.payload, DriftAssessed)]
 
     def restore(self, published: Sequence[tuple[DriftAssessed, datetime]], uow: DriftUnitOfWork) -> None:
-        """Keep those of the published reports that are not in the tables: they were wiped."""
-        reports = uow.reports
-        judged = reports.judged()
+        """Insert the published reports that the tables do not have: the database was wiped."""
+        stored = uow.reports.keys()
         for report, at in published:
-            if (place := (report.epoch, report.number)) not in judged:
-                judged.add(place)
-                reports.keep(report, at)
+            if (key := (report.epoch, report.number)) not in stored:
+                stored.add(key)
+                uow.reports.insert(report, at)
 
-    def _previous(self, manifest: BatchClosed) -> tuple[int, Figures] | None:
-        """Number and figures of the last batch before this one in its epoch that can be read whole."""
+    def _previous(self, manifest: BatchClosed) -> tuple[int, Statistics] | None:
+        """Number and statistics of the last complete batch before this one in its epoch."""
         closed = batch_manifests(read_events(self._log, self._dataset.name))
         before = sorted((key for key in closed if key[0] == manifest.epoch and key[1] < manifest.number), reverse=True)
         for key in before:
             try:
-                return key[1], self._figures(_manifest(closed[key]))
+                return key[1], self._statistics(_manifest(closed[key]))
             except Reject:
                 continue
         return None
 
-    def _figures(self, manifest: BatchClosed) -> Figures:
-        columns = Columns(self._dataset)
+    def _statistics(self, manifest: BatchClosed) -> Statistics:
+        values = ColumnValues(self._dataset)
         for rows in self._reader.chunks(manifest):
-            columns.add(rows)
-        return columns.figures()
+            values.add(rows)
+        return values.statistics()
 
-    def _assessed(self, manifest: BatchClosed, previous: int | None, assessment: Assessment) -> DriftAssessed:
+    def _report(self, manifest: BatchClosed, previous: int | None, assessment: Assessment) -> DriftAssessed:
         return DriftAssessed(
             dataset=manifest.dataset,
             epoch=manifest.epoch,
@@ -136,24 +108,24 @@ class DriftHandler:
             policy=POLICY,
             threshold=THRESHOLD,
             dataset_digest=self._dataset.digest,
-            figures=assessment.figures,
+            figures=assessment.statistics,
         )
 
 
 def _manifest(event: Event) -> BatchClosed:
     if not isinstance(event.payload, BatchClosed):
-        raise TypeError(f"{event.type} is no manifest")
+        raise TypeError(f"{event.type} is not a manifest")
     return event.payload
 
 
-def _request(prepared: Prepared) -> RetrainRequested:
-    assessed = prepared.assessed
-    compared = [n for n in (assessed.previous, assessed.number) if n is not None]
+def _training_request(prepared: PreparedReport) -> RetrainRequested:
+    report = prepared.report
+    compared = [number for number in (report.previous, report.number) if number is not None]
     return RetrainRequested(
-        dataset=assessed.dataset,
-        epoch=assessed.epoch,
-        number=assessed.number,
-        reason=assessed.reason,
-        first=prepared.first,
-        batches=[f"{assessed.dataset}/{assessed.epoch}/{n}" for n in compared],
+        dataset=report.dataset,
+        epoch=report.epoch,
+        number=report.number,
+        reason=report.reason,
+        first=prepared.first_of_epoch,
+        batches=[f"{report.dataset}/{report.epoch}/{number}" for number in compared],
     )

@@ -1,4 +1,4 @@
-"""What drift can be told."""
+"""The settings of drift."""
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -12,7 +12,7 @@ class DriftSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="DRIFT_", frozen=True)
     port: int = Field(8093, description="the port of /livez, /readyz and /metrics")
     idle_limit: float = Field(
-        60.0, description="seconds: batches wait and nothing was assessed for so long: exit, to be started again"
+        60.0, description="seconds without progress while batches wait; then drift exits, so that it is restarted"
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

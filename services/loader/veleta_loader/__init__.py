@@ -1,7 +1,8 @@
-"""The loader: from topics to tables.
+"""The loader: stores batches from the topics in MySQL.
 
 Reads: manifests from `batches`, rows through BatchReader.
-Writes: RAW_DATA.<dataset> as received, CLEAN_DATA.<dataset> cleaned, the ledger PIPELINE.batches, PIPELINE.datasets.
-Promises: each row once, whatever is redelivered: a batch's rows, its line in the ledger and the mark of how far the
-loader came are one transaction. A batch that does not match its manifest is refused as a whole.
+Writes: RAW_DATA.<dataset> (rows as received), CLEAN_DATA.<dataset> (clean rows), the batch table PIPELINE.batches,
+PIPELINE.datasets.
+Guarantees: each row is stored once. The rows of a batch, its entry in the batch table and the checkpoint are one
+transaction. A batch that does not match its manifest is refused as a whole.
 """

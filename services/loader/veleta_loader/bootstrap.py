@@ -1,4 +1,4 @@
-"""Builds the loader and connects it."""
+"""Builds the loader from its parts."""
 
 from functools import partial
 
@@ -15,7 +15,8 @@ from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta.topics import topic
-from veleta_loader.adapters.tables import EpochCleaner, MysqlLoaderUnitOfWork
+from veleta_loader.adapters.epoch_cleaner import EpochCleaner
+from veleta_loader.adapters.repositories import MysqlLoaderUnitOfWork
 from veleta_loader.handlers import SERVICE, BatchLoader
 from veleta_loader.settings import LoaderSettings
 
@@ -28,11 +29,11 @@ def build(
     log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
     engine = mysql_engine(settings.mysql)
     tables = dataset_tables(dataset)
-    transactions = MysqlTransactions(engine, lambda connection: MysqlLoaderUnitOfWork(connection, tables))
+    transactions = MysqlTransactions(engine, partial(MysqlLoaderUnitOfWork, tables=tables))
     loader = BatchLoader(
         dataset,
         BatchReader(log),
-        clear=EpochCleaner(engine, tables).before if settings.on_new_epoch == "clear" else None,
+        clear_before=EpochCleaner(engine, tables).clear_before if settings.on_new_epoch == "clear" else None,
         clock=clock,
     )
     publisher = OutboxPublisher(log, transactions)

@@ -1,4 +1,4 @@
-"""What the loader can be told."""
+"""The settings of the loader."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ class LoaderSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="LOADER_", frozen=True)
     port: int = Field(8092, description="the port of /livez, /readyz and /metrics")
     on_new_epoch: Literal["clear", "keep"] = Field(
-        "clear", description="what becomes of the old epoch's rows before the first row of a new one"
+        "clear", description="whether the rows of the old epoch are deleted before the first row of a new one"
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

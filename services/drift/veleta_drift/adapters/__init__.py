@@ -1,1 +1,1 @@
-"""What only drift uses."""
+"""Faust, and drift's tables in MySQL."""

@@ -1,1 +1,1 @@
-"""The rule, without I/O."""
+"""The statistics of a batch and the rule that compares them, without I/O."""

@@ -1,1 +1,1 @@
-"""What only the loader uses."""
+"""The loader's tables in MySQL."""

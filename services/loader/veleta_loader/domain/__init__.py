@@ -1,1 +1,1 @@
-"""What the loader decides, without I/O."""
+"""The loader's rules, without I/O."""

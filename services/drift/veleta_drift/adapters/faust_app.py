@@ -1,4 +1,4 @@
-"""The Faust agent: one small event, one effect, one acknowledgement. It keeps no state of its own."""
+"""The Faust app and its agent, which passes each record on. Neither has a state of its own."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -10,11 +10,11 @@ from veleta.events.envelope import Record
 
 
 def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
-    """A Faust app that declares no topic and serves no page; it wants a folder, and leaves it empty.
+    """A Faust app without topics and web pages of its own. It requires a folder and writes nothing to it.
 
-    The session times let a second worker take over within some 13 s of the first one's end.
+    The session timeout lets a second worker start about 13 s after the first one ended.
     """
-    # While the broker is away it says so eighty times a second; the worker's watch says it once.
+    # While Kafka is unreachable, aiokafka logs it eighty times a second; the worker's health check logs it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return faust.App(
         name,
@@ -33,18 +33,20 @@ def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
     )
 
 
-def add_agent(app: faust.App, topic: str, take: Callable[[Record], Awaitable[bool]]) -> None:
-    """Hand each record of `topic` to `take`, which says whether it is done with.
+def add_agent(app: faust.App, topic: str, process: Callable[[Record], Awaitable[bool]]) -> None:
+    """Pass each record of `topic` to `process`, and acknowledge it if `process` returns True.
 
-    Faust acknowledges an event whose agent raised (faust-streaming#527), so `take` must not raise.
+    Faust acknowledges an event whose agent raised (faust-streaming#527), so `process` must not raise.
     """
 
-    async def assess(stream: Any) -> None:
+    async def process_records(stream: Any) -> None:
         async for event in stream.noack().events():
-            if await take(_record(event.message)):
+            if await process(_record(event.message)):
                 event.ack()
 
-    app.agent(app.topic(topic, value_type=bytes, key_type=bytes), name="assess", concurrency=1)(assess)
+    app.agent(app.topic(topic, value_type=bytes, key_type=bytes), name="process_records", concurrency=1)(
+        process_records
+    )
 
 
 def _record(message: Any) -> Record:

@@ -1,4 +1,4 @@
-"""The figures of one batch: mean, std, 50 % and 75 % of each column, as `describe()` of pandas gives them."""
+"""The statistics of one batch: mean, std, 50 % and 75 % of each column, as pandas' `describe()` computes them."""
 
 from array import array
 from collections.abc import Iterable, Mapping
@@ -8,32 +8,32 @@ import numpy as np
 from veleta.dataset import Dataset, Row
 from veleta.tables import STATISTICS
 
-Figures = dict[tuple[str, str], float]
+Statistics = dict[tuple[str, str], float]
 """By (column, statistic); NaN where there are too few values."""
 
 
-class Columns:
-    """The numeric values of a batch, column by column. What is no number is left out, as pandas leaves out NaN."""
+class ColumnValues:
+    """The numeric values of a batch, by column. Other values are left out, as pandas leaves out NaN."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._columns = [dataset.by_name[name] for name in dataset.drift_columns]
         self._values = {column.name: array("d") for column in self._columns}
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take in the next rows, as received."""
+        """Add the next rows, as received."""
         for row in rows:
             for column in self._columns:
                 value = column.convert(row.get(column.name))
                 if isinstance(value, float):
                     self._values[column.name].append(value)
 
-    def figures(self) -> Figures:
-        """All figures."""
-        found: Figures = {}
-        for name, values in self._values.items():
-            for statistic, value in describe(np.frombuffer(values)).items():
-                found[name, statistic] = value
-        return found
+    def statistics(self) -> Statistics:
+        """The statistics of all values that were added."""
+        return {
+            (name, statistic): value
+            for name, values in self._values.items()
+            for statistic, value in describe(np.frombuffer(values)).items()
+        }
 
 
 def describe(values: np.ndarray) -> Mapping[str, float]:

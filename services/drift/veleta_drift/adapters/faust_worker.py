@@ -1,0 +1,125 @@
+"""Runs drift: processes the backlog, starts Faust, and watches that Faust passes on every batch."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import faust
+
+from veleta.errors import Retry, StateLost, Stop
+from veleta.events.envelope import Record
+from veleta.service.health import ServiceHealth, watch_dependency
+from veleta_drift.adapters.backlog import Backlog, Positions
+
+WATCH_SECONDS = 5.0
+"""The pause between two checks of Faust."""
+
+
+class FaustWorker:
+    """Runs a Faust app in the service's event loop."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        backlog: Backlog,
+        process: Callable[[Record], Awaitable[bool]],
+        before_start: Callable[[], Awaitable[None]],
+        health: ServiceHealth,
+        idle_limit: float,
+    ) -> None:
+        """`process` returns False if the service is stopping, and raises StateLost. `before_start` raises Retry.
+
+        `idle_limit` is in seconds: how long batches may wait while none is processed.
+        """
+        self._app = app
+        self._backlog = backlog
+        self._process = process
+        self._before_start = before_start
+        self._health = health
+        self._idle_limit = idle_limit
+        self._state_lost: StateLost | None = None
+
+    async def run(self) -> None:
+        """Work until the service stops.
+
+        Raises:
+            Stop: Faust crashed, or passes on no batch although batches wait, or the database or the topic lost state.
+                The process must be restarted.
+        """
+        watchers = [
+            asyncio.create_task(watch_dependency("kafka", self._backlog.bounds, self._health)),
+            asyncio.create_task(watch_dependency("mysql", self._backlog.checkpoints, self._health)),
+        ]
+        try:
+            await self._work()
+        except StateLost as error:
+            raise Stop(str(error)) from error
+        finally:
+            for task in watchers:
+                task.cancel()
+
+    async def process(self, record: Record) -> bool:
+        """Process a record from Faust. Returns False if it was not processed and the process is about to end."""
+        try:
+            processed = await self._process(record)
+        except StateLost as error:
+            self._state_lost = error
+            while await self._health.sleep(WATCH_SECONDS):
+                pass
+            return False
+        self._health.set_activity("waiting for batches")
+        return processed
+
+    async def _work(self) -> None:
+        await self._health.retry_until_available(self._before_start)
+        await self._process_backlog()
+        if self._health.stopping.is_set():
+            return
+        await self._health.retry_until_available(self._backlog.bounds)
+        await self._app.start()
+        self._health.mark_started()
+        self._health.set_activity("waiting for batches")
+        try:
+            await self._watch()
+        finally:
+            await self._app.stop()
+
+    async def _process_backlog(self) -> None:
+        """Process all records from this service's checkpoints on. Faust starts from the group's committed offsets."""
+        while records := await self._health.retry_until_available(self._backlog.records):
+            for record in records:
+                if self._health.stopping.is_set() or not await self._process(record):
+                    return
+
+    async def _watch(self) -> None:
+        """Faust sometimes stops without an error (faust-streaming#175, #523)."""
+        last, last_progress = await self._health.retry_until_available(self._backlog.positions), time.monotonic()
+        while await self._health.sleep(WATCH_SECONDS):
+            if self._state_lost:
+                raise self._state_lost
+            try:
+                positions = await self._backlog.positions()
+            except Retry:
+                last_progress = time.monotonic()
+                continue
+            if _went_back(last, positions):
+                raise StateLost("the database lost checkpoints")
+            if not _waiting(positions) or _advanced(last, positions) or self._health.stop_reason:
+                last, last_progress = positions, time.monotonic()
+            if self._app.crashed:
+                raise Stop(f"Faust crashed: {self._app.crash_reason!r}")
+            if time.monotonic() - last_progress > self._idle_limit:
+                raise Stop(f"batches wait, and Faust passed on none for {self._idle_limit:.0f} s")
+
+
+def _waiting(positions: Positions) -> bool:
+    return any(position.checkpoint < position.end for position in positions.values())
+
+
+def _advanced(last: Positions, positions: Positions) -> bool:
+    """Whether a record was processed since."""
+    return {p: each.checkpoint for p, each in last.items()} != {p: each.checkpoint for p, each in positions.items()}
+
+
+def _went_back(last: Positions, positions: Positions) -> bool:
+    return any(p in last and each.checkpoint < last[p].checkpoint for p, each in positions.items())

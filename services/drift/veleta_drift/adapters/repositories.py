@@ -1,0 +1,82 @@
+"""Drift's repository in MySQL."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from veleta.adapters.mysql import MysqlUnitOfWork
+from veleta.clock import for_sql
+from veleta.events.catalogue import DriftAssessed
+from veleta.tables import drift_metrics, drift_reports
+from veleta_drift.handlers import SERVICE
+
+
+class MysqlReports:
+    """`ReportRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection, comparison: sa.Table) -> None:
+        self._connection = connection
+        self._comparison = comparison
+
+    def exists(self, epoch: int, number: int) -> bool:
+        """See `ReportRepository.exists`."""
+        query = sa.select(drift_reports.c.verdict).where(
+            drift_reports.c.epoch == epoch, drift_reports.c.number == number
+        )
+        return self._connection.scalar(query) is not None
+
+    def keys(self) -> set[tuple[int, int]]:
+        """See `ReportRepository.keys`."""
+        rows = self._connection.execute(sa.select(drift_reports.c.epoch, drift_reports.c.number))
+        return {(epoch, number) for epoch, number in rows}
+
+    def insert(self, report: DriftAssessed, at: datetime) -> None:
+        """See `ReportRepository.insert`."""
+        key = {"epoch": report.epoch, "number": report.number}
+        time = for_sql(at)
+        self._connection.execute(
+            sa.insert(drift_reports).values(
+                **key,
+                previous=report.previous,
+                verdict=report.verdict,
+                reason=report.reason,
+                policy=report.policy,
+                assessed_at=time,
+            )
+        )
+        if report.previous is None:
+            return
+        self._connection.execute(sa.insert(drift_metrics), [key | metric for metric in _metrics(report)])
+        self._connection.execute(
+            sa.insert(self._comparison).values(
+                **key,
+                previous=report.previous,
+                compared_at=time,
+                **{f"{each.column}_{each.statistic}": each.change for each in report.figures},
+                retrain=int(report.verdict == "drift"),
+            )
+        )
+
+
+class MysqlDriftUnitOfWork(MysqlUnitOfWork):
+    """`DriftUnitOfWork` on one connection."""
+
+    def __init__(self, connection: sa.Connection, comparison: sa.Table) -> None:
+        super().__init__(connection, SERVICE)
+        self.reports = MysqlReports(connection, comparison)
+
+
+def _metrics(report: DriftAssessed) -> list[dict[str, object]]:
+    return [
+        {
+            "column_name": each.column,
+            "statistic": each.statistic,
+            "old_value": each.old,
+            "new_value": each.new,
+            "relative_change": each.change,
+            "threshold": report.threshold,
+            "verdict": "drift" if each.exceeds else "not enough data" if each.change is None else "no drift",
+            "note": each.note,
+        }
+        for each in report.figures
+    ]

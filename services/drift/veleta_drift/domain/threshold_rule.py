@@ -1,0 +1,87 @@
+"""The drift rule of the seed: a change above 15 % in one statistic is drift. The 15 % is defined here."""
+
+import math
+from dataclasses import dataclass
+
+from veleta.dataset import Dataset
+from veleta.events.catalogue import Statistic, Verdict
+from veleta_drift.domain.statistics import Statistics
+
+POLICY = "seed"
+THRESHOLD = 0.15
+"""A relative change above this of any statistic is drift."""
+LIMIT = f"{100 * THRESHOLD:g} %"
+STATISTIC_NAMES = {"mean": "mean", "std": "standard deviation of", "50": "median", "75": "75 % quantile of"}
+FULL_DIGITS = 1_000
+"""A number from here on is written without decimals, one below with four significant digits."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The verdict, its reason for a person, and every statistic that was compared."""
+
+    verdict: Verdict
+    reason: str
+    statistics: list[Statistic]
+
+
+def compare(dataset: Dataset, old: Statistics, new: Statistics) -> Assessment:
+    """The verdict on two batches' statistics.
+
+    change = |new - old| / |old|, unsigned; drift if any change is above the threshold. An infinite change (from 0)
+    is above it. A change that is not a number (0 to 0, or too few values) is not, as in pandas.
+    """
+    compared = [_statistic(column, name, old[column, name], value) for (column, name), value in new.items()]
+    above = [each for each in compared if each.exceeds]
+    if above:
+        return Assessment("drift", _reason(dataset, above), compared)
+    if all(each.change is None for each in compared):
+        return Assessment("not enough data", "no statistic can be compared", compared)
+    return Assessment("no drift", f"no statistic changed by more than {LIMIT}", compared)
+
+
+def _statistic(column: str, name: str, old: float, new: float) -> Statistic:
+    change = _relative_change(old, new)
+    return Statistic(
+        column=column,
+        statistic=name,
+        old=_finite(old),
+        new=_finite(new),
+        change=_finite(change),
+        exceeds=change > THRESHOLD,
+        note="" if math.isfinite(change) else "infinite" if math.isinf(change) else "not a number",
+    )
+
+
+def _relative_change(old: float, new: float) -> float:
+    difference = abs(new - old)
+    if old == 0:
+        return math.inf if difference > 0 else math.nan
+    return difference / abs(old)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _reason(dataset: Dataset, above: list[Statistic]) -> str:
+    """The greatest change in words: `median bathrooms 2 -> 3 (+50 %, limit 15 %), and 18 more`."""
+    greatest = max(above, key=lambda each: math.inf if each.change is None else each.change)
+    title = dataset.by_name[greatest.column].title
+    title = title if title[:2].isupper() else title[:1].lower() + title[1:]
+    values = f"{_number(greatest.old)} -> {_number(greatest.new)}"
+    more = f", and {len(above) - 1} more" if len(above) > 1 else ""
+    return f"{STATISTIC_NAMES[greatest.statistic]} {title} {values} ({_percent(greatest)}, limit {LIMIT}){more}"
+
+
+def _percent(statistic: Statistic) -> str:
+    if statistic.change is None:
+        return "infinite change"
+    increased = (statistic.new or 0) > (statistic.old or 0)
+    return f"{_number(100 * statistic.change if increased else -100 * statistic.change, '+')} %"
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    if value is None:
+        return "infinite"
+    return f"{value:{sign},.0f}" if abs(value) >= FULL_DIGITS else f"{value:{sign}.4g}"

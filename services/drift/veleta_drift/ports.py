@@ -1,0 +1,28 @@
+"""The repository that drift requires."""
+
+from datetime import datetime
+from typing import Protocol
+
+from veleta.events.catalogue import DriftAssessed
+from veleta.ports import UnitOfWork
+
+
+class ReportRepository(Protocol):
+    """The drift reports: PIPELINE.drift_reports, drift_metrics and batch_comparison."""
+
+    def exists(self, epoch: int, number: int) -> bool:
+        """Whether there is a report on this batch."""
+
+    def keys(self) -> set[tuple[int, int]]:
+        """Epoch and number of every batch that has a report."""
+
+    def insert(self, report: DriftAssessed, at: datetime) -> None:
+        """Store a report with all its statistics."""
+
+
+class DriftUnitOfWork(UnitOfWork, Protocol):
+    """A transaction of drift."""
+
+    @property
+    def reports(self) -> ReportRepository:
+        """The drift reports."""

@@ -1,0 +1,78 @@
+"""The loader's repositories in MySQL."""
+
+from dataclasses import asdict
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import insert
+
+from veleta.adapters.mysql import MysqlUnitOfWork
+from veleta.clock import for_sql
+from veleta.events.catalogue import DatasetDeclared
+from veleta.tables import DatasetTables, batches, datasets
+from veleta_loader.domain.row_splitter import TableRow
+from veleta_loader.handlers import SERVICE
+from veleta_loader.ports import BatchEntry
+
+
+class MysqlBatches:
+    """`BatchRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def load(self, epoch: int, number: int) -> BatchEntry | None:
+        """See `BatchRepository.load`."""
+        query = sa.select(batches).where(batches.c.epoch == epoch, batches.c.number == number)
+        row = self._connection.execute(query).mappings().first()
+        return BatchEntry(**row) if row else None
+
+    def save(self, entry: BatchEntry) -> None:
+        """See `BatchRepository.save`."""
+        values = {name: value for name, value in asdict(entry).items() if value is not None}
+        self._connection.execute(insert(batches).values(values).on_duplicate_key_update(values))
+
+    def abandon_open(self, epoch: int, number: int) -> None:
+        """See `BatchRepository.abandon_open`."""
+        other = sa.or_(batches.c.epoch != epoch, batches.c.number != number)
+        self._connection.execute(sa.update(batches).where(batches.c.state == "open", other).values(state="abandoned"))
+
+
+class MysqlRows:
+    """`RowRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection, tables: DatasetTables) -> None:
+        self._connection = connection
+        self._raw, self._clean = tables.raw, tables.clean
+
+    def insert(self, raw: list[TableRow], clean: list[TableRow]) -> None:
+        """See `RowRepository.insert`."""
+        for table, rows in ((self._raw, raw), (self._clean, clean)):
+            if rows:
+                self._connection.execute(sa.insert(table), rows)
+
+
+class MysqlDatasets:
+    """`DatasetRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def insert(self, declared: DatasetDeclared, at: datetime) -> None:
+        """See `DatasetRepository.insert`."""
+        row = {"digest": declared.digest, "name": declared.dataset, "file": declared.toml, "declared_at": for_sql(at)}
+        self._connection.execute(insert(datasets).values(row).on_duplicate_key_update(digest=declared.digest))
+
+    def text(self, digest: str) -> str | None:
+        """See `DatasetRepository.text`."""
+        return self._connection.scalar(sa.select(datasets.c.file).where(datasets.c.digest == digest))
+
+
+class MysqlLoaderUnitOfWork(MysqlUnitOfWork):
+    """`LoaderUnitOfWork` on one connection."""
+
+    def __init__(self, connection: sa.Connection, tables: DatasetTables) -> None:
+        super().__init__(connection, SERVICE)
+        self.batches = MysqlBatches(connection)
+        self.rows = MysqlRows(connection, tables)
+        self.datasets = MysqlDatasets(connection)

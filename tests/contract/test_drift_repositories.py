@@ -1,0 +1,136 @@
+"""One suite for drift's repository in memory and in MySQL."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from support.batches import TIME
+from support.twins.drift import MemoryDriftUnitOfWork
+from support.world import World
+from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
+from veleta.adapters.memory import MemoryTransactions
+from veleta.clock import for_sql
+from veleta.dataset import load_dataset
+from veleta.events.catalogue import DriftAssessed
+from veleta.ports import Transactions
+from veleta.tables import STATISTICS, dataset_tables, drift_metrics, drift_reports
+from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
+from veleta_drift.domain.threshold_rule import POLICY, THRESHOLD, compare
+from veleta_drift.ports import DriftUnitOfWork
+
+DriftTransactions = Transactions[DriftUnitOfWork]
+DATASET = load_dataset("real_estate")
+EPOCHS = count(1)
+
+
+@pytest.fixture
+def epoch() -> int:
+    """An epoch without a report; the tests share the tables in MySQL."""
+    return next(EPOCHS)
+
+
+@pytest.fixture(params=["memory", "mysql"])
+async def transactions(request: pytest.FixtureRequest) -> AsyncIterator[DriftTransactions]:
+    """The transactions under test."""
+    if request.param == "memory":
+        yield MemoryTransactions(MemoryDriftUnitOfWork())
+        return
+    world: World = request.getfixturevalue("world")
+    comparison = dataset_tables(world.dataset).comparison
+    engine = async_mysql_engine(world.mysql("drift"))
+    yield AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    await engine.dispose()
+
+
+def report(epoch: int, number: int) -> DriftAssessed:
+    """A report in which one change is infinite and one is not a number. The first batch has no comparison."""
+    old = {(column, name): 1.0 for column in DATASET.drift_columns for name in STATISTICS}
+    old |= {("bed", "mean"): 0.0, ("bed", "std"): float("nan")}
+    assessment = compare(DATASET, old, dict.fromkeys(old, 2.0))
+    return DriftAssessed(
+        dataset=DATASET.name,
+        epoch=epoch,
+        number=number,
+        previous=number - 1 if number else None,
+        verdict=assessment.verdict,
+        reason=assessment.reason,
+        policy=POLICY,
+        threshold=THRESHOLD,
+        dataset_digest=DATASET.digest,
+        figures=assessment.statistics if number else [],
+    )
+
+
+async def insert(transactions: DriftTransactions, *reports: DriftAssessed) -> None:
+    def transaction(uow: DriftUnitOfWork) -> None:
+        for each in reports:
+            uow.reports.insert(each, TIME)
+
+    await transactions.run(transaction)
+
+
+async def keys(transactions: DriftTransactions, epoch: int) -> set[tuple[int, int]]:
+    return {key for key in await transactions.run(lambda uow: uow.reports.keys()) if key[0] == epoch}
+
+
+async def test_an_inserted_report_exists(transactions: DriftTransactions, epoch: int) -> None:
+    """By epoch and number."""
+    await insert(transactions, report(epoch, 0), report(epoch, 1))
+    assert await keys(transactions, epoch) == {(epoch, 0), (epoch, 1)}
+    assert await transactions.run(lambda uow: uow.reports.exists(epoch, 1))
+    assert not await transactions.run(lambda uow: uow.reports.exists(epoch, 2))
+    assert not await transactions.run(lambda uow: uow.reports.exists(epoch + 1_000, 1))
+
+
+async def test_a_batch_has_one_report(transactions: DriftTransactions, epoch: int) -> None:
+    """A second one is an error, and nothing of its transaction is stored."""
+    await insert(transactions, report(epoch, 1))
+    with pytest.raises(IntegrityError):
+        await insert(transactions, report(epoch, 2), report(epoch, 1))
+    assert await keys(transactions, epoch) == {(epoch, 1)}
+
+
+async def test_a_transaction_that_raises_is_rolled_back(transactions: DriftTransactions, epoch: int) -> None:
+    """Report, checkpoint and outbox are committed together or not at all."""
+
+    def transaction(uow: DriftUnitOfWork) -> None:
+        uow.reports.insert(report(epoch, 1), TIME)
+        uow.checkpoints.save("t", 0, 4)
+        raise ValueError("after the effect")
+
+    with pytest.raises(ValueError, match="after the effect"):
+        await transactions.run(transaction)
+    assert await keys(transactions, epoch) == set()
+    assert await transactions.run(lambda uow: uow.checkpoints.load_all()) == {}
+    await insert(transactions, report(epoch, 1))  # nothing was left in any table: it can be inserted
+
+
+async def test_a_report_is_stored_in_three_tables(world: World, epoch: int) -> None:
+    """NULL and a note where a change is no finite number. A report without a comparison is in the first table only."""
+    comparison = dataset_tables(world.dataset).comparison
+    engine = async_mysql_engine(world.mysql("drift"))
+    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    stored = report(epoch, 1)
+    await insert(transactions, report(epoch, 0), stored)
+    await engine.dispose()
+    reports = world.sql(sa.select(drift_reports).where(drift_reports.c.epoch == epoch))
+    at = for_sql(TIME)
+    assert [tuple(row) for row in reports] == [
+        (epoch, 0, None, "drift", stored.reason, "seed", at),
+        (epoch, 1, 0, "drift", stored.reason, "seed", at),
+    ]
+    (row,) = world.sql(sa.select(comparison).where(comparison.c.epoch == epoch))
+    changes = {f"{each.column}_{each.statistic}": each.change for each in stored.figures}
+    assert row._mapping == {"epoch": epoch, "number": 1, "previous": 0, "compared_at": at, "retrain": 1, **changes}
+    bed = sa.select(drift_metrics).where(drift_metrics.c.epoch == epoch, drift_metrics.c.column_name == "bed")
+    metrics = {row.statistic: (row.relative_change, row.verdict, row.note) for row in world.sql(bed)}
+    assert metrics == {
+        "mean": (None, "drift", "infinite"),
+        "std": (None, "not enough data", "not a number"),
+        "50": (1.0, "drift", ""),
+        "75": (1.0, "drift", ""),
+    }

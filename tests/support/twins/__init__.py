@@ -1,0 +1,8 @@
+"""In-memory twins of the services' repositories. They pass the same contract suites as the ones in MySQL."""
+
+from sqlalchemy.exc import IntegrityError
+
+
+def duplicate_key(key: object) -> IntegrityError:
+    """The error of MySQL for a row whose primary key exists."""
+    return IntegrityError("INSERT", None, ValueError(f"duplicate key {key}"))

@@ -1,0 +1,36 @@
+"""Drift's repository in memory."""
+
+from datetime import datetime
+
+from support.twins import duplicate_key
+from veleta.adapters.memory import MemoryUnitOfWork
+from veleta.events.catalogue import DriftAssessed
+
+
+class MemoryReports:
+    """`ReportRepository` in a dict."""
+
+    def __init__(self) -> None:
+        self.reports: dict[tuple[int, int], DriftAssessed] = {}
+        self.assessed_at: dict[tuple[int, int], datetime] = {}
+
+    def exists(self, epoch: int, number: int) -> bool:
+        return (epoch, number) in self.reports
+
+    def keys(self) -> set[tuple[int, int]]:
+        return set(self.reports)
+
+    def insert(self, report: DriftAssessed, at: datetime) -> None:
+        key = report.epoch, report.number
+        if key in self.reports:
+            raise duplicate_key(key)
+        self.reports[key] = report
+        self.assessed_at[key] = at
+
+
+class MemoryDriftUnitOfWork(MemoryUnitOfWork):
+    """`DriftUnitOfWork` in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports = MemoryReports()

@@ -1,0 +1,163 @@
+"""What the loader does with each event, on in-memory repositories."""
+
+import pytest
+
+from support.batches import TIME, publish_batch
+from support.listings import api_rows
+from support.twins.loader import MemoryLoaderUnitOfWork
+from veleta.adapters.memory import MemoryLog, MemoryTransactions
+from veleta.batches import BatchReader
+from veleta.dataset import load_dataset, parse_dataset
+from veleta.errors import Reject
+from veleta.events.catalogue import BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
+from veleta.events.envelope import Event
+from veleta_loader.handlers import MAX_FINDINGS_LENGTH, BatchLoader
+from veleta_loader.ports import BatchEntry
+
+DATASET = load_dataset("real_estate")
+ROWS = api_rows(0, 250, seed=1)
+
+
+class Loader:
+    """A BatchLoader with an in-memory event log and in-memory tables."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+        self.cleared: list[tuple[int, int]] = []
+        self.handler = BatchLoader(
+            DATASET,
+            BatchReader(self.log),
+            clear_before=lambda epoch, number: self.cleared.append((epoch, number)),
+            clock=lambda: TIME,
+        )
+        self._transactions = MemoryTransactions(MemoryLoaderUnitOfWork())
+
+    @property
+    def committed(self) -> MemoryLoaderUnitOfWork:
+        """The committed state of all tables."""
+        return self._transactions.committed
+
+    def entry(self, number: int) -> BatchEntry:
+        """The entry of a batch of epoch 1."""
+        return self.committed.batches.entries[1, number]
+
+    async def handle(self, payload: BatchPayload | DatasetDeclared) -> None:
+        event = Event("id", "poller", TIME, payload)
+        self.handler.prepare(event)
+        await self._transactions.run(lambda uow: self.handler.apply(event, None, uow))
+
+    async def dead_letter(self, payload: BatchPayload, error: Exception) -> None:
+        event = Event("id", "poller", TIME, payload)
+        await self._transactions.run(lambda uow: self.handler.on_dead_letter(event, error, uow))
+
+
+@pytest.fixture
+def loader() -> Loader:
+    return Loader()
+
+
+def opened(number: int, digest: str = "d") -> BatchOpened:
+    return BatchOpened(dataset=DATASET.name, epoch=1, number=number, rows=1, digest=digest)
+
+
+async def test_a_closed_batch_is_loaded_once(loader: Loader) -> None:
+    """The same manifest again changes nothing. The poller can publish a manifest twice."""
+    manifest = publish_batch(loader.log, DATASET, 1, 0, ROWS)
+    await loader.handle(manifest)
+    await loader.handle(manifest)
+    assert [row["row_no"] for row in loader.committed.rows.raw] == list(range(250))
+    entry = loader.entry(0)
+    assert (entry.state, entry.received, entry.cleaned) == ("loaded", 250, len(loader.committed.rows.clean))
+    assert entry.cleaned is not None
+    assert entry.cleaned + sum((entry.rejected or {}).values()) == 250
+
+
+@pytest.mark.failure("F37")
+async def test_the_same_batch_with_another_digest_is_a_conflict(loader: Loader) -> None:
+    """It is neither skipped nor loaded: the batch keeps its rows, and its entry has the finding."""
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS))
+    other = publish_batch(loader.log, DATASET, 1, 0, ROWS[:10])
+    with pytest.raises(Reject, match="conflict") as error:
+        await loader.handle(other)
+    await loader.dead_letter(other, error.value)
+    assert loader.entry(0).state == "loaded"
+    assert "conflict" in (loader.entry(0).finding or "")
+    assert len(loader.committed.rows.raw) == 250
+
+
+async def test_a_batch_that_does_not_match_its_manifest_is_refused_as_a_whole(loader: Loader) -> None:
+    """The rows of the chunks that were read before the mismatch are rolled back."""
+    manifest = publish_batch(loader.log, DATASET, 1, 0, ROWS, chunks=4)
+    with pytest.raises(Reject, match="manifest does not match") as error:
+        await loader.handle(manifest)
+    await loader.dead_letter(manifest, error.value)
+    assert loader.entry(0).state == "refused"
+    assert (loader.committed.rows.raw, loader.committed.rows.clean) == ([], [])
+
+
+@pytest.mark.failure("F11")
+async def test_an_open_batch_is_abandoned_when_the_next_opens(loader: Loader) -> None:
+    """A batch that was never closed does not stay open."""
+    await loader.handle(opened(0))
+    await loader.handle(opened(1))
+    assert [loader.entry(number).state for number in (0, 1)] == ["abandoned", "open"]
+
+
+async def test_opening_again_leaves_a_loaded_batch_loaded(loader: Loader) -> None:
+    """The poller publishes a batch again from its start after a crash."""
+    manifest = publish_batch(loader.log, DATASET, 1, 0, ROWS)
+    await loader.handle(manifest)
+    await loader.handle(opened(0, manifest.digest))
+    assert loader.entry(0).state == "loaded"
+
+
+async def test_refused_and_missed_batches_are_in_the_batch_table_with_their_reason(loader: Loader) -> None:
+    """Every finding is stored once."""
+    batch = {"dataset": DATASET.name, "epoch": 1, "number": 3}
+    refused = BatchRefused(**batch, reason="broken JSON", status=200, body="kept")
+    await loader.handle(refused)
+    await loader.handle(refused)
+    await loader.handle(BatchMissed(**batch, reason="the API went on to 4"))
+    assert loader.entry(3).state == "missed"
+    assert (loader.entry(3).finding or "").splitlines() == ["refused: broken JSON", "missed: the API went on to 4"]
+
+
+async def test_the_findings_of_a_batch_fit_their_column(loader: Loader) -> None:
+    """A long text is cut."""
+    batch = {"dataset": DATASET.name, "epoch": 1, "number": 3}
+    await loader.handle(BatchMissed(**batch, reason="x" * 2 * MAX_FINDINGS_LENGTH))
+    assert len(loader.entry(3).finding or "") == MAX_FINDINGS_LENGTH
+
+
+async def test_the_old_epochs_are_cleared_before_a_batch_is_loaded(loader: Loader) -> None:
+    """A closed batch clears the epochs before its own; an opened batch clears nothing."""
+    await loader.handle(opened(0))
+    assert loader.cleared == []
+    await loader.handle(publish_batch(loader.log, DATASET, 2, 0, ROWS))
+    assert loader.cleared == [(2, 0)]
+
+
+async def test_a_declared_dataset_file_is_stored(loader: Loader) -> None:
+    """The event contains the file's text, so that batches can be replayed with it."""
+    await loader.handle(DatasetDeclared(dataset=DATASET.name, digest=DATASET.digest, toml=DATASET.text))
+    assert loader.committed.datasets.texts == {DATASET.digest: DATASET.text}
+    assert loader.committed.datasets.declared_at == {DATASET.digest: TIME}
+
+
+@pytest.mark.failure("F18")
+async def test_a_batch_is_cleaned_by_the_dataset_file_that_it_was_published_under(loader: Loader) -> None:
+    """The current rules are not applied to an older batch: a file with other bounds gives other clean rows."""
+    strict = DATASET.text.replace("price = [10_000, 10_000_000]", "price = [10_000, 10_001]")
+    old = parse_dataset(strict)
+    await loader.handle(DatasetDeclared(dataset=DATASET.name, digest=old.digest, toml=strict))
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS, dataset_digest=old.digest))
+    assert (len(loader.committed.rows.raw), loader.committed.rows.clean) == (len(ROWS), [])
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 1, ROWS))
+    assert len(loader.committed.rows.clean) == len(ROWS)
+
+
+async def test_a_dataset_file_that_was_never_declared_is_a_finding(loader: Loader) -> None:
+    """The batch is loaded nevertheless."""
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS, dataset_digest="unknown"))
+    assert len(loader.committed.rows.raw) == len(ROWS)
+    assert "never declared" in (loader.entry(0).finding or "")
