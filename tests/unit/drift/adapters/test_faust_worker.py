@@ -97,8 +97,10 @@ class Drift:
         return running
 
     async def stop(self, running: "asyncio.Future[None]") -> None:
+        """Stop as `veleta.service.lifecycle` does: a retry that is interrupted raises CancelledError."""
         self.health.stopping.set()
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait({running}, timeout=5)
+        assert running.cancelled() or running.exception() is None
 
 
 @pytest.fixture
