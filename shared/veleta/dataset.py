@@ -32,13 +32,13 @@ RESERVED = {
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     """A part of the dataset file: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Column(Part):
+class Column(Section):
     """One column: its kind, what a person calls it, and how it reaches the model."""
 
     name: Name
@@ -72,7 +72,7 @@ class Column(Part):
         return value if len(value) <= MAX_TEXT else None
 
 
-class Condition(Part):
+class Condition(Section):
     """One test of a batch rule: exactly one of the three is given."""
 
     column: Name
@@ -89,20 +89,20 @@ class Condition(Part):
         return (self.above is None or value > self.above) and (self.at_most is None or value <= self.at_most)
 
 
-class BatchRule(Part):
+class BatchRule(Section):
     """Rows that pass all conditions belong to the batch at `place`."""
 
     place: int
     where: list[Condition]
 
 
-class DriftRule(Part):
+class DriftRule(Section):
     """What drift leaves out."""
 
     ignore: list[Name] = []
 
 
-class Dataset(Part):
+class Dataset(Section):
     """The whole file. `text` is its source, `digest` names exactly this version of it."""
 
     name: Name

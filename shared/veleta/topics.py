@@ -83,7 +83,7 @@ _DECLARED: dict[TopicName, tuple[Sequence[type[Payload]], Sequence[str], Sequenc
 """By topic: the events in it, the services that write it, and those that read it."""
 
 
-FOLLOWS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
+CONSUMED_TOPICS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
 """The services that have a consumer group, `<dataset>.<service>`, each with the topic it follows."""
 
 
@@ -92,6 +92,6 @@ def topic(dataset: str, name: TopicName) -> str:
     return f"{dataset}.{name}"
 
 
-def declared(dataset: str) -> list[Topic]:
+def declared_topics(dataset: str) -> list[Topic]:
     """All topics of a dataset."""
     return [Topic(topic(dataset, name), *who) for name, who in _DECLARED.items()]

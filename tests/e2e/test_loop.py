@@ -30,7 +30,7 @@ from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import Poll
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
-from veleta.topics import declared
+from veleta.topics import declared_topics
 from veleta_local import asking, topics
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.run import Run
@@ -261,7 +261,7 @@ def test_topics_and_tail_are_readable(stack: Stack) -> None:
     """The declared topics and no others (topics of other tests have other dataset names)."""
     bootstrap = stack.run.kafka_bootstrap
     ours = sorted(name for name in topics.names(bootstrap) if name.startswith(f"{DATASET.name}."))
-    assert ours == sorted(t.name for t in declared(DATASET.name))
+    assert ours == sorted(t.name for t in declared_topics(DATASET.name))
     lines = topics.listing(bootstrap, ours).splitlines()[1:]
     assert [line.split()[0] for line in lines] == ours
     assert "drift.assessed" in next(line for line in lines if ".drift" in line)

@@ -10,7 +10,7 @@ from support.listings import api_rows
 from support.world import World, eventually
 from veleta.events.catalogue import DriftAssessed
 from veleta.tables import dataset_tables, drift_metrics, drift_reports
-from veleta.topics import declared
+from veleta.topics import declared_topics
 
 STATISTICS = {"mean": "mean", "std": "std", "50": "50%", "75": "75%"}
 
@@ -67,7 +67,7 @@ def test_it_makes_no_topic_of_its_own(world: World) -> None:
     admin = KafkaAdminClient(bootstrap_servers=world.bootstrap)
     ours = {t["name"] for t in admin.describe_topics() if world.dataset.name in t["name"]}
     admin.close()
-    assert ours == {each.name for each in declared(world.dataset.name)}
+    assert ours == {each.name for each in declared_topics(world.dataset.name)}
 
 
 def _told(world: World) -> set[tuple[str, str]]:

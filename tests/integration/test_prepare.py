@@ -18,7 +18,7 @@ from veleta.adapters.mysql import mysql_engine
 from veleta.errors import Retry, Stop
 from veleta.settings import MysqlSettings
 from veleta.tables import SCHEMAS, dataset_tables, pipeline
-from veleta.topics import declared, topic
+from veleta.topics import declared_topics, topic
 from veleta_prepare.topics import make_topics
 
 NEW_COLUMN = '[[columns]]\nname = "garage"\ntitle = "Garage"\nkind = "number"\n\n[cleaning]\n'
@@ -87,7 +87,7 @@ def test_all_that_is_declared_is_there(world: World) -> None:
     assert found == wanted
     with admin(world) as client:
         names = {each["name"] for each in client.describe_topics()}
-    assert {each.name for each in declared(world.dataset.name)} <= names
+    assert {each.name for each in declared_topics(world.dataset.name)} <= names
 
 
 def test_the_fixed_tables_are_as_the_code_believes(world: World) -> None:

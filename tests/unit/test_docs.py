@@ -16,7 +16,7 @@ from support.reference.make import start_variables as start_of_make
 from support.reference.metrics import declared_metrics
 from veleta.dataset import load_dataset
 from veleta.tables import STATISTICS, dataset_tables, pipeline
-from veleta.topics import declared
+from veleta.topics import declared_topics
 from veleta_local.deployment import Deployment
 from veleta_local.variables import RULES, Variables
 
@@ -98,8 +98,8 @@ def test_every_topic_and_event_is_in_the_architecture() -> None:
     """With the services that write and read it."""
     table = {row[0]: row for row in _rows(ARCHITECTURE) if row[0].startswith("real_estate.")}
     told = {name: (_services(row[3]), _services(row[4])) for name, row in table.items()}
-    assert told == {t.name: (set(t.written_by), set(t.read_by)) for t in declared("real_estate")}
-    for t in declared("real_estate"):
+    assert told == {t.name: (set(t.written_by), set(t.read_by)) for t in declared_topics("real_estate")}
+    for t in declared_topics("real_estate"):
         words = set(re.findall(r"[a-z]+(?:\.[a-z]+)?", table[t.name][2]))
         events = {payload.TYPE for payload in t.events}
         assert events <= words

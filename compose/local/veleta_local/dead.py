@@ -8,7 +8,7 @@ from veleta.errors import Reject, Retry
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.events.envelope import ADDRESSEE, Event, Message, header_texts
 from veleta.processing.dead_letters import MAX_VALUE_BYTES
-from veleta.topics import declared
+from veleta.topics import declared_topics
 from veleta_local.errors import LocalError
 from veleta_local.topics import NOT_RUNNING
 
@@ -60,7 +60,7 @@ class DeadLetters:
         return {event.id: event for event in events if isinstance(event.payload, RecordDeadlettered)}
 
     def _readers(self, name: str) -> list[str]:
-        return [reader for topic in declared(self._dataset) if topic.name == name for reader in topic.read_by]
+        return [reader for topic in declared_topics(self._dataset) if topic.name == name for reader in topic.read_by]
 
     def _ids(self, name: str) -> set[str]:
         """The ids of all events in a topic; none where the letter names no topic of ours."""

@@ -7,7 +7,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError
 
 from veleta.errors import Retry, Stop
-from veleta.topics import Topic, declared
+from veleta.topics import Topic, declared_topics
 
 
 def make_topics(bootstrap: str, dataset: str) -> None:
@@ -19,8 +19,8 @@ def make_topics(bootstrap: str, dataset: str) -> None:
     """
     try:
         with contextlib.closing(KafkaAdminClient(bootstrap_servers=bootstrap, client_id="prepare")) as admin:
-            _create_missing(admin, declared(dataset))
-            differences = [line for topic in declared(dataset) for line in _differences(admin, topic)]
+            _create_missing(admin, declared_topics(dataset))
+            differences = [line for topic in declared_topics(dataset) for line in _differences(admin, topic)]
     except KafkaError as error:
         raise Retry("kafka", f"{type(error).__name__} {error}") from error
     if differences:

@@ -9,7 +9,7 @@ from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
-from veleta.events.envelope import Event, encode, follow
+from veleta.events.envelope import Event, caused_event, encode
 from veleta.ports import EventLog
 from veleta.topics import topic
 from veleta_drift.domain.statistics import ColumnValues, Statistics
@@ -56,10 +56,10 @@ class DriftHandler:
             return
         now = self._clock()
         uow.reports.insert(report, now)
-        assessed = follow(event, f"{manifest.batch}/assessed", SERVICE, now, report)
+        assessed = caused_event(event, f"{manifest.batch}/assessed", SERVICE, now, report)
         uow.outbox.append(encode(topic(manifest.dataset, "drift"), assessed))
         if report.verdict == "drift" or prepared.first_of_epoch:
-            request = follow(assessed, f"{manifest.batch}/retrain", SERVICE, now, _training_request(prepared))
+            request = caused_event(assessed, f"{manifest.batch}/retrain", SERVICE, now, _training_request(prepared))
             uow.outbox.append(encode(topic(manifest.dataset, "retrain"), request))
 
     def on_dead_letter(self, event: Event, error: Exception, uow: DriftUnitOfWork) -> None:

@@ -2,7 +2,7 @@
 
 from veleta.clock import Clock
 from veleta.events.catalogue import BatchClosed, RetrainRequested
-from veleta.events.envelope import Event, encode, follow
+from veleta.events.envelope import Event, caused_event, encode
 from veleta.topics import topic
 from veleta_trainer.domain.replay import asked
 from veleta_trainer.ports import TrainerUnitOfWork
@@ -36,7 +36,7 @@ class Requests:
                     first=False,
                     batches=[manifest.batch],
                 )
-                again = follow(event, f"{manifest.batch}/due", SERVICE, self._clock(), due)
+                again = caused_event(event, f"{manifest.batch}/due", SERVICE, self._clock(), due)
                 uow.outbox.append(encode(topic(manifest.dataset, "retrain"), again))
 
     def on_dead_letter(self, event: Event, error: Exception, uow: TrainerUnitOfWork) -> None:

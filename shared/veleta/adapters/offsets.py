@@ -1,4 +1,4 @@
-"""How much is in a dataset's topics, and how far its consumer groups are behind: for those who only look on."""
+"""Sizes of a dataset's topics and the lag of its consumer groups, read without consuming anything."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -11,43 +11,43 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from veleta.errors import Retry
-from veleta.topics import FOLLOWS, declared, topic
+from veleta.topics import CONSUMED_TOPICS, declared_topics, topic
 
 TIMEOUT_MS = 5000
 Ends = Mapping[TopicPartition, int]
-"""By partition: the next offset that will be written. Topics are kept for ever, so it is the number of records too."""
+"""By partition: the next offset that will be written. No record is ever deleted, so it is the number of records too."""
 
 
 @dataclass(frozen=True)
 class Offsets:
-    """`lags`: records that the group of each service in FOLLOWS has not handled; None where it never committed."""
+    """`lags`: by service in CONSUMED_TOPICS, the records that its group has not handled; None if it never committed."""
 
     ends: Ends
     lags: Mapping[str, int | None]
 
 
-def offsets(bootstrap: str, dataset: str, client: str) -> Offsets:
-    """What the broker says now, to `client`. Blocks. Raises Retry when it does not answer."""
-    places = [TopicPartition(each.name, part) for each in declared(dataset) for part in range(each.partitions)]
-    groups = {service: f"{dataset}.{service}" for service in FOLLOWS}
+def read_offsets(bootstrap: str, dataset: str, client: str) -> Offsets:
+    """The current offsets. Blocks. Raises Retry if Kafka is unreachable."""
+    partitions = [TopicPartition(t.name, number) for t in declared_topics(dataset) for number in range(t.partitions)]
+    groups = {service: f"{dataset}.{service}" for service in CONSUMED_TOPICS}
     with _admin(bootstrap, client) as admin:
-        found = admin.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+        latest = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
         committed = admin.list_group_offsets(list(groups.values()))
-    ends = {place: found[place].offset for place in places}
-    followed = {service: ends_of(topic(dataset, name), ends) for service, name in FOLLOWS.items()}
-    return Offsets(ends, {service: lag(followed[service], committed[group]) for service, group in groups.items()})
+    ends = {partition: latest[partition].offset for partition in partitions}
+    consumed = {service: topic_ends(topic(dataset, name), ends) for service, name in CONSUMED_TOPICS.items()}
+    return Offsets(ends, {service: lag(consumed[service], committed[group]) for service, group in groups.items()})
 
 
-def ends_of(name: str, ends: Ends) -> Ends:
-    """Those of one topic."""
-    return {place: end for place, end in ends.items() if place.topic == name}
+def topic_ends(name: str, ends: Ends) -> Ends:
+    """The ends of one topic's partitions."""
+    return {partition: end for partition, end in ends.items() if partition.topic == name}
 
 
 def lag(ends: Ends, committed: Mapping[TopicPartition, OffsetAndMetadata]) -> int | None:
-    """Records that a group has not handled; None where it committed nothing of what there is."""
-    if any(end and place not in committed for place, end in ends.items()):
+    """Records that a group has not handled; None if a partition with records has no committed offset."""
+    if any(end and partition not in committed for partition, end in ends.items()):
         return None
-    return sum(max(0, end - int(committed[place].offset)) for place, end in ends.items() if end)
+    return sum(max(0, end - int(committed[partition].offset)) for partition, end in ends.items() if end)
 
 
 @contextlib.contextmanager

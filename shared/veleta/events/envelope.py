@@ -59,7 +59,7 @@ class Event:
         return self.payload.TYPE
 
 
-def follow(cause: Event, event_id: str, source: str, time: datetime, payload: Payload) -> Event:
+def caused_event(cause: Event, event_id: str, source: str, time: datetime, payload: Payload) -> Event:
     """An event that `cause` set off: it names it and travels under its trace."""
     return Event(event_id, source, time, payload, cause=cause.id, trace=cause.trace)
 

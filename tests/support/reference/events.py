@@ -6,7 +6,7 @@ from typing import Any
 
 from support.house import ROOT
 from veleta.events.catalogue import PAYLOADS, Payload
-from veleta.topics import Topic, declared
+from veleta.topics import Topic, declared_topics
 
 EVENTS = ROOT / "docs/reference/events.md"
 _HEAD = """# Events
@@ -35,7 +35,7 @@ _SHOWN = 3
 
 def events_page(example: Callable[[str], dict[str, Any]]) -> str:
     """The whole page; `example` gives the golden example of a schema such as `batch.closed/1`."""
-    return "\n".join([_HEAD, *(line for topic in declared("real_estate") for line in _topic(topic, example))])
+    return "\n".join([_HEAD, *(line for topic in declared_topics("real_estate") for line in _topic(topic, example))])
 
 
 def _topic(topic: Topic, example: Callable[[str], dict[str, Any]]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import database_errors, mysql_engine
-from veleta.adapters.offsets import offsets
+from veleta.adapters.offsets import read_offsets
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
@@ -22,7 +22,7 @@ from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth
 from veleta.settings import MysqlSettings
 from veleta.tables import batches
-from veleta.topics import declared
+from veleta.topics import declared_topics
 from veleta_local import status
 from veleta_local.addresses import HOST
 from veleta_local.demo.story import Line, Story, Tone
@@ -75,7 +75,7 @@ class Watch:
         """Look until the run is ended from elsewhere. Raises LocalError then."""
         health = ServiceHealth("demo")
         log = KafkaLog(self._run.kafka_bootstrap, "demo")
-        topics = [each.name for each in declared(self._dataset.name) if not each.name.endswith(".rows")]
+        topics = [each.name for each in declared_topics(self._dataset.name) if not each.name.endswith(".rows")]
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(tail(topics, log, health, self._hear))
@@ -114,7 +114,7 @@ class Watch:
 
     def _lags(self) -> Mapping[str, int | None]:
         try:
-            return offsets(self._run.kafka_bootstrap, self._dataset.name, "demo").lags
+            return read_offsets(self._run.kafka_bootstrap, self._dataset.name, "demo").lags
         except Retry:
             return {}
 

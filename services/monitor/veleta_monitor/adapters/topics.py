@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kafka import TopicPartition
 
-from veleta.adapters.offsets import Ends, ends_of, offsets
+from veleta.adapters.offsets import Ends, read_offsets, topic_ends
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchPayload
 from veleta.events.envelope import Record, decode
@@ -48,14 +48,14 @@ class KafkaReader:
 
     def look(self) -> Topics:
         """All of it. Blocks, must not run twice at a time, and raises Retry when the broker is away."""
-        found = offsets(self._bootstrap, self._dataset, "monitor")
+        found = read_offsets(self._bootstrap, self._dataset, "monitor")
         for place, end in self._of("training", found.ends).items():
             self._follow(place, end)
         letters = sum(self._of("deadletter", found.ends).values())
         return Topics(self._deeds(found.ends), found.lags, letters, self._course)
 
     def _of(self, name: TopicName, ends: Ends) -> Ends:
-        return ends_of(topic(self._dataset, name), ends)
+        return topic_ends(topic(self._dataset, name), ends)
 
     def _deeds(self, ends: Ends) -> dict[str, Deed]:
         deeds = {

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from veleta.events.catalogue import BatchOpened
-from veleta.topics import FOLLOWS
+from veleta.topics import CONSUMED_TOPICS
 from veleta_monitor.domain.formatting import Cell, figure, moment
 
 STAGES = {
@@ -18,7 +18,7 @@ STAGES = {
     "inference": "answers with the champion",
 }
 """The services in the order of the way of the data, each with what it is for."""
-INTO: Mapping[str, str] = {"poller": "data API", **FOLLOWS, "inference": "models"}
+INTO: Mapping[str, str] = {"poller": "data API", **CONSUMED_TOPICS, "inference": "models"}
 """By stage: the topic that it takes its work from, or what else it asks."""
 ASKED = Cell("asking", tone="quiet")
 
@@ -114,7 +114,7 @@ def _stage(
         doing=found.trouble or found.doing,
         waits="; ".join(f"waits for {what}: {reason}" for what, reason in found.waits_for.items()),
         last=_last(deed, now) if name in INTO else None,
-        lag=_lag(lags.get(name)) if name in FOLLOWS else None,
+        lag=_lag(lags.get(name)) if name in CONSUMED_TOPICS else None,
         busy=name in busy and found.ready,
     )
 

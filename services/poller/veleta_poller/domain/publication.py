@@ -22,7 +22,7 @@ from veleta.events.catalogue import (
     DatasetDeclared,
     OffsetRange,
 )
-from veleta.events.envelope import Event, follow, trace_of
+from veleta.events.envelope import Event, caused_event, trace_of
 from veleta_poller.domain.answers import Batch
 from veleta_poller.domain.sequence import Step
 from veleta_poller.domain.state import Reply
@@ -82,7 +82,7 @@ class Publication:
         first_row = 0
         for number, rows in enumerate(chunks(self.batch.rows)):
             payload = BatchRows(**self._where, chunk=number, first_row=first_row, rows=rows)
-            yield follow(self.opened, f"{payload.batch}/rows/{number}", SERVICE, self.time, payload)
+            yield caused_event(self.opened, f"{payload.batch}/rows/{number}", SERVICE, self.time, payload)
             first_row += len(rows)
 
     def closed(self, places: Sequence[tuple[int, int]], findings: list[str]) -> Event:
@@ -96,7 +96,7 @@ class Publication:
             ranges=ranges(places),
             findings=findings,
         )
-        return follow(self.opened, f"{payload.batch}/closed", SERVICE, self.time, payload)
+        return caused_event(self.opened, f"{payload.batch}/closed", SERVICE, self.time, payload)
 
     def missed(self) -> list[Event]:
         """An event for each batch that was passed over on the way to this one."""

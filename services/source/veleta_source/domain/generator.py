@@ -8,11 +8,11 @@ from typing import Self
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
-from veleta.dataset import Dataset, Name, Part
+from veleta.dataset import Dataset, Name, Section
 from veleta.errors import Stop
 
 
-class Region(Part):
+class Region(Section):
     """A region: its share of the properties, how its targets lie above the median (logarithm), and its codes."""
 
     name: str
@@ -21,7 +21,7 @@ class Region(Part):
     codes: tuple[int, int]
 
 
-class Places(Part):
+class Places(Section):
     """The columns that say where a property is. Towns are many and of unlike size; their names are put together."""
 
     region: Name
@@ -42,7 +42,7 @@ class Places(Part):
         return [f"{p}{s}{e}" for p in self.prefixes for s in self.stems for e in self.endings]
 
 
-class Made(Part):
+class Made(Section):
     """A column that is made."""
 
     column: Name
@@ -81,7 +81,7 @@ class Identifier(Made):
     last: int
 
 
-class Target(Part):
+class Target(Section):
     """What the target follows beside the place and the date; `spread` is what nothing explains."""
 
     median: float
@@ -90,7 +90,7 @@ class Target(Part):
     follows: dict[Name, float]
 
 
-class Quota(Part):
+class Quota(Section):
     """A batch: its rows at scale 1 and the least, greatest and mean target. `tail`: few are very large (Pareto)."""
 
     place: int
@@ -110,7 +110,7 @@ class Quota(Part):
         return self.least + (self.most - self.least) * quantiles ** ((1 - mean) / mean)
 
 
-class Generator(Part):
+class Generator(Section):
     """The whole section. `offers` is how often a property is offered on average."""
 
     offers: float

@@ -9,7 +9,7 @@ import pytest
 from support.records import missed, record_of
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchMissed, Statistic
-from veleta.events.envelope import Event, Record, decode, encode, follow, header_texts, trace_of
+from veleta.events.envelope import Event, Record, caused_event, decode, encode, header_texts, trace_of
 
 TIME = datetime(2026, 3, 2, 12, 30, 1, 250000, tzinfo=UTC)
 EVENT = Event(
@@ -111,7 +111,7 @@ def test_the_field_that_does_not_fit_is_named() -> None:
 
 def test_what_follows_names_its_cause_and_shares_its_trace() -> None:
     """All that one batch sets off can be found by one trace."""
-    effect = follow(EVENT, "d/1/4/assessed", "drift", TIME, EVENT.payload)
+    effect = caused_event(EVENT, "d/1/4/assessed", "drift", TIME, EVENT.payload)
     assert (effect.cause, effect.trace, effect.source) == (EVENT.id, EVENT.trace, "drift")
 
 
