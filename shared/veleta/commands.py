@@ -1,4 +1,4 @@
-"""Commands: a person asks a service for something on the topic `commands`; it answers there, once."""
+"""Commands: a person sends a command to a service on the topic `commands`, and the service replies there once."""
 
 import contextlib
 import time
@@ -15,90 +15,94 @@ from veleta.events.envelope import Event, Record, decode, encode, is_for, trace_
 from veleta.ports import EventLog, Subscription
 from veleta.topics import topic
 
-ANSWER_SECONDS = 30.0
+REPLY_TIMEOUT = 30.0
 POLL_SECONDS = 0.2
 log = structlog.get_logger()
 
 
 def send_command(
-    event_log: EventLog, command: Command, source: str, clock: Clock, seconds: float = ANSWER_SECONDS
+    event_log: EventLog, command: Command, source: str, clock: Clock, timeout: float = REPLY_TIMEOUT
 ) -> CommandAccepted | CommandRefused:
-    """Send a command and wait for its answer. Its id is the one that is not derived: a person may ask twice.
+    """Send a command and wait up to `timeout` seconds for the reply.
+
+    Unlike other ids, a command's id is random, because a person may send the same command twice.
 
     Raises:
-        Retry: the broker is away (`kafka`), or no answer was heard within `seconds` (`answer`). Then the command lies
-            in the topic: a service that waits may still follow it, one that is down refuses it at its start.
+        Retry: Kafka is unreachable (`kafka`), or no reply came in time (`reply`). After `reply` the command is in the
+            topic: a running service may still apply it, and one that starts later refuses it.
     """
     name = topic(command.dataset, "commands")
     command_id = f"{command.dataset}/{command.TYPE}/{uuid4()}"
-    asked = Event(command_id, source, clock(), command, trace=trace_of(command_id))
-    ((partition, offset),) = event_log.publish([encode(name, asked)])
+    event = Event(command_id, source, clock(), command, trace=trace_of(command_id))
+    ((partition, offset),) = event_log.publish([encode(name, event)])
     try:
         subscription = event_log.subscribe([name], offsets={(name, partition): offset + 1})
         with contextlib.closing(subscription):
-            return _answer(subscription, command_id, seconds)
-    except Retry as away:
-        raise Retry("answer", f"{command.TYPE} was sent and may still take effect: {away}") from away
+            return _wait_for_reply(subscription, command_id, timeout)
+    except Retry as error:
+        raise Retry("reply", f"{command.TYPE} was sent and may still take effect: {error}") from error
 
 
-def _answer(subscription: Subscription, command_id: str, seconds: float) -> CommandAccepted | CommandRefused:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+def _wait_for_reply(subscription: Subscription, command_id: str, timeout: float) -> CommandAccepted | CommandRefused:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
         for record in subscription.poll(POLL_SECONDS):
-            event = _readable(record)
+            event = _decode(record)
             payload = event.payload if event else None
             if isinstance(payload, CommandAccepted | CommandRefused) and payload.command == command_id:
                 return payload
-    raise Retry("answer", f"nobody answered within {seconds:g} s")
+    raise Retry("reply", f"no reply within {timeout:g} s")
 
 
 @dataclass(frozen=True)
 class PendingCommand:
-    """A command that waits for its answer. `late`: it was sent before the service started."""
+    """A command without a reply."""
 
     id: str
     command: Command
-    late: bool
+    sent_before_start: bool
+    """Whether it was in the topic when the service started."""
 
 
 class PendingCommands:
-    """The commands for one service that wait for its answer. It is fed by `veleta.tail` from the topic's beginning."""
+    """The commands to one service that have no reply. `veleta.processing.tail` feeds it from the topic's beginning."""
 
-    def __init__(self, service: str, command_types: tuple[type[Command], ...], began: int) -> None:
-        """`takes` are the commands of this service; `began` is the topic's next offset when the service started."""
+    def __init__(self, service: str, command_types: tuple[type[Command], ...], start_offset: int) -> None:
+        """`command_types` are those of the service. `start_offset` is the topic's next offset at its start."""
         self._service = service
-        self._takes = command_types
-        self._began = began
-        self._caught_up = began == 0
-        self._answered: set[str] = set()
-        self._waiting: dict[str, PendingCommand] = {}
+        self._command_types = command_types
+        self._start_offset = start_offset
+        self._caught_up = start_offset == 0
+        self._replied: set[str] = set()
+        self._pending: dict[str, PendingCommand] = {}
 
-    def take(self, records: Sequence[Record]) -> None:
-        """The next records of the topic."""
+    def on_records(self, records: Sequence[Record]) -> None:
+        """Add the commands and remove those with a reply in these records of the topic."""
         for record in records:
-            event = _readable(record)
+            event = _decode(record)
             payload = event.payload if event else None
-            if event and isinstance(payload, self._takes) and is_for(self._service, record):
-                if event.id not in self._answered:
-                    self._waiting[event.id] = PendingCommand(event.id, payload, late=not self._caught_up)
+            if event and isinstance(payload, self._command_types) and is_for(self._service, record):
+                if event.id not in self._replied:
+                    pending = PendingCommand(event.id, payload, sent_before_start=not self._caught_up)
+                    self._pending[event.id] = pending
             elif isinstance(payload, CommandAnswer):
-                self._answered.add(payload.command)
-                self._waiting.pop(payload.command, None)
-            self._caught_up = self._caught_up or record.offset + 1 >= self._began
+                self._replied.add(payload.command)
+                self._pending.pop(payload.command, None)
+            self._caught_up = self._caught_up or record.offset + 1 >= self._start_offset
 
-    def due(self) -> list[PendingCommand]:
-        """The commands that are to be answered now, each handed out once, in their order.
+    def take_due(self) -> list[PendingCommand]:
+        """Remove and return the pending commands, in order.
 
-        None until all that lay in the topic when the service started has been read: an answer may lie behind.
+        Empty until all records from before the start are read: a reply may follow its command.
         """
         if not self._caught_up:
             return []
-        due = list(self._waiting.values())
-        self._waiting.clear()
+        due = list(self._pending.values())
+        self._pending.clear()
         return due
 
 
-def _readable(record: Record) -> Event | None:
+def _decode(record: Record) -> Event | None:
     try:
         return decode(record)
     except Reject as error:

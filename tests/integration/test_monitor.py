@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, expect
 
 from support.batches import publish_batch
-from support.hostile import answering, of_rows
+from support.hostile import hostile_api, of_rows
 from support.listings import api_rows
 from support.models import Models
 from support.proxy import Proxy
@@ -197,7 +197,7 @@ def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
 
     before = len(closed())
     with (
-        answering([of_rows(0, list(api_rows(0, 10, 2)))]) as (_, url),
+        hostile_api([of_rows(0, list(api_rows(0, 10, 2)))]) as (_, url),
         monitor(world) as process,
         visit(browser, process) as page,
     ):
@@ -207,10 +207,10 @@ def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
             expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=SECONDS)
             expect(page.get_by_text("The buttons, and")).to_have_count(0)
             page.get_by_role("button", name="Take the next batch").click()
-            shows(page, "poll: the next batch is taken now, if there is one")
+            shows(page, "poll: the next batch is fetched now, if there is one")
             eventually(lambda: len(closed()) == before + 1, what="the batch is closed")
             page.get_by_role("button", name="Pause").click()
-            shows(page, "pause: no further batch is taken until the poller is told to go on")
+            shows(page, "pause: no batch is fetched until polling is resumed")
     asked = [event.payload for event in world.events("commands") if isinstance(event.payload, Command)]
     assert [(each.TYPE, each.actor) for each in asked] == [
         ("poll", "somebody at the monitor"),

@@ -42,7 +42,7 @@ def test_the_demo_tells_goes_on_and_leaves_nothing(tmp_path: Path) -> None:
 
         second = Demo(home, "{}", terminal=True)
         second.says("nothing is being trained")
-        second.says("took batch 1/0")
+        second.says("published batch 1/0")
         assert "arrives with" not in second.said  # what happened before is not told again
         assert second.end(signal.SIGTERM) == 0
         assert "everything has ended" in second.said

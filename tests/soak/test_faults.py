@@ -19,8 +19,8 @@ from veleta.tables import batches, dataset_tables, drift_reports
 
 ROWS = 40
 POLLER = (
-    "poller.asking", "poller.synced", "poller.answered", "poller.opened", "poller.rows", "poller.closed",
-    "poller.remembered", "poller.intent", "poller.restarted",
+    "poller.requesting", "poller.synced", "poller.received", "poller.opened", "poller.rows", "poller.closed",
+    "poller.saved", "poller.restarting", "poller.restarted",
 )  # fmt: skip
 LOADER = (
     "processor.prepared",

@@ -1,4 +1,4 @@
-"""Builds poller and connects it."""
+"""Builds and connects the parts of the poller."""
 
 import asyncio
 from functools import partial
@@ -15,44 +15,50 @@ from veleta.topics import topic
 from veleta_poller.adapters.api import HttpApi
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.adapters.topics import Topics
-from veleta_poller.domain.publication import SERVICE
-from veleta_poller.domain.tap import TAKES
-from veleta_poller.handlers import Poller
+from veleta_poller.domain.events import SERVICE
+from veleta_poller.domain.poll_mode import COMMAND_TYPES
+from veleta_poller.handlers import CommandHandler, ResponseHandler
+from veleta_poller.poll_loop import Fetcher, PollLoop
 from veleta_poller.settings import PollerSettings
+from veleta_poller.state_store import StateStore
 
 
 def build(
     settings: PollerSettings, health: ServiceHealth, *, log: EventLog | None = None, clock: Clock = utc_now
 ) -> Service:
-    """Poller on Kafka, HTTP and one folder; the log and the clock can be replaced."""
+    """The poller on Kafka, HTTP and one folder. The event log and the clock can be replaced."""
     dataset = load_dataset(settings.dataset)
     log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
-    inbox = Inbox(settings.inbox, clock)
-    topics = Topics(dataset, log, clock)
-
+    inbox, topics = Inbox(settings.inbox, clock), Topics(dataset, log, clock)
+    store = StateStore(inbox)
+    responses = ResponseHandler(dataset, inbox, topics, store, health)
     batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")
 
-    async def obey(poller: Poller) -> None:
-        bounds = await health.retry_until_available(partial(asyncio.to_thread, log.bounds, commands))
-        desk = PendingCommands(SERVICE, TAKES, sum(end for _, end in bounds.values()))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(tail([commands], log, health, desk.take))
-            group.create_task(poller.obey(desk))
-
     async def run() -> None:
+        bounds = await health.retry_until_available(partial(asyncio.to_thread, log.bounds, commands))
+        pending = PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in bounds.values()))
+        await start(inbox, store, responses, health, settings.poll)
         timeouts = settings.total_timeout, settings.read_timeout
-        how = settings.at_end, settings.poll, settings.poll_every
         async with (
             HttpApi(settings.api_url, settings.group_number, inbox, *timeouts) as api,
             asyncio.TaskGroup() as group,
         ):
-            poller = Poller(dataset, inbox, api, topics, health, *how)
-            beside = [
+            background = [
                 group.create_task(watch_dependency("kafka", partial(asyncio.to_thread, log.bounds, batches), health)),
-                group.create_task(obey(poller)),
+                group.create_task(tail([commands], log, health, pending.on_records)),
+                group.create_task(CommandHandler(pending, topics, store, health).run()),
             ]
-            await poller.run()
-            for task in beside:
+            fetcher = Fetcher(api, inbox, store, health)
+            await PollLoop(fetcher, responses, store, health, settings.at_end, settings.poll_every).run()
+            for task in background:
                 task.cancel()
 
     return Service(run)
+
+
+async def start(inbox: Inbox, store: StateStore, responses: ResponseHandler, health: ServiceHealth, poll: str) -> None:
+    """Lock the inbox and restore the state and the position. `poll` is the setting of the poll mode."""
+    await health.retry_until_available(partial(asyncio.to_thread, inbox.lock))
+    await store.load()
+    await health.retry_until_available(responses.load_position)
+    await store.update(lambda state: state.mode_configured(poll))

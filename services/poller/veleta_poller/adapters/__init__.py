@@ -1,1 +1,1 @@
-"""What poller stands on: the API over HTTP, the inbox on disk."""
+"""The data API over HTTP, the inbox and the state on disk, and the topics."""

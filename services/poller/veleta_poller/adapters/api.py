@@ -1,4 +1,4 @@
-"""The data API over HTTP. Each GET of /data moves its cursor, so nothing here asks twice."""
+"""The data API over HTTP. Each GET of /data moves the API's cursor, so no request is repeated here."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,18 +10,17 @@ import orjson
 
 from veleta.errors import Retry
 from veleta_poller.adapters.inbox import Inbox
-from veleta_poller.domain.state import Body
-from veleta_poller.handlers import Interrupted
+from veleta_poller.ports import ResponseInterrupted, StoredResponse
 
-PIECE_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 CONNECT_SECONDS = 10.0
-SHOWN = 100
-UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""The connection could not be made: nothing was asked."""
+MAX_BODY_SHOWN = 100
+NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""Errors before a connection exists: the API did not get the request."""
 
 
 class HttpApi:
-    """`handlers.Api` at one address, for one group. An async context manager."""
+    """`ports.Api` for one group. An async context manager."""
 
     def __init__(self, url: str, group: int, inbox: Inbox, total_timeout: float, read_timeout: float) -> None:
         self._url = url.rstrip("/")
@@ -31,7 +30,7 @@ class HttpApi:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            timeout=self._timeout, connector=aiohttp.TCPConnector(force_close=True), middlewares=[_once]
+            timeout=self._timeout, connector=aiohttp.TCPConnector(force_close=True), middlewares=[_send_once]
         )
         return self
 
@@ -40,44 +39,49 @@ class HttpApi:
     ) -> None:
         await self._session.close()
 
-    async def take(self, arrived: Callable[[int], None]) -> Body:
-        """See `handlers.Api.take`."""
+    async def fetch(self, on_progress: Callable[[int], None]) -> StoredResponse:
+        """See `ports.Api.fetch`."""
         try:
-            async with self._session.get(f"{self._url}/data", params=self._parameters) as answer:
-                with self._inbox.part(answer.status) as part:
-                    async for piece in answer.content.iter_chunked(PIECE_BYTES):
-                        part.write(piece)
-                        arrived(part.size)
-                    return await asyncio.to_thread(part.whole)
-        except UNSENT as error:
+            async with self._session.get(f"{self._url}/data", params=self._parameters) as response:
+                with self._inbox.receive(response.status) as partial:
+                    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                        partial.write(chunk)
+                        on_progress(partial.size)
+                    return await asyncio.to_thread(partial.complete)
+        except NOT_SENT as error:
             raise Retry("api", error) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Interrupted(f"{type(error).__name__} {error}".strip()) from error
+            raise ResponseInterrupted(_describe(error)) from error
 
     async def restart(self) -> None:
-        """See `handlers.Api.restart`."""
+        """See `ports.Api.restart`."""
         try:
-            async with self._session.get(f"{self._url}/restart_data_generation", params=self._parameters) as answer:
-                body = await answer.read()
+            async with self._session.get(f"{self._url}/restart_data_generation", params=self._parameters) as response:
+                body = await response.read()
         except (aiohttp.ClientError, OSError) as error:
-            raise Retry("api", f"restart: {type(error).__name__} {error}".strip()) from error
-        if not _confirmed(body):
-            raise Retry("api", f"restart: HTTP {answer.status} {body[:SHOWN].decode(errors='replace')}")
+            raise Retry("api", f"restart: {_describe(error)}") from error
+        if not _is_confirmed(body):
+            shown = body[:MAX_BODY_SHOWN].decode(errors="replace")
+            raise Retry("api", f"restart: HTTP {response.status} {shown}")
 
 
-async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """aiohttp sends a GET again when the server hangs up before it answers; this one must not be."""
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Prevent aiohttp from repeating a GET when the server closes the connection before it responds."""
     try:
         return await send(request)
-    except UNSENT:
+    except NOT_SENT:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise aiohttp.ClientError(f"{type(error).__name__} {error}".strip()) from error
+        raise aiohttp.ClientError(_describe(error)) from error
 
 
-def _confirmed(body: bytes) -> bool:
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()
+
+
+def _is_confirmed(body: bytes) -> bool:
     try:
-        answer = orjson.loads(body)
+        content = orjson.loads(body)
     except orjson.JSONDecodeError:
         return False
-    return answer == ["ok"] or (isinstance(answer, dict) and answer.get("ok") is True)
+    return content == ["ok"] or (isinstance(content, dict) and content.get("ok") is True)

@@ -1,9 +1,9 @@
-"""The inbox: answers on disk, from the moment they arrive until they are published.
+"""The inbox: responses on disk, from the first byte until they are published.
 
-<time>-<status>.part    is arriving
-<time>-<status>.body    arrived whole and waits to be published: the file is the intake
-kept/                   what never arrived whole, and what was refused
-position.json           where the poller stands
+<time>-<status>.part    is being received
+<time>-<status>.body    is complete and not yet published
+kept/                   the quarantine: interrupted and refused responses
+position.json           the poller's state
 """
 
 import fcntl
@@ -17,125 +17,124 @@ from veleta.clock import Clock
 from veleta.errors import Retry, Stop
 from veleta.faults import fault_point
 from veleta.files import sync_folder, write_synced
-from veleta_poller.domain.answers import HTTP_OK
-from veleta_poller.domain.state import Body, State
+from veleta_poller.adapters.state_json import decode_state, encode_state
+from veleta_poller.domain.responses import HTTP_OK
+from veleta_poller.domain.state import PollerState
+from veleta_poller.ports import StoredResponse
 
-LEAST_ROOM = 512 * 1024 * 1024
-"""Bytes that must be free before a GET."""
-BODIES_OF_ROOM = 3
-"""So many of the largest body seen must fit."""
+MIN_FREE_BYTES = 512 * 1024 * 1024
+"""Bytes that must be free before a request."""
+FREE_RESPONSES = 3
+"""The free space must hold this many responses of the largest size so far."""
 
 
 class Inbox:
-    """`handlers.Inbox` in one folder."""
+    """`ports.Inbox` in one folder."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        """Raises Stop when the folder cannot be made."""
+        """Raises Stop if the folder cannot be created."""
         self._folder = folder
-        self._kept = folder / "kept"
+        self._quarantine = folder / "kept"
         self._state = folder / "position.json"
         self._clock = clock
         try:
-            self._kept.mkdir(parents=True, exist_ok=True)
+            self._quarantine.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Stop(f"the inbox {folder} cannot be made: {error.strerror}") from error
+            raise Stop(f"cannot create the inbox {folder}: {error.strerror}") from error
 
     def lock(self) -> None:
-        """See `handlers.Inbox.lock`."""
+        """See `ports.Inbox.lock`."""
         handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(handle)
-            raise Retry("inbox", "another poller holds it; this one stands by") from error
+            raise Retry("inbox", "another poller has the lock; this one waits for it") from error
 
-    def recall(self) -> State:
-        """See `handlers.Inbox.recall`."""
+    def load_state(self) -> PollerState:
+        """See `ports.Inbox.load_state`."""
         try:
-            return State.from_json(self._state.read_bytes()) if self._state.exists() else State()
+            return decode_state(self._state.read_bytes()) if self._state.exists() else PollerState()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Stop(f"cannot read {self._state}: {error}") from error
 
-    def remember(self, state: State) -> None:
-        """See `handlers.Inbox.remember`."""
-        write_synced(self._state, state.to_json())
+    def save_state(self, state: PollerState) -> None:
+        """See `ports.Inbox.save_state`."""
+        write_synced(self._state, encode_state(state))
 
-    def need_room(self, largest: int) -> None:
-        """See `handlers.Inbox.need_room`."""
-        needed = max(LEAST_ROOM, BODIES_OF_ROOM * largest)
+    def require_free_space(self, largest_response: int) -> None:
+        """See `ports.Inbox.require_free_space`."""
+        required = max(MIN_FREE_BYTES, FREE_RESPONSES * largest_response)
         free = shutil.disk_usage(self._folder).free
-        if free < needed:
-            raise Retry(
-                "disk", f"the inbox has {free >> 20} MiB of room, {needed >> 20} MiB are needed to take a batch"
-            )
+        if free < required:
+            raise Retry("disk", f"a request requires {required >> 20} MiB in the inbox, {free >> 20} MiB are free")
 
     @contextmanager
-    def part(self, status: int) -> Iterator["Part"]:
-        """A new answer that begins to arrive; kept as it is when the block ends before `Part.whole`."""
-        name = f"{self._clock():%Y%m%dT%H%M%S.%fZ}-{status}"
-        part = Part(self._folder / f"{name}.part")
+    def receive(self, status: int) -> Iterator["PartialResponse"]:
+        """A new response. It stays a partial one if the block ends before `PartialResponse.complete`."""
+        partial = PartialResponse(self._folder / f"{self._clock():%Y%m%dT%H%M%S.%fZ}-{status}.part")
         try:
-            yield part
+            yield partial
         finally:
-            part.close()
+            partial.close()
 
-    def keep_parts(self) -> bool:
-        """See `handlers.Inbox.keep_parts`."""
-        parts = self._named("*.part")
-        torn = any(part.status == HTTP_OK and self.size(part) > 0 for part in parts)
-        for part in parts:
-            self.keep(part)
-        return torn
+    def quarantine_partial(self) -> bool:
+        """See `ports.Inbox.quarantine_partial`."""
+        partial = self._responses("*.part")
+        successful = any(response.status == HTTP_OK and self.size(response) > 0 for response in partial)
+        for response in partial:
+            self.quarantine(response)
+        return successful
 
-    def waiting(self) -> list[Body]:
-        """See `handlers.Inbox.waiting`."""
-        return self._named("*.body")
+    def unpublished(self) -> list[StoredResponse]:
+        """See `ports.Inbox.unpublished`."""
+        return self._responses("*.body")
 
-    def text(self, body: Body) -> str:
-        """See `handlers.Inbox.text`."""
-        return (self._folder / body.name).read_text(encoding="utf-8-sig")
+    def read(self, response: StoredResponse) -> str:
+        """See `ports.Inbox.read`."""
+        return (self._folder / response.name).read_text(encoding="utf-8-sig")
 
-    def size(self, body: Body) -> int:
-        """See `handlers.Inbox.size`."""
-        return (self._folder / body.name).stat().st_size
+    def size(self, response: StoredResponse) -> int:
+        """See `ports.Inbox.size`."""
+        return (self._folder / response.name).stat().st_size
 
-    def keep(self, body: Body) -> None:
-        """See `handlers.Inbox.keep`."""
-        (self._folder / body.name).rename(self._kept / body.name)
-        sync_folder(self._kept)
+    def quarantine(self, response: StoredResponse) -> None:
+        """See `ports.Inbox.quarantine`."""
+        (self._folder / response.name).rename(self._quarantine / response.name)
+        sync_folder(self._quarantine)
         sync_folder(self._folder)
 
-    def discard(self, body: Body) -> None:
-        """See `handlers.Inbox.discard`."""
-        (self._folder / body.name).unlink(missing_ok=True)
+    def delete(self, response: StoredResponse) -> None:
+        """See `ports.Inbox.delete`."""
+        (self._folder / response.name).unlink(missing_ok=True)
         sync_folder(self._folder)
 
-    def _named(self, pattern: str) -> list[Body]:
-        return [Body(path.name) for path in sorted(self._folder.glob(pattern))]
+    def _responses(self, pattern: str) -> list[StoredResponse]:
+        return [StoredResponse(path.name) for path in sorted(self._folder.glob(pattern))]
 
 
-class Part:
-    """An answer that is arriving."""
+class PartialResponse:
+    """A response that is being received; `size` is in bytes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("wb")
         self.size = 0
 
-    def write(self, piece: bytes) -> None:
-        """Add what came."""
-        self._file.write(piece)
-        self.size += len(piece)
+    def write(self, chunk: bytes) -> None:
+        """Append received bytes."""
+        self._file.write(chunk)
+        self.size += len(chunk)
 
-    def whole(self) -> Body:
-        """It arrived whole: from when this returns, it is not lost."""
+    def complete(self) -> StoredResponse:
+        """All bytes have been received. The response is durable when this returns."""
         self._file.flush()
         os.fsync(self._file.fileno())
         fault_point("poller.synced")
-        whole = self._path.rename(self._path.with_suffix(".body"))
-        sync_folder(whole.parent)
-        return Body(whole.name)
+        complete = self._path.rename(self._path.with_suffix(".body"))
+        sync_folder(complete.parent)
+        return StoredResponse(complete.name)
 
     def close(self) -> None:
-        """No more comes."""
+        """Close the file."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""The topics as the poller writes them."""
+"""The poller's topics in an event log."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -13,67 +13,69 @@ from veleta.faults import fault_point
 from veleta.ports import EventLog
 from veleta.processing.dead_letters import DeadLetters, report_dead_letter
 from veleta.topics import TopicName, topic
-from veleta_poller.domain.answers import Batch
-from veleta_poller.domain.publication import SERVICE, Publication, answered, declared, missed, refused
-from veleta_poller.domain.sequence import Position, Step, fold
+from veleta_poller.domain.events import SERVICE, BatchEvents, declared_event, missed_event, refused_event, reply_event
+from veleta_poller.domain.responses import Batch
+from veleta_poller.domain.sequence import BatchId, Placement, Position, position_of
 from veleta_poller.domain.state import Reply
+from veleta_poller.ports import StoredResponse
 
 CHUNKS_AT_ONCE = 20
-"""Chunks that are on their way at a time: some megabytes."""
-LETTER_BYTES = 64 * 1024
-"""So much of what could not be published goes into its dead letter: the whole of it lies in the inbox."""
+"""Chunks that are published together: some megabytes."""
+DEAD_LETTER_BYTES = 64 * 1024
+"""How much of a record that is too large goes into its dead letter. The quarantine holds all of it."""
 
 
 class Topics:
-    """`handlers.Topics` on an event log."""
+    """`ports.Topics` on an event log."""
 
-    def __init__(self, dataset: Dataset, log_port: EventLog, clock: Clock) -> None:
+    def __init__(self, dataset: Dataset, log: EventLog, clock: Clock) -> None:
         self._dataset = dataset
-        self._log = log_port
+        self._log = log
         self._clock = clock
         self._dead_letters = DeadLetters(SERVICE, dataset.name, clock)
 
-    def survey(self) -> Position:
-        """See `handlers.Topics.survey`."""
+    def load_position(self) -> Position:
+        """See `ports.Topics.load_position`."""
         payloads = [event.payload for event in read_events(self._log, self._dataset.name)]
-        known = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
-        if known[-1:] != [self._dataset.digest]:
-            self._send("batches", [declared(self._dataset, len(known), self._clock())])
-        return fold(payloads)
+        declared = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
+        if declared[-1:] != [self._dataset.digest]:
+            self._publish("batches", [declared_event(self._dataset, len(declared), self._clock())])
+        return position_of(payloads)
 
-    def publish(self, step: Step, batch: Batch, findings: list[str]) -> None:
-        """See `handlers.Topics.publish`."""
-        publication = Publication(self._dataset, step, batch, self._clock())
-        self._send("batches", [*publication.missed(), publication.opened])
+    def publish_batch(self, placement: Placement, batch: Batch, findings: list[str]) -> None:
+        """See `ports.Topics.publish_batch`."""
+        events = BatchEvents(self._dataset, placement, batch, self._clock())
+        self._publish("batches", [*events.missed(), events.opened])
         fault_point("poller.opened")
-        events, places = publication.rows(), list[tuple[int, int]]()
-        while group := list(islice(events, CHUNKS_AT_ONCE)):
-            places += self._send("rows", group)
+        rows, offsets = events.rows(), list[tuple[int, int]]()
+        while chunks := list(islice(rows, CHUNKS_AT_ONCE)):
+            offsets += self._publish("rows", chunks)
             fault_point("poller.rows")
-        self._send("batches", [publication.closed(places, findings)])
+        self._publish("batches", [events.closed(offsets, findings)])
         fault_point("poller.closed")
 
-    def refuse(self, place: tuple[int, int], reason: str, status: int, body: str) -> None:
-        """See `handlers.Topics.refuse`."""
-        self._send("batches", [refused(self._dataset, place, reason, status, body, self._clock())])
+    def publish_refused(self, batch: BatchId, reason: str, response: StoredResponse) -> None:
+        """See `ports.Topics.publish_refused`."""
+        event = refused_event(self._dataset, batch, reason, response.status, response.name, self._clock())
+        self._publish("batches", [event])
 
-    def miss(self, place: tuple[int, int], reason: str) -> None:
-        """See `handlers.Topics.miss`."""
-        self._send("batches", [missed(self._dataset, place, reason, self._clock())])
+    def publish_missed(self, batch: BatchId, reason: str) -> None:
+        """See `ports.Topics.publish_missed`."""
+        self._publish("batches", [missed_event(self._dataset, batch, reason, self._clock())])
 
-    def reply(self, replies: Sequence[Reply]) -> None:
-        """See `handlers.Topics.reply`."""
-        self._send("commands", [answered(self._dataset, reply, self._clock()) for reply in replies])
+    def publish_replies(self, replies: Sequence[Reply]) -> None:
+        """See `ports.Topics.publish_replies`."""
+        self._publish("commands", [reply_event(self._dataset, reply, self._clock()) for reply in replies])
 
-    def _send(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:
+    def _publish(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:
         messages = [encode(topic(self._dataset.name, name), event) for event in events]
         try:
             return self._log.publish(messages)
         except Reject as error:
-            self._bury(error, max(messages, key=lambda message: len(message.value)))
+            self._publish_dead_letter(error, max(messages, key=lambda message: len(message.value)))
             raise
 
-    def _bury(self, error: Reject, message: Message) -> None:
-        cut = Message(message.topic, message.key, message.headers, message.value[:LETTER_BYTES])
-        self._log.publish([self._dead_letters.message(error.reason, error, cut)])
+    def _publish_dead_letter(self, error: Reject, message: Message) -> None:
+        beginning = Message(message.topic, message.key, message.headers, message.value[:DEAD_LETTER_BYTES])
+        self._log.publish([self._dead_letters.message(error.reason, error, beginning)])
         report_dead_letter(error.reason, error)

@@ -1,1 +1,1 @@
-"""What poller decides, without I/O."""
+"""The poller's rules, without I/O."""

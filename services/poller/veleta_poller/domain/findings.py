@@ -1,30 +1,30 @@
-"""What is odd about the columns of a batch, in short texts."""
+"""Findings about the columns and values of a batch, as short texts for the manifest."""
 
 from collections import Counter
 
 from veleta.batches import Rows
 from veleta.dataset import Dataset
 
-SHOWN = 5
-"""So many names are listed; the rest are counted."""
-NAME_SHOWN = 40
+MAX_NAMES = 5
+"""How many column names a finding lists. The others are counted."""
+MAX_NAME_LENGTH = 40
 
 
-def strip_keys(rows: Rows) -> list[str]:
-    """Take the spaces around keys away, in place. Where that makes two keys one, the plain key's value stays."""
-    collisions: Counter[str] = Counter()
+def strip_column_names(rows: Rows) -> list[str]:
+    """Strip spaces around column names, in place. If a row has a name with and without spaces, the latter counts."""
+    duplicates: Counter[str] = Counter()
     for index, row in enumerate(rows):
         if all(key == key.strip() for key in row):
             continue
         stripped = {key.strip(): value for key, value in row.items()}
         plain = {key: value for key, value in row.items() if key == key.strip()}
-        collisions.update(key.strip() for key in row if key != key.strip() and key.strip() in plain)
+        duplicates.update(key.strip() for key in row if key != key.strip() and key.strip() in plain)
         rows[index] = stripped | plain
-    return _listed("columns came twice, the name without spaces counts", collisions)
+    return _list_columns("columns came twice, the name without spaces counts", duplicates)
 
 
-def unexpected(rows: Rows, dataset: Dataset) -> list[str]:
-    """How the rows' columns differ from the dataset's: unknown ones, missing ones, another order."""
+def schema_findings(rows: Rows, dataset: Dataset) -> list[str]:
+    """How the rows' columns differ from the dataset's: unknown, missing, or in another order."""
     declared = dataset.names
     unknown: Counter[str] = Counter()
     missing: Counter[str] = Counter()
@@ -32,30 +32,30 @@ def unexpected(rows: Rows, dataset: Dataset) -> list[str]:
     for keys, count in Counter(tuple(row) for row in rows).items():
         unknown.update({key: count for key in keys if key not in dataset.by_name})
         missing.update({name: count for name in declared if name not in keys})
-        reordered += count if _reordered(keys, declared) else 0
+        reordered += count if _is_reordered(keys, declared) else 0
     order = [f"columns in another order ({reordered} rows)"] if reordered else []
-    return [*_listed("unknown columns", unknown), *_listed("missing columns", missing), *order]
+    return [*_list_columns("unknown columns", unknown), *_list_columns("missing columns", missing), *order]
 
 
-def unfit(rows: Rows, dataset: Dataset) -> list[str]:
-    """Nulls, and values that are none of their column's kind."""
+def value_findings(rows: Rows, dataset: Dataset) -> list[str]:
+    """Nulls, and values that do not convert to their column's kind."""
     nulls: Counter[str] = Counter()
-    others: Counter[str] = Counter()
+    invalid: Counter[str] = Counter()
     for name, column in dataset.by_name.items():
         values = [row[name] for row in rows if name in row]
         nulls[name] = values.count(None)
-        others[name] = [*map(column.convert, values)].count(None) - nulls[name]
-    return [*_listed("nulls", +nulls), *_listed("values that do not fit", +others)]
+        invalid[name] = [*map(column.convert, values)].count(None) - nulls[name]
+    return [*_list_columns("nulls", +nulls), *_list_columns("values that do not fit", +invalid)]
 
 
-def _reordered(keys: tuple[str, ...], declared: list[str]) -> bool:
+def _is_reordered(keys: tuple[str, ...], declared: list[str]) -> bool:
     present = set(keys)
     return [key for key in keys if key in declared] != [name for name in declared if name in present]
 
 
-def _listed(what: str, counts: Counter[str]) -> list[str]:
+def _list_columns(finding: str, counts: Counter[str]) -> list[str]:
     if not counts:
         return []
-    names = ", ".join(f"{name[:NAME_SHOWN]!r} ({count} rows)" for name, count in counts.most_common(SHOWN))
-    more = f" and {len(counts) - SHOWN} more" if len(counts) > SHOWN else ""
-    return [f"{what}: {names}{more}"]
+    names = ", ".join(f"{name[:MAX_NAME_LENGTH]!r} ({count} rows)" for name, count in counts.most_common(MAX_NAMES))
+    more = f" and {len(counts) - MAX_NAMES} more" if len(counts) > MAX_NAMES else ""
+    return [f"{finding}: {names}{more}"]

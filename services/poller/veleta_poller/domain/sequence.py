@@ -1,17 +1,24 @@
-"""What a batch's number and digest tell, given where the poller stands."""
+"""Where a batch belongs in the sequence of batches, given its number, its digest and the last batch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 from veleta.events.catalogue import BatchClosed, BatchMissed, Payload
 
 
+class BatchId(NamedTuple):
+    """Identifies a batch of the dataset. A later batch has a greater id."""
+
+    epoch: int
+    number: int
+
+
 @dataclass(frozen=True)
 class Position:
-    """The last batch that was dealt with. Epoch 0: none ever was.
+    """The last batch that was published or missed. Epoch 0: there is none.
 
-    `digest` is that of its rows, empty when they never arrived.
+    `digest` is that of its rows. It is empty if the batch was missed.
     """
 
     epoch: int = 0
@@ -19,61 +26,65 @@ class Position:
     digest: str = ""
 
     @property
-    def place(self) -> tuple[int, int]:
-        """Epoch and number: the position with the greater place is further on."""
-        return self.epoch, self.number
+    def batch(self) -> BatchId:
+        """The id of the last batch."""
+        return BatchId(self.epoch, self.number)
 
     @property
-    def due(self) -> tuple[int, int]:
-        """Epoch and number of the batch that is expected next."""
-        return max(self.epoch, 1), self.number + 1
+    def next(self) -> BatchId:
+        """The id of the batch that is expected next in this epoch."""
+        return BatchId(max(self.epoch, 1), self.number + 1)
 
 
 @dataclass(frozen=True)
-class Step:
-    """What to do with a batch: `repeat` is to be ignored; else it is published as `epoch`/`number`.
+class Placement:
+    """The id that a received batch gets. `repeated`: it is the last batch again and must not be published.
 
-    `missed` are the numbers of this epoch that never came; `finding` says what was odd, if anything.
+    `missed` are the batches that were skipped before it. `finding` describes an irregular sequence.
     """
 
-    kind: Literal["take", "repeat"]
-    epoch: int
-    number: int
-    missed: range = range(0)
+    batch: BatchId
+    missed: tuple[BatchId, ...] = ()
     finding: str = ""
+    repeated: bool = False
 
 
-def decide(position: Position, number: int, digest: str, restarting: bool) -> Step:
-    """What batch `number` means after `position`; `restarting`: the API was told to begin a new epoch."""
+def place_batch(position: Position, number: int, digest: str, restarting: bool) -> Placement:
+    """Where batch `number` belongs after `position`; `restarting`: the poller has restarted the API."""
     last = position.number
     if position.epoch == 0:
-        return Step("take", 1, number, range(number))
+        return _new_epoch(position, number)
     if restarting:
-        return _new_epoch(position, number, f"after the restart came batch {number}, not 0" if number else "")
+        return _new_epoch(position, number, f"batch {number}, not 0, came after the restart" if number else "")
     if number > last:
-        return Step("take", position.epoch, number, range(last + 1, number))
+        return _placement(position.epoch, number, first=last + 1)
     if number < last:
-        return _new_epoch(position, number, f"restarted elsewhere: batch {number} came after {last}")
+        return _new_epoch(position, number, f"another client restarted the API: batch {number} came after {last}")
     if digest == position.digest:
-        return Step("repeat", position.epoch, number, finding=f"batch {number} came twice")
-    return _new_epoch(position, number, f"restarted elsewhere: batch {number} came again with other rows")
+        return Placement(position.batch, finding=f"batch {number} came twice", repeated=True)
+    return _new_epoch(position, number, f"another client restarted the API: batch {number} came again with other rows")
 
 
-def _new_epoch(position: Position, number: int, finding: str) -> Step:
-    return Step("take", position.epoch + 1, number, range(number), finding)
+def _new_epoch(position: Position, number: int, finding: str = "") -> Placement:
+    return _placement(position.epoch + 1, number, first=0, finding=finding)
 
 
-def further(one: Position, other: Position) -> Position:
-    """Whichever is further on; `other` where they are equally far."""
-    return one if one.place > other.place else other
+def _placement(epoch: int, number: int, first: int, finding: str = "") -> Placement:
+    missed = tuple(BatchId(epoch, skipped) for skipped in range(first, number))
+    return Placement(BatchId(epoch, number), missed, finding)
 
 
-def fold(payloads: Iterable[Payload]) -> Position:
-    """The position that the events of `batches` tell: a batch counts once it is closed or missed."""
+def latest(one: Position, other: Position) -> Position:
+    """The later position; `other` if both have the same batch."""
+    return one if one.batch > other.batch else other
+
+
+def position_of(payloads: Iterable[Payload]) -> Position:
+    """The position after these events of the topic `batches`: that of the latest batch that was closed or missed."""
     position = Position()
     for payload in payloads:
         if isinstance(payload, BatchClosed):
-            position = further(position, Position(payload.epoch, payload.number, payload.digest))
+            position = latest(position, Position(payload.epoch, payload.number, payload.digest))
         elif isinstance(payload, BatchMissed):
-            position = further(position, Position(payload.epoch, payload.number))
+            position = latest(position, Position(payload.epoch, payload.number))
     return position

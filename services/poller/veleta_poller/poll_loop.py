@@ -1,0 +1,140 @@
+"""When to fetch the next batch, and what a fetch does.
+
+free space on disk ─► request ─► response in the inbox ─► `ResponseHandler` ─► interval or command
+"""
+
+import asyncio
+import time
+from typing import Literal
+
+from veleta.errors import Retry
+from veleta.faults import fault_point
+from veleta.service.health import ServiceHealth
+from veleta_poller.domain.state import Phase, PollerState
+from veleta_poller.handlers import RESPONSES, ResponseHandler
+from veleta_poller.ports import Api, Inbox, ResponseInterrupted, StoredResponse
+from veleta_poller.state_store import StateStore
+
+CHECK_SECONDS = 0.2
+"""The pause between two checks whether a poll is due: a command may shorten or extend the interval."""
+
+
+class PollingPaused(Exception):
+    """Polling was paused before the request was sent."""
+
+
+class Fetcher:
+    """Fetches one response at a time from the API into the inbox."""
+
+    def __init__(self, api: Api, inbox: Inbox, store: StateStore, health: ServiceHealth) -> None:
+        self._api = api
+        self._inbox = inbox
+        self._store = store
+        self._health = health
+
+    async def fetch(self) -> StoredResponse | None:
+        """Fetch the next response. None if it was interrupted, or if polling was paused before the request."""
+        self._health.set_activity("requesting the next batch")
+        try:
+            response = await self._health.retry_until_available(self._request)
+        except PollingPaused:
+            return None
+        except ResponseInterrupted as error:
+            self._health.set_unavailable("api", str(error))
+            self._health.set_activity("the response was interrupted")
+            await self.quarantine_partial()
+            RESPONSES.labels("interrupted").inc()
+            return None
+        fault_point("poller.received")
+        self._health.set_available("api")
+        self._health.mark_started()
+        size = await asyncio.to_thread(self._inbox.size, response)
+        await self._store.update(lambda state: state.response_received(size))
+        return response
+
+    async def quarantine_partial(self) -> None:
+        """Quarantine interrupted responses."""
+        if await asyncio.to_thread(self._inbox.quarantine_partial):
+            await self._store.update(PollerState.response_interrupted)
+
+    async def restart_api(self) -> None:
+        """Begin a new epoch. The state is stored first: after a crash the next batch shows if the API restarted."""
+        await self._store.update(PollerState.restart_requested)
+        fault_point("poller.restarting")
+        await self._health.retry_until_available(self._api.restart)
+        fault_point("poller.restarted")
+        self._health.set_activity("restarted the API")
+
+    async def _request(self) -> StoredResponse:
+        await asyncio.to_thread(self._inbox.require_free_space, self._store.state.largest_response)
+        if not self._store.state.poll_mode.allows_poll:
+            raise PollingPaused
+        await self._store.update(PollerState.poll_started)
+        fault_point("poller.requesting")
+        try:
+            return await self._api.fetch(self._show_progress)
+        except Retry:
+            await self._store.update(PollerState.poll_failed)
+            raise
+
+    def _show_progress(self, size: int) -> None:
+        self._health.set_activity(f"receiving a batch ({size >> 10} KiB so far)")
+
+
+class PollLoop:
+    """Fetches batch after batch until the service stops, at the interval and on command."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        responses: ResponseHandler,
+        store: StateStore,
+        health: ServiceHealth,
+        at_end: Literal["restart", "stop"],
+        interval: float,
+    ) -> None:
+        self._fetcher = fetcher
+        self._responses = responses
+        self._store = store
+        self._health = health
+        self._at_end = at_end
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Handle what an earlier process left in the inbox, then poll. `interval` is in seconds."""
+        self._health.set_activity("no batch fetched yet")
+        await self._fetcher.quarantine_partial()
+        await self._handle(None)
+        interval = 0.0
+        while await self._wait_until_due(interval):
+            await self._handle(await self._fetcher.fetch())
+            interval = self._interval
+        while await self._health.sleep(CHECK_SECONDS):
+            pass
+
+    async def _handle(self, fetched: StoredResponse | None) -> None:
+        await self._responses.handle_all(fetched)
+        if self._store.state.phase is not Phase.END_OF_DATA:
+            return
+        if self._at_end == "restart":
+            await self._fetcher.restart_api()
+        else:
+            await self._store.update(PollerState.polling_ended)
+            self._health.mark_started()
+
+    async def _wait_until_due(self, interval: float) -> bool:
+        """Wait until a poll is due by the interval or by command. Returns False if none will be."""
+        activity, due_at = self._health.activity, time.monotonic() + interval
+        while not self._health.stopping.is_set() and not self._health.stop_reason:
+            mode, remaining = self._store.state.poll_mode, due_at - time.monotonic()
+            if self._store.state.phase is Phase.ENDED:
+                return False
+            if mode.requested or (remaining <= 0 and mode.allows_poll):
+                return True
+            self._health.set_activity(
+                f"{activity}; {'paused' if mode.paused else f'next request in {remaining:.0f} s'}"
+            )
+            if mode.paused:
+                self._health.mark_started()
+            await self._health.sleep(CHECK_SECONDS if mode.paused else min(remaining, CHECK_SECONDS))
+        return False

@@ -1,0 +1,28 @@
+"""The current state. Every change is on disk before anything else sees it."""
+
+import asyncio
+from collections.abc import Callable
+
+from veleta_poller.domain.state import PollerState
+from veleta_poller.ports import Inbox
+
+
+class StateStore:
+    """Applies transitions one at a time, since the poll loop and the command handler run concurrently."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._lock = asyncio.Lock()
+        self.state = PollerState()
+
+    async def load(self) -> None:
+        """Load the stored state. Raises Stop if it cannot be read."""
+        self.state = await asyncio.to_thread(self._inbox.load_state)
+
+    async def update(self, transition: Callable[[PollerState], PollerState]) -> None:
+        """Replace the state by the next one, after that is stored."""
+        async with self._lock:
+            state = transition(self.state)
+            if state != self.state:
+                await asyncio.to_thread(self._inbox.save_state, state)
+                self.state = state

@@ -1,0 +1,60 @@
+"""Findings about the columns and values of a batch."""
+
+from typing import Any
+
+import pytest
+
+from veleta.dataset import load_dataset
+from veleta_poller.domain.findings import schema_findings, strip_column_names, value_findings
+
+DATASET = load_dataset("real_estate")
+ROW: dict[str, Any] = dict(DATASET.example)
+
+
+def test_spaces_around_column_names_are_no_finding() -> None:
+    """The seed's code writes " brokered_by"."""
+    rows = [{(" brokered_by" if key == "brokered_by" else key): value for key, value in ROW.items()}]
+    assert strip_column_names(rows) == []
+    assert rows == [ROW]
+
+
+def test_a_column_name_without_spaces_takes_precedence() -> None:
+    """Two columns with the same stripped name are a finding."""
+    for row in ({" price": 1, **ROW}, {**ROW, "price ": 1}):
+        rows = [row]
+        [finding] = strip_column_names(rows)
+        assert rows[0]["price"] == ROW["price"]
+        assert "came twice" in finding
+        assert "'price' (1 rows)" in finding
+
+
+@pytest.mark.failure("F07", "F26")
+def test_unknown_and_missing_columns_are_findings() -> None:
+    """Each is reported with the number of its rows."""
+    without = {key: value for key, value in ROW.items() if key != "bath"}
+    assert schema_findings([ROW, {**ROW, "pool": 1}, without], DATASET) == [
+        "unknown columns: 'pool' (1 rows)",
+        "missing columns: 'bath' (1 rows)",
+    ]
+
+
+def test_another_order_of_columns_is_a_finding() -> None:
+    """Missing and unknown columns do not count as another order."""
+    assert schema_findings([dict(reversed(ROW.items())), ROW], DATASET) == ["columns in another order (1 rows)"]
+    assert schema_findings([{"pool": 1, **ROW}], DATASET) == ["unknown columns: 'pool' (1 rows)"]
+
+
+def test_a_finding_is_short() -> None:
+    """Only the first names of a thousand unknown columns are listed."""
+    [finding] = schema_findings([{**ROW, f"{i}" + "x" * 500: 1} for i in range(1_000)], DATASET)
+    assert finding.endswith("and 995 more")
+    assert len(finding) < 400
+
+
+def test_nulls_and_values_of_another_kind_are_findings() -> None:
+    """They are counted by column."""
+    number, date = (next(c.name for c in DATASET.columns if c.kind == kind) for kind in ("number", "date"))
+    assert value_findings([{**ROW, number: None, date: "soon"}, {**ROW, number: "many"}], DATASET) == [
+        f"nulls: '{number}' (1 rows)",
+        f"values that do not fit: '{number}' (1 rows), '{date}' (1 rows)",
+    ]

@@ -1,0 +1,96 @@
+"""The transitions of the poller's state."""
+
+from veleta.events.catalogue import Pause, Poll
+from veleta_poller.domain.poll_mode import PollMode
+from veleta_poller.domain.sequence import BatchId, Position
+from veleta_poller.domain.state import Phase, PollerState, Reply
+
+POLL = Poll(dataset="d", actor="ana")
+
+
+def test_a_published_batch_moves_the_position() -> None:
+    """What was noted since the last batch is in its manifest."""
+    state = PollerState(Position(2, 3, "d3"), partial_received=True, findings=("batch 3 came twice",))
+    assert state.batch_published(BatchId(2, 4), "d4") == PollerState(Position(2, 4, "d4"))
+
+
+def test_a_missed_batch_moves_the_position() -> None:
+    """It is the batch that was expected. Findings wait for the next manifest."""
+    state = PollerState(Position(2, 3, "d3"), partial_received=True, findings=("f",))
+    assert state.batch_missed() == PollerState(Position(2, 4), findings=("f",))
+
+
+def test_a_repeat_is_noted_once() -> None:
+    """The position does not move."""
+    state = PollerState(Position(2, 3, "d3")).repeat_ignored("batch 3 came twice")
+    assert state == PollerState(Position(2, 3, "d3"), findings=("batch 3 came twice",))
+    assert state.repeat_ignored("batch 3 came twice") == state
+
+
+def test_an_interrupted_response_does_not_move_the_position() -> None:
+    """The next number shows whether its batch is lost."""
+    state = PollerState(Position(2, 3)).response_interrupted()
+    assert (state.expected, state.partial_received) == (BatchId(2, 4), True)
+
+
+def test_the_largest_response_counts() -> None:
+    """A smaller one does not replace it."""
+    assert PollerState().response_received(7).response_received(5).largest_response == 7
+
+
+def test_the_later_position_is_loaded() -> None:
+    """The inbox or a topic may have been lost."""
+    state = PollerState(Position(2, 3))
+    assert state.position_loaded(Position()) == state
+    assert state.position_loaded(Position(2, 4, "d")).position == Position(2, 4, "d")
+
+
+def test_after_a_restart_batch_0_of_the_next_epoch_is_expected() -> None:
+    """Until a batch is published. A requested poll is requested again."""
+    state = PollerState(Position(2, 3), poll_mode=PollMode(paused=True, requested=1)).poll_started().data_ended()
+    assert (state.phase, state.restarting, state.expected) == (Phase.END_OF_DATA, False, (2, 4))
+    restarted = state.restart_requested()
+    assert (restarted.phase, restarted.restarting, restarted.expected) == (Phase.POLLING, True, (3, 0))
+    assert restarted.poll_mode.requested == 1
+    assert restarted.place(0, "d").batch == (3, 0)
+    published = restarted.batch_published(BatchId(3, 0), "d")
+    assert (published.restarting, published.expected) == (False, (3, 1))
+
+
+def test_polling_ends_at_the_end_of_the_data() -> None:
+    """With AT_END=stop requested polls are dropped, and the mode stays."""
+    ended = PollerState(poll_mode=PollMode(paused=True, requested=2)).data_ended().polling_ended()
+    assert (ended.phase, ended.poll_mode) == (Phase.ENDED, PollMode(paused=True))
+
+
+def test_a_failed_poll_is_requested_again() -> None:
+    """If it was requested by command."""
+    requested = PollerState(poll_mode=PollMode(paused=True, requested=1))
+    assert requested.poll_started().poll_mode.requested == 0
+    assert requested.poll_started().poll_failed() == requested
+
+
+def test_a_command_and_its_reply_are_one_transition() -> None:
+    """A crash can lose neither the effect nor the reply."""
+    state = PollerState().command_handled("1", POLL, refusal="")
+    assert state.poll_mode.requested == 1
+    assert [(r.command, r.accepted) for r in state.replies] == [("1", True)]
+    paused = state.command_handled("2", Pause(dataset="d", actor="ana"), refusal="")
+    assert (paused.poll_mode, [r.command for r in paused.replies]) == (PollMode(paused=True), ["1", "2"])
+
+
+def test_a_refused_command_changes_nothing_but_the_replies() -> None:
+    """The reply has the reason."""
+    state = PollerState().command_handled("1", POLL, refusal="too late")
+    assert state == PollerState(replies=(Reply("1", accepted=False, text="too late"),))
+
+
+def test_published_replies_are_removed() -> None:
+    """Those that were added meanwhile stay."""
+    one, two = Reply("1", accepted=True, text="a"), Reply("2", accepted=True, text="b")
+    assert PollerState(replies=(one, two)).replies_published((one,)) == PollerState(replies=(two,))
+
+
+def test_a_changed_setting_is_configured() -> None:
+    """Manual mode starts paused."""
+    assert PollerState().mode_configured("manual").poll_mode == PollMode("manual", paused=True)

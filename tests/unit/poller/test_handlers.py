@@ -1,0 +1,220 @@
+"""What the poller does with responses and commands."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from support.poller import END, Scene, batch, until
+from veleta.commands import PendingCommands
+from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, Pause, Poll, RecordDeadlettered, Resume
+from veleta.events.envelope import decode
+from veleta_poller.domain.poll_mode import COMMAND_TYPES, PollMode
+from veleta_poller.domain.state import PollerState, Reply
+from veleta_poller.ports import ResponseInterrupted
+
+
+async def test_batches_are_published_and_deleted_from_the_inbox(scene: Scene) -> None:
+    """The inbox does not need a response whose manifest is acknowledged."""
+    await scene.run(batch(0), batch(1))
+    assert scene.closed() == [(1, 0), (1, 1)]
+    assert scene.files() == []
+    assert scene.inbox.load_state().position.batch == (1, 1)
+
+
+async def test_the_dataset_is_declared_once(scene: Scene, tmp_path: Path) -> None:
+    """It is declared again only when it differs from the last declaration."""
+    await scene.run(batch(0))
+    await scene.crashed(tmp_path / "second").run(batch(1))
+    records = scene.log.topics["real_estate.batches"]
+    assert [decode(r).id for r in records if decode(r).type == "dataset.declared"] == ["real_estate/declared/0"]
+
+
+async def test_skipped_numbers_are_missed_batches(scene: Scene) -> None:
+    """A batch with a number above the expected one is published."""
+    await scene.run(batch(0), batch(3))
+    assert scene.closed() == [(1, 0), (1, 3)]
+    assert [(m.epoch, m.number) for m in scene.published(BatchMissed)] == [(1, 1), (1, 2)]
+
+
+@pytest.mark.failure("F03")
+async def test_a_repeat_is_ignored_and_is_a_finding_of_the_next_manifest(scene: Scene) -> None:
+    """Nothing is published twice, and every repeat is reported."""
+    await scene.run(batch(0), batch(0), batch(0), batch(1), batch(2))
+    manifests = [(m.number, m.findings) for m in scene.published(BatchClosed)]
+    assert manifests == [(0, []), (1, ["batch 0 came twice"]), (2, [])]
+    assert scene.files() == []
+
+
+async def test_an_epoch_that_another_client_began_is_a_finding(scene: Scene) -> None:
+    """An unexpected 0, or other rows with the number of the last batch."""
+    await scene.run(batch(0), batch(1), batch(0), batch(0, price=9.0))
+    assert scene.closed() == [(1, 0), (1, 1), (2, 0), (3, 0)]
+    assert all("another client restarted the API" in m.findings[0] for m in scene.published(BatchClosed)[2:])
+
+
+@pytest.mark.parametrize(
+    "response", [(500, '{"detail": "down"}'), (200, "{"), (200, '{"batch_number": 0, "data": []}'), (200, "\udcff")]
+)
+async def test_an_invalid_response_is_refused_and_quarantined(scene: Scene, response: tuple[int, str]) -> None:
+    """The event names its file. The expected number stays the same."""
+    await scene.run(batch(0), response, batch(1))
+    [refused] = scene.published(BatchRefused)
+    assert (refused.epoch, refused.number, refused.status) == (1, 1, response[0])
+    assert (scene.folder / "kept" / refused.body).read_bytes() == response[1].encode(errors="surrogateescape")
+    assert scene.closed() == [(1, 0), (1, 1)]
+
+
+@pytest.mark.failure("F02")
+async def test_an_interrupted_response_is_quarantined_and_the_next_number_decides(scene: Scene) -> None:
+    """If n follows, nothing was lost. If n+1 follows, n was missed."""
+    await scene.run(batch(0), '{"batch_nu', batch(1), '{"batch_nu', batch(3))
+    assert scene.closed() == [(1, 0), (1, 1), (1, 3)]
+    assert [m.number for m in scene.published(BatchMissed)] == [2]
+    assert scene.files() == ["kept.part", "kept.part"]
+
+
+@pytest.mark.failure("F02")
+async def test_an_interrupted_response_before_the_end_was_the_last_batch(scene: Scene) -> None:
+    """No later number shows that it was missed."""
+    await scene.run(batch(0), '{"batch_nu', END, batch(0))
+    assert [(m.epoch, m.number) for m in scene.published(BatchMissed)] == [(1, 1)]
+    assert scene.closed() == [(1, 0), (2, 0)]
+
+
+async def test_a_request_without_any_response_is_no_missed_batch(scene: Scene) -> None:
+    """Only the next number shows whether a batch was lost."""
+    await scene.run(batch(0), ResponseInterrupted("timeout"), END, batch(0))
+    assert scene.published(BatchMissed) == []
+    assert scene.closed() == [(1, 0), (2, 0)]
+
+
+@pytest.mark.parametrize("failure", ["before", "after"])
+@pytest.mark.parametrize("call", [2, 3, 4])
+async def test_an_outage_of_kafka_while_publishing_changes_nothing(
+    scene: Scene, call: int, failure: Literal["before", "after"]
+) -> None:
+    """The batch is published again from its start. It is not a repeat by the API if its manifest was appended."""
+    scene.log.failures = {call: failure}
+    await scene.run(batch(0), batch(1))
+    assert scene.closed() == [(1, 0), (1, 1)]
+    assert [m.findings for m in scene.manifests()] == [[], []]
+    assert scene.files() == []
+
+
+@pytest.mark.failure("F05")
+@pytest.mark.parametrize("call", [2, 3, 4])
+async def test_a_crash_while_publishing_is_repaired(scene: Scene, tmp_path: Path, call: int) -> None:
+    """The response is published again. Records outside the manifest's ranges are ignored."""
+    scene.log.failures = {call: "after"}
+    copies: list[Scene] = []
+
+    def crash(dependency: str, reason: str) -> None:
+        copies.append(scene.crashed(tmp_path / "after"))
+        scene.health.stopping.set()
+        del dependency, reason
+
+    scene.health.set_unavailable = crash  # type: ignore[method-assign]  # the process crashes when Retry is reported
+    await scene.run(batch(0))
+    [after] = copies
+    assert after.files() == [".body"]
+    await after.run(batch(1))
+    assert after.closed() == [(1, 0), (1, 1)]
+    assert [m.findings for m in after.manifests()] == [[], []]
+    assert after.files() == []
+
+
+@pytest.mark.failure("F04")
+async def test_after_the_loss_of_the_inbox_the_position_comes_from_the_topics(scene: Scene, tmp_path: Path) -> None:
+    """The poller does not begin again at epoch 1."""
+    await scene.run(batch(0), END, batch(0))
+    after = Scene(tmp_path / "new", scene.log, scene.clock)
+    await after.run(batch(1))
+    assert after.closed() == [(1, 0), (2, 0), (2, 1)]
+
+
+@pytest.mark.failure("F04")
+async def test_after_the_loss_of_the_topics_the_position_comes_from_the_inbox(scene: Scene, tmp_path: Path) -> None:
+    """The later of both positions counts."""
+    await scene.run(batch(0), END, batch(0))
+    after = scene.crashed(tmp_path / "after")
+    after.log = type(scene.log)()
+    await after.run(batch(1))
+    assert after.closed() == [(2, 1)]
+
+
+@pytest.mark.failure("F31")
+async def test_a_batch_that_no_record_can_hold_is_dead_lettered(scene: Scene) -> None:
+    """The batch is refused, its response is quarantined, and the next batch is fetched."""
+    await scene.run(batch(0), batch(1, city="x" * 9_000_000), batch(2))
+    [letter] = [decode(record).payload for record in scene.log.topics["real_estate.deadletter"]]
+    assert isinstance(letter, RecordDeadlettered)
+    assert (letter.service, letter.reason, letter.first_key) == ("poller", "too large for its topic", "real_estate/1/1")
+    assert len(letter.value) < 100_000
+    [refused] = scene.published(BatchRefused)
+    assert (refused.number, scene.files()) == (1, ["kept.body"])
+    assert scene.closed() == [(1, 0), (1, 2)]
+    assert scene.published(BatchMissed) == []
+
+
+@pytest.mark.failure("F31")
+async def test_three_dead_letters_in_a_row_stop_the_poller(scene: Scene) -> None:
+    """Then the fault is not in the batches."""
+    async with scene.running(*(batch(n, city="x" * 9_000_000) for n in range(4))):
+        await until(lambda: bool(scene.health.stop_reason))
+    assert [refused.number for refused in scene.published(BatchRefused)] == [0, 1, 2]
+    assert "too large" in scene.health.unavailable["poller"]
+
+
+async def test_commands_are_refused_at_the_end_of_the_data(scene: Scene) -> None:
+    """With AT_END=stop no command can take effect."""
+    async with scene.running(END, at_end="stop"):
+        await until(lambda: not scene.health.unavailable)
+        for number, kind in enumerate((Poll, Pause, Resume)):
+            scene.send(kind, str(number))
+        await until(lambda: len(scene.replies()) == 3)
+    assert {text for _, text in scene.replies()} == {"the API has returned all batches (AT_END=stop)"}
+
+
+@pytest.mark.failure("F30")
+async def test_a_command_from_before_the_start_is_refused(scene: Scene) -> None:
+    """The situation that it was meant for may have changed."""
+    scene.pending = PendingCommands("poller", COMMAND_TYPES, start_offset=1)
+    scene.send(Poll, "1")
+    async with scene.running(poll="manual"):
+        await until(lambda: len(scene.replies()) == 1)
+    assert scene.replies() == [("1", "it was sent while the poller was down")]
+
+
+@pytest.mark.failure("F28")
+async def test_a_stored_reply_is_published_after_a_crash(scene: Scene) -> None:
+    """The effect of a command and its reply are stored together, before the reply is published."""
+    reply = Reply("1", accepted=True, text="paused")
+    scene.inbox.save_state(PollerState(poll_mode=PollMode(paused=True), replies=(reply,)))
+    async with scene.running():
+        await until(lambda: scene.replies() == [("1", "paused")] and not scene.inbox.load_state().replies)
+
+
+async def test_a_reply_is_published_after_an_outage_of_kafka(scene: Scene) -> None:
+    """It is published once."""
+    async with scene.running(poll="manual"):
+        await until(lambda: not scene.health.unavailable)
+        scene.log.failures = {scene.log.calls + 2: "before"}
+        scene.send(Pause, "1")
+        await until(lambda: len(scene.replies()) == 1)
+        await until(lambda: not scene.inbox.load_state().replies)
+    assert scene.replies() == [("1", "no batch is fetched until polling is resumed")]
+
+
+async def test_a_command_has_one_reply_though_it_is_read_again(scene: Scene) -> None:
+    """Its reply was stored before a crash, and the topic is read from its beginning before the reply is in it."""
+    reply = Reply("1", accepted=True, text="fetched")
+    scene.inbox.save_state(PollerState(poll_mode=PollMode("manual", paused=True), replies=(reply,)))
+    scene.pending = PendingCommands("poller", COMMAND_TYPES, start_offset=1)
+    scene.send(Poll, "1")
+    async with scene.running(poll="manual"):
+        await until(lambda: len(scene.replies()) == 1)
+        scene.send(Poll, "1")
+        scene.send(Pause, "2")
+        await until(lambda: len(scene.replies()) == 2)
+    assert [command for command, _ in scene.replies()] == ["1", "2"]
