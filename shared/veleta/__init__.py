@@ -1,12 +1,12 @@
-"""What Veleta's services share.
+"""Code that Veleta's services share.
 
-Read it from the outside in: `dataset` (the one file that names columns), `events` and `topics` (the contract),
-`ports` (what a service may ask of the world), `loop` (what happens to one record), `adapters` (Kafka, MySQL, MLflow
-and their twins in memory), `service` (how every process starts and stops).
+Read it in this order: `dataset` (the file that declares the columns), `events` and `topics` (the contract), `ports`
+(what a service requires of the outside world), `processing` (the steps for one record), `adapters` (Kafka, MySQL,
+MLflow and their in-memory twins), `service` (how each process starts, reports its health and stops).
 """
 
 import os
 
-# MLflow's telemetry begins when it is imported, so this comes before. Its thread writes to os.environ while others read
-# it, and a call of the registry would fail with a KeyError now and then.
+# MLflow starts its telemetry when it is imported, so this must be set before. The telemetry thread writes to os.environ
+# while others read it, and calls of the registry sometimes fail with a KeyError.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

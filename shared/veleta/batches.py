@@ -1,4 +1,4 @@
-"""Reading a batch by its manifest: the one way in which loader, drift and trainer see rows."""
+"""Reads batches from the topics. BatchReader is how loader, drift and trainer get the rows of a batch."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ class RowsDigest:
         self._hash = hashlib.sha256()
 
     def add(self, rows: Rows) -> None:
-        """Take in the next rows."""
+        """Add the next rows."""
         for row in rows:
             self._hash.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
@@ -33,54 +33,54 @@ class RowsDigest:
 
 
 class BatchReader:
-    """Reads the rows that a manifest names, and nothing else."""
+    """Reads exactly the rows of one manifest, and checks them against it."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
     def chunks(self, manifest: BatchClosed) -> Iterator[Rows]:
-        """The batch's rows, chunk by chunk, in order.
+        """The rows of a batch, chunk by chunk, in order.
 
-        Whoever takes effect chunk by chunk must be ready to undo it: that a chunk is missing shows at the end.
+        A mismatch may be found only at the end, so the caller must be able to undo the effect of earlier chunks.
 
         Raises:
-            Reject: chunks cannot be decoded, or count or digest do not match the manifest.
-            Retry: the broker is away.
+            Reject: a chunk cannot be decoded, or the count or the digest does not match the manifest.
+            Retry: Kafka is unreachable.
         """
         digest, rows, chunks = RowsDigest(), 0, 0
         for chunk in self._payloads(manifest):
             if chunk.chunk != chunks or chunk.first_row != rows:
-                raise Reject("the manifest does not match", f"chunk {chunk.chunk} where {chunks} was due")
+                raise Reject("the manifest does not match", f"chunk {chunk.chunk} instead of chunk {chunks}")
             digest.add(chunk.rows)
             chunks += 1
             rows += len(chunk.rows)
             yield chunk.rows
         if (rows, chunks) != (manifest.rows, manifest.chunks):
-            found = f"{rows} rows in {chunks} chunks"
-            raise Reject("the manifest does not match", f"{found}, not {manifest.rows} in {manifest.chunks}")
+            size = f"{rows} rows in {chunks} chunks"
+            raise Reject("the manifest does not match", f"{size}, not {manifest.rows} in {manifest.chunks}")
         if digest.hexdigest() != manifest.digest:
             raise Reject("the manifest does not match", "the rows have another digest")
 
     def _payloads(self, manifest: BatchClosed) -> Iterator[BatchRows]:
-        records = self._at(manifest, manifest.ranges)
+        records = self._records(manifest, manifest.ranges)
         first = next(records, None)
-        for record in chain([first], records) if first else self._at(manifest, self._searched(manifest)):
+        for record in chain([first], records) if first else self._records(manifest, self._search(manifest)):
             payload = decode(record).payload
             if isinstance(payload, BatchRows):
                 yield payload
 
-    def _at(self, manifest: BatchClosed, ranges: Sequence[OffsetRange]) -> Iterator[Record]:
-        """The batch's records in these ranges."""
+    def _records(self, manifest: BatchClosed, ranges: Sequence[OffsetRange]) -> Iterator[Record]:
+        """The records of the batch in these ranges."""
         for part in ranges:
             for record in self._log.read(topic(manifest.dataset, "rows"), part.partition, part.first, part.last):
                 if record.key == manifest.batch:
                     yield record
 
-    def _searched(self, manifest: BatchClosed) -> list[OffsetRange]:
-        """Where the batch's last publication lies in a topic that was made anew; nowhere, if it is gone."""
+    def _search(self, manifest: BatchClosed) -> list[OffsetRange]:
+        """The range of the batch's last publication in a topic that was recreated. Empty if the batch is not in it."""
         records = read_topic(self._log, topic(manifest.dataset, "rows"))
-        places = [(r.partition, r.offset) for r in records if r.key == manifest.batch][-manifest.chunks :]
-        return [OffsetRange(partition=places[0][0], first=places[0][1], last=places[-1][1])] if places else []
+        offsets = [(r.partition, r.offset) for r in records if r.key == manifest.batch][-manifest.chunks :]
+        return [OffsetRange(partition=offsets[0][0], first=offsets[0][1], last=offsets[-1][1])] if offsets else []
 
 
 def read_topic(log: EventLog, name: str) -> Iterator[Record]:
@@ -90,7 +90,7 @@ def read_topic(log: EventLog, name: str) -> Iterator[Record]:
 
 
 def read_events(log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
-    """All that was ever said in one of a dataset's topics, in order; what cannot be read is left out."""
+    """All events of one of a dataset's topics, in order. Records that cannot be decoded are skipped."""
     for record in read_topic(log, topic(dataset, name)):
         try:
             yield decode(record)
@@ -99,5 +99,5 @@ def read_events(log: EventLog, dataset: str, name: TopicName = "batches") -> Ite
 
 
 def batch_manifests(events: Iterable[Event]) -> dict[tuple[int, int], Event]:
-    """Every closed batch's manifest by (epoch, number), in the order of closing; the last one of a batch counts."""
+    """The manifest of every closed batch by (epoch, number), in the order of closing; the last one of a batch wins."""
     return {(p.epoch, p.number): e for e in events if isinstance(p := e.payload, BatchClosed)}

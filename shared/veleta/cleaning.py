@@ -1,13 +1,13 @@
-"""Where a row is cleaned: the one function that loader and trainer ask whether a row may be learnt from."""
+"""The cleaning rule: which rows may be used for training. Loader and trainer use the same function."""
 
 from veleta.dataset import Dataset, Values
 
 
 def rejection(dataset: Dataset, values: Values) -> str | None:
-    """Why this typed row is not clean, as `<column>: <reason>`; None when it is.
+    """Why this typed row is not clean, as `<column>: <reason>`. None if it is clean.
 
-    A row is clean when every column has a value and its numbers lie in the dataset's bounds (both included).
-    The first fault in the file's order of columns is the reason, so that each rejected row counts once.
+    A row is clean if every column has a value and its numbers are within the dataset's bounds (both included).
+    Columns are checked in the file's order and the first fault is the reason, so each rejected row counts once.
     """
     for name, column in dataset.by_name.items():
         value = values[name]

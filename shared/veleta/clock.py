@@ -1,4 +1,4 @@
-"""Time is passed in: `Clock` is the port, `utc_now` the real one. All times in Veleta are UTC."""
+"""The clock: `Clock` is the port, `utc_now` its implementation. All times in Veleta are UTC."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,10 +7,10 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """The current time, with the zone UTC."""
     return datetime.now(UTC)
 
 
 def for_sql(at: datetime) -> datetime:
-    """The same moment without its zone: DATETIME has none, and all times are UTC."""
+    """The same time without its zone, for the SQL type DATETIME, which has none."""
     return at.replace(tzinfo=None)

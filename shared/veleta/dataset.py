@@ -1,4 +1,4 @@
-"""The dataset file: the one place that names columns. Everything that depends on a column asks this."""
+"""The dataset file, which declares the columns. No other code contains the name of a column."""
 
 import hashlib
 import math
@@ -19,27 +19,27 @@ Value = float | str | date | None
 Row = Mapping[str, Any]
 """A row as received: column to JSON value."""
 Values = dict[str, Value]
-"""A typed row: float for number and identifier, str for category, date for date, None where nothing fits."""
+"""A typed row: float for number and identifier, str for category, date for date, None for a value that does not fit."""
 
 MAX_TEXT = 255
-"""Characters that a category may have; the width of its column in MySQL."""
+"""The most characters of a category: the width of its column in MySQL."""
 RESERVED = {
     "epoch", "number", "row_no", "rest", "request_id", "item", "client_request_id", "received_at", "answered_at",
     "prediction", "low", "high", "model_version", "latency_ms", "http_status", "previous", "compared_at", "retrain",
 }  # fmt: skip
-"""Names that the tables need themselves (names.md, Tables)."""
+"""Names of the tables' own columns (names.md, Tables)."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 
 
 class Section(BaseModel):
-    """A part of the dataset file: unknown keys are refused."""
+    """A section of the dataset file. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Column(Section):
-    """One column: its kind, what a person calls it, and how it reaches the model."""
+    """One column: its kind, its title for people, and how it becomes a feature."""
 
     name: Name
     title: str
@@ -53,16 +53,16 @@ class Column(Section):
     @model_validator(mode="after")
     def _prefix_is_complete(self) -> Self:
         if self.feature == "prefix" and not (self.kind == "identifier" and 1 <= self.prefix <= self.digits):
-            raise ValueError("feature = prefix needs an identifier with 1 <= prefix <= digits")
+            raise ValueError("feature = prefix requires kind = identifier and 1 <= prefix <= digits")
         return self
 
     @property
     def numeric(self) -> bool:
-        """Whether the API sends it as a JSON number."""
+        """Whether the data API sends it as a JSON number."""
         return self.kind in ("number", "identifier")
 
     def convert(self, value: object) -> Value:
-        """`value` as this column's type, or None where it is none (a string for a number, NaN, too long a text)."""
+        """`value` in this column's type, or None if it does not fit (a string for a number, NaN, a long text)."""
         if self.numeric:
             return _finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
         if not isinstance(value, str):
@@ -73,7 +73,7 @@ class Column(Section):
 
 
 class Condition(Section):
-    """One test of a batch rule: exactly one of the three is given."""
+    """One condition of a batch rule. Exactly one of the three is set."""
 
     column: Name
     equals: str | None = None
@@ -81,7 +81,7 @@ class Condition(Section):
     at_most: float | None = None
 
     def holds(self, values: Values) -> bool:
-        """Whether a complete row passes."""
+        """Whether a complete row meets the condition."""
         value = values[self.column]
         if self.equals is not None:
             return value == self.equals
@@ -90,20 +90,20 @@ class Condition(Section):
 
 
 class BatchRule(Section):
-    """Rows that pass all conditions belong to the batch at `place`."""
+    """Rows that meet all conditions belong to the batch at `place`."""
 
     place: int
     where: list[Condition]
 
 
 class DriftRule(Section):
-    """What drift leaves out."""
+    """Columns that drift does not compare."""
 
     ignore: list[Name] = []
 
 
 class Dataset(Section):
-    """The whole file. `text` is its source, `digest` names exactly this version of it."""
+    """The whole file. `text` is its source, `digest` identifies this version of it."""
 
     name: Name
     title: str
@@ -115,12 +115,12 @@ class Dataset(Section):
     example: dict[Name, Any]
     source: list[BatchRule] = []
     generator: dict[str, Any] = {}
-    """How `source` makes rows when it has no file; checked where it is used."""
+    """How `source` generates rows if there is no CSV file; `source` validates it."""
     text: str = Field(default="", exclude=True)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file's text, hexadecimal."""
+        """SHA-256 of the file's text, in hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
@@ -140,11 +140,11 @@ class Dataset(Section):
 
     @property
     def inputs(self) -> list[Column]:
-        """The columns a prediction is asked with: all but the target."""
+        """The columns of a prediction request: all but the target."""
         return [c for c in self.columns if c.name != self.target]
 
     def convert(self, row: Row) -> tuple[Values, dict[str, Any]]:
-        """A row as received, typed; and the rest: whatever did not fit a column, under the name it came with."""
+        """The typed row, and the rest: values that fit no column, under their received names."""
         values = {name: column.convert(row.get(name)) for name, column in self.by_name.items()}
         rest = {k: v for k, v in row.items() if v is not None and values.get(k) is None}
         return values, rest
@@ -152,30 +152,24 @@ class Dataset(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [c.name for c in self.columns]
-        if taken := sorted(RESERVED.intersection(names)):
-            raise ValueError(f"columns bear names that the tables need themselves: {', '.join(taken)}")
+        if reserved := sorted(RESERVED.intersection(names)):
+            raise ValueError(f"reserved names of columns: {', '.join(reserved)}")
         if len(set(names)) != len(names):
             raise ValueError("a column is declared twice")
         conditions = [c for rule in self.source for c in rule.where]
-        used = {
-            self.target,
-            *self.identity,
-            *self.cleaning,
-            *self.drift.ignore,
-            *(c.column for c in conditions),
-        }
+        used = {self.target, *self.identity, *self.cleaning, *self.drift.ignore, *(c.column for c in conditions)}
         if unknown := sorted(used.difference(names)):
             raise ValueError(f"these are not columns: {', '.join(unknown)}")
         if wrong := sorted(set(names).symmetric_difference(self.example)):
-            raise ValueError(f"the example must have each column once; look at: {', '.join(wrong)}")
+            raise ValueError(f"the example must have each column once; wrong: {', '.join(wrong)}")
         if self.by_name[self.target].kind != "number":
             raise ValueError("the target must be a number")
         if self.cleaning.get(self.target, (0.0, 0.0))[0] <= 0:
-            raise ValueError("[cleaning] must bound the target above 0: its logarithm is learnt")
+            raise ValueError("[cleaning] must bound the target above 0, because its logarithm is fitted")
         numeric = {n for n, c in self.by_name.items() if c.numeric}
         compared = {*self.cleaning, *(c.column for c in conditions if c.equals is None)}
         if textual := sorted(compared - numeric):
-            raise ValueError(f"bounds need numbers: {', '.join(textual)}")
+            raise ValueError(f"bounds require numbers: {', '.join(textual)}")
         return self
 
 
@@ -183,14 +177,14 @@ def parse_dataset(text: str) -> Dataset:
     """The dataset that a file's text declares.
 
     Raises:
-        Stop: the text is no TOML or declares no valid dataset; the message lists what is wrong.
+        Stop: the text is not TOML or not a valid dataset; the message lists the faults.
     """
     try:
         return Dataset.model_validate({**tomllib.loads(text), "text": text})
     except tomllib.TOMLDecodeError as error:
         raise Stop(f"the dataset file is not TOML: {error}") from error
     except ValidationError as error:
-        faults = "; ".join(": ".join(filter(None, (_place(e), _said(e)))) for e in error.errors())
+        faults = "; ".join(": ".join(filter(None, (_location(e), _message(e)))) for e in error.errors())
         raise Stop(f"the dataset file is not valid: {faults}") from error
 
 
@@ -205,12 +199,12 @@ def load_dataset(name: str) -> Dataset:
         raise Stop(f"DATASET={name}: {error}") from error
 
 
-def _place(fault: Mapping[str, Any]) -> str:
-    """Where in the file something is wrong: `columns.2.kind`."""
+def _location(fault: Mapping[str, Any]) -> str:
+    """Where the fault is in the file, as `columns.2.kind`."""
     return ".".join(map(str, fault["loc"]))
 
 
-def _said(fault: Mapping[str, Any]) -> str:
+def _message(fault: Mapping[str, Any]) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
@@ -218,7 +212,7 @@ def _finite(number: float) -> float | None:
     try:
         return float(number) if math.isfinite(number) else None
     except OverflowError:
-        return None  # an integer beyond any float
+        return None  # an integer that exceeds every float
 
 
 def _date(text: str) -> date | None:

@@ -1,29 +1,29 @@
-"""Fault points: named places at which a test may kill this process, make it fail or make it slow.
+"""Fault points: named places in the code where a test can kill, fail or delay the process.
 
     fault_point("trainer.registered")
 
-In production nothing is installed: passing a place is one call that does nothing.
+In production no fault is installed, and the call does nothing.
 """
 
 from collections.abc import Callable
 
 Fault = Callable[[str], None]
-"""Called with the name of the place that is passed; what it does (end the process, raise, sleep) happens there."""
+"""Gets the name of the fault point, and may end the process, raise or sleep."""
 
 
 class FaultPoints:
-    """All places of one process. May be passed from any thread."""
+    """All fault points of one process. Thread-safe."""
 
     def __init__(self) -> None:
         self._fault: Fault | None = None
 
-    def __call__(self, place: str) -> None:
-        """Pass a place."""
+    def __call__(self, name: str) -> None:
+        """Run the installed fault, if there is one."""
         if self._fault is not None:
-            self._fault(place)
+            self._fault(name)
 
     def install(self, fault: Fault | None) -> None:
-        """From now on `fault` happens at every place, or nothing does."""
+        """Run `fault` at each fault point from now on; None removes it."""
         self._fault = fault
 
 

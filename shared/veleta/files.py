@@ -1,11 +1,11 @@
-"""Files that survive a crash: what was written here is on the disk when the call returns."""
+"""Durable files: the content is on the disk when the call returns, so it survives a crash."""
 
 import os
 from pathlib import Path
 
 
 def write_synced(path: Path, content: bytes) -> None:
-    """Put a file's new content in place at once: after a crash there is the old or the new, never a part."""
+    """Replace a file atomically: after a crash it has the old or the new content, never a part."""
     draft = path.with_name(f".{path.name}.draft")
     with draft.open("wb") as file:
         file.write(content)
@@ -16,7 +16,7 @@ def write_synced(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable: a rename is not, until its folder is synced."""
+    """Make renames in a folder durable: they are not until the folder is synced."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,15 +1,15 @@
-"""`python -m veleta.probe URL`: exits 0 when a GET of it answers 2xx within 5 s, or 1, with what it says instead."""
+"""`python -m veleta.probe URL`: exits with 0 if a GET returns 2xx within 5 s, otherwise with 1 and the response."""
 
 import sys
 import urllib.request
 
-SECONDS = 5
+TIMEOUT_SECONDS = 5
 
 
 def main() -> None:
-    """Ask once."""
+    """Send one request."""
     try:
-        with urllib.request.urlopen(sys.argv[1], timeout=SECONDS):  # noqa: S310 - the address is our own
+        with urllib.request.urlopen(sys.argv[1], timeout=TIMEOUT_SECONDS):  # noqa: S310 - the URL is that of a service in the same container
             pass
     except OSError as error:
         sys.exit(f"{error}: {error.read(2000).decode(errors='replace')}" if hasattr(error, "read") else str(error))

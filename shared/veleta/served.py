@@ -1,4 +1,4 @@
-"""What MLflow runs to load a registered model: code, no pickled object."""
+"""The file that MLflow executes to load a registered model: code instead of a pickled object."""
 
 from mlflow.models import set_model
 

@@ -1,4 +1,4 @@
-"""The topics, declared once: the job creates them and refuses one that differs. Auto-creation is off."""
+"""The declaration of all topics. The job `veleta_prepare` creates them, and refuses a topic that differs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ from veleta.events.catalogue import (
 TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "commands", "deadletter"]
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
-"""The largest record: a dead letter holds a whole chunk once more."""
+"""The largest record. A dead letter contains a whole chunk as escaped text."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """How a topic is to be: all are kept for ever, and one partition is one order. The services are named."""
+    """A declared topic: its events, and the services that write and read it. Records are never deleted."""
 
     name: str
     events: Sequence[type[Payload]]
@@ -49,7 +49,7 @@ class Topic:
 
     @property
     def config(self) -> dict[str, str]:
-        """The settings that the job sets and verifies."""
+        """The settings that `veleta_prepare` sets and verifies."""
         return {
             "cleanup.policy": "delete",
             "retention.ms": "-1",
@@ -80,11 +80,10 @@ _DECLARED: dict[TopicName, tuple[Sequence[type[Payload]], Sequence[str], Sequenc
     ),
     "deadletter": ([RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
 }
-"""By topic: the events in it, the services that write it, and those that read it."""
-
+"""By topic: its events, the services that write it, and those that read it."""
 
 CONSUMED_TOPICS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
-"""The services that have a consumer group, `<dataset>.<service>`, each with the topic it follows."""
+"""The services with a consumer group, `<dataset>.<service>`, and the topic that each consumes."""
 
 
 def topic(dataset: str, name: TopicName) -> str:
@@ -94,4 +93,4 @@ def topic(dataset: str, name: TopicName) -> str:
 
 def declared_topics(dataset: str) -> list[Topic]:
     """All topics of a dataset."""
-    return [Topic(topic(dataset, name), *who) for name, who in _DECLARED.items()]
+    return [Topic(topic(dataset, name), *declaration) for name, declaration in _DECLARED.items()]

@@ -1,1 +1,1 @@
-"""The ports' adapters: Kafka, MySQL, MLflow, and their twins in memory."""
+"""Adapters of the ports: Kafka, MySQL, MLflow, and their in-memory twins."""

@@ -1,4 +1,4 @@
-"""The event log on Kafka, through kafka-python. Every error of the broker becomes Retry."""
+"""The event log on Kafka, through kafka-python. Every error of Kafka becomes Retry."""
 
 import contextlib
 import threading
@@ -16,13 +16,13 @@ from veleta.ports import Checkpoints, Subscription
 from veleta.topics import MAX_MESSAGE_BYTES
 
 TIMEOUT_SECONDS = 15
-SILENCE_SECONDS = 20.0
-"""A read that gets nothing for so long counts as interrupted."""
+READ_TIMEOUT_SECONDS = 20.0
+"""A read that gets no record for this long raises Retry."""
 MAX_POLL_RECORDS = 500
 
 
 @contextlib.contextmanager
-def _broker() -> Iterator[None]:
+def _kafka_errors() -> Iterator[None]:
     try:
         yield
     except MessageSizeTooLargeError as error:
@@ -42,45 +42,45 @@ class KafkaLog:
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         """See `EventLog.publish`."""
-        with self._lock, _broker():
+        with self._lock, _kafka_errors():
             try:
                 return self._send(messages)
             except KafkaError:
-                self._forget_producer()
+                self._close_producer()
                 raise
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
         """See `EventLog.read`."""
         if last < first:
             return
-        place = TopicPartition(topic, partition)
-        with _broker(), contextlib.closing(self._consumer(None)) as consumer:
-            consumer.assign([place])
-            last = min(last, consumer.end_offsets([place])[place] - 1)
-            consumer.seek(place, first)
-            yield from _until(consumer, place, last)
+        part = TopicPartition(topic, partition)
+        with _kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
+            consumer.assign([part])
+            last = min(last, consumer.end_offsets([part])[part] - 1)
+            consumer.seek(part, first)
+            yield from _records_until(consumer, part, last)
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """See `EventLog.bounds`."""
-        with _broker(), contextlib.closing(self._consumer(None)) as consumer:
-            places = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            if not places:
+        with _kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
+            parts = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
+            if not parts:
                 raise Retry("kafka", f"there is no topic {topic}")
-            starts, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
-            return {place.partition: (starts[place], ends[place]) for place in places}
+            starts, ends = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
+            return {part.partition: (starts[part], ends[part]) for part in parts}
 
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
     ) -> Subscription:
         """See `EventLog.subscribe`."""
         bounds = {name: self.bounds(name) for name in topics}
-        with _broker():
+        with _kafka_errors():
             return _KafkaSubscription(self._consumer(group), bounds, offsets or {})
 
     def close(self) -> None:
-        """Give up the producer's connection."""
+        """Close the producer."""
         with self._lock:
-            self._forget_producer()
+            self._close_producer()
 
     def _send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         if self._producer is None:
@@ -95,14 +95,14 @@ class KafkaLog:
                 max_block_ms=TIMEOUT_SECONDS * 1000,
                 bootstrap_timeout_ms=TIMEOUT_SECONDS * 1000,
             )
-        sent = [
+        futures = [
             self._producer.send(m.topic, value=m.value, key=m.key.encode(), headers=list(m.headers)) for m in messages
         ]
         self._producer.flush(timeout=2 * TIMEOUT_SECONDS)
-        places = [future.get(timeout=TIMEOUT_SECONDS) for future in sent]
-        return [(place.partition, place.offset) for place in places]
+        sent = [future.get(timeout=TIMEOUT_SECONDS) for future in futures]
+        return [(metadata.partition, metadata.offset) for metadata in sent]
 
-    def _forget_producer(self) -> None:
+    def _close_producer(self) -> None:
         if self._producer is not None:
             self._producer.close(timeout=1)
             self._producer = None
@@ -120,8 +120,8 @@ class KafkaLog:
         )
 
 
-class _Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python comes without types
-    """Leaves nothing behind when it finds no broker; kafka-python 3.0.12 leaves a thread and its sockets."""
+class _Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no types
+    """Closes its client if no broker is reachable; kafka-python 3.0.12 leaves a thread and sockets open."""
 
     def __init__(self, **config: Any) -> None:
         try:
@@ -131,20 +131,20 @@ class _Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python comes with
             raise
 
 
-def _until(consumer: Any, place: TopicPartition, last: int) -> Iterator[Record]:
-    heard = time.monotonic()
-    while consumer.position(place) <= last:
-        for record in consumer.poll(timeout_ms=500).get(place, []):
-            heard = time.monotonic()
+def _records_until(consumer: Any, part: TopicPartition, last: int) -> Iterator[Record]:
+    last_arrival = time.monotonic()
+    while consumer.position(part) <= last:
+        for record in consumer.poll(timeout_ms=500).get(part, []):
+            last_arrival = time.monotonic()
             if record.offset > last:
                 return
             yield _record(record)
-        if time.monotonic() - heard > SILENCE_SECONDS:
-            raise Retry("kafka", f"nothing came from {place.topic} for {SILENCE_SECONDS:.0f} s")
+        if time.monotonic() - last_arrival > READ_TIMEOUT_SECONDS:
+            raise Retry("kafka", f"no record of {part.topic} arrived for {READ_TIMEOUT_SECONDS:.0f} s")
 
 
 class _KafkaSubscription:
-    """Partitions are assigned and not balanced: each topic has one consumer per service, which has its own offsets."""
+    """Reads all partitions of its topics. It assigns them itself, since each service has one consumer per topic."""
 
     def __init__(self, consumer: Any, bounds: dict[str, dict[int, tuple[int, int]]], offsets: Checkpoints) -> None:
         self._consumer = consumer
@@ -154,18 +154,18 @@ class _KafkaSubscription:
                 offset = max(offsets.get((topic, partition), first), first)
                 starts[TopicPartition(topic, partition)] = min(offset, end)
         consumer.assign(list(starts))
-        for place, offset in starts.items():
-            consumer.seek(place, offset)
+        for part, offset in starts.items():
+            consumer.seek(part, offset)
 
     def poll(self, timeout: float) -> list[Record]:
-        with _broker():
+        with _kafka_errors():
             arrived = self._consumer.poll(timeout_ms=int(timeout * 1000))
-        return [_record(r) for part in arrived.values() for r in part]
+        return [_record(record) for records in arrived.values() for record in records]
 
     def commit(self, offsets: Checkpoints) -> None:
-        with _broker():
+        with _kafka_errors():
             self._consumer.commit(
-                {TopicPartition(*place): OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()}
+                {TopicPartition(*part): OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()}
             )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The ports in memory, for unit tests: they pass the same contract suites as the real ones."""
+"""In-memory twins of the adapters, for unit tests. They pass the same contract suites."""
 
 import copy
 import shutil
@@ -13,7 +13,7 @@ from veleta.topics import MAX_MESSAGE_BYTES
 
 
 class MemoryLog:
-    """An event log of one partition a topic."""
+    """`EventLog` in lists. Each topic has one partition."""
 
     def __init__(self) -> None:
         self.topics: dict[str, list[Record]] = {}
@@ -63,7 +63,7 @@ class _MemorySubscription:
             self._log.committed[self._group or "", topic, partition] = offset
 
     def close(self) -> None:
-        """Nothing to give up."""
+        """Nothing to close."""
 
 
 class MemoryCheckpoints:

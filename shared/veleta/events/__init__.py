@@ -1,1 +1,1 @@
-"""Events: what they say (`catalogue`) and how they travel (`envelope`)."""
+"""Events: their payloads (`catalogue`) and their encoding as Kafka records (`envelope`)."""

@@ -1,7 +1,7 @@
-"""Every event and version that was ever committed: readers accept them all, for ever.
+"""The payload of every event, in every version that was ever committed. Readers accept all of them.
 
-An event's schema (tests/contract/schemas) and golden example (tests/contract/examples) are generated from here and
-committed; a change that breaks one is a new version: a new class beside the old one.
+The schema of each event (tests/contract/schemas) is generated from here and committed, beside a golden example
+(tests/contract/examples). A change that breaks one must become a new version: a new class beside the old one.
 """
 
 from typing import Any, ClassVar, Literal
@@ -12,7 +12,7 @@ Verdict = Literal["drift", "no drift", "not enough data"]
 
 
 class Payload(BaseModel):
-    """What an event says. Unknown keys are ignored, so that an older reader stands a newer writer."""
+    """The content of an event. Unknown keys are ignored, so an older reader accepts a newer writer."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     TYPE: ClassVar[str]
@@ -20,12 +20,12 @@ class Payload(BaseModel):
 
     @property
     def key(self) -> str:
-        """The key of the record that carries it."""
+        """The key of the event's record."""
         raise NotImplementedError
 
 
 class DatasetPayload(Payload):
-    """Anything said of a dataset: keyed by it, so that its order is kept."""
+    """An event about a dataset. Its key is the dataset, so all such events of a topic have one order."""
 
     dataset: str
 
@@ -35,19 +35,19 @@ class DatasetPayload(Payload):
 
 
 class BatchPayload(DatasetPayload):
-    """Anything said of a batch. Epochs count from 1, numbers from 0 in each epoch."""
+    """An event about a batch. Epochs count from 1, numbers from 0 in each epoch."""
 
     epoch: int
     number: int
 
     @property
     def batch(self) -> str:
-        """The batch's identity, as `real_estate/3/4`."""
+        """The id of the batch, as `real_estate/3/4`."""
         return f"{self.dataset}/{self.epoch}/{self.number}"
 
 
 class DatasetDeclared(DatasetPayload):
-    """The dataset file that the batches from here on are read by."""
+    """The dataset file of all following batches."""
 
     TYPE = "dataset.declared"
     digest: str
@@ -55,7 +55,7 @@ class DatasetDeclared(DatasetPayload):
 
 
 class BatchOpened(BatchPayload):
-    """A batch arrived whole and its rows are about to be published. `digest` is that of its rows."""
+    """A batch arrived completely, and its rows are published next. `digest` is the SHA-256 of the rows."""
 
     TYPE = "batch.opened"
     rows: int
@@ -63,7 +63,7 @@ class BatchOpened(BatchPayload):
 
 
 class BatchRows(BatchPayload):
-    """Some hundred rows of a batch as received. `chunk` and `first_row` count from 0."""
+    """A chunk of a batch: up to 500 rows as received. `chunk` and `first_row` count from 0."""
 
     TYPE = "batch.rows"
     chunk: int
@@ -76,7 +76,7 @@ class BatchRows(BatchPayload):
 
 
 class OffsetRange(BaseModel):
-    """Where chunks lie in one partition of the rows' topic: offsets `first` to `last`, both included."""
+    """The position of chunks in one partition of the topic `rows`: offsets `first` to `last`, both included."""
 
     model_config = ConfigDict(frozen=True)
     partition: int
@@ -85,9 +85,10 @@ class OffsetRange(BaseModel):
 
 
 class BatchClosed(BatchPayload):
-    """The manifest: all that is needed to read the batch again, and to see that nothing of it is missing.
+    """The manifest of a batch. A reader finds all rows with it, and detects a missing or a changed row.
 
-    `digest` is the SHA-256 of the rows (see `veleta.batches.RowsDigest`); `findings` say what was odd on the way.
+    `digest` is the SHA-256 of the rows (see `veleta.batches.RowsDigest`). `findings` describe unusual properties of the
+    batch, such as an unknown column.
     """
 
     TYPE = "batch.closed"
@@ -100,7 +101,7 @@ class BatchClosed(BatchPayload):
 
 
 class BatchRefused(BatchPayload):
-    """An answer arrived that is no batch. `number` is the one expected; `body` names the file it is kept in."""
+    """A response of the data API was not a valid batch. `number` is the expected one; `body` names the stored file."""
 
     TYPE = "batch.refused"
     reason: str
@@ -109,14 +110,14 @@ class BatchRefused(BatchPayload):
 
 
 class BatchMissed(BatchPayload):
-    """The API moved past a batch that never arrived whole; it comes again in the next epoch."""
+    """The data API moved past a batch that never arrived completely. The next epoch contains it again."""
 
     TYPE = "batch.missed"
     reason: str
 
 
 class Statistic(BaseModel):
-    """One statistic of one column in two batches. None stands for what is no finite number; `note` says which."""
+    """One statistic of one column in two batches. None is a value that is no finite number; `note` names its kind."""
 
     model_config = ConfigDict(frozen=True)
     column: str
@@ -129,7 +130,7 @@ class Statistic(BaseModel):
 
 
 class DriftAssessed(BatchPayload):
-    """The verdict on a batch against the complete one before it (`previous`, a number of the same epoch)."""
+    """The drift report on a batch, compared with the last complete batch before it (`previous`, of the same epoch)."""
 
     TYPE = "drift.assessed"
     previous: int | None
@@ -142,7 +143,7 @@ class DriftAssessed(BatchPayload):
 
 
 class RetrainRequested(BatchPayload):
-    """A new model is due, on the batches of this epoch up to this one. `first` marks the first batch of an epoch."""
+    """A training request for the batches of this epoch up to this one. `first` marks the first batch of an epoch."""
 
     TYPE = "retrain.requested"
     reason: str
@@ -151,7 +152,7 @@ class RetrainRequested(BatchPayload):
 
 
 class RequestPayload(Payload):
-    """Anything said of a request to train."""
+    """An event about a training request."""
 
     request_id: str
 
@@ -161,17 +162,17 @@ class RequestPayload(Payload):
 
 
 class TrainingStarted(RequestPayload):
-    """A training began; `recipe` is all that is needed to do it again from the topics."""
+    """A training started. `recipe` contains everything to repeat it from the topics."""
 
     TYPE = "training.started"
     recipe: dict[str, Any]
 
 
 class TrainingProgress(RequestPayload):
-    """How far a training is: `done` of `of` in this phase.
+    """The progress of a training: `done` of `of` steps in this phase.
 
-    While trees are fitted, `error` is what the model still errs on the rows it learns from: the root mean square error
-    of the target's logarithm.
+    While trees are fitted, `error` is the error on the training rows: the root mean square error of the logarithm of
+    the target.
     """
 
     TYPE = "training.progress"
@@ -182,7 +183,7 @@ class TrainingProgress(RequestPayload):
 
 
 class TrainingFinished(RequestPayload):
-    """A training ended in a registered version."""
+    """A training registered a version, and it was compared with the champion."""
 
     TYPE = "training.finished"
     run_id: str
@@ -192,28 +193,28 @@ class TrainingFinished(RequestPayload):
 
 
 class TrainingMerged(RequestPayload):
-    """Another request that waited stands for this one too."""
+    """The training of another waiting request replaces this one."""
 
     TYPE = "training.merged"
     into: str
 
 
 class TrainingSkipped(RequestPayload):
-    """This request needs no training."""
+    """The request required no training."""
 
     TYPE = "training.skipped"
     reason: str
 
 
 class TrainingFailed(RequestPayload):
-    """This request was tried and given up; the champion serves on."""
+    """The training failed for good. The champion is still served."""
 
     TYPE = "training.failed"
     reason: str
 
 
 class ModelPayload(Payload):
-    """Anything said of a version of the registered model."""
+    """An event about a version of the registered model."""
 
     model: str
     version: int
@@ -225,7 +226,7 @@ class ModelPayload(Payload):
 
 
 class ModelRegistered(ModelPayload):
-    """A version exists. `native` is where MLflow keeps the CatBoost model of the same run."""
+    """A version was registered. `native` is the artifact URI of the CatBoost model of the same run in MLflow."""
 
     TYPE = "model.registered"
     recipe: dict[str, Any]
@@ -234,7 +235,7 @@ class ModelRegistered(ModelPayload):
 
 
 class Causes(BaseModel):
-    """Why a model exists, in short: ids of events, and the batches it saw last."""
+    """Why a model exists: the ids of the events that led to it, and the two compared batches."""
 
     model_config = ConfigDict(frozen=True)
     training: str
@@ -245,7 +246,7 @@ class Causes(BaseModel):
 
 
 class ModelPromoted(ModelPayload):
-    """This version is the champion now. `seq` grows with each decision and never goes back."""
+    """A version became the champion. `seq` increases with each decision and never decreases."""
 
     TYPE = "model.promoted"
     seq: int
@@ -257,7 +258,7 @@ class ModelPromoted(ModelPayload):
 
 
 class ModelRejected(ModelPayload):
-    """This version did not beat the champion on the same holdout."""
+    """A version was not better than the champion on the same holdout."""
 
     TYPE = "model.rejected"
     seq: int
@@ -268,52 +269,52 @@ class ModelRejected(ModelPayload):
 
 
 class Command(DatasetPayload):
-    """What a person asks of a service, which answers once on the same topic. `actor` names the person."""
+    """A command of a person to a service, which answers once on the same topic. `actor` names the person."""
 
     actor: str
     reason: str = ""
 
 
 class Poll(Command):
-    """To the poller: take the next batch now, also while it is paused."""
+    """To the poller: fetch the next batch now, even while polling is paused."""
 
     TYPE = "poll"
 
 
 class Pause(Command):
-    """To the poller: take no batch by yourself until you are told to go on."""
+    """To the poller: fetch no batch automatically until `resume`."""
 
     TYPE = "pause"
 
 
 class Resume(Command):
-    """To the poller: go on taking batches by yourself."""
+    """To the poller: fetch batches automatically again."""
 
     TYPE = "resume"
 
 
 class CommandAnswer(DatasetPayload):
-    """Anything said of a command; `command` is its id."""
+    """The answer to a command. `command` is its id."""
 
     command: str
 
 
 class CommandAccepted(CommandAnswer):
-    """The command takes effect; `effect` says how, for people."""
+    """The command was accepted. `effect` describes its effect for people."""
 
     TYPE = "command.accepted"
     effect: str
 
 
 class CommandRefused(CommandAnswer):
-    """The command changes nothing."""
+    """The command was refused and changes nothing."""
 
     TYPE = "command.refused"
     reason: str
 
 
 class RecordDeadlettered(Payload):
-    """What a service could not process: the record as it was, where it lies, and why."""
+    """A dead letter: a record that a service could not process, with its position and the reason."""
 
     TYPE = "record.deadlettered"
     service: str
@@ -342,4 +343,4 @@ PAYLOADS: dict[str, type[Payload]] = {
         RecordDeadlettered,
     )
 }  # fmt: skip
-"""Payload classes by the name and version in `ce_dataschema`."""
+"""Payload classes by name and version, as in the header `ce_dataschema`."""

@@ -1,4 +1,4 @@
-"""How an event travels: CloudEvents in Kafka's binary mode, facts about it in headers, its payload as plain JSON.
+"""Encodes events as Kafka records: CloudEvents in binary mode. Metadata are headers, the value is plain JSON.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-protocol-binding.md
 """
@@ -19,7 +19,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @dataclass(frozen=True)
 class Record:
-    """One record as it lies in a topic. `offset` counts from 0 in each partition."""
+    """A record in a topic. `offset` counts from 0 in each partition."""
 
     topic: str
     partition: int
@@ -31,7 +31,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Message:
-    """One record on its way to a topic."""
+    """A record that is to be published."""
 
     topic: str
     key: str
@@ -41,9 +41,9 @@ class Message:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened. `id` is derived from what happened, never random; `cause` is the id of its cause.
+    """Something that happened. `id` is derived from it, never random; `cause` is the id of the event that caused it.
 
-    `trace` is the W3C traceparent that the event travels under: the same for all that one batch sets off.
+    `trace` is a W3C traceparent: the same for all events that one batch causes.
     """
 
     id: str
@@ -55,23 +55,23 @@ class Event:
 
     @property
     def type(self) -> str:
-        """The event's name, as in `batch.closed`."""
+        """The event's type, as `batch.closed`."""
         return self.payload.TYPE
 
 
 def caused_event(cause: Event, event_id: str, source: str, time: datetime, payload: Payload) -> Event:
-    """An event that `cause` set off: it names it and travels under its trace."""
+    """An event that `cause` caused: it has the cause's id and trace."""
     return Event(event_id, source, time, payload, cause=cause.id, trace=cause.trace)
 
 
 def trace_of(start: str) -> str:
-    """A W3C traceparent derived from the id of what starts the trace."""
+    """A W3C traceparent that is derived from the id of the first event of the trace."""
     digest = sha256(start.encode()).hexdigest()
     return f"00-{digest[:32]}-{digest[32:48]}-01"
 
 
 def encode(topic: str, event: Event) -> Message:
-    """The message that carries `event` to `topic`, under the key that its payload gives."""
+    """The message for `topic` that contains `event`. The payload gives the key."""
     headers = {
         "ce_id": event.id,
         "ce_type": event.type,
@@ -90,10 +90,10 @@ def encode(topic: str, event: Event) -> Message:
 
 
 def decode(record: Record) -> Event:
-    """The event that a record carries.
+    """The event in a record.
 
     Raises:
-        Reject: a header is missing, the schema is unknown, or the value does not fit it.
+        Reject: a header is missing, the schema is unknown, or the value does not match it.
     """
     headers = header_texts(record)
     try:
@@ -103,7 +103,7 @@ def decode(record: Record) -> Event:
     except KeyError as error:
         raise Reject("a header is missing", str(error)) from error
     except ValueError as error:
-        raise Reject("ce_time is no time", str(error)) from error
+        raise Reject("ce_time is not a time", str(error)) from error
     return Event(
         id=event_id,
         source=source.removeprefix("veleta/"),
@@ -115,16 +115,16 @@ def decode(record: Record) -> Event:
 
 
 ADDRESSEE = "ce_to"
-"""The header of a record that was sent again: the one service that takes it."""
+"""The header of a resent record: the service that handles it."""
 
 
 def is_for(service: str, record: Record) -> bool:
-    """Whether a service takes a record: one that was sent again is for one service, any other for all."""
+    """Whether a service handles a record. A resent record is for one service, any other for all."""
     return header_texts(record).get(ADDRESSEE, service) == service
 
 
 def header_texts(record: Record) -> Mapping[str, str]:
-    """A record's headers as text; bytes that are no UTF-8 are written as escapes."""
+    """The headers of a record as text. Bytes that are not UTF-8 are escaped."""
     return {k: v.decode(errors="backslashreplace") for k, v in record.headers}
 
 
@@ -138,4 +138,5 @@ def _payload(schema: str, value: bytes) -> Payload:
         raise Reject("the value is not JSON", str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise Reject(f"the value is no {schema}", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise Reject(f"the value does not match {schema}", detail) from error

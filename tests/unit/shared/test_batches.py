@@ -83,7 +83,7 @@ def test_a_missing_chunk_in_the_middle_is_a_mismatch(log: MemoryLog) -> None:
     one, _, three = chunk_messages("d", 1, 1, CHUNKS)
     where = put(log, [one, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
-    assert "chunk 2 where 1 was due" in fault(log, altered(manifest, ranges=[where]))
+    assert "chunk 2 instead of chunk 1" in fault(log, altered(manifest, ranges=[where]))
 
 
 def test_a_lost_end_is_a_mismatch(log: MemoryLog) -> None:
@@ -98,7 +98,7 @@ def test_a_doubled_chunk_is_a_mismatch(log: MemoryLog) -> None:
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
     where = put(log, [one, two, two, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
-    assert "chunk 1 where 2 was due" in fault(log, altered(manifest, ranges=[where]))
+    assert "chunk 1 instead of chunk 2" in fault(log, altered(manifest, ranges=[where]))
 
 
 def test_chunks_in_another_order_are_a_mismatch(log: MemoryLog) -> None:
@@ -106,7 +106,7 @@ def test_chunks_in_another_order_are_a_mismatch(log: MemoryLog) -> None:
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
     where = put(log, [two, one, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
-    assert "chunk 1 where 0 was due" in fault(log, altered(manifest, ranges=[where]))
+    assert "chunk 1 instead of chunk 0" in fault(log, altered(manifest, ranges=[where]))
 
 
 @pytest.mark.parametrize("wrong", [{"rows": 6}, {"rows": 4}, {"chunks": 2}, {"chunks": 4}])

@@ -100,15 +100,15 @@ def test_a_file_that_is_not_there_is_named() -> None:
         ('name = "serial"', 'name = "cost"', "a column is declared twice"),
         ('target = "cost"', 'target = "weight"', "these are not columns: weight"),
         ('identity = ["plate"]', 'identity = ["plate", "engine"]', "these are not columns: engine"),
-        ("cost = [1, 9]", "cost = [0, 9]", "[cleaning] must bound the target above 0: its logarithm is learnt"),
-        ("cost = [1, 9]", "", "[cleaning] must bound the target above 0: its logarithm is learnt"),
+        ("cost = [1, 9]", "cost = [0, 9]", "[cleaning] must bound the target above 0, because its logarithm is fitted"),
+        ("cost = [1, 9]", "", "[cleaning] must bound the target above 0, because its logarithm is fitted"),
         ("cost = [1, 9]", "weight = [1, 9]", "these are not columns: weight"),
         ('ignore = ["serial"]', 'ignore = ["weight"]', "these are not columns: weight"),
-        ("serial = 7.0\n", "", "the example must have each column once; look at: serial"),
-        ("serial = 7.0", "serial = 7.0\nextra = 1", "the example must have each column once; look at: extra"),
+        ("serial = 7.0\n", "", "the example must have each column once; wrong: serial"),
+        ("serial = 7.0", "serial = 7.0\nextra = 1", "the example must have each column once; wrong: extra"),
         ('target = "cost"', 'target = "plate"', "the target must be a number"),
-        ("cost = [1, 9]", "cost = [1, 9]\nplate = [1, 9]", "bounds need numbers: plate"),
-        ("[drift]", RULE.format("plate"), "bounds need numbers: plate"),
+        ("cost = [1, 9]", "cost = [1, 9]\nplate = [1, 9]", "bounds require numbers: plate"),
+        ("[drift]", RULE.format("plate"), "bounds require numbers: plate"),
         ("[drift]", RULE.format("weight"), "these are not columns: weight"),
     ],
 )  # fmt: skip
@@ -121,13 +121,13 @@ def test_what_is_wrong_with_a_file_is_said(old: str, new: str, message: str) -> 
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_a_name_that_the_tables_need_is_refused(name: str) -> None:
     """Every one of them, whatever the column is."""
-    assert f"columns bear names that the tables need themselves: {name}" in refusal(with_reserved(name))
+    assert f"reserved names of columns: {name}" in refusal(with_reserved(name))
 
 
 def test_all_reserved_names_are_listed_at_once() -> None:
     """So that nobody mends them one by one."""
     text = with_reserved("number").replace('name = "built"', 'name = "epoch"')
-    assert "columns bear names that the tables need themselves: epoch, number" in refusal(text)
+    assert "reserved names of columns: epoch, number" in refusal(text)
 
 
 def test_the_example_is_a_complete_row() -> None:

@@ -83,16 +83,16 @@ def test_a_missing_header_is_rejected_by_name(name: str) -> None:
 @pytest.mark.parametrize(
     ("poison", "reason"),
     [
-        (with_header("ce_time", b"yesterday"), "ce_time is no time"),
+        (with_header("ce_time", b"yesterday"), "ce_time is not a time"),
         (with_header("ce_dataschema", b"batch.missed/99"), "unknown schema"),
         (with_header("ce_dataschema", b"\xff"), "unknown schema"),
         (with_value(b""), "the value is not JSON"),
         (with_value(b"{"), "the value is not JSON"),
         (with_value(b"\xff\x00"), "the value is not JSON"),
         (with_value(b"[" * 5_000), "the value is not JSON"),
-        (with_value(b"[]"), "the value is no batch.missed/1"),
-        (with_value(b"null"), "the value is no batch.missed/1"),
-        (with_value(b'{"dataset": "d", "epoch": 1, "number": "four"}'), "the value is no batch.missed/1"),
+        (with_value(b"[]"), "the value does not match batch.missed/1"),
+        (with_value(b"null"), "the value does not match batch.missed/1"),
+        (with_value(b'{"dataset": "d", "epoch": 1, "number": "four"}'), "the value does not match batch.missed/1"),
         (Record("t", 0, 0, "", (), b""), "a header is missing"),
     ],
 )
@@ -105,7 +105,9 @@ def test_poison_is_rejected_for_a_short_and_steady_reason(poison: Record, reason
 
 def test_the_field_that_does_not_fit_is_named() -> None:
     """In the detail, not in the reason."""
-    with pytest.raises(Reject, match=r"the value is no batch.missed/1: number: Input should be a valid integer"):
+    with pytest.raises(
+        Reject, match=r"the value does not match batch.missed/1: number: Input should be a valid integer"
+    ):
         decode(with_value(b'{"dataset": "d", "epoch": 1, "number": "four", "reason": ""}'))
 
 
