@@ -80,7 +80,7 @@ class _Reader(HTMLParser):
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
     reader = _Reader()
-    reader.feed(markdown.markdown(text, extensions=["tables", "fenced_code"]))
+    reader.feed(markdown.markdown(text, extensions=["tables", "pymdownx.superfences"]))
     yield from reader.blocks
 
 
