@@ -8,7 +8,7 @@ START_VARIABLES := CSV DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPO
 export $(START_VARIABLES)
 export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
 export SOAK_S KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
-# Material announces its successor at each build: docs/decisions/0025-the-documentation-site.md.
+# Material announces its successor at each build: docs/decisions/0025-documentation-site.md.
 export NO_MKDOCS_2_WARNING := 1
 # With it every command would compile all its modules again.
 unexport PYTHONDONTWRITEBYTECODE

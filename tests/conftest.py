@@ -18,6 +18,7 @@ from veleta_local.variables import Variables
 
 LONG_FILES = (
     "e2e/test_loop.py",
+    "e2e/test_tutorial.py",
     "runtime/test_runtime.py",
     "integration/test_trainer.py",
     "integration/test_poller.py",

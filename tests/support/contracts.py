@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from support.address_book import ADDRESS_BOOK, address_book
 from support.reference.blocks import pages_with_blocks
+from support.reference.env_example import ENV_EXAMPLE, env_example
 from support.reference.events import EVENTS, events_page
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import PAYLOADS, Payload
@@ -62,7 +62,7 @@ def main() -> None:
 
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
-    whole = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), ADDRESS_BOOK: address_book()}
+    whole = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), ENV_EXAMPLE: env_example()}
     return {**schemas, **whole, **pages_with_blocks()}
 
 

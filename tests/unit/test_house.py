@@ -7,9 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from support.address_book import ADDRESS_BOOK, COMPOSE, address_book, asked_of_compose, documented, settings_models
 from support.contracts import REGENERATE
 from support.house import ROOT, package, project_files, python_files, services
+from support.reference.env_example import (
+    COMPOSE,
+    ENV_EXAMPLE,
+    compose_defaults,
+    documented,
+    env_example,
+    settings_models,
+)
 from veleta.dataset import load_dataset
 
 COMMON_WORDS = {"status", "state", "city"}
@@ -61,31 +68,31 @@ def test_the_search_for_columns_sees_code_and_no_prose(tmp_path: Path, code: str
     assert bool(list(_mentions(path, {"price", "house_size"}))) is seen
 
 
-def test_the_address_book_is_what_the_settings_say() -> None:
+def test_the_env_example_is_what_the_settings_say() -> None:
     """Every variable with its default and its meaning, and nothing else."""
-    assert ADDRESS_BOOK.read_text() == address_book(), f".env.example: {REGENERATE}"
+    assert ENV_EXAMPLE.read_text() == env_example(), f".env.example: {REGENERATE}"
 
 
 def test_every_setting_is_described() -> None:
-    """The description is what people read in the address book."""
+    """The description is what people read in `.env.example`."""
     assert [name for name, field in documented().items() if not field.description] == []
 
 
-def test_every_part_has_its_settings_in_the_address_book() -> None:
+def test_every_part_has_its_settings_in_the_env_example() -> None:
     """Each name once."""
-    lines = re.findall(r"^#([A-Z_]+)=", ADDRESS_BOOK.read_text(), re.MULTILINE)
+    lines = re.findall(r"^#([A-Z_]+)=", ENV_EXAMPLE.read_text(), re.MULTILINE)
     assert sorted(lines) == sorted([*documented(), *COMPOSE])
 
 
-def test_every_variable_of_compose_is_in_the_address_book() -> None:
+def test_every_variable_of_compose_is_in_the_env_example() -> None:
     """And none that no file asks for."""
-    assert COMPOSE.keys() == asked_of_compose().keys()
+    assert COMPOSE.keys() == compose_defaults().keys()
     assert set(services()) < set(settings_models())
 
 
 def test_no_secret_has_a_default() -> None:
     """Whoever starts a part must give it."""
-    secrets = re.findall(r"^#(\w*PASSWORD\w*)=(.*)$", ADDRESS_BOOK.read_text(), re.MULTILINE)
+    secrets = re.findall(r"^#(\w*PASSWORD\w*)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE)
     assert secrets
     assert [name for name, value in secrets if value] == []
 

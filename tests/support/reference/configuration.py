@@ -1,10 +1,11 @@
 """The blocks of docs/reference/configuration.md: every variable with its default and its meaning."""
 
+from collections.abc import Mapping
+
 from pydantic.fields import FieldInfo
 
-from support.address_book import COMPOSE, asked_of_compose, settings_models, written
+from support.reference.env_example import COMPOSE, compose_defaults, fields_by_part, written
 from support.reference.tables import table
-from veleta.settings import variables
 from veleta_local.addresses import DEFAULT_PORTS
 from veleta_local.variables import RULES
 
@@ -18,7 +19,7 @@ def start_variables() -> str:
 
 def compose_variables() -> str:
     """The variables of `docker compose up`."""
-    defaults = asked_of_compose()
+    defaults = compose_defaults()
     return table(_HEAD, ((f"`{name}`", defaults[name], meaning) for name, meaning in COMPOSE.items()))
 
 
@@ -28,14 +29,12 @@ def ports() -> str:
 
 
 def service_settings() -> str:
-    """A table for each service; a variable of several services is in the first table alone."""
-    seen: set[str] = set()
-    sections = []
-    for part, models in settings_models().items():
-        fields = {name: field for model in models for name, field in variables(model).items() if name not in seen}
-        seen |= fields.keys()
-        sections.append(f"### {part}\n\n{table(_HEAD, (_row(name, field) for name, field in fields.items()))}")
-    return "\n\n".join(sections)
+    """A table for each part; a variable of several parts is in the first table only."""
+    return "\n\n".join(f"### {part}\n\n{_settings(fields)}" for part, fields in fields_by_part().items())
+
+
+def _settings(fields: Mapping[str, FieldInfo]) -> str:
+    return table(_HEAD, (_row(name, field) for name, field in fields.items()))
 
 
 def _row(name: str, field: FieldInfo) -> tuple[str, str, str]:

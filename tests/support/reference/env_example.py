@@ -1,4 +1,4 @@
-"""The address book `.env.example`: every variable that a part of Veleta reads, from the settings models themselves."""
+"""Writes `.env.example`: every variable that a part of Veleta reads, from the settings models."""
 
 import importlib
 import json
@@ -15,47 +15,47 @@ from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variab
 from veleta_notebooks.settings import NotebooksSettings
 from veleta_prepare.settings import PrepareSettings, ServiceUsers
 
-ADDRESS_BOOK = ROOT / ".env.example"
+ENV_EXAMPLE = ROOT / ".env.example"
 HEAD = """\
-# Every variable, with its default. Nothing needs to be copied from here: make and docker compose start without.
+# Every variable with its default. You need to copy nothing from here: make and docker compose start without it.
 
 # --- docker compose: in the environment, or in a file .env beside compose.yaml
 """
 SERVICES_HEAD = """\
-# What follows is what each service reads itself, for whoever starts one by hand. make and compose give it.
+# The variables that each service reads. make and compose set them; you need them to start a service by hand.
 """
 COMPOSE = {
-    "BIND": "the address of this machine on which ports are published; 0.0.0.0 for all",
+    "BIND": "the address of this machine on which ports are published; 0.0.0.0: every address",
     "KAFKA_PORT": "the published port of Kafka",
     "MLFLOW_PORT": "the published port of MLflow",
-    "SOURCE_PORT": "the published port of our own data API",
+    "SOURCE_PORT": "the published port of the project's own data API",
     "INFERENCE_PORT": "the published port of the prediction API",
     "MONITOR_PORT": "the published port of the monitor",
-    "KAFKA_UI_PORT": "the published port of Kafka's UI (profile tools)",
+    "KAFKA_UI_PORT": "the published port of the UI for Kafka (profile tools)",
     "JUPYTER_PORT": "the published port of JupyterLab (profile tools)",
-    "SCALE": "of rows made by chance: 1 gives each batch its whole size",
-    "SEED": "of rows made by chance: the same seed gives the same rows",
+    "SCALE": "size of the generated batches; 1: the size of the real ones",
+    "SEED": "random seed of the generated rows; the same seed gives the same rows",
     "DATASET": "the dataset: a name in shared/veleta/datasets, or with compose/csv.yaml /own/file.toml of FOLDER",
-    "GROUP_NUMBER": "the group whose batches are taken",
+    "GROUP_NUMBER": "the group whose batches are fetched from the data API",
     "AT_END": "at the end of the data: restart or stop; with compose/csv.yaml stop",
-    "ON_NEW_EPOCH": "what becomes of the old epoch's rows: clear or keep",
-    "POLL": "auto, or manual: begin paused, and take batches by hand",
-    "POLL_EVERY": "seconds between two questions to the API; with compose/api.yaml 60",
-    "TREES": "trees of a model",
-    "JOURNAL_SYNC": "group: answered requests survive a loss of power; none: only kills, and answers come sooner",
-    "WORKERS": "processes of inference, which share its port",
-    "KEEP_REQUESTS_DAYS": "days that requests stay in MySQL, answered and refused ones; 0: for ever",
-    "SECRETS": "a folder of passwords of your own (compose/prepare/veleta_prepare/passwords.py names them)",
+    "ON_NEW_EPOCH": "the rows of the old epoch: clear or keep",
+    "POLL": "auto, or manual: start paused and fetch each batch by command",
+    "POLL_EVERY": "seconds between two requests to the data API; with compose/api.yaml 60",
+    "TREES": "number of trees of a model",
+    "JOURNAL_SYNC": "group: answered requests survive a power loss; none: only a kill, and answers are faster",
+    "WORKERS": "number of inference processes that share the port",
+    "KEEP_REQUESTS_DAYS": "days after which stored requests are deleted, answered and refused ones; 0: never",
+    "SECRETS": "a folder with passwords of your own (compose/prepare/veleta_prepare/passwords.py lists the files)",
     "API_URL": "with compose/api.yaml: the address of the data API",
     "FOLDER": "with compose/csv.yaml: the folder of your files",
     "CSV": "with compose/csv.yaml: the name of the file in FOLDER",
 }
-"""What compose can be told, and what it means."""
+"""The variables of docker compose, with their meanings."""
 _ASKED = re.compile(r"\$\{([A-Z_]+):(-|\?)([^}]*)\}")
 
 
 def settings_models() -> dict[str, list[type[BaseSettings]]]:
-    """By part of the project: its settings models, those that all parts share first."""
+    """The settings models of each part; those that all services share come first."""
     shared: list[type[BaseSettings]] = [KafkaSettings, MysqlSettings, MlflowSettings]
     parts: dict[str, list[type[BaseSettings]]] = {
         "all services": shared,
@@ -67,30 +67,33 @@ def settings_models() -> dict[str, list[type[BaseSettings]]]:
     }
 
 
-def documented() -> dict[str, FieldInfo]:
-    """Every variable by its name; those of many parts, such as DATASET, once."""
-    found: dict[str, FieldInfo] = {}
-    for models in settings_models().values():
-        for model in models:
-            found = variables(model) | found
+def fields_by_part() -> dict[str, dict[str, FieldInfo]]:
+    """The variables of each part; one of several parts, such as DATASET, is in the first part only."""
+    found: dict[str, dict[str, FieldInfo]] = {}
+    seen: set[str] = set()
+    for part, models in settings_models().items():
+        found[part] = {name: field for model in models for name, field in variables(model).items() if name not in seen}
+        seen |= found[part].keys()
     return found
 
 
-def address_book() -> str:
+def documented() -> dict[str, FieldInfo]:
+    """Every variable of a settings model, by name."""
+    return {name: field for fields in fields_by_part().values() for name, field in fields.items()}
+
+
+def env_example() -> str:
     """The whole file."""
-    seen: set[str] = set()
-    defaults = asked_of_compose()
-    told = [f"# {meaning}\n#{name}={defaults[name]}" for name, meaning in COMPOSE.items()]
-    sections = [HEAD + "\n".join(told) + "\n", SERVICES_HEAD]
-    for part, models in settings_models().items():
-        fields = {name: field for model in models for name, field in variables(model).items() if name not in seen}
-        seen |= fields.keys()
+    defaults = compose_defaults()
+    entries = [f"# {meaning}\n#{name}={defaults[name]}" for name, meaning in COMPOSE.items()]
+    sections = [HEAD + "\n".join(entries) + "\n", SERVICES_HEAD]
+    for part, fields in fields_by_part().items():
         sections.append("\n".join([f"# --- {part}", *(_entry(name, field) for name, field in fields.items())]) + "\n")
     return "\n".join(sections)
 
 
-def asked_of_compose() -> dict[str, str]:
-    """Every variable that a compose file asks for, with its default; those of the overlays count last."""
+def compose_defaults() -> dict[str, str]:
+    """Every variable in a compose file, with its default; an overlay's counts only when there is no other."""
     overlays = [ROOT / f"compose/{name}.yaml" for name in ("api", "csv", "dev")]
     files = [path for path in sorted((ROOT / "compose").glob("*.yaml")) if path not in overlays]
     found: dict[str, str] = {}
@@ -101,7 +104,7 @@ def asked_of_compose() -> dict[str, str]:
 
 
 def written(field: FieldInfo) -> str:
-    """A default as it stands in an environment; nothing for what is required, and for every secret."""
+    """A default as an environment variable; empty for a required one and for every secret."""
     if field.is_required() or field.annotation is SecretStr:
         return ""
     value: Any = field.get_default(call_default_factory=True, validated_data={})
