@@ -1,3 +1,3 @@
-"""What the notebooks import: models and rows of the running system, and what can be said of them in words."""
+"""The code that the notebooks import: it loads models and rows of the running system, and compares versions."""
 
-import veleta  # noqa: F401 - before any of mlflow, whose telemetry it switches off
+import veleta  # noqa: F401 - must be imported before mlflow, because it switches off mlflow's telemetry

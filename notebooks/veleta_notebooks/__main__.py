@@ -1,6 +1,6 @@
-"""`python -m veleta_notebooks FOLDER`: JupyterLab on the notebooks of FOLDER.
+"""`python -m veleta_notebooks FOLDER` starts JupyterLab on the notebooks of FOLDER.
 
-In a container the token that it asks for is in /run/secrets/jupyter_token; elsewhere Jupyter makes one and says it.
+In a container the login token is in /run/secrets/jupyter_token. Elsewhere Jupyter generates one and prints it.
 """
 
 import os
@@ -13,7 +13,7 @@ from veleta_notebooks.settings import NotebooksSettings
 
 
 def main() -> None:
-    """Become JupyterLab, or exit 1 with one clear line."""
+    """Replace this process by JupyterLab, or exit with 1 and one clear line."""
     try:
         settings = read_settings(NotebooksSettings)
     except Stop as error:
@@ -32,7 +32,7 @@ def main() -> None:
     if SECRETS and (SECRETS / "jupyter_token").exists():
         environment["JUPYTER_TOKEN"] = (SECRETS / "jupyter_token").read_text()
     command = [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
-    os.execve(sys.executable, command, environment)  # noqa: S606 - our own command; no shell is wanted
+    os.execve(sys.executable, command, environment)  # noqa: S606 - a fixed command, without a shell
 
 
 if __name__ == "__main__":

@@ -1,58 +1,52 @@
-"""Two versions compared: which features rose, which fell, in numbers and in words made from them."""
-
-from collections.abc import Sequence
+"""Compares two versions of the model: which features gained and which lost influence."""
 
 import pandas as pd
 
 
 def compare(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """Places and shares of each feature's influence in two versions; the greatest rise first.
+    """The rank and the share of influence of each feature in two versions; the largest gain first.
 
-    `old` and `new` are tables of `veleta.explanation.influence`. A share is of the influence of all features, 0 to 1;
-    `moved` is how much it grew.
+    `old` and `new` are tables of `veleta.explanation.influence`. A share is a part of the influence of all features,
+    0 to 1. `change` is the new share minus the old one. A feature that a version does not have has no rank there.
     """
     both = _shares(old).merge(_shares(new), on="feature", how="outer", suffixes=("_old", "_new"))
     both["title"] = both.pop("title_new").fillna(both.pop("title_old"))
-    both["moved"] = both["share_new"].fillna(0) - both["share_old"].fillna(0)
-    return both.sort_values("moved", ascending=False, ignore_index=True)[
-        ["feature", "title", "place_old", "place_new", "share_old", "share_new", "moved"]
-    ]
+    both["change"] = both["share_new"].fillna(0) - both["share_old"].fillna(0)
+    columns = ["feature", "title", "rank_old", "rank_new", "share_old", "share_new", "change"]
+    return both.sort_values("change", ascending=False, ignore_index=True)[columns]
 
 
-def words(compared: pd.DataFrame, old: str, new: str) -> str:
-    """The comparison in sentences; `old` and `new` are what the versions are called."""
-    led, leads = (_leader(compared, f"place_{which}", f"share_{which}") for which in ("old", "new"))
-    sentences = [f"{old.capitalize()} was led by {led}, {new} is led by {leads}."]
-    for what, moved in (("rose", compared[compared["moved"] > 0]), ("fell", compared[compared["moved"] < 0][::-1])):
-        if len(moved):
-            sentences.append(f"{_list([_change(row) for _, row in moved.head(3).iterrows()])} {what}.")
-    if not (compared["moved"] != 0).any():
-        sentences.append("No feature rose or fell.")
+def summary(compared: pd.DataFrame, old: str, new: str) -> str:
+    """The comparison in sentences. `old` and `new` are the names of the versions."""
+    first_old, first_new = (_strongest(compared, version) for version in ("old", "new"))
+    sentences = [f"Strongest feature: {first_old} in {old}, {first_new} in {new}."]
+    gained, lost = compared[compared["change"] > 0], compared[compared["change"] < 0][::-1]
+    for verb, rows in (("Gained", gained), ("Lost", lost)):
+        if len(rows):
+            sentences.append(f"{verb} influence: {', '.join(_change(row) for _, row in rows.head(3).iterrows())}.")
+    if gained.empty and lost.empty:
+        sentences.append("No feature gained or lost influence.")
     return " ".join(sentences)
 
 
 def _shares(table: pd.DataFrame) -> pd.DataFrame:
     table = table.sort_values("mean_abs_shap", ascending=False)
-    whole = table["mean_abs_shap"].sum()
-    share = table["mean_abs_shap"] / whole if whole else table["mean_abs_shap"]
-    places = range(1, len(table) + 1)
-    return pd.DataFrame({"feature": table["feature"], "title": table["title"], "place": places, "share": share})
+    total = table["mean_abs_shap"].sum()
+    share = table["mean_abs_shap"] / total if total else table["mean_abs_shap"]
+    ranks = range(1, len(table) + 1)
+    return pd.DataFrame({"feature": table["feature"], "title": table["title"], "rank": ranks, "share": share})
 
 
-def _leader(compared: pd.DataFrame, place: str, share: str) -> str:
-    first = compared[compared[place] == 1].iloc[0]
-    return f"{first['title']} ({first[share]:.0%} of all influence)"
+def _strongest(compared: pd.DataFrame, version: str) -> str:
+    first = compared[compared[f"rank_{version}"] == 1].iloc[0]
+    return f"{first['title']} ({first[f'share_{version}']:.0%} of all influence)"
 
 
 def _change(row: "pd.Series[float]") -> str:
-    old, new = (_at(row, which) for which in ("old", "new"))
+    old, new = (_rank(row, version) for version in ("old", "new"))
     return f"{row['title']} ({old} to {new})"
 
 
-def _at(row: "pd.Series[float]", which: str) -> str:
-    place, share = row[f"place_{which}"], row[f"share_{which}"]
-    return "not known" if pd.isna(place) else f"place {place:.0f} with {share:.1%}"
-
-
-def _list(texts: Sequence[str]) -> str:
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+def _rank(row: "pd.Series[float]", version: str) -> str:
+    rank, share = row[f"rank_{version}"], row[f"share_{version}"]
+    return "not used" if pd.isna(rank) else f"rank {rank:.0f} with {share:.1%}"

@@ -1,4 +1,4 @@
-"""Waiting for what is not there for a moment."""
+"""Polling for rows that may arrive later."""
 
 import time
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def waited(ask: Callable[[], list[T]], seconds: float) -> list[T]:
-    """The first answer of `ask` that is not empty; an empty one when there was none within so many seconds."""
-    end = time.monotonic() + seconds
-    while not (found := ask()) and time.monotonic() < end:
-        time.sleep(min(1.0, seconds / 10))
-    return found
+def poll(fetch: Callable[[], list[T]], timeout: float) -> list[T]:
+    """Call `fetch` until it returns a list that is not empty. Returns an empty list after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (items := fetch()) and time.monotonic() < deadline:
+        time.sleep(min(1.0, timeout / 10))
+    return items

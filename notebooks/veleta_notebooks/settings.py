@@ -1,4 +1,4 @@
-"""What the notebooks can be told."""
+"""The settings of the notebooks."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -7,7 +7,7 @@ from veleta.settings import MlflowSettings, MysqlSettings
 
 
 class NotebooksSettings(BaseSettings):
-    """Variables that begin with NOTEBOOKS_. The notebooks log in as the user who only reads."""
+    """Variables with the prefix NOTEBOOKS_. The notebooks log in to MySQL as the user `reader`."""
 
     model_config = SettingsConfigDict(env_prefix="NOTEBOOKS_", frozen=True)
     host: str = Field("127.0.0.1", description="the address that JupyterLab listens on")

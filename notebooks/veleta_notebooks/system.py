@@ -1,4 +1,4 @@
-"""The running system, as a notebook sees it: models of the registry, rows of the database."""
+"""Access to the running system for notebooks: models in the registry and rows in the database."""
 
 import tempfile
 from dataclasses import dataclass
@@ -14,13 +14,15 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.explanation import explanation, feature_frame, influence
+from veleta.features import feature_columns
 from veleta.ports import Version
 from veleta.settings import read_settings
 from veleta.tables import dataset_tables
-from veleta_notebooks.polling import waited
+from veleta_notebooks.polling import poll
 from veleta_notebooks.settings import NotebooksSettings
 
-WAIT_SECONDS = 60.0
+ROWS_TIMEOUT = 60.0
+"""Seconds that `System.rows` waits for the first batch."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,10 @@ class Model:
 
 
 class System:
-    """What notebooks ask. Every method blocks, and raises Retry when the part that it asks is away."""
+    """The running system. Every method blocks, and raises Retry if MySQL or MLflow is unavailable."""
 
     def __init__(self, settings: NotebooksSettings | None = None) -> None:
-        """Without `settings` those of the environment."""
+        """The default settings are those of the environment."""
         settings = settings or read_settings(NotebooksSettings)
         self.dataset: Dataset = load_dataset(settings.dataset)
         self._engine = mysql_engine(settings.mysql)
@@ -47,46 +49,46 @@ class System:
         self._client = MlflowClient(settings.mlflow.tracking_uri)
 
     def champion(self) -> Model:
-        """The version that is in production: the one that bears the alias `champion`.
+        """The version in production, which has the alias `champion`.
 
         Raises:
-            LookupError: none is promoted yet.
+            LookupError: no version is promoted yet.
         """
-        found = self._registry.alias("champion")
-        if found is None:
+        version = self._registry.alias("champion")
+        if version is None:
             raise LookupError(f"no version of {self.dataset.name} is promoted yet: wait for the first training")
-        return self._model(found)
+        return self._model(version)
 
     def version(self, number: int) -> Model:
         """A version by its number.
 
         Raises:
-            LookupError: there is none; the message names those that there are.
+            LookupError: it does not exist. The message lists the versions that do.
         """
-        found = self._registry.version(number)
-        if found is None:
-            raise LookupError(f"no version {number} of {self.dataset.name}; there are {self.versions()}")
-        return self._model(found)
+        version = self._registry.version(number)
+        if version is None:
+            raise LookupError(f"no version {number} of {self.dataset.name}; the versions are {self.versions()}")
+        return self._model(version)
 
     def versions(self) -> list[int]:
-        """The numbers of all versions, in order."""
-        found = self._client.search_model_versions(f"name = '{self.dataset.name}'", max_results=1_000)
-        return sorted(int(each.version) for each in found)
+        """The numbers of all versions, ascending."""
+        versions = self._client.search_model_versions(f"name = '{self.dataset.name}'", max_results=1_000)
+        return sorted(int(version.version) for version in versions)
 
-    def rows(self, most: int = 500) -> list[Values]:
-        """Clean rows of the newest batch that is loaded, typed, `most` of them at most.
+    def rows(self, limit: int = 500) -> list[Values]:
+        """The first `limit` clean rows of the newest loaded batch, typed.
 
-        Before the first batch, and for a moment between two epochs, there are none: they are waited for a while.
+        Before the first batch, and briefly between two epochs, there are none. This waits ROWS_TIMEOUT seconds.
 
         Raises:
-            LookupError: there are none yet.
+            LookupError: there are still none.
         """
-        rows = waited(lambda: self._rows(most), WAIT_SECONDS)
+        rows = poll(lambda: self._rows(limit), ROWS_TIMEOUT)
         if not rows:
-            raise LookupError("no batch is loaded yet: wait for the first")
+            raise LookupError("no batch is loaded yet: wait for the first one")
         return rows
 
-    def _rows(self, most: int) -> list[Values]:
+    def _rows(self, limit: int) -> list[Values]:
         clean = dataset_tables(self.dataset).clean
         newest = sa.select(clean.c.epoch, clean.c.number).order_by(clean.c.epoch.desc(), clean.c.number.desc())
         with self._engine.connect() as connection:
@@ -94,21 +96,20 @@ class System:
             if batch is None:
                 return []
             of_batch = sa.and_(clean.c.epoch == batch.epoch, clean.c.number == batch.number)
-            query = sa.select(clean).where(of_batch).order_by(clean.c.row_no).limit(most)
+            query = sa.select(clean).where(of_batch).order_by(clean.c.row_no).limit(limit)
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def example(self) -> list[Values]:
-        """The dataset's example, as one row."""
+        """The dataset's example row."""
         return [self.dataset.convert(self.dataset.example)[0]]
 
     def explain(self, model: Model, rows: list[Values]) -> shap.Explanation:
-        """The SHAP values of typed rows (see `veleta.explanation`)."""
+        """The SHAP values of typed rows; see `veleta.explanation`."""
         return explanation(model.booster, self.dataset, feature_frame(self.dataset, rows))
 
     def influence(self, model: Model, rows: list[Values]) -> pd.DataFrame:
-        """How much each feature moves the prices of these rows, the strongest first."""
-        frame = feature_frame(self.dataset, rows)
-        return influence(explanation(model.booster, self.dataset, frame), list(frame.columns))
+        """The mean influence of each feature on the prices of these rows, the strongest first."""
+        return influence(self.explain(model, rows), [column.name for column in feature_columns(self.dataset)])
 
     def _model(self, version: Version) -> Model:
         with tempfile.TemporaryDirectory() as folder:

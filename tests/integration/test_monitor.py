@@ -1,4 +1,4 @@
-"""The monitor's page, in a real browser, on real MariaDB, Kafka and MLflow."""
+"""The monitor's page in a real browser, with real MariaDB, Kafka and MLflow."""
 
 import json
 import re
@@ -31,21 +31,20 @@ from veleta.events.envelope import Event, encode
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import TopicName, topic
 
-SECONDS = 30_000
-"""How long the page may take to show what is looked for, in milliseconds."""
+TIMEOUT_MS = 30_000
+"""How long the page may take to show an expected text."""
 
 
 @contextmanager
-def monitor(world: World, told: Mapping[str, str] | None = None, **settings: object) -> Iterator[Process]:
-    """The real process, when its server answers; `told` overrides variables of the parts it reads from."""
+def monitor(world: World, variables: Mapping[str, str] | None = None, **settings: object) -> Iterator[Process]:
+    """The real process, ready to serve. `variables` override those of the sources that it reads."""
     port = free_port()
-    shown = {"port": port, "refresh": 1, "mlflow_url": world.mlflow_uri, **settings}
-    process = Process(
-        "monitor", port, {**world.environment("monitor", "reader", **shown), **(told or {})}, world.folder
-    )
+    settings = {"port": port, "refresh": 1, "mlflow_url": world.mlflow_uri, **settings}
+    environment = {**world.environment("monitor", "reader", **settings), **(variables or {})}
+    process = Process("monitor", port, environment, world.folder)
     process.start()
     try:
-        eventually(lambda: http_status(f"{process.url}/_stcore/health") == 200, 60, "the monitor answers")
+        eventually(lambda: http_status(f"{process.url}/_stcore/health") == 200, 60, "the monitor responds")
         yield process
     finally:
         process.stop()
@@ -53,56 +52,56 @@ def monitor(world: World, told: Mapping[str, str] | None = None, **settings: obj
 
 @contextmanager
 def visit(browser: Browser, process: Process) -> Iterator[Page]:
-    """The page, opened; at the end nothing on it was an exception, and it asked nobody but its own server."""
+    """The opened page. At the end it shows no exception, and it has sent requests only to its own server."""
     page = browser.new_page(viewport={"width": 1440, "height": 1600})
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(process.url)
     yield page
     expect(page.get_by_test_id("stException")).to_have_count(0)
-    expect(page.get_by_text("This part cannot be shown")).to_have_count(0)
+    expect(page.get_by_text("This section cannot be shown")).to_have_count(0)
     expect(page.get_by_text("Traceback")).to_have_count(0)
-    assert [url for url in asked if not url.startswith((process.url, "data:", "blob:"))] == []
+    assert [url for url in urls if not url.startswith((process.url, "data:", "blob:"))] == []
     page.close()
 
 
-def shows(page: Page, *texts: str) -> None:
-    """Each text is on the page, or comes."""
+def expect_texts(page: Page, *texts: str) -> None:
+    """Wait until the page shows each text."""
     for text in texts:
-        expect(page.get_by_text(text, exact=False).first).to_be_visible(timeout=SECONDS)
+        expect(page.get_by_text(text, exact=False).first).to_be_visible(timeout=TIMEOUT_MS)
 
 
 ANY = re.compile(".")
-"""A cell that may hold anything."""
+"""A cell with any content."""
 
 
-def line(page: Page, start: str, *cells: str | re.Pattern[str]) -> None:
-    """The table row whose first cell begins so has these cells behind it, or comes to have them."""
+def expect_row(page: Page, start: str, *cells: str | re.Pattern[str]) -> None:
+    """Wait until the table row whose first cell starts with `start` has these other cells."""
     first = page.locator("td:first-child", has_text=re.compile(f"^{start}"))
-    found = page.locator("tr", has=first).first.locator("td:not(:first-child)")
-    expect(found).to_have_text(list(cells), use_inner_text=True, timeout=SECONDS)
+    others = page.locator("tr", has=first).first.locator("td:not(:first-child)")
+    expect(others).to_have_text(list(cells), use_inner_text=True, timeout=TIMEOUT_MS)
 
 
-def stage(page: Page, name: str, *texts: str) -> None:
-    """The stage's place in the picture holds these texts, or comes to hold them."""
+def expect_stage(page: Page, name: str, *texts: str) -> None:
+    """Wait until a stage of the loop shows these texts."""
     for text in texts:
-        expect(page.locator(f'[data-stage="{name}"]')).to_contain_text(text, timeout=SECONDS)
+        expect(page.locator(f'[data-stage="{name}"]')).to_contain_text(text, timeout=TIMEOUT_MS)
 
 
-def quiet(page: Page) -> None:
-    """No notice stands on the page, or the last one goes: a part that was slow at first may have brought it."""
-    expect(page.get_by_role("alert")).to_have_text([], timeout=2 * SECONDS)
+def expect_no_notice(page: Page) -> None:
+    """Wait until the page has no notice. A source that was slow at first may have caused one."""
+    expect(page.get_by_role("alert")).to_have_text([], timeout=2 * TIMEOUT_MS)
 
 
-def decide(world: World, now: datetime) -> None:
-    """A version that was trained and promoted, and a request that failed, as the trainer writes them."""
+def write_trainings(world: World, now: datetime) -> None:
+    """Write a promoted version and a failed training as the trainer does; also one prediction and one dead letter."""
     name = world.dataset.name
     common = {"cause": {}, "requested_at": now, "attempts": 1}
     request = {"epoch": 1, "number": 0, "reason": "first of the epoch"}
-    done = {"run_id": "r", "version": 3, "metrics": {"mae": 61_234.2, "r2": 0.77}}
+    result = {"run_id": "r", "version": 3, "metrics": {"mae": 61_234.2, "r2": 0.77}}
     with world.admin.begin() as sql:
         sql.execute(
-            sa.insert(trainings).values({**common, **done, "request_id": "a", "state": "finished", "cause": request})
+            sa.insert(trainings).values({**common, **result, "request_id": "a", "state": "finished", "cause": request})
         )
         sql.execute(
             sa.insert(trainings).values({**common, "request_id": "b", "state": "failed", "failure": "out of memory"})
@@ -112,7 +111,7 @@ def decide(world: World, now: datetime) -> None:
                 seq=7,
                 version=3,
                 decision="promoted",
-                reason="better by far",
+                reason="lower MAE",
                 actor="trainer",
                 cause="a",
                 decided_at=now,
@@ -123,37 +122,37 @@ def decide(world: World, now: datetime) -> None:
                 request_id="q", item=0, received_at=now, answered_at=now, model_version=3, latency_ms=1, http_status=200
             )
         )
-    for what, said in (
+    for suffix, payload in (
         ("started", TrainingStarted(request_id="b", recipe={})),
         ("25", TrainingProgress(request_id="b", phase="fitting", done=25, of=50, error=0.512)),
         ("50", TrainingProgress(request_id="b", phase="fitting", done=50, of=50, error=0.341)),
         ("failed", TrainingFailed(request_id="b", reason="out of memory")),
     ):
-        say(world, "training", Event(f"b/{what}", "trainer", now.replace(tzinfo=UTC), said))
-    letter = RecordDeadlettered(
+        publish(world, "training", Event(f"b/{suffix}", "trainer", now.replace(tzinfo=UTC), payload))
+    dead_letter = RecordDeadlettered(
         service="drift", reason="x", error="x", topic=f"{name}.batches", partition=0, offset=1, first_key=name,
         headers={}, value="",
     )  # fmt: skip
-    say(world, "deadletter", Event("dead", "drift", now.replace(tzinfo=UTC), letter))
+    publish(world, "deadletter", Event("dead", "drift", now.replace(tzinfo=UTC), dead_letter))
 
 
-def say(world: World, name: TopicName, event: Event) -> None:
+def publish(world: World, name: TopicName, event: Event) -> None:
     world.log.publish([encode(topic(world.dataset.name, name), event)])
 
 
-def test_the_page_before_anything_happened(world: World, browser: Browser) -> None:
-    """An empty deployment reads as one: no figures are made up, and nothing looks like a fault."""
+def test_an_empty_deployment_shows_no_values_and_no_errors(world: World, browser: Browser) -> None:
+    """Before the first batch, every part of the page shows that there is no data yet."""
     with monitor(world) as process, visit(browser, process) as page:
-        shows(page, "USA real estate", "No batch has arrived yet", "Nothing has been trained yet")
-        shows(page, "No model is served: this deployment has no inference")
-        shows(page, "Waiting for the first batch")
-        stage(page, "loader", "not in this run", "0 behind", "nothing yet")
+        expect_texts(page, "USA real estate", "No batch has arrived yet", "No model has been trained yet")
+        expect_texts(page, "No model is served: inference is not deployed")
+        expect_texts(page, "Waiting for the first batch")
+        expect_stage(page, "loader", "not deployed", "lag 0", "no activity yet")
         expect(page.get_by_test_id("stMetricValue")).to_have_text(["none", "0", "0", "0"])
-        quiet(page)
+        expect_no_notice(page)
 
 
 def test_the_page_shows_the_whole_loop(world: World, browser: Browser) -> None:
-    """Stages, batches with verdicts, versions with decisions, requests, dead letters and links, all from real parts."""
+    """It shows stages, batches, verdicts, versions, decisions, predictions, dead letters and links of real services."""
     name = world.dataset.name
     with world.service("loader", "loader") as loader, world.service("drift", "drift") as drift:
         loader.ready()
@@ -161,35 +160,35 @@ def test_the_page_shows_the_whole_loop(world: World, browser: Browser) -> None:
         for number in (0, 1):
             publish_batch(world.log, world.dataset, 1, number, api_rows(5 * number, 200, 1))
         refused = BatchRefused(dataset=name, epoch=1, number=2, reason="no JSON", status=200, body="b")
-        say(world, "batches", Event(f"{name}/1/2/refused", "poller", datetime.now(UTC), refused))
-        eventually(lambda: len(world.sql(sa.select(drift_reports))) == 2, what="both batches are judged")
-        eventually(lambda: len(world.sql(sa.select(batches))) == 3, what="the refused batch is noted")
-        decide(world, datetime.now(UTC).replace(tzinfo=None))
+        publish(world, "batches", Event(f"{name}/1/2/refused", "poller", datetime.now(UTC), refused))
+        eventually(lambda: len(world.sql(sa.select(drift_reports))) == 2, what="both batches are assessed")
+        eventually(lambda: len(world.sql(sa.select(batches))) == 3, what="the refused batch is in the batch table")
+        write_trainings(world, datetime.now(UTC).replace(tzinfo=None))
         urls = {"loader": loader.url, "drift": drift.url, "trainer": "http://127.0.0.1:1"}
         links = {"inference_url": "http://127.0.0.1:8000", "source_url": "http://127.0.0.1:8090"}
         with monitor(world, None, readyz=json.dumps(urls), **links) as process, visit(browser, process) as page:
-            stage(page, "poller", "not in this run", "batch.refused", f"{name}/1/2/refused")
-            stage(page, "loader", "ready", "waiting for events", "0 behind", "batch loaded", f"{name}/1/1")
-            stage(page, "drift", "ready", "0 behind", "drift.assessed", f"{name}/1/1/assessed")
-            stage(page, "trainer", "no answer", "nobody listens there", "lag unknown", "training.failed", "b/failed")
-            steps = ["\u2713taken", "\u2713stored200 rows", "\u2713judgeddrift", "\u2022trainedasked for", "served"]
-            expect(page.locator(".steps li")).to_have_text(steps, timeout=SECONDS)
-            shows(page, "Batch 1/1", "The last training: failed: out of memory", "0.341")
-            line(page, "1/2", "refused", "-", "-", "-", "-", re.compile("no JSON"), ANY)
-            line(page, "1/1", "loaded", "200", "200", "0", "drift", re.compile("limit 15 %"), ANY)
-            line(page, "1/0", "loaded", "200", "200", "0", "not enough data", "first batch of the epoch", ANY)
-            line(page, "3", "promoted", "7", "61,234", "better by far", "first of the epoch batch 1/0", ANY)
-            shows(page, "out of memory")
+            expect_stage(page, "poller", "not deployed", "batch.refused", f"{name}/1/2/refused")
+            expect_stage(page, "loader", "ready", "waiting for events", "lag 0", "batch loaded", f"{name}/1/1")
+            expect_stage(page, "drift", "ready", "lag 0", "drift.assessed", f"{name}/1/1/assessed")
+            expect_stage(page, "trainer", "no response", "cannot connect", "lag unknown", "training.failed", "b/failed")
+            steps = ["\u2713fetched", "\u2713loaded200 rows", "\u2713assesseddrift", "\u2022trainedrequested", "served"]
+            expect(page.locator(".steps li")).to_have_text(steps, timeout=TIMEOUT_MS)
+            expect_texts(page, "Batch 1/1", "Last training: failed: out of memory", "0.341")
+            expect_row(page, "1/2", "refused", "-", "-", "-", "-", re.compile("no JSON"), ANY)
+            expect_row(page, "1/1", "loaded", "200", "200", "0", "drift", re.compile("limit 15 %"), ANY)
+            expect_row(page, "1/0", "loaded", "200", "200", "0", "not enough data", "first batch of the epoch", ANY)
+            expect_row(page, "3", "promoted", "7", "61,234", "lower MAE", "first of the epoch batch 1/0", ANY)
+            expect_texts(page, "out of memory")
             expect(page.get_by_test_id("stMetricValue")).to_have_text(["none", "3", "1", "1"])
             for url in (f"{links['inference_url']}/model", world.mlflow_uri, links["source_url"]):
                 expect(page.locator(f'a[href="{url}"]')).to_be_visible()
             expect(page.locator(f'a[href="{world.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
 
 
-def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
-    """The command goes to the topic, and the poller's answer comes to the page.
+def test_a_button_fetches_a_batch(world: World, browser: Browser) -> None:
+    """A click publishes a command, and the page shows the poller's answer.
 
-    Its rows are its own: those of another test's last batch would be a repeat.
+    The test has its own rows, because the rows of another test's last batch would be a repeated batch.
     """
 
     def closed() -> list[Event]:
@@ -204,81 +203,81 @@ def test_a_button_takes_a_batch(world: World, browser: Browser) -> None:
         poller: dict[str, Any] = {"api_url": url, "group_number": 1, "poll": "manual"}
         with world.service("poller", inbox=world.folder / "inbox", **poller) as running:
             running.ready()
-            expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=SECONDS)
+            expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=TIMEOUT_MS)
             expect(page.get_by_text("The buttons, and")).to_have_count(0)
-            page.get_by_role("button", name="Take the next batch").click()
-            shows(page, "poll: the next batch is fetched now, if there is one")
+            page.get_by_role("button", name="Fetch the next batch").click()
+            expect_texts(page, "poll: the next batch is fetched now, if there is one")
             eventually(lambda: len(closed()) == before + 1, what="the batch is closed")
             page.get_by_role("button", name="Pause").click()
-            shows(page, "pause: no batch is fetched until polling is resumed")
-    asked = [event.payload for event in world.events("commands") if isinstance(event.payload, Command)]
-    assert [(each.TYPE, each.actor) for each in asked] == [
-        ("poll", "somebody at the monitor"),
-        ("pause", "somebody at the monitor"),
+            expect_texts(page, "pause: no batch is fetched until polling is resumed")
+    commands = [event.payload for event in world.events("commands") if isinstance(event.payload, Command)]
+    assert [(command.TYPE, command.actor) for command in commands] == [
+        ("poll", "a user of the monitor"),
+        ("pause", "a user of the monitor"),
     ]
 
 
-def test_the_served_version_says_why(world: World, browser: Browser) -> None:
-    """The version that inference answers with, since when, and its causes in words, from a real inference."""
+def test_the_page_shows_why_the_version_is_served(world: World, browser: Browser) -> None:
+    """It shows the version that a real inference serves, when it was promoted and its causes."""
     models = Models(world)
     with world.service("inference", "inference") as inference:
         urls = json.dumps({"inference": inference.url})
-        eventually(lambda: http_status(f"{inference.url}/model") == 503, what="inference answers without a version")
+        eventually(lambda: http_status(f"{inference.url}/model") == 503, what="inference responds without a version")
         with monitor(world, None, readyz=urls) as process, visit(browser, process) as page:
-            shows(page, "No model is served: ")
+            expect_texts(page, "No model is served: ")
             version = models.promote().number
-            shows(page, f"Version {version} became the champion by decision 1", "Asked for because: test.")
+            expect_texts(page, f"Version {version} became the champion by decision 1", "Reason for the training: test.")
             expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(version))
-            stage(page, "inference", "ready", f"serving {world.dataset.name} {version}")
-            stage(page, "trainer", "model.promoted")
+            expect_stage(page, "inference", "ready", f"serving {world.dataset.name} {version}")
+            expect_stage(page, "trainer", "model.promoted")
 
 
-def test_a_login_that_is_refused_is_said_and_the_rest_stays(world: World, browser: Browser) -> None:
-    """Without MySQL the page says what MySQL said, and shows all that does not come from there."""
+def test_a_refused_login_is_a_notice(world: World, browser: Browser) -> None:
+    """The page shows MySQL's error message, and everything that it reads from other sources."""
     publish_batch(world.log, world.dataset, 8, 0, api_rows(0, 10, 1))
     with monitor(world, {"MYSQL_PASSWORD": "wrong"}) as process, visit(browser, process) as page:
-        expect(page.get_by_role("alert")).to_contain_text("MySQL does not answer: Access denied", timeout=SECONDS)
-        expect(page.get_by_text("Not known while MySQL does not answer.")).to_have_count(3)
-        shows(page, f"{world.dataset.name}/8/0/closed")
-        stage(page, "poller", "not in this run", "batch.closed")
+        expect(page.get_by_role("alert")).to_contain_text("MySQL is unavailable: Access denied", timeout=TIMEOUT_MS)
+        expect(page.get_by_text("Not available: MySQL does not respond.")).to_have_count(3)
+        expect_texts(page, f"{world.dataset.name}/8/0/closed")
+        expect_stage(page, "poller", "not deployed", "batch.closed")
 
 
 @pytest.mark.failure("F64")
-def test_what_was_known_stays_while_a_part_is_away(world: World, browser: Browser) -> None:
-    """What happens comes to the open page. Kafka and MySQL go: their last figures stay, with their age; they return."""
-    ways = {"Kafka": Proxy(int(world.bootstrap.rpartition(":")[2])), "MySQL": Proxy(world.mysql("reader").port)}
-    told = {"KAFKA_BOOTSTRAP": f"127.0.0.1:{ways['Kafka'].port}", "MYSQL_PORT": str(ways["MySQL"].port)}
-    with monitor(world, told) as process, visit(browser, process) as page:
-        shows(page, "Trainings and versions")
+def test_the_last_values_remain_while_a_source_is_unavailable(world: World, browser: Browser) -> None:
+    """An open page shows new events. It shows the last values and their age while Kafka and MySQL are unreachable."""
+    proxies = {"Kafka": Proxy(int(world.bootstrap.rpartition(":")[2])), "MySQL": Proxy(world.mysql("reader").port)}
+    variables = {"KAFKA_BOOTSTRAP": f"127.0.0.1:{proxies['Kafka'].port}", "MYSQL_PORT": str(proxies["MySQL"].port)}
+    with monitor(world, variables) as process, visit(browser, process) as page:
+        expect_texts(page, "Trainings and versions")
         publish_batch(world.log, world.dataset, 7, 0, api_rows(0, 10, 1))
-        shows(page, f"{world.dataset.name}/7/0/closed")
-        quiet(page)
-        for name, way in ways.items():
-            way.cut()
+        expect_texts(page, f"{world.dataset.name}/7/0/closed")
+        expect_no_notice(page)
+        for name, proxy in proxies.items():
+            proxy.cut()
             notice = page.get_by_role("alert").filter(has_text=name)
-            expect(notice).to_contain_text("does not answer", timeout=SECONDS)
-            expect(notice).to_contain_text("What is shown of it is from")
-        shows(page, f"{world.dataset.name}/7/0/closed")
-        for way in ways.values():
-            way.restore()
-        quiet(page)
+            expect(notice).to_contain_text("is unavailable", timeout=TIMEOUT_MS)
+            expect(notice).to_contain_text("The values shown are from")
+        expect_texts(page, f"{world.dataset.name}/7/0/closed")
+        for proxy in proxies.values():
+            proxy.restore()
+        expect_no_notice(page)
 
 
-def test_settings_are_refused_in_one_line(world: World) -> None:
-    """An unknown name with the service's prefix ends it before the server starts."""
+def test_an_unknown_setting_is_refused_in_one_line(world: World) -> None:
+    """An unknown variable with the service's prefix stops it before the server starts."""
     command = [sys.executable, "-m", "veleta_monitor"]
     environment = world.environment("monitor", "reader", colour="red")
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert ended.returncode == 1
-    assert ended.stderr.startswith("monitor: unknown setting MONITOR_COLOUR")
-    assert len(ended.stderr.splitlines()) == 1
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.startswith("monitor: unknown setting MONITOR_COLOUR")
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_sigterm_ends_it_while_a_page_is_open(world: World, browser: Browser) -> None:
-    """It stops within seconds, with 0, whoever looks."""
+def test_sigterm_stops_the_monitor_while_a_page_is_open(world: World, browser: Browser) -> None:
+    """It exits within seconds, with 0."""
     with monitor(world) as process:
         page = browser.new_page()
         page.goto(process.url)
-        shows(page, "Trainings and versions")
+        expect_texts(page, "Trainings and versions")
         assert process.stop() == 0
         page.close()

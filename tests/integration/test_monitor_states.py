@@ -1,4 +1,4 @@
-"""The monitor's page in every state it can be in, wide and narrow, light and dark, in a real browser."""
+"""The monitor's page in each of its states, wide and narrow, light and dark, in a real browser."""
 
 import os
 import subprocess
@@ -14,31 +14,37 @@ from playwright.sync_api import Browser, Page, expect
 from support.monitor_states import STATES
 from support.world import eventually, free_port, http_status
 
-SECONDS = 120_000
-"""How long the page may take to show what is looked for, in milliseconds."""
+TIMEOUT_MS = 120_000
+"""How long the page may take to show an expected text."""
 WIDE, NARROW = 1440, 390
-UNSHOWN = "This part cannot be shown; the monitor's log says why."
+FAILED_SECTION = "This section cannot be shown. See the monitor's log."
 ANIMATION = "element => getComputedStyle(element, '::after').animationName"
-SHOWN: Mapping[str, Sequence[str]] = {
-    "empty": ["Waiting for the first batch.", "No batch has arrived yet", "Nothing has been trained yet. The first"],
-    "loading": ["Asking Kafka", "Asking MySQL", "asking"],
-    "working": ["Batch 3/4", "Fitting tree 275 of 500", "RMSE", "1 behind", "Version 3 became the champion"],
-    "calm": ["Waiting for the next batch. The last one: 3/3", "The last training: version 3 was promoted"],
-    "stale": ["MySQL does not answer: connection refused. What is shown of it is from", "no answer", "waits for mysql"],
-    "broken": [UNSHOWN, "Batch 3/4", "Fitting tree 275 of 500", "Version 3 became the champion"],
+TEXTS: Mapping[str, Sequence[str]] = {
+    "empty": ["Waiting for the first batch.", "No batch has arrived yet", "No model has been trained yet. The first"],
+    "loading": ["Loading from Kafka", "Loading from MySQL", "checking"],
+    "working": ["Batch 3/4", "Fitting tree 275 of 500", "RMSE", "lag 1", "Version 3 became the champion"],
+    "calm": ["Waiting for the next batch. Last batch: 3/3", "Last training: version 3 was promoted"],
+    "stale": [
+        "MySQL is unavailable: connection refused. The values shown are from",
+        "no response",
+        "waiting for mysql",
+    ],
+    "broken": [FAILED_SECTION, "Batch 3/4", "Fitting tree 275 of 500", "Version 3 became the champion"],
 }
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the page is served; `?state=` names what it shows."""
+    """The URL of the page. `?state=` selects its state."""
     folder, port = tmp_path_factory.mktemp("monitor"), free_port()
-    told = dict.fromkeys(("MONITOR_INFERENCE_URL", "MONITOR_MLFLOW_URL", "MONITOR_SOURCE_URL"), "http://127.0.0.1:1")
-    told |= {"MYSQL_USER": "reader", "MYSQL_PASSWORD": "none", "MONITOR_PORT": str(port), "MONITOR_REFRESH": "1"}
-    told |= {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = dict.fromkeys(
+        ("MONITOR_INFERENCE_URL", "MONITOR_MLFLOW_URL", "MONITOR_SOURCE_URL"), "http://127.0.0.1:1"
+    )
+    environment |= {"MYSQL_USER": "reader", "MYSQL_PASSWORD": "none", "MONITOR_PORT": str(port), "MONITOR_REFRESH": "1"}
+    environment |= {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
     with (folder / "log").open("wb") as log:
         command = [sys.executable, "-m", "support.monitor_states"]
-        process = subprocess.Popen(command, env=told, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
         eventually(lambda: http_status(f"{url}/_stcore/health") == 200, 60, "the page is served")
@@ -50,64 +56,64 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def opened(browser: Browser, width: int, scheme: Literal["light", "dark"]) -> Iterator[Page]:
-    """A browser window of this width, whose owner likes it light or dark."""
+    """A browser window of this width, with a preference for light or dark."""
     context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
     yield context.new_page()
     context.close()
 
 
-def test_a_renewal_moves_nothing(browser: Browser, address: str) -> None:
-    """A table that was scrolled stays where it is while its figures change; the newest batch is a second old."""
+def test_a_refresh_keeps_the_scroll_position(browser: Browser, address: str) -> None:
+    """A scrolled table does not move while its values change. The newest batch is a second old."""
     with opened(browser, NARROW, "light") as page:
         page.goto(f"{address}/?state=working")
         table = page.locator(".stHtml", has=page.locator("table")).first
         age = table.locator("tbody tr").first.locator("td").last
-        expect(age).to_be_visible(timeout=SECONDS)
+        expect(age).to_be_visible(timeout=TIMEOUT_MS)
         table.evaluate("element => element.scrollTop = 150")
         before = age.inner_text()
-        expect(age).not_to_have_text(before, timeout=SECONDS)
+        expect(age).not_to_have_text(before, timeout=TIMEOUT_MS)
         assert table.evaluate("element => element.scrollTop") == 150
 
 
-@pytest.mark.parametrize(("wish", "motion"), [("no-preference", "veleta-flow"), ("reduce", "none")])
-def test_who_wants_no_motion_gets_none(
-    browser: Browser, address: str, wish: Literal["no-preference", "reduce"], motion: str
+@pytest.mark.parametrize(("preference", "animation"), [("no-preference", "veleta-flow"), ("reduce", "none")])
+def test_reduced_motion_is_respected(
+    browser: Browser, address: str, preference: Literal["no-preference", "reduce"], animation: str
 ) -> None:
-    """The way into a stage at work moves, unless the reader's system asks for less of that."""
+    """The arrow to a busy stage is animated, unless the user prefers reduced motion."""
     with opened(browser, WIDE, "dark") as page:
-        page.emulate_media(reduced_motion=wish)
+        page.emulate_media(reduced_motion=preference)
         page.goto(f"{address}/?state=working")
-        way = page.locator(".busy .into")
-        expect(way).to_have_count(1, timeout=SECONDS)
-        # A renewal of the page may put another element in the place of the one that was found: it is looked up anew.
-        eventually(lambda: way.evaluate(ANIMATION) == motion, what=f"the animation is {motion}")
+        arrow = page.locator(".busy .input")
+        expect(arrow).to_have_count(1, timeout=TIMEOUT_MS)
+        # A refresh may replace the element, so each check locates it again.
+        eventually(lambda: arrow.evaluate(ANIMATION) == animation, what=f"the animation is {animation}")
 
 
 @pytest.mark.failure("F65")
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_state_is_designed(browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]) -> None:
-    """Each says what it is in words, shows no exception, is light or dark as its reader is, and fits the width."""
-    assert list(SHOWN) == list(STATES)
+def test_every_state_is_readable(browser: Browser, address: str, width: int, scheme: Literal["light", "dark"]) -> None:
+    """Each state has its texts, shows no exception, is light or dark as the user prefers, and fits the width."""
+    assert list(TEXTS) == list(STATES)
     with opened(browser, width, scheme) as page:
-        for state, texts in SHOWN.items():
+        for state, texts in TEXTS.items():
             page.goto(f"{address}/?state={state}")
-            expect(page.get_by_text("Trainings and versions", exact=True)).to_be_visible(timeout=SECONDS)
+            expect(page.get_by_text("Trainings and versions", exact=True)).to_be_visible(timeout=TIMEOUT_MS)
             for text in texts:
-                expect(page.get_by_text(text).first).to_be_visible(timeout=SECONDS)
-            expect(page.get_by_text(UNSHOWN)).to_have_count(2 if state == "broken" else 0)
+                expect(page.get_by_text(text).first).to_be_visible(timeout=TIMEOUT_MS)
+            expect(page.get_by_text(FAILED_SECTION)).to_have_count(2 if state == "broken" else 0)
             expect(page.get_by_test_id("stException")).to_have_count(0)
             assert overflow(page) <= 0, state
             assert is_dark(page) is (scheme == "dark"), state
 
 
 def overflow(page: Page) -> int:
-    """By how many pixels the page is wider than its window."""
-    seen = "[document.documentElement, document.querySelector('.stMain')].map(e => e.scrollWidth - e.clientWidth)"
-    return int(max(page.evaluate(seen)))
+    """How many pixels the page is wider than its window."""
+    script = "[document.documentElement, document.querySelector('.stMain')].map(e => e.scrollWidth - e.clientWidth)"
+    return int(max(page.evaluate(script)))
 
 
 def is_dark(page: Page) -> bool:
-    """Whether the page's ground is darker than a middle grey."""
-    ground = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor.match(/\\d+/g)")
-    return sum(map(int, ground[:3])) < 3 * 128
+    """Whether the page's background is darker than a medium grey."""
+    background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor.match(/\\d+/g)")
+    return sum(map(int, background[:3])) < 3 * 128

@@ -1,4 +1,4 @@
-"""The browser that looks at pages."""
+"""The browser of the tests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ FLAGS = (
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Chromium, without a window, until the block ends."""
-    assert CHROMIUM.exists(), f"the pages are looked at with Chromium at {CHROMIUM} (apt-get install chromium)"
+    """Headless Chromium, until the block ends."""
+    assert CHROMIUM.exists(), f"the tests need Chromium at {CHROMIUM} (apt-get install chromium)"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=list(FLAGS))
         yield browser

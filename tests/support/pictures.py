@@ -1,4 +1,4 @@
-"""The README's pictures, taken of the run that is up, so that they show what there is."""
+"""Takes the README's pictures of the current run, so that they show the real output."""
 
 import asyncio
 import io
@@ -19,11 +19,11 @@ from veleta_local.run import Run
 PICTURES = ROOT / "docs" / "pictures"
 WATCHED_SECONDS, DRAWN_MS = 50, 8_000
 _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
-"""Fonts that a reader's browser would have to fetch from elsewhere."""
+"""Fonts that a reader's browser would download from another site."""
 
 
 def main() -> None:
-    """Write them all."""
+    """Write all pictures."""
     PICTURES.mkdir(exist_ok=True)
     run = Run(ROOT / ".veleta")
     (PICTURES / "demo.svg").write_text(terminal(run))
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def page(browser: Browser, url: str, name: str, width: int, height: int, scheme: str) -> None:
-    """What somebody sees who opens the page."""
+    """Write a screenshot of the page."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]  # a Literal
     sheet = context.new_page()
     sheet.goto(url)
@@ -43,7 +43,7 @@ def page(browser: Browser, url: str, name: str, width: int, height: int, scheme:
 
 
 def terminal(run: Run) -> str:
-    """What `make demo` tells in WATCHED_SECONDS, and its picture at their end, as SVG."""
+    """The output of `make demo` in WATCHED_SECONDS, as SVG."""
     console = Console(record=True, width=136, file=io.StringIO())
     watch = Watch(run, load_dataset(run.dataset), Screen(console, utc_now).tell, utc_now)
     with suppress(TimeoutError):

@@ -1,10 +1,10 @@
-"""The monitor: the whole loop on one page.
+"""The monitor shows the whole loop on one page.
 
-Reads: PIPELINE and RAW_DATA.new_<dataset> in MySQL as the user `reader`, the last event of each topic, the last
-training and the groups' offsets in Kafka, /readyz of each service and GET /model of inference.
-Writes: the commands poll, pause and resume to the topic `commands`, when somebody presses a button.
-Promises: the page always stands. What is away is named in a sentence where its figures would be, next to the last
-figures that were known; nobody waits for a slow part, and many open pages ask no more than one.
-Way in: `server` starts Streamlit, it runs `page`; `glance` keeps what `adapters` answer; `domain` makes stages and
-tables of it, `markup` and style.css their look.
+Reads: PIPELINE and RAW_DATA.new_<dataset> in MySQL as the user `reader`; from Kafka the last event of each topic, the
+latest training, the number of dead letters and the consumer groups' offsets; /readyz of each service; GET /model.
+Writes: the commands poll, pause and resume to the topic `commands`, when a user clicks a button.
+Guarantees: the page works whatever is unavailable. It names the unavailable source next to the last values from it.
+No visitor waits for a slow source, and many open pages cause no more reads than one.
+Start reading at: `server` starts Streamlit, which runs `page`. `background_cache` caches what the `adapters` read.
+`domain` derives stages and tables from it; `markup` and style.css draw them.
 """

@@ -1,4 +1,4 @@
-"""What was last answered to a slow question. The page looks at it as often as it likes and never waits for long."""
+"""Caches the result of a slow read, so that the page can use it often and rarely waits."""
 
 import threading
 from collections.abc import Callable
@@ -14,98 +14,97 @@ from veleta.errors import Retry
 T = TypeVar("T")
 log = structlog.get_logger()
 
-FIRST_ANSWER_SECONDS = 1.0
-"""How long after the first question a look waits, so that a page opens with its figures if they come soon."""
-PATIENCE = timedelta(seconds=20)
-"""A question that is open for longer counts as not answered."""
-REST = 9
-"""After an answer a question rests for so many times as long as it took: at most a tenth of the time is spent on it."""
+FIRST_VALUE_SECONDS = 1.0
+"""How long `get` waits for the first value, so that a new page opens with values if they arrive soon."""
+TIMEOUT = timedelta(seconds=20)
+"""A read that takes longer is reported as an error."""
+BACKOFF_FACTOR = 9
+"""The pause after a read, in durations of that read: reading takes a tenth of the time at most."""
 
 
 @dataclass(frozen=True)
-class Answer(Generic[T]):
-    """The last value known, None before the first, and the moment (UTC) it is from; `trouble` completes a sentence.
+class CachedValue(Generic[T]):
+    """The last value, and when (UTC) it was read; None before the first.
 
-    `does not answer: ...`, or empty when the last try went well.
+    `error` completes a sentence about the source: `is unavailable: ...`. It is empty if the last read succeeded.
     """
 
     value: T | None = None
-    at: datetime | None = None
-    trouble: str = ""
+    read_at: datetime | None = None
+    error: str = ""
 
 
-def in_background(work: Callable[[], None]) -> None:
-    """Run in a thread that does not keep the process from ending."""
+def run_in_background(work: Callable[[], None]) -> None:
+    """Run in a thread that does not prevent the process from exiting."""
     threading.Thread(target=work, daemon=True).start()
 
 
-class Glance(Generic[T]):
-    """Asks again when the answer is older than `every`, only while somebody looks, and once for all who look."""
+class BackgroundCache(Generic[T]):
+    """Reads again when the value is older than `max_age`: only if it is requested, and once for all callers."""
 
     def __init__(
         self,
-        ask: Callable[[], T],
-        every: timedelta,
+        read: Callable[[], T],
+        max_age: timedelta,
         clock: Clock,
-        run: Callable[[Callable[[], None]], None] = in_background,
-        first_answer_seconds: float = FIRST_ANSWER_SECONDS,
+        run: Callable[[Callable[[], None]], None] = run_in_background,
+        first_value_seconds: float = FIRST_VALUE_SECONDS,
     ) -> None:
-        self._ask = ask
-        self._every = every
+        self._read = read
+        self._max_age = max_age
         self._clock = clock
         self._run = run
-        self._first_answer_seconds = first_answer_seconds
-        self._answer = Answer[T]()
-        self._asked_at: datetime | None = None
+        self._first_value_seconds = first_value_seconds
+        self._cached = CachedValue[T]()
+        self._started_at: datetime | None = None
         self._due_at = clock()
         self._lock = threading.Lock()
-        self._answered = threading.Event()
+        self._finished_once = threading.Event()
 
-    def look(self) -> Answer[T]:
-        """The newest answer. It blocks only until the first one is there, and not for long."""
-        if self._take_turn():
+    def get(self) -> CachedValue[T]:
+        """The newest value. Blocks only before the first one, for `first_value_seconds` in all calls together."""
+        if self._start():
             self._run(self._refresh)
-        self._answered.wait(self._grace())
-        return self._judged()
+        self._finished_once.wait(max(0.0, self._first_value_seconds - self._running_for().total_seconds()))
+        return self._with_timeout()
 
-    def _grace(self) -> float:
-        """Seconds that are left to wait for the first answer; the next look does not wait anew."""
-        with self._lock:
-            waited = self._clock() - self._asked_at if self._asked_at else timedelta()
-        return max(0.0, self._first_answer_seconds - waited.total_seconds())
-
-    def _take_turn(self) -> bool:
+    def _start(self) -> bool:
+        """Whether this call must start a read."""
         with self._lock:
             now = self._clock()
-            if self._asked_at is not None or now < self._due_at:
+            if self._started_at is not None or now < self._due_at:
                 return False
-            self._asked_at = now
+            self._started_at = now
             return True
 
+    def _running_for(self) -> timedelta:
+        started_at = self._started_at
+        return self._clock() - started_at if started_at else timedelta()
+
     def _refresh(self) -> None:
-        answer = self._new_answer()
+        result = self._result()
         with self._lock:
-            now = self._clock()
-            took = now - (self._asked_at or now)
-            self._answer = answer
-            self._asked_at = None
-            self._due_at = now + (self._every if answer.trouble else max(self._every, REST * took))
-        self._answered.set()
+            pause = self._max_age if result.error else max(self._max_age, BACKOFF_FACTOR * self._running_for())
+            self._cached = result
+            self._started_at = None
+            self._due_at = self._clock() + pause
+        self._finished_once.set()
 
-    def _new_answer(self) -> Answer[T]:
+    def _result(self) -> CachedValue[T]:
         try:
-            return Answer(self._ask(), self._clock())
-        except Retry as away:
-            return replace(self._answer, trouble=f"does not answer: {str(away).removeprefix(f'{away.dependency}: ')}")
+            return CachedValue(self._read(), self._clock())
+        except Retry as error:
+            reason = str(error).removeprefix(f"{error.dependency}: ")
+            return replace(self._cached, error=f"is unavailable: {reason}")
         except Exception as error:
-            trouble = f"could not be read ({type(error).__name__}); the monitor's log says why"
-            if trouble != self._answer.trouble:
-                log.exception("could not look")
-            return replace(self._answer, trouble=trouble)
+            message = f"could not be read ({type(error).__name__}). See the monitor's log"
+            if message != self._cached.error:
+                log.exception("read failed")
+            return replace(self._cached, error=message)
 
-    def _judged(self) -> Answer[T]:
+    def _with_timeout(self) -> CachedValue[T]:
         with self._lock:
-            waiting = self._clock() - self._asked_at if self._asked_at else timedelta()
-            if waiting > PATIENCE and not self._answer.trouble:
-                return replace(self._answer, trouble=f"has not answered for {waiting.total_seconds():.0f} s")
-            return self._answer
+            running_for = self._running_for()
+            if running_for > TIMEOUT and not self._cached.error:
+                return replace(self._cached, error=f"has not responded for {running_for.total_seconds():.0f} s")
+            return self._cached

@@ -1,66 +1,55 @@
-"""Builds what the page looks at and connects it."""
+"""Builds and connects what the page needs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from veleta import commands
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import mysql_engine
-from veleta.clock import Clock, utc_now
+from veleta.clock import utc_now
+from veleta.commands import send_command
 from veleta.dataset import Dataset, load_dataset
 from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
-from veleta_monitor.adapters.database import History, MysqlReader, Requests
-from veleta_monitor.adapters.services import HttpReader, Voices
-from veleta_monitor.adapters.topics import KafkaReader, Topics
-from veleta_monitor.background_cache import Glance
-from veleta_monitor.command_sender import Wishes
+from veleta_monitor.adapters.database import MysqlReader
+from veleta_monitor.adapters.services import HttpReader
+from veleta_monitor.adapters.topics import KafkaReader
+from veleta_monitor.background_cache import BackgroundCache
+from veleta_monitor.command_sender import CommandSender
 from veleta_monitor.settings import MonitorSettings
+from veleta_monitor.snapshot import Snapshot
 
 SERVICE = "monitor"
-ACTOR = "somebody at the monitor"
-"""The page has no log-in."""
+ACTOR = "a user of the monitor"
+"""The page has no login."""
 
 
 @dataclass(frozen=True)
-class View:
-    """All that the page needs: one for the process, shared by all who have it open."""
+class Monitor:
+    """What the page needs: one per process, shared by all visitors."""
 
     settings: MonitorSettings
     dataset: Dataset
-    history: Glance[History]
-    requests: Glance[Requests]
-    topics: Glance[Topics]
-    voices: Glance[Voices]
-    wishes: Wishes
-    clock: Clock
+    snapshot: Callable[[], Snapshot]
+    commands: CommandSender
 
 
-def build(
-    settings: MonitorSettings,
-    *,
-    mysql: MysqlReader | None = None,
-    kafka: KafkaReader | None = None,
-    http: HttpReader | None = None,
-    clock: Clock = utc_now,
-) -> View:
-    """The view on MySQL, Kafka and the services; the readers and the clock can be replaced."""
+def build(settings: MonitorSettings) -> Monitor:
+    """A monitor that reads from MySQL, Kafka and the services."""
     dataset = load_dataset(settings.dataset)
-    mysql = mysql or MysqlReader(mysql_engine(settings.mysql), dataset)
-    log = KafkaLog(settings.kafka.bootstrap, "monitor")
-    kafka = kafka or KafkaReader(settings.kafka.bootstrap, log, dataset.name)
-    http = http or HttpReader(settings.readyz)
+    event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    mysql = MysqlReader(mysql_engine(settings.mysql), dataset)
+    max_age = timedelta(seconds=settings.refresh)
+    history = BackgroundCache(mysql.read_history, max_age, utc_now)
+    requests = BackgroundCache(mysql.read_requests, max_age, utc_now)
+    topics = BackgroundCache(KafkaReader(settings.kafka.bootstrap, event_log, dataset.name).read, max_age, utc_now)
+    statuses = BackgroundCache(HttpReader(settings.readyz).read, max_age, utc_now)
 
-    def ask(kind: type[Command]) -> CommandAccepted | CommandRefused:
-        return commands.send_command(log, kind(dataset=dataset.name, actor=ACTOR), SERVICE, clock)
+    def send(kind: type[Command]) -> CommandAccepted | CommandRefused:
+        return send_command(event_log, kind(dataset=dataset.name, actor=ACTOR), SERVICE, utc_now)
 
-    every = timedelta(seconds=settings.refresh)
-    return View(
-        settings,
-        dataset,
-        history=Glance(mysql.history, every, clock),
-        requests=Glance(mysql.requests, every, clock),
-        topics=Glance(kafka.look, every, clock),
-        voices=Glance(http.look, every, clock),
-        wishes=Wishes(ask),
-        clock=clock,
-    )
+    commands = CommandSender(send)
+
+    def snapshot() -> Snapshot:
+        return Snapshot(utc_now(), history.get(), requests.get(), topics.get(), statuses.get(), commands.status)
+
+    return Monitor(settings, dataset, snapshot, commands)

@@ -1,4 +1,4 @@
-"""What people ask of the poller by a button: sent in the background, so that the page never waits for the answer."""
+"""Sends the commands of the page's buttons to the poller in the background, so that the page does not wait."""
 
 import threading
 from collections.abc import Callable, MutableMapping
@@ -10,71 +10,70 @@ import structlog
 
 from veleta.errors import Retry
 from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
-from veleta_monitor.background_cache import in_background
-from veleta_monitor.domain.formatting import Tone
+from veleta_monitor.background_cache import run_in_background
+from veleta_monitor.domain.table import Tone
 
-Ask = Callable[[type[Command]], CommandAccepted | CommandRefused]
-"""Sends a command and waits for its answer. Raises Retry when none comes."""
-PRESSES = "presses"
+SendCommand = Callable[[type[Command]], CommandAccepted | CommandRefused]
+"""Sends a command and waits for its answer. Raises Retry if there is none."""
+CLICKS = "clicks"
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Word:
-    """What is known of the last wish, for people."""
+class CommandStatus:
+    """The status of the last command, as the page shows it."""
 
     text: str = ""
     tone: Tone = ""
 
 
-class Wishes:
-    """The last wish of all who have the page open. An older one whose answer comes late says nothing any more."""
+class CommandSender:
+    """Sends commands. `status` is that of the last command of all visitors; late answers to older ones are ignored."""
 
-    def __init__(self, ask: Ask, run: Callable[[Callable[[], None]], None] = in_background) -> None:
-        self._ask = ask
+    def __init__(
+        self, send_command: SendCommand, run: Callable[[Callable[[], None]], None] = run_in_background
+    ) -> None:
+        self._send_command = send_command
         self._run = run
         self._lock = threading.Lock()
         self._number = 0
-        self.last = Word()
+        self.status = CommandStatus()
 
-    def make(self, kind: type[Command]) -> None:
-        """Send it; `last` tells what becomes of it."""
+    def send(self, kind: type[Command]) -> None:
+        """Send a command; `status` shows what becomes of it."""
         with self._lock:
             self._number += 1
             number = self._number
-            self.last = Word(f"{kind.TYPE}: waiting for the poller's answer", "quiet")
+            self.status = CommandStatus(f"{kind.TYPE}: waiting for the poller's answer", "neutral")
         self._run(partial(self._send, number, kind))
 
     def _send(self, number: int, kind: type[Command]) -> None:
-        word = self._outcome(kind)
+        status = self._result(kind)
         with self._lock:
             if number == self._number:
-                self.last = word
+                self.status = status
 
-    def _outcome(self, kind: type[Command]) -> Word:
+    def _result(self, kind: type[Command]) -> CommandStatus:
         try:
-            return _word(kind, self._ask(kind))
-        except Retry as away:
-            return Word(f"{kind.TYPE}: {away}", "bad")
+            answer = self._send_command(kind)
+        except Retry as error:
+            return CommandStatus(f"{kind.TYPE}: {error}", "bad")
         except Exception as error:
-            log.exception("a command could not be sent")
-            return Word(f"{kind.TYPE}: not sent ({type(error).__name__}); the monitor's log says why", "bad")
+            log.exception("command not sent", command=kind.TYPE)
+            return CommandStatus(f"{kind.TYPE}: not sent ({type(error).__name__}). See the monitor's log.", "bad")
+        if isinstance(answer, CommandRefused):
+            return CommandStatus(f"{kind.TYPE} was refused: {answer.reason}", "warn")
+        return CommandStatus(f"{kind.TYPE}: {answer.effect}", "good")
 
 
-def next_press(visit: MutableMapping[Any, Any]) -> int:
-    """The number of the next press of a visit, whose state is `visit`."""
-    return int(visit.get(PRESSES, 0))
+def next_click(session: MutableMapping[Any, Any]) -> int:
+    """The number of the next click in a visitor's session state."""
+    return int(session.get(CLICKS, 0))
 
 
-def is_news(number: int, visit: MutableMapping[Any, Any]) -> bool:
-    """Whether the press of this number was not taken yet; it is from now on."""
-    if number != next_press(visit):
+def first_delivery(number: int, session: MutableMapping[Any, Any]) -> bool:
+    """Whether the click with this number is delivered for the first time. Streamlit may deliver it again."""
+    if number != next_click(session):
         return False
-    visit[PRESSES] = number + 1
+    session[CLICKS] = number + 1
     return True
-
-
-def _word(kind: type[Command], answer: CommandAccepted | CommandRefused) -> Word:
-    if isinstance(answer, CommandRefused):
-        return Word(f"{kind.TYPE} was refused: {answer.reason}", "warn")
-    return Word(f"{kind.TYPE}: {answer.effect}", "good")

@@ -1,14 +1,14 @@
-"""What the page shows, as HTML; style.css is its look. All text is escaped."""
+"""The parts of the page as HTML, styled by style.css. All text is escaped."""
 
 from collections.abc import Sequence
 from html import escape
 
-from veleta_monitor.domain.batch_progress import Flight
-from veleta_monitor.domain.formatting import Cell, Head, Table, Tone
+from veleta_monitor.domain.batch_progress import BatchProgress
 from veleta_monitor.domain.stages import Stage
-from veleta_monitor.domain.training_progress import Course
+from veleta_monitor.domain.table import Cell, Column, Table, Tone
+from veleta_monitor.domain.training_progress import TrainingProgress
 
-PLACES = {
+GRID_POSITIONS = {
     "source": "--column:1;--row:1/3",
     "poller": "--column:3;--row:1/3",
     "loader": "--column:5;--row:1",
@@ -16,100 +16,101 @@ PLACES = {
     "trainer": "--column:7;--row:1/3",
     "inference": "--column:9;--row:1/3",
 }
-"""Where the stages stand on a wide screen; on a narrow one they stand below each other."""
-FLOW_SECONDS = 1.6
-CURVE = "error on what it learns from (RMSE of the logarithm), by trees"
-MARKS = {"done": "\u2713", "now": "\u2022", "ahead": "", "passed": "\u2013", "failed": "\u2715"}
+"""Positions of the stages on a wide screen. On a narrow one they form a column."""
+ANIMATION_SECONDS = 1.6
+CURVE_TITLE = "training error (RMSE of the logarithm) by number of trees"
+STEP_ICONS = {"done": "\u2713", "current": "\u2022", "pending": "", "skipped": "\u2013", "failed": "\u2715"}
 
 
-def picture_html(stages: Sequence[Stage], seconds: float) -> str:
-    """The loop; `seconds` of the clock set how far its motion is."""
+def loop_html(stages: Sequence[Stage], seconds: float) -> str:
+    """The loop. The clock's `seconds` set the phase of its animation, so that a refresh does not restart it."""
     nodes = "".join(_stage(stage) for stage in stages)
-    phase = f' style="--phase:-{seconds % FLOW_SECONDS:.2f}s"' if any(stage.busy for stage in stages) else ""
+    busy = any(stage.busy for stage in stages)
+    phase = f' style="--phase:-{seconds % ANIMATION_SECONDS:.2f}s"' if busy else ""
     return f'<div class="veleta"{phase}><ol class="loop" aria-label="The loop">{nodes}</ol></div>'
 
 
-def flight_html(flight: Flight) -> str:
-    """A batch and the steps of its way."""
+def batch_html(progress: BatchProgress) -> str:
+    """A batch and its steps."""
     steps = "".join(
-        f'<li class="{step.progress}"><i role="img" aria-label="{step.progress}">{MARKS[step.progress]}</i>{step.name}'
+        f'<li class="{step.state}"><i role="img" aria-label="{step.state}">{STEP_ICONS[step.state]}</i>{step.name}'
         f"<small>{escape(step.note)}</small></li>"
-        for step in flight.steps
+        for step in progress.steps
     )
-    why = escape(flight.batch.reason or flight.batch.finding)
-    return (
-        f'<div class="veleta"><p>{escape(flight.headline)}</p><ol class="steps">{steps}</ol><small>{why}</small></div>'
-    )
+    reason = escape(progress.batch.reason or progress.batch.finding)
+    headline = escape(progress.headline)
+    return f'<div class="veleta"><p>{headline}</p><ol class="steps">{steps}</ol><small>{reason}</small></div>'
 
 
-def course_html(course: Course, headline: str) -> str:
-    """A training: what it does, how far it is, and its curve as soon as it has two points."""
-    share = 100 * course.done / course.of if course.of else 0.0
-    bar = "" if course.end else f'<div class="bar"><div style="width:{share:.0f}%"></div></div>'
-    curve = _curve(course.curve) if len(course.curve) > 1 else ""
+def training_html(progress: TrainingProgress, headline: str) -> str:
+    """A training: its headline, its progress bar, and its curve if that has at least two points."""
+    percent = 100 * progress.done / progress.total if progress.total else 0.0
+    bar = "" if progress.outcome else f'<div class="bar"><div style="width:{percent:.0f}%"></div></div>'
+    curve = _curve(progress.curve) if len(progress.curve) > 1 else ""
     return f'<div class="veleta"><p>{escape(headline)}</p>{bar}{curve}</div>'
 
 
 def _curve(points: Sequence[tuple[int, float]]) -> str:
-    """A line, cut out of a coloured box: Streamlit lets no SVG through."""
+    """A line and the area below it, cut out of coloured boxes: Streamlit removes SVG."""
     errors = [error for _, error in points]
-    low, high, upto = min(errors), max(errors), points[-1][0]
-    places = [(100 * tree / upto, 100 * (high - error) / (high - low or 1)) for tree, error in points]
-    above = [f"{x:.1f}% calc({y:.1f}% - 1px)" for x, y in places]
-    below = [f"{x:.1f}% calc({y:.1f}% + 1px)" for x, y in reversed(places)]
-    ground = [f"{places[-1][0]:.1f}% 100%", f"{places[0][0]:.1f}% 100%"]
+    low, high, trees = min(errors), max(errors), points[-1][0]
+    places = [(100 * x / trees, 100 * (high - error) / (high - low or 1)) for x, error in points]
+    upper = [f"{x:.1f}% calc({y:.1f}% - 1px)" for x, y in places]
+    lower = [f"{x:.1f}% calc({y:.1f}% + 1px)" for x, y in reversed(places)]
+    bottom = [f"{x:.1f}% 100%" for x, _ in (places[-1], places[0])]
     return (
         f'<figure class="curve"><small>{high:.3g}</small><div class="plot">'
-        f'<div style="clip-path:polygon({",".join([*above, *below])})"></div>'
-        f'<div class="area" style="clip-path:polygon({",".join([*above, *ground])})"></div></div>'
-        f'<small class="low">{low:.3g}</small><small class="title">{CURVE}</small><small>{upto:,}</small></figure>'
+        f'<div style="clip-path:polygon({",".join(upper + lower)})"></div>'
+        f'<div class="area" style="clip-path:polygon({",".join(upper + bottom)})"></div></div>'
+        f'<small class="low">{low:.3g}</small><small class="title">{CURVE_TITLE}</small><small>{trees:,}</small>'
+        "</figure>"
     )
 
 
 def table_html(table: Table) -> str:
     """A table."""
-    heads = "".join(f'<th scope="col"{_class(head)}>{escape(head.title)}</th>' for head in table.heads)
+    head = "".join(f'<th scope="col"{_class(column)}>{escape(column.title)}</th>' for column in table.columns)
     rows = "".join(
-        f"<tr>{''.join(_cell(head, cell) for head, cell in zip(table.heads, row, strict=True))}</tr>"
+        f"<tr>{''.join(_cell(column, cell) for column, cell in zip(table.columns, row, strict=True))}</tr>"
         for row in table.rows
     )
-    return f'<div class="veleta"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f'<div class="veleta"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def sentences_html(sentences: list[str]) -> str:
-    """Sentences, one a line."""
+    """Sentences, one per line."""
     return "<br>".join(escape(sentence) for sentence in sentences)
 
 
 def notice_html(text: str, tone: Tone = "warn") -> str:
-    """A sentence that must not be overlooked."""
+    """A notice in a coloured box."""
     return f'<div class="veleta notice {tone}" role="alert">{escape(text)}</div>'
 
 
 def badge_html(text: str, tone: Tone) -> str:
-    """A short text that is set off."""
+    """A short text in a badge."""
     return f'<div class="veleta"><span class="badge {tone}">{escape(text)}</span></div>'
 
 
 def _stage(stage: Stage) -> str:
-    kind = " absent" if stage.state.tone == "quiet" else " busy" if stage.busy else ""
-    into = f'<div class="into">{escape(stage.into)}</div>' if stage.into else ""
+    kind = " absent" if stage.state.tone == "neutral" else " busy" if stage.busy else ""
+    arrow = f'<div class="input">{escape(stage.input)}</div>' if stage.input else ""
     state = f'<span class="state {stage.state.tone}">{escape(stage.state.text)}</span>'
     lines = [
         f"<header><b>{escape(stage.name)}</b>{state}</header>",
         f"<small>{escape(stage.purpose)}</small>",
-        f"<p>{escape(stage.doing)}</p>" if stage.doing else "",
-        f"<small>{escape(stage.waits)}</small>" if stage.waits else "",
+        f"<p>{escape(stage.activity)}</p>" if stage.activity else "",
+        f"<small>{escape(stage.unavailable)}</small>" if stage.unavailable else "",
         f"<small>{_text(stage.lag)}</small>" if stage.lag else "",
         f"<div><small>{_text(stage.last)}</small><small>{escape(stage.last.note)}</small></div>" if stage.last else "",
     ]
-    place = f'class="stage{kind}" data-stage="{escape(stage.name)}" style="{PLACES[stage.name]}"'
-    return f"<li {place}>{into}<article>{''.join(lines)}</article></li>"
+    position = f'class="stage{kind}" data-stage="{escape(stage.name)}" style="{GRID_POSITIONS[stage.name]}"'
+    return f"<li {position}>{arrow}<article>{''.join(lines)}</article></li>"
 
 
-def _cell(head: Head, cell: Cell) -> str:
+def _cell(column: Column, cell: Cell) -> str:
     note = f"<small>{escape(cell.note)}</small>" if cell.note else ""
-    return f'<td{_class(head)} data-head="{escape(head.title)}">{_text(cell)}{note}</td>'
+    return f'<td{_class(column)} data-column="{escape(column.title)}">{_text(cell)}{note}</td>'
 
 
 def _text(cell: Cell) -> str:
@@ -121,5 +122,5 @@ def _text(cell: Cell) -> str:
     return f'<span title="{escape(cell.hint)}">{text}</span>' if cell.hint else text
 
 
-def _class(head: Head) -> str:
-    return ' class="numeric"' if head.numeric else ' class="wide"' if head.wide else ""
+def _class(column: Column) -> str:
+    return ' class="numeric"' if column.numeric else ' class="wide"' if column.wide else ""

@@ -1,7 +1,6 @@
-"""The page. Streamlit runs this file from top to bottom for each visit, and then each section again on its own."""
+"""The page. Streamlit runs this file once per visit, and then repeats each section every few seconds."""
 
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,219 +11,183 @@ from streamlit.delta_generator import DeltaGenerator
 from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
-from veleta_monitor.adapters.database import Requests
-from veleta_monitor.background_cache import Answer
-from veleta_monitor.bootstrap import View, build
-from veleta_monitor.command_sender import is_news, next_press
-from veleta_monitor.domain.batch_progress import Flight, newest_flight
+from veleta_monitor import markup
+from veleta_monitor.background_cache import CachedValue
+from veleta_monitor.bootstrap import Monitor, build
+from veleta_monitor.command_sender import first_delivery, next_click
 from veleta_monitor.domain.batches import batch_table
-from veleta_monitor.domain.formatting import NOTHING, Cell, ago, exact, figure
-from veleta_monitor.domain.stages import Deed, at_work, stages
+from veleta_monitor.domain.formatting import NO_VALUE, format_age, format_number
+from veleta_monitor.domain.table import Cell, age_cell
 from veleta_monitor.domain.training_progress import headline
-from veleta_monitor.domain.versions import Served, since, training_table, why
-from veleta_monitor.markup import (
-    badge_html,
-    course_html,
-    flight_html,
-    notice_html,
-    picture_html,
-    sentences_html,
-    table_html,
-)
+from veleta_monitor.domain.versions import promotion_sentences, training_table
 from veleta_monitor.settings import MonitorSettings
+from veleta_monitor.snapshot import Snapshot
 
 log = structlog.get_logger()
 STYLE = Path(__file__).parent / "style.css"
-WISHES = {"Take the next batch": Poll, "Pause": Pause, "Resume": Resume}
+BUTTONS = {"Fetch the next batch": Poll, "Pause": Pause, "Resume": Resume}
 """The buttons, and the command that each sends."""
 
 
 @st.cache_resource(show_spinner=False)
-def view() -> View:
-    """The one view of this process."""
+def monitor() -> Monitor:
+    """The one monitor of this process."""
     configure_logging("monitor")
     return build(read_settings(MonitorSettings))
 
 
-def section(draw: Callable[[], None]) -> None:
-    """Draw a part of the page, now and every few seconds; a fault in it becomes a sentence, and the rest stands."""
+def section(draw: Callable[[Snapshot], None]) -> None:
+    """Draw a section now and every few seconds. An error in it becomes a notice and affects no other section."""
 
-    @st.fragment(run_every=view().settings.refresh)
+    @st.fragment(run_every=monitor().settings.refresh)
     def drawn() -> None:
         try:
-            draw()
+            draw(monitor().snapshot())
         except Exception:
-            log.exception("could not draw", section=draw.__name__)
-            st.html(notice_html("This part cannot be shown; the monitor's log says why.", "bad"))
+            log.exception("section not drawn", section=draw.__name__)
+            st.html(markup.notice_html("This section cannot be shown. See the monitor's log.", "bad"))
 
     drawn()
 
 
 def header() -> None:
-    """What this is, and where else to look."""
-    settings, dataset = view().settings, view().dataset
+    """The title, and links to the other pages."""
+    settings, dataset = monitor().settings, monitor().dataset
     target = dataset.by_name[dataset.target].title.lower()
     title, links = st.columns([3, 2], vertical_alignment="bottom")
     title.title("Veleta", anchor=False)
-    title.caption(f"{dataset.title}: the {target} model that is kept true while the market moves")
-    addresses = {
+    title.caption(f"{dataset.title}: the {target} model is retrained when the data drift")
+    urls = {
         "Prediction API": settings.inference_url and f"{settings.inference_url}/model",
         "MLflow": settings.mlflow_url,
         "Data API": settings.source_url,
     }
     with links.container(horizontal=True, horizontal_alignment="right"):
-        for label, url in addresses.items():
+        for label, url in urls.items():
             if url:
                 st.link_button(label, url)
 
 
-def notices() -> None:
-    """Who does not answer; nothing when all do."""
-    parts = {
-        "MySQL": (view().history.look(), view().requests.look()),
-        "Kafka": (view().topics.look(),),
-        "The health of the services": (view().voices.look(),),
+def notices(snapshot: Snapshot) -> None:
+    """One notice for each source with an error."""
+    sources = {
+        "MySQL": (snapshot.history, snapshot.requests),
+        "Kafka": (snapshot.topics,),
+        "The status of the services": (snapshot.statuses,),
     }
-    for name, answers in parts.items():
-        if away := next((answer for answer in answers if answer.trouble), None):
-            st.html(notice_html(f"{name} {away.trouble}. {_last_known(away)}"))
+    for name, values in sources.items():
+        if failed := next((value for value in values if value.error), None):
+            age = f" The values shown are from {format_age(failed.read_at, snapshot.now)}." if failed.read_at else ""
+            st.html(markup.notice_html(f"{name} {failed.error}.{age}"))
 
 
-def picture() -> None:
-    """The loop as it is right now."""
-    voices, topics, history = view().voices.look().value, view().topics.look().value, view().history.look().value
-    last = (view().requests.look().value or Requests(None, None)).last_at
-    answered = {"inference": Deed("prediction kept", "", last)} if last else {}
-    deeds = {**answered, **(history.deeds if history else {}), **(topics.deeds if topics else {})}
-    lags = topics.lags if topics else {}
-    training = bool(topics and topics.course and not topics.course.end)
-    batch = _flight()
-    busy = at_work(deeds, lags, training=training, serving=batch is not None and batch.at == "served")
-    now = view().clock()
-    st.html(picture_html(stages(voices.healths if voices else None, deeds, lags, busy, now), now.timestamp()))
+def loop(snapshot: Snapshot) -> None:
+    """The stages of the loop."""
+    st.html(markup.loop_html(snapshot.stages, snapshot.now.timestamp()))
 
 
-def summary() -> None:
-    """The figures that say most."""
-    voices, history, topics = view().voices.look().value, view().history.look().value, view().topics.look().value
-    model = voices.served if voices else None
-    places = st.columns(4)
-    loaded = since(model, view().clock()) if model else None
-    _metric(places[0], "Version that answers", _version(model, known=voices is not None), loaded)
-    newest = history.batches[0].at if history and history.batches else None
-    _metric(places[1], "Batches", figure(history.batch_count if history else None), _last(newest))
-    requests = view().requests.look().value or Requests(None, None)
-    _metric(places[2], "Predictions answered", figure(requests.answered), _last(requests.last_at))
-    letters = topics.dead_letters if topics else None
-    _metric(places[3], "Dead letters", figure(letters), Cell("see make dead") if letters else None)
+def summary(snapshot: Snapshot) -> None:
+    """The most important numbers."""
+    history, topics, requests = snapshot.history.value, snapshot.topics.value, snapshot.request_summary
+    model, now = snapshot.model, snapshot.now
+    columns = st.columns(4)
+    version = str(model.version) if model else "none" if snapshot.statuses.value else NO_VALUE
+    _metric(columns[0], "Served version", version, age_cell("loaded ", model.loaded_at if model else None, now))
+    newest = history.batches[0].updated_at if history and history.batches else None
+    _metric(
+        columns[1], "Batches", format_number(history.batch_count if history else None), age_cell("last ", newest, now)
+    )
+    _metric(columns[2], "Predictions served", format_number(requests.count), age_cell("last ", requests.last_at, now))
+    dead = topics.dead_letters if topics else None
+    _metric(columns[3], "Dead letters", format_number(dead), Cell("run make dead") if dead else None)
 
 
-def flight() -> None:
-    """The batch under way, and how far it came."""
-    st.subheader("Batch in flight", anchor=False)
-    answer, found = view().history.look(), _flight()
-    if answer.value is None:
-        st.caption(_unknown(answer, "MySQL"))
-    elif found is None:
+def batch(snapshot: Snapshot) -> None:
+    """The current batch and its steps."""
+    st.subheader("Current batch", anchor=False)
+    if snapshot.history.value is None:
+        st.caption(_no_value(snapshot.history, "MySQL"))
+    elif snapshot.batch is None:
         st.caption("Waiting for the first batch.")
     else:
-        st.html(flight_html(found))
+        st.html(markup.batch_html(snapshot.batch))
 
 
-def training() -> None:
-    """The training under way, or the last one, with its curve."""
+def training(snapshot: Snapshot) -> None:
+    """The current training, or the last one, with its curve."""
     st.subheader("Training", anchor=False)
-    answer = view().topics.look()
-    course = answer.value.course if answer.value else None
-    if answer.value is None:
-        st.caption(_unknown(answer, "Kafka"))
-    elif course is None:
-        st.caption("Nothing has been trained yet.")
+    topics = snapshot.topics.value
+    if topics is None:
+        st.caption(_no_value(snapshot.topics, "Kafka"))
+    elif topics.training is None:
+        st.caption("No training has started yet.")
     else:
-        st.html(course_html(course, headline(course, view().clock())))
+        st.html(markup.training_html(topics.training, headline(topics.training, snapshot.now)))
 
 
-def reasons() -> None:
-    """Why the model that answers exists."""
-    st.subheader("Why this model", anchor=False)
-    voices, model = view().voices.look(), _served()
-    if model:
-        st.html(sentences_html(why(model, view().clock())))
-    elif voices.value:
-        st.html(sentences_html([f"No model is served: {voices.value.unserved}."]))
+def promotion(snapshot: Snapshot) -> None:
+    """Why the served version was promoted."""
+    st.subheader("Why this version is served", anchor=False)
+    if snapshot.model:
+        st.html(markup.sentences_html(promotion_sentences(snapshot.model, snapshot.now)))
+    elif snapshot.statuses.value:
+        st.html(markup.sentences_html([f"No model is served: {snapshot.statuses.value.no_model_reason}."]))
     else:
-        st.caption("Inference has not been heard of yet.")
+        st.caption("Waiting for the response of inference.")
 
 
-def tap() -> None:
-    """The hand on the tap: what people may ask of the poller."""
-    st.subheader("Batches by hand", anchor=False)
-    wishes, number = view().wishes, next_press(st.session_state)
+def polling(snapshot: Snapshot) -> None:
+    """Buttons that control the poller by hand."""
+    st.subheader("Control polling by hand", anchor=False)
+    status, number = snapshot.command, next_click(st.session_state)
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, kind in WISHES.items():
-            st.button(label, key=f"{label} {number}", on_click=press, args=(kind, number))
-        if wishes.last.text:
-            st.html(badge_html(wishes.last.text, wishes.last.tone))
+        for label, kind in BUTTONS.items():
+            st.button(label, key=f"{label} {number}", on_click=click, args=(kind, number))
+        if status.text:
+            st.html(markup.badge_html(status.text, status.tone))
 
 
-def press(kind: type[Command], number: int) -> None:
-    """Send what the button wishes, once: Streamlit hands a press over again when another run overtakes the first."""
-    if is_news(number, st.session_state):
-        view().wishes.make(kind)
+def click(kind: type[Command], number: int) -> None:
+    """Send the command of a button, once: Streamlit delivers a click again if another run overtakes the first."""
+    if first_delivery(number, st.session_state):
+        monitor().commands.send(kind)
 
 
-def batches() -> None:
-    """What became of each batch."""
+def batches(snapshot: Snapshot) -> None:
+    """The table of batches."""
     st.subheader("Batches", anchor=False)
-    answer = view().history.look()
-    if (history := answer.value) is None:
-        st.caption(_unknown(answer, "MySQL"))
-    elif not history.batches:
-        st.caption("No batch has arrived yet. The first one shows here as soon as the poller has fetched it.")
-    else:
-        st.html(table_html(batch_table(history.batches, view().clock())))
-        _shown(len(history.batches), history.batch_count)
-
-
-def versions() -> None:
-    """Trainings, versions and what was decided."""
-    st.subheader("Trainings and versions", anchor=False)
-    answer, model, dataset = view().history.look(), _served(), view().dataset
-    if (history := answer.value) is None:
-        st.caption(_unknown(answer, "MySQL"))
-    elif not history.trainings:
-        st.caption("Nothing has been trained yet. The first complete batch leads to the first version.")
-    else:
-        mlflow = view().settings.mlflow_url
-        address = f"{mlflow}/#/models/{dataset.name}" if mlflow else ""
-        unit = dataset.by_name[dataset.target].unit
-        serving = model.version if model else None
-        st.html(table_html(training_table(history.trainings, serving, unit, address, view().clock())))
-
-
-def _flight() -> Flight | None:
-    history, topics = view().history.look().value, view().topics.look().value
+    history = snapshot.history.value
     if history is None:
-        return None
-    last = topics.deeds.get("poller") if topics else None
-    return newest_flight(history.batches, history.trainings, _served(), last)
+        st.caption(_no_value(snapshot.history, "MySQL"))
+    elif not history.batches:
+        st.caption("No batch has arrived yet. The first one appears here when the poller has fetched it.")
+    else:
+        st.html(markup.table_html(batch_table(history.batches, snapshot.now)))
+        if (shown := len(history.batches)) < history.batch_count:
+            st.caption(f"The newest {format_number(shown)} of {format_number(history.batch_count)} batches.")
 
 
-def _unknown(answer: Answer[Any], part: str) -> str:
-    return f"Not known while {part} does not answer." if answer.trouble else f"Asking {part}\u2026"
+def versions(snapshot: Snapshot) -> None:
+    """The table of trainings, versions and decisions."""
+    st.subheader("Trainings and versions", anchor=False)
+    history, dataset, mlflow = snapshot.history.value, monitor().dataset, monitor().settings.mlflow_url
+    if history is None:
+        st.caption(_no_value(snapshot.history, "MySQL"))
+    elif not history.trainings:
+        st.caption("No model has been trained yet. The first complete batch starts the first training.")
+    else:
+        model_url = f"{mlflow}/#/models/{dataset.name}" if mlflow else ""
+        unit = dataset.by_name[dataset.target].unit
+        served = snapshot.model.version if snapshot.model else None
+        st.html(markup.table_html(training_table(history.trainings, served, unit, model_url, snapshot.now)))
 
 
-def _served() -> Served | None:
-    voices = view().voices.look().value
-    return voices.served if voices else None
-
-
-def _version(model: Served | None, *, known: bool) -> str:
-    return str(model.version) if model else "none" if known else NOTHING
+def _no_value(cached: CachedValue[Any], source: str) -> str:
+    return f"Not available: {source} does not respond." if cached.error else f"Loading from {source}\u2026"
 
 
 def _metric(place: DeltaGenerator, title: str, text: str, note: Cell | None) -> None:
-    """A figure with a line below it; the line's hint is at the question mark."""
+    """A number with a note below it. The note's tooltip is at the question mark."""
     place.metric(
         title,
         text,
@@ -237,30 +200,19 @@ def _metric(place: DeltaGenerator, title: str, text: str, note: Cell | None) -> 
     )
 
 
-def _last(at: datetime | None) -> Cell | None:
-    return Cell(f"last {ago(at, view().clock())}", hint=exact(at)) if at else None
-
-
-def _last_known(answer: Answer[Any]) -> str:
-    return f"What is shown of it is from {ago(answer.at, view().clock())}." if answer.at else ""
-
-
-def _shown(shown: int, of: int) -> None:
-    if shown < of:
-        st.caption(f"The newest {figure(shown)} of {figure(of)}.")
-
-
 def page() -> None:
-    """All sections, in the order in which an operator asks."""
+    """All sections: the most urgent first."""
     st.set_page_config(page_title="Veleta", layout="wide")
     st.html(STYLE)
     header()
-    for draw in (notices, picture, summary):
+    for draw in (notices, loop, summary):
         section(draw)
-    for place, draw in zip(st.columns(2, gap="medium"), (flight, training), strict=True):
-        with place:
-            section(draw)
-    for draw in (reasons, tap, batches, versions):
+    left, right = st.columns(2, gap="medium")
+    with left:
+        section(batch)
+    with right:
+        section(training)
+    for draw in (promotion, polling, batches, versions):
         section(draw)
 
 

@@ -1,4 +1,4 @@
-"""Becomes Streamlit's server on the page: in this very process, so that a signal reaches it."""
+"""Replaces this process by Streamlit's server, so that signals reach the server directly."""
 
 import os
 import sys
@@ -13,17 +13,17 @@ PAGE = Path(__file__).parent / "page.py"
 
 
 def serve_page() -> None:
-    """Check the settings and become the server, or exit 1 with one clear line."""
+    """Check the settings and start the server, or exit with 1 and one clear line."""
     try:
         settings = read_settings(MonitorSettings)
         load_dataset(settings.dataset)
     except Stop as error:
         sys.exit(f"monitor: {error}")
-    os.execv(sys.executable, command(settings))  # noqa: S606 - our own command; no shell is wanted
+    os.execv(sys.executable, command(settings))  # noqa: S606 - a fixed command, without a shell
 
 
 def command(settings: MonitorSettings) -> list[str]:
-    """`streamlit run` with every option that must not depend on the user's own Streamlit settings."""
+    """`streamlit run` with each option that must not depend on the user's own Streamlit settings."""
     options = {
         "server.address": settings.host,
         "server.port": settings.port,
@@ -32,7 +32,7 @@ def command(settings: MonitorSettings) -> list[str]:
         "browser.gatherUsageStats": "false",
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
-        "runner.magicEnabled": "false",  # a docstring in the page would be shown on it
+        "runner.magicEnabled": "false",  # it would show docstrings on the page
         "logger.hideWelcomeMessage": "true",
     }
     return [sys.executable, "-m", "streamlit", "run", str(PAGE), *(f"--{k}={v}" for k, v in options.items())]

@@ -1,4 +1,4 @@
-"""What the monitor can be told."""
+"""The settings of the monitor."""
 
 from pydantic import Field, Json
 from pydantic_settings import SettingsConfigDict
@@ -7,17 +7,17 @@ from veleta.settings import KafkaSettings, MysqlSettings, ServiceSettings
 
 
 class MonitorSettings(ServiceSettings):
-    """Variables that begin with MONITOR_."""
+    """Variables with the prefix MONITOR_."""
 
     model_config = SettingsConfigDict(env_prefix="MONITOR_", frozen=True)
-    port: int = Field(8501, description="the port of the page, and of its health at /_stcore/health")
+    port: int = Field(8501, description="the port of the page and of its health check /_stcore/health")
     readyz: Json[dict[str, str]] = Field(
         "{}",  # type: ignore[arg-type]  # pydantic decodes the default as it does the variable
-        description="JSON: service to its base URL, as this process reaches it; /readyz and /model are asked there",
+        description="JSON: the base URL of each service, as this process reaches it, for /readyz and /model",
     )
-    inference_url: str = Field("", description="the address of the prediction API, as people's browsers reach it")
-    mlflow_url: str = Field("", description="the address of MLflow, as people's browsers reach it")
-    source_url: str = Field("", description="the address of the data API, as people's browsers reach it")
-    refresh: float = Field(3.0, gt=0, description="seconds between two looks at the loop while a page is open")
+    inference_url: str = Field("", description="the URL of the prediction API, as browsers reach it")
+    mlflow_url: str = Field("", description="the URL of MLflow, as browsers reach it")
+    source_url: str = Field("", description="the URL of the data API, as browsers reach it")
+    refresh: float = Field(3.0, gt=0, description="seconds between two refreshes of an open page")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

@@ -1,4 +1,4 @@
-"""How the monitor keeps answers to slow questions."""
+"""The cache of slow reads."""
 
 import time
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 from veleta.clock import utc_now
 from veleta.errors import Retry
-from veleta_monitor.background_cache import Glance
+from veleta_monitor.background_cache import BackgroundCache
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
-EVERY = timedelta(seconds=3)
+MAX_AGE = timedelta(seconds=3)
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that only a test advances."""
 
     def __init__(self) -> None:
         self.now = START
@@ -21,114 +21,114 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
-    def move(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
 
-def at_once(work: Callable[[], None]) -> None:
+def run_now(work: Callable[[], None]) -> None:
     work()
 
 
-def test_an_answer_is_kept_until_it_is_old() -> None:
-    """However many look, the question is asked once in `every`."""
-    clock, asked = Clock(), list[int]()
+def test_a_value_is_cached_until_it_is_old() -> None:
+    """However many callers there are, the source is read once in `max_age`."""
+    clock, reads = Clock(), list[int]()
 
-    def ask() -> int:
-        asked.append(1)
-        return len(asked)
+    def read() -> int:
+        reads.append(1)
+        return len(reads)
 
-    shown = Glance(ask, EVERY, clock, at_once)
-    shown.look()
-    clock.move(2.9)
-    shown.look()
-    assert len(asked) == 1
-    clock.move(0.1)
-    assert shown.look().value == 2
+    cache = BackgroundCache(read, MAX_AGE, clock, run_now)
+    cache.get()
+    clock.advance(2.9)
+    cache.get()
+    assert len(reads) == 1
+    clock.advance(0.1)
+    assert cache.get().value == 2
 
 
-def test_a_slow_question_is_asked_less_often() -> None:
-    """A question that takes 2 s rests for 18 s: a large table is not counted without a pause."""
-    clock, asked = Clock(), list[datetime]()
+def test_a_slow_source_is_read_less_often() -> None:
+    """After a read of 2 s there is a pause of 18 s, so a large table is not counted all the time."""
+    clock, reads = Clock(), list[datetime]()
 
     def slow() -> None:
-        asked.append(clock())
-        clock.move(2)
+        reads.append(clock())
+        clock.advance(2)
 
-    shown = Glance(slow, EVERY, clock, at_once)
+    cache = BackgroundCache(slow, MAX_AGE, clock, run_now)
     for _ in range(30):
-        shown.look()
-        clock.move(1)
-    assert [(at - START).total_seconds() for at in asked] == [0, 20]
+        cache.get()
+        clock.advance(1)
+    assert [(at - START).total_seconds() for at in reads] == [0, 20]
 
 
-def test_a_source_that_is_away_is_asked_again_soon() -> None:
-    """However long it took to find out: so the page sees at once that it is back."""
-    clock, asked = Clock(), list[datetime]()
+def test_an_unavailable_source_is_read_again_soon() -> None:
+    """The pause does not depend on how long the failed read took. So the page soon shows that the source is back."""
+    clock, reads = Clock(), list[datetime]()
 
-    def away() -> None:
-        asked.append(clock())
-        clock.move(5)
+    def unavailable() -> None:
+        reads.append(clock())
+        clock.advance(5)
         raise Retry("kafka", "no broker")
 
-    shown = Glance(away, EVERY, clock, at_once)
+    cache = BackgroundCache(unavailable, MAX_AGE, clock, run_now)
     for _ in range(4):
-        shown.look()
-        clock.move(1)
-    assert [(at - START).total_seconds() for at in asked] == [0, 8]
+        cache.get()
+        clock.advance(1)
+    assert [(at - START).total_seconds() for at in reads] == [0, 8]
 
 
-def test_what_was_known_stays_while_its_source_is_away() -> None:
-    """The last value and its time are kept beside the sentence that says what is away; both end when it is back."""
-    clock, away = Clock(), list[bool]()
+def test_the_last_value_remains_while_its_source_is_unavailable() -> None:
+    """The last value and its time are returned with the error. The error disappears when the source is back."""
+    clock, unavailable = Clock(), list[bool]()
 
-    def ask() -> str:
-        if away:
+    def read() -> str:
+        if unavailable:
             raise Retry("mysql", "connection refused")
-        return "figures"
+        return "rows"
 
-    shown = Glance(ask, EVERY, clock, at_once)
-    shown.look()
-    away.append(True)
-    clock.move(5)
-    answer = shown.look()
-    assert (answer.value, answer.at, answer.trouble) == ("figures", START, "does not answer: connection refused")
-    away.clear()
-    clock.move(5)
-    assert shown.look().trouble == ""
+    cache = BackgroundCache(read, MAX_AGE, clock, run_now)
+    cache.get()
+    unavailable.append(True)
+    clock.advance(5)
+    cached = cache.get()
+    assert (cached.value, cached.read_at, cached.error) == ("rows", START, "is unavailable: connection refused")
+    unavailable.clear()
+    clock.advance(5)
+    assert cache.get().error == ""
 
 
-def test_a_fault_that_nobody_foresaw_becomes_a_sentence() -> None:
+def test_an_unexpected_error_becomes_a_sentence() -> None:
     """The page never shows a traceback; the log has it."""
 
     def broken() -> None:
         raise KeyError("secret")
 
-    answer = Glance(broken, EVERY, Clock(), at_once).look()
-    assert answer.trouble == "could not be read (KeyError); the monitor's log says why"
+    cached = BackgroundCache(broken, MAX_AGE, Clock(), run_now).get()
+    assert cached.error == "could not be read (KeyError). See the monitor's log"
 
 
-def test_a_question_without_an_end_is_told() -> None:
-    """Nobody waits for it; the page says for how long there was no answer, and no second question is asked."""
-    clock, begun = Clock(), list[Callable[[], None]]()
-    shown = Glance(lambda: "late", EVERY, clock, begun.append, first_answer_seconds=0)
-    shown.look()
-    clock.move(30)
-    assert shown.look().trouble == "has not answered for 30 s"
-    assert len(begun) == 1
-    begun[0]()
-    assert shown.look().value == "late"
+def test_a_read_that_does_not_return_is_an_error() -> None:
+    """No caller waits for it. The error gives the time without a response, and no second read starts."""
+    clock, started = Clock(), list[Callable[[], None]]()
+    cache = BackgroundCache(lambda: "late", MAX_AGE, clock, started.append, first_value_seconds=0)
+    cache.get()
+    clock.advance(30)
+    assert cache.get().error == "has not responded for 30 s"
+    assert len(started) == 1
+    started[0]()
+    assert cache.get().value == "late"
 
 
-def test_before_the_first_answer_nothing_is_wrong_yet() -> None:
-    """A question that has just been asked has no value and no trouble: the page says that it asks."""
-    answer = Glance(lambda: "soon", EVERY, Clock(), lambda _: None, first_answer_seconds=0).look()
-    assert (answer.value, answer.trouble) == (None, "")
+def test_before_the_first_value_there_is_no_error() -> None:
+    """A read that has just started has no value and no error, so the page shows that it is loading."""
+    cached = BackgroundCache(lambda: "soon", MAX_AGE, Clock(), lambda _: None, first_value_seconds=0).get()
+    assert (cached.value, cached.error) == (None, "")
 
 
-def test_only_the_first_look_waits() -> None:
-    """A page looks at the same thing in many places: together they wait as long as one."""
-    shown = Glance(lambda: "never", EVERY, utc_now, lambda _: None, first_answer_seconds=0.2)
-    began = time.monotonic()
+def test_all_callers_together_wait_once_for_the_first_value() -> None:
+    """A page requests the same value in many places. Together they wait as long as one."""
+    cache = BackgroundCache(lambda: "never", MAX_AGE, utc_now, lambda _: None, first_value_seconds=0.2)
+    started_at = time.monotonic()
     for _ in range(10):
-        shown.look()
-    assert time.monotonic() - began < 1
+        cache.get()
+    assert time.monotonic() - started_at < 1

@@ -1,1 +1,1 @@
-"""What the monitor reads from: MySQL, Kafka and the services."""
+"""The sources of the monitor: MySQL, Kafka and the services."""

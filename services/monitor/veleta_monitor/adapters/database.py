@@ -1,4 +1,4 @@
-"""What MySQL knows: batches and verdicts, trainings and decisions, requests answered."""
+"""Reads from MySQL: batches with their verdicts, trainings with their decisions, and the stored predictions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,90 +8,85 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from veleta.adapters.mysql import database_errors
 from veleta.dataset import Dataset
 from veleta.errors import Retry
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta_monitor.domain.batches import Batch
-from veleta_monitor.domain.stages import Deed
+from veleta_monitor.domain.stages import LastActivity
 from veleta_monitor.domain.versions import Training
 
-SHOWN = 100
-"""Rows of each history that the page shows."""
+MAX_ROWS = 100
+"""Rows of each table that the page shows."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The newest SHOWN lines of each history, newest first, how many batches there are, and what was done last."""
+    """The MAX_ROWS newest batches and trainings, newest first; the number of all batches; the loader's last batch."""
 
     batches: list[Batch]
     batch_count: int
     trainings: list[Training]
-    deeds: Mapping[str, Deed] = field(default_factory=dict)
+    activities: Mapping[str, LastActivity] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Requests:
-    """How many predictions were answered and kept, and when the last one was; None where nobody knows."""
+class RequestSummary:
+    """The number of stored predictions, and the time of the last one. None where unknown."""
 
-    answered: int | None
+    count: int | None
     last_at: datetime | None
 
 
 class MysqlReader:
-    """Reads as the user `reader`. Every method blocks and raises Retry when MySQL does not give what is asked for."""
+    """Reads as the user `reader`. Every method blocks, and raises Retry if MySQL does not return the rows."""
 
     def __init__(self, engine: sa.Engine, dataset: Dataset) -> None:
         self._engine = engine
         self._dataset = dataset.name
-        self._kept = dataset_tables(dataset).requests
+        self._requests = dataset_tables(dataset).requests
 
-    def history(self) -> History:
-        """Batches, trainings and decisions."""
-        lines = self._rows(_batches())
-        shown = [_batch(line) for line in lines]
+    def read_history(self) -> History:
+        """Read batches, trainings and decisions."""
+        newest = self._rows(_batches_query())
         count = self._rows(sa.select(sa.func.count().label("n")).select_from(batches))[0]["n"]
-        decided = [*self._rows(_decided()), *self._rows(_undecided())]
-        ended = sorted((_training(line) for line in decided), key=_newest, reverse=True)[:SHOWN]
-        loaded = [line for line in lines if line["loaded_at"]]
-        return History(shown, count, ended, self._loaded(max(loaded, key=lambda line: line["loaded_at"], default=None)))
+        outcomes = [*self._rows(_decisions_query()), *self._rows(_undecided_query())]
+        shown = sorted((_training(row) for row in outcomes), key=_age_key, reverse=True)[:MAX_ROWS]
+        return History([_batch(row) for row in newest], count, shown, self._loader_activity(newest))
 
-    def requests(self) -> Requests:
-        """Predictions answered, by the rows of RAW_DATA.new_<dataset>."""
-        kept = self._kept
-        figures = sa.func.count().label("answered"), sa.func.max(kept.c.answered_at).label("last")
-        found = self._rows(sa.select(*figures).select_from(kept))[0]
-        return Requests(found["answered"], _aware(found["last"]))
+    def read_requests(self) -> RequestSummary:
+        """Count the rows of RAW_DATA.new_<dataset>."""
+        columns = sa.func.count().label("n"), sa.func.max(self._requests.c.answered_at).label("last")
+        row = self._rows(sa.select(*columns).select_from(self._requests))[0]
+        return RequestSummary(row["n"], _aware(row["last"]))
 
-    def _loaded(self, line: Mapping[str, Any] | None) -> dict[str, Deed]:
-        if line is None:
+    def _loader_activity(self, rows: list[Mapping[str, Any]]) -> dict[str, LastActivity]:
+        loaded = [row for row in rows if row["loaded_at"]]
+        if not loaded:
             return {}
-        name = f"{self._dataset}/{line['epoch']}/{line['number']}"
-        return {"loader": Deed("batch loaded", name, _aware(line["loaded_at"]))}
+        last = max(loaded, key=lambda row: row["loaded_at"])
+        name = f"{self._dataset}/{last['epoch']}/{last['number']}"
+        return {"loader": LastActivity("batch loaded", name, _aware(last["loaded_at"]))}
 
     def _rows(self, query: sa.Executable) -> list[Mapping[str, Any]]:
         try:
-            with database_errors(), self._engine.connect() as connection:
+            with self._engine.connect() as connection:
                 return [dict(row) for row in connection.execute(query).mappings()]
-        except Retry as error:
-            raise Retry(error.dependency, _said(error.__cause__) or error) from error
-        except DBAPIError as error:
-            raise Retry("mysql", _said(error)) from error
+        except (DBAPIError, OSError, EOFError) as error:
+            raise Retry("mysql", _driver_message(error)) from error
 
 
-def _batches() -> sa.Executable:
+def _batches_query() -> sa.Executable:
     same = sa.and_(drift_reports.c.epoch == batches.c.epoch, drift_reports.c.number == batches.c.number)
     return (
         sa.select(batches, drift_reports.c.verdict, drift_reports.c.reason)
         .select_from(batches.outerjoin(drift_reports, same))
         .order_by(batches.c.epoch.desc(), batches.c.number.desc())
-        .limit(SHOWN)
+        .limit(MAX_ROWS)
     )
 
 
-def _decided() -> sa.Executable:
-    """Decisions, each with the training that led to it, if one did."""
-    asked = trainings.c.request_id == promotions.c.cause
+def _decisions_query() -> sa.Executable:
+    """Decisions, each with the training that led to it, if any."""
     return (
         sa.select(
             promotions.c.version,
@@ -102,14 +97,14 @@ def _decided() -> sa.Executable:
             trainings.c.metrics,
             trainings.c.cause,
         )
-        .select_from(promotions.outerjoin(trainings, asked))
+        .select_from(promotions.outerjoin(trainings, trainings.c.request_id == promotions.c.cause))
         .order_by(promotions.c.seq.desc())
-        .limit(SHOWN)
+        .limit(MAX_ROWS)
     )
 
 
-def _undecided() -> sa.Executable:
-    """Requests to train that led to no decision, or not yet to one, in the same columns."""
+def _undecided_query() -> sa.Executable:
+    """Training requests without a decision, in the same columns."""
     return (
         sa.select(
             trainings.c.version,
@@ -122,47 +117,47 @@ def _undecided() -> sa.Executable:
         )
         .where(~sa.exists().where(promotions.c.cause == trainings.c.request_id))
         .order_by(trainings.c.requested_at.desc())
-        .limit(SHOWN)
+        .limit(MAX_ROWS)
     )
 
 
-def _batch(line: Mapping[str, Any]) -> Batch:
+def _batch(row: Mapping[str, Any]) -> Batch:
     return Batch(
-        epoch=line["epoch"],
-        number=line["number"],
-        state=line["state"],
-        received=line["received"],
-        cleaned=line["cleaned"],
-        rejected=line["rejected"] or {},
-        finding=line["finding"] or "",
-        verdict=line["verdict"] or "",
-        reason=line["reason"] or "",
-        at=_aware(line["loaded_at"] or line["closed_at"] or line["opened_at"]),
+        epoch=row["epoch"],
+        number=row["number"],
+        state=row["state"],
+        received=row["received"],
+        cleaned=row["cleaned"],
+        rejected=row["rejected"] or {},
+        finding=row["finding"] or "",
+        verdict=row["verdict"] or "",
+        reason=row["reason"] or "",
+        updated_at=_aware(row["loaded_at"] or row["closed_at"] or row["opened_at"]),
     )
 
 
-def _training(line: Mapping[str, Any]) -> Training:
-    request = line["cause"] or {}
+def _training(row: Mapping[str, Any]) -> Training:
+    request = row["cause"] or {}
     return Training(
-        outcome=line["outcome"],
-        version=line["version"],
-        seq=line["seq"],
-        metrics=line["metrics"] or {},
-        why=line["reason"] or "",
-        asked=request.get("reason", ""),
+        outcome=row["outcome"],
+        version=row["version"],
+        seq=row["seq"],
+        metrics=row["metrics"] or {},
+        reason=row["reason"] or "",
+        request_reason=request.get("reason", ""),
         batch=f"{request['epoch']}/{request['number']}" if request else "",
-        at=_aware(line["at"]),
+        updated_at=_aware(row["at"]),
     )
 
 
-def _newest(training: Training) -> tuple[float, int]:
-    return training.at.timestamp() if training.at else 0.0, training.seq or 0
+def _age_key(training: Training) -> tuple[float, int]:
+    return training.updated_at.timestamp() if training.updated_at else 0.0, training.seq or 0
 
 
-def _said(error: BaseException | None) -> str:
-    """What the server said, without SQLAlchemy's words around it."""
-    original = getattr(error, "orig", None)
-    return str(original.args[-1]) if original is not None and original.args else ""
+def _driver_message(error: Exception) -> str:
+    """The message of MySQL or of its driver, without the text that SQLAlchemy adds."""
+    args = (getattr(error, "orig", None) or error).args
+    return str(args[-1]) if args else type(error).__name__
 
 
 def _aware(at: datetime | None) -> datetime | None:

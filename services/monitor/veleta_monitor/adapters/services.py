@@ -1,4 +1,4 @@
-"""What the services say of themselves over HTTP."""
+"""Reads the status of each service, and the served model, over HTTP."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,72 +7,72 @@ from typing import Any
 
 import aiohttp
 
-from veleta_monitor.domain.stages import Health, health
-from veleta_monitor.domain.versions import Served, served
+from veleta_monitor.domain.stages import ServiceStatus, parse_status
+from veleta_monitor.domain.versions import ServedModel, parse_model
 
 TIMEOUT = aiohttp.ClientTimeout(total=3)
 
 
 @dataclass(frozen=True)
-class Voices:
-    """What each service said; `served` is None while there is no version to answer with, and `unserved` says why."""
+class ServiceStatuses:
+    """The status of each service. `model` is None while no version is served; `no_model_reason` explains it."""
 
-    healths: Mapping[str, Health]
-    served: Served | None
-    unserved: str
+    services: Mapping[str, ServiceStatus]
+    model: ServedModel | None
+    no_model_reason: str
 
 
 class HttpReader:
-    """Asks all services at once. It raises nothing: a service that is away is a health of its own."""
+    """Requests the status of all services concurrently. It raises nothing: a failed request is a status."""
 
     def __init__(self, urls: Mapping[str, str]) -> None:
-        """`urls`: the services' base URLs by their names."""
+        """`urls` maps each service to its base URL."""
         self._urls = urls
 
-    def look(self) -> Voices:
-        """All of it. Blocks for the time limit at most."""
-        return asyncio.run(self._look())
+    def read(self) -> ServiceStatuses:
+        """Read everything. Blocks for TIMEOUT at most."""
+        return asyncio.run(self._read())
 
-    async def _look(self) -> Voices:
+    async def _read(self) -> ServiceStatuses:
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
             model = asyncio.ensure_future(_model(session, self._urls.get("inference")))
-            said = await asyncio.gather(*(_health(session, url) for url in self._urls.values()))
-            return Voices(dict(zip(self._urls, said, strict=True)), *await model)
+            statuses = await asyncio.gather(*(_status(session, url) for url in self._urls.values()))
+            return ServiceStatuses(dict(zip(self._urls, statuses, strict=True)), *await model)
 
 
-async def _health(session: aiohttp.ClientSession, url: str) -> Health:
+async def _status(session: aiohttp.ClientSession, url: str) -> ServiceStatus:
     try:
-        return health(await _json(session, f"{url}/readyz"))
+        return parse_status(await _json(session, f"{url}/readyz"))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        return Health(trouble=_words(error))
+        return ServiceStatus(error=_describe(error))
 
 
-async def _model(session: aiohttp.ClientSession, url: str | None) -> tuple[Served | None, str]:
+async def _model(session: aiohttp.ClientSession, url: str | None) -> tuple[ServedModel | None, str]:
     if url is None:
-        return None, "this deployment has no inference"
+        return None, "inference is not deployed"
     try:
         body = await _json(session, f"{url}/model")
-        return (served(body), "") if "version" in body else (None, str(body.get("detail", "no version yet")))
+        return (parse_model(body), "") if "version" in body else (None, str(body.get("detail", "no version yet")))
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-        return None, f"inference does not answer: {_words(error)}"
+        return None, f"inference is unavailable: {_describe(error)}"
 
 
 async def _json(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-    """The object at this address, whatever the status: problems are told as JSON too. Raises ValueError on others."""
+    """The JSON object at a URL, whatever the status: errors are JSON too. Raises ValueError on other content."""
     async with session.get(url) as response:
         body = await response.json(content_type=None)
     if not isinstance(body, dict):
-        raise ValueError(f"{url} answers no JSON object")  # noqa: TRY004 - the caller treats it as unreadable JSON
+        raise ValueError(f"{url} returned no JSON object")  # noqa: TRY004 - the caller treats it as invalid JSON
     return body
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     match error:
         case TimeoutError():
-            return f"no answer within {TIMEOUT.total:.0f} s"
+            return f"no response within {TIMEOUT.total:.0f} s"
         case aiohttp.ClientConnectorError():
-            return "nobody listens there"
+            return "cannot connect"
         case ValueError():
-            return "what it answers cannot be read"
+            return "invalid response"
         case _:
             return f"{type(error).__name__}: {error}"

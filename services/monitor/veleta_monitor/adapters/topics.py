@@ -1,4 +1,4 @@
-"""What Kafka knows: the last event of each stage, the lag of each group, the last training, how many dead letters."""
+"""Reads from Kafka: the last event of each stage, consumer lags, the latest training, the number of dead letters."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -12,80 +12,81 @@ from veleta.events.catalogue import BatchPayload
 from veleta.events.envelope import Record, decode
 from veleta.ports import EventLog
 from veleta.topics import TopicName, topic
-from veleta_monitor.domain.stages import Deed, newest
-from veleta_monitor.domain.training_progress import Course, follow
+from veleta_monitor.domain.stages import LastActivity, latest
+from veleta_monitor.domain.training_progress import TrainingProgress, apply_event
 
-WRITES: Mapping[str, Sequence[TopicName]] = {
+OUTPUTS: Mapping[str, Sequence[TopicName]] = {
     "poller": ("batches",),
     "drift": ("drift", "retrain"),
     "trainer": ("training", "models"),
 }
-"""The topics of few and small events that a stage writes to."""
-TAIL = 1000
-"""Records of `training` that are read at first: a training writes some twenty, and one for each batch it reads."""
+"""By stage: the topics that it writes to, without those of many or large events."""
+FIRST_READ = 1000
+"""Records of `training` that the first read includes. A training writes some twenty, and one per batch it reads."""
 
 
 @dataclass(frozen=True)
-class Topics:
-    """`lags` counts records; None where the group never committed. `course`: the training that began last, if any."""
+class TopicSummary:
+    """`lags` are numbers of records; None where the group has not committed. `training` is the latest, if any."""
 
-    deeds: Mapping[str, Deed]
+    activities: Mapping[str, LastActivity]
     lags: Mapping[str, int | None]
     dead_letters: int
-    course: Course | None
+    training: TrainingProgress | None
 
 
 class KafkaReader:
-    """Looks at the topics of one dataset. A look asks the broker for offsets, and reads only what is new."""
+    """Reads the topics of one dataset. Each read requests the current offsets, and fetches only new records."""
 
-    def __init__(self, bootstrap: str, log: EventLog, dataset: str) -> None:
+    def __init__(self, bootstrap: str, event_log: EventLog, dataset: str) -> None:
         self._bootstrap = bootstrap
-        self._log = log
+        self._event_log = event_log
         self._dataset = dataset
-        self._last: dict[TopicPartition, tuple[int, Deed]] = {}
-        self._course: Course | None = None
-        self._followed = 0
+        self._last: dict[TopicPartition, tuple[int, LastActivity]] = {}
+        self._training: TrainingProgress | None = None
+        self._next_offset = 0
 
-    def look(self) -> Topics:
-        """All of it. Blocks, must not run twice at a time, and raises Retry when the broker is away."""
-        found = read_offsets(self._bootstrap, self._dataset, "monitor")
-        for place, end in self._of("training", found.ends).items():
-            self._follow(place, end)
-        letters = sum(self._of("deadletter", found.ends).values())
-        return Topics(self._deeds(found.ends), found.lags, letters, self._course)
+    def read(self) -> TopicSummary:
+        """Read everything. Blocks, must not run concurrently, and raises Retry if Kafka is unreachable."""
+        current = read_offsets(self._bootstrap, self._dataset, "monitor")
+        for partition, end in self._ends("training", current.ends).items():
+            self._update_training(partition, end)
+        dead_letters = sum(self._ends("deadletter", current.ends).values())
+        return TopicSummary(self._activities(current.ends), current.lags, dead_letters, self._training)
 
-    def _of(self, name: TopicName, ends: Ends) -> Ends:
+    def _ends(self, name: TopicName, ends: Ends) -> Ends:
         return topic_ends(topic(self._dataset, name), ends)
 
-    def _deeds(self, ends: Ends) -> dict[str, Deed]:
-        deeds = {
-            stage: [self._deed(place, end) for name in names for place, end in self._of(name, ends).items() if end]
-            for stage, names in WRITES.items()
+    def _activities(self, ends: Ends) -> dict[str, LastActivity]:
+        activities = {
+            stage: [self._activity(at, end) for name in names for at, end in self._ends(name, ends).items() if end]
+            for stage, names in OUTPUTS.items()
         }
-        return {stage: newest(done) for stage, done in deeds.items() if done}
+        return {stage: latest(found) for stage, found in activities.items() if found}
 
-    def _deed(self, place: TopicPartition, end: int) -> Deed:
-        """The last event of a partition, read again only when there is a later one."""
-        known = self._last.get(place)
-        if known is None or known[0] != end:
-            records = list(self._log.read(place.topic, place.partition, end - 1, end - 1))
-            known = self._last[place] = end, _deed(records[0]) if records else Deed("unknown", "", None)
-        return known[1]
+    def _activity(self, partition: TopicPartition, end: int) -> LastActivity:
+        """The last event of a partition. It is fetched only if it is new."""
+        cached = self._last.get(partition)
+        if cached is None or cached[0] != end:
+            records = list(self._event_log.read(partition.topic, partition.partition, end - 1, end - 1))
+            activity = _activity(records[0]) if records else LastActivity("unknown", "", None)
+            cached = self._last[partition] = end, activity
+        return cached[1]
 
-    def _follow(self, place: TopicPartition, end: int) -> None:
-        """Take what is new of the trainings."""
-        first = max(self._followed, end - TAIL)
-        for record in self._log.read(place.topic, place.partition, first, end - 1):
+    def _update_training(self, partition: TopicPartition, end: int) -> None:
+        """Apply the new events of `training`."""
+        first = max(self._next_offset, end - FIRST_READ)
+        for record in self._event_log.read(partition.topic, partition.partition, first, end - 1):
             with contextlib.suppress(Reject):
-                self._course = follow(self._course, decode(record))
-            self._followed = record.offset + 1
+                self._training = apply_event(self._training, decode(record))
+            self._next_offset = record.offset + 1
 
 
-def _deed(record: Record) -> Deed:
+def _activity(record: Record) -> LastActivity:
     try:
         event = decode(record)
     except Reject as error:
-        return Deed("unreadable event", str(error), None)
-    said = event.payload
-    batch = (said.epoch, said.number) if isinstance(said, BatchPayload) else None
-    return Deed(event.type, event.id, event.time, batch)
+        return LastActivity("unreadable event", str(error), None)
+    payload = event.payload
+    batch = (payload.epoch, payload.number) if isinstance(payload, BatchPayload) else None
+    return LastActivity(event.type, event.id, event.time, batch)

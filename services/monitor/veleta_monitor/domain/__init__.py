@@ -1,1 +1,1 @@
-"""What the page shows, from what was read. Pure: no I/O, no clock, no Streamlit."""
+"""What the page shows, derived from what the adapters read. Pure: no I/O, no clock, no Streamlit."""

@@ -1,23 +1,24 @@
-"""The batches: what became of each, and the verdict on it."""
+"""The table of batches: the state, the counts and the verdict of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from veleta_monitor.domain.formatting import NOTHING, Cell, Head, Table, Tone, figure, listed, moment
+from veleta_monitor.domain.formatting import NO_VALUE, format_number, format_numbers
+from veleta_monitor.domain.table import Cell, Column, Table, Tone, time_cell
 
-HEADS = (
-    Head("Batch"), Head("State"), Head("Received", numeric=True), Head("Cleaned", numeric=True),
-    Head("Rejected", numeric=True), Head("Verdict"), Head("Why", wide=True), Head("When"),
+COLUMNS = (
+    Column("Batch"), Column("State"), Column("Received", numeric=True), Column("Cleaned", numeric=True),
+    Column("Rejected", numeric=True), Column("Verdict"), Column("Reason", wide=True), Column("When"),
 )  # fmt: skip
-STATES: Mapping[str, Tone] = {"loaded": "good", "refused": "bad", "missed": "bad", "abandoned": "quiet"}
-"""Tones of states; a batch in any other state is on its way."""
-VERDICTS: Mapping[str, Tone] = {"drift": "warn", "no drift": "good", "not enough data": "quiet"}
+STATE_TONES: Mapping[str, Tone] = {"loaded": "good", "refused": "bad", "missed": "bad", "abandoned": "neutral"}
+"""Tones of final states. All other states are in progress."""
+VERDICT_TONES: Mapping[str, Tone] = {"drift": "warn", "no drift": "good", "not enough data": "neutral"}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch's line in the ledger with the drift report on it; None where nothing is known yet. Counts are rows."""
+    """A row of the batch table, with its drift report. Counts are numbers of rows; None means not yet counted."""
 
     epoch: int
     number: int
@@ -28,7 +29,7 @@ class Batch:
     finding: str = ""
     verdict: str = ""
     reason: str = ""
-    at: datetime | None = None
+    updated_at: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -37,25 +38,25 @@ class Batch:
 
 
 def batch_table(batches: Sequence[Batch], now: datetime) -> Table:
-    """The batches in the order given."""
-    return Table(HEADS, [_row(batch, now) for batch in batches])
+    """The batches in the given order."""
+    return Table(COLUMNS, [_row(batch, now) for batch in batches])
 
 
 def _row(batch: Batch, now: datetime) -> list[Cell]:
     rejected = sum(batch.rejected.values()) if batch.received is not None else None
     return [
         Cell(batch.name, hint=f"epoch {batch.epoch}, batch {batch.number}"),
-        Cell(batch.state, tone=STATES.get(batch.state, "warn")),
-        Cell(figure(batch.received)),
-        Cell(figure(batch.cleaned)),
-        Cell(figure(rejected), hint=listed(batch.rejected)),
+        Cell(batch.state, tone=STATE_TONES.get(batch.state, "warn")),
+        Cell(format_number(batch.received)),
+        Cell(format_number(batch.cleaned)),
+        Cell(format_number(rejected), hint=format_numbers(batch.rejected)),
         _verdict(batch),
-        Cell(batch.reason or batch.finding or NOTHING, note=batch.finding if batch.reason else ""),
-        moment(batch.at, now),
+        Cell(batch.reason or batch.finding or NO_VALUE, note=batch.finding if batch.reason else ""),
+        time_cell(batch.updated_at, now),
     ]
 
 
 def _verdict(batch: Batch) -> Cell:
     if batch.verdict:
-        return Cell(batch.verdict, tone=VERDICTS.get(batch.verdict, ""))
-    return Cell("not yet judged" if batch.state == "loaded" else NOTHING)
+        return Cell(batch.verdict, tone=VERDICT_TONES.get(batch.verdict, ""))
+    return Cell("not yet assessed" if batch.state == "loaded" else NO_VALUE)

@@ -1,85 +1,83 @@
-"""The course of a training: what its events said so far, and its learning curve."""
+"""The progress of the latest training, from its events."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from veleta.events.catalogue import (
-    RequestPayload,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingProgress,
-    TrainingStarted,
-)
+from veleta.events import catalogue as events
 from veleta.events.envelope import Event
-from veleta_monitor.domain.formatting import ago, figure, span
+from veleta_monitor.domain.formatting import format_age, format_number, format_span
 
-PHASES = {"reading": "Reading batch", "fitting": "Fitting tree", "explaining": "Explaining what it learnt"}
+PHASES = {"reading": "Reading batch", "fitting": "Fitting tree", "explaining": "Computing the SHAP explanation"}
 
 
 @dataclass(frozen=True)
-class Course:
-    """The training that began last. Its `phase` began at `since` with `first`; `done` of `of` was said at `at`.
+class TrainingProgress:
+    """The training that started last.
 
-    `curve`: trees, and the error on what is learnt from. `end` says in words how it ended; it is empty while it runs.
+    Its phase started at `phase_started_at` with `phase_start` units done. `done` of `total` is from `updated_at`.
+    `curve` has (number of trees, training error) points. `outcome` is empty while the training runs.
     """
 
-    request: str
-    at: datetime
-    since: datetime
+    request_id: str
+    updated_at: datetime
+    phase_started_at: datetime
     phase: str = ""
-    first: int = 0
+    phase_start: int = 0
     done: int = 0
-    of: int = 0
+    total: int = 0
     curve: tuple[tuple[int, float], ...] = ()
-    end: str = ""
+    outcome: str = ""
 
 
-def follow(course: Course | None, event: Event) -> Course | None:
-    """The course after the next event of the topic; events of other requests change nothing."""
-    said = event.payload
-    if isinstance(said, TrainingStarted):
-        return Course(said.request_id, event.time, event.time)
-    if course is None or not isinstance(said, RequestPayload) or said.request_id != course.request:
-        return course
-    if isinstance(said, TrainingProgress):
-        return _further(course, said, event.time)
-    return replace(course, at=event.time, end=_end(said))
+def apply_event(progress: TrainingProgress | None, event: Event) -> TrainingProgress | None:
+    """The progress after the next event of the topic. Events of other requests change nothing."""
+    payload = event.payload
+    if isinstance(payload, events.TrainingStarted):
+        return TrainingProgress(payload.request_id, event.time, event.time)
+    if progress is None or not isinstance(payload, events.RequestPayload) or payload.request_id != progress.request_id:
+        return progress
+    if isinstance(payload, events.TrainingProgress):
+        return _advance(progress, payload, event.time)
+    return replace(progress, updated_at=event.time, outcome=_outcome(payload))
 
 
-def headline(course: Course, now: datetime) -> str:
-    """What it does, or how it ended, in a line."""
-    if course.end:
-        return f"The last training: {course.end}, {ago(course.at, now)}."
-    if not course.phase:
-        return f"Began {ago(course.at, now)}"
-    counted = f" {figure(course.done)} of {figure(course.of)}" if course.of > 1 else ""
-    return f"{PHASES.get(course.phase, course.phase)}{counted}{_left(course, now)}"
+def headline(progress: TrainingProgress, now: datetime) -> str:
+    """What the training does now, or its outcome, in one line."""
+    if progress.outcome:
+        return f"Last training: {progress.outcome}, {format_age(progress.updated_at, now)}."
+    if not progress.phase:
+        return f"Started {format_age(progress.updated_at, now)}"
+    total = progress.total
+    count = f" {format_number(progress.done)} of {format_number(total)}" if total > 1 else ""
+    return f"{PHASES.get(progress.phase, progress.phase)}{count}{_time_left(progress, now)}"
 
 
-def _further(course: Course, said: TrainingProgress, at: datetime) -> Course:
-    """A training that is tried again begins its phase, and its curve, again."""
-    curve = () if said.phase == "reading" else course.curve
-    if said.error is not None:
-        curve = (*(point for point in curve if point[0] < said.done), (said.done, said.error))
-    again = said.phase != course.phase or said.done <= course.done
-    since, first = (at, said.done) if again else (course.since, course.first)
-    return Course(course.request, at, since, said.phase, first, said.done, said.of, curve)
+def _advance(progress: TrainingProgress, payload: events.TrainingProgress, at: datetime) -> TrainingProgress:
+    """A retried training restarts its phase and its curve."""
+    curve = () if payload.phase == "reading" else progress.curve
+    if payload.error is not None:
+        curve = (*(point for point in curve if point[0] < payload.done), (payload.done, payload.error))
+    restarted = payload.phase != progress.phase or payload.done <= progress.done
+    since, start = (at, payload.done) if restarted else (progress.phase_started_at, progress.phase_start)
+    return TrainingProgress(progress.request_id, at, since, payload.phase, start, payload.done, payload.of, curve)
 
 
-def _end(said: RequestPayload) -> str:
-    match said:
-        case TrainingFinished():
-            return f"version {said.version} was {said.decision}"
-        case TrainingFailed():
-            return f"failed: {said.reason}"
+def _outcome(payload: events.RequestPayload) -> str:
+    match payload:
+        case events.TrainingFinished():
+            return f"version {payload.version} was {payload.decision}"
+        case events.TrainingFailed():
+            return f"failed: {payload.reason}"
         case _:
-            return said.TYPE.removeprefix("training.")
+            return payload.TYPE.removeprefix("training.")
 
 
-def _left(course: Course, now: datetime) -> str:
-    """By the pace of this phase so far; nothing while nobody can know."""
-    took, did = (course.at - course.since).total_seconds(), course.done - course.first
-    if did == 0:
+def _time_left(progress: TrainingProgress, now: datetime) -> str:
+    """An estimate from the speed of this phase so far. Empty without a speed, and below a second."""
+    done = progress.done - progress.phase_start
+    if done == 0:
         return ""
-    left = span(took / did * (course.of - course.done) - (now - course.at).total_seconds())
-    return f", about {left} left" if left else ""
+    elapsed = progress.updated_at - progress.phase_started_at
+    left = elapsed * (progress.total - progress.done) / done - (now - progress.updated_at)
+    span = format_span(left.total_seconds())
+    return f", about {span} left" if span else ""

@@ -1,42 +1,43 @@
-"""The requests to train and the versions they led to, and why the served version exists."""
+"""Training requests, the versions that they led to, and why the served version was promoted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from veleta_monitor.domain.formatting import NOTHING, Cell, Head, Table, Tone, ago, exact, figure, listed, moment
+from veleta_monitor.domain.formatting import NO_VALUE, format_number, format_numbers
+from veleta_monitor.domain.table import Cell, Column, Table, Tone, age_cell, time_cell
 
-OUTCOMES: Mapping[str, Tone] = {
+OUTCOME_TONES: Mapping[str, Tone] = {
     "promoted": "good",
-    "rejected": "quiet",
-    "merged": "quiet",
-    "skipped": "quiet",
+    "rejected": "neutral",
+    "merged": "neutral",
+    "skipped": "neutral",
     "failed": "bad",
 }
-"""Tones of what a request or a decision ended with; any other is under way."""
+"""Tones of final outcomes. All other outcomes are in progress."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """A request to train or a decision, or both: `outcome` is the decision, or the request's state without one.
+    """A training request, a decision, or both. `outcome` is the decision, or the request's state without one.
 
-    `why` is the decision's reason, `asked` the reason of the request, `batch` the one that set it off.
+    `reason` explains the outcome. `request_reason` and `batch` explain the request.
     """
 
     outcome: str
     version: int | None = None
     seq: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    why: str = ""
-    asked: str = ""
+    reason: str = ""
+    request_reason: str = ""
     batch: str = ""
-    at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
-class Served:
-    """What GET /model told; `causes` is None when the registry, and no event, named the champion."""
+class ServedModel:
+    """The response of GET /model. `causes` is None if inference found the champion in MLflow, without its event."""
 
     version: int
     seq: int
@@ -46,9 +47,9 @@ class Served:
     causes: Mapping[str, Any] | None
 
 
-def served(body: Mapping[str, Any]) -> Served:
-    """The served version that the JSON of GET /model tells. Raises KeyError, TypeError, ValueError on another one."""
-    return Served(
+def parse_model(body: Mapping[str, Any]) -> ServedModel:
+    """The served version in the JSON of GET /model. Raises KeyError, TypeError or ValueError if it is malformed."""
+    return ServedModel(
         version=int(body["version"]),
         seq=int(body["promotion_seq"]),
         loaded_at=_time(body.get("loaded_at")),
@@ -58,59 +59,53 @@ def served(body: Mapping[str, Any]) -> Served:
     )
 
 
-def since(model: Served, now: datetime) -> Cell:
-    """Since when the version answers."""
-    return Cell(f"loaded {ago(model.loaded_at, now)}", hint=exact(model.loaded_at)) if model.loaded_at else Cell("")
-
-
-def why(model: Served, now: datetime) -> list[str]:
-    """Why the served version exists, in sentences."""
-    decided = f", {ago(model.promoted_at, now)}" if model.promoted_at else ""
-    first = f"Version {model.version} became the champion by decision {model.seq}{decided}."
+def promotion_sentences(model: ServedModel, now: datetime) -> list[str]:
+    """Why the served version was promoted, in sentences."""
+    age = age_cell(", ", model.promoted_at, now)
+    first = f"Version {model.version} became the champion by decision {model.seq}{age.text if age else ''}."
     if not model.causes:
-        return [first, "MLflow names it as the champion; no event that says why has been read yet."]
+        return [first, "Inference found it in MLflow. It has not yet read an event that gives the reason."]
     return [first, *_causes(model.causes)]
 
 
 def _causes(causes: Mapping[str, Any]) -> list[str]:
-    sentences = [f"Asked for because: {causes.get('reason') or 'no reason given'}."]
+    sentences = [f"Reason for the training: {causes.get('reason') or 'not given'}."]
     if batches := causes.get("batches") or []:
-        sentences.append(f"Batches that led to it: {', '.join(map(str, batches))}.")
+        sentences.append(f"Batches that caused it: {', '.join(map(str, batches))}.")
     if causes.get("report"):
-        sentences.append(f"Drift report {causes['report']} led to request {causes.get('request')}.")
+        sentences.append(f"Drift report {causes['report']} led to training request {causes.get('request')}.")
     return sentences
 
 
 def training_table(
-    trainings: Sequence[Training], serving: int | None, unit: str, mlflow_model: str, now: datetime
+    trainings: Sequence[Training], served: int | None, unit: str, model_url: str, now: datetime
 ) -> Table:
-    """Trainings and decisions in the order given; `unit` is the target's, `mlflow_model` the model's address."""
-    heads = (
-        Head("Version", numeric=True), Head("Decision"), Head("No.", numeric=True),
-        Head(f"MAE ({unit})" if unit else "MAE", numeric=True), Head("Why so decided", wide=True),
-        Head("Why asked for", wide=True),
-        Head("When"),
+    """Trainings and decisions in the given order. `unit` is the target's; `model_url` is the model's page in MLflow."""
+    columns = (
+        Column("Version", numeric=True), Column("Outcome"), Column("Decision", numeric=True),
+        Column(f"MAE ({unit})" if unit else "MAE", numeric=True), Column("Reason for the outcome", wide=True),
+        Column("Reason for the training", wide=True), Column("When"),
     )  # fmt: skip
-    return Table(heads, [_row(training, serving, mlflow_model, now) for training in trainings])
+    return Table(columns, [_row(training, served, model_url, now) for training in trainings])
 
 
-def _row(training: Training, serving: int | None, mlflow_model: str, now: datetime) -> list[Cell]:
+def _row(training: Training, served: int | None, model_url: str, now: datetime) -> list[Cell]:
     return [
-        _version(training, serving, mlflow_model),
-        Cell(training.outcome, tone=OUTCOMES.get(training.outcome, "warn")),
-        Cell(figure(training.seq)),
-        Cell(figure(training.metrics.get("mae")), hint=listed(training.metrics)),
-        Cell(training.why or NOTHING),
-        Cell(training.asked or NOTHING, note=f"batch {training.batch}" if training.batch else ""),
-        moment(training.at, now),
+        _version(training, served, model_url),
+        Cell(training.outcome, tone=OUTCOME_TONES.get(training.outcome, "warn")),
+        Cell(format_number(training.seq)),
+        Cell(format_number(training.metrics.get("mae")), hint=format_numbers(training.metrics)),
+        Cell(training.reason or NO_VALUE),
+        Cell(training.request_reason or NO_VALUE, note=f"batch {training.batch}" if training.batch else ""),
+        time_cell(training.updated_at, now),
     ]
 
 
-def _version(training: Training, serving: int | None, mlflow_model: str) -> Cell:
+def _version(training: Training, served: int | None, model_url: str) -> Cell:
     if training.version is None:
-        return Cell(NOTHING)
-    link = f"{mlflow_model}/versions/{training.version}" if mlflow_model else ""
-    return Cell(str(training.version), link=link, note="serving" if training.version == serving else "")
+        return Cell(NO_VALUE)
+    link = f"{model_url}/versions/{training.version}" if model_url else ""
+    return Cell(str(training.version), link=link, note="served" if training.version == served else "")
 
 
 def _time(text: str | None) -> datetime | None:
