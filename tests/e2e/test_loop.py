@@ -283,7 +283,7 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
         page.locator(".veleta table").nth(1).wait_for(timeout=60_000)
         shown, versions = page.eval_on_selector_all(".veleta table", CELLS)
         page.get_by_text(f"Version {model['version']} became the champion by decision").wait_for(timeout=60_000)
-        page.get_by_text(f"Asked for because: {model['causes']['reason']}").wait_for(timeout=60_000)
+        page.get_by_text(f"Reason for the training: {model['causes']['reason']}").wait_for(timeout=60_000)
         assert page.locator("[data-testid=stException]").count() == 0
     assert {row[0]: (row[1], row[2], row[5]) for row in shown} == {
         batch: ("loaded", str(ROWS), verdict) for batch, verdict in verdicts.items()
