@@ -74,7 +74,7 @@ class CheckpointMonitor:
         """Read the checkpoints from the database. Raises Retry."""
         processed = dict(self._processed)
         checkpoints = await self._transactions.run(lambda uow: uow.checkpoints.load_all())
-        self._lost = any(checkpoints.get(place, 0) < offset for place, offset in processed.items())
+        self._lost = any(checkpoints.get(partition, 0) < offset for partition, offset in processed.items())
 
     def verify(self) -> None:
         """Raises StateLost if the last comparison found older checkpoints."""
@@ -87,5 +87,5 @@ class CheckpointMonitor:
             raise StateLost(f"{record.topic} was recreated")
 
     def after(self, record: Record) -> None:
-        """Note a processed record."""
+        """Remember that this record was processed."""
         self._processed[record.topic, record.partition] = record.offset + 1

@@ -22,7 +22,7 @@ class OutboxPublisher:
             while pending := await self._transactions.run(lambda uow: uow.outbox.oldest()):
                 await asyncio.to_thread(self._log.publish, [message for _, message in pending])
                 fault_point("outbox.published")
-                await self._transactions.run(partial(_delete, [number for number, _ in pending]))
+                await self._transactions.run(partial(_delete, [message_id for message_id, _ in pending]))
 
 
 def _delete(ids: Sequence[int], uow: UnitOfWork) -> None:

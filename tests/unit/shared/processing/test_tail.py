@@ -1,4 +1,4 @@
-"""The tail reader: everything once, from the beginning, whatever the broker does."""
+"""`tail` passes on each record once, from the beginning, whatever happens to Kafka."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from veleta.service.health import ServiceHealth
 TOPIC = "d.models"
 
 
-class Breaking:
-    """A subscription that loses its broker after the first records."""
+class BreakingSubscription:
+    """A subscription that raises Retry after its first poll."""
 
     def __init__(self, inner: Subscription) -> None:
         self._inner = inner
@@ -33,34 +33,32 @@ class Breaking:
 
 
 class BreakingLog(MemoryLog):
-    """A log whose first subscription breaks; a record arrives meanwhile."""
+    """A log whose first subscription breaks. A record arrives before the second one."""
 
     broken = False
 
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
     ) -> Subscription:
-        made = super().subscribe(topics, group, offsets)
+        subscription = super().subscribe(topics, group, offsets)
         if self.broken:
             self.publish([Message(TOPIC, "late", (), b"")])
-            return made
+            return subscription
         self.broken = True
-        return Breaking(made)
+        return BreakingSubscription(subscription)
 
 
-async def test_each_record_is_taken_once_though_the_broker_went_away(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What was there before it started, and what came after a break; nothing twice."""
+async def test_each_record_is_passed_on_once_in_spite_of_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records from before the start, and records that arrive after the outage."""
     monkeypatch.setattr(tail_module, "RECONNECT_SECONDS", 0.001)
-    log, health, taken = BreakingLog(), ServiceHealth("inference"), list[str]()
+    log, health, keys = BreakingLog(), ServiceHealth("inference"), list[str]()
     log.publish([Message(TOPIC, "old", (), b""), Message(TOPIC, "older", (), b"")])
 
-    def take(records: Sequence[Record]) -> None:
-        taken.extend(record.key for record in records)
-        if "late" in taken:
+    def on_records(records: Sequence[Record]) -> None:
+        keys.extend(record.key for record in records)
+        if "late" in keys:
             health.stopping.set()
 
     async with asyncio.timeout(10):
-        await tail([TOPIC], log, health, take)
-    assert taken == ["old", "older", "late"]
+        await tail([TOPIC], log, health, on_records)
+    assert keys == ["old", "older", "late"]

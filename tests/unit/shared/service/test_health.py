@@ -1,31 +1,33 @@
-"""What a process says of itself, and how it waits."""
+"""Liveness and readiness of a process, and how it retries."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from veleta.errors import Reject, Retry
 from veleta.service import health as health_module
-from veleta.service.health import ServiceHealth, watch_dependency
+from veleta.service.health import LIVENESS_SECONDS, ServiceHealth, watch_dependency
 
 
 @pytest.fixture
 def health(monkeypatch: pytest.MonkeyPatch) -> ServiceHealth:
-    """A life with pauses of a millisecond."""
+    """A health whose retries pause for a millisecond."""
     monkeypatch.setattr(health_module, "INITIAL_BACKOFF", 0.001)
     monkeypatch.setattr(health_module, "MAX_BACKOFF", 0.001)
     return ServiceHealth("loader")
 
 
-def test_a_process_is_not_ready_before_it_started(health: ServiceHealth) -> None:
-    """Nobody should be sent to it too early."""
+def test_a_process_is_not_ready_before_it_has_started(health: ServiceHealth) -> None:
+    """It gets no traffic before start-up is complete."""
     assert health.unavailable == {"start": "not yet started"}
     health.mark_started()
     assert health.unavailable == {}
 
 
-def test_what_is_missing_is_named_with_its_reason(health: ServiceHealth) -> None:
-    """Each thing once, with the last reason; found again, it is forgotten."""
+def test_each_unavailable_dependency_is_named_with_its_reason(health: ServiceHealth) -> None:
+    """Once, with the last reason. An available dependency is not listed."""
     health.mark_started()
     health.set_unavailable("kafka", "no broker")
     health.set_unavailable("kafka", "still no broker")
@@ -36,8 +38,8 @@ def test_what_is_missing_is_named_with_its_reason(health: ServiceHealth) -> None
     assert health.unavailable == {"mysql": "no database"}
 
 
-def test_a_halt_stays(health: ServiceHealth) -> None:
-    """Only a new start mends it; the process lives on to say why."""
+def test_a_service_that_stopped_consuming_stays_not_ready(health: ServiceHealth) -> None:
+    """Until it is restarted. The process stays alive, so that /readyz shows the reason."""
     health.mark_started()
     health.stop_consuming("three dead letters")
     health.set_available("loader")
@@ -45,37 +47,53 @@ def test_a_halt_stays(health: ServiceHealth) -> None:
     assert health.alive
 
 
-def test_a_loop_without_progress_is_dead(health: ServiceHealth, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After QUIET_SECONDS; every beat begins them anew."""
+def test_a_process_is_alive_for_a_limited_time_after_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LIVENESS_SECONDS after the last heartbeat it is not alive, and just before it is."""
+    clock = 1_000.0
+    monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: clock))
+    health = ServiceHealth("loader")
+    clock += LIVENESS_SECONDS - 0.001
     assert health.alive
-    monkeypatch.setattr(health_module, "LIVENESS_SECONDS", 0.0)
+    clock += 0.001
     assert not health.alive
-    monkeypatch.undo()
     health.set_activity("loading")
+    assert (health.alive, health.activity) == (True, "loading")
+    clock += LIVENESS_SECONDS
+    assert not health.alive
+    health.heartbeat()
     assert health.alive
-    assert health.activity == "loading"
 
 
-async def test_patience_waits_until_nothing_is_away(health: ServiceHealth) -> None:
-    """While it waits, it says for what; afterwards, nothing is missing."""
+async def test_a_sleeping_process_is_alive(health: ServiceHealth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each sleep is a heartbeat, so a long wait for a dependency does not restart the process."""
+    later = time.monotonic() + LIVENESS_SECONDS
+    monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: later))
+    assert not health.alive
+    health.stopping.set()
+    await health.sleep(1)
+    assert health.alive
+
+
+async def test_a_call_is_retried_until_all_dependencies_are_available(health: ServiceHealth) -> None:
+    """Meanwhile each unavailable dependency is listed, and afterwards none."""
     health.mark_started()
-    answers = iter([Retry("kafka", "away"), Retry("mysql", "away"), Retry("kafka", "away")])
-    seen = []
+    errors = iter([Retry("kafka", "down"), Retry("mysql", "down"), Retry("kafka", "down")])
+    unavailable = []
 
     async def call() -> str:
-        seen.append(dict(health.unavailable))
-        if (error := next(answers, None)) is not None:
+        unavailable.append(dict(health.unavailable))
+        if (error := next(errors, None)) is not None:
             raise error
         return "done"
 
     assert await health.retry_until_available(call) == "done"
-    both = {"kafka": "kafka: away", "mysql": "mysql: away"}
-    assert seen == [{}, {"kafka": "kafka: away"}, both, both]
+    both = {"kafka": "kafka: down", "mysql": "mysql: down"}
+    assert unavailable == [{}, {"kafka": "kafka: down"}, both, both]
     assert health.unavailable == {}
 
 
-async def test_patience_is_for_what_is_away_only(health: ServiceHealth) -> None:
-    """Every other error passes at once."""
+async def test_other_errors_are_not_retried(health: ServiceHealth) -> None:
+    """They are raised at once."""
 
     async def call() -> None:
         raise Reject("never")
@@ -84,12 +102,12 @@ async def test_patience_is_for_what_is_away_only(health: ServiceHealth) -> None:
         await health.retry_until_available(call)
 
 
-async def test_patience_ends_with_the_service(health: ServiceHealth) -> None:
-    """A service that is told to stop does not wait for a broker."""
+async def test_retries_end_when_the_service_stops(health: ServiceHealth) -> None:
+    """A stopping service does not wait for Kafka."""
 
     async def call() -> None:
         health.stopping.set()
-        raise Retry("kafka", "away")
+        raise Retry("kafka", "down")
 
     with pytest.raises(asyncio.CancelledError):
         await health.retry_until_available(call)
@@ -112,27 +130,28 @@ async def test_the_backoff_grows_up_to_its_maximum(monkeypatch: pytest.MonkeyPat
     assert slept == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
 
 
-async def test_a_pause_ends_early_when_the_service_stops(health: ServiceHealth) -> None:
-    """True when the time is up, False when the service stops."""
+async def test_a_sleep_ends_early_when_the_service_stops(health: ServiceHealth) -> None:
+    """It returns True after the full time, and False if the service stops."""
     assert await health.sleep(0.001)
     health.stopping.set()
     assert not await health.sleep(3600.0)
 
 
-async def test_a_watch_says_when_a_part_gives_no_sign_of_life(
+async def test_a_watched_dependency_is_unavailable_until_its_check_succeeds(
     health: ServiceHealth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And when it does again; it ends with the service."""
+    """The watch ends when the service stops."""
     monkeypatch.setattr(health_module, "CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(health_module, "RETRY_SECONDS", 0.001)
     health.mark_started()
-    seen: list[dict[str, str]] = []
+    unavailable: list[dict[str, str]] = []
 
     async def check() -> None:
-        seen.append(health.unavailable)
-        if len(seen) == 1:
-            raise Retry("kafka", "away")
-        if len(seen) == 3:
+        unavailable.append(health.unavailable)
+        if len(unavailable) == 1:
+            raise Retry("kafka", "down")
+        if len(unavailable) == 3:
             health.stopping.set()
 
     await watch_dependency("kafka", check, health)
-    assert seen == [{}, {"kafka": "kafka: away"}, {}]
+    assert unavailable == [{}, {"kafka": "kafka: down"}, {}]
