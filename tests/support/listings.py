@@ -11,6 +11,21 @@ HEADER = (
     "brokered_by", "status", "price", "bed", "bath", "acre_lot",
     "street", "city", "state", "zip_code", "house_size", "prev_sold_date",
 )  # fmt: skip
+LINE = {
+    "brokered_by": "103378.0",
+    "status": "for_sale",
+    "price": "105000.0",
+    "bed": "3",
+    "bath": "2",
+    "acre_lot": "0.12",
+    "street": "1962661.0",
+    "city": "Adjuntas",
+    "state": "Puerto Rico",
+    "zip_code": "00601",
+    "house_size": "1920.0",
+    "prev_sold_date": "2019-06-28",
+}
+"""A line of the Kaggle file, by column."""
 OFTEN_EMPTY = ("bed", "bath", "acre_lot", "house_size", "prev_sold_date")
 TEXTS = ("status", "city", "state", "prev_sold_date")
 INCOMPLETE_EVERY = 4

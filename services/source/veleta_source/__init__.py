@@ -1,7 +1,7 @@
-"""Source: stands in for the course's data API, from a CSV in the Kaggle file's format, or from rows by chance.
+"""Source: replaces the course's data API. It serves a CSV file in the format of the Kaggle file, or generated rows.
 
-Reads: the file SOURCE_CSV, once, at start; without one the dataset file's [generator].
-Writes: SOURCE_STATE: one spool file per batch, and how far each group came.
-Promises: the API's exact protocol; the same file gives the same batches, each with its rows in the file's order;
-a cursor that moved stays moved, whatever happens to the process; memory does not grow with the file.
+Reads: the file SOURCE_CSV once at the start; without a file, [generator] of the dataset file.
+Writes: SOURCE_STATE: one file for each batch, and the cursors of the groups.
+Promises: it follows the API's protocol. The same file gives the same batches, each with its rows in the file's order.
+A cursor never moves back, except by a restart. The use of memory does not depend on the size of the file.
 """

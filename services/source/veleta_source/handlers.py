@@ -1,4 +1,4 @@
-"""What source answers. Each GET of /data moves the asker's cursor, before the first byte of the rows is sent."""
+"""The routes of the data API. Each GET of /data moves a cursor before the first byte of the batch is sent."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -8,69 +8,66 @@ import orjson
 import prometheus_client
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from veleta.service.health import ServiceHealth
-from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, Question, WrongQuestion, around, ask
+from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, InvalidQuery, Query, body_parts, parse_query
 
 log = structlog.get_logger()
-SENT = prometheus_client.Counter("veleta_source_batches", "batches handed out", ["number"])
+SERVED = prometheus_client.Counter("veleta_source_batches", "batches served", ["number"])
 
 
 class Batch(Protocol):
-    """A batch that is ready to send: its rows as JSON objects with commas between."""
+    """The rows of a batch as JSON objects with commas between them."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        ...
+        """The number of bytes."""
 
-    def pieces(self) -> Iterator[bytes]:
-        """The content, piece by piece. Blocks."""
-        ...
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes. Blocks."""
 
 
 class Cursors(Protocol):
-    """How far each asker came. Both methods block until the change is durable, and must not run at the same time."""
+    """The cursors by name. Both methods block until a change is durable, and must not run at the same time."""
 
     def advance(self, name: str, batches: int) -> int | None:
-        """The number of the batch that is due, and move on; None at the end of the `batches` there are."""
-        ...
+        """Move the cursor and return the number of the next batch. None at the end of the `batches`."""
 
     def restart(self, name: str) -> None:
-        """Batch 0 is due again."""
-        ...
+        """Move the cursor to batch 0."""
 
 
-Split = Callable[[Callable[[int], None]], Sequence[Batch]]
-"""Splits the file into its batches; calls its argument now and then with the number of lines read. Blocks."""
+CreateBatches = Callable[[Callable[[int], None]], Sequence[Batch]]
+"""Creates all batches. Reports the number of lines so far to its argument. Blocks. Raises Stop."""
 
 
-class Api:
-    """The API's routes, and the splitting that must come first: until it is done, /data keeps its askers waiting."""
+class DataApi:
+    """The data API. Requests of /data wait until the batches are created."""
 
-    def __init__(self, split: Split, cursors: Cursors, health: ServiceHealth) -> None:
-        self._split = split
+    def __init__(self, create_batches: CreateBatches, cursors: Cursors, health: ServiceHealth) -> None:
+        self._create_batches = create_batches
         self._cursors = cursors
         self._health = health
-        self._turn = asyncio.Lock()
+        self._cursor_lock = asyncio.Lock()
         self._batches: asyncio.Future[Sequence[Batch]] = asyncio.get_running_loop().create_future()
 
     def routes(self) -> web.Application:
-        """The routes; GET alone, since a HEAD would move the cursor too."""
-        app = web.Application()
+        """The routes. A HEAD is not allowed, since it would move a cursor too."""
+        app = web.Application(middlewares=[_handle_invalid_query])
         routes = {
             "/": self._welcome,
-            "/health": self._health_page,
-            "/data": self._data,
+            "/health": self._show_health,
+            "/data": self._serve_batch,
             "/restart_data_generation": self._restart,
         }
         app.add_routes([web.get(path, handler, allow_head=False) for path, handler in routes.items()])
         return app
 
     async def run(self) -> None:
-        """Split the file, then serve until the service stops. Raises Stop when the file cannot be split."""
+        """Create the batches, then serve until the service stops. Raises Stop if the batches cannot be created."""
         self._health.set_unavailable("batches", "splitting")
-        batches = await asyncio.to_thread(self._split, self._report)
+        batches = await asyncio.to_thread(self._create_batches, self._report_progress)
         self._batches.set_result(batches)
         self._health.set_available("batches")
         self._health.mark_started()
@@ -78,63 +75,57 @@ class Api:
         while await self._health.sleep(60):
             pass
 
-    def _report(self, lines: int) -> None:
+    def _report_progress(self, lines: int) -> None:
         if self._health.stopping.is_set():
             raise asyncio.CancelledError("stopping")
         self._health.set_activity(f"splitting ({lines} lines)")
 
     async def _welcome(self, _request: web.Request) -> web.Response:
-        return _answer(WELCOME)
+        return _json_response(WELCOME)
 
-    async def _health_page(self, _request: web.Request) -> web.Response:
-        return _answer(HEALTHY)
+    async def _show_health(self, _request: web.Request) -> web.Response:
+        return _json_response(HEALTHY)
 
     async def _restart(self, request: web.Request) -> web.Response:
-        try:
-            question = _question(request)
-        except WrongQuestion as error:
-            return _unprocessable(error)
-        async with self._turn:
-            await asyncio.to_thread(self._cursors.restart, question.cursor)
-        return _answer(RESTARTED)
+        query = parse_query(dict(request.query.items()))
+        async with self._cursor_lock:
+            await asyncio.to_thread(self._cursors.restart, query.cursor)
+        return _json_response(RESTARTED)
 
-    async def _data(self, request: web.Request) -> web.StreamResponse:
-        try:
-            question = _question(request)
-        except WrongQuestion as error:
-            return _unprocessable(error)
+    async def _serve_batch(self, request: web.Request) -> web.StreamResponse:
+        query = parse_query(dict(request.query.items()))
         batches = await asyncio.shield(self._batches)
-        async with self._turn:
-            number = await asyncio.to_thread(self._cursors.advance, question.cursor, len(batches))
+        async with self._cursor_lock:
+            number = await asyncio.to_thread(self._cursors.advance, query.cursor, len(batches))
         if number is None:
-            return _answer(END, status=400)
-        SENT.labels(number).inc()
-        return await _send(request, question, number, batches[number])
+            return _json_response(END, status=400)
+        SERVED.labels(number).inc()
+        return await _send_batch(request, query, number, batches[number])
 
 
-def _answer(content: object, status: int = 200) -> web.Response:
+@web.middleware
+async def _handle_invalid_query(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except InvalidQuery as error:
+        return _json_response({"detail": error.details}, status=422)
+
+
+def _json_response(content: object, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
 
 
-def _question(request: web.Request) -> Question:
-    return ask(dict(request.query.items()))
-
-
-def _unprocessable(error: WrongQuestion) -> web.Response:
-    return _answer({"detail": error.faults}, status=422)
-
-
-async def _send(request: web.Request, question: Question, number: int, batch: Batch) -> web.StreamResponse:
-    head, tail = around(question, number)
-    answer = web.StreamResponse(headers={"Content-Type": "application/json"})
-    answer.content_length = len(head) + batch.size + len(tail)
+async def _send_batch(request: web.Request, query: Query, number: int, batch: Batch) -> web.StreamResponse:
+    head, tail = body_parts(query, number)
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    response.content_length = len(head) + batch.size + len(tail)
     try:
-        await answer.prepare(request)
-        await answer.write(head)
-        rows = batch.pieces()
-        while piece := await asyncio.to_thread(next, rows, b""):
-            await answer.write(piece)
-        await answer.write_eof(tail)
+        await response.prepare(request)
+        await response.write(head)
+        chunks = batch.chunks()
+        while chunk := await asyncio.to_thread(next, chunks, b""):
+            await response.write(chunk)
+        await response.write_eof(tail)
     except ConnectionResetError:
-        log.warning("the client went away", asker=question.cursor, batch=number)
-    return answer
+        log.warning("client disconnected", cursor=query.cursor, batch=number)
+    return response

@@ -1,4 +1,4 @@
-"""What source can be told."""
+"""The settings of the source."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ class SourceSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="SOURCE_", frozen=True)
     port: int = Field(8090, description="the port of the API, and of /livez, /readyz and /metrics")
-    csv: Path | None = Field(None, description="the CSV file whose rows are handed out; none: rows are made by chance")
-    scale: float = Field(0.02, gt=0, le=1, description="of rows made by chance: 1 gives each batch its whole size")
-    seed: int = Field(1, ge=0, description="of rows made by chance: the same seed gives the same rows")
-    state: Path = Field(description="the folder for batches that are ready to send, and for the groups' cursors")
+    csv: Path | None = Field(None, description="the CSV file that is served; without one, rows are generated")
+    scale: float = Field(0.02, gt=0, le=1, description="the size of generated batches, 1 for that of the real ones")
+    seed: int = Field(1, ge=0, description="the random seed of generated rows: the same seed gives the same rows")
+    state: Path = Field(description="the folder for batch files and for the cursors of the groups")
 
     @field_validator("csv", mode="before")
     @classmethod

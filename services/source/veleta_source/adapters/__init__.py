@@ -1,1 +1,1 @@
-"""Source's files."""
+"""The files of the source."""

@@ -1,4 +1,4 @@
-"""How far each group came, on disk: a cursor that moved stays moved."""
+"""The cursors on disk: the number of the next batch, by name."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ class Cursors:
     """`handlers.Cursors` in one file."""
 
     def __init__(self, path: Path) -> None:
-        """Raises Stop when the file is there and cannot be read."""
+        """Raises Stop if the file exists and cannot be read."""
         self._path = path
         try:
             self._next: dict[str, int] = orjson.loads(path.read_bytes()) if path.exists() else {}
@@ -21,17 +21,17 @@ class Cursors:
 
     def advance(self, name: str, batches: int) -> int | None:
         """See `handlers.Cursors.advance`."""
-        due = self._next.get(name, 0)
-        if due >= batches:
+        number = self._next.get(name, 0)
+        if number >= batches:
             return None
-        self._keep(name, due + 1)
-        return due
+        self._save(name, number + 1)
+        return number
 
     def restart(self, name: str) -> None:
         """See `handlers.Cursors.restart`."""
-        self._keep(name, 0)
+        self._save(name, 0)
 
-    def _keep(self, name: str, due: int) -> None:
-        moved = {**self._next, name: due}
-        write_synced(self._path, orjson.dumps(moved))
-        self._next = moved
+    def _save(self, name: str, number: int) -> None:
+        cursors = {**self._next, name: number}
+        write_synced(self._path, orjson.dumps(cursors))
+        self._next = cursors

@@ -1,1 +1,1 @@
-"""What source decides, without I/O."""
+"""The source's rules, without I/O."""

@@ -1,4 +1,7 @@
-"""The section [generator] of a dataset file: by what rules rows are made when there is no file of them."""
+"""The section [generator] of a dataset file: the distributions of generated rows.
+
+The fields have the names of the keys in the file. Levels, spreads and growths are in units of the natural logarithm.
+"""
 
 from collections import Counter
 from datetime import date
@@ -13,7 +16,7 @@ from veleta.errors import Stop
 
 
 class Region(Section):
-    """A region: its share of the properties, how its targets lie above the median (logarithm), and its codes."""
+    """A region: its share of the properties, the level of its targets above the median, and its range of codes."""
 
     name: str
     share: float
@@ -22,7 +25,7 @@ class Region(Section):
 
 
 class Places(Section):
-    """The columns that say where a property is. Towns are many and of unlike size; their names are put together."""
+    """The columns of a property's location. The names of towns are composed of prefixes, stems and endings."""
 
     region: Name
     town: Name
@@ -38,18 +41,18 @@ class Places(Section):
 
     @cached_property
     def names(self) -> list[str]:
-        """All names that a town can have."""
+        """All names of towns."""
         return [f"{p}{s}{e}" for p in self.prefixes for s in self.stems for e in self.endings]
 
 
-class Made(Section):
-    """A column that is made."""
+class GeneratedColumn(Section):
+    """A column of generated rows."""
 
     column: Name
 
 
-class Number(Made):
-    """A column whose logarithm is normal about the median's; `follows`: power by which it goes with earlier ones."""
+class NumberColumn(GeneratedColumn):
+    """A log-normal number between `least` and `most`. `follows`: the exponents of earlier numbers as factors."""
 
     median: float
     spread: float
@@ -59,30 +62,29 @@ class Number(Made):
     follows: dict[Name, float] = Field(default_factory=dict)
 
 
-class Choice(Made):
-    """A category and the shares of its values."""
+class CategoryColumn(GeneratedColumn):
+    """A category, with the shares of its values."""
 
     shares: dict[str, float]
 
 
-class Days(Made):
-    """A date, each day of the time equally often."""
+class DateColumn(GeneratedColumn):
+    """A date, uniformly distributed. `growth_per_year` is that of the target."""
 
     first: date
     last: date
     growth_per_year: float
-    """By how much the target's logarithm grows in a year."""
 
 
-class Identifier(Made):
-    """A number that only names something."""
+class IdentifierColumn(GeneratedColumn):
+    """An integer, uniformly distributed from `first` to `last`."""
 
     first: int
     last: int
 
 
-class Target(Section):
-    """What the target follows beside the place and the date; `spread` is what nothing explains."""
+class TargetColumn(Section):
+    """The target. `follows`: the exponents of numbers as factors. `spread` is the unexplained part."""
 
     median: float
     spread: float
@@ -90,8 +92,8 @@ class Target(Section):
     follows: dict[Name, float]
 
 
-class Quota(Section):
-    """A batch: its rows at scale 1 and the least, greatest and mean target. `tail`: few are very large (Pareto)."""
+class BatchShape(Section):
+    """A batch: its rows at scale 1, and the least, greatest and mean target. `tail`: a Pareto distribution."""
 
     place: int
     rows: int
@@ -101,7 +103,7 @@ class Quota(Section):
     tail: bool = False
 
     def targets(self, count: int) -> np.ndarray:
-        """`count` targets in rising order: the quantiles of a power law between the bounds, or of a Pareto tail."""
+        """`count` targets in ascending order: quantiles of a power law between the bounds, or of a Pareto tail."""
         quantiles = (np.arange(count) + 0.5) / count
         if self.tail:
             alpha = self.mean / (self.mean - self.least)
@@ -111,54 +113,52 @@ class Quota(Section):
 
 
 class Generator(Section):
-    """The whole section. `offers` is how often a property is offered on average."""
+    """The whole section. `offers` is the mean number of offers of one property."""
 
     offers: float
     places: Places
-    numbers: list[Number]
-    choices: list[Choice]
-    days: list[Days]
-    identifiers: list[Identifier]
-    target: Target
-    batches: list[Quota]
+    numbers: list[NumberColumn]
+    choices: list[CategoryColumn]
+    days: list[DateColumn]
+    identifiers: list[IdentifierColumn]
+    target: TargetColumn
+    batches: list[BatchShape]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        earlier: set[str] = set()
+    def _follows_declared_numbers(self) -> Self:
+        declared: set[str] = set()
         for number in self.numbers:
-            if unknown := set(number.follows) - earlier:
-                raise ValueError(
-                    f"{number.column} follows what is not declared before it: {', '.join(sorted(unknown))}"
-                )
-            earlier.add(number.column)
-        if unknown := set(self.target.follows) - earlier:
-            raise ValueError(f"the target follows no such numbers: {', '.join(sorted(unknown))}")
+            if unknown := set(number.follows) - declared:
+                raise ValueError(f"{number.column} follows undeclared columns: {', '.join(sorted(unknown))}")
+            declared.add(number.column)
+        if unknown := set(self.target.follows) - declared:
+            raise ValueError(f"the target follows undeclared columns: {', '.join(sorted(unknown))}")
         return self
 
     @property
     def columns(self) -> list[str]:
-        """All that it makes but the target."""
+        """All generated columns except the target."""
         places = self.places
-        made: list[Made] = [*self.numbers, *self.choices, *self.days, *self.identifiers]
-        return [places.region, places.town, places.code, places.address, *(each.column for each in made)]
+        others: list[GeneratedColumn] = [*self.numbers, *self.choices, *self.days, *self.identifiers]
+        return [places.region, places.town, places.code, places.address, *(other.column for other in others)]
 
 
-def generator_of(dataset: Dataset) -> Generator:
-    """The dataset's generator.
+def parse_generator(dataset: Dataset) -> Generator:
+    """The generator of a dataset.
 
     Raises:
-        Stop: there is none, or it is not valid; the message says what is wrong.
+        Stop: there is none, or it is not valid.
     """
     if not dataset.generator:
-        raise Stop(f"no CSV was given, and the dataset file of {dataset.name} has no [generator] to make rows by")
+        raise Stop(f"no CSV is given, and the dataset file of {dataset.name} has no [generator]")
     try:
         generator = Generator.model_validate(dataset.generator)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'section'}: {e['msg']}" for e in error.errors())
-        raise Stop(f"the dataset file's [generator] is not valid: {faults}") from error
-    made, wanted = Counter(generator.columns), Counter(column.name for column in dataset.inputs)
-    if wrong := sorted((made - wanted) + (wanted - made)):
-        raise Stop(f"[generator] must make each column but the target once; look at: {', '.join(wrong)}")
-    if unruled := {quota.place for quota in generator.batches} - {rule.place for rule in dataset.source}:
-        raise Stop(f"[generator] has batches at places that no [[source]] rule has: {sorted(unruled)}")
+        raise Stop(f"[generator] of the dataset file is not valid: {faults}") from error
+    generated, required = Counter(generator.columns), Counter(column.name for column in dataset.inputs)
+    if wrong := sorted((generated - required) + (required - generated)):
+        raise Stop(f"[generator] must have each column except the target once; wrong: {', '.join(wrong)}")
+    if unknown := {batch.place for batch in generator.batches} - {rule.place for rule in dataset.source}:
+        raise Stop(f"[generator] has batches at places without a [[source]] rule: {sorted(unknown)}")
     return generator

@@ -1,4 +1,4 @@
-"""The data API's words: what it is asked with and what it answers."""
+"""The protocol of the data API: queries and response bodies."""
 
 from typing import Any, Literal
 
@@ -11,8 +11,8 @@ END = {"detail": "Ya se recolectó toda la información mínima necesaria"}
 RESTARTED = {"ok": True}
 
 
-class Question(BaseModel):
-    """Who asks: each group, and each day of a group, has its own cursor."""
+class Query(BaseModel):
+    """The parameters of a request. Each group, and each day of a group, has its own cursor."""
 
     model_config = ConfigDict(frozen=True)
     group_number: int
@@ -20,38 +20,38 @@ class Question(BaseModel):
 
     @property
     def cursor(self) -> str:
-        """The name of the asker's cursor, as `7` or `7/Tuesday`."""
+        """The name of the cursor, as `7` or `7/Tuesday`."""
         return f"{self.group_number}/{self.day}" if self.day else str(self.group_number)
 
 
-class WrongQuestion(Exception):
-    """The answer is 422; `faults` are its `detail`, in FastAPI's form."""
+class InvalidQuery(Exception):
+    """The response is 422. `details` is its `detail`, in FastAPI's form."""
 
-    def __init__(self, faults: list[dict[str, Any]]) -> None:
-        super().__init__("wrong parameters")
-        self.faults = faults
+    def __init__(self, details: list[dict[str, Any]]) -> None:
+        super().__init__("invalid parameters")
+        self.details = details
 
 
-def ask(parameters: dict[str, str]) -> Question:
-    """The question in a URL's parameters.
+def parse_query(parameters: dict[str, str]) -> Query:
+    """Parse the parameters of a URL.
 
     Raises:
-        WrongQuestion: a parameter is missing or bad.
+        InvalidQuery: a parameter is missing or invalid.
     """
     try:
-        return Question.model_validate(parameters)
+        return Query.model_validate(parameters)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
-        raise WrongQuestion([_fault(dict(fault)) for fault in found]) from error
+        errors = error.errors(include_url=False, include_context=False)
+        raise InvalidQuery([_detail(dict(fault)) for fault in errors]) from error
 
 
-def _fault(fault: dict[str, Any]) -> dict[str, Any]:
+def _detail(fault: dict[str, Any]) -> dict[str, Any]:
     missing = fault["type"] == "missing"
     return {**fault, "loc": ["query", *fault["loc"]], "input": None if missing else fault["input"]}
 
 
-def around(question: Question, number: int) -> tuple[bytes, bytes]:
-    """What stands before and after the rows in the body of a batch."""
-    day = {"day": question.day} if question.day else {}
-    head = orjson.dumps({"group_number": question.group_number, **day, "batch_number": number})
+def body_parts(query: Query, number: int) -> tuple[bytes, bytes]:
+    """The JSON before and after the rows of a batch."""
+    day = {"day": query.day} if query.day else {}
+    head = orjson.dumps({"group_number": query.group_number, **day, "batch_number": number})
     return head[:-1] + b',"data":[', b"]}"

@@ -1,4 +1,4 @@
-"""Which row belongs to which batch."""
+"""Assign the lines of a CSV file to batches."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -10,14 +10,14 @@ Row = dict[str, float | str]
 """A complete row as the API sends it: floats and texts, in the dataset's order of columns."""
 
 
-class Splitter:
-    """Places the lines of one CSV file by the dataset's rules for batches."""
+class BatchAssigner:
+    """Assigns lines of one CSV file to batches by the rules in [[source]] of the dataset file."""
 
     def __init__(self, dataset: Dataset, header: Sequence[str]) -> None:
-        """`header` holds the file's names of columns, in any order.
+        """`header` has the column names of the file, in any order.
 
         Raises:
-            Stop: a declared column is missing in the header.
+            Stop: a column of the dataset is missing.
         """
         names = [name.strip() for name in header]
         if missing := [name for name in dataset.names if name not in names]:
@@ -25,29 +25,29 @@ class Splitter:
         self._dataset = dataset
         self._cells = [(names.index(name), column) for name, column in dataset.by_name.items()]
 
-    def place(self, cells: Sequence[str]) -> tuple[int, Row] | None:
-        """The place of a line's batch, and its row; None when the row is not complete or no rule takes it."""
+    def assign(self, cells: Sequence[str]) -> tuple[int, Row] | None:
+        """The place of the batch, and the row. None if the row is incomplete or no rule matches."""
         row = self._row(cells)
         if row is None:
             return None
         values, rest = self._dataset.convert(row)
         if rest:
             return None
-        rules = (rule for rule in self._dataset.source if all(c.holds(values) for c in rule.where))
-        rule = next(rules, None)
+        matching = (rule for rule in self._dataset.source if all(c.holds(values) for c in rule.where))
+        rule = next(matching, None)
         return (rule.place, row) if rule else None
 
     def _row(self, cells: Sequence[str]) -> Row | None:
         row: Row = {}
         for index, column in self._cells:
-            value = _value(column, cells[index]) if index < len(cells) else None
+            value = _parse_cell(column, cells[index]) if index < len(cells) else None
             if value is None:
                 return None
             row[column.name] = value
         return row
 
 
-def _value(column: Column, cell: str) -> float | str | None:
+def _parse_cell(column: Column, cell: str) -> float | str | None:
     if not cell:
         return None
     if not column.numeric:

@@ -1,0 +1,156 @@
+"""Generate rows. The same dataset file, scale and seed give the same rows.
+
+Properties are drawn once, each with a location and correlated numbers. A row is an offer of a property, so properties
+may repeat. Its raw target depends on location, numbers and date, and the first matching rule selects its batch. Within
+a batch the raw targets are then mapped, in their order, to the declared distribution.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from veleta.dataset import BatchRule, Condition, Dataset
+from veleta.errors import Stop
+from veleta_source.domain.batch_assignment import Row
+from veleta_source.domain.generator import BatchShape, NumberColumn, parse_generator
+
+Columns = dict[str, np.ndarray]
+"""By column: float64 for numbers and identifiers, text for categories, datetime64[D] for dates."""
+BLOCK_ROWS = 50_000
+"""How many rows are drawn at once."""
+MAX_BLOCKS = 400
+"""If a batch is not full after this many blocks, hardly any row matches its rule."""
+MIN_PROPERTIES = 1_000
+"""How many properties are drawn even at a small scale, so that each region has some."""
+DAYS_PER_YEAR = 365.25
+
+
+class RowGenerator:
+    """Draws properties, and batches of their offers."""
+
+    def __init__(self, dataset: Dataset, scale: float, seed: int) -> None:
+        """At `scale` 1 the batches have their declared size. Each has at least one row. Raises Stop."""
+        self._dataset = dataset
+        self._generator = parse_generator(dataset)
+        self._scale = scale
+        self._random = np.random.default_rng(seed)
+        rows = sum(self._row_count(batch) for batch in self._generator.batches)
+        self._count = max(MIN_PROPERTIES, round(rows / self._generator.offers))
+        self._properties, self._level = self._draw_locations()
+        for number in self._generator.numbers:
+            self._properties[number.column] = self._draw_number(number)
+
+    def batches(self) -> Iterator[tuple[int, Iterator[Row]]]:
+        """The place and the rows of each batch. Raises Stop if hardly any row matches a rule."""
+        for batch in self._generator.batches:
+            yield batch.place, self._rows(self._draw_batch(batch))
+
+    def _row_count(self, batch: BatchShape) -> int:
+        return max(1, round(batch.rows * self._scale))
+
+    def _draw_locations(self) -> tuple[Columns, np.ndarray]:
+        """The location of each property, and the level of its target above the median (logarithm)."""
+        places, random, count = self._generator.places, self._random, self._count
+        shares = np.array([region.share for region in places.regions])
+        region = random.choice(len(shares), size=count, p=shares / shares.sum())
+        towns = np.maximum(1, np.round(places.towns * shares / shares.sum())).astype(int)
+        town = (towns[region] * random.random(count) ** 3).astype(int)  # the first towns are the largest
+        first, last = (np.array([r.codes[i] for r in places.regions])[region] for i in (0, 1))
+        code = first + (last - first) * town // towns[region]
+        town_levels = random.normal(0, places.town_spread, towns.sum())
+        town_id = np.concatenate([[0], np.cumsum(towns)[:-1]])[region] + town
+        names = np.array(places.names)
+        level = np.array([r.level for r in places.regions])[region] + town_levels[town_id]
+        columns = {
+            places.region: np.array([r.name for r in places.regions])[region],
+            places.town: names[random.permutation(len(names))[town_id % len(names)]],
+            places.code: code.astype(float),
+            places.address: random.integers(*places.addresses, count, endpoint=True).astype(float),
+        }
+        return columns, level
+
+    def _draw_number(self, number: NumberColumn) -> np.ndarray:
+        logs = math.log(number.median) + self._random.normal(0, number.spread, self._count)
+        logs += self._log_factors(number.follows, self._properties)
+        return np.clip(_round_to_step(np.exp(logs), number.step), number.least, number.most)
+
+    def _log_factors(self, exponents: Mapping[str, float], columns: Columns) -> np.ndarray | float:
+        """The logarithm of the product of these numbers, relative to their medians. A 0 counts as one step."""
+        numbers = {n.column: n for n in self._generator.numbers}
+        terms = (
+            exponent * np.log(np.maximum(columns[name], numbers[name].step) / numbers[name].median)
+            for name, exponent in exponents.items()
+        )
+        return sum(terms, start=0.0)
+
+    def _draw_batch(self, batch: BatchShape) -> Columns:
+        rule = next(rule for rule in self._dataset.source if rule.place == batch.place)
+        missing, blocks = self._row_count(batch), list[Columns]()
+        for _ in range(MAX_BLOCKS):
+            offers = self._draw_offers(rule)
+            matching = self._first_matching_rule(offers) == rule.place
+            blocks.append({name: values[matching] for name, values in offers.items()})
+            missing -= int(matching.sum())
+            if missing <= 0:
+                break
+        else:
+            raise Stop(f"[generator] has hardly any row that matches the [[source]] rule of place {batch.place}")
+        count, target = self._row_count(batch), self._dataset.target
+        columns = {name: np.concatenate([block[name] for block in blocks])[:count] for name in blocks[0]}
+        ranks = np.argsort(np.argsort(columns[target], kind="stable"), kind="stable")
+        targets = _round_to_step(batch.targets(count)[ranks], self._generator.target.step)
+        columns[target] = np.clip(targets, batch.least, batch.most)
+        return columns
+
+    def _draw_offers(self, rule: BatchRule) -> Columns:
+        """Offers of random properties. Categories that the rule fixes are not drawn."""
+        random, fixed = self._random, {c.column: c.equals for c in rule.where if c.equals is not None}
+        region = self._generator.places.region
+        among = np.flatnonzero(self._properties[region] == fixed[region]) if region in fixed else np.arange(self._count)
+        if not among.size:
+            raise Stop(f"[generator] has no property where {region} is {fixed[region]}: SCALE= is too small")
+        drawn = random.choice(among, BLOCK_ROWS)
+        offers = {name: values[drawn] for name, values in self._properties.items()}
+        for choice in self._generator.choices:
+            shares = {fixed[choice.column]: 1.0} if choice.column in fixed else choice.shares
+            weights = np.array(list(shares.values()))
+            offers[choice.column] = random.choice(np.array(list(shares)), BLOCK_ROWS, p=weights / weights.sum())
+        for identifier in self._generator.identifiers:
+            integers = random.integers(identifier.first, identifier.last, BLOCK_ROWS, endpoint=True)
+            offers[identifier.column] = integers.astype(float)
+        logs = math.log(self._generator.target.median) + self._level[drawn]
+        for days in self._generator.days:
+            length = (days.last - days.first).days
+            day = random.integers(0, length, BLOCK_ROWS, endpoint=True)
+            offers[days.column] = np.datetime64(days.first) + day
+            logs += days.growth_per_year * (day - length / 2) / DAYS_PER_YEAR
+        logs += self._log_factors(self._generator.target.follows, offers)
+        offers[self._dataset.target] = np.exp(logs + random.normal(0, self._generator.target.spread, BLOCK_ROWS))
+        return offers
+
+    def _first_matching_rule(self, offers: Columns) -> np.ndarray:
+        """The place of the first rule that matches each row, -1 if none does."""
+        places = np.full(BLOCK_ROWS, -1)
+        for rule in reversed(self._dataset.source):
+            places[np.logical_and.reduce([_holds(c, offers[c.column]) for c in rule.where])] = rule.place
+        return places
+
+    def _rows(self, batch: Columns) -> Iterator[Row]:
+        names = self._dataset.names
+        columns = [batch[name].astype(str) if batch[name].dtype.kind == "M" else batch[name] for name in names]
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            yield dict(zip(names, row, strict=True))
+
+
+def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:
+    if condition.equals is not None:
+        return np.asarray(values == condition.equals)
+    above = -math.inf if condition.above is None else condition.above
+    at_most = math.inf if condition.at_most is None else condition.at_most
+    return np.asarray((values > above) & (values <= at_most))
+
+
+def _round_to_step(values: np.ndarray, step: float) -> np.ndarray:
+    """Round to multiples of `step`. The second rounding removes errors of binary fractions."""
+    return np.round(np.round(values / step) * step, 6)

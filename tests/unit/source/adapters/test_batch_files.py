@@ -1,0 +1,99 @@
+"""How a CSV file is split into batch files."""
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+
+from support.listings import HEADER, LINE, write_csv
+from veleta.dataset import load_dataset
+from veleta.errors import Stop
+from veleta_source.adapters.batch_files import BatchFile, split_csv
+
+DATASET = load_dataset("real_estate")
+
+
+def split(csv: Path, folder: Path) -> list[BatchFile]:
+    return split_csv(csv, folder, DATASET, lambda _lines: None)
+
+
+def write_lines(csv: Path, lines: list[dict[str, str]]) -> None:
+    """Write a CSV file with these lines."""
+    csv.write_text("\n".join(",".join(cells) for cells in (LINE, *(line.values() for line in lines))) + "\n")
+
+
+def rows_of(batch: BatchFile) -> list[dict[str, float | str]]:
+    """The rows of a batch."""
+    rows: list[dict[str, float | str]] = orjson.loads(b"[" + b"".join(batch.chunks()) + b"]")
+    assert batch.size == sum(map(len, batch.chunks()))
+    return rows
+
+
+def test_batches_are_numbered_by_place_without_gaps(tmp_path: Path) -> None:
+    """A place without rows has no batch, so later ones move up."""
+    csv = tmp_path / "a.csv"
+    write_lines(csv, [LINE, {**LINE, "price": "700000.0"}, {**LINE, "status": "sold"}, {**LINE, "bed": "4"}])
+    batches = split(csv, tmp_path / "spool")
+    assert [[row["price"] for row in rows_of(batch)] for batch in batches] == [[105000.0] * 2, [105000.0], [700000.0]]
+    assert [row["bed"] for row in rows_of(batches[0])] == [3.0, 4.0]
+
+
+def test_all_complete_rows_are_in_batches(tmp_path: Path) -> None:
+    """Incomplete ones are left out."""
+    csv = tmp_path / "a.csv"
+    write_csv(csv, rows_per_kind=20, seed=1)
+    batches = split(csv, tmp_path / "spool")
+    assert [len(rows_of(batch)) for batch in batches] == [20] * 6
+    assert len(csv.read_text().splitlines()) == 1 + 120 + 30
+    assert Counter(row["state"] for row in rows_of(batches[3])) == {"Massachusetts": 20}
+
+
+def test_a_second_split_replaces_the_files_of_the_first(tmp_path: Path) -> None:
+    """Batches of another file must not be served."""
+    csv, folder = tmp_path / "a.csv", tmp_path / "spool"
+    write_lines(csv, [LINE, {**LINE, "status": "sold"}])
+    split(csv, folder)
+    write_lines(csv, [LINE])
+    assert len(split(csv, folder)) == len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        (b"", "no header"),
+        (b"\xff\xfe", "utf-8"),
+        (",".join(HEADER).encode(), "no complete row"),
+        (",".join(HEADER).encode() + b'\n"' + b"x" * 200_000 + b'"', "field larger"),
+    ],
+)
+def test_a_file_that_cannot_be_split_stops_the_source(tmp_path: Path, content: bytes | None, message: str) -> None:
+    """The message has the reason."""
+    csv = tmp_path / "a.csv"
+    if content is not None:
+        csv.write_bytes(content)
+    with pytest.raises(Stop, match=message):
+        split(csv, tmp_path / "spool")
+
+
+def test_splitting_is_cancelled_when_the_service_stops(tmp_path: Path) -> None:
+    """The rest of the file is not read."""
+    csv = tmp_path / "a.csv"
+    write_lines(csv, [LINE])
+
+    def stop(_lines: int) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        split_csv(csv, tmp_path / "spool", DATASET, stop)
+
+
+def test_progress_is_reported_now_and_then(tmp_path: Path) -> None:
+    """With the number of lines so far."""
+    csv = tmp_path / "a.csv"
+    write_lines(csv, [LINE] * 10_001)
+    reported: list[int] = []
+    split_csv(csv, tmp_path / "spool", DATASET, reported.append)
+    assert reported == [0, 10_000]
