@@ -14,8 +14,8 @@ from veleta.tables import promotions, trainings
 
 TRAINER = (
     "processor.prepared", "processor.applied", "processor.committed", "consumer.processed",
-    "trainer.planned", "trainer.learnt", "trainer.logged", "trainer.fitted", "trainer.created", "trainer.registered",
-    "trainer.decided", "trainer.tagged", "trainer.previous", "trainer.crowned", "trainer.aliased", "trainer.finished",
+    "trainer.planned", "trainer.trained", "trainer.logged", "trainer.fitted", "trainer.created", "trainer.registered",
+    "trainer.decided", "trainer.tagged", "trainer.previous", "trainer.promoted", "trainer.aliased", "trainer.finished",
 )  # fmt: skip
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from veleta_trainer.adapters.trainings import MysqlTrainings
 
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.models import post_example, served
 from support.world import World, eventually
 from veleta.tables import SCHEMAS, batches, dataset_tables, pipeline, promotions, trainings
-from veleta_trainer.adapters.trainings import MysqlTrainings
 from veleta_trainer.domain.replay import Told
 from veleta_trainer.domain.training import Request
 
@@ -95,18 +95,18 @@ def _champion(world: World) -> int:
     return int(world.sql(query)[-1].version)
 
 
-def test_a_request_that_is_added_during_a_restore_is_kept(world: World) -> None:
-    """The consumer adds it between the reading and the writing of a restore; its state is that of the topics."""
-    ended = Told({"r": {"request_id": "r", "state": "skipped", "cause": {}, "requested_at": NOW, "ended_at": NOW}})
+def test_a_request_that_arrives_during_a_restore_ends_as_the_topics_show(world: World) -> None:
+    """Restoring reads the states, the consumer inserts a request, and restoring writes."""
     request = Request("r", 1, 0, "test", first=True, batches=[], cause=None, trace="")
+    skipped: TrainingRow = {**waiting_row(request, NOW), "state": "skipped", "ended_at": NOW}
     with world.admin.begin() as restoring, world.admin.begin() as consumer:
-        trainer = MysqlTrainings(restoring)
-        states = trainer._states
+        repository = MysqlTrainings(restoring)
+        states = repository._states
         read = states()
         MysqlTrainings(consumer).add(request, NOW)
         consumer.commit()
         with pytest.MonkeyPatch.context() as patch:
             stale = [read]
-            patch.setattr(trainer, "_states", lambda: stale.pop() if stale else states())
-            trainer.restore(ended)
+            patch.setattr(repository, "_states", lambda: stale.pop() if stale else states())
+            repository.restore([skipped])
     assert [row.state for row in world.sql(sa.select(trainings).where(trainings.c.request_id == "r"))] == ["skipped"]

@@ -1,8 +1,9 @@
-"""The trainer: from a request to a promoted model.
+"""The trainer: from a training request to a promoted model.
 
-Reads: retrain.requested from `retrain`, manifests and rows through BatchReader.
+Reads: retrain.requested from `retrain`, manifests and rows with BatchReader.
 Writes: MLflow (runs, versions, aliases), events to `training` and `models`, PIPELINE.trainings and promotions.
-Promises: one training at a time; each request ends once (finished, merged, skipped or failed); one version per finished
-training; the champion is replaced only by a model with a lower MAE on the same holdout.
-Way in: `handlers` takes requests, `cycle` carries the waiting ones through, `fit` is the child process that learns.
+Guarantees: one training at a time. Each request ends once: finished, merged, skipped or failed. One version for each
+finished training. Only a model with a lower MAE on the same holdout replaces the champion.
+Start reading: `domain.training` has the states, `handlers` stores requests, `training_workflow` advances them, `fit` is
+the child process that fits a model.
 """

@@ -1,17 +1,17 @@
-"""What the trainer does with a request: it waits its turn in the log of intent."""
+"""Handles training requests: each waits in PIPELINE.trainings for the training workflow."""
 
 from veleta.clock import Clock
 from veleta.events.catalogue import BatchClosed, RetrainRequested
 from veleta.events.envelope import Event, caused_event, encode
 from veleta.topics import topic
-from veleta_trainer.domain.replay import asked
+from veleta_trainer.domain.replay import request_of
 from veleta_trainer.ports import TrainerUnitOfWork
 
 SERVICE = "trainer"
 
 
-class Requests:
-    """The handler of `retrain`, and of `batches` as long as a training failed and there is no champion."""
+class RequestHandler:
+    """The handler of `retrain`, and of `batches` while a training has failed and no version is promoted."""
 
     event_types = (RetrainRequested, BatchClosed)
 
@@ -19,16 +19,15 @@ class Requests:
         self._clock = clock
 
     def prepare(self, event: Event) -> None:
-        """Nothing needs to be read."""
+        """Nothing to prepare."""
 
     def apply(self, event: Event, prepared: None, uow: TrainerUnitOfWork) -> None:  # noqa: ARG002 - the contract of a handler
-        """Let a request wait; after a failed training each batch asks for another one until there is a champion."""
-        trainings = uow.trainings
+        """Insert a request. After a failed training each batch causes a new one, until there is a champion."""
         match event.payload:
             case RetrainRequested() as request:
-                trainings.add(asked(event, request), event.time)
-            case BatchClosed() as manifest if trainings.champion() is None and trainings.given_up():
-                due = RetrainRequested(
+                uow.trainings.add(request_of(event, request), event.time)
+            case BatchClosed() as manifest if not uow.promotions.champion() and uow.trainings.needs_new_request():
+                request = RetrainRequested(
                     dataset=manifest.dataset,
                     epoch=manifest.epoch,
                     number=manifest.number,
@@ -36,8 +35,8 @@ class Requests:
                     first=False,
                     batches=[manifest.batch],
                 )
-                again = caused_event(event, f"{manifest.batch}/due", SERVICE, self._clock(), due)
-                uow.outbox.append(encode(topic(manifest.dataset, "retrain"), again))
+                due = caused_event(event, f"{manifest.batch}/due", SERVICE, self._clock(), request)
+                uow.outbox.append(encode(topic(manifest.dataset, "retrain"), due))
 
     def on_dead_letter(self, event: Event, error: Exception, uow: TrainerUnitOfWork) -> None:
-        """A request that cannot even wait has no line; the dead letter tells of it."""
+        """The dead letter is enough: a request that was not inserted has no row."""

@@ -1,14 +1,19 @@
-"""The lease: one trainer may act at a time, as long as it renews its lease in time."""
+"""The lease: only the trainer that holds it may act."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from veleta.errors import Retry, StateLost
+from veleta.ports import T, Transactions
+from veleta.service.health import ServiceHealth
 from veleta_trainer.ports import LeaseRow, TrainerUnitOfWork
 
 RENEW_BELOW = 2 / 3
 """The share of the lease's duration below which it is renewed."""
+POLL_SECONDS = 0.5
+"""The pause between two attempts to acquire the lease."""
 
 
 class Lease:
@@ -55,3 +60,40 @@ class Lease:
         row = uow.lease.load()
         if row is not None and row.holder == self._holder:
             uow.lease.save(replace(row, expires_at=uow.lease.now()))
+
+
+class FencedTransactions:
+    """Transactions that check the lease first: a trainer that was frozen and lost the lease writes nothing."""
+
+    def __init__(self, transactions: Transactions[TrainerUnitOfWork], lease: Lease) -> None:
+        self._transactions = transactions
+        self._lease = lease
+
+    async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
+        """See `Transactions.run`. Also raises what `Lease.hold` raises."""
+
+        def fenced(uow: TrainerUnitOfWork) -> T:
+            self._lease.hold(uow)
+            return transaction(uow)
+
+        return await self._transactions.run(fenced)
+
+    async def check_lease(self) -> None:
+        """Acquire or renew the lease. To be called before an effect outside the database."""
+        await self.run(lambda _uow: None)
+
+
+async def renew_lease(transactions: FencedTransactions, seconds: float, health: ServiceHealth) -> None:
+    """Acquire and renew the lease of this duration until the service stops; /readyz shows whether it is held."""
+    running = True
+    while running:
+        pause = min(POLL_SECONDS, seconds / 3)
+        try:
+            await transactions.check_lease()
+        except (Retry, StateLost) as error:
+            if isinstance(error, StateLost) or error.dependency == "lease":
+                health.set_unavailable("lease", str(error))
+        else:
+            health.set_available("lease")
+            pause = seconds / 3
+        running = await health.sleep(pause)

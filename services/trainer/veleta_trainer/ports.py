@@ -1,64 +1,60 @@
-"""What the trainer asks of the world beyond the shared ports."""
+"""The interfaces that the trainer requires, in addition to the shared ports."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from veleta.ports import UnitOfWork, Version
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.replay import Told
-from veleta_trainer.domain.training import Crowned, Request, Training
+from veleta_trainer.domain.training import PromotionRow, Request, Training, TrainingRow, TrainingUpdate
 
 
-class Trainings(Protocol):
-    """PIPELINE.trainings and promotions within one transaction."""
+class TrainingRepository(Protocol):
+    """PIPELINE.trainings within one transaction."""
 
     def add(self, request: Request, at: datetime) -> None:
-        """A request waits; one that is known stays as it is."""
-        ...
+        """Insert a waiting request. If it has a row, nothing changes."""
 
     def waiting(self) -> list[Request]:
-        """The requests that wait, in the order of arrival."""
-        ...
+        """The waiting requests, in the order of arrival."""
 
-    def under_way(self) -> Training | None:
-        """The training that was begun and not ended."""
-        ...
+    def active(self) -> Training | None:
+        """The training in progress."""
 
-    def write(self, request_id: str, **values: Any) -> None:
-        """Write into a request's line. Raises Lost when it is not there."""
-        ...
+    def update(self, request_id: str, columns: TrainingUpdate) -> None:
+        """Update the row of a request. Raises StateLost if there is none."""
 
-    def recipe_of(self, version: int) -> Recipe | None:
-        """What a version was trained from."""
-        ...
+    def of_version(self, version: int) -> Training | None:
+        """The newest training with this version: a registry that was recreated counts from 1 again."""
 
-    def metrics_of(self, version: int) -> dict[str, float]:
-        """How a version scored; empty when it was not trained here."""
-        ...
+    def needs_new_request(self) -> bool:
+        """Whether a request failed, and none is waiting or in progress."""
 
-    def champion(self) -> Crowned | None:
+    def restore(self, rows: Iterable[TrainingRow]) -> None:
+        """Insert missing rows, and update those whose state is behind."""
+
+
+class PromotionRepository(Protocol):
+    """PIPELINE.promotions within one transaction."""
+
+    def append(self, promotion: PromotionRow) -> PromotionRow:
+        """Insert a decision under the next sequence number. If its request has one already, that one is returned."""
+
+    def of_request(self, request_id: str) -> PromotionRow | None:
+        """The decision that a request led to."""
+
+    def champion(self) -> PromotionRow | None:
         """The last decision that made a champion."""
-        ...
 
-    def given_up(self) -> bool:
-        """Whether nothing waits and nothing is under way, and some request failed."""
-        ...
-
-    def restore(self, told: Told) -> None:
-        """Add the lines that are missing, and bring those that are behind to where the topics say they are."""
-        ...
-
-    def decide(self, **values: Any) -> int:
-        """Keep a decision: its sequence number. A request that was decided keeps the one it has."""
-        ...
+    def restore(self, rows: Iterable[PromotionRow]) -> None:
+        """Insert missing decisions under their own sequence numbers."""
 
 
 @dataclass(frozen=True)
 class LeaseRow:
-    """Who holds the lease until when (UTC, by the database's clock). `fence` grows with each holder."""
+    """Who holds the lease, and until when (UTC, by the database's clock). `fence` grows with each holder."""
 
     holder: str
     fence: int
@@ -70,34 +66,30 @@ class LeaseRepository(Protocol):
 
     def now(self) -> datetime:
         """The database's clock, UTC without a zone."""
-        ...
 
     def load(self) -> LeaseRow | None:
         """The row, locked until the transaction ends."""
-        ...
 
     def save(self, row: LeaseRow) -> None:
         """Insert or replace the row."""
-        ...
 
 
 class TrainerUnitOfWork(UnitOfWork, Protocol):
     """The trainer's transaction."""
 
     @property
-    def trainings(self) -> Trainings:
-        """Requests, trainings and decisions."""
-        ...
+    def trainings(self) -> TrainingRepository: ...
 
     @property
-    def lease(self) -> LeaseRepository:
-        """The row of the lease."""
-        ...
+    def promotions(self) -> PromotionRepository: ...
+
+    @property
+    def lease(self) -> LeaseRepository: ...
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What the child process left: model.cbm and the folder `explain` below `folder`; metrics on the holdout."""
+class FittedModel:
+    """The result of fitting: model.cbm and the folder `explain` in `folder`, and the metrics on the holdout."""
 
     folder: Path
     metrics: dict[str, float]
@@ -113,33 +105,33 @@ class LoggedRun:
     metrics: dict[str, float]
 
 
-Progress = Callable[[str, int, int, float | None], Awaitable[None]]
-"""Told how far a training is: phase, done, of, and the error on what it learns from where there is one."""
+ProgressCallback = Callable[[str, int, int, float | None], Awaitable[None]]
+"""Reports progress: phase, done, of, and the error on the training rows while trees are fitted."""
 
 
-class Fitting(Protocol):
-    """Fits in a process of its own, so that memory comes back and the service keeps answering."""
+class Fitter(Protocol):
+    """Fits models in a separate process, so that its memory is freed and the service stays responsive."""
 
-    async def fit(self, recipe: Recipe, champion: Version | None, progress: Progress) -> Fitted:
-        """Carry out a recipe; measure the champion on the same holdout. Raises Retry, or Reject: nothing to learn."""
-        ...
+    async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
+        """Fit a model by the recipe, and evaluate the champion on the same holdout.
+
+        Raises:
+            Retry: Kafka or MLflow is unavailable.
+            Reject: the recipe cannot be trained, for example with too few rows.
+        """
 
 
 class Runs(Protocol):
-    """Runs in MLflow. Every method blocks and raises Retry when the server is away."""
+    """Runs in MLflow. Every method blocks, and raises Retry if the server is unreachable."""
 
-    def log(self, recipe: Recipe, fitted: Fitted) -> LoggedRun:
-        """Keep a training as a finished run with its models and artifacts."""
-        ...
+    def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
+        """Log a finished run with its models and artifacts."""
 
     def get(self, run_id: str) -> LoggedRun:
-        """A run that was logged."""
-        ...
+        """A logged run."""
 
     def find(self, request_id: str) -> LoggedRun | None:
-        """The finished run of a request, if a trainer before this one kept it and could not say so."""
-        ...
+        """The finished run of a request, if this or an earlier trainer logged one."""
 
     def end_open(self) -> None:
-        """End as KILLED what a killed trainer left open."""
-        ...
+        """End runs that a killed trainer left open, as KILLED."""

@@ -1,4 +1,4 @@
-"""What the trainer can be told."""
+"""The trainer's settings."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, Servic
 
 
 class TrainerSettings(ServiceSettings):
-    """Variables that begin with TRAINER_."""
+    """Variables that start with TRAINER_."""
 
     model_config = SettingsConfigDict(env_prefix="TRAINER_", frozen=True)
     port: int = Field(8094, description="the port of /livez, /readyz and /metrics")
-    work: Path = Field(description="the folder in which a training keeps its files until MLflow has them")
+    work: Path = Field(description="the folder for a training's files until they are in MLflow")
     trees: int = Field(500, ge=1, description="trees of a model")
     depth: int = Field(6, ge=1, le=10, description="depth of a tree")
     seed: int = Field(0, description="random seed of CatBoost; part of each recipe")
-    threads: int = Field(2, ge=1, description="threads that CatBoost may use; the result does not depend on it")
+    threads: int = Field(2, ge=1, description="threads that CatBoost may use; they do not affect the result")
     lease_seconds: float = Field(
-        10.0, gt=0, description="seconds without a sign of life after which another trainer may take over"
+        10.0, gt=0, description="seconds without renewal after which another trainer may take over"
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

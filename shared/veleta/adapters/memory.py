@@ -133,18 +133,19 @@ class MemoryTransactions(Generic[U]):
 
 
 class MemoryRegistry:
-    """A registry that keeps what it is given; a version's native model is the file that its tag names."""
+    """`Registry` in dicts. The tag of a version's native model is the path of the file."""
 
     def __init__(self) -> None:
         self._versions: dict[int, Version] = {}
+        self._last_number = 0
         self._aliases: dict[str, int] = {}
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:  # noqa: ARG002 - copies nothing
         """See `Registry.register`."""
-        known = next((v for v in self._versions.values() if v.run_id == run_id), None)
-        if known:
-            return known
-        number = len(self._versions) + 1
+        registered = next((v for v in self._versions.values() if v.run_id == run_id), None)
+        if registered:
+            return registered
+        number = self._last_number = self._last_number + 1
         self._versions[number] = Version(number, run_id, dict(tags))
         return self._versions[number]
 
@@ -160,10 +161,15 @@ class MemoryRegistry:
         """See `Registry.set_alias`."""
         self._aliases[alias] = number
 
+    def delete(self, number: int) -> None:
+        """Delete a version with its aliases, as a person may do in MLflow."""
+        del self._versions[number]
+        self._aliases = {alias: n for alias, n in self._aliases.items() if n != number}
+
     def tag(self, number: int, key: str, value: str) -> None:
         """See `Registry.tag`."""
-        known = self._versions[number]
-        self._versions[number] = Version(number, known.run_id, {**known.tags, key: value})
+        version = self._versions[number]
+        self._versions[number] = Version(number, version.run_id, {**version.tags, key: value})
 
     def native(self, version: Version, folder: Path) -> Path:
         """See `Registry.native`."""

@@ -1,1 +1,1 @@
-"""What only the trainer uses."""
+"""Adapters that only the trainer uses."""

@@ -1,4 +1,4 @@
-"""Fits in a child process: a recipe in, a folder with the model and its metrics out."""
+"""Fits a model in a child process: its input is a recipe, its output a folder with the model and its metrics."""
 
 import asyncio
 import json
@@ -13,16 +13,16 @@ import structlog
 from veleta.errors import Reject, Retry
 from veleta.ports import Registry, Version
 from veleta.service.health import ServiceHealth
-from veleta_trainer.adapters.folder import AWAY, CHAMPION, METRICS, NOTHING_TO_LEARN, RECIPE
+from veleta_trainer.adapters.child_protocol import CHAMPION, KAFKA_UNAVAILABLE, METRICS, NOT_TRAINABLE, RECIPE
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.ports import Fitted, Progress
+from veleta_trainer.ports import FittedModel, ProgressCallback
 
 log = structlog.get_logger()
-TOLD_CHARACTERS = 2_000
+MAX_ERROR_CHARACTERS = 2_000
 
 
-class ChildFitting:
-    """`Fitting` by `python -m veleta_trainer.fit`."""
+class ChildProcessFitter:
+    """`Fitter` by `python -m veleta_trainer.fit`."""
 
     def __init__(self, work: Path, bootstrap: str, threads: int, registry: Registry, health: ServiceHealth) -> None:
         self._work = work
@@ -31,38 +31,38 @@ class ChildFitting:
         self._registry = registry
         self._health = health
 
-    async def fit(self, recipe: Recipe, champion: Version | None, progress: Progress) -> Fitted:
-        """See `Fitting.fit`. Each try has its own folder, for a child that outlived its parent may still write."""
-        folder = await asyncio.to_thread(self._lay_out, recipe, champion)
+    async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
+        """See `Fitter.fit`. Each attempt has its own folder, because an orphaned child may still write to the last."""
+        folder = await asyncio.to_thread(self._prepare_folder, recipe, champion)
         command = ("-m", "veleta_trainer.fit", str(folder), self._bootstrap, str(self._threads))
         child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, stderr=PIPE)
         try:
-            told = await self._follow(child, progress)
+            errors = await self._wait(child, progress)
         finally:
             if child.returncode is None:
                 child.kill()
                 await child.wait()
-        _check(child.returncode, told)
-        return Fitted(folder, json.loads((folder / METRICS).read_text()))
+        _check_exit_code(child.returncode, errors)
+        return FittedModel(folder, json.loads((folder / METRICS).read_text()))
 
-    def _lay_out(self, recipe: Recipe, champion: Version | None) -> Path:
+    def _prepare_folder(self, recipe: Recipe, champion: Version | None) -> Path:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="training-", dir=self._work))
         (folder / RECIPE).write_text(recipe.model_dump_json())
         if champion:
-            self._bring(champion, folder)
+            self._download(champion, folder)
         return folder
 
-    def _bring(self, champion: Version, folder: Path) -> None:
-        """The champion's model, unless it has none: one that was crowned by hand may lack it."""
+    def _download(self, champion: Version, folder: Path) -> None:
+        """Download the champion's native model, if it has one. A version that was promoted by hand may lack it."""
         try:
             self._registry.native(champion, folder).rename(folder / CHAMPION)
         except Reject as error:
-            log.warning("the champion cannot be measured", version=champion.number, reason=str(error))
+            log.warning("the champion cannot be evaluated", version=champion.number, reason=str(error))
 
-    async def _follow(self, child: Process, progress: Progress) -> str:
-        """Pass progress on until the child ends, or the service does: what it said on stderr."""
+    async def _wait(self, child: Process, progress: ProgressCallback) -> str:
+        """Report progress until the child ends: its stderr. Raises CancelledError if the service stops first."""
         assert child.stdout  # noqa: S101 - a pipe
         assert child.stderr  # noqa: S101 - a pipe
         errors = asyncio.ensure_future(child.stderr.read())
@@ -76,29 +76,29 @@ class ChildFitting:
                     raise asyncio.CancelledError("stopping")
                 if not line.result():
                     break
-                await _pass_on(line.result(), progress)
+                await _report(line.result(), progress)
             await child.wait()
-            return (await errors).decode(errors="replace")[-TOLD_CHARACTERS:]
+            return (await errors).decode(errors="replace")[-MAX_ERROR_CHARACTERS:]
         finally:
             errors.cancel()
             stopping.cancel()
 
 
-async def _pass_on(line: bytes, progress: Progress) -> None:
-    """A line of the child's; libraries print too, and what is no progress is only logged."""
+async def _report(line: bytes, progress: ProgressCallback) -> None:
+    """Report a line of the child's output. Libraries print too; a line that is not progress is only logged."""
     try:
-        said = json.loads(line)
-        told = said["phase"], said["done"], said["of"], said["error"]
+        message = json.loads(line)
+        arguments = message["phase"], message["done"], message["of"], message["error"]
     except (ValueError, TypeError, KeyError):
-        log.info("the training process says", line=line.decode(errors="replace").strip())
+        log.info("output of the training process", line=line.decode(errors="replace").strip())
         return
-    await progress(*told)
+    await progress(*arguments)
 
 
-def _check(code: int | None, told: str) -> None:
-    if code == AWAY:
-        raise Retry("kafka", told)
-    if code == NOTHING_TO_LEARN:
-        raise Reject("nothing to learn from", told.strip())
+def _check_exit_code(code: int | None, errors: str) -> None:
+    if code == KAFKA_UNAVAILABLE:
+        raise Retry("kafka", errors)
+    if code == NOT_TRAINABLE:
+        raise Reject("the recipe cannot be trained", errors.strip())
     if code != 0:
-        raise RuntimeError(f"the training process ended with {code}: {told}")
+        raise RuntimeError(f"the training process ended with {code}: {errors}")

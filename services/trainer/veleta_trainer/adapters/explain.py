@@ -1,6 +1,6 @@
-"""Why the model says what it says: SHAP values of the holdout and of the example row, as pictures and a table.
+"""Explains a model by SHAP values of the holdout and of the example row, as pictures and a table.
 
-Values are those of the logarithm of the price: a value of 0.1 raises the price by about a tenth.
+The values explain the logarithm of the price: a value of 0.1 raises the price by about 10 %.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 SAMPLE_ROWS = 1_000
-"""So many rows of the holdout show the same picture as all of them."""
+"""Rows of the holdout that the pictures show. More rows give the same picture."""
 
 
 def explain(
@@ -28,13 +28,13 @@ def explain(
     """Write summary.png, bar.png, waterfall.png (the example row) and importance.csv to `folder`."""
     folder.mkdir()
     sample = holdout.head(SAMPLE_ROWS)
-    whole = explanation(booster, dataset, sample)
+    sampled = explanation(booster, dataset, sample)
     single = explanation(booster, dataset, pd.DataFrame([example], columns=sample.columns))
-    shown = {"max_display": len(sample.columns), "show": False}
-    _picture(folder / "summary.png", lambda: shap.plots.beeswarm(whole, **shown))
-    _picture(folder / "bar.png", lambda: shap.plots.bar(whole, **shown))
-    _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], **shown))
-    influence(whole, list(sample.columns)).to_csv(folder / "importance.csv", index=False)
+    options = {"max_display": len(sample.columns), "show": False}
+    _picture(folder / "summary.png", lambda: shap.plots.beeswarm(sampled, **options))
+    _picture(folder / "bar.png", lambda: shap.plots.bar(sampled, **options))
+    _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], **options))
+    influence(sampled, list(sample.columns)).to_csv(folder / "importance.csv", index=False)
 
 
 def _picture(path: Path, draw: Callable[[], object]) -> None:

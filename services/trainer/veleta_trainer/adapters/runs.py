@@ -1,4 +1,4 @@
-"""Runs in MLflow: a run a training, with both models, the figures and the pictures."""
+"""Runs in MLflow: one for each training, with both models, the metrics and the pictures."""
 
 from pathlib import Path
 
@@ -12,27 +12,26 @@ from veleta.adapters.mlflow import registry_calls
 from veleta.dataset import parse_dataset
 from veleta.ports import NATIVE
 from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
-from veleta_trainer.adapters.folder import EXPLAIN, MODEL
+from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.ports import Fitted, LoggedRun
+from veleta_trainer.ports import FittedModel, LoggedRun
 
 SOURCE = "source"
 
 
 class MlflowRuns:
-    """`Runs` in the experiment that bears the dataset's name."""
+    """`Runs` in the experiment with the name of the dataset."""
 
     def __init__(self, tracking_uri: str, experiment: str) -> None:
         mlflow.set_tracking_uri(tracking_uri)
         self._experiment = experiment
         self._client = MlflowClient(tracking_uri)
 
-    def log(self, recipe: Recipe, fitted: Fitted) -> LoggedRun:
-        """See `Runs.log`."""
+    def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
         with registry_calls():
             mlflow.set_experiment(self._experiment)
             with mlflow.start_run(run_name=recipe.request_id, tags=_tags(recipe)) as run:
-                mlflow.log_params({**recipe.params, "batches": _numbers(recipe), "champion": recipe.champion})
+                mlflow.log_params({**recipe.params, "batches": _batch_numbers(recipe), "champion": recipe.champion})
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), "recipe.json")
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
@@ -41,22 +40,19 @@ class MlflowRuns:
             return LoggedRun(run.info.run_id, source, native, fitted.metrics)
 
     def get(self, run_id: str) -> LoggedRun:
-        """See `Runs.get`."""
         with registry_calls():
-            return _logged(self._client.get_run(run_id))
+            return _logged_run(self._client.get_run(run_id))
 
     def find(self, request_id: str) -> LoggedRun | None:
-        """See `Runs.find`."""
         with registry_calls():
             experiment = self._client.get_experiment_by_name(self._experiment)
             if experiment is None:
                 return None
             query = f"tags.request_id = '{request_id}' and attributes.status = 'FINISHED'"
-            found = self._client.search_runs([experiment.experiment_id], query, max_results=1)
-        return _logged(found[0]) if found else None
+            runs = self._client.search_runs([experiment.experiment_id], query, max_results=1)
+        return _logged_run(runs[0]) if runs else None
 
     def end_open(self) -> None:
-        """See `Runs.end_open`."""
         with registry_calls():
             experiment = self._client.get_experiment_by_name(self._experiment)
             if experiment is None:
@@ -66,7 +62,7 @@ class MlflowRuns:
                 self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
 
-def _logged(run: Run) -> LoggedRun:
+def _logged_run(run: Run) -> LoggedRun:
     return LoggedRun(run.info.run_id, run.data.tags[SOURCE], run.data.tags[NATIVE], dict(run.data.metrics))
 
 
@@ -74,12 +70,12 @@ def _tags(recipe: Recipe) -> dict[str, str]:
     return {"request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
 
 
-def _numbers(recipe: Recipe) -> str:
+def _batch_numbers(recipe: Recipe) -> str:
     return ", ".join(f"{b.epoch}/{b.number}" for b in recipe.batches)
 
 
 def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str]:
-    """The addresses of the native CatBoost model and of the model on raw rows."""
+    """Log both models: the addresses of the native CatBoost model and of the model for raw rows."""
     dataset = parse_dataset(recipe.dataset_file)
     dataset_file = folder / "dataset.toml"
     dataset_file.write_text(recipe.dataset_file, encoding="utf-8")

@@ -1,1 +1,1 @@
-"""What the trainer decides, without I/O."""
+"""The trainer's rules, without I/O."""

@@ -1,41 +1,36 @@
-"""What the trainer has to say at each step, as payloads of events."""
+"""Builds the payloads of the trainer's events."""
 
 from typing import Any
 
-from veleta.events.catalogue import (
-    Causes,
-    ModelPromoted,
-    ModelRegistered,
-    ModelRejected,
-    RetrainRequested,
-    TrainingFinished,
-)
-from veleta_trainer.domain.training import Request, Training
+from veleta.events import catalogue
+from veleta_trainer.domain.training import PromotionRow, Request, Training
 
 
-def registered(training: Training, version: int, native: str) -> ModelRegistered:
-    """A version exists, with its whole recipe."""
-    return ModelRegistered(
+def registered(training: Training, version: int, native: str) -> catalogue.ModelRegistered:
+    """A version was registered; includes the whole recipe. `native` is the address of the native model."""
+    return catalogue.ModelRegistered(
         model=training.recipe.dataset,
         version=version,
         run_id=training.run_id,
         recipe=training.recipe.model_dump(mode="json"),
         native=native,
-        metrics=training.metrics or {},
+        metrics=training.metrics,
     )
 
 
-def decided(training: Training, native: str) -> ModelPromoted | ModelRejected:
-    """What became of the version, and the whole chain that led to it, in short."""
-    request, champion = training.request, training.recipe.champion
+def decided(
+    training: Training, promotion: PromotionRow, native: str
+) -> catalogue.ModelPromoted | catalogue.ModelRejected:
+    """The version was promoted or rejected; includes the chain of causes."""
+    request = training.request
     common: dict[str, Any] = {
         "model": training.recipe.dataset,
         "version": training.version,
         "run_id": training.run_id,
-        "seq": training.seq,
-        "reason": training.reason,
-        "metrics": training.metrics or {},
-        "causes": Causes(
+        "seq": promotion.seq,
+        "reason": promotion.reason,
+        "metrics": training.metrics,
+        "causes": catalogue.Causes(
             training=f"{request.request_id}/started",
             request=request.request_id,
             report=request.cause,
@@ -43,25 +38,25 @@ def decided(training: Training, native: str) -> ModelPromoted | ModelRejected:
             batches=request.batches,
         ),
     }
-    if training.decision == "promoted":
-        return ModelPromoted(previous=champion, native=native, **common)
-    return ModelRejected(champion=champion or 0, **common)
+    if promotion.decision == "promoted":
+        return catalogue.ModelPromoted(previous=promotion.previous, native=native, **common)
+    return catalogue.ModelRejected(champion=promotion.previous or 0, **common)
 
 
-def finished(training: Training) -> TrainingFinished:
-    """The training ended in a version."""
-    return TrainingFinished(
+def finished(training: Training, promotion: PromotionRow) -> catalogue.TrainingFinished:
+    """The training ended with a version."""
+    return catalogue.TrainingFinished(
         request_id=training.request.request_id,
         run_id=training.run_id,
         version=training.version,
-        decision=training.decision or "rejected",
-        metrics=training.metrics or {},
+        decision="promoted" if promotion.decision == "promoted" else "rejected",
+        metrics=training.metrics,
     )
 
 
-def asked(request: Request, dataset: str) -> RetrainRequested:
-    """The request as it was asked."""
-    return RetrainRequested(
+def requested(request: Request, dataset: str) -> catalogue.RetrainRequested:
+    """The payload that the request arrived with."""
+    return catalogue.RetrainRequested(
         dataset=dataset,
         epoch=request.epoch,
         number=request.number,

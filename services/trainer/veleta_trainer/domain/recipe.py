@@ -1,4 +1,4 @@
-"""The recipe: all that is needed to train a version again from the topics alone."""
+"""The recipe: everything that is needed to repeat a training from the topics."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,7 +6,7 @@ from veleta.events.catalogue import BatchClosed
 
 
 class Recipe(BaseModel):
-    """Carried by training.started and model.registered. Row order, seed and library versions decide the result."""
+    """Part of training.started and model.registered. Row order, seed and library versions determine the result."""
 
     model_config = ConfigDict(frozen=True)
     request_id: str
@@ -15,21 +15,20 @@ class Recipe(BaseModel):
     dataset_file: str
     feature_version: int
     batches: list[BatchClosed]
-    """Manifests of the batches that are learnt from (but for the holdout's rows), in the order of reading."""
+    """Manifests of the batches to train on, in the order of reading. Their holdout rows are only evaluated."""
     more_holdout: list[BatchClosed]
-    """Manifests of batches whose holdout rows the champion was promoted on, beyond those of `batches`."""
+    """Manifests of further batches whose holdout rows the champion was evaluated on."""
     champion: int | None
     """The version that is challenged."""
     params: dict[str, str | int | float]
     libraries: dict[str, str]
 
 
-def beyond(batches: list[BatchClosed], more: list[BatchClosed]) -> list[BatchClosed]:
-    """Those of `more` that hold other rows than `batches` do: a new epoch brings the same rows again."""
-    seen = {b.digest for b in batches}
-    kept = []
+def batches_with_other_rows(batches: list[BatchClosed], more: list[BatchClosed]) -> list[BatchClosed]:
+    """Those of `more` with other rows than `batches`, each digest once: a new epoch repeats the rows of the last."""
+    other: dict[str, BatchClosed] = {}
     for batch in more:
-        if batch.digest not in seen:
-            seen.add(batch.digest)
-            kept.append(batch)
-    return kept
+        other.setdefault(batch.digest, batch)
+    for batch in batches:
+        other.pop(batch.digest, None)
+    return list(other.values())

@@ -1,84 +1,73 @@
-"""The trainer's tables as its topics tell them: for a database that was wiped, or restored from an old copy."""
+"""Computes the trainer's tables from its topics: for a database that was wiped, or restored from an old copy."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from veleta.clock import for_sql
-from veleta.events.catalogue import (
-    ModelPromoted,
-    ModelRegistered,
-    ModelRejected,
-    RequestPayload,
-    RetrainRequested,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingMerged,
-    TrainingSkipped,
-    TrainingStarted,
-)
+from veleta.events import catalogue
 from veleta.events.envelope import Event
-from veleta_trainer.domain import outside
-from veleta_trainer.domain.training import Request, rank
-
-Line = dict[str, Any]
+from veleta_trainer.domain.manual_promotion import OUTSIDE, event_id
+from veleta_trainer.domain.training import PromotionRow, Request, TrainingRow, TrainingUpdate, progress, waiting_row
 
 
 @dataclass
-class Told:
-    """Lines of `trainings` by request, and of `promotions` by sequence number, as columns and values."""
+class ReplayedState:
+    """Rows of PIPELINE.trainings by request, and of PIPELINE.promotions by sequence number."""
 
-    trainings: dict[str, Line] = field(default_factory=dict)
-    promotions: dict[int, Line] = field(default_factory=dict)
+    trainings: dict[str, TrainingRow] = field(default_factory=dict)
+    promotions: dict[int, PromotionRow] = field(default_factory=dict)
 
-    def take(self, event: Event) -> None:
-        """Take in the next event of `retrain`, then of `training`, then of `models`."""
-        payload, at = event.payload, for_sql(event.time)
-        if isinstance(payload, RetrainRequested):
-            self.trainings.setdefault(event.id, _waiting(asked(event, payload), at))
-        elif isinstance(payload, RequestPayload):
-            self._write(payload.request_id, _of_training(payload, at))
-        elif isinstance(payload, ModelRegistered):
-            made = {"run_id": payload.run_id, "version": payload.version, "metrics": payload.metrics}
-            self._write(str(payload.recipe.get("request_id")), {"state": "registered", **made})
-        elif isinstance(payload, ModelPromoted | ModelRejected):
-            self._decide(event, payload, at)
+    def apply(self, event: Event) -> None:
+        """Apply the next event. Those of `retrain` come first, then those of `training`, then those of `models`."""
+        payload = event.payload
+        if isinstance(payload, catalogue.RetrainRequested):
+            self.trainings.setdefault(event.id, waiting_row(request_of(event, payload), event.time))
+        elif isinstance(payload, catalogue.RequestPayload):
+            self._update(payload.request_id, _update_of(payload, event.time))
+        elif isinstance(payload, catalogue.ModelRegistered):
+            update: TrainingUpdate = {
+                "state": "registered",
+                "run_id": payload.run_id,
+                "version": payload.version,
+                "metrics": payload.metrics,
+            }
+            self._update(str(payload.recipe.get("request_id")), update)
+        elif isinstance(payload, catalogue.ModelPromoted | catalogue.ModelRejected):
+            self._decide(event, payload)
 
-    def _write(self, request_id: str, values: Line) -> None:
-        """What is known of a request that was asked for; it never goes back."""
-        line = self.trainings.get(request_id)
-        if line is not None and values and rank(values["state"]) >= rank(line["state"]):
-            line |= values
+    def _update(self, request_id: str, update: TrainingUpdate | None) -> None:
+        """Update the row of a request. Its state never goes back."""
+        row = self.trainings.get(request_id)
+        if row is not None and update and progress(update["state"]) >= progress(row["state"]):
+            row.update(update)  # type: ignore[typeddict-item]  # a TrainingUpdate has a part of the row's columns
 
-    def _decide(self, event: Event, payload: ModelPromoted | ModelRejected, at: datetime) -> None:
-        by_hand = event.id == outside.event_id(payload.model, payload.seq)
-        promoted = isinstance(payload, ModelPromoted)
-        before = payload.previous if isinstance(payload, ModelPromoted) else payload.champion
-        self.promotions[payload.seq] = {
-            "seq": payload.seq,
-            "version": payload.version,
-            "previous": before or None,
-            "decision": outside.DECISION if by_hand else "promoted" if promoted else "rejected",
-            "reason": payload.reason,
-            "actor": outside.DECISION if by_hand else event.source,
-            "cause": None if by_hand else payload.causes.request,
-            "decided_at": at,
-        }
-        if not by_hand:
-            self._write(payload.causes.request, {"state": "decided"})
+    def _decide(self, event: Event, payload: catalogue.ModelPromoted | catalogue.ModelRejected) -> None:
+        manual = event.id == event_id(payload.model, payload.seq)
+        promoted = isinstance(payload, catalogue.ModelPromoted)
+        self.promotions[payload.seq] = PromotionRow(
+            seq=payload.seq,
+            version=payload.version,
+            previous=(payload.previous if isinstance(payload, catalogue.ModelPromoted) else payload.champion) or None,
+            decision=OUTSIDE if manual else "promoted" if promoted else "rejected",
+            reason=payload.reason,
+            actor=OUTSIDE if manual else event.source,
+            cause=None if manual else payload.causes.request,
+            decided_at=event.time,
+        )
+        if not manual:
+            self._update(payload.causes.request, {"state": "decided"})
 
 
-def replay(events: Iterable[Event]) -> Told:
-    """What the events of `retrain`, `training` and `models`, one topic after the other, tell together."""
-    told = Told()
+def replay(events: Iterable[Event]) -> ReplayedState:
+    """The state after the events of `retrain`, `training` and `models`, one topic after the other."""
+    state = ReplayedState()
     for event in events:
-        told.take(event)
-    return told
+        state.apply(event)
+    return state
 
 
-def asked(event: Event, payload: RetrainRequested) -> Request:
-    """The request as the log of intent keeps it."""
+def request_of(event: Event, payload: catalogue.RetrainRequested) -> Request:
+    """The training request of an event."""
     return Request(
         request_id=event.id,
         epoch=payload.epoch,
@@ -91,22 +80,17 @@ def asked(event: Event, payload: RetrainRequested) -> Request:
     )
 
 
-def _waiting(request: Request, at: datetime) -> Line:
-    return {"request_id": request.request_id, "state": "waiting", "cause": asdict(request), "requested_at": at}
-
-
-def _of_training(payload: RequestPayload, at: datetime) -> Line:
+def _update_of(payload: catalogue.RequestPayload, at: datetime) -> TrainingUpdate | None:
     match payload:
-        case TrainingStarted(recipe=recipe):
+        case catalogue.TrainingStarted(recipe=recipe):
             return {"state": "planned", "recipe": recipe, "started_at": at}
-        case TrainingFinished():
-            made = {"run_id": payload.run_id, "version": payload.version, "metrics": payload.metrics}
-            return {"state": "finished", **made, "ended_at": at}
-        case TrainingMerged(into=into):
+        case catalogue.TrainingFinished(run_id=run_id, version=version, metrics=metrics):
+            return {"state": "finished", "run_id": run_id, "version": version, "metrics": metrics, "ended_at": at}
+        case catalogue.TrainingMerged(into=into):
             return {"state": "merged", "merged_into": into, "ended_at": at}
-        case TrainingSkipped():
+        case catalogue.TrainingSkipped():
             return {"state": "skipped", "ended_at": at}
-        case TrainingFailed(reason=reason):
+        case catalogue.TrainingFailed(reason=reason):
             return {"state": "failed", "failure": reason, "ended_at": at}
         case _:
-            return {}
+            return None

@@ -1,21 +1,41 @@
-"""Requests to train, and what becomes of them."""
+"""Training requests, their states and the transitions between them.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+waiting ─► planned ─► fitted ─► registered ─► decided ─► aliased ─► finished
+            recipe    run id     version        seq      MLflow     events
+waiting ─► merged, skipped                          any of them ─► failed
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, TypedDict
 
 from veleta_trainer.domain.recipe import Recipe
 
-STEPS = ("waiting", "planned", "fitted", "registered", "decided", "aliased")
-"""The states of a request in their order; any other one is an end."""
-State = Literal["planned", "fitted", "registered", "decided", "aliased"]
-"""The states of a training under way, each kept when its step is done."""
+State = Literal[
+    "waiting", "planned", "fitted", "registered", "decided", "aliased", "finished", "merged", "skipped", "failed"
+]
+TRANSITIONS: Mapping[State, tuple[State, ...]] = {
+    "waiting": ("planned", "merged", "skipped", "failed"),
+    "planned": ("fitted", "failed"),
+    "fitted": ("registered", "failed"),
+    "registered": ("decided", "failed"),
+    "decided": ("aliased", "failed"),
+    "aliased": ("finished", "failed"),
+}
+"""The states that may follow a state. The states that are no key are final."""
+ACTIVE_STATES = tuple(TRANSITIONS)[1:]
+"""The states of a training in progress. Each is stored when its step is complete."""
+
+
+def progress(state: State) -> int:
+    """How far a request has advanced. All final states are equally far."""
+    return list(TRANSITIONS).index(state) if state in TRANSITIONS else len(TRANSITIONS)
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request to train, as its event told it. `cause` is the id of the drift report, `trace` the traceparent."""
+    """A training request. `cause` is the id of the drift report, `trace` the traceparent."""
 
     request_id: str
     epoch: int
@@ -29,7 +49,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Training:
-    """A training under way: its line in the log of intent, with the decision once there is one."""
+    """A training in progress."""
 
     request: Request
     state: State
@@ -37,40 +57,74 @@ class Training:
     attempts: int
     run_id: str = ""
     version: int = 0
-    metrics: dict[str, float] | None = None
-    seq: int = 0
-    decision: Literal["promoted", "rejected"] | None = None
-    reason: str = ""
-    decided_at: datetime | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class TrainingUpdate(TypedDict, total=False):
+    """The columns of PIPELINE.trainings that change while a request advances."""
+
+    state: State
+    merged_into: str
+    recipe: dict[str, Any]
+    run_id: str
+    version: int
+    metrics: dict[str, float]
+    failure: str
+    attempts: int
+    started_at: datetime
+    ended_at: datetime
+
+
+class TrainingRow(TrainingUpdate, total=False):
+    """A row of PIPELINE.trainings. `cause` is the request as a dict."""
+
+    request_id: str
+    cause: dict[str, Any]
+    requested_at: datetime
+
+
+def advance(before: State, columns: TrainingUpdate, now: datetime) -> TrainingUpdate:
+    """The columns to store for a transition to `columns["state"]`. Raises ValueError if there is no such transition."""
+    state = columns["state"]
+    if state not in TRANSITIONS.get(before, ()):
+        raise ValueError(f"a training in state {before} cannot become {state}")
+    if state == "planned":
+        return {**columns, "started_at": now}
+    return columns if state in TRANSITIONS else {**columns, "attempts": 0, "ended_at": now}
+
+
+def waiting_row(request: Request, at: datetime) -> TrainingRow:
+    """The row of a request that arrived."""
+    return {"request_id": request.request_id, "state": "waiting", "cause": asdict(request), "requested_at": at}
 
 
 @dataclass(frozen=True)
-class Crowned:
-    """The last decision that gave the alias `champion` to a version."""
+class PromotionRow:
+    """A decision: a row of PIPELINE.promotions. `cause` is the id of the request. `seq` is 0 until it is stored."""
 
-    seq: int
     version: int
     previous: int | None
-
-
-def rank(state: str) -> int:
-    """How far a request is: the greater, the further; all ends are equally far."""
-    return STEPS.index(state) if state in STEPS else len(STEPS)
+    decision: Literal["promoted", "rejected", "outside"]
+    reason: str
+    actor: str
+    cause: str | None
+    decided_at: datetime
+    seq: int = 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One request is trained for, at the most; the others need no training of their own."""
+    """What becomes of the waiting requests: at most one is trained."""
 
     train: Request | None
     merge: list[Request]
     skip: list[Request]
 
 
-def plan(waiting: Sequence[Request], *, champion: bool) -> Plan:
-    """Merge all that wait into one training, for the newest batch.
+def plan_requests(waiting: Sequence[Request], *, champion: bool) -> Plan:
+    """Merge all waiting requests into one training, for the newest batch.
 
-    The first batch of an epoch only asks because there is nothing before it: with a champion it is skipped.
+    The first batch of an epoch causes a request only because it has no predecessor. With a champion it is skipped.
     """
     skip = [r for r in waiting if r.first and champion]
     due = sorted((r for r in waiting if r not in skip), key=lambda r: (r.epoch, r.number))

@@ -1,4 +1,4 @@
-"""What the trainer and its child process agree on: the files in a training's folder, and the child's exit codes."""
+"""What trainer and child process share: the files in a training's folder, and the exit codes of the child."""
 
 RECIPE = "recipe.json"
 CHAMPION = "champion.cbm"
@@ -6,5 +6,5 @@ MODEL = "model.cbm"
 METRICS = "metrics.json"
 EXPLAIN = "explain"
 
-AWAY, NOTHING_TO_LEARN = 75, 65
+KAFKA_UNAVAILABLE, NOT_TRAINABLE = 75, 65
 """Exit codes (sysexits.h: EX_TEMPFAIL, EX_DATAERR)."""

@@ -1,0 +1,164 @@
+"""The trainer's tables in MySQL."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import insert
+
+from veleta.adapters.mysql import MysqlUnitOfWork
+from veleta.clock import for_sql
+from veleta.errors import StateLost
+from veleta.tables import leases, promotions, trainings
+from veleta_trainer.domain.manual_promotion import OUTSIDE
+from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.training import (
+    ACTIVE_STATES,
+    TRANSITIONS,
+    PromotionRow,
+    Request,
+    State,
+    Training,
+    TrainingRow,
+    TrainingUpdate,
+    progress,
+)
+from veleta_trainer.handlers import SERVICE
+from veleta_trainer.ports import LeaseRow
+
+
+class MysqlTrainings:
+    """`TrainingRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def add(self, request: Request, at: datetime) -> None:
+        self._insert(
+            {"request_id": request.request_id, "state": "waiting", "cause": asdict(request), "requested_at": at}
+        )
+
+    def waiting(self) -> list[Request]:
+        query = sa.select(trainings.c.cause).where(trainings.c.state == "waiting").order_by(trainings.c.requested_at)
+        return [Request(**cause) for cause in self._connection.scalars(query)]
+
+    def active(self) -> Training | None:
+        return self._first(trainings.c.state.in_(ACTIVE_STATES), trainings.c.started_at)
+
+    def update(self, request_id: str, columns: TrainingUpdate) -> None:
+        query = sa.update(trainings).where(trainings.c.request_id == request_id).values(**_for_sql(columns))
+        if self._connection.execute(query).rowcount != 1:
+            raise StateLost(f"the row of {request_id} is missing")
+
+    def of_version(self, version: int) -> Training | None:
+        return self._first(trainings.c.version == version, trainings.c.requested_at.desc())
+
+    def needs_new_request(self) -> bool:
+        states = set(self._connection.scalars(sa.select(trainings.c.state).distinct()))
+        return "failed" in states and not states.intersection(TRANSITIONS)
+
+    def restore(self, rows: Iterable[TrainingRow]) -> None:
+        # The consumer may insert the same requests meanwhile.
+        by_request = {row["request_id"]: row for row in rows}
+        for request_id in by_request.keys() - self._states().keys():
+            self._insert(by_request[request_id])
+        for request_id, state in self._states().items():
+            row = by_request.get(request_id)
+            if row and progress(row["state"]) > progress(state):
+                query = sa.update(trainings).where(trainings.c.request_id == request_id)
+                self._connection.execute(query.values(**_for_sql(row)))
+
+    def _insert(self, row: TrainingRow) -> None:
+        query = insert(trainings).values(attempts=0, **_for_sql(row))
+        self._connection.execute(query.on_duplicate_key_update(request_id=trainings.c.request_id))
+
+    def _first(self, condition: sa.ColumnElement[bool], order: sa.ColumnElement[Any]) -> Training | None:
+        query = sa.select(trainings).where(condition, trainings.c.recipe.is_not(None)).order_by(order).limit(1)
+        row = self._connection.execute(query).first()
+        if row is None:
+            return None
+        return Training(
+            request=Request(**row.cause),
+            state=row.state,
+            recipe=Recipe.model_validate(row.recipe),
+            attempts=row.attempts,
+            run_id=row.run_id or "",
+            version=row.version or 0,
+            metrics=row.metrics or {},
+        )
+
+    def _states(self) -> dict[str, State]:
+        rows = self._connection.execute(sa.select(trainings.c.request_id, trainings.c.state))
+        return {row.request_id: row.state for row in rows}
+
+
+class MysqlPromotions:
+    """`PromotionRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def append(self, promotion: PromotionRow) -> PromotionRow:
+        if promotion.cause and (stored := self.of_request(promotion.cause)):
+            return stored
+        last = self._connection.scalar(sa.select(sa.func.max(promotions.c.seq)).with_for_update())
+        numbered = replace(promotion, seq=int(last or 0) + 1)
+        self._insert(numbered)
+        return numbered
+
+    def of_request(self, request_id: str) -> PromotionRow | None:
+        return self._first(sa.select(promotions).where(promotions.c.cause == request_id))
+
+    def champion(self) -> PromotionRow | None:
+        query = sa.select(promotions).where(promotions.c.decision.in_(("promoted", OUTSIDE)))
+        return self._first(query.order_by(promotions.c.seq.desc()).limit(1))
+
+    def restore(self, rows: Iterable[PromotionRow]) -> None:
+        stored = set(self._connection.scalars(sa.select(promotions.c.seq)))
+        for row in sorted(rows, key=lambda row: row.seq):
+            if row.seq not in stored:
+                self._insert(row)
+
+    def _insert(self, promotion: PromotionRow) -> None:
+        self._connection.execute(sa.insert(promotions).values(**_for_sql(asdict(promotion))))
+
+    def _first(self, query: sa.Select[Any]) -> PromotionRow | None:
+        row = self._connection.execute(query).mappings().first()
+        return PromotionRow(**{**row, "decided_at": row["decided_at"].replace(tzinfo=UTC)}) if row else None
+
+
+class MysqlLease:
+    """`LeaseRepository` as a row of PIPELINE.leases."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def now(self) -> datetime:
+        now: datetime = self._connection.scalars(sa.select(sa.func.utc_timestamp(6))).one()
+        return now
+
+    def load(self) -> LeaseRow | None:
+        query = sa.select(leases.c.holder, leases.c.fence, leases.c.expires_at).where(leases.c.name == SERVICE)
+        row = self._connection.execute(query.with_for_update()).first()
+        return LeaseRow(*row) if row else None
+
+    def save(self, row: LeaseRow) -> None:
+        columns = asdict(row)
+        self._connection.execute(insert(leases).values(name=SERVICE, **columns).on_duplicate_key_update(**columns))
+
+
+class MysqlTrainerUnitOfWork(MysqlUnitOfWork):
+    """`TrainerUnitOfWork` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        super().__init__(connection, SERVICE)
+        self.trainings = MysqlTrainings(connection)
+        self.promotions = MysqlPromotions(connection)
+        self.lease = MysqlLease(connection)
+
+
+def _for_sql(columns: Mapping[str, object]) -> dict[str, object]:
+    """The columns with times as DATETIME has them: UTC without a zone."""
+    return {name: for_sql(value) if isinstance(value, datetime) else value for name, value in columns.items()}

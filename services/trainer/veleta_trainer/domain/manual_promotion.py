@@ -1,0 +1,51 @@
+"""A champion alias that was moved by hand in MLflow: it becomes a decision `outside` with an event like a promotion."""
+
+from datetime import datetime
+from typing import Literal
+
+from veleta.events.catalogue import Causes, ModelPromoted
+from veleta.ports import NATIVE, Version
+from veleta_trainer.domain.training import PromotionRow
+
+OUTSIDE: Literal["outside"] = "outside"
+
+
+def event_id(model: str, seq: int) -> str:
+    """The id of the event of decision `seq`."""
+    return f"{model}/{OUTSIDE}/{seq}"
+
+
+def promotion(version: Version, last: PromotionRow | None, now: datetime) -> PromotionRow:
+    """The decision. `last` is the one that made the champion before."""
+    before = f"version {last.version}" if last else "no version"
+    return PromotionRow(
+        version=version.number,
+        previous=last.version if last else None,
+        decision=OUTSIDE,
+        reason=f"the alias was moved by hand in MLflow: version {version.number} instead of {before}",
+        actor=OUTSIDE,
+        cause=None,
+        decided_at=now,
+    )
+
+
+def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dict[str, float]) -> ModelPromoted:
+    """The payload of its event. The causes name the training of the version, if it had one."""
+    request = version.tags.get("request_id", "")
+    return ModelPromoted(
+        model=model,
+        version=version.number,
+        run_id=version.run_id,
+        seq=promotion.seq,
+        previous=promotion.previous,
+        reason=promotion.reason,
+        native=version.tags.get(NATIVE, ""),
+        metrics=metrics,
+        causes=Causes(
+            training=f"{request}/started" if request else "",
+            request=request,
+            report=None,
+            reason=promotion.reason,
+            batches=[],
+        ),
+    )

@@ -1,0 +1,111 @@
+"""Plans the next training: which requests it covers, and its recipe."""
+
+import asyncio
+import time
+
+import structlog
+
+from veleta.batches import BatchReader, batch_manifests, read_events
+from veleta.dataset import Dataset
+from veleta.errors import Reject
+from veleta.events.catalogue import BatchClosed
+from veleta.faults import fault_point
+from veleta.features import FEATURE_VERSION
+from veleta.ports import EventLog
+from veleta.service.health import ServiceHealth
+from veleta_trainer.aliases import Aliases
+from veleta_trainer.domain.recipe import Recipe, batches_with_other_rows
+from veleta_trainer.domain.training import Request, plan_requests
+from veleta_trainer.lease import FencedTransactions
+from veleta_trainer.training_recorder import TrainingRecorder
+
+RECONCILE_SECONDS = 30.0
+"""How often the aliases are compared with the decisions while no request is waiting."""
+log = structlog.get_logger()
+
+
+class RecipeBuilder:
+    """Builds the recipe of a training from the batches in the topics."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        event_log: EventLog,
+        params: dict[str, str | int | float],
+        libraries: dict[str, str],
+        health: ServiceHealth,
+    ) -> None:
+        """`params` are CatBoost's parameters, `libraries` the versions of the libraries that affect the result."""
+        self._dataset = dataset
+        self._event_log = event_log
+        self._reader = BatchReader(event_log)
+        self._params = params
+        self._libraries = libraries
+        self._health = health
+
+    def build(self, request: Request, champion: int | None, champion_recipe: Recipe | None) -> Recipe | None:
+        """The recipe for a request, or None if no batch of its epoch is readable. Blocks. Raises Retry."""
+        batches = self._readable_batches(request)
+        if not batches:
+            return None
+        holdout = [*champion_recipe.batches, *champion_recipe.more_holdout] if champion_recipe else []
+        return Recipe(
+            request_id=request.request_id,
+            dataset=self._dataset.name,
+            dataset_digest=self._dataset.digest,
+            dataset_file=self._dataset.text,
+            feature_version=FEATURE_VERSION,
+            batches=batches,
+            more_holdout=batches_with_other_rows(batches, holdout),
+            champion=champion,
+            params=self._params,
+            libraries=self._libraries,
+        )
+
+    def _readable_batches(self, request: Request) -> list[BatchClosed]:
+        """The closed batches of the epoch, up to that of the request, whose rows match their manifest."""
+        manifests = sorted(batch_manifests(read_events(self._event_log, self._dataset.name)).items())
+        batches = [e.payload for (epoch, number), e in manifests if epoch == request.epoch and number <= request.number]
+        return [b for b in batches if isinstance(b, BatchClosed) and self._is_readable(b)]
+
+    def _is_readable(self, manifest: BatchClosed) -> bool:
+        try:
+            for _ in self._reader.chunks(manifest):
+                self._health.heartbeat()
+        except Reject as error:
+            log.error("batch excluded", batch=manifest.batch, reason=str(error))  # noqa: TRY400 - the batch is at fault
+            return False
+        return True
+
+
+class TrainingPlanner:
+    """Turns the waiting requests into one planned training."""
+
+    def __init__(
+        self, recipes: RecipeBuilder, aliases: Aliases, transactions: FencedTransactions, recorder: TrainingRecorder
+    ) -> None:
+        self._recipes = recipes
+        self._aliases = aliases
+        self._transactions = transactions
+        self._recorder = recorder
+        self._reconciled_at = 0.0
+
+    async def plan_next(self) -> bool:
+        """Merge, skip and plan the waiting requests. Returns False if there are none. Raises Retry and StateLost."""
+        waiting = await self._transactions.run(lambda uow: uow.trainings.waiting())
+        if waiting or time.monotonic() - self._reconciled_at > RECONCILE_SECONDS:
+            await self._aliases.reconcile()
+            self._reconciled_at = time.monotonic()
+        if not waiting:
+            return False
+        version = await self._aliases.champion()
+        champion = version.number if version else None
+        plan = plan_requests(waiting, champion=version is not None)
+        recipe = await self._recipe(plan.train, champion) if plan.train else None
+        await self._recorder.planned(plan, recipe, champion)
+        fault_point("trainer.planned")
+        return True
+
+    async def _recipe(self, request: Request, champion: int | None) -> Recipe | None:
+        training = await self._transactions.run(lambda uow: uow.trainings.of_version(champion)) if champion else None
+        return await asyncio.to_thread(self._recipes.build, request, champion, training.recipe if training else None)

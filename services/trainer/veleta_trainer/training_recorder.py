@@ -1,0 +1,165 @@
+"""Stores what happens to trainings: the new state and its events, in one transaction."""
+
+from datetime import datetime
+
+from veleta.clock import Clock
+from veleta.errors import Reject, StateLost
+from veleta.events import catalogue
+from veleta.events.envelope import Event, encode
+from veleta.ports import Version
+from veleta.processing.dead_letters import DeadLetters
+from veleta.processing.outbox import OutboxPublisher
+from veleta.topics import TopicName, topic
+from veleta_trainer.domain import events, manual_promotion
+from veleta_trainer.domain.decision import Decision
+from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.training import Plan, PromotionRow, Request, State, Training, TrainingUpdate, advance
+from veleta_trainer.handlers import SERVICE
+from veleta_trainer.lease import FencedTransactions
+from veleta_trainer.ports import TrainerUnitOfWork
+
+
+class TrainingRecorder:
+    """Writes PIPELINE.trainings and promotions, and the trainer's events. Its methods raise Retry and StateLost."""
+
+    def __init__(
+        self, dataset: str, transactions: FencedTransactions, publisher: OutboxPublisher, clock: Clock
+    ) -> None:
+        self._dataset = dataset
+        self._transactions = transactions
+        self._publisher = publisher
+        self._clock = clock
+        self._dead_letters = DeadLetters(SERVICE, dataset, clock)
+
+    async def publish(self) -> None:
+        """Publish the stored events."""
+        await self._publisher.publish_pending()
+
+    async def planned(self, plan: Plan, recipe: Recipe | None, champion: int | None) -> None:
+        """Store what becomes of the waiting requests. Without a recipe, the request to train fails."""
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            for request in plan.skip:
+                reason = f"{request.reason}, and version {champion or '?'} is the champion"
+                skipped = catalogue.TrainingSkipped(request_id=request.request_id, reason=reason)
+                self._store(uow, request, "waiting", {"state": "skipped"}, skipped)
+            if plan.train is None:
+                return
+            lead = plan.train.request_id
+            for request in plan.merge:
+                merged = catalogue.TrainingMerged(request_id=request.request_id, into=lead)
+                self._store(uow, request, "waiting", {"state": "merged", "merged_into": lead}, merged)
+            if recipe is None:
+                self._store_failure(uow, plan.train, "waiting", Reject("no batch of this epoch can be read"))
+                return
+            document = recipe.model_dump(mode="json")
+            started = catalogue.TrainingStarted(request_id=lead, recipe=document)
+            self._store(uow, plan.train, "waiting", {"state": "planned", "recipe": document}, started)
+
+        await self._transactions.run(transaction)
+
+    async def advanced(
+        self, training: Training, columns: TrainingUpdate, payload: catalogue.Payload | None = None
+    ) -> None:
+        """Store the new state of a training with its other new columns, and an event."""
+        request, before = training.request, training.state
+        await self._transactions.run(lambda uow: self._store(uow, request, before, columns, payload))
+
+    async def progress(self, request: Request, phase: str, done: int, of: int, error: float | None) -> None:
+        """Publish the progress of fitting."""
+        payload = catalogue.TrainingProgress(request_id=request.request_id, phase=phase, done=done, of=of, error=error)
+        name = f"progress/{phase}/{done}"
+        await self._transactions.run(lambda uow: self._append_event(uow, request, payload, self._clock(), name))
+        await self.publish()
+
+    async def decided(self, training: Training, decision: Decision) -> None:
+        """Store the decision on a version."""
+        promotion = PromotionRow(
+            version=training.version,
+            previous=training.recipe.champion,
+            decision=decision.outcome,
+            reason=decision.reason,
+            actor=SERVICE,
+            cause=training.request.request_id,
+            decided_at=self._clock(),
+        )
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            self._store(uow, training.request, training.state, {"state": "decided"})
+            uow.promotions.append(promotion)
+
+        await self._transactions.run(transaction)
+
+    async def promotion(self, training: Training) -> PromotionRow:
+        """The stored decision. Raises StateLost if it is missing."""
+        request_id = training.request.request_id
+        promotion = await self._transactions.run(lambda uow: uow.promotions.of_request(request_id))
+        if promotion is None:
+            raise StateLost(f"the decision on {request_id} is missing")
+        return promotion
+
+    async def finished(self, training: Training, promotion: PromotionRow, native: str) -> None:
+        """Store the end of a training, and publish its decision. `native` is the address of the native model."""
+        request, finished = training.request, events.finished(training, promotion)
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            self._append_event(uow, request, events.decided(training, promotion, native), promotion.decided_at)
+            self._store(uow, request, training.state, {"state": "finished"}, finished)
+
+        await self._transactions.run(transaction)
+
+    async def attempt_failed(self, training: Training) -> None:
+        """Count a failed attempt at a step that will be repeated."""
+        request_id, attempts = training.request.request_id, training.attempts + 1
+        await self._transactions.run(lambda uow: uow.trainings.update(request_id, {"attempts": attempts}))
+
+    async def failed(self, training: Training, error: Exception) -> None:
+        """Store the end of a training without a version. Its request becomes a dead letter."""
+        await self._transactions.run(lambda uow: self._store_failure(uow, training.request, training.state, error))
+
+    async def promoted_manually(self, version: Version, last: PromotionRow | None) -> PromotionRow:
+        """Store the decision that an alias moved by hand implies. `last` made the champion before."""
+        promotion = manual_promotion.promotion(version, last, self._clock())
+
+        def transaction(uow: TrainerUnitOfWork) -> PromotionRow:
+            stored, training = uow.promotions.append(promotion), uow.trainings.of_version(version.number)
+            payload = manual_promotion.promoted(self._dataset, version, stored, training.metrics if training else {})
+            event_id = manual_promotion.event_id(self._dataset, stored.seq)
+            event = Event(event_id, SERVICE, stored.decided_at, payload)
+            uow.outbox.append(encode(topic(self._dataset, "models"), event))
+            return stored
+
+        return await self._transactions.run(transaction)
+
+    def _store(
+        self,
+        uow: TrainerUnitOfWork,
+        request: Request,
+        before: State,
+        columns: TrainingUpdate,
+        payload: catalogue.Payload | None = None,
+    ) -> None:
+        now = self._clock()
+        uow.trainings.update(request.request_id, advance(before, columns, now))
+        if payload:
+            self._append_event(uow, request, payload, now)
+
+    def _store_failure(self, uow: TrainerUnitOfWork, request: Request, before: State, error: Exception) -> None:
+        failed = catalogue.TrainingFailed(request_id=request.request_id, reason=str(error))
+        self._store(uow, request, before, {"state": "failed", "failure": str(error)}, failed)
+        requested = events.requested(request, self._dataset)
+        event = Event(request.request_id, "drift", self._clock(), requested, cause=request.cause, trace=request.trace)
+        reason = error.reason if isinstance(error, Reject) else type(error).__name__
+        message = encode(topic(self._dataset, "retrain"), event)
+        uow.outbox.append(self._dead_letters.message(reason, error, message))
+
+    def _append_event(
+        self, uow: TrainerUnitOfWork, request: Request, payload: catalogue.Payload, at: datetime, name: str = ""
+    ) -> None:
+        """Append an event to the outbox. Its id is `<request>/<name>`; by default the name is the end of its type."""
+        started = f"{request.request_id}/started"
+        event_id = f"{request.request_id}/{name or payload.TYPE.partition('.')[2]}"
+        cause = request.request_id if event_id == started else started
+        topic_name: TopicName = "models" if isinstance(payload, catalogue.ModelPayload) else "training"
+        event = Event(event_id, SERVICE, at, payload, cause=cause, trace=request.trace)
+        uow.outbox.append(encode(topic(self._dataset, topic_name), event))

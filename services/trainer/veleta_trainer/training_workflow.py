@@ -1,0 +1,200 @@
+"""The training workflow: one training at a time, each state stored before the next step, so that a kill is harmless."""
+
+import asyncio
+
+import structlog
+
+from veleta.errors import Reject, Retry, StateLost
+from veleta.faults import fault_point
+from veleta.ports import NATIVE, Registry
+from veleta.service.health import ServiceHealth
+from veleta_trainer.aliases import Aliases
+from veleta_trainer.domain import events
+from veleta_trainer.domain.decision import champion_changed, decide
+from veleta_trainer.domain.training import Training
+from veleta_trainer.lease import FencedTransactions
+from veleta_trainer.ports import FittedModel, Fitter, Runs
+from veleta_trainer.state_restorer import StateRestorer
+from veleta_trainer.training_planner import TrainingPlanner
+from veleta_trainer.training_recorder import TrainingRecorder
+
+MAX_ATTEMPTS = 3
+"""Failed attempts at the steps of a training, before it fails."""
+IDLE_SECONDS = 0.5
+"""The pause after the workflow had nothing to do."""
+log = structlog.get_logger()
+
+
+class TrainingSteps:
+    """Runs the step that follows each state: see `domain.training`."""
+
+    def __init__(
+        self,
+        fitter: Fitter,
+        runs: Runs,
+        registry: Registry,
+        aliases: Aliases,
+        recorder: TrainingRecorder,
+        health: ServiceHealth,
+    ) -> None:
+        self._fitter = fitter
+        self._runs = runs
+        self._registry = registry
+        self._aliases = aliases
+        self._recorder = recorder
+        self._health = health
+        self._step_after = {
+            "planned": self.fit,
+            "fitted": self.register,
+            "registered": self.decide,
+            "decided": self.move_aliases,
+            "aliased": self.finish,
+        }
+
+    async def run(self, training: Training) -> None:
+        """Run the next step. Raises Retry and StateLost."""
+        await self._step_after[training.state](training)
+
+    async def end_open_runs(self) -> None:
+        """End the runs that a killed trainer left open. Raises Retry."""
+        await asyncio.to_thread(self._runs.end_open)
+
+    async def fit(self, training: Training) -> None:
+        """Fit a model and log it as a run, unless the run was logged before a kill."""
+        request_id = training.request.request_id
+        run = await asyncio.to_thread(self._runs.find, request_id)
+        if run is None:
+            fitted = await self._fit_model(training)
+            fault_point("trainer.trained")
+            self._health.set_activity(f"training for {request_id}: logging the run")
+            run = await asyncio.to_thread(self._runs.log, training.recipe, fitted)
+            fault_point("trainer.logged")
+        await self._recorder.advanced(training, {"state": "fitted", "run_id": run.run_id, "metrics": run.metrics})
+        fault_point("trainer.fitted")
+
+    async def register(self, training: Training) -> None:
+        """Register the run's model as a version."""
+        run = await asyncio.to_thread(self._runs.get, training.run_id)
+        tags = {
+            NATIVE: run.native,
+            "request_id": training.request.request_id,
+            "dataset_digest": training.recipe.dataset_digest,
+        }
+        version = await asyncio.to_thread(self._registry.register, training.run_id, run.source, tags)
+        fault_point("trainer.created")
+        registered = events.registered(training, version.number, run.native)
+        await self._recorder.advanced(training, {"state": "registered", "version": version.number}, registered)
+        fault_point("trainer.registered")
+
+    async def decide(self, training: Training) -> None:
+        """Compare the version with the champion."""
+        metrics, champion = training.metrics, training.recipe.champion
+        decision = decide(metrics["mae"], champion, metrics.get("champion_mae"), int(metrics["holdout_rows"]))
+        current = await self._aliases.champion()
+        if current and current.number not in (champion, training.version):
+            decision = champion_changed(champion, current.number)
+        await self._recorder.decided(training, decision)
+        fault_point("trainer.decided")
+
+    async def move_aliases(self, training: Training) -> None:
+        """Set the tags and aliases in the registry."""
+        await self._aliases.move(await self._recorder.promotion(training))
+        await self._recorder.advanced(training, {"state": "aliased"})
+        fault_point("trainer.aliased")
+
+    async def finish(self, training: Training) -> None:
+        """Publish the decision."""
+        promotion = await self._recorder.promotion(training)
+        version = await asyncio.to_thread(self._registry.version, training.version)
+        await self._recorder.finished(training, promotion, version.tags[NATIVE] if version else "")
+        fault_point("trainer.finished")
+        self._health.set_activity(f"version {training.version} was {promotion.decision}; waiting for requests")
+
+    async def _fit_model(self, training: Training) -> FittedModel:
+        request, champion = training.request, None
+        if training.recipe.champion is not None:
+            champion = await asyncio.to_thread(self._registry.version, training.recipe.champion)
+
+        async def report(phase: str, done: int, of: int, error: float | None) -> None:
+            self._health.set_activity(f"training for {request.request_id}: {phase} {done} of {of}")
+            try:
+                await self._recorder.progress(request, phase, done, of, error)
+            except Retry as unavailable:
+                log.warning("progress not published", reason=str(unavailable))
+
+        return await self._fitter.fit(training.recipe, champion, report)
+
+
+class TrainingWorkflow:
+    """Advances the training in progress by one step, or plans the next one."""
+
+    def __init__(
+        self,
+        planner: TrainingPlanner,
+        steps: TrainingSteps,
+        recorder: TrainingRecorder,
+        restorer: StateRestorer,
+        transactions: FencedTransactions,
+        health: ServiceHealth,
+    ) -> None:
+        self._planner = planner
+        self._steps = steps
+        self._recorder = recorder
+        self._restorer = restorer
+        self._transactions = transactions
+        self._health = health
+
+    async def run(self) -> None:
+        """Work until the service stops. Waits for unavailable dependencies, and for the lease."""
+        await self._health.retry_until_available(self.take_over)
+        while await self._health.sleep(IDLE_SECONDS):
+            while not self._health.stopping.is_set() and await self._health.retry_until_available(self.advance):
+                pass
+
+    async def take_over(self) -> None:
+        """Acquire the lease, and end the runs that a killed trainer left open. Raises Retry."""
+        await self._restorer.run(self._transactions.check_lease)
+        await self._steps.end_open_runs()
+
+    async def advance(self) -> bool:
+        """Run one step. Returns False if there was nothing to do.
+
+        Raises:
+            Retry: a dependency is unavailable, or another trainer holds the lease. The step will be repeated.
+        """
+        return await self._restorer.run(self._advance)
+
+    async def _advance(self) -> bool:
+        await self._recorder.publish()
+        training = await self._transactions.run(lambda uow: uow.trainings.active())
+        advanced = await self._run_step(training) if training else await self._plan()
+        await self._recorder.publish()
+        return advanced
+
+    async def _run_step(self, training: Training) -> bool:
+        try:
+            await self._steps.run(training)
+        except (Retry, StateLost):
+            raise
+        except Exception as error:
+            log.exception("training failed", request_id=training.request.request_id, state=training.state)
+            await self._retry_or_fail(training, error)
+        return True
+
+    async def _retry_or_fail(self, training: Training, error: Exception) -> None:
+        attempts = training.attempts + 1
+        if attempts >= MAX_ATTEMPTS or isinstance(error, Reject):
+            await self._recorder.failed(training, error)
+        else:
+            await self._recorder.attempt_failed(training)
+            await self._health.sleep(attempts)
+
+    async def _plan(self) -> bool:
+        """Plan. On an unexpected error the requests stay waiting, because they are not its cause."""
+        try:
+            return await self._planner.plan_next()
+        except (Retry, StateLost):
+            raise
+        except Exception as error:
+            log.exception("planning failed")
+            raise Retry("planning", error) from error

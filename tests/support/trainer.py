@@ -1,0 +1,124 @@
+"""A trainer on in-memory ports, for unit tests of its workflow."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from support.batches import TIME, publish_batch
+from support.listings import api_rows
+from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
+from veleta.adapters.memory import MemoryLog, MemoryRegistry, MemoryTransactions
+from veleta.batches import read_events
+from veleta.dataset import load_dataset
+from veleta.events.envelope import Event, decode, encode
+from veleta.ports import Version
+from veleta.processing.outbox import OutboxPublisher
+from veleta.service.health import ServiceHealth
+from veleta.topics import TopicName, topic
+from veleta_trainer.aliases import Aliases
+from veleta_trainer.domain import events
+from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.training import PromotionRow, Request, TrainingRow
+from veleta_trainer.lease import FencedTransactions, Lease
+from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
+from veleta_trainer.state_restorer import StateRestorer
+from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
+from veleta_trainer.training_recorder import TrainingRecorder
+from veleta_trainer.training_workflow import TrainingSteps, TrainingWorkflow
+
+DATASET = load_dataset("real_estate")
+
+
+def request(number: int, epoch: int = 1, *, first: bool = False) -> Request:
+    """The training request of a batch."""
+    name = f"real_estate/{epoch}/{number}"
+    return Request(f"{name}/retrain", epoch, number, "drift", first, [name], f"{name}/assessed", "")
+
+
+class FakeFitter:
+    """Returns a model with the next of `maes`, or raises it if it is an error. The champion's MAE is 100."""
+
+    def __init__(self, *maes: float | Exception) -> None:
+        self._maes = list(maes)
+        self.champions: list[int | None] = []
+
+    async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
+        self.champions.append(champion.number if champion else None)
+        await progress("fitting", 1, 2, 0.5)
+        mae = self._maes.pop(0)
+        if isinstance(mae, Exception):
+            raise mae
+        return FittedModel(Path(), {"mae": mae, "holdout_rows": 9.0} | ({"champion_mae": 100.0} if champion else {}))
+
+
+class TrainerHarness:
+    """The ports of a trainer, with three published batches. `new_trainer` builds a trainer on them, like a restart."""
+
+    def __init__(self, *maes: float | Exception) -> None:
+        self.log = MemoryLog()
+        self.transactions = MemoryTransactions(MemoryTrainerUnitOfWork())
+        self.registry = MemoryRegistry()
+        self.runs = MemoryRuns()
+        self.fitter = FakeFitter(*maes)
+        for number in range(3):
+            publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
+
+    async def add_request(self, added: Request) -> None:
+        """Publish a request as drift does, and insert it as the consumer does."""
+        payload = events.requested(added, DATASET.name)
+        event = Event(added.request_id, "drift", TIME, payload, cause=added.cause, trace=added.trace)
+        self.log.publish([encode(topic(DATASET.name, "retrain"), event)])
+        await self.transactions.run(lambda uow: uow.trainings.add(added, TIME))
+
+    def new_trainer(self) -> TrainingWorkflow:
+        """A trainer of a new process. The lease of the one before it has expired."""
+        self.transactions.committed.lease.clock += timedelta(hours=1)
+        health, lease = ServiceHealth("trainer"), Lease(10.0)
+        fenced = FencedTransactions(self.transactions, lease)
+        recorder = TrainingRecorder(DATASET.name, fenced, OutboxPublisher(self.log, self.transactions), lambda: TIME)
+        aliases = Aliases(self.registry, fenced, recorder)
+        recipes = RecipeBuilder(DATASET, self.log, {"iterations": 1}, {}, health)
+        planner = TrainingPlanner(recipes, aliases, fenced, recorder)
+        steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
+        restorer = StateRestorer(DATASET.name, self.log, self.transactions, lease, health)
+        return TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
+
+    async def finish(self) -> None:
+        """Advance until nothing is left to do, each step by a new trainer."""
+        advanced = True
+        while advanced:
+            trainer = self.new_trainer()
+            await trainer.take_over()
+            advanced = await trainer.advance()
+
+    def give_lease_to_another(self) -> None:
+        """Another trainer holds the lease from now on."""
+        lease = self.transactions.committed.lease
+        lease.row = LeaseRow("another", 7, lease.clock + timedelta(seconds=1))
+
+    def wipe(self) -> None:
+        """Replace the database by an empty one."""
+        self.transactions.committed = MemoryTrainerUnitOfWork()
+
+    @property
+    def rows(self) -> Mapping[str, TrainingRow]:
+        """PIPELINE.trainings by request."""
+        return self.transactions.committed.trainings.rows
+
+    @property
+    def promotions(self) -> list[PromotionRow]:
+        """PIPELINE.promotions."""
+        return self.transactions.committed.promotions.rows
+
+    def row(self, of: Request) -> TrainingRow:
+        return self.rows[of.request_id]
+
+    def ids(self, name: TopicName) -> list[str]:
+        """The ids of a topic's events, each once, in order."""
+        return list(dict.fromkeys(event.id for event in read_events(self.log, DATASET.name, name)))
+
+    def types(self, name: TopicName) -> list[str]:
+        """The types of a topic's events, without progress."""
+        records = self.log.read(topic(DATASET.name, name), 0, 0, 10_000)
+        types = [decode(record).type for record in records]
+        return [name for name in types if name != "training.progress"]

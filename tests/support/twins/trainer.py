@@ -1,0 +1,142 @@
+"""The trainer's ports in memory. The repositories pass the same contract suite as those in MySQL."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from veleta.adapters.memory import MemoryUnitOfWork
+from veleta.errors import StateLost
+from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.training import (
+    ACTIVE_STATES,
+    TRANSITIONS,
+    PromotionRow,
+    Request,
+    Training,
+    TrainingRow,
+    TrainingUpdate,
+    progress,
+    waiting_row,
+)
+from veleta_trainer.ports import FittedModel, LeaseRow, LoggedRun
+
+
+class MemoryTrainings:
+    """`TrainingRepository` in a dict."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, TrainingRow] = {}
+
+    def add(self, request: Request, at: datetime) -> None:
+        self.restore([waiting_row(request, at)])
+
+    def waiting(self) -> list[Request]:
+        waiting = [row for row in self.rows.values() if row["state"] == "waiting"]
+        return [Request(**row["cause"]) for row in sorted(waiting, key=lambda row: row["requested_at"])]
+
+    def active(self) -> Training | None:
+        rows = [row for row in self.rows.values() if row["state"] in ACTIVE_STATES]
+        return _training(min(rows, key=lambda row: row["started_at"])) if rows else None
+
+    def update(self, request_id: str, columns: TrainingUpdate) -> None:
+        if request_id not in self.rows:
+            raise StateLost(f"the row of {request_id} is missing")
+        self.rows[request_id].update(columns)  # type: ignore[typeddict-item]  # columns of the row
+
+    def of_version(self, version: int) -> Training | None:
+        rows = [row for row in self.rows.values() if row.get("version") == version]
+        return _training(max(rows, key=lambda row: row["requested_at"])) if rows else None
+
+    def needs_new_request(self) -> bool:
+        states = {row["state"] for row in self.rows.values()}
+        return "failed" in states and not states.intersection(TRANSITIONS)
+
+    def restore(self, rows: Iterable[TrainingRow]) -> None:
+        for row in rows:
+            stored = self.rows.setdefault(row["request_id"], {"attempts": 0, **row})
+            if progress(row["state"]) > progress(stored["state"]):
+                stored.update(row)
+
+
+class MemoryPromotions:
+    """`PromotionRepository` in a list."""
+
+    def __init__(self) -> None:
+        self.rows: list[PromotionRow] = []
+
+    def append(self, promotion: PromotionRow) -> PromotionRow:
+        if promotion.cause and (stored := self.of_request(promotion.cause)):
+            return stored
+        self.rows.append(replace(promotion, seq=max((row.seq for row in self.rows), default=0) + 1))
+        return self.rows[-1]
+
+    def of_request(self, request_id: str) -> PromotionRow | None:
+        return next((row for row in self.rows if row.cause == request_id), None)
+
+    def champion(self) -> PromotionRow | None:
+        return next((row for row in reversed(self.rows) if row.decision != "rejected"), None)
+
+    def restore(self, rows: Iterable[PromotionRow]) -> None:
+        stored = {row.seq for row in self.rows}
+        self.rows = sorted([*self.rows, *(row for row in rows if row.seq not in stored)], key=lambda row: row.seq)
+
+
+class MemoryLease:
+    """`LeaseRepository`. `clock` is the database's."""
+
+    def __init__(self) -> None:
+        self.clock = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+        self.row: LeaseRow | None = None
+
+    def now(self) -> datetime:
+        return self.clock
+
+    def load(self) -> LeaseRow | None:
+        return self.row
+
+    def save(self, row: LeaseRow) -> None:
+        self.row = row
+
+
+class MemoryTrainerUnitOfWork(MemoryUnitOfWork):
+    """`TrainerUnitOfWork` in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trainings = MemoryTrainings()
+        self.promotions = MemoryPromotions()
+        self.lease = MemoryLease()
+
+
+class MemoryRuns:
+    """`Runs` in a list."""
+
+    def __init__(self) -> None:
+        self.logged: list[LoggedRun] = []
+        self.requests: list[str] = []
+
+    def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
+        self.requests.append(recipe.request_id)
+        self.logged.append(LoggedRun(f"run-{len(self.logged) + 1}", "model", "native", fitted.metrics))
+        return self.logged[-1]
+
+    def get(self, run_id: str) -> LoggedRun:
+        return next(run for run in self.logged if run.run_id == run_id)
+
+    def find(self, request_id: str) -> LoggedRun | None:
+        return self.logged[self.requests.index(request_id)] if request_id in self.requests else None
+
+    def end_open(self) -> None:
+        """No run is open."""
+
+
+def _training(row: TrainingRow) -> Training:
+    return Training(
+        request=Request(**row["cause"]),
+        state=row["state"],
+        recipe=Recipe.model_validate(row["recipe"]),
+        attempts=row["attempts"],
+        run_id=row.get("run_id", ""),
+        version=row.get("version", 0),
+        metrics=row.get("metrics", {}),
+    )

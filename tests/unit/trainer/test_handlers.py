@@ -1,0 +1,46 @@
+"""Training requests that arrive."""
+
+import pytest
+
+from support.batches import TIME, publish_batch
+from support.listings import api_rows
+from support.trainer import DATASET, TrainerHarness, request
+from veleta.errors import Reject
+from veleta.events.envelope import Event
+from veleta_trainer.domain import events
+from veleta_trainer.handlers import RequestHandler
+
+
+async def test_a_request_waits_with_all_its_fields() -> None:
+    """Delivered twice, it waits once."""
+    harness, handler = TrainerHarness(), RequestHandler(lambda: TIME)
+    arrived = request(1)
+    payload = events.requested(arrived, DATASET.name)
+    event = Event(arrived.request_id, "drift", TIME, payload, cause=arrived.cause, trace=arrived.trace)
+    for _ in range(2):
+        await harness.transactions.run(lambda uow: handler.apply(event, None, uow))
+    assert await harness.transactions.run(lambda uow: uow.trainings.waiting()) == [arrived]
+
+
+@pytest.mark.failure("F15")
+async def test_after_a_failure_each_batch_causes_a_request_until_there_is_a_champion() -> None:
+    """Not before a training failed, not while a request is waiting, and not once a version is promoted."""
+    harness, handler = TrainerHarness(Reject("the recipe cannot be trained"), 50.0), RequestHandler(lambda: TIME)
+    manifest = publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3))
+    closed = Event(f"{manifest.batch}/closed", "poller", TIME, manifest)
+
+    async def due() -> list[str]:
+        await harness.transactions.run(lambda uow: handler.apply(closed, None, uow))
+        pending = await harness.transactions.run(lambda uow: uow.outbox.oldest())
+        await harness.transactions.run(lambda uow: uow.outbox.delete([number for number, _ in pending]))
+        return [dict(message.headers)["ce_id"].decode() for _, message in pending]
+
+    assert await due() == []
+    await harness.add_request(request(0))
+    assert await due() == []
+    await harness.finish()
+    assert await due() == ["real_estate/1/3/due"]
+    await harness.add_request(request(1))
+    assert await due() == []
+    await harness.finish()
+    assert await due() == []

@@ -1,0 +1,333 @@
+"""The training workflow, and how it continues after a kill at any fault point."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from support.batches import publish_batch
+from support.listings import api_rows
+from support.trainer import DATASET, TrainerHarness, request
+from veleta.batches import read_events
+from veleta.errors import Reject, Retry
+from veleta.faults import fault_point
+from veleta.service.health import ServiceHealth
+from veleta_trainer.domain.training import TrainingRow
+from veleta_trainer.training_workflow import MAX_ATTEMPTS
+
+COLUMNS = ("state", "recipe", "run_id", "version", "metrics")
+FAULT_POINTS = tuple(
+    f"trainer.{name}"
+    for name in (
+        "planned", "trained", "logged", "fitted", "created", "registered",
+        "decided", "tagged", "previous", "promoted", "aliased", "finished",
+    )
+)  # fmt: skip
+
+
+@pytest.mark.failure("F18")
+async def test_the_first_version_is_promoted() -> None:
+    """Registered, promoted, finished: each event once, and the alias is set."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0, first=True))
+    await harness.finish()
+    assert harness.types("training") == ["training.started", "training.finished"]
+    assert harness.types("models") == ["model.registered", "model.promoted"]
+    champion = harness.registry.alias("champion")
+    assert champion is not None
+    assert (champion.number, champion.tags["seq"]) == (1, "1")
+
+
+@pytest.mark.failure("F46")
+async def test_only_a_better_challenger_replaces_the_champion() -> None:
+    """The former champion gets the alias `previous`, the version that lost `challenger`."""
+    harness = TrainerHarness(50.0, 99.0, 101.0)
+    for number in range(3):
+        await harness.add_request(request(number))
+        await harness.finish()
+    aliases = {name: harness.registry.alias(name) for name in ("champion", "previous", "challenger")}
+    assert {name: version.number for name, version in aliases.items() if version} == {
+        "champion": 2,
+        "previous": 1,
+        "challenger": 3,
+    }
+    assert harness.fitter.champions == [None, 1, 2]
+    assert [row.decision for row in harness.promotions] == ["promoted", "promoted", "rejected"]
+    assert harness.types("models")[-1] == "model.rejected"
+
+
+@pytest.mark.failure("F15")
+async def test_waiting_requests_end_once_each() -> None:
+    """They are merged into the newest: one training, one version."""
+    harness = TrainerHarness(50.0)
+    for number in range(3):
+        await harness.add_request(request(number))
+    await harness.finish()
+    assert [row["state"] for row in harness.rows.values()] == ["merged", "merged", "finished"]
+    assert sorted(harness.types("training")) == ["training.finished", *2 * ["training.merged"], "training.started"]
+    assert harness.registry.version(2) is None
+
+
+async def test_the_request_of_a_first_batch_is_skipped_if_there_is_a_champion() -> None:
+    """No version is trained for it."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    await harness.add_request(request(0, 2, first=True))
+    await harness.finish()
+    assert harness.types("training")[-1] == "training.skipped"
+
+
+@pytest.mark.failure("F42")
+@pytest.mark.parametrize(
+    ("port", "method"),
+    [
+        *(("registry", method) for method in ("register", "tag", "set_alias", "version", "alias")),
+        *(("runs", method) for method in ("log", "get", "find", "end_open")),
+    ],
+)
+async def test_an_unreachable_registry_only_delays_a_training(
+    port: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each of its calls: the step is repeated, and there is one run, one version and one decision."""
+    harness = TrainerHarness(*[50.0] * 2)
+    await harness.add_request(request(0))
+    real = getattr(getattr(harness, port), method)
+    failures = [Retry("mlflow", "unreachable")]
+
+    def fail_once(*args: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return real(*args)
+
+    monkeypatch.setattr(getattr(harness, port), method, fail_once)
+    with pytest.raises(Retry):
+        await harness.finish()
+    assert not failures
+    await harness.finish()
+    assert harness.types("models") == ["model.registered", "model.promoted"]
+    assert harness.types("training") == ["training.started", "training.finished"]
+    assert len(harness.runs.logged) == 1
+    assert len(harness.promotions) == 1
+    assert harness.row(request(0)).get("attempts") == 0
+    assert harness.registry.version(2) is None
+
+
+@pytest.mark.failure("F15")
+async def test_a_training_fails_after_its_last_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its request becomes a dead letter, and the next request is trained."""
+    monkeypatch.setattr(ServiceHealth, "sleep", _no_sleep)
+    harness = TrainerHarness(*[RuntimeError("killed")] * MAX_ATTEMPTS, 50.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    assert harness.row(request(0))["state"] == "failed"
+    assert len(harness.fitter.champions) == MAX_ATTEMPTS
+    assert harness.types("training") == ["training.started", "training.failed"]
+    assert harness.types("deadletter") == ["record.deadlettered"]
+    await harness.add_request(request(1))
+    await harness.finish()
+    assert harness.types("models")[-1] == "model.promoted"
+
+
+@pytest.mark.failure("F43")
+async def test_requests_that_cannot_be_planned_stay_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any error of the registry: no attempt is counted, and the error names the reason."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.registry, "alias", _denied)
+        with pytest.raises(Retry, match="planning: denied"):
+            await harness.new_trainer().advance()
+    assert harness.row(request(0))["state"] == "waiting"
+    await harness.finish()
+    assert harness.types("models")[-1] == "model.promoted"
+
+
+@pytest.mark.failure("F45")
+async def test_too_few_rows_fail_at_the_first_attempt() -> None:
+    """Another attempt would read the same rows."""
+    harness = TrainerHarness(Reject("the recipe cannot be trained", "3 clean training rows"))
+    await harness.add_request(request(0))
+    await harness.finish()
+    assert len(harness.fitter.champions) == 1
+    assert harness.row(request(0))["failure"] == "the recipe cannot be trained: 3 clean training rows"
+
+
+@pytest.mark.failure("F10")
+async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> None:
+    """The recipe contains the readable batches of the epoch, up to that of the request."""
+    harness = TrainerHarness(50.0)
+    publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
+    publish_batch(harness.log, DATASET, 2, 0, api_rows(0, 30, 3))
+    await harness.add_request(request(3))
+    await harness.finish()
+    recipe = harness.row(request(3))["recipe"]
+    assert [(b["epoch"], b["number"]) for b in recipe["batches"]] == [(1, 0), (1, 1), (1, 2)]
+    assert len(list(read_events(harness.log, DATASET.name))) == 10
+
+
+async def test_a_request_without_a_readable_batch_fails() -> None:
+    """It does not block later requests."""
+    harness = TrainerHarness()
+    await harness.add_request(request(0, epoch=9))
+    await harness.finish()
+    assert harness.types("training") == ["training.failed"]
+    assert harness.types("deadletter") == ["record.deadlettered"]
+
+
+def _denied(_alias: str) -> None:
+    raise RuntimeError("denied")
+
+
+async def _no_sleep(_health: ServiceHealth, _seconds: float) -> bool:
+    return True
+
+
+class Killed(BaseException):
+    """The end of the process."""
+
+
+@pytest.fixture
+def kill_at() -> Iterator[Callable[[str], list[str]]]:
+    """Kills the process at a fault point, once. The list contains the point after the kill."""
+
+    def install(place: str) -> list[str]:
+        killed: list[str] = []
+
+        def fault(passed: str) -> None:
+            if passed == place and not killed:
+                killed.append(passed)
+                raise Killed
+
+        fault_point.install(fault)
+        return killed
+
+    yield install
+    fault_point.install(None)
+
+
+@pytest.mark.failure("F14")
+@pytest.mark.parametrize("place", FAULT_POINTS)
+async def test_a_kill_at_any_fault_point_ends_in_one_version(place: str, kill_at: Callable[[str], list[str]]) -> None:
+    """The next trainer continues: one run, one version, one decision, both aliases, each event under one id."""
+    harness = TrainerHarness(50.0, *[40.0] * 2)
+    await harness.add_request(request(0))
+    await harness.finish()
+    await harness.add_request(request(1))
+    killed = kill_at(place)
+    with pytest.raises(Killed):
+        await harness.finish()
+    assert killed == [place]
+    await harness.finish()
+    assert harness.runs.requests == [request(0).request_id, request(1).request_id]
+    assert len(harness.fitter.champions) == (3 if place == "trainer.trained" else 2)
+    assert harness.registry.version(3) is None
+    assert [row.decision for row in harness.promotions] == ["promoted", "promoted"]
+    assert [harness.registry.alias(name) for name in ("champion", "previous")] == [
+        harness.registry.version(2),
+        harness.registry.version(1),
+    ]
+    assert harness.ids("models") == [
+        f"{request(n).request_id}/{name}" for n in (0, 1) for name in ("registered", "promoted")
+    ]
+
+
+async def test_wiped_tables_are_restored_without_another_training() -> None:
+    """Requests, decisions and their sequence numbers are as before. The next decision gets the next number."""
+    harness = TrainerHarness(50.0, 40.0, 101.0, 30.0)
+    for number in range(3):
+        await harness.add_request(request(number))
+        await harness.finish()
+    await harness.add_request(request(0, 2, first=True))
+    await harness.finish()
+    rows, promotions = harness.rows, harness.promotions
+    harness.wipe()
+    await harness.finish()
+    assert {name: _columns(row) for name, row in harness.rows.items()} == {
+        name: _columns(row) for name, row in rows.items()
+    }
+    assert harness.promotions == promotions
+    assert len(harness.fitter.champions) == 3
+    await harness.add_request(request(1, 2))
+    publish_batch(harness.log, DATASET, 2, 1, api_rows(0, 30, 9))
+    await harness.finish()
+    assert harness.promotions[-1].seq == 4
+
+
+def _columns(row: TrainingRow) -> dict[str, object]:
+    return {name: row.get(name) for name in COLUMNS}
+
+
+@pytest.mark.failure("F09")
+@pytest.mark.parametrize("place", FAULT_POINTS)
+async def test_tables_wiped_during_a_training_are_restored(place: str, kill_at: Callable[[str], list[str]]) -> None:
+    """A logged run is found again: one run, one version, one decision."""
+    harness = TrainerHarness(*[50.0] * 2)
+    await harness.add_request(request(0))
+    kill_at(place)
+    with pytest.raises(Killed):
+        await harness.finish()
+    harness.wipe()
+    await harness.finish()
+    assert harness.row(request(0))["state"] == "finished"
+    assert len(harness.runs.logged) == 1
+    assert harness.registry.version(2) is None
+    assert [row.seq for row in harness.promotions] == [1]
+    assert harness.ids("models") == [f"{request(0).request_id}/{name}" for name in ("registered", "promoted")]
+
+
+@pytest.mark.failure("F16")
+async def test_a_version_does_not_replace_a_champion_that_it_was_not_compared_with(
+    kill_at: Callable[[str], list[str]],
+) -> None:
+    """The champion alias was moved by hand during the training. The reason names both versions."""
+    harness = TrainerHarness(50.0, 101.0, 10.0)
+    for number in range(2):
+        await harness.add_request(request(number))
+        await harness.finish()
+    await harness.add_request(request(2))
+    kill_at("trainer.registered")
+    with pytest.raises(Killed):
+        await harness.finish()
+    harness.registry.set_alias("champion", 2)
+    await harness.finish()
+    assert [(row.version, row.decision) for row in harness.promotions] == [
+        (1, "promoted"), (2, "rejected"), (3, "rejected"), (2, "outside"),
+    ]  # fmt: skip
+    assert harness.promotions[2].reason == "it was compared with version 1, but version 2 is the champion now"
+
+
+@pytest.mark.failure("F44")
+async def test_a_champion_deleted_during_a_training_is_replaced(kill_at: Callable[[str], list[str]]) -> None:
+    """It cannot be evaluated, so the new version is promoted even if it is worse. The reason names the champion."""
+    harness = TrainerHarness(50.0, 1000.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    await harness.add_request(request(1))
+    kill_at("trainer.planned")
+    with pytest.raises(Killed):
+        await harness.finish()
+    harness.registry.delete(1)
+    await harness.finish()
+    assert harness.fitter.champions == [None, None]
+    last = harness.promotions[-1]
+    assert (last.version, last.previous, last.decision) == (2, 1, "promoted")
+    assert last.reason.startswith("version 1 cannot be evaluated: its model was deleted")
+    champion = harness.registry.alias("champion")
+    assert champion is not None
+    assert champion.number == 2
+    assert harness.registry.alias("previous") is None
+
+
+@pytest.mark.failure("F44")
+async def test_a_champion_deleted_before_a_training_is_replaced() -> None:
+    """Its alias is deleted with it, so there is no champion."""
+    harness = TrainerHarness(50.0, 1000.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    harness.registry.delete(1)
+    await harness.add_request(request(1))
+    await harness.finish()
+    last = harness.promotions[-1]
+    assert (last.version, last.previous, last.decision) == (2, None, "promoted")
+    assert last.reason == "there is no champion"
