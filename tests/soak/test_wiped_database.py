@@ -6,15 +6,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from veleta_trainer.adapters.trainings import MysqlTrainings
 
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.models import post_example, served
 from support.world import World, eventually
 from veleta.tables import SCHEMAS, batches, dataset_tables, pipeline, promotions, trainings
-from veleta_trainer.domain.replay import Told
-from veleta_trainer.domain.training import Request
+from veleta_trainer.adapters.repositories import MysqlTrainings
+from veleta_trainer.domain.training import Request, TrainingRow, waiting_row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as SQL holds it
 LEFT_OUT = {"leases", "outbox"}

@@ -19,7 +19,7 @@ from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, Request, TrainingRow
-from veleta_trainer.lease import FencedTransactions, Lease
+from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
 from veleta_trainer.state_restorer import StateRestorer
 from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
@@ -73,14 +73,13 @@ class TrainerHarness:
     def new_trainer(self) -> TrainingWorkflow:
         """A trainer of a new process. The lease of the one before it has expired."""
         self.transactions.committed.lease.clock += timedelta(hours=1)
-        health, lease = ServiceHealth("trainer"), Lease(10.0)
-        fenced = FencedTransactions(self.transactions, lease)
+        health, fenced = ServiceHealth("trainer"), FencedTransactions(self.transactions, 10.0)
         recorder = TrainingRecorder(DATASET.name, fenced, OutboxPublisher(self.log, self.transactions), lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)
         recipes = RecipeBuilder(DATASET, self.log, {"iterations": 1}, {}, health)
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
-        restorer = StateRestorer(DATASET.name, self.log, self.transactions, lease, health)
+        restorer = StateRestorer(DATASET.name, self.log, fenced, health)
         return TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
 
     async def finish(self) -> None:

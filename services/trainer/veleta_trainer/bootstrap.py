@@ -23,7 +23,7 @@ from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.handlers import SERVICE, RequestHandler
-from veleta_trainer.lease import FencedTransactions, Lease, renew_lease
+from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.settings import TrainerSettings
 from veleta_trainer.state_restorer import StateRestorer
 from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
@@ -43,17 +43,17 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     fitter = ChildProcessFitter(settings.work, settings.kafka.bootstrap, settings.threads, registry, health)
     transactions = MysqlTransactions(mysql_engine(settings.mysql), MysqlTrainerUnitOfWork)
     publisher = OutboxPublisher(log, transactions)
-    lease = Lease(settings.lease_seconds)
-    fenced = FencedTransactions(transactions, lease)
+    fenced = FencedTransactions(transactions, settings.lease_seconds)
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
     aliases = Aliases(registry, fenced, recorder)
     recipes = RecipeBuilder(dataset, log, params(settings), {name: version(name) for name in LIBRARIES}, health)
     planner = TrainingPlanner(recipes, aliases, fenced, recorder)
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)
-    restorer = StateRestorer(dataset.name, log, transactions, lease, health)
+    restorer = StateRestorer(dataset.name, log, fenced, health)
     workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
     topics = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
+    consumer_group = f"{dataset.name}.trainer"
     check_registry = partial(asyncio.to_thread, registry.alias, CHAMPION)
     health.set_unavailable("lease", "not yet requested")
 
@@ -61,14 +61,12 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch_dependency("mlflow", check_registry, health))
-                group.create_task(
-                    consume(topics, f"{dataset.name}.trainer", log, transactions, publisher, processor, health)
-                )
+                group.create_task(consume(topics, consumer_group, log, transactions, publisher, processor, health))
                 group.create_task(workflow.run())
-                group.create_task(renew_lease(fenced, settings.lease_seconds, health))
+                group.create_task(fenced.renew_lease(health))
         finally:
             with contextlib.suppress(Retry):
-                await transactions.run(lease.release)
+                await fenced.release_lease()
 
     return Service(run)
 

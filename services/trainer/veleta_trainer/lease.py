@@ -16,26 +16,71 @@ POLL_SECONDS = 0.5
 """The pause between two attempts to acquire the lease."""
 
 
-class Lease:
-    """The lease of this process.
+class FencedTransactions:
+    """Transactions that check the lease of this process first: a trainer that lost it writes nothing.
 
-    Its row also shows that the database lost state: a row that disappeared, or that is older than this process saw it,
-    belongs to a database that was wiped or restored.
+    The lease's row also shows that the database lost state: a row that disappeared, or that is older than this process
+    saw it, belongs to a database that was wiped or restored.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, transactions: Transactions[TrainerUnitOfWork], seconds: float) -> None:
+        """`seconds` is the duration of the lease."""
+        self._transactions = transactions
         self._holder = uuid4().hex
+        self._seconds = seconds
         self._duration = timedelta(seconds=seconds)
         self._compared = False
         self._last_expiry: datetime | None = None
 
-    def hold(self, uow: TrainerUnitOfWork) -> None:
-        """Acquire or renew the lease within a transaction, so that a trainer that lost it cannot commit.
+    async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
+        """See `Transactions.run`. Acquires or renews the lease in the same transaction.
 
         Raises:
-            Retry: another trainer holds it.
-            StateLost: the tables may be behind the topics; restore them, then call `tables_compared`.
+            Retry: another trainer holds the lease, or the database is unavailable.
+            StateLost: the tables may be behind the topics, and must be restored.
         """
+
+        def fenced(uow: TrainerUnitOfWork) -> T:
+            self._hold(uow)
+            return transaction(uow)
+
+        return await self._transactions.run(fenced)
+
+    async def check_lease(self) -> None:
+        """Acquire or renew the lease. To be called before an effect outside the database."""
+        await self.run(lambda _uow: None)
+
+    async def restore(self, transaction: Callable[[TrainerUnitOfWork], None]) -> None:
+        """Run a transaction that adds what the tables lack, without the lease. Then the lease may be acquired."""
+        await self._transactions.run(transaction)
+        self._compared = True
+
+    async def renew_lease(self, health: ServiceHealth) -> None:
+        """Acquire and renew the lease until the service stops; /readyz shows whether it is held."""
+        running = True
+        while running:
+            pause = min(POLL_SECONDS, self._seconds / 3)
+            try:
+                await self.check_lease()
+            except (Retry, StateLost) as error:
+                if isinstance(error, StateLost) or error.dependency == "lease":
+                    health.set_unavailable("lease", str(error))
+            else:
+                health.set_available("lease")
+                pause = self._seconds / 3
+            running = await health.sleep(pause)
+
+    async def release_lease(self) -> None:
+        """Expire the lease if this process holds it, so that another trainer can acquire it at once. Raises Retry."""
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            row = uow.lease.load()
+            if row is not None and row.holder == self._holder:
+                uow.lease.save(replace(row, expires_at=uow.lease.now()))
+
+        await self._transactions.run(transaction)
+
+    def _hold(self, uow: TrainerUnitOfWork) -> None:
         now, row = uow.lease.now(), uow.lease.load()
         ours = row is not None and row.holder == self._holder
         if self._last_expiry and (row is None or (ours and row.expires_at < self._last_expiry)):
@@ -50,50 +95,3 @@ class Lease:
             uow.lease.save(LeaseRow(self._holder, (row.fence if row else 0) + 1, now + self._duration))
         elif row.expires_at - now < self._duration * RENEW_BELOW:
             uow.lease.save(replace(row, expires_at=now + self._duration))
-
-    def tables_compared(self) -> None:
-        """Allow the lease: the tables have all that the topics have."""
-        self._compared = True
-
-    def release(self, uow: TrainerUnitOfWork) -> None:
-        """Expire the lease if this process holds it, so that another trainer can acquire it at once."""
-        row = uow.lease.load()
-        if row is not None and row.holder == self._holder:
-            uow.lease.save(replace(row, expires_at=uow.lease.now()))
-
-
-class FencedTransactions:
-    """Transactions that check the lease first: a trainer that was frozen and lost the lease writes nothing."""
-
-    def __init__(self, transactions: Transactions[TrainerUnitOfWork], lease: Lease) -> None:
-        self._transactions = transactions
-        self._lease = lease
-
-    async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
-        """See `Transactions.run`. Also raises what `Lease.hold` raises."""
-
-        def fenced(uow: TrainerUnitOfWork) -> T:
-            self._lease.hold(uow)
-            return transaction(uow)
-
-        return await self._transactions.run(fenced)
-
-    async def check_lease(self) -> None:
-        """Acquire or renew the lease. To be called before an effect outside the database."""
-        await self.run(lambda _uow: None)
-
-
-async def renew_lease(transactions: FencedTransactions, seconds: float, health: ServiceHealth) -> None:
-    """Acquire and renew the lease of this duration until the service stops; /readyz shows whether it is held."""
-    running = True
-    while running:
-        pause = min(POLL_SECONDS, seconds / 3)
-        try:
-            await transactions.check_lease()
-        except (Retry, StateLost) as error:
-            if isinstance(error, StateLost) or error.dependency == "lease":
-                health.set_unavailable("lease", str(error))
-        else:
-            health.set_available("lease")
-            pause = seconds / 3
-        running = await health.sleep(pause)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from veleta.ports import UnitOfWork, Version
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import PromotionRow, Request, Training, TrainingRow, TrainingUpdate
+from veleta_trainer.domain.training import PromotionRow, Request, Training, TrainingRow
 
 
 class TrainingRepository(Protocol):
@@ -23,7 +23,7 @@ class TrainingRepository(Protocol):
     def active(self) -> Training | None:
         """The training in progress."""
 
-    def update(self, request_id: str, columns: TrainingUpdate) -> None:
+    def update(self, request_id: str, columns: TrainingRow) -> None:
         """Update the row of a request. Raises StateLost if there is none."""
 
     def of_version(self, version: int) -> Training | None:

@@ -18,9 +18,7 @@ class TrainerSettings(ServiceSettings):
     depth: int = Field(6, ge=1, le=10, description="depth of a tree")
     seed: int = Field(0, description="random seed of CatBoost; part of each recipe")
     threads: int = Field(2, ge=1, description="threads that CatBoost may use; they do not affect the result")
-    lease_seconds: float = Field(
-        10.0, gt=0, description="seconds without renewal after which another trainer may take over"
-    )
+    lease_seconds: float = Field(10.0, gt=0, description="seconds until a lease that is not renewed expires")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)

@@ -7,11 +7,11 @@ import structlog
 
 from veleta.batches import read_events
 from veleta.errors import Retry, StateLost
-from veleta.ports import EventLog, T, Transactions
+from veleta.ports import EventLog, T
 from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName
 from veleta_trainer.domain.replay import ReplayedState, replay
-from veleta_trainer.lease import Lease
+from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
 
 TOPICS: tuple[TopicName, ...] = ("retrain", "training", "models")
@@ -20,20 +20,14 @@ log = structlog.get_logger()
 
 
 class StateRestorer:
-    """Compares the tables with the topics. Only then may the lease be held."""
+    """Compares the tables with the topics before this process may hold the lease, and after they lost state."""
 
     def __init__(
-        self,
-        dataset: str,
-        event_log: EventLog,
-        transactions: Transactions[TrainerUnitOfWork],
-        lease: Lease,
-        health: ServiceHealth,
+        self, dataset: str, event_log: EventLog, transactions: FencedTransactions, health: ServiceHealth
     ) -> None:
         self._dataset = dataset
         self._event_log = event_log
         self._transactions = transactions
-        self._lease = lease
         self._health = health
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -56,8 +50,7 @@ class StateRestorer:
             uow.trainings.restore(state.trainings.values())
             uow.promotions.restore(state.promotions.values())
 
-        await self._transactions.run(transaction)
-        self._lease.tables_compared()
+        await self._transactions.restore(transaction)
 
     def _replay(self) -> ReplayedState:
         return replay(event for name in TOPICS for event in read_events(self._event_log, self._dataset, name))

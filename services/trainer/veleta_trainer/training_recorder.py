@@ -13,7 +13,7 @@ from veleta.topics import TopicName, topic
 from veleta_trainer.domain import events, manual_promotion
 from veleta_trainer.domain.decision import Decision
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import Plan, PromotionRow, Request, State, Training, TrainingUpdate, advance
+from veleta_trainer.domain.training import Plan, PromotionRow, Request, State, Training, TrainingRow, advance
 from veleta_trainer.handlers import SERVICE
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
@@ -58,12 +58,10 @@ class TrainingRecorder:
 
         await self._transactions.run(transaction)
 
-    async def advanced(
-        self, training: Training, columns: TrainingUpdate, payload: catalogue.Payload | None = None
-    ) -> None:
-        """Store the new state of a training with its other new columns, and an event."""
+    async def advanced(self, training: Training, columns: TrainingRow, *payloads: catalogue.Payload) -> None:
+        """Store the new state of a training with its other new columns and its events."""
         request, before = training.request, training.state
-        await self._transactions.run(lambda uow: self._store(uow, request, before, columns, payload))
+        await self._transactions.run(lambda uow: self._store(uow, request, before, columns, *payloads))
 
     async def progress(self, request: Request, phase: str, done: int, of: int, error: float | None) -> None:
         """Publish the progress of fitting."""
@@ -136,12 +134,12 @@ class TrainingRecorder:
         uow: TrainerUnitOfWork,
         request: Request,
         before: State,
-        columns: TrainingUpdate,
-        payload: catalogue.Payload | None = None,
+        columns: TrainingRow,
+        *payloads: catalogue.Payload,
     ) -> None:
         now = self._clock()
         uow.trainings.update(request.request_id, advance(before, columns, now))
-        if payload:
+        for payload in payloads:
             self._append_event(uow, request, payload, now)
 
     def _store_failure(self, uow: TrainerUnitOfWork, request: Request, before: State, error: Exception) -> None:

@@ -14,7 +14,6 @@ from veleta_trainer.domain.training import (
     Request,
     Training,
     TrainingRow,
-    TrainingUpdate,
     progress,
     waiting_row,
 )
@@ -38,10 +37,10 @@ class MemoryTrainings:
         rows = [row for row in self.rows.values() if row["state"] in ACTIVE_STATES]
         return _training(min(rows, key=lambda row: row["started_at"])) if rows else None
 
-    def update(self, request_id: str, columns: TrainingUpdate) -> None:
+    def update(self, request_id: str, columns: TrainingRow) -> None:
         if request_id not in self.rows:
             raise StateLost(f"the row of {request_id} is missing")
-        self.rows[request_id].update(columns)  # type: ignore[typeddict-item]  # columns of the row
+        self.rows[request_id].update(columns)
 
     def of_version(self, version: int) -> Training | None:
         rows = [row for row in self.rows.values() if row.get("version") == version]

@@ -11,7 +11,7 @@ from veleta.ports import T
 from veleta.processing.outbox import OutboxPublisher
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain.training import PromotionRow
-from veleta_trainer.lease import FencedTransactions, Lease
+from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
 from veleta_trainer.training_recorder import TrainingRecorder
 
@@ -63,9 +63,7 @@ class LeaseLosingTransactions(FencedTransactions):
     """Another trainer acquires the lease after the first transaction."""
 
     def __init__(self, harness: TrainerHarness) -> None:
-        lease = Lease(10.0)
-        lease.tables_compared()
-        super().__init__(harness.transactions, lease)
+        super().__init__(harness.transactions, 10.0)
         self._harness = harness
 
     async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
@@ -74,9 +72,10 @@ class LeaseLosingTransactions(FencedTransactions):
         return result
 
 
-def aliases_that_lose_the_lease(harness: TrainerHarness) -> Aliases:
+async def aliases_that_lose_the_lease(harness: TrainerHarness) -> Aliases:
     """Aliases whose trainer acts once, and then loses the lease."""
     transactions = LeaseLosingTransactions(harness)
+    await transactions.restore(lambda _uow: None)
     publisher = OutboxPublisher(harness.log, harness.transactions)
     recorder = TrainingRecorder(DATASET.name, transactions, publisher, lambda: TIME)
     return Aliases(harness.registry, transactions, recorder)
@@ -87,7 +86,7 @@ async def test_no_alias_moves_without_the_lease() -> None:
     """Neither tag nor alias is set after another trainer acquired the lease."""
     harness = TrainerHarness()
     harness.registry.register("run", "model", {})
-    aliases = aliases_that_lose_the_lease(harness)
+    aliases = await aliases_that_lose_the_lease(harness)
     harness.give_lease_to_another()
     with pytest.raises(Retry, match="another trainer"):
         await aliases.move(PROMOTED)
@@ -103,8 +102,9 @@ async def test_no_alias_is_repaired_without_the_lease() -> None:
     harness = TrainerHarness()
     harness.registry.register("run", "model", {})
     await harness.transactions.run(lambda uow: uow.promotions.append(PROMOTED))
+    aliases = await aliases_that_lose_the_lease(harness)
     with pytest.raises(Retry, match="another trainer"):
-        await aliases_that_lose_the_lease(harness).reconcile()
+        await aliases.reconcile()
     version = harness.registry.version(1)
     assert version is not None
     assert version.tags == {}

@@ -22,7 +22,6 @@ from veleta_trainer.domain.training import (
     State,
     Training,
     TrainingRow,
-    TrainingUpdate,
     progress,
 )
 from veleta_trainer.handlers import SERVICE
@@ -47,7 +46,7 @@ class MysqlTrainings:
     def active(self) -> Training | None:
         return self._first(trainings.c.state.in_(ACTIVE_STATES), trainings.c.started_at)
 
-    def update(self, request_id: str, columns: TrainingUpdate) -> None:
+    def update(self, request_id: str, columns: TrainingRow) -> None:
         query = sa.update(trainings).where(trainings.c.request_id == request_id).values(**_for_sql(columns))
         if self._connection.execute(query).rowcount != 1:
             raise StateLost(f"the row of {request_id} is missing")

@@ -1,5 +1,6 @@
 """Builds the payloads of the trainer's events."""
 
+from dataclasses import asdict
 from typing import Any
 
 from veleta.events import catalogue
@@ -56,11 +57,4 @@ def finished(training: Training, promotion: PromotionRow) -> catalogue.TrainingF
 
 def requested(request: Request, dataset: str) -> catalogue.RetrainRequested:
     """The payload that the request arrived with."""
-    return catalogue.RetrainRequested(
-        dataset=dataset,
-        epoch=request.epoch,
-        number=request.number,
-        reason=request.reason,
-        first=request.first,
-        batches=request.batches,
-    )
+    return catalogue.RetrainRequested.model_validate({"dataset": dataset, **asdict(request)})

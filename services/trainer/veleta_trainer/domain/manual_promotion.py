@@ -32,6 +32,7 @@ def promotion(version: Version, last: PromotionRow | None, now: datetime) -> Pro
 def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dict[str, float]) -> ModelPromoted:
     """The payload of its event. The causes name the training of the version, if it had one."""
     request = version.tags.get("request_id", "")
+    training = f"{request}/started" if request else ""
     return ModelPromoted(
         model=model,
         version=version.number,
@@ -41,11 +42,5 @@ def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dic
         reason=promotion.reason,
         native=version.tags.get(NATIVE, ""),
         metrics=metrics,
-        causes=Causes(
-            training=f"{request}/started" if request else "",
-            request=request,
-            report=None,
-            reason=promotion.reason,
-            batches=[],
-        ),
+        causes=Causes(training=training, request=request, report=None, reason=promotion.reason, batches=[]),
     )

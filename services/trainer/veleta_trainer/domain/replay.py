@@ -7,7 +7,7 @@ from datetime import datetime
 from veleta.events import catalogue
 from veleta.events.envelope import Event
 from veleta_trainer.domain.manual_promotion import OUTSIDE, event_id
-from veleta_trainer.domain.training import PromotionRow, Request, TrainingRow, TrainingUpdate, progress, waiting_row
+from veleta_trainer.domain.training import PromotionRow, Request, TrainingRow, progress, waiting_row
 
 
 @dataclass
@@ -25,21 +25,16 @@ class ReplayedState:
         elif isinstance(payload, catalogue.RequestPayload):
             self._update(payload.request_id, _update_of(payload, event.time))
         elif isinstance(payload, catalogue.ModelRegistered):
-            update: TrainingUpdate = {
-                "state": "registered",
-                "run_id": payload.run_id,
-                "version": payload.version,
-                "metrics": payload.metrics,
-            }
-            self._update(str(payload.recipe.get("request_id")), update)
+            result: TrainingRow = {"run_id": payload.run_id, "version": payload.version, "metrics": payload.metrics}
+            self._update(str(payload.recipe.get("request_id")), {"state": "registered", **result})
         elif isinstance(payload, catalogue.ModelPromoted | catalogue.ModelRejected):
             self._decide(event, payload)
 
-    def _update(self, request_id: str, update: TrainingUpdate | None) -> None:
+    def _update(self, request_id: str, update: TrainingRow | None) -> None:
         """Update the row of a request. Its state never goes back."""
         row = self.trainings.get(request_id)
         if row is not None and update and progress(update["state"]) >= progress(row["state"]):
-            row.update(update)  # type: ignore[typeddict-item]  # a TrainingUpdate has a part of the row's columns
+            row.update(update)
 
     def _decide(self, event: Event, payload: catalogue.ModelPromoted | catalogue.ModelRejected) -> None:
         manual = event.id == event_id(payload.model, payload.seq)
@@ -68,19 +63,11 @@ def replay(events: Iterable[Event]) -> ReplayedState:
 
 def request_of(event: Event, payload: catalogue.RetrainRequested) -> Request:
     """The training request of an event."""
-    return Request(
-        request_id=event.id,
-        epoch=payload.epoch,
-        number=payload.number,
-        reason=payload.reason,
-        first=payload.first,
-        batches=payload.batches,
-        cause=event.cause,
-        trace=event.trace,
-    )
+    fields = payload.model_dump(exclude={"dataset"})
+    return Request(request_id=event.id, cause=event.cause, trace=event.trace, **fields)
 
 
-def _update_of(payload: catalogue.RequestPayload, at: datetime) -> TrainingUpdate | None:
+def _update_of(payload: catalogue.RequestPayload, at: datetime) -> TrainingRow | None:
     match payload:
         case catalogue.TrainingStarted(recipe=recipe):
             return {"state": "planned", "recipe": recipe, "started_at": at}

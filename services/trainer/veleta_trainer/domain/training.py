@@ -60,9 +60,12 @@ class Training:
     metrics: dict[str, float] = field(default_factory=dict)
 
 
-class TrainingUpdate(TypedDict, total=False):
-    """The columns of PIPELINE.trainings that change while a request advances."""
+class TrainingRow(TypedDict, total=False):
+    """Columns of PIPELINE.trainings, all or some. `cause` is the request as a dict."""
 
+    request_id: str
+    cause: dict[str, Any]
+    requested_at: datetime
     state: State
     merged_into: str
     recipe: dict[str, Any]
@@ -75,15 +78,7 @@ class TrainingUpdate(TypedDict, total=False):
     ended_at: datetime
 
 
-class TrainingRow(TrainingUpdate, total=False):
-    """A row of PIPELINE.trainings. `cause` is the request as a dict."""
-
-    request_id: str
-    cause: dict[str, Any]
-    requested_at: datetime
-
-
-def advance(before: State, columns: TrainingUpdate, now: datetime) -> TrainingUpdate:
+def advance(before: State, columns: TrainingRow, now: datetime) -> TrainingRow:
     """The columns to store for a transition to `columns["state"]`. Raises ValueError if there is no such transition."""
     state = columns["state"]
     if state not in TRANSITIONS.get(before, ()):
