@@ -1,8 +1,8 @@
-"""Settings come from the environment: one model a service, each field described, unknown names refused."""
+"""Settings from the environment: one model for each service, each field described, unknown names refused."""
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -12,40 +12,40 @@ from veleta.errors import Stop
 
 _SECRETS = Path("/run/secrets")
 SECRETS = _SECRETS if _SECRETS.is_dir() else None
-"""Where a container has its secrets: files that are called as the variables are, which a variable overrides."""
+"""The folder of a container's secrets: files with the names of variables. A variable overrides a file."""
 
 
 class KafkaSettings(BaseSettings):
-    """Where the broker is."""
+    """The address of Kafka."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True)
-    bootstrap: str = Field("127.0.0.1:9092", description="host:port of the broker")
+    bootstrap: str = Field("127.0.0.1:9092", description="host:port of Kafka")
 
 
 class MysqlSettings(BaseSettings):
-    """Where the database is, and as whom to log in."""
+    """The address of MySQL and the login."""
 
     model_config = SettingsConfigDict(env_prefix="MYSQL_", secrets_dir=SECRETS, frozen=True)
-    host: str = Field("127.0.0.1", description="the database's host")
-    port: int = Field(3306, description="the database's port")
-    user: str = Field(description="the user this process logs in as: each service has its own")
-    password: SecretStr = Field(description="that user's password")
-    prefix: str = Field("", description="put before the names of all databases and users (tests use it)")
+    host: str = Field("127.0.0.1", description="the host of MySQL")
+    port: int = Field(3306, description="the port of MySQL")
+    user: str = Field(description="the MySQL user of this process; each service has its own")
+    password: SecretStr = Field(description="the password of that user")
+    prefix: str = Field("", description="prefix of the names of all databases and users (for tests)")
 
 
 class MlflowSettings(BaseSettings):
-    """Where the registry is."""
+    """The address of MLflow."""
 
     model_config = SettingsConfigDict(env_prefix="MLFLOW_", frozen=True)
-    tracking_uri: str = Field("http://127.0.0.1:5000", description="the address of MLflow's server")
+    tracking_uri: str = Field("http://127.0.0.1:5000", description="the address of the MLflow server")
 
 
 class ServiceSettings(BaseSettings):
-    """What every service has. A service's own model gives the prefix and the port."""
+    """The settings of every service. The service's own model adds the prefix and the port."""
 
     model_config = SettingsConfigDict(frozen=True)
     host: str = Field("127.0.0.1", description="the address to listen on")
-    port: int = Field(description="the port of /livez, /readyz and /metrics (and of the service's own pages)")
+    port: int = Field(description="the port of /livez, /readyz and /metrics, and of the service's own routes")
     dataset: str = Field(
         "real_estate",
         validation_alias="DATASET",
@@ -57,36 +57,35 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def variables(kind: type[BaseSettings]) -> dict[str, FieldInfo]:
-    """The environment variables that a model reads itself, by their names; nested models read their own."""
+    """The fields of a model by the names of their environment variables, without nested models."""
     prefix = kind.model_config.get("env_prefix", "")
     own = {n: f for n, f in kind.model_fields.items() if not _is_model(f.annotation)}
     return {str(f.validation_alias or f"{prefix}{n}").upper(): f for n, f in own.items()}
 
 
 def read_settings(kind: type[S]) -> S:
-    """The settings in the environment.
+    """Read the settings from the environment.
 
     Raises:
-        Stop: a value is missing or wrong, or a name with the service's prefix is unknown; the message names it.
+        Stop: a value is missing or wrong, or a name with the service's prefix is unknown. The message names it.
     """
     prefix, known = kind.model_config.get("env_prefix", ""), variables(kind)
     if prefix and (unknown := sorted(n for n in os.environ if n.startswith(prefix) and n not in known)):
-        raise Stop(f"unknown setting {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise Stop(f"unknown setting {', '.join(unknown)}; use one of {', '.join(sorted(known))}")
     try:
         return kind()
     except ValidationError as error:
-        faults = [f"{_variable(error.title, e['loc'], kind)}: {e['msg']}" for e in error.errors()]
-        raise Stop("; ".join(faults)) from error
+        errors = [f"{_variable(error.title, e['loc'], kind)}: {e['msg']}" for e in error.errors()]
+        raise Stop("; ".join(errors)) from error
 
 
-def _is_model(annotation: object) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseSettings)
+def _is_model(value: object) -> TypeGuard[type[BaseSettings]]:
+    return isinstance(value, type) and issubclass(value, BaseSettings)
 
 
-def _variable(model: str, where: tuple[int | str, ...], kind: type[BaseSettings]) -> str:
-    models: dict[str, type[BaseSettings]] = {
-        m.__name__: m for m in (kind, KafkaSettings, MysqlSettings, MlflowSettings)
-    }
-    prefix = models[model].model_config.get("env_prefix", "") if model in models else ""
-    name = str(where[0]) if where else model
-    return name if name.isupper() else f"{prefix}{name}".upper()
+def _variable(model: str, location: tuple[int | str, ...], kind: type[BaseSettings]) -> str:
+    """The name of the variable that an error of a model, or of a model nested in it, is about."""
+    nested = (field.default_factory for field in kind.model_fields.values())
+    prefixes = {each.__name__: each.model_config.get("env_prefix", "") for each in (kind, *filter(_is_model, nested))}
+    name = str(location[0]) if location else model
+    return name if name.isupper() else f"{prefixes.get(model, '')}{name}".upper()

@@ -1,7 +1,10 @@
-"""All tables. Those of PIPELINE are fixed and owned by Alembic; those with dataset columns are built from its file.
+"""All tables. The tables of PIPELINE are fixed; the tables with dataset columns follow from the dataset file.
 
-The schemas PIPELINE, RAW_DATA and CLEAN_DATA are translated to a deployment's own names (`schemas`), so that tests
-and deployments can share a server.
+This is the only declaration of a column. The job `prepare` adds new tables, columns and indexes to existing databases.
+A column that is added later must be nullable or have a server default.
+
+The schemas PIPELINE, RAW_DATA and CLEAN_DATA are translated to the names of a deployment (`schemas`), so that tests and
+deployments can share a server.
 """
 
 from dataclasses import dataclass
@@ -15,13 +18,13 @@ from veleta.dataset import MAX_TEXT, Column, Dataset
 
 SCHEMAS = ("PIPELINE", "RAW_DATA", "CLEAN_DATA")
 STATISTICS = ("mean", "std", "50", "75")
-"""The rows of `describe()` that the seed compares, as its table names them."""
+"""The rows of pandas' `describe()` that drift compares, with the names of the columns in batch_comparison."""
 MAX_CLIENT_REQUEST_ID = 255
-"""Characters of what a client calls its request."""
+"""Characters of a client's X-Request-ID."""
 
 
 def schemas(prefix: str) -> dict[str | None, str | None]:
-    """The translation of schema names for a deployment."""
+    """The names of the schemas in a deployment: `schema_translate_map` of SQLAlchemy."""
     return {name: f"{prefix}{name}" for name in SCHEMAS}
 
 
@@ -114,11 +117,12 @@ outbox = sa.Table(
     "outbox",
     pipeline,
     sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=True),
-    sa.Column("service", _text(32), nullable=False, index=True),
+    sa.Column("service", _text(32), nullable=False),
     sa.Column("topic", _text(128), nullable=False),
     sa.Column("record_key", _text(255), nullable=False),
     sa.Column("headers", sa.JSON, nullable=False),
     sa.Column("value", LONGBLOB, nullable=False),
+    sa.Index("ix_outbox_service", "service"),
 )
 
 checkpoints = sa.Table(
@@ -160,7 +164,7 @@ datasets = sa.Table(
 
 @dataclass(frozen=True)
 class DatasetTables:
-    """The tables whose columns a dataset file declares."""
+    """The tables with the columns of a dataset."""
 
     raw: sa.Table
     clean: sa.Table
@@ -170,7 +174,7 @@ class DatasetTables:
 
 
 def dataset_tables(dataset: Dataset) -> DatasetTables:
-    """Of a dataset named d: RAW_DATA.d, CLEAN_DATA.d, RAW_DATA.new_d, RAW_DATA.refused_d, PIPELINE.batch_comparison."""
+    """Of the dataset d: RAW_DATA.d, CLEAN_DATA.d, RAW_DATA.new_d, RAW_DATA.refused_d, PIPELINE.batch_comparison."""
     metadata = sa.MetaData()
     return DatasetTables(
         raw=sa.Table(
@@ -234,7 +238,7 @@ def _refused_columns() -> list[SchemaItem]:
 
 
 def _request_indexes() -> list[sa.Index]:
-    """By what retention looks for requests, apart from their ids."""
+    """The columns by which retention finds requests, in addition to their ids."""
     return [sa.Index(name, name) for name in ("client_request_id", "received_at")]
 
 

@@ -28,11 +28,11 @@ from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.events.envelope import Event, decode
 from veleta.settings import MysqlSettings
 from veleta.topics import TopicName, topic
+from veleta.users import USERS
 from veleta_local.addresses import DEFAULT_PORTS, ports
 
 T = TypeVar("T")
 PASSWORD = uuid4().hex
-USERS = ("loader", "drift", "trainer", "inference", "retention", "reader")
 
 
 class Backing(Protocol):
@@ -191,7 +191,7 @@ class World:
     def prepare(self, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the job that makes tables, users and topics; `variables` go over the usual ones."""
         environment = self.environment("prepare", "admin")
-        environment |= {f"MYSQL_{user.upper()}_PASSWORD": PASSWORD for user in USERS} | variables
+        environment |= {user.password_variable: PASSWORD for user in USERS} | variables
         command = [sys.executable, "-m", "veleta_prepare"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 

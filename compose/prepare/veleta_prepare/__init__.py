@@ -1,4 +1,4 @@
-"""The job that runs before the services: databases, tables, users and topics, each made or verified.
+"""The job that runs before the services: it creates databases, tables, users and topics, or verifies those that exist.
 
-It may run again at any time. What it finds to differ from the declaration it refuses; it overwrites nothing.
+It may run at any time. It refuses what differs from the declaration and overwrites nothing.
 """

@@ -1,4 +1,4 @@
-"""`python -m veleta_prepare`: exits 0 when all is made and verified, 1 with one clear line when not."""
+"""`python -m veleta_prepare`: exits with 0 when everything exists as declared, else with 1 and one clear line."""
 
 import asyncio
 import sys
@@ -11,20 +11,24 @@ from veleta.service.health import ServiceHealth
 from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
 from veleta_prepare.settings import PrepareSettings
-from veleta_prepare.tables import make_databases, make_dataset_tables, make_fixed_tables
+from veleta_prepare.tables import make_databases, make_tables
 from veleta_prepare.topics import make_topics
 from veleta_prepare.users import make_users
 
 
 def prepare(settings: PrepareSettings) -> None:
-    """Make and verify everything. Raises Retry while the broker or the database is away, Stop on a difference."""
+    """Create and verify everything.
+
+    Raises:
+        Retry: Kafka or MySQL is unavailable.
+        Stop: something exists and differs from its declaration.
+    """
     dataset = load_dataset(settings.dataset)
     with database_errors():
         make_databases(settings.mysql)
-        make_fixed_tables(settings.mysql)
         engine = mysql_engine(settings.mysql)
         with engine.begin() as connection:
-            make_dataset_tables(connection, dataset)
+            make_tables(connection, dataset)
             make_users(connection, dataset, settings)
         engine.dispose()
     make_topics(settings.kafka.bootstrap, dataset.name)

@@ -1,8 +1,8 @@
-"""`python -m veleta_prepare.passwords FOLDER OWN`: makes the passwords of a deployment, each once.
+"""`python -m veleta_prepare.passwords FOLDER OWN`: generates the passwords of a deployment in containers, each once.
 
-FOLDER has a folder for each part that needs one, and in it files that are called as the settings are, which the part
-reads from /run/secrets. `prepare` holds all of them, every other part its own only. A file in OWN, called as `prepare`
-calls it, replaces what chance would give; the administrator's can be replaced only before MySQL's first start.
+FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
+all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
+secret. The administrator's password can be replaced only before the first start of MySQL.
 """
 
 import secrets
@@ -10,57 +10,43 @@ import sys
 from pathlib import Path
 
 from veleta.files import write_synced
+from veleta.users import LOGINS, USERS
 
-KEEPER, ADMIN, TOKEN = "prepare", "mysql_password", "jupyter_token"
-USERS = {
-    "loader": "loader",
-    "drift": "drift",
-    "trainer": "trainer",
-    "inference": "inference",
-    "retention": "retention",
-    "monitor": "reader",
-    "notebooks": "reader",
-}
-"""By part: the user as whom it logs in."""
-
-
-def own_password(part: str) -> str:
-    """What `prepare` calls the password with which a part logs in."""
-    return f"mysql_{USERS[part]}_password"
-
-
-HOLDERS: dict[str, dict[str, str]] = {
-    KEEPER: {name: name for name in (ADMIN, TOKEN, *map(own_password, USERS))},
+PREPARE, ADMIN, TOKEN = "prepare", "mysql_password", "jupyter_token"
+FILES: dict[str, dict[str, str]] = {
+    PREPARE: {name: name for name in (ADMIN, TOKEN, *(user.password_file for user in USERS))},
     "mysql": {"mysql_root_password": ADMIN},
-    **{part: {"mysql_password": own_password(part)} for part in USERS},
+    **{part: {"mysql_password": user.password_file} for part, user in LOGINS.items()},
 }
-HOLDERS["notebooks"][TOKEN] = TOKEN
-"""By part: its files, and what `prepare` calls the secret in each."""
+FILES["notebooks"][TOKEN] = TOKEN
+"""The files of each part, and the name of the secret in each file."""
 
 
 def make_passwords(folder: Path, own: Path) -> None:
     """Write every file of every part.
 
     Raises:
-        ValueError: a file in `own` is empty, has another name than those known, or comes too late.
+        ValueError: a file in `own` is empty or has an unknown name, or the administrator's password was replaced.
     """
     given = _given(own)
-    kept = {path.name: path.read_text() for path in (folder / KEEPER).iterdir() if not path.name.startswith(".")}
-    if ADMIN in kept and given.get(ADMIN, kept[ADMIN]) != kept[ADMIN]:
-        raise ValueError(f"{ADMIN} cannot be replaced once MySQL has it: docker compose down -v begins anew")
-    fresh = {name: secrets.token_urlsafe(24) for name in HOLDERS[KEEPER]}
-    words = fresh | kept | given
-    for part, files in HOLDERS.items():
+    saved = {path.name: path.read_text() for path in (folder / PREPARE).iterdir() if not path.name.startswith(".")}
+    if ADMIN in saved and given.get(ADMIN, saved[ADMIN]) != saved[ADMIN]:
+        raise ValueError(
+            f"{ADMIN} cannot be replaced after the first start of MySQL: restore the first one, "
+            "or run docker compose down --volumes, which deletes all data"
+        )
+    values = {name: secrets.token_urlsafe(24) for name in FILES[PREPARE]} | saved | given
+    for part, files in FILES.items():
         for name, secret in files.items():
-            write_synced(folder / part / name, words[secret].encode())
+            write_synced(folder / part / name, values[secret].encode())
 
 
 def _given(own: Path) -> dict[str, str]:
-    """The secrets that somebody brings, by their names."""
+    """The operator's own secrets, by name."""
     given = {path.name: path.read_text().strip() for path in own.iterdir()}
-    if unknown := sorted(given.keys() - HOLDERS[KEEPER].keys()):
-        raise ValueError(f"{', '.join(unknown)}: no such secret; known are {', '.join(HOLDERS[KEEPER])}")
-    if empty := sorted(name for name, word in given.items() if not word):
+    if unknown := sorted(given.keys() - FILES[PREPARE].keys()):
+        raise ValueError(f"{', '.join(unknown)}: unknown secret; use one of {', '.join(FILES[PREPARE])}")
+    if empty := sorted(name for name, value in given.items() if not value):
         raise ValueError(f"{', '.join(empty)}: the file is empty")
     return given
 

@@ -1,23 +1,26 @@
-"""What the job takes: an administrator's login, and the password that each service's user is to have."""
+"""The settings of the job: the administrator's login, and the passwords of the users that it creates."""
 
-from pydantic import Field, SecretStr
+from typing import Any
+
+from pydantic import Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.settings import SECRETS, KafkaSettings, MysqlSettings
+from veleta.users import USERS
 
 
-class ServiceUsers(BaseSettings):
-    """The passwords of the services' users, and of `reader`, who may read all tables."""
-
+class _Passwords(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MYSQL_", secrets_dir=SECRETS, frozen=True)
-    loader_password: SecretStr = Field(description="password of the loader's user")
-    drift_password: SecretStr = Field(description="password of drift's user")
-    trainer_password: SecretStr = Field(description="password of the trainer's user")
-    inference_password: SecretStr = Field(description="password of inference's user")
-    retention_password: SecretStr = Field(description="password of retention's user, who alone may delete requests")
-    reader_password: SecretStr = Field(
-        description="password of the user who only reads: the monitor, notebooks, people"
+
+
+_FIELDS: dict[str, Any] = {
+    user.password_file.removeprefix("mysql_"): (
+        SecretStr,
+        Field(description=f"password of the MySQL user {user.name}, for {' and '.join(user.parts)}"),
     )
+    for user in USERS
+}
+ServiceUsers = create_model("ServiceUsers", __base__=_Passwords, __doc__="The passwords of the users.", **_FIELDS)
 
 
 class PrepareSettings(BaseSettings):
@@ -31,4 +34,4 @@ class PrepareSettings(BaseSettings):
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
-    users: ServiceUsers = Field(default_factory=ServiceUsers)
+    users: _Passwords = Field(default_factory=ServiceUsers)

@@ -1,22 +1,23 @@
-"""Makes databases and tables: the fixed ones by Alembic, those with dataset columns from the dataset file."""
+"""Creates databases and tables, and adds new columns and indexes to existing tables.
+
+`veleta.tables` and the dataset file declare every table. A column is only ever added: it must be nullable or have a
+server default, since the table may have rows.
+"""
 
 from collections.abc import Collection
-from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from veleta.adapters.mysql import database_url
 from veleta.dataset import Dataset
 from veleta.errors import Stop
 from veleta.settings import MysqlSettings
-from veleta.tables import DatasetTables, dataset_tables, schemas
+from veleta.tables import dataset_tables, pipeline, schemas
 
 
 def make_databases(settings: MysqlSettings) -> None:
-    """Create the databases that are missing."""
+    """Create the missing databases."""
     engine = sa.create_engine(database_url(settings, "pymysql"))
     with engine.begin() as connection:
         for name in schemas(settings.prefix).values():
@@ -26,28 +27,17 @@ def make_databases(settings: MysqlSettings) -> None:
     engine.dispose()
 
 
-def make_fixed_tables(settings: MysqlSettings) -> None:
-    """Bring PIPELINE to the newest migration."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    engine = sa.create_engine(database_url(settings, "pymysql").set(database=schemas(settings.prefix)["PIPELINE"]))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    engine.dispose()
-
-
-def make_dataset_tables(connection: sa.Connection, dataset: Dataset) -> None:
-    """Create the dataset's tables; add what is new of columns and indexes; refuse a column that went or was retyped.
+def make_tables(connection: sa.Connection, dataset: Dataset) -> None:
+    """Create missing tables; add new columns and indexes; refuse a column that was removed or has another type.
 
     Raises:
-        Stop: a difference that adding a column does not mend; the message says what to do.
+        Stop: a difference that a new column does not resolve. The message says what to do.
     """
-    tables: DatasetTables = dataset_tables(dataset)
-    for table in vars(tables).values():
-        if found := _columns(connection, table):
-            _refuse_differences(connection, table, found, surplus=table is tables.comparison)
-            _add_columns(connection, table, found)
+    of_dataset = dataset_tables(dataset)
+    for table in (*pipeline.sorted_tables, *vars(of_dataset).values()):
+        if existing := _columns(connection, table):
+            _refuse_differences(connection, table, existing, may_have_more=table is of_dataset.comparison)
+            _add_columns(connection, table, existing)
         else:
             connection.execute(CreateTable(table))
         for index in table.indexes:
@@ -55,31 +45,33 @@ def make_dataset_tables(connection: sa.Connection, dataset: Dataset) -> None:
 
 
 def schema_name(connection: sa.Connection, schema: str) -> str:
-    """What a schema is called in this deployment."""
+    """The name of a schema in this deployment."""
     return str(connection.get_execution_options()["schema_translate_map"][schema])
 
 
-def _add_columns(connection: sa.Connection, table: sa.Table, found: Collection[str]) -> None:
+def _add_columns(connection: sa.Connection, table: sa.Table, existing: Collection[str]) -> None:
     for column in table.columns:
-        if column.name not in found:
+        if column.name not in existing:
             definition = CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {_full_name(connection, table)} ADD COLUMN {definition}")
 
 
-def _refuse_differences(connection: sa.Connection, table: sa.Table, found: dict[str, str], *, surplus: bool) -> None:
-    """`surplus`: columns that the dataset file no longer asks for may stay (drift was told to ignore them)."""
-    wanted = {c.name: _family(c.type.compile(connection.dialect)) for c in table.columns}
-    unwanted = [] if surplus else sorted(found.keys() - wanted.keys())
-    gone = [f"{name} is in the table, not in the dataset file" for name in unwanted]
-    retyped = [
-        f"{name} is {found[name]}, the dataset file says {wanted[name]}"
-        for name in sorted(found.keys() & wanted.keys())
-        if found[name] != wanted[name]
+def _refuse_differences(
+    connection: sa.Connection, table: sa.Table, existing: dict[str, str], *, may_have_more: bool
+) -> None:
+    """A table that `may_have_more` can have columns that are no longer declared, because drift ignores a column now."""
+    declared = {c.name: _family(c.type.compile(connection.dialect)) for c in table.columns}
+    removed = [] if may_have_more else sorted(existing.keys() - declared.keys())
+    differences = [f"{name} is in the table but not declared" for name in removed]
+    differences += [
+        f"{name} is {existing[name]} in the table but declared as {declared[name]}"
+        for name in sorted(existing.keys() & declared.keys())
+        if existing[name] != declared[name]
     ]
-    if faults := gone + retyped:
+    if differences:
         raise Stop(
-            f"{table.fullname}: {'; '.join(faults)}. Columns are only ever added: bring the column back, "
-            "or give the changed dataset a deployment of its own (for the local run: make stop and make clean)"
+            f"{table.fullname}: {'; '.join(differences)}. Columns can only be added: declare the column as it was, "
+            "or use a new deployment for the changed dataset (for the local run: make stop and make clean)"
         )
 
 
@@ -88,12 +80,12 @@ def _columns(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
         "SELECT column_name, data_type FROM information_schema.columns "
         "WHERE table_schema = :schema AND table_name = :table"
     )
-    place = {"schema": schema_name(connection, str(table.schema)), "table": table.name}
-    return {name: _family(kind) for name, kind in connection.execute(query, place)}
+    parameters = {"schema": schema_name(connection, str(table.schema)), "table": table.name}
+    return {name: _family(sql_type) for name, sql_type in connection.execute(query, parameters)}
 
 
 def _family(sql_type: str) -> str:
-    """A type's name without length or collation; JSON is LONGTEXT in MariaDB and INTEGER is INT."""
+    """The name of a type without length and collation. MariaDB reports JSON as LONGTEXT."""
     name = sql_type.lower().split("(")[0].split(" ")[0]
     return {"integer": "int", "longtext": "json"}.get(name, name)
 

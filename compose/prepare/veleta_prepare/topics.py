@@ -1,4 +1,4 @@
-"""Creates the declared topics and verifies those that are there."""
+"""Creates the declared topics, and verifies those that exist."""
 
 import contextlib
 
@@ -11,11 +11,11 @@ from veleta.topics import Topic, declared_topics
 
 
 def make_topics(bootstrap: str, dataset: str) -> None:
-    """Make the topics that are missing; refuse those that differ from their declaration, naming each difference.
+    """Create the missing topics, and compare all topics with their declaration.
 
     Raises:
-        Retry: the broker is away.
-        Stop: a topic differs.
+        Retry: Kafka is unavailable.
+        Stop: topics differ. The message names each difference.
     """
     try:
         with contextlib.closing(KafkaAdminClient(bootstrap_servers=bootstrap, client_id="prepare")) as admin:
@@ -28,8 +28,8 @@ def make_topics(bootstrap: str, dataset: str) -> None:
 
 
 def _create_missing(admin: KafkaAdminClient, topics: list[Topic]) -> None:
-    there = {t["name"] for t in admin.describe_topics()}
-    missing = [t for t in topics if t.name not in there]
+    existing = {t["name"] for t in admin.describe_topics()}
+    missing = [t for t in topics if t.name not in existing]
     if missing:
         options = {
             t.name: {"num_partitions": t.partitions, "replication_factor": 1, "configs": t.config} for t in missing
@@ -40,12 +40,12 @@ def _create_missing(admin: KafkaAdminClient, topics: list[Topic]) -> None:
 
 def _differences(admin: KafkaAdminClient, topic: Topic) -> list[str]:
     partitions = len(admin.describe_topics([topic.name])[0]["partitions"])
-    wanted = {"partitions": str(topic.partitions), **topic.config}
-    found = {"partitions": str(partitions), **_config(admin, topic)}
-    return [f"{topic.name}: {k} is {found[k]}, not {v}" for k, v in wanted.items() if found[k] != v]
+    declared_config = {"partitions": str(topic.partitions), **topic.config}
+    config = {"partitions": str(partitions), **_config(admin, topic)}
+    return [f"{topic.name}: {k} is {config[k]}, not {v}" for k, v in declared_config.items() if config[k] != v]
 
 
 def _config(admin: KafkaAdminClient, topic: Topic) -> dict[str, str]:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic.name)
-    kept = admin.describe_configs([resource], config_filter="all")["topic"][topic.name]
-    return {key: str(kept[key]["value"]) for key in topic.config}
+    config = admin.describe_configs([resource], config_filter="all")["topic"][topic.name]
+    return {key: str(config[key]["value"]) for key in topic.config}

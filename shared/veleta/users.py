@@ -1,0 +1,75 @@
+"""The MySQL users: which parts log in as which user, and what each user may do.
+
+Everything else follows from `USERS`: the users that `prepare` creates, their passwords, and the logins of a local run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+_ALL = "SELECT, INSERT, UPDATE, DELETE"
+_DELETE = "DELETE, SELECT (request_id, client_request_id, received_at)"
+_APPEND = "INSERT, SELECT (request_id)"
+_RECORDS = {"PIPELINE.outbox": _ALL, "PIPELINE.marks": _ALL}
+
+
+@dataclass(frozen=True)
+class User:
+    """One MySQL user. The names of tables in `grants` contain `{dataset}` where the dataset's name belongs."""
+
+    name: str
+    parts: tuple[str, ...]
+    grants: Mapping[str, str]
+
+    @property
+    def password_variable(self) -> str:
+        """The variable with the user's password in the environment of `prepare`."""
+        return f"MYSQL_{self.name.upper()}_PASSWORD"
+
+    @property
+    def password_file(self) -> str:
+        """The secret with the user's password in the container of `prepare`."""
+        return self.password_variable.lower()
+
+
+def _user(name: str, grants: Mapping[str, str], parts: tuple[str, ...] = ()) -> User:
+    return User(name, parts or (name,), MappingProxyType(dict(grants)))
+
+
+USERS = (
+    _user(
+        "loader",
+        {
+            **_RECORDS,
+            "PIPELINE.batches": _ALL,
+            "PIPELINE.datasets": _ALL,
+            "RAW_DATA.{dataset}": _ALL,
+            "CLEAN_DATA.{dataset}": _ALL,
+        },
+    ),
+    _user(
+        "drift",
+        {
+            **_RECORDS,
+            "PIPELINE.drift_reports": _ALL,
+            "PIPELINE.drift_metrics": _ALL,
+            "PIPELINE.batch_comparison": _ALL,
+        },
+    ),
+    _user(
+        "trainer",
+        {**_RECORDS, "PIPELINE.trainings": _ALL, "PIPELINE.promotions": _ALL, "PIPELINE.leases": _ALL},
+    ),
+    _user("inference", {"RAW_DATA.new_{dataset}": _APPEND, "RAW_DATA.refused_{dataset}": _APPEND}),
+    _user(
+        "retention",
+        {"RAW_DATA.new_{dataset}": _DELETE, "RAW_DATA.refused_{dataset}": _DELETE, "PIPELINE.purges": _ALL},
+    ),
+    _user(
+        "reader",
+        dict.fromkeys(("PIPELINE.*", "RAW_DATA.*", "CLEAN_DATA.*"), "SELECT"),
+        parts=("monitor", "notebooks"),
+    ),
+)
+LOGINS: Mapping[str, User] = MappingProxyType({part: user for user in USERS for part in user.parts})
+"""The user of each part."""
