@@ -49,7 +49,7 @@ def backing(request: pytest.FixtureRequest) -> Iterator[Backing]:
         return
     top = Path(tempfile.mkdtemp(prefix="veleta-test-"))
     home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
-    run = Run(home, Variables(port_base=str(free_base())), say=lambda _line: None)
+    run = Run(home, Variables(port_base=str(free_base())), report=lambda _line: None)
     try:
         run.start_backing()
         yield run

@@ -87,7 +87,7 @@ def main() -> None:
 def world() -> Iterator[World]:
     """A broker, a database, a registry and a deployment, for this run alone."""
     with tempfile.TemporaryDirectory(prefix="veleta-bench-") as folder:
-        run = Run(Path(folder) / "home", Variables(port_base=str(free_base())), say=lambda _line: None)
+        run = Run(Path(folder) / "home", Variables(port_base=str(free_base())), report=lambda _line: None)
         try:
             run.start_backing()
             (Path(folder) / "world").mkdir()

@@ -31,9 +31,10 @@ from veleta.dataset import load_dataset
 from veleta.events.catalogue import Poll
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import declared_topics
-from veleta_local import asking, topics
+from veleta_local import topics
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.run import Run
+from veleta_local.send_command import send_command
 from veleta_local.supervise import base_environment
 from veleta_local.variables import Variables
 
@@ -98,7 +99,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     variables = Variables(
         csv=str(folder / "listings.csv"), at_end="stop", poll_every="3600", trees="50", port_base=str(free_base())
     )
-    run = Run(folder / "home", variables, say=lambda _line: None)
+    run = Run(folder / "home", variables, report=lambda _line: None)
     try:
         run.start(300)
         yield Stack(run)
@@ -133,7 +134,7 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
     with Client(stack.url) as client:
         eventually(lambda: len(client.versions()) == 1, what="an answer")
         for _ in range(PLACES - 1):
-            asking.ask(stack.run.kafka_bootstrap, Poll, DATASET.name, "")
+            send_command(stack.run.kafka_bootstrap, Poll, DATASET.name, "")
         eventually(lambda: _state(stack, "planned"), 120, "a training is under way")
         stack.kill("trainer")
         stack.kill("loader")
@@ -298,12 +299,12 @@ def test_a_second_start_changes_nothing_and_a_demo_whose_terminal_closes_leaves_
     stack.run.start(60)
     assert {part: stack.run.pid(part) for part in stack.run.parts} == before
     demo = DemoInTerminal(stack.run.home, "{}")
-    for words in (
-        "it runs already",
-        "nothing is being trained",
+    for text in (
+        "the run is up already",
+        "no training is running",
         f"the example: v{get(f'{stack.url}/model')[1]['version']} ",
     ):
-        demo.says(words)
+        demo.wait_for(text)
     demo.close()
     eventually(lambda: not stack.run.alive(), 60, "every process of the run has stopped")
     assert not (stack.run.home / "env").exists()

@@ -9,7 +9,7 @@ from support.records import chunk_messages, publish_chunks
 from support.world import World, eventually
 from veleta.adapters.memory import MemoryLog
 from veleta.tables import batches, dataset_tables, drift_reports
-from veleta_local.dead import DeadLetters
+from veleta_local.dead_letters import DeadLetters
 from veleta_local.errors import LocalError
 
 

@@ -25,9 +25,9 @@ from veleta.events.catalogue import (
     Poll,
     Resume,
 )
-from veleta_local import asking
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
+from veleta_local.send_command import send_command
 from veleta_prepare.topics import make_topics
 
 ROWS = 40
@@ -108,7 +108,7 @@ def test_polling_is_controlled_from_the_shell(world: World, csv: Path) -> None:
     """With POLL=manual a poll fetches one batch, and a resume all. A pause survives kill -9."""
 
     def send(kind: type[Command]) -> str:
-        return asking.ask(world.bootstrap, kind, world.dataset.name, "")
+        return send_command(world.bootstrap, kind, world.dataset.name, "")
 
     settings = {"at_end": "stop", "poll": "manual"}
     with running_source(world, csv) as source, running_poller(world, source.url, **settings) as poller:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from veleta_local.arrival import Arrival, Meter
 
 from veleta_local import commands
-from veleta_local.arrival import Arrival, Meter
 from veleta_local.deployment import ROOT
 from veleta_local.errors import LocalError
 

@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     variables = Variables(
         csv=str(folder / "listings.csv"), at_end="restart", poll_every="5", trees="10", port_base=str(free_base())
     )
-    made = Run(Path(folder) / "home", variables, say=lambda _line: None)
+    made = Run(Path(folder) / "home", variables, report=lambda _line: None)
     try:
         made.start(300)
         yield made

@@ -65,7 +65,7 @@ def running(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         trees="20",
         port_base=os.environ.get("PORT_BASE") or str(free_base()),
     )
-    run = Run(top / "run", variables, say=say)
+    run = Run(top / "run", variables, report=say)
     try:
         yield run
     finally:

@@ -21,7 +21,7 @@ from veleta_local.variables import Variables
 def run() -> Iterator[Run]:
     """A run with its own ports, stopped at the end in any case."""
     top = Path(mkdtemp(prefix="veleta-runtime-"))
-    run = Run(top / "home", Variables(port_base=str(free_base())), say=lambda _: None)
+    run = Run(top / "home", Variables(port_base=str(free_base())), report=lambda _: None)
     yield run
     run.stop()
     shutil.rmtree(top)
@@ -39,7 +39,7 @@ def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
     with pytest.raises(LocalError, match="make stop first"):
         run.clean()
     _kill_supervisord(run)
-    assert set(first.values()) <= set(processes.of(run.home))
+    assert set(first.values()) <= {process.pid for process in processes.of_run(run.home)}
 
     run.start_backing()
     assert all(run.pid(part) not in (0, first[part]) for part in BACKING)
@@ -47,7 +47,7 @@ def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
 
     _kill_supervisord(run)
     run.stop()
-    assert not processes.of(run.home)
+    assert not processes.of_run(run.home)
     assert not run.sockets.exists()
     run.clean()
     assert not run.home.exists()

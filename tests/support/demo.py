@@ -1,4 +1,4 @@
-"""`make demo` as a process of its own home, with what it says."""
+"""`make demo` as a process, with its output."""
 
 import os
 import signal
@@ -13,14 +13,14 @@ from veleta_local.deployment import PYTHON
 DEMO = """\
 import json, sys
 from pathlib import Path
-from veleta_local.demo.show import show
+from veleta_local.demo.run_demo import run_demo
 from veleta_local.variables import Variables
-show(Path(sys.argv[1]), Variables(**json.loads(sys.argv[2])), 300)
+run_demo(Path(sys.argv[1]), Variables(**json.loads(sys.argv[2]), start_timeout=300))
 """
 
 
 class Demo:
-    """The process with what it said so far."""
+    """The process and its output so far."""
 
     _terminal: Sequence[str] = ()
 
@@ -30,20 +30,20 @@ class Demo:
         command = [*self._terminal, str(PYTHON), "-c", DEMO, str(home), variables]
         self.process = subprocess.Popen(command, stdout=its, stderr=its, env=environ, start_new_session=True)
         os.close(its)
-        self.said = ""
+        self.output = ""
         self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
         self._reader.start()
 
-    def says(self, text: str) -> None:
-        """Wait until it does."""
+    def wait_for(self, text: str) -> None:
+        """Wait until the output contains the text."""
         until = time.monotonic() + 120
-        while text not in self.said:
-            assert time.monotonic() < until, f"no {text!r} in: {self.said}"
-            assert self.process.poll() is None, f"ended with {self.said}"
+        while text not in self.output:
+            assert time.monotonic() < until, f"no {text!r} in: {self.output}"
+            assert self.process.poll() is None, f"ended with {self.output}"
             time.sleep(0.1)
 
     def end(self, number: signal.Signals) -> int:
-        """Send a signal: the exit code."""
+        """Send a signal, and return the exit code."""
         self.process.send_signal(number)
         code = self.process.wait(60)
         self._reader.join()
@@ -52,8 +52,8 @@ class Demo:
     def _read(self, descriptor: int) -> None:
         with open(descriptor, encoding="utf-8", newline="") as output:
             try:
-                for piece in iter(lambda: os.read(output.fileno(), 65536), b""):
-                    self.said += piece.decode(errors="replace")
+                while chunk := os.read(output.fileno(), 65536):
+                    self.output += chunk.decode(errors="replace")
             except OSError:  # a terminal whose process has ended
                 pass
 

@@ -12,8 +12,8 @@ from support.browser import chromium
 from support.house import ROOT
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
-from veleta_local.demo.screen import Screen, picture
-from veleta_local.demo.watch import Watch
+from veleta_local.demo.run_observer import RunObserver
+from veleta_local.demo.terminal import Terminal, view
 from veleta_local.run import Run
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -26,14 +26,14 @@ def main() -> None:
     """Write all pictures."""
     PICTURES.mkdir(exist_ok=True)
     run = Run(ROOT / ".veleta")
-    (PICTURES / "demo.svg").write_text(terminal(run))
+    (PICTURES / "demo.svg").write_text(demo(run))
     with chromium() as browser:
         page(browser, run.url("monitor"), "monitor", 1360, 1180, "light")
         page(browser, run.url("monitor"), "monitor-phone", 390, 844, "dark")
 
 
 def page(browser: Browser, url: str, name: str, width: int, height: int, scheme: str) -> None:
-    """Write a screenshot of the page."""
+    """A screenshot of a page."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]  # a Literal
     sheet = context.new_page()
     sheet.goto(url)
@@ -42,13 +42,13 @@ def page(browser: Browser, url: str, name: str, width: int, height: int, scheme:
     context.close()
 
 
-def terminal(run: Run) -> str:
-    """The output of `make demo` in WATCHED_SECONDS, as SVG."""
+def demo(run: Run) -> str:
+    """The lines of `make demo` in WATCHED_SECONDS, and its live view at their end, as SVG."""
     console = Console(record=True, width=136, file=io.StringIO())
-    watch = Watch(run, load_dataset(run.dataset), Screen(console, utc_now).tell, utc_now)
+    observer = RunObserver(run, load_dataset(run.dataset), Terminal(console, utc_now).print_message, utc_now)
     with suppress(TimeoutError):
-        asyncio.run(asyncio.wait_for(watch.look(), WATCHED_SECONDS))
-    console.print(picture(watch, utc_now()))
+        asyncio.run(asyncio.wait_for(observer.observe(), WATCHED_SECONDS))
+    console.print(view(observer, utc_now()))
     return _FONT.sub("", console.export_svg(title="make demo"))
 
 

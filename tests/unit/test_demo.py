@@ -9,15 +9,15 @@ from typing import cast
 
 import pytest
 from rich.console import Console
-
-from veleta.clock import utc_now
-from veleta.events import catalogue as said
-from veleta.events.envelope import Event
-from veleta.topics import declared_topics
 from veleta_local.demo.screen import Screen, picture
 from veleta_local.demo.show import until_stopped
 from veleta_local.demo.story import Line, Story, Tone
 from veleta_local.demo.watch import Sample, Stage, Watch
+
+from veleta.clock import utc_now
+from veleta.events import catalogue as said
+from veleta.events.envelope import Event
+from veleta.topics import declared
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 BATCH = {"dataset": "homes", "epoch": 1, "number": 4}
@@ -114,7 +114,7 @@ def test_an_event_is_a_sentence(payload: said.Payload, subject: str, text: str, 
 def test_every_declared_event_has_its_sentence_or_is_left_out_on_purpose() -> None:
     """An event that joins the topics has to be thought of here."""
     known = {type(payload) for payload, *_ in TOLD} | SILENT | {said.TrainingProgress}
-    assert {event for topic in declared_topics("homes") for event in topic.events} == known
+    assert {event for topic in declared("homes") for event in topic.events} == known
 
 
 def test_progress_is_a_line_for_each_phase_and_a_pace() -> None:

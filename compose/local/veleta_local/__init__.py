@@ -1,8 +1,8 @@
 """Runs Veleta on one Linux machine without Docker and without root.
 
-Apache Kafka and MariaDB come as pinned Maven artifacts (downloads.py); they, MLflow's server and the services
-run under supervisor (supervise.py) with all their data in one folder, the run's home (deployment.py).
-Two runs with two homes and two PORT_BASEs live side by side.
+Apache Kafka and MariaDB are pinned Maven artifacts (downloads.py). Supervisor runs them, the MLflow server and the
+services (supervise.py). All data are in one folder, the run's home (deployment.py). Two runs with different homes and
+different PORT_BASEs can run side by side.
 
-`Run` (run.py) is what the tests use; `python -m veleta_local` is what the Makefile calls.
+The tests use `Run` (run.py); the Makefile calls `python -m veleta_local`.
 """

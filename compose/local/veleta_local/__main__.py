@@ -1,4 +1,4 @@
-"""`python -m veleta_local start|stop|...` (see `_COMMANDS`): make passes its variables in the environment."""
+"""`python -m veleta_local start|stop|...` (see `_COMMANDS`). make passes its variables in the environment."""
 
 import os
 import sys
@@ -9,28 +9,34 @@ from pathlib import Path
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
 from veleta.events.catalogue import Command, Pause, Poll, Resume
-from veleta_local import asking, status, topics
-from veleta_local.dead import DeadLetters
-from veleta_local.demo.show import show
+from veleta_local import status, topics
+from veleta_local.dead_letters import DeadLetters
+from veleta_local.demo.run_demo import run_demo
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
 from veleta_local.run import Run
+from veleta_local.send_command import send_command
 from veleta_local.supervise import base_environment
-from veleta_local.variables import Variables, start_timeout
+from veleta_local.variables import Variables
 
 _HOME = ROOT / ".veleta"
 
 
 def _demo() -> None:
-    show(_HOME, Variables.of_make(os.environ, Path.cwd()), start_timeout(os.environ))
+    run_demo(_HOME, _variables())
 
 
 def _start() -> None:
-    run = Run(_HOME, Variables.of_make(os.environ, Path.cwd()))
-    run.start(start_timeout(os.environ))
+    variables = _variables()
+    run = Run(_HOME, variables)
+    run.start(variables.start_timeout)
     print(f"\nmonitor   {run.url('monitor')}\npredict   {run.url('inference')}/predict\nMLflow    {run.mlflow_url}")
     print(f"addresses for other tools: {_HOME / 'env'}; logs: {_HOME / 'logs'}")
+
+
+def _variables() -> Variables:
+    return Variables.from_environment(os.environ, Path.cwd())
 
 
 def _stop() -> None:
@@ -38,8 +44,8 @@ def _stop() -> None:
 
 
 def _status() -> None:
-    show = status.as_json if os.environ.get("JSON") == "1" else status.as_table
-    print(show(Run(_HOME)))
+    render = status.as_json if os.environ.get("JSON") == "1" else status.as_table
+    print(render(Run(_HOME)))
 
 
 def _topics() -> None:
@@ -50,7 +56,7 @@ def _topics() -> None:
 def _tail() -> None:
     name, count, start = os.environ.get("TOPIC"), _number("N") or 10, _number("FROM")
     if not name:
-        raise LocalError("which topic? make tail TOPIC=name (make topics lists them)")
+        raise LocalError("pass a topic: make tail TOPIC=name (make topics lists them)")
     for event in topics.tail(Run(_HOME).kafka_bootstrap, name, start, count):
         print(event)
 
@@ -65,9 +71,9 @@ def _dead() -> None:
         print(letter)
 
 
-def _ask(kind: type[Command]) -> None:
+def _send(kind: type[Command]) -> None:
     run = Run(_HOME)
-    print(asking.ask(run.kafka_bootstrap, kind, _dataset(run), os.environ.get("REASON", "")))
+    print(send_command(run.kafka_bootstrap, kind, _dataset(run), os.environ.get("REASON", "")))
 
 
 def _dataset(run: Run) -> str:
@@ -77,7 +83,7 @@ def _dataset(run: Run) -> str:
 def _number(name: str) -> int | None:
     value = os.environ.get(name)
     if value and not value.isdecimal():
-        raise LocalError(f"{name}={value}: not a whole number")
+        raise LocalError(f"{name}={value} is not a whole number")
     return int(value) if value else None
 
 
@@ -87,17 +93,17 @@ def _memory() -> None:
 
 
 def _notebooks() -> None:
-    _become("veleta_notebooks", str(ROOT / "notebooks"), Run.environment_of_notebooks)
+    _exec("veleta_notebooks", str(ROOT / "notebooks"), Run.environment_of_notebooks)
 
 
 def _purge() -> None:
     if not (request := os.environ.get("REQUEST_ID")):
-        raise LocalError("which request? make purge REQUEST_ID=id (its own, or its client's name for it)")
-    _become("veleta_retention.purge", request, partial(Run.environment, service="retention"))
+        raise LocalError("pass a request: make purge REQUEST_ID=id (its own id, or the X-Request-ID of its client)")
+    _exec("veleta_retention.purge", request, partial(Run.environment, service="retention"))
 
 
-def _become(module: str, argument: str, environment: Callable[[Run], dict[str, str]]) -> None:
-    """Go on as another program, on the run that is up."""
+def _exec(module: str, argument: str, environment: Callable[[Run], dict[str, str]]) -> None:
+    """Replace this process by a module that uses the run, which must be up. Does not return."""
     run = Run(_HOME)
     if not run.alive():
         raise LocalError("the run is down: make start first")
@@ -114,9 +120,9 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "start": _start,
     "stop": _stop,
     "status": _status,
-    "poll": partial(_ask, Poll),
-    "pause": partial(_ask, Pause),
-    "resume": partial(_ask, Resume),
+    "poll": partial(_send, Poll),
+    "pause": partial(_send, Pause),
+    "resume": partial(_send, Resume),
     "topics": _topics,
     "tail": _tail,
     "dead": _dead,
@@ -128,7 +134,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; what went wrong is said in one line."""
+    """Run one command: the exit code. An error is one line."""
     if len(arguments) != 1 or arguments[0] not in _COMMANDS:
         print(f"python -m veleta_local {'|'.join(_COMMANDS)}", file=sys.stderr)
         return 1
@@ -138,10 +144,7 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "interrupted: what has started goes on; make start waits for it, make stop ends it",
-            file=sys.stderr,
-        )
+        print("interrupted: started parts still run; make start waits for them, make stop ends them", file=sys.stderr)
         return 1
     return 0
 

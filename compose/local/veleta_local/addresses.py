@@ -1,4 +1,4 @@
-"""The port book: every port of a local run, in the order that PORT_BASE counts them."""
+"""The ports of a local run, in the order in which PORT_BASE numbers them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,7 +17,7 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
         "trainer": 8094,
         "inference": 8000,
         "monitor": 8501,
-        # Reserved, so that a later part does not move the ports above and below it.
+        # Reserved for later parts, so that they do not change the numbers of the others.
         "prometheus": 9090,
         "grafana": 3000,
         "kafka-ui": 8081,
@@ -29,7 +29,7 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
 
 
 def ports(base: int | None = None) -> dict[str, int]:
-    """The port of each part: its own default, or `base` and the ones after it in the order of the book."""
+    """The port of each part: its default, or `base` and the following numbers."""
     if base is None:
         return dict(DEFAULT_PORTS)
-    return {part: base + place for place, part in enumerate(DEFAULT_PORTS)}
+    return {part: base + position for position, part in enumerate(DEFAULT_PORTS)}

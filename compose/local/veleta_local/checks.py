@@ -1,4 +1,4 @@
-"""Looks before the start, so that what is missing is said in one line and not found in a log."""
+"""Checks before a start, so that a missing requirement is one clear line and not an error in a log."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ _JAVA = 17
 
 
 def disk(folder: Path) -> None:
-    """Data and downloads need room before they begin to write."""
+    """Require free space for data and downloads."""
     free = shutil.disk_usage(folder).free / 2**30
     if free < _FREE_GIB:
         raise LocalError(f"{free:.1f} GiB are free at {folder}: {_FREE_GIB} GiB are needed")
@@ -23,34 +23,35 @@ def disk(folder: Path) -> None:
 
 def tool(name: str) -> str:
     """The path of a program."""
-    found = shutil.which(name)
-    if not found:
-        raise LocalError(f"{name} is not on the PATH: compose/local/install.sh brings it")
-    return found
+    if not (path := shutil.which(name)):
+        raise LocalError(f"{name} is not on the PATH: compose/local/install.sh installs it")
+    return path
 
 
 def java() -> str:
-    """A Java that Kafka runs on."""
-    found = tool("java")
-    said = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "(\d+)', said)
+    """The path of a Java that can run Kafka."""
+    path = tool("java")
+    output = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', output)
     if not version or int(version[1]) < _JAVA:
-        raise LocalError(f"{found} is Java {version[1] if version else 'of no known version'}: {_JAVA} is needed")
-    return found
+        raise LocalError(f"{path} is Java {version[1] if version else 'of an unknown version'}: {_JAVA} is needed")
+    return path
 
 
-def ports_free(wanted: Mapping[str, int]) -> None:
-    """Nobody else listens where a part of ours is about to."""
-    for part, port in wanted.items():
+def ports_free(ports: Mapping[str, int]) -> None:
+    """Require that no process listens on these ports; `ports` maps the part to its port."""
+    for part, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, port))
             except OSError:
-                raise LocalError(f"port {port}, needed for {part}, is in use: give PORT_BASE=, as 21000") from None
+                raise LocalError(
+                    f"port {port}, needed for {part}, is in use: pass PORT_BASE=, for example 21000"
+                ) from None
 
 
 def readable_file(path: Path) -> None:
-    """The file that our own source hands out."""
+    """Require the file that `source` serves."""
     if not path.is_file():
         raise LocalError(f"CSV={path}: there is no such file")

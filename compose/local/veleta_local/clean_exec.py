@@ -1,7 +1,7 @@
-"""`python -m veleta_local.afresh command...`: a part's process, begun with nothing left of the one before.
+"""`python -m veleta_local.clean_exec COMMAND...`: kills what is left of a part's previous process, then runs COMMAND.
 
-Children outlive a parent that was killed, and may hold its port: MLflow's server has a worker, the trainer its fitting.
-So they are ended first; then this process becomes the command.
+The child processes of a killed parent survive it and may still use its port: the worker of the MLflow server, or the
+process in which the trainer fits a model.
 """
 
 import os
@@ -13,7 +13,7 @@ from veleta_local import processes
 
 def main(command: list[str]) -> None:
     """Does not return."""
-    processes.end_part(Path(os.environ[processes.MARK]), os.environ[processes.PART])
+    processes.kill_part(Path(os.environ[processes.HOME_MARK]), os.environ[processes.PART_MARK])
     os.execvp(command[0], command)  # noqa: S606 - the run's own command
 
 

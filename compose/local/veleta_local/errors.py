@@ -1,5 +1,5 @@
-"""What can be said to the person who typed make, in one line."""
+"""The error of this package."""
 
 
 class LocalError(Exception):
-    """The run cannot go on; the message says what to do about it."""
+    """A command cannot continue. The message is one line for the user, with what to do."""

@@ -1,4 +1,4 @@
-"""Asks a part whether it is ready, in the part's own language."""
+"""Checks whether a part is ready, by a request in the protocol of the part."""
 
 import http.client
 import json
@@ -14,12 +14,12 @@ from typing import Any
 from veleta_local.addresses import HOST
 from veleta_local.deployment import Deployment
 
-_SECONDS = 3
+_TIMEOUT_SECONDS = 3
 
 
 @dataclass(frozen=True)
 class Health:
-    """Whether a part is ready, what it does, and what it waits for with the reason."""
+    """Whether a part is ready and listens, its activity, and the dependencies it waits for with the reasons."""
 
     ready: bool
     doing: str = ""
@@ -31,8 +31,8 @@ class Health:
         return "; ".join([self.doing, *waits] if self.doing else waits) or ("ready" if self.ready else "not ready")
 
 
-def of(deployment: Deployment, part: str) -> Health:
-    """The health of a part, now."""
+def check(deployment: Deployment, part: str) -> Health:
+    """Request the health of a part."""
     if not _listens(deployment.ports[part]):
         return Health(ready=False, doing="does not listen yet", listens=False)
     if part == "kafka":
@@ -46,17 +46,19 @@ def of(deployment: Deployment, part: str) -> Health:
 
 def _listens(port: int) -> bool:
     with closing(socket.socket()) as probe:
-        probe.settimeout(_SECONDS)
+        probe.settimeout(_TIMEOUT_SECONDS)
         return probe.connect_ex((HOST, port)) == 0
 
 
 def _kafka(deployment: Deployment) -> Health:
-    from kafka import KafkaAdminClient  # noqa: PLC0415 (half a second that a stop need not wait)
+    from kafka import KafkaAdminClient  # noqa: PLC0415 (half a second that a stop does not need)
     from kafka.errors import KafkaError  # noqa: PLC0415
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:
-        client = KafkaAdminClient(bootstrap_servers=deployment.kafka_bootstrap, bootstrap_timeout_ms=_SECONDS * 1000)
+        client = KafkaAdminClient(
+            bootstrap_servers=deployment.kafka_bootstrap, bootstrap_timeout_ms=_TIMEOUT_SECONDS * 1000
+        )
         with closing(client):
             client.describe_cluster()
     except KafkaError as error:
@@ -70,7 +72,7 @@ def _mysql(deployment: Deployment) -> Health:
     user, password = deployment.mysql_user, deployment.mysql_password
     try:
         pymysql.connect(
-            host=HOST, port=deployment.mysql_port, user=user, password=password, connect_timeout=_SECONDS
+            host=HOST, port=deployment.mysql_port, user=user, password=password, connect_timeout=_TIMEOUT_SECONDS
         ).close()
     except pymysql.Error as error:
         return Health(ready=False, doing=f"listens but refuses: {error}")
@@ -79,21 +81,21 @@ def _mysql(deployment: Deployment) -> Health:
 
 def _http(url: str) -> Health:
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 (our own address)
-            return _said(answer.read(), ready=True)
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 (our own address)
+            return _parse(response.read(), ready=True)
     except urllib.error.HTTPError as error:
         with error:
-            return _said(error.read(), ready=False)
+            return _parse(error.read(), ready=False)
     except (OSError, http.client.HTTPException) as error:
         return Health(ready=False, doing=f"listens but does not answer: {error}")
 
 
-def _said(body: bytes, *, ready: bool) -> Health:
-    """What /readyz says of itself; Streamlit and MLflow only answer."""
+def _parse(body: bytes, *, ready: bool) -> Health:
+    """The body of /readyz. Streamlit and MLflow have no such body: only their status counts."""
     try:
-        said: Any = json.loads(body)
+        report: Any = json.loads(body)
     except ValueError:
-        said = {}
-    if not isinstance(said, dict) or "ready" not in said:
+        report = {}
+    if not isinstance(report, dict) or "ready" not in report:
         return Health(ready=ready, doing="answers" if ready else "is not ready")
-    return Health(ready, str(said.get("doing") or ""), dict(said.get("waits_for") or {}))
+    return Health(ready, str(report.get("doing") or ""), dict(report.get("waits_for") or {}))

@@ -1,16 +1,16 @@
-"""Apache Kafka: one node in KRaft mode that only this machine can reach."""
+"""Apache Kafka: one node in KRaft mode, reachable only from this machine."""
 
 import base64
 import uuid
 from pathlib import Path
 
-from veleta_local import checks, commands, downloads
+from veleta_local import checks, downloads, subprocesses
 from veleta_local.addresses import HOST
 from veleta_local.deployment import Deployment
 from veleta_local.files import fresh_folder
 from veleta_local.supervise import Program, base_environment
 
-# log.dirs is relative to the home: a properties file has its own ideas of commas and of letters beyond ASCII.
+# log.dirs is relative to the home, because commas and non-ASCII letters have other meanings in a properties file.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -36,12 +36,12 @@ group.initial.rebalance.delay.ms=0
 
 
 def program(_: Deployment) -> Program:
-    """The broker, controller included."""
+    """The broker, which is also the controller."""
     return Program([*_java(), "kafka.Kafka", "supervisor/kafka.properties"], {})
 
 
-def prepare(deployment: Deployment) -> None:
-    """Write the settings; format the data folder when there is none."""
+def provision(deployment: Deployment) -> None:
+    """Write the settings, and format the data folder if there is none."""
     data = deployment.home / "kafka"
     if not data.exists():
         with fresh_folder(data) as fresh:
@@ -59,8 +59,8 @@ def _settings(deployment: Deployment, data: Path) -> Path:
 def _format(deployment: Deployment, settings: Path) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     arguments = ["kafka.tools.StorageTool", "format", "--standalone", f"--cluster-id={cluster}", f"--config={settings}"]
-    trouble = "Kafka's folder could not be formatted"
-    commands.run([*_java(), *arguments], trouble, folder=deployment.home, environment=base_environment())
+    failure = "Kafka's data folder could not be formatted"
+    subprocesses.run([*_java(), *arguments], failure, folder=deployment.home, environment=base_environment())
 
 
 def _java() -> list[str]:

@@ -1,8 +1,8 @@
-"""MariaDB, which stands for MySQL in the local run."""
+"""MariaDB, which takes the place of MySQL in the local run."""
 
 import os
 
-from veleta_local import commands, downloads
+from veleta_local import downloads, subprocesses
 from veleta_local.addresses import HOST
 from veleta_local.deployment import Deployment
 from veleta_local.files import fresh_folder, write_private
@@ -10,8 +10,8 @@ from veleta_local.supervise import Program, base_environment
 
 TEMPORARY = "mysql-tmp"
 
-# Runs at every start before the server listens: the administrator has the run's password, and nobody logs in
-# as root or without a name.
+# The server runs this at every start before it listens. The administrator gets the run's password; root and the
+# anonymous user are deleted.
 _USERS = """\
 DELETE FROM mysql.global_priv WHERE User IN ('', 'root');
 FLUSH PRIVILEGES;
@@ -20,7 +20,7 @@ ALTER USER {admin} IDENTIFIED BY '{password}';
 GRANT ALL PRIVILEGES ON *.* TO {admin} WITH GRANT OPTION;
 """
 
-# skip-ssl: it would make itself an RSA key at each start, for seconds, and nobody but this machine connects.
+# skip-ssl: the server would generate an RSA key for seconds at each start, and only this machine connects.
 _OPTIONS = """\
 character-set-server=utf8mb4
 collation-server=utf8mb4_bin
@@ -35,9 +35,9 @@ skip-ssl
 
 
 def program(deployment: Deployment) -> Program:
-    """The server; its unix socket lies in the short folder, its data in the home.
+    """The server. Its unix socket is in the folder with the short path, its data are in the home.
 
-    At its start a server deletes the temporary tables that it finds, so no two may share the folder for them.
+    A server deletes all temporary tables in `tmpdir` when it starts, so each server has a `tmpdir` of its own.
     """
     options = {
         "basedir": downloads.folder() / "mariadb",
@@ -55,8 +55,8 @@ def program(deployment: Deployment) -> Program:
     return Program(command, {})
 
 
-def prepare(deployment: Deployment) -> None:
-    """Write what the server runs first; make the system tables when there are none."""
+def provision(deployment: Deployment) -> None:
+    """Write the SQL that the server runs first, and create the system tables if there are none."""
     admin = f"'{deployment.mysql_user}'@'{HOST}'"
     users = _USERS.format(admin=admin, password=deployment.mysql_password)
     write_private(deployment.folder("supervisor") / "mysql.sql", users)
@@ -70,11 +70,11 @@ def _install(deployment: Deployment) -> None:
     with fresh_folder(deployment.home / "mysql") as fresh:
         options = [f"--basedir={base}", f"--datadir={fresh}", "--auth-root-authentication-method=normal"]
         command = [base / "scripts/mariadb-install-db", "--no-defaults", *options, "--skip-test-db", *_as_root()]
-        trouble = "MariaDB's system tables could not be made"
+        failure = "MariaDB's system tables could not be created"
         environment = base_environment() | {"TMPDIR": str(deployment.home / TEMPORARY)}
-        commands.run(command, trouble, folder=deployment.home, environment=environment)
+        subprocesses.run(command, failure, folder=deployment.home, environment=environment)
 
 
 def _as_root() -> list[str]:
-    """MariaDB runs as root only when told so."""
+    """MariaDB runs as root only with this option."""
     return [] if os.getuid() else ["--user=root"]

@@ -1,9 +1,11 @@
-"""What a run uses: the memory of each part, and the disk."""
+"""Samples the memory of each part of a run, and the disk space of its data."""
 
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from veleta_local import processes
 from veleta_local.deployment import BACKING
@@ -13,35 +15,33 @@ from veleta_local.run import Run
 _MB = 2**20
 
 
-def samples(run: Run, every: float) -> Iterator[str]:
-    """A head, and then a line each `every` seconds until the run ends.
+def samples(run: Run, seconds: float) -> Iterator[str]:
+    """A head, then a line each `seconds` until the run stops. All numbers are MB.
 
-    Figures are MB. A part's memory is the PSS of its processes (memory they share is divided among them); `services`
-    is the sum of all but Kafka, MySQL and MLflow.
+    The memory of a part is the PSS of its processes: shared memory is divided among the processes that share it. The
+    column `services` is the sum of all parts except Kafka, MySQL and MLflow.
     """
     if not run.alive():
-        raise LocalError("nothing runs: make start first")
+        raise LocalError("the run is down: make start first")
     names = [*run.parts, "services", "disk"]
     yield " ".join(["time    ", *(f"{name:>9}" for name in names)])
-    while found := processes.by_part(run.home):
-        used = {part: sum(map(_pss, found.get(part, []))) for part in run.parts}
+    while running := processes.by_part(run.home):
+        used = {part: sum(map(_pss, running.get(part, []))) for part in run.parts}
         used["services"] = sum(size for part, size in used.items() if part not in BACKING)
         used["disk"] = _disk(run.home)
         yield " ".join([f"{time.strftime('%H:%M:%S')}", *(f"{used[name] / _MB:>9,.0f}" for name in names)])
-        time.sleep(every)
+        time.sleep(seconds)
 
 
-def _pss(pid: int) -> int:
+def _pss(process: psutil.Process) -> int:
     """Bytes; 0 for a process that has ended."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+    with suppress(psutil.Error):
+        return int(process.memory_full_info().pss)
     return 0
 
 
 def _disk(folder: Path) -> int:
-    """Bytes that the files of a folder occupy, holes left out; files that go away meanwhile count nothing."""
+    """Bytes that the files of a folder occupy on disk. Files that are deleted meanwhile count as 0."""
     size = 0
     for path in folder.rglob("*"):
         with suppress(OSError):

@@ -1,14 +1,14 @@
-"""A run: what `make start` and `make stop` do, and what the tests hold in their hands."""
+"""A run on this machine: start, stop, delete, and the state of its parts."""
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from veleta.dataset import load_dataset
-from veleta_local import checks, commands, downloads, health, kafka, mariadb, mlflow_server, processes
+from veleta_local import checks, downloads, health, kafka, mariadb, mlflow_server, processes, subprocesses
 from veleta_local.deployment import BACKING, PYTHON, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.files import locked, shell_lines, write_private
@@ -17,183 +17,183 @@ from veleta_local.supervise import Program, State, Supervisor
 from veleta_local.variables import Variables
 
 _BACKING = {"kafka": kafka, "mysql": mariadb, "mlflow": mlflow_server}
-_PAUSE = 0.3
+_POLL_SECONDS = 0.3
 
 
 class Run(Deployment):
-    """One deployment on this machine. Each method goes on from whatever state the run is in."""
+    """The parts of one deployment. Each method works from any state of the run.
 
-    def __init__(self, home: Path, variables: Variables | None = None, say: Callable[[str], None] = print) -> None:
+    A start has three steps: provision (settings, data folders, tables, users), spawn (processes), wait until ready.
+    """
+
+    def __init__(self, home: Path, variables: Variables | None = None, report: Callable[[str], None] = print) -> None:
         super().__init__(home, variables)
-        self._say = say
+        self._report = report
         self._supervisor = Supervisor(self)
 
-    def start_backing(self, timeout: float = 600) -> None:
-        """Kafka, MariaDB and MLflow, started and answering; no topics and no databases in them."""
-        with self._alone():
-            self._begin_backing(BACKING)
-        self._wait(BACKING, timeout)
-
     def start(self, timeout: float = 600) -> None:
-        """Everything, until each part is ready."""
-        until = time.monotonic() + timeout
-        if self.begin(timeout):
-            self._wait([part for part in self.awaited if part not in ("kafka", "mysql")], until - time.monotonic())
+        """Start everything, and return when each part is ready."""
+        deadline = time.monotonic() + timeout
+        if self.spawn(timeout):
+            rest = [part for part in self.awaited if part not in ("kafka", "mysql")]
+            self._wait_until_ready(rest, deadline - time.monotonic())
 
-    def begin(self, timeout: float = 600) -> bool:
-        """Start what is down; the services become ready by themselves. False: all of it was up and ready."""
-        until = time.monotonic() + timeout
+    def start_backing(self, timeout: float = 600) -> None:
+        """Start Kafka, MariaDB and MLflow without topics and tables, and return when they are ready."""
+        with self._lock():
+            self._spawn_backing(BACKING)
+        self._wait_until_ready(BACKING, timeout)
+
+    def spawn(self, timeout: float = 600) -> bool:
+        """Start what is down, and return before the services are ready. False: everything was up and ready."""
+        deadline = time.monotonic() + timeout
         if self._is_up():
-            self._say("it runs already")
+            self._report("the run is up already")
             return False
-        with self._alone():
+        with self._lock():
             self._check_input()
-            self._begin_backing(self.parts)
-            self._wait(("kafka", "mysql"), timeout)
-            self._begin_services(until - time.monotonic())
+            self._spawn_backing(self.parts)
+            self._wait_until_ready(("kafka", "mysql"), timeout)
+            self._provision_topics_and_tables(deadline - time.monotonic())
+            write_private(self.home / "env", shell_lines(self.environment_of_clients()))
+            self._supervisor.start(self._down(self.services))
         return True
 
     def stop(self) -> None:
-        """End all of it, services first, and see to it that nothing is left."""
+        """End all processes, the services first. The data stay."""
         if not self.home.exists():
             return
-        with self._alone():
+        with self._lock():
             (self.home / "env").unlink(missing_ok=True)
             for parts in (self.services, ("mlflow",), ("mysql", "kafka")):
                 self._supervisor.stop(parts)
             self._supervisor.shutdown()
 
     def clean(self) -> None:
-        """Forget the run and its data."""
+        """Delete the run and its data."""
         if self.alive():
             raise LocalError("the run is up: make stop first")
         if self.home.exists():
             shutil.rmtree(self.home)
 
     def alive(self) -> bool:
-        """Whether any process of the run is there, supervised or left over."""
-        return bool(processes.of(self.home))
+        """Whether the run has any process, with or without supervisord."""
+        return bool(processes.of_run(self.home))
 
     def states(self) -> dict[str, State]:
-        """What supervisor says of each part."""
+        """The state of each part in supervisord."""
         down = {part: State("STOPPED", 0) for part in self.parts}
         return down | self._supervisor.states()
 
     def pid(self, part: str) -> int:
-        """The process of a part; 0 when it has none."""
+        """The process id of a part; 0 if it has no process."""
         return self.states()[part].pid
 
     def health(self, parts: Iterable[str]) -> dict[str, Health]:
-        """The health of each part, all asked at once."""
+        """The health of each part, requested in parallel."""
         names = list(parts)
         with ThreadPoolExecutor(len(names)) as threads:
-            return dict(zip(names, threads.map(lambda part: health.of(self, part), names), strict=True))
+            return dict(zip(names, threads.map(lambda part: health.check(self, part), names), strict=True))
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with locked(self.folder("") / "lock", wait=False):
-            yield
+    def _lock(self) -> AbstractContextManager[None]:
+        return locked(self.folder("") / "lock", wait=False)
 
     def _is_up(self) -> bool:
+        if self._without_data() or self._changed():
+            return False
         states = self._supervisor.states()
-        up = (
-            not self._without_data()
-            and self.variables == self.remembered
-            and all(p in states and states[p].up for p in self.parts)
-        )
-        return up and all(each.ready for each in self.health(self.awaited).values())
+        up = all(part in states and states[part].up for part in self.parts)
+        return up and all(report.ready for report in self.health(self.awaited).values())
+
+    def _changed(self) -> list[str]:
+        return self.variables.changed(self.remembered)
 
     def _without_data(self) -> list[str]:
         return [part for part in BACKING if not (self.home / part).exists()]
+
+    def _down(self, parts: Iterable[str]) -> list[str]:
+        states = self.states()
+        return [part for part in parts if not states[part].up]
 
     def _check_input(self) -> None:
         dataset = load_dataset(self.dataset)
         if self.variables.csv:
             checks.readable_file(Path(self.variables.csv))
         elif not self.variables.api_url and not dataset.generator:
-            raise LocalError("what to read? make start CSV=file, or make start API_URL=address")
+            raise LocalError(
+                f"DATASET={self.dataset} has no generator: pass its rows with make start CSV=file, "
+                "or make start API_URL=address"
+            )
 
-    def _begin_backing(self, wanted: Iterable[str]) -> None:
-        """Start what is down of the backing parts, after a look at the ports of all that is wanted.
+    def _spawn_backing(self, wanted: Iterable[str]) -> None:
+        """Start the backing parts that are down, after a check of the ports of all `wanted` parts.
 
-        A part whose data were deleted under it is begun again.
+        A part whose data folder was deleted is restarted with a new one.
         """
         if not self._supervisor.states():
-            processes.end(self.home)
+            processes.end_run(self.home)
         self._supervisor.stop(self._without_data())
         checks.ports_free(self._ports_of(self._down(wanted)))
-        self._launch()
+        self._spawn_supervisord()
         for part in self._down(BACKING):
-            _BACKING[part].prepare(self)
+            _BACKING[part].provision(self)
             self._supervisor.start([part])
 
     def _ports_of(self, parts: list[str]) -> dict[str, int]:
         names = [*parts, "kafka-controller"] if "kafka" in parts else parts
         return {name: self.ports[name] for name in names}
 
-    def _launch(self) -> None:
-        """Start supervisord; one that is there keeps its configuration, and so its variables."""
+    def _spawn_supervisord(self) -> None:
+        """Start supervisord if it is down. If it is up, its configuration and so the variables cannot change."""
         if not self._supervisor.states():
             checks.disk(self.home)
-            downloads.ensure(self._say)
+            downloads.ensure(self._report)
             self.remember()
-            self._supervisor.launch(self._programs())
-        elif self.variables != self.remembered:
-            names = ", ".join(name.upper() for name in self.variables.changed(self.remembered))
+            self._supervisor.spawn(self._programs())
+        elif changed := self._changed():
+            names = ", ".join(name.upper() for name in changed)
             raise LocalError(f"the run is up with another {names}: make stop first")
 
     def _programs(self) -> dict[str, Program]:
         backing = {part: module.program(self) for part, module in _BACKING.items()}
-        return backing | {name: self._service(name) for name in self.services}
+        return backing | {
+            name: Program([str(PYTHON), "-m", f"veleta_{name}"], self.environment(name)) for name in self.services
+        }
 
-    def _service(self, name: str) -> Program:
-        return Program([str(PYTHON), "-m", f"veleta_{name}"], self.environment(name))
-
-    def _begin_services(self, timeout: float) -> None:
-        """They wait for what they need by themselves, so all are started at once."""
-        self._prepare(timeout)
-        write_private(self.home / "env", shell_lines(self.environment_of_clients()))
-        self._supervisor.start(self._down(self.services))
-
-    def _prepare(self, timeout: float) -> None:
-        """The job that makes topics, databases, tables and users."""
+    def _provision_topics_and_tables(self, timeout: float) -> None:
         began = time.monotonic()
-        commands.run(
+        subprocesses.run(
             [PYTHON, "-m", "veleta_prepare"],
-            "topics and tables could not be made",
+            "topics and tables could not be created",
             folder=self.home,
             environment=self._supervisor.environment() | self.environment_of_prepare(),
             seconds=timeout,
         )
-        self._say(f"topics and tables are there ({time.monotonic() - began:.1f} s)")
+        self._report(f"topics and tables are ready ({time.monotonic() - began:.1f} s)")
 
-    def _down(self, parts: Iterable[str]) -> list[str]:
-        states = self.states()
-        return [part for part in parts if not states[part].up]
-
-    def _wait(self, parts: Iterable[str], timeout: float) -> None:
-        """Return when all are ready, telling of each as it comes."""
+    def _wait_until_ready(self, parts: Iterable[str], timeout: float) -> None:
+        """Return when all parts are ready, and report each part once."""
         began = time.monotonic()
         waiting = list(parts)
         while waiting:
-            found = self.health(waiting)
-            waiting = [part for part in found if not found[part].ready]
+            reports = self.health(waiting)
+            waiting = [part for part in reports if not reports[part].ready]
             seconds = time.monotonic() - began
-            for part in (part for part in found if found[part].ready):
-                self._say(f"{part} is ready ({seconds:.1f} s)")
+            for part in (part for part, report in reports.items() if report.ready):
+                self._report(f"{part} is ready ({seconds:.1f} s)")
             if waiting and not self._supervisor.states():
-                raise LocalError("the run was ended from elsewhere: make start begins again")
+                raise LocalError("another command stopped the run: make start starts it again")
             if waiting and seconds > timeout:
-                raise LocalError(self._not_ready({part: found[part] for part in waiting}))
-            time.sleep(_PAUSE if waiting else 0)
+                raise LocalError(self._not_ready({part: reports[part] for part in waiting}))
+            time.sleep(_POLL_SECONDS if waiting else 0)
 
-    def _not_ready(self, found: Mapping[str, Health]) -> str:
-        words = [f"{part}: {each}{self._last_words(part, each)}" for part, each in found.items()]
-        return f"not ready in time (START_TIMEOUT=): {' | '.join(words)}"
+    def _not_ready(self, reports: Mapping[str, Health]) -> str:
+        parts = [f"{part}: {report}{self._log_line(part, report)}" for part, report in reports.items()]
+        return f"not ready in time (START_TIMEOUT=): {' | '.join(parts)}"
 
-    def _last_words(self, part: str, found: Health) -> str:
-        """A part that does not even listen has said why in its log."""
+    def _log_line(self, part: str, report: Health) -> str:
+        """The log's line with the reason, for a part that does not even listen."""
         log = self.log(part)
-        if found.listens or not log.exists():
+        if report.listens or not log.exists():
             return ""
-        return f" ({log}: {commands.reason(log.read_text(errors='replace'))})"
+        return f" ({log}: {subprocesses.error_line(log.read_text(errors='replace'))})"

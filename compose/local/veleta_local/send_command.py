@@ -1,4 +1,4 @@
-"""Commands from the shell: a service is asked, and its answer is the command's."""
+"""Sends a command to the poller and returns its result."""
 
 import getpass
 import os
@@ -12,17 +12,17 @@ from veleta_local.errors import LocalError
 from veleta_local.topics import NOT_RUNNING
 
 
-def ask(bootstrap: str, kind: type[Command], dataset: str, reason: str) -> str:
-    """Send a command as the person at the shell: what it effects.
+def send_command(bootstrap: str, kind: type[Command], dataset: str, reason: str) -> str:
+    """Send a command in the name of the current user: its effect.
 
     Raises:
-        LocalError: it was refused, or nobody answered.
+        LocalError: the poller refused the command or did not answer, or Kafka is unreachable.
     """
     log = KafkaLog(bootstrap, "shell")
     try:
-        answer = commands.send_command(log, kind(dataset=dataset, actor=_person(), reason=reason), "shell", utc_now)
-    except Retry as away:
-        raise LocalError(NOT_RUNNING if away.dependency == "kafka" else str(away)) from away
+        answer = commands.send_command(log, kind(dataset=dataset, actor=_user(), reason=reason), "shell", utc_now)
+    except Retry as error:
+        raise LocalError(NOT_RUNNING if error.dependency == "kafka" else str(error)) from error
     finally:
         log.close()
     if isinstance(answer, CommandRefused):
@@ -30,7 +30,7 @@ def ask(bootstrap: str, kind: type[Command], dataset: str, reason: str) -> str:
     return answer.effect
 
 
-def _person() -> str:
+def _user() -> str:
     try:
         return getpass.getuser()
     except KeyError:

@@ -1,12 +1,15 @@
-"""What each part of a run does, for people and as JSON."""
+"""The state of each part of a run, as a table and as JSON."""
 
 import json
 
 from veleta_local.run import Run
+from veleta_local.text import aligned
+
+_COLUMNS = {"part": "part", "state": "state", "pid": "pid", "ready": "ready", "url": "address", "doing": "doing"}
 
 
 def rows(run: Run) -> list[dict[str, object]]:
-    """One row per part; parts without a process are not asked."""
+    """One row for each part. Parts without a process are not ready, and are not requested."""
     states = run.states()
     running = [part for part in run.parts if states[part].up]
     health = run.health(running) if running else {}
@@ -24,20 +27,18 @@ def rows(run: Run) -> list[dict[str, object]]:
 
 
 def as_json(run: Run) -> str:
-    """The rows, for programs."""
-    found = rows(run)
-    return json.dumps({"ready": all(row["ready"] for row in found), "parts": found}, indent=2)
+    """The rows for programs."""
+    parts = rows(run)
+    return json.dumps({"ready": all(row["ready"] for row in parts), "parts": parts}, indent=2)
 
 
 def as_table(run: Run) -> str:
-    """The rows, for people."""
-    lines = [("part", "state", "pid", "ready", "address", "doing")]
-    for row in rows(run):
-        ready = "yes" if row["ready"] else "no"
-        lines.append(
-            (str(row["part"]), str(row["state"]), str(row["pid"] or "-"), ready, str(row["url"]), str(row["doing"]))
-        )
-    return "\n".join(
-        f"{part:<10} {state:<9} {pid:<8} {ready:<6} {url:<23} {doing}".rstrip()
-        for part, state, pid, ready, url, doing in lines
-    )
+    """The rows for people."""
+    cells = [[_cell(row[name]) for name in _COLUMNS] for row in rows(run)]
+    return "\n".join(aligned([list(_COLUMNS.values()), *cells]))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)

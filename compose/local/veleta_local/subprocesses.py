@@ -1,4 +1,4 @@
-"""Runs a tool to its end; what it says is shown only when it fails, as one line."""
+"""Runs a tool until it ends. Its output is shown only if it fails, as one line."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,20 @@ from veleta_local.errors import LocalError
 
 def run(
     command: Sequence[object],
-    trouble: str,
+    failure: str,
     *,
     folder: Path,
     environment: Mapping[str, str] | None = None,
     seconds: float | None = None,
 ) -> None:
-    """Raise `trouble` with the tool's own reason when it ends badly or not in time."""
+    """Run a command.
+
+    Raises:
+        LocalError: it failed or took too long. The message is `failure` and the tool's own error.
+    """
     try:
         done = subprocess.run(
-            [str(word) for word in command],
+            [str(argument) for argument in command],
             cwd=folder,
             env=environment,
             timeout=seconds,
@@ -27,26 +31,26 @@ def run(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise LocalError(f"{trouble}: no end after {seconds:.0f} s") from None
+        raise LocalError(f"{failure}: it did not end within {seconds:.0f} s") from None
     if done.returncode:
-        raise LocalError(f"{trouble}: {reason(done.stderr.strip() or done.stdout)}")
+        raise LocalError(f"{failure}: {error_line(done.stderr.strip() or done.stdout)}")
 
 
-def follow(command: Sequence[object], trouble: str, *, folder: Path, hear: Callable[[str], None]) -> None:
-    """As `run`, and `hear` gets each line as it comes; a line that the tool writes over again counts as several."""
-    words = [str(word) for word in command]
+def run_with_lines(command: Sequence[object], failure: str, *, folder: Path, on_line: Callable[[str], None]) -> None:
+    """As `run`, and `on_line` receives each line of output at once. A carriage return ends a line too."""
+    arguments = [str(argument) for argument in command]
     lines = []
     with subprocess.Popen(
-        words, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         for line in process.stdout or ():
             lines.append(line)
-            hear(line)
+            on_line(line)
     if process.returncode:
-        raise LocalError(f"{trouble}: {reason(''.join(lines))}")
+        raise LocalError(f"{failure}: {error_line(''.join(lines))}")
 
 
-def reason(text: str) -> str:
-    """The line of an output that most likely says why: Maven's first error, or else the last line."""
-    lines = text.strip().splitlines() or ["it said nothing"]
+def error_line(output: str) -> str:
+    """The line of an output that most likely gives the reason: Maven's first error, else the last line."""
+    lines = output.strip().splitlines() or ["it printed nothing"]
     return next((line for line in lines if line.startswith("[ERROR]")), lines[-1])

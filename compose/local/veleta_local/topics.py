@@ -1,6 +1,7 @@
-"""Kafka from the shell: which topics there are, and what the events in one say."""
+"""Lists the topics, and the events of a topic, as text."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -10,46 +11,46 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Event, Record, decode
 from veleta_local.errors import LocalError
+from veleta_local.text import aligned
 
-LONGEST = 100
-"""Characters of a value that a line shows."""
-MOST_ROWS = 30
-"""Rows of a list that are shown: all figures of a drift report, a glance at a chunk of rows."""
-NOT_RUNNING = "Kafka does not answer: make start first"
+MAX_VALUE = 100
+"""Characters of a value in a line."""
+MAX_ROWS = 30
+"""Rows of a list that are shown: all statistics of a drift report, the first rows of a chunk."""
+NOT_RUNNING = "Kafka is unreachable: make start first"
 
 
 def listing(bootstrap: str, topics: Sequence[str]) -> str:
-    """Each topic with its records and the last event."""
+    """A table of the topics with the number of records and the last event."""
     log = KafkaLog(bootstrap, "topics")
-    lines = [f"{'topic':<28} {'records':>8}  last event"]
+    rows = [["topic", "records", "last event"]]
     for name in topics:
         bounds = _bounds(log, name)
         count = sum(end - first for first, end in bounds.values())
         last = [r for p, (first, end) in bounds.items() if end > first for r in log.read(name, p, end - 1, end - 1)]
-        lines.append(f"{name:<28} {count:>8,}  {', '.join(_title(record) for record in last)}".rstrip())
-    return "\n".join(lines)
+        rows.append([name, f"{count:,}", ", ".join(_title(record) for record in last)])
+    return "\n".join(aligned(rows, right={1}))
 
 
 def tail(bootstrap: str, topic: str, start: int | None, count: int) -> Iterator[str]:
-    """The last `count` events of a topic, or `count` from offset `start` on, each as a few lines."""
-    if topic not in (known := names(bootstrap)):
-        raise LocalError(f"TOPIC={topic}: no such topic; there are {', '.join(known)}")
+    """The last `count` events of a topic, or `count` events from offset `start`, each as a few lines."""
+    if topic not in (existing := names(bootstrap)):
+        raise LocalError(f"TOPIC={topic}: no such topic; there are {', '.join(existing)}")
     log = KafkaLog(bootstrap, "tail")
-    for partition, (first, end) in _bounds(log, topic).items():
-        begin = max(first, end - count if start is None else start)
-        for record in log.read(topic, partition, begin, min(end, begin + count) - 1):
+    for partition, (lowest, end) in _bounds(log, topic).items():
+        first = max(lowest, end - count if start is None else start)
+        for record in log.read(topic, partition, first, min(end, first + count) - 1):
             yield "\n".join([f"{record.offset}  {_title(record)}", *_body(record)])
 
 
 def names(bootstrap: str) -> list[str]:
-    """Every topic but Kafka's own."""
+    """The names of all topics except those of Kafka itself."""
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=5000)
-        found = sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
-        admin.close()
+        with closing(admin):
+            return sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
     except KafkaError as error:
         raise LocalError(NOT_RUNNING) from error
-    return found
 
 
 def _bounds(log: KafkaLog, topic: str) -> dict[int, tuple[int, int]]:
@@ -90,21 +91,19 @@ def _lines(name: str, value: Any) -> list[str]:
 
 def _table(rows: list[Mapping[str, Any]]) -> list[str]:
     keys = list(rows[0])
-    cells = [keys, *([_short(_plain(row.get(key))) for key in keys] for row in rows[:MOST_ROWS])]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(keys))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in cells]
-    more = [f"… and {len(rows) - MOST_ROWS:,} more"] if len(rows) > MOST_ROWS else []
-    return [f"      {line}".rstrip() for line in [*lines, *more]]
+    cells = [keys, *([_short(_plain(row.get(key))) for key in keys] for row in rows[:MAX_ROWS])]
+    more = [f"… and {len(rows) - MAX_ROWS:,} more"] if len(rows) > MAX_ROWS else []
+    return [f"      {line}" for line in [*aligned(cells), *more]]
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"  # noqa: PLR2004 - a million is written out
+        return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"  # noqa: PLR2004 - above a million without exponent
     return "-" if value in (None, "", [], {}) else str(value)
 
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    return line if len(line) <= MAX_VALUE else f"{line[:MAX_VALUE]}…"

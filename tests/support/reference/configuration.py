@@ -7,14 +7,22 @@ from pydantic.fields import FieldInfo
 from support.reference.env_example import COMPOSE, compose_defaults, fields_by_part, written
 from support.reference.tables import table
 from veleta_local.addresses import DEFAULT_PORTS
-from veleta_local.variables import RULES
+from veleta_local.variables import variables_of_make
 
 _HEAD = ("variable", "default", "meaning")
 
 
 def start_variables() -> str:
     """The variables of `make start` and `make demo`."""
-    return table(_HEAD, ((f"`{name}`", rule.default, rule.meaning) for name, rule in RULES.items()))
+    return table(
+        _HEAD, ((f"`{name}`", default(field), field.description or "") for name, field in variables_of_make().items())
+    )
+
+
+def default(field: FieldInfo) -> str:
+    """A default as the table shows it. A default that depends on other variables is in words."""
+    words = field.json_schema_extra
+    return str(words["default"]) if isinstance(words, dict) else written(field)
 
 
 def compose_variables() -> str:

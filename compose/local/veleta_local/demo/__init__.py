@@ -1,4 +1,5 @@
-"""`make demo`: the run in the foreground, told while it happens.
+"""`make demo`: the run in the foreground, with a line for each event and a live view of its parts.
 
-`show` starts and ends it; `watch` looks at the run, `story` makes sentences of what it sees, `screen` draws them.
+`run_demo` starts and ends it. `run_observer` reads the state of the run, `event_messages` turns events into lines, and
+`terminal` prints them.
 """

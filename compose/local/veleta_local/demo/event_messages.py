@@ -1,4 +1,4 @@
-"""What happens in the loop, in sentences. Pure: no I/O, no clock."""
+"""Turns events into lines of text. No I/O, no clock."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,24 +34,24 @@ from veleta.events.catalogue import (
 )
 from veleta.events.envelope import Event
 
-Tone = Literal["", "good", "warn", "bad", "quiet"]
-"""How a line is set off. Its words say the same."""
-_VERDICTS: Mapping[str, Tone] = {"drift": "warn", "no drift": "good", "not enough data": "quiet"}
+Level = Literal["info", "success", "warning", "error", "detail"]
+"""Only the colour of a message depends on it."""
+_VERDICTS: Mapping[str, Level] = {"drift": "warning", "no drift": "success", "not enough data": "detail"}
 
 
 @dataclass(frozen=True)
-class Line:
-    """A moment (UTC), whom the sentence is about, and the sentence; without one there is nothing to tell."""
+class Message:
+    """A line of the demo: a time (UTC), the subject, and what happened to it."""
 
     at: datetime
     subject: str
     text: str
-    tone: Tone = ""
+    level: Level = "info"
 
 
 @dataclass(frozen=True)
-class Training:
-    """The training under way: `done` of `of` in its phase, which began at `since`; `at` is the last word of it."""
+class CurrentTraining:
+    """The running training: `done` of `of` steps in a phase that began at `since`; `at` is the last progress event."""
 
     subject: str
     phase: str
@@ -61,146 +61,146 @@ class Training:
     at: datetime
 
     def seconds_left(self, now: datetime) -> float | None:
-        """In this phase, when it goes on at the pace it had; None while there is no pace yet."""
+        """Until the end of the phase at the pace so far; None before the first step."""
         if not self.done:
             return None
         pace = (self.at - self.since).total_seconds() / self.done
         return max(0.0, pace * self.of - (now - self.since).total_seconds())
 
 
-class Story:
-    """What was heard so far; `training` is the one under way."""
+class EventMessages:
+    """Messages for a sequence of events; `training` is the running training after them."""
 
     def __init__(self) -> None:
-        self.training: Training | None = None
+        self.training: CurrentTraining | None = None
 
-    def hear(self, event: Event) -> Line | None:
-        """Take the next event: its line, or None where others say what it says."""
+    def on_event(self, event: Event) -> Message | None:
+        """The message for the next event; None if other messages contain the same."""
         payload = event.payload
         if isinstance(payload, TrainingProgress):
-            return self._progress(payload, event.time)
+            return self._on_progress(payload, event.time)
         if isinstance(payload, TrainingFinished | TrainingFailed):
             self.training = None
-        text, tone = _sentence(payload)
-        return Line(event.time, subject(payload), text, tone) if text else None
+        text, level = _text(payload)
+        return Message(event.time, subject(payload), text, level) if text else None
 
-    def _progress(self, said: TrainingProgress, at: datetime) -> Line | None:
-        """Only the first word of a phase is a line."""
-        who, before = subject(said), self.training
-        if before and (before.subject, before.phase) == (who, said.phase):
-            self.training = replace(before, done=said.done, of=said.of, at=at)
+    def _on_progress(self, progress: TrainingProgress, at: datetime) -> Message | None:
+        """Only the first progress of a phase has a message."""
+        name, before = subject(progress), self.training
+        if before and (before.subject, before.phase) == (name, progress.phase):
+            self.training = replace(before, done=progress.done, of=progress.of, at=at)
             return None
-        self.training = Training(who, said.phase, said.done, said.of, since=at, at=at)
-        return Line(at, who, said.phase, "quiet")
+        self.training = CurrentTraining(name, progress.phase, progress.done, progress.of, since=at, at=at)
+        return Message(at, name, progress.phase, "detail")
 
 
 def subject(payload: Payload) -> str:
-    """Whom an event is about."""
+    """What an event is about."""
     match payload:
         case BatchPayload():
             return f"batch {payload.epoch}/{payload.number}"
         case RequestPayload():
-            return f"training {_place(payload.request_id)}"
+            return f"training {_batch_of(payload.request_id)}"
         case ModelPayload():
             return f"version {payload.version}"
         case Command() | CommandAnswer():
-            return "tap"
+            return "polling"
         case _:
             return "dead letter"
 
 
-def _place(request_id: str) -> str:
-    """Epoch and number of the batch that a training was asked for: `1/4` of `real_estate/1/4/retrain`."""
+def _batch_of(request_id: str) -> str:
+    """Epoch and number of the batch that caused a training: `1/4` for `real_estate/1/4/retrain`."""
     return "/".join(request_id.split("/")[1:3]) or request_id
 
 
 @singledispatch
-def _sentence(_payload: Payload) -> tuple[str, Tone]:
-    return "", ""
+def _text(_payload: Payload) -> tuple[str, Level]:
+    return "", "info"
 
 
-@_sentence.register
-def _(said: BatchOpened) -> tuple[str, Tone]:
-    return f"arrives with {said.rows:,} rows", ""
+@_text.register
+def _(payload: BatchOpened) -> tuple[str, Level]:
+    return f"fetched: {payload.rows:,} rows", "info"
 
 
-@_sentence.register
-def _(said: BatchClosed) -> tuple[str, Tone]:
-    odd = f"; {'; '.join(said.findings)}" if said.findings else ""
-    return f"taken: {said.rows:,} rows are in Kafka{odd}", "warn" if odd else ""
+@_text.register
+def _(payload: BatchClosed) -> tuple[str, Level]:
+    findings = "".join(f"; {finding}" for finding in payload.findings)
+    return f"published: {payload.rows:,} rows{findings}", "warning" if findings else "info"
 
 
-@_sentence.register
-def _(said: BatchRefused) -> tuple[str, Tone]:
-    return f"refused: {said.reason}", "bad"
+@_text.register
+def _(payload: BatchRefused) -> tuple[str, Level]:
+    return f"refused: {payload.reason}", "error"
 
 
-@_sentence.register
-def _(said: BatchMissed) -> tuple[str, Tone]:
-    return f"missed: {said.reason}", "bad"
+@_text.register
+def _(payload: BatchMissed) -> tuple[str, Level]:
+    return f"missed: {payload.reason}", "error"
 
 
-@_sentence.register
-def _(said: DriftAssessed) -> tuple[str, Tone]:
-    return f"{said.verdict}: {said.reason}", _VERDICTS[said.verdict]
+@_text.register
+def _(payload: DriftAssessed) -> tuple[str, Level]:
+    return f"{payload.verdict}: {payload.reason}", _VERDICTS[payload.verdict]
 
 
-@_sentence.register
-def _(said: RetrainRequested) -> tuple[str, Tone]:
-    return f"asks for a model: {said.reason}", ""
+@_text.register
+def _(payload: RetrainRequested) -> tuple[str, Level]:
+    return f"training requested: {payload.reason}", "info"
 
 
-@_sentence.register
-def _(_said: TrainingStarted) -> tuple[str, Tone]:
-    return "starts", ""
+@_text.register
+def _(_: TrainingStarted) -> tuple[str, Level]:
+    return "started", "info"
 
 
-@_sentence.register
-def _(said: TrainingMerged) -> tuple[str, Tone]:
-    return f"is part of training {_place(said.into)}", "quiet"
+@_text.register
+def _(payload: TrainingMerged) -> tuple[str, Level]:
+    return f"merged into training {_batch_of(payload.into)}", "detail"
 
 
-@_sentence.register
-def _(said: TrainingSkipped) -> tuple[str, Tone]:
-    return f"is not needed: {said.reason}", "quiet"
+@_text.register
+def _(payload: TrainingSkipped) -> tuple[str, Level]:
+    return f"skipped: {payload.reason}", "detail"
 
 
-@_sentence.register
-def _(said: TrainingFailed) -> tuple[str, Tone]:
-    return f"failed: {said.reason}", "bad"
+@_text.register
+def _(payload: TrainingFailed) -> tuple[str, Level]:
+    return f"failed: {payload.reason}", "error"
 
 
-@_sentence.register
-def _(said: ModelRegistered) -> tuple[str, Tone]:
-    mae = said.metrics.get("mae")
-    return "is registered" + (f" with an MAE of {mae:,.0f}" if mae is not None else ""), ""
+@_text.register
+def _(payload: ModelRegistered) -> tuple[str, Level]:
+    mae = payload.metrics.get("mae")
+    return "registered" + (f": MAE {mae:,.0f}" if mae is not None else ""), "info"
 
 
-@_sentence.register
-def _(said: ModelPromoted) -> tuple[str, Tone]:
-    return f"promoted: {said.reason}", "good"
+@_text.register
+def _(payload: ModelPromoted) -> tuple[str, Level]:
+    return f"promoted: {payload.reason}", "success"
 
 
-@_sentence.register
-def _(said: ModelRejected) -> tuple[str, Tone]:
-    return f"rejected, version {said.champion} stays: {said.reason}", "warn"
+@_text.register
+def _(payload: ModelRejected) -> tuple[str, Level]:
+    return f"rejected, version {payload.champion} stays champion: {payload.reason}", "warning"
 
 
-@_sentence.register
-def _(said: Command) -> tuple[str, Tone]:
-    return f"{said.actor} asks: {said.TYPE}" + (f" ({said.reason})" if said.reason else ""), ""
+@_text.register
+def _(payload: Command) -> tuple[str, Level]:
+    return f"{payload.TYPE} requested by {payload.actor}" + (f": {payload.reason}" if payload.reason else ""), "info"
 
 
-@_sentence.register
-def _(said: CommandAccepted) -> tuple[str, Tone]:
-    return said.effect, "good"
+@_text.register
+def _(payload: CommandAccepted) -> tuple[str, Level]:
+    return payload.effect, "success"
 
 
-@_sentence.register
-def _(said: CommandRefused) -> tuple[str, Tone]:
-    return f"refused: {said.reason}", "bad"
+@_text.register
+def _(payload: CommandRefused) -> tuple[str, Level]:
+    return f"refused: {payload.reason}", "error"
 
 
-@_sentence.register
-def _(said: RecordDeadlettered) -> tuple[str, Tone]:
-    return f"from {said.service}: {said.reason} (make dead shows it)", "bad"
+@_text.register
+def _(payload: RecordDeadlettered) -> tuple[str, Level]:
+    return f"{payload.service}: {payload.reason} (make dead shows it)", "error"

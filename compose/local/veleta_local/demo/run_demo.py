@@ -1,4 +1,4 @@
-"""Starts the run, shows it, and ends it when it is told to."""
+"""Starts the run, shows it, and ends it on a signal."""
 
 import asyncio
 import logging
@@ -14,63 +14,65 @@ from rich.console import Console
 
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
-from veleta_local.demo.screen import Screen
-from veleta_local.demo.watch import Watch
+from veleta_local.demo.run_observer import RunObserver
+from veleta_local.demo.terminal import Terminal
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def show(home: Path, variables: Variables, timeout: float) -> None:
-    """The whole of `make demo`: returns when Ctrl-C, SIGTERM or a closed terminal ended it, and nothing is left.
+def run_demo(home: Path, variables: Variables) -> None:
+    """Run until Ctrl-C, SIGTERM or a closed terminal, then end all processes. A run that is up is used, and ended too.
 
-    A run that is up is gone on with, and ended too. Raises LocalError when it cannot begin or was ended from elsewhere.
+    Raises:
+        LocalError: the run could not start, or another command stopped it.
     """
-    _quiet()
-    screen = Screen(Console(), utc_now)
-    with until_stopped(screen):
-        run = Run(home, variables, screen.say)
+    _silence_logs()
+    terminal = Terminal(Console(), utc_now)
+    with until_signal():
+        run = Run(home, variables, terminal.print_text)
         was_up = run.alive()
         try:
-            run.begin(timeout)
+            run.spawn(variables.start_timeout)
         except LocalError:
             if not was_up:
-                with suppress(LocalError):  # another make is at work on it
+                with suppress(LocalError):  # another make works on the run
                     run.stop()
             raise
-        screen.say(_addresses(run))
-        watch = Watch(run, load_dataset(run.dataset), screen.tell, utc_now)
-        with screen.showing(watch):
-            asyncio.run(watch.look())
-    Run(home, say=screen.say).stop()
-    screen.say("everything has ended; make demo goes on from here")
+        terminal.print_text(_addresses(run))
+        observer = RunObserver(run, load_dataset(run.dataset), terminal.print_message, utc_now)
+        with terminal.live_view(observer):
+            asyncio.run(observer.observe())
+    terminal.print_text("ending all processes")
+    Run(home, report=terminal.print_text).stop()
+    terminal.print_text("all processes have ended; make demo continues from here")
 
 
 @contextmanager
-def until_stopped(screen: Screen) -> Iterator[None]:
-    """Do the block until the first of the signals; from then on they change nothing."""
+def until_signal() -> Iterator[None]:
+    """Run the block until one of the signals arrives; ignore signals from then on."""
 
     def end(number: int, _frame: object) -> None:
-        for each in _ENDS:
+        for each in _END_SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         if number == signal.SIGHUP:
-            _close_output()
+            _discard_output()
         raise KeyboardInterrupt
 
-    for each in _ENDS:
+    for each in _END_SIGNALS:
         signal.signal(each, end)
     with suppress(KeyboardInterrupt):
         yield
-    screen.say("ending everything")
 
 
-def _close_output() -> None:
-    """Write to nowhere from now on: a write to a closed terminal fails, and the run would not be stopped."""
+def _discard_output() -> None:
+    """Writing to a closed terminal would raise an error before the run is ended."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        os.dup2(nowhere, stream.fileno())
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream:
+            os.dup2(nowhere, stream.fileno())
 
 
 def _addresses(run: Run) -> str:
@@ -79,11 +81,11 @@ def _addresses(run: Run) -> str:
         f"predict   {run.url('inference')}/predict",
         f"MLflow    {run.mlflow_url}",
     ]
-    by_hand = ["", "make poll, in another terminal, takes a batch"] if run.variables.poll == "manual" else []
+    by_hand = ["", "make poll, in another terminal, fetches a batch"] if run.variables.poll == "manual" else []
     return "\n".join(["", *lines, *by_hand, ""])
 
 
-def _quiet() -> None:
-    """What is away is shown where its state is."""
+def _silence_logs() -> None:
+    """The state of the parts shows what is unavailable."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Looks at a run while it works: its events, its parts, what MySQL holds, and what a client is answered."""
+"""Observes a run: its events, the status of its parts, the batch table, and the answers to an example request."""
 
 import asyncio
 import time
@@ -25,19 +25,19 @@ from veleta.tables import batches
 from veleta.topics import declared_topics
 from veleta_local import status
 from veleta_local.addresses import HOST
-from veleta_local.demo.story import Line, Story, Tone
+from veleta_local.demo.event_messages import EventMessages, Level, Message
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
 
-LOOK_SECONDS = 1.0
-ANSWER_TIMEOUT = aiohttp.ClientTimeout(total=5)
-SHOWN_PRICES = 4
-"""So many versions' prices for the example are kept to be compared."""
+POLL_SECONDS = 1.0
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5)
+SHOWN_VERSIONS = 4
+"""The view compares the predictions of this many versions for the example."""
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A part of the run, now; `lag` counts records, None where it has no consumer group or nobody knows."""
+class PartStatus:
+    """The current status of a part; `lag` counts records, None if it is unknown or the part has no consumer group."""
 
     name: str
     ready: bool
@@ -46,71 +46,79 @@ class Stage:
 
 
 @dataclass
-class Sample:
-    """One request again and again: how many were answered, the last in `ms`, and the newest versions' prices."""
+class ExampleRequests:
+    """Repeated requests with the example: the answered ones, the last latency, each version's prediction, an error."""
 
     answered: int = 0
     ms: float = 0.0
-    prices: dict[int, float] = field(default_factory=dict)
-    trouble: str = "not asked yet"
+    predictions: dict[int, float] = field(default_factory=dict)
+    error: str = "no request yet"
 
 
-class Watch:
-    """What is seen of a run. Every change is told as a line; the rest is there to be drawn at any time."""
+class RunObserver:
+    """Reads the state of a run each second. It reports changes as messages; the view draws the attributes."""
 
-    def __init__(self, run: Run, dataset: Dataset, tell: Callable[[Line], None], clock: Clock) -> None:
-        self.stages: Sequence[Stage] = []
-        self.sample = Sample()
-        self.story = Story()
+    def __init__(self, run: Run, dataset: Dataset, report: Callable[[Message], None], clock: Clock) -> None:
+        self.parts: Sequence[PartStatus] = []
+        self.example = ExampleRequests()
+        self.messages = EventMessages()
         self.unit = dataset.by_name[dataset.target].unit
         self._run = run
         self._dataset = dataset
-        self._tell = tell
+        self._report = report
         self._clock = clock
         self._began = clock()
         self._engine = mysql_engine(_login(run))
-        self._stored: set[tuple[int, int]] = set()
+        self._loaded: set[tuple[int, int]] = set()
 
-    async def look(self) -> None:
-        """Look until the run is ended from elsewhere. Raises LocalError then."""
+    async def observe(self) -> None:
+        """Does not return.
+
+        Raises:
+            LocalError: another command stopped the run.
+        """
         health = ServiceHealth("demo")
         log = KafkaLog(self._run.kafka_bootstrap, "demo")
-        topics = [each.name for each in declared_topics(self._dataset.name) if not each.name.endswith(".rows")]
+        topics = [topic.name for topic in declared_topics(self._dataset.name) if not topic.name.endswith(".rows")]
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(tail(topics, log, health, self._hear))
-                for look in (self._stages, self._batches, self._ask):
-                    group.create_task(self._again(look))
-        except* LocalError as ended:
-            raise ended.exceptions[0] from None
+                group.create_task(tail(topics, log, health, self._on_records))
+                for poll in (self._poll_parts, self._poll_batches, self._request_example):
+                    group.create_task(self._repeat(poll))
+        except* LocalError as stopped:
+            raise stopped.exceptions[0] from None
 
-    async def _again(self, look: Callable[[], Any]) -> None:
+    async def _repeat(self, poll: Callable[[], Any]) -> None:
         while True:
-            await look()
-            await asyncio.sleep(LOOK_SECONDS)
+            await poll()
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _hear(self, records: Sequence[Record]) -> None:
-        """Events from before the demo are heard too, so that what goes on is understood, but not told again."""
+    def _on_records(self, records: Sequence[Record]) -> None:
+        """Older events are read too, for the state of the training, but they are not reported."""
         for record in records:
             try:
-                line = self.story.hear(decode(record))
+                message = self.messages.on_event(decode(record))
             except Reject as error:
-                line = Line(self._clock(), record.topic, f"holds what is no event: {error}", "bad")
-            if line and line.at >= self._began:
-                self._tell(line)
+                message = Message(self._clock(), record.topic, f"unreadable event: {error}", "error")
+            if message and message.at >= self._began:
+                self._report(message)
 
-    async def _stages(self) -> None:
+    async def _poll_parts(self) -> None:
         rows = await asyncio.to_thread(status.rows, self._run)
         if not any(row["pid"] for row in rows):
-            raise LocalError("the run was ended from elsewhere: make demo begins again")
+            raise LocalError("another command stopped the run: make demo starts it again")
         lags = await asyncio.to_thread(self._lags)
-        before = {stage.name: stage.ready for stage in self.stages}
-        self.stages = [
-            Stage(str(row["part"]), bool(row["ready"]), str(row["doing"]), lags.get(str(row["part"]))) for row in rows
+        before = {part.name: part.ready for part in self.parts}
+        self.parts = [
+            PartStatus(str(row["part"]), bool(row["ready"]), str(row["doing"]), lags.get(str(row["part"])))
+            for row in rows
         ]
-        for stage in self.stages:
-            if stage.ready != before.get(stage.name, False):
-                self._say(stage.name, "is ready" if stage.ready else stage.doing, "good" if stage.ready else "warn")
+        for part in self.parts:
+            if part.ready != before.get(part.name, False):
+                if part.ready:
+                    self._report_now(part.name, "ready", "success")
+                else:
+                    self._report_now(part.name, part.doing, "warning")
 
     def _lags(self) -> Mapping[str, int | None]:
         try:
@@ -118,65 +126,68 @@ class Watch:
         except Retry:
             return {}
 
-    async def _batches(self) -> None:
-        for row in await asyncio.to_thread(self._loaded):
-            place = row["epoch"], row["number"]
-            if place not in self._stored:
-                self._stored.add(place)
-                self._tell(_stored(row))
+    async def _poll_batches(self) -> None:
+        for row in await asyncio.to_thread(self._newly_loaded):
+            batch = row["epoch"], row["number"]
+            if batch not in self._loaded:
+                self._loaded.add(batch)
+                self._report(_loaded_message(row))
 
-    def _loaded(self) -> Sequence[Mapping[str, Any]]:
+    def _newly_loaded(self) -> Sequence[Mapping[str, Any]]:
         query = sa.select(batches).where(batches.c.loaded_at >= self._began.replace(tzinfo=None))
         try:
             with database_errors(), self._engine.connect() as connection:
                 return [dict(row) for row in connection.execute(query.order_by(batches.c.loaded_at)).mappings()]
-        except (Retry, DBAPIError):  # MySQL's line of the stages says so
+        except (Retry, DBAPIError):  # the status of mysql shows it
             return []
 
-    async def _ask(self) -> None:
-        """The dataset's example, as any client would send it."""
+    async def _request_example(self) -> None:
+        """POST the dataset's example to /predict, as any client does."""
         began = time.monotonic()
         try:
-            version, price = await self._predict()
+            version, prediction = await self._predict()
         except LookupError as error:
-            self._unanswered(str(error.args[0]))
+            self._on_error(str(error.args[0]))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            self._unanswered(f"no answer: {error or type(error).__name__}")
+            self._on_error(f"no answer: {error or type(error).__name__}")
         else:
-            self._answered(version, price, 1000 * (time.monotonic() - began))
+            self._on_answer(version, prediction, 1000 * (time.monotonic() - began))
 
     async def _predict(self) -> tuple[int, float]:
-        """Version and price. Raises LookupError with the reason when inference says that it cannot tell."""
+        """Version and prediction. Raises LookupError with the reason if inference answers with an error."""
         async with (
-            aiohttp.ClientSession(timeout=ANSWER_TIMEOUT) as session,
-            session.post(f"{self._run.url('inference')}/predict", json=self._dataset.example) as answer,
+            aiohttp.ClientSession(timeout=REQUEST_TIMEOUT) as session,
+            session.post(f"{self._run.url('inference')}/predict", json=self._dataset.example) as response,
         ):
-            said = await answer.json(content_type=None)
-        if not answer.ok:
-            raise LookupError(said.get("detail") or answer.reason)
-        return int(said["model"]["version"]), float(said["predictions"][0][self._dataset.target])
+            body = await response.json(content_type=None)
+        if not response.ok:
+            raise LookupError(body.get("detail") or response.reason)
+        return int(body["model"]["version"]), float(body["predictions"][0][self._dataset.target])
 
-    def _answered(self, version: int, price: float, ms: float) -> None:
-        sample = self.sample
-        if sample.trouble and sample.answered:
-            self._say("serving", "answers again", "good")
-        if version not in sample.prices:
-            self._say("serving", self._first_price(version, price), "good")
-        newest = [*((v, p) for v, p in sample.prices.items() if v != version), (version, price)]
-        self.sample = Sample(sample.answered + 1, ms, dict(newest[-SHOWN_PRICES:]), "")
+    def _on_answer(self, version: int, prediction: float, ms: float) -> None:
+        before = self.example
+        if before.error and before.answered:
+            self._report_now("serving", "answers again", "success")
+        if version not in before.predictions:
+            self._report_now("serving", self._first_prediction(version, prediction), "success")
+        others = [(v, p) for v, p in before.predictions.items() if v != version]
+        latest = [*others, (version, prediction)][-SHOWN_VERSIONS:]
+        self.example = ExampleRequests(before.answered + 1, ms, dict(latest), "")
 
-    def _first_price(self, version: int, price: float) -> str:
-        before = list(self.sample.prices.items())[-1:]
-        said = f"version {version} answers: {price:,.0f} {self.unit} for the example".replace("  ", " ")
-        return said + "".join(f", version {v} said {p:,.0f}" for v, p in before)
+    def _first_prediction(self, version: int, prediction: float) -> str:
+        before = list(self.example.predictions.items())[-1:]
+        value = f"{prediction:,.0f} {self.unit}".rstrip()
+        return f"version {version} predicts {value} for the example" + "".join(
+            f" (version {v}: {p:,.0f})" for v, p in before
+        )
 
-    def _unanswered(self, trouble: str) -> None:
-        if self.sample.answered and not self.sample.trouble:
-            self._say("serving", trouble, "bad")
-        self.sample.trouble = trouble
+    def _on_error(self, error: str) -> None:
+        if self.example.answered and not self.example.error:
+            self._report_now("serving", error, "error")
+        self.example.error = error
 
-    def _say(self, subject: str, text: str, tone: Tone) -> None:
-        self._tell(Line(self._clock(), subject, text, tone))
+    def _report_now(self, subject: str, text: str, level: Level) -> None:
+        self._report(Message(self._clock(), subject, text, level))
 
 
 def _login(run: Run) -> MysqlSettings:
@@ -185,8 +196,10 @@ def _login(run: Run) -> MysqlSettings:
     )
 
 
-def _stored(row: Mapping[str, Any]) -> Line:
+def _loaded_message(row: Mapping[str, Any]) -> Message:
     rejected = row["rejected"] or {}
-    why = f", {sum(rejected.values()):,} rejected ({', '.join(f'{n:,} {reason}' for reason, n in rejected.items())})"
-    text = f"stored: {row['cleaned']:,} clean rows{why if rejected else ''}"
-    return Line(row["loaded_at"].replace(tzinfo=UTC), f"batch {row['epoch']}/{row['number']}", text)
+    text = f"loaded: {row['cleaned']:,} clean rows"
+    if rejected:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
+        text += f", {sum(rejected.values()):,} rejected ({reasons})"
+    return Message(row["loaded_at"].replace(tzinfo=UTC), f"batch {row['epoch']}/{row['number']}", text)
