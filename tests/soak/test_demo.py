@@ -23,7 +23,7 @@ def at(home: Path) -> Iterator[Path]:
 
 
 def test_the_demo_reports_continues_and_leaves_no_process(tmp_path: Path) -> None:
-    """A batch by command; kill -9; another input is refused; a second demo on a terminal; SIGTERM, and the data stay."""
+    """A batch by command; kill -9; a second demo with another input is refused; SIGTERM ends it, and the data stay."""
     variables = f'{{"poll": "manual", "port_base": "{free_base()}"}}'
     with at(tmp_path / "run") as home:
         first = Demo(home, variables)

@@ -18,7 +18,7 @@ from veleta.dataset import load_dataset
 from veleta.tables import STATISTICS, dataset_tables, pipeline
 from veleta.topics import declared_topics
 from veleta_local.deployment import Deployment
-from veleta_local.variables import RULES, Variables
+from veleta_local.variables import Variables, variables_of_make
 
 DOCS = ROOT / "docs"
 ARCHITECTURE, FAILURES = DOCS / "architecture.md", DOCS / "failures.md"
@@ -47,7 +47,7 @@ def test_every_variable_of_make_is_at_the_targets_that_read_it() -> None:
     lines = re.findall(r"^export ([A-Z_ ]+|\$\(START_VARIABLES\))$", MAKEFILE, re.MULTILINE)
     exported = {name for line in lines for name in line.replace("$(START_VARIABLES)", " ".join(START)).split()}
     assert {name for target in targets() for name in target.variables} == exported
-    assert set(START) == RULES.keys()
+    assert set(START) == variables_of_make().keys()
 
 
 def test_every_metric_follows_prometheus() -> None:

@@ -1,0 +1,140 @@
+"""The messages of the demo for each event."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from veleta.events import catalogue
+from veleta.events.envelope import Event
+from veleta.topics import declared
+from veleta_local.demo.event_messages import EventMessages, Level, Message
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+BATCH = {"dataset": "homes", "epoch": 1, "number": 4}
+REQUEST = {"request_id": "homes/1/4/retrain"}
+CAUSES = catalogue.Causes(training="t", request="r", report=None, reason="first of the epoch", batches=[])
+MODEL = {"model": "homes", "version": 3, "run_id": "abc"}
+LETTER = {
+    "error": "",
+    "topic": "homes.batches",
+    "partition": 0,
+    "offset": 7,
+    "first_key": "",
+    "headers": {},
+    "value": "",
+}
+MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
+    (catalogue.BatchOpened(**BATCH, rows=1476, digest="d"), "batch 1/4", "fetched: 1,476 rows", "info"),
+    (
+        catalogue.BatchClosed(**BATCH, rows=1476, chunks=1, digest="d", dataset_digest="e", ranges=[]),
+        "batch 1/4",
+        "published: 1,476 rows",
+        "info",
+    ),
+    (
+        catalogue.BatchClosed(**BATCH, rows=2, chunks=1, digest="d", dataset_digest="e", ranges=[], findings=["odd", "so"]),
+        "batch 1/4",
+        "published: 2 rows; odd; so",
+        "warning",
+    ),
+    (catalogue.BatchRefused(**BATCH, reason="no JSON", status=200, body="f"), "batch 1/4", "refused: no JSON", "error"),
+    (catalogue.BatchMissed(**BATCH, reason="the API moved on"), "batch 1/4", "missed: the API moved on", "error"),
+    (
+        catalogue.DriftAssessed(
+            **BATCH, previous=3, verdict="drift", reason="mean by 0.4", policy="", threshold=0.1, dataset_digest=""
+        ),
+        "batch 1/4",
+        "drift: mean by 0.4",
+        "warning",
+    ),
+    (
+        catalogue.RetrainRequested(**BATCH, reason="drift", first=False, batches=["homes/1/3", "homes/1/4"]),
+        "batch 1/4",
+        "training requested: drift",
+        "info",
+    ),
+    (catalogue.TrainingStarted(**REQUEST, recipe={}), "training 1/4", "started", "info"),
+    (catalogue.TrainingMerged(**REQUEST, into="homes/1/5/retrain"), "training 1/4", "merged into training 1/5", "detail"),
+    (catalogue.TrainingSkipped(**REQUEST, reason="no news"), "training 1/4", "skipped: no news", "detail"),
+    (catalogue.TrainingFailed(**REQUEST, reason="too few rows"), "training 1/4", "failed: too few rows", "error"),
+    (
+        catalogue.ModelRegistered(**MODEL, recipe={}, native="n", metrics={"mae": 54399.4}),
+        "version 3",
+        "registered: MAE 54,399",
+        "info",
+    ),
+    (
+        catalogue.ModelPromoted(**MODEL, seq=3, previous=2, reason="better", native="n", metrics={}, causes=CAUSES),
+        "version 3",
+        "promoted: better",
+        "success",
+    ),
+    (
+        catalogue.ModelRejected(**MODEL, seq=3, champion=2, reason="worse", metrics={}, causes=CAUSES),
+        "version 3",
+        "rejected, version 2 stays champion: worse",
+        "warning",
+    ),
+    (catalogue.Poll(dataset="homes", actor="ana", reason="to see"), "polling", "poll requested by ana: to see", "info"),
+    (catalogue.Pause(dataset="homes", actor="ana"), "polling", "pause requested by ana", "info"),
+    (catalogue.Resume(dataset="homes", actor="ana"), "polling", "resume requested by ana", "info"),
+    (catalogue.CommandAccepted(dataset="homes", command="c", effect="resumed"), "polling", "resumed", "success"),
+    (catalogue.CommandRefused(dataset="homes", command="c", reason="at the end"), "polling", "refused: at the end", "error"),
+    (
+        catalogue.RecordDeadlettered(**LETTER, service="loader", reason="no JSON"),
+        "dead letter",
+        "loader: no JSON (make dead shows it)",
+        "error",
+    ),
+]  # fmt: skip
+SILENT = {catalogue.DatasetDeclared, catalogue.BatchRows, catalogue.TrainingFinished}
+"""Other messages contain the same as these. Progress has tests of its own."""
+
+
+def message(messages: EventMessages, payload: catalogue.Payload, seconds: float = 0) -> Message | None:
+    return messages.on_event(Event("id", "test", NOON + timedelta(seconds=seconds), payload))
+
+
+@pytest.mark.parametrize(("payload", "subject", "text", "level"), MESSAGES, ids=lambda value: getattr(value, "TYPE", ""))
+def test_each_event_has_its_message(payload: catalogue.Payload, subject: str, text: str, level: Level) -> None:
+    """Subject, text and level."""
+    assert message(EventMessages(), payload) == Message(NOON, subject, text, level)
+
+
+def test_every_declared_event_has_a_message_or_is_silent() -> None:
+    """A new event needs an entry here."""
+    covered = {type(payload) for payload, *_ in MESSAGES} | SILENT | {catalogue.TrainingProgress}
+    assert {event for topic in declared("homes") for event in topic.events} == covered
+
+
+def test_progress_has_one_message_for_each_phase_and_a_pace() -> None:
+    """Ten trees in five seconds: the other ninety need 45 seconds, less the time since the last progress."""
+    messages = EventMessages()
+    assert message(messages, catalogue.TrainingProgress(**REQUEST, phase="fitting", done=0, of=100)) == Message(
+        NOON, "training 1/4", "fitting", "detail"
+    )
+    assert messages.training is not None
+    assert messages.training.seconds_left(NOON) is None
+    assert message(messages, catalogue.TrainingProgress(**REQUEST, phase="fitting", done=10, of=100), 5) is None
+    assert messages.training.seconds_left(NOON + timedelta(seconds=5)) == pytest.approx(45)
+    assert messages.training.seconds_left(NOON + timedelta(seconds=15)) == pytest.approx(35)
+    assert messages.training.seconds_left(NOON + timedelta(seconds=500)) == 0
+    assert message(messages, catalogue.TrainingProgress(**REQUEST, phase="explaining", done=0, of=1), 60) == Message(
+        NOON + timedelta(seconds=60), "training 1/4", "explaining", "detail"
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        catalogue.TrainingFinished(**REQUEST, run_id="abc", version=3, decision="promoted", metrics={}),
+        catalogue.TrainingFailed(**REQUEST, reason="too few rows"),
+    ],
+    ids=lambda end: end.TYPE,
+)
+def test_an_ended_training_is_not_the_running_one(end: catalogue.Payload) -> None:
+    """After success and after failure."""
+    messages = EventMessages()
+    message(messages, catalogue.TrainingProgress(**REQUEST, phase="fitting", done=0, of=100))
+    message(messages, end)
+    assert messages.training is None
