@@ -5,7 +5,6 @@ Everything else follows from `USERS`: the users that `prepare` creates, their pa
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 _ALL = "SELECT, INSERT, UPDATE, DELETE"
 _DELETE = "DELETE, SELECT (request_id, client_request_id, received_at)"
@@ -32,13 +31,10 @@ class User:
         return self.password_variable.lower()
 
 
-def _user(name: str, grants: Mapping[str, str], parts: tuple[str, ...] = ()) -> User:
-    return User(name, parts or (name,), MappingProxyType(dict(grants)))
-
-
 USERS = (
-    _user(
+    User(
         "loader",
+        ("loader",),
         {
             **_RECORDS,
             "PIPELINE.batches": _ALL,
@@ -47,8 +43,9 @@ USERS = (
             "CLEAN_DATA.{dataset}": _ALL,
         },
     ),
-    _user(
+    User(
         "drift",
+        ("drift",),
         {
             **_RECORDS,
             "PIPELINE.drift_reports": _ALL,
@@ -56,20 +53,22 @@ USERS = (
             "PIPELINE.batch_comparison": _ALL,
         },
     ),
-    _user(
+    User(
         "trainer",
+        ("trainer",),
         {**_RECORDS, "PIPELINE.trainings": _ALL, "PIPELINE.promotions": _ALL, "PIPELINE.leases": _ALL},
     ),
-    _user("inference", {"RAW_DATA.new_{dataset}": _APPEND, "RAW_DATA.refused_{dataset}": _APPEND}),
-    _user(
+    User("inference", ("inference",), {"RAW_DATA.new_{dataset}": _APPEND, "RAW_DATA.refused_{dataset}": _APPEND}),
+    User(
         "retention",
+        ("retention",),
         {"RAW_DATA.new_{dataset}": _DELETE, "RAW_DATA.refused_{dataset}": _DELETE, "PIPELINE.purges": _ALL},
     ),
-    _user(
+    User(
         "reader",
+        ("monitor", "notebooks"),
         dict.fromkeys(("PIPELINE.*", "RAW_DATA.*", "CLEAN_DATA.*"), "SELECT"),
-        parts=("monitor", "notebooks"),
     ),
 )
-LOGINS: Mapping[str, User] = MappingProxyType({part: user for user in USERS for part in user.parts})
+LOGINS: Mapping[str, User] = {part: user for user in USERS for part in user.parts}
 """The user of each part."""

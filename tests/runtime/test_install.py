@@ -1,4 +1,4 @@
-"""What `compose/local/install.sh` brings and what it asks for, with fake programs; and how a download shows itself."""
+"""What `compose/local/install.sh` installs and requires, with fake programs."""
 
 import shutil
 import subprocess
@@ -6,11 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from veleta_local.arrival import Arrival, Meter
 
-from veleta_local import commands
 from veleta_local.deployment import ROOT
-from veleta_local.errors import LocalError
 
 _REAL = ("cat", "cp", "grep", "mkdir", "sed", "tail", "touch", "true")
 _JAVA = """echo 'openjdk version "{}.0.2" 2026-01-20' >&2"""
@@ -193,49 +190,3 @@ def test_apt_shows_quarters(machine: Machine) -> None:
     machine.has("apt-get", f"printf '{words}'; cp ../later/* ../bin")
     shown = machine.install().stdout.splitlines()
     assert [line for line in shown if line.startswith("  ")] == ["  fetched 0 %", "  fetched 25 %", "  installed 75 %"]
-
-
-def test_what_maven_says_is_added_up() -> None:
-    """Whole files and parts of files; a file that became whole counts once."""
-    arrival = Arrival()
-    heard = []
-    for line in (
-        "Downloading from central: https://host/a.jar",
-        "Progress (2): 12/149 MB | 400 kB",
-        "Downloaded from central: https://host/b-1.2 (3).jar (400 kB at 1.5 MB/s)",
-        "Progress (1): 149 MB   ",
-        "Downloaded from central: https://host/a.jar (149 MB at 17 MB/s)",
-        "[INFO] Copying b.jar (2 GB)",
-    ):
-        arrival.hear(line)
-        heard.append(round(arrival.megabytes, 3))
-    assert heard == [0, 12.4, 12.4, 149.4, 149.4, 149.4]
-
-
-def test_off_a_terminal_progress_is_a_line_every_five_seconds() -> None:
-    """And none when nothing new has come."""
-    now, said = [0.0], list[str]()
-    meter = Meter(210, said.append, live=False, clock=lambda: now[0])
-    for now[0], megabytes in ((1, 1.0), (5, 4.2), (6, 8.0), (11, 4.2), (12, 30.0)):
-        meter.show(megabytes)
-    meter.end()
-    assert said == ["  4 MB of about 210", "  30 MB of about 210"]
-
-
-def test_on_a_terminal_progress_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Written over again, and left at the end."""
-    now = [0.0]
-    meter = Meter(210, pytest.fail, live=True, clock=lambda: now[0])
-    for now[0], megabytes in ((1, 1.0), (2, 57.0)):
-        meter.show(megabytes)
-    meter.end()
-    assert capsys.readouterr().out == "\r  1 MB of about 210\r  57 MB of about 210\n"
-
-
-def test_a_tool_is_heard_while_it_works(tmp_path: Path) -> None:
-    """Each line as it comes, also those that it writes over; the reason of a failure is the first error."""
-    script = r"printf 'one\rtwo\n[ERROR] no network\nhelp\n'; exit 3"
-    heard: list[str] = []
-    with pytest.raises(LocalError, match=r"^it did not work: \[ERROR\] no network$"):
-        commands.follow(["/bin/sh", "-c", script], "it did not work", folder=tmp_path, hear=heard.append)
-    assert [line.strip() for line in heard] == ["one", "two", "[ERROR] no network", "help"]

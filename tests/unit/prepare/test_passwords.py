@@ -1,94 +1,95 @@
-"""The passwords of a deployment in containers: each made once, each part has its own and no other's."""
+"""The passwords of a deployment in containers: each is generated once, each part has only its own."""
 
 from pathlib import Path
 
 import pytest
 
-from veleta_prepare.passwords import ADMIN, HOLDERS, KEEPER, USERS, make_passwords, own_password
+from veleta.users import LOGINS
+from veleta_prepare.passwords import ADMIN, FILES, PREPARE, make_passwords
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The empty volumes, one for each part."""
-    for part in HOLDERS:
+    """An empty volume for each part."""
+    for part in FILES:
         (tmp_path / "all" / part).mkdir(parents=True)
     return tmp_path / "all"
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """What somebody brings: nothing yet."""
+    """The folder of the operator's own secrets, empty."""
     path = tmp_path / "own"
     path.mkdir()
     return path
 
 
-def found(folder: Path) -> dict[str, dict[str, str]]:
-    """By part: its files and what they hold."""
+def written(folder: Path) -> dict[str, dict[str, str]]:
+    """The files of each part with their content."""
     return {part.name: {path.name: path.read_text() for path in part.iterdir()} for part in folder.iterdir()}
 
 
-def test_each_part_gets_its_own_and_no_others(folder: Path, own: Path) -> None:
-    """Those of one user agree, those of two differ, and only the job that makes the users knows all."""
+def test_each_part_gets_only_its_own_passwords(folder: Path, own: Path) -> None:
+    """Parts with one user have one password; only `prepare` has all passwords."""
     make_passwords(folder, own)
-    made = found(folder)
-    assert made["mysql"] == {"mysql_root_password": made[KEEPER][ADMIN]}
-    for part in USERS:
-        assert made[part]["mysql_password"] == made[KEEPER][own_password(part)]
-    assert made.keys() == HOLDERS.keys()
-    assert {part: set(files) for part, files in made.items() if part not in (KEEPER, "mysql", "notebooks")} == {
-        part: {"mysql_password"} for part in USERS if part != "notebooks"
+    made = written(folder)
+    assert made["mysql"] == {"mysql_root_password": made[PREPARE][ADMIN]}
+    for part, user in LOGINS.items():
+        assert made[part]["mysql_password"] == made[PREPARE][user.password_file]
+    assert made.keys() == FILES.keys()
+    assert {part: set(files) for part, files in made.items() if part not in (PREPARE, "mysql", "notebooks")} == {
+        part: {"mysql_password"} for part in LOGINS if part != "notebooks"
     }
-    words = set(made[KEEPER].values())
-    assert len(words) == len(made[KEEPER])
-    assert min(map(len, words)) == 32
+    values = set(made[PREPARE].values())
+    assert len(values) == len(made[PREPARE])
+    assert min(map(len, values)) == 32
 
 
 def test_a_second_run_changes_nothing(folder: Path, own: Path) -> None:
-    """The parts that run have read theirs."""
+    """Running parts have read theirs."""
     make_passwords(folder, own)
-    before = found(folder)
+    before = written(folder)
     make_passwords(folder, own)
-    assert found(folder) == before
+    assert written(folder) == before
 
 
-def test_a_volume_that_was_lost_is_filled_again(folder: Path, own: Path) -> None:
-    """From what the job keeps."""
+def test_a_lost_volume_is_filled_again(folder: Path, own: Path) -> None:
+    """From the files of `prepare`."""
     make_passwords(folder, own)
-    before = found(folder)
+    before = written(folder)
     (folder / "loader/mysql_password").unlink()
     make_passwords(folder, own)
-    assert found(folder) == before
+    assert written(folder) == before
 
 
-def test_ones_own_replace_them(folder: Path, own: Path) -> None:
-    """Also later, apart from the administrator's; a line's end does not count."""
+def test_own_passwords_replace_generated_ones(folder: Path, own: Path) -> None:
+    """At any time, except that of the administrator. A line break at the end does not count."""
     make_passwords(folder, own)
-    (own / own_password("drift")).write_text("mine\n")
+    (own / LOGINS["drift"].password_file).write_text("mine\n")
     make_passwords(folder, own)
-    made = found(folder)
+    made = written(folder)
     assert made["drift"] == {"mysql_password": "mine"}
-    assert made[KEEPER][own_password("drift")] == "mine"
+    assert made[PREPARE][LOGINS["drift"].password_file] == "mine"
 
 
-def test_the_administrators_is_for_the_first_start(folder: Path, own: Path) -> None:
-    """MySQL reads it once; another one later would lock the job out."""
+def test_the_administrators_password_is_fixed_after_the_first_start(folder: Path, own: Path) -> None:
+    """MySQL reads it once. `prepare` could not log in with another one."""
     (own / ADMIN).write_text("mine")
     make_passwords(folder, own)
     make_passwords(folder, own)
-    assert found(folder)["mysql"] == {"mysql_root_password": "mine"}
+    assert written(folder)["mysql"] == {"mysql_root_password": "mine"}
     (own / ADMIN).write_text("another")
-    with pytest.raises(ValueError, match="cannot be replaced once MySQL has it"):
+    with pytest.raises(ValueError, match="cannot be replaced after the first start of MySQL"):
         make_passwords(folder, own)
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [("mysql_lodaer_password", "x", "no such secret; known are mysql_password"), (ADMIN, "\n", "the file is empty")],
+    ("name", "text", "message"),
+    [("mysql_lodaer_password", "x", "unknown secret; use one of mysql_password"), (ADMIN, "\n", "the file is empty")],
 )
-def test_what_cannot_be_meant_is_refused(folder: Path, own: Path, name: str, text: str, said: str) -> None:
-    """Before anything is written."""
+def test_a_wrong_secret_is_refused(folder: Path, own: Path, name: str, text: str, message: str) -> None:
+    """Nothing is written."""
     (own / name).write_text(text)
-    with pytest.raises(ValueError, match=f"{name}: {said}"):
+    with pytest.raises(ValueError, match=f"{name}: {message}"):
         make_passwords(folder, own)
-    assert not any(found(folder).values())
+    assert not any(written(folder).values())

@@ -52,7 +52,7 @@ def test_a_service_has_its_prefix_and_a_part_has_its_own(monkeypatch: pytest.Mon
 def test_an_unknown_name_with_the_services_prefix_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """It was meant for this service and would have no effect: a typo, or a name that belongs to no service."""
     monkeypatch.setenv(name, "1")
-    assert refusal() == (f"unknown setting {name}; known are DATASET, EXAMPLE_FOLDER, EXAMPLE_HOST, EXAMPLE_PORT")
+    assert refusal() == (f"unknown setting {name}; use one of DATASET, EXAMPLE_FOLDER, EXAMPLE_HOST, EXAMPLE_PORT")
 
 
 def test_names_of_others_are_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,9 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
         "info",
     ),
     (
-        catalogue.BatchClosed(**BATCH, rows=2, chunks=1, digest="d", dataset_digest="e", ranges=[], findings=["odd", "so"]),
+        catalogue.BatchClosed(
+            **BATCH, rows=2, chunks=1, digest="d", dataset_digest="e", ranges=[], findings=["odd", "so"]
+        ),
         "batch 1/4",
         "published: 2 rows; odd; so",
         "warning",
@@ -54,7 +56,12 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
         "info",
     ),
     (catalogue.TrainingStarted(**REQUEST, recipe={}), "training 1/4", "started", "info"),
-    (catalogue.TrainingMerged(**REQUEST, into="homes/1/5/retrain"), "training 1/4", "merged into training 1/5", "detail"),
+    (
+        catalogue.TrainingMerged(**REQUEST, into="homes/1/5/retrain"),
+        "training 1/4",
+        "merged into training 1/5",
+        "detail",
+    ),
     (catalogue.TrainingSkipped(**REQUEST, reason="no news"), "training 1/4", "skipped: no news", "detail"),
     (catalogue.TrainingFailed(**REQUEST, reason="too few rows"), "training 1/4", "failed: too few rows", "error"),
     (
@@ -79,14 +86,19 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
     (catalogue.Pause(dataset="homes", actor="ana"), "polling", "pause requested by ana", "info"),
     (catalogue.Resume(dataset="homes", actor="ana"), "polling", "resume requested by ana", "info"),
     (catalogue.CommandAccepted(dataset="homes", command="c", effect="resumed"), "polling", "resumed", "success"),
-    (catalogue.CommandRefused(dataset="homes", command="c", reason="at the end"), "polling", "refused: at the end", "error"),
+    (
+        catalogue.CommandRefused(dataset="homes", command="c", reason="at the end"),
+        "polling",
+        "refused: at the end",
+        "error",
+    ),
     (
         catalogue.RecordDeadlettered(**LETTER, service="loader", reason="no JSON"),
         "dead letter",
         "loader: no JSON (make dead shows it)",
         "error",
     ),
-]  # fmt: skip
+]
 SILENT = {catalogue.DatasetDeclared, catalogue.BatchRows, catalogue.TrainingFinished}
 """Other messages contain the same as these. Progress has tests of its own."""
 
@@ -95,7 +107,9 @@ def message(messages: EventMessages, payload: catalogue.Payload, seconds: float 
     return messages.on_event(Event("id", "test", NOON + timedelta(seconds=seconds), payload))
 
 
-@pytest.mark.parametrize(("payload", "subject", "text", "level"), MESSAGES, ids=lambda value: getattr(value, "TYPE", ""))
+@pytest.mark.parametrize(
+    ("payload", "subject", "text", "level"), MESSAGES, ids=lambda value: getattr(value, "TYPE", "")
+)
 def test_each_event_has_its_message(payload: catalogue.Payload, subject: str, text: str, level: Level) -> None:
     """Subject, text and level."""
     assert message(EventMessages(), payload) == Message(NOON, subject, text, level)

@@ -1,0 +1,51 @@
+"""The files of a run, and the environment of each part."""
+
+from pathlib import Path
+
+from veleta.users import LOGINS, USERS
+from veleta_local.deployment import Deployment
+from veleta_local.files import shell_lines, write_private
+from veleta_local.variables import Variables
+
+
+def test_only_the_owner_can_read_passwords(tmp_path: Path) -> None:
+    """Files with passwords are never readable by others, not even for a moment."""
+    deployment = Deployment(tmp_path / "home", Variables(csv="/a.csv"))
+    deployment.remember()
+    write_private(deployment.home / "env", shell_lines(deployment.environment_of_clients()))
+    assert {(deployment.home / name).stat().st_mode & 0o777 for name in ("secrets", "env", "run.json")} == {0o600}
+    assert deployment.mysql_password in (deployment.home / "secrets").read_text()
+    assert Deployment(deployment.home).mysql_password == deployment.mysql_password
+
+
+def test_a_service_gets_the_settings_that_it_needs(tmp_path: Path) -> None:
+    """A login only if it has a MySQL user; the variables of make under its own prefix."""
+    variables = Variables(csv="/a.csv", mysql_prefix="t1_", poll_every="2", extra={"TRAINER_TREES": "50"})
+    deployment = Deployment(tmp_path, variables)
+    assert "MYSQL_PASSWORD" not in deployment.environment("poller")
+    assert float(deployment.environment("poller")["POLLER_POLL_EVERY"]) == 2
+    assert deployment.environment("poller")["POLLER_AT_END"] == "stop"
+    assert deployment.environment("monitor")["MYSQL_USER"] == "t1_reader"
+    assert deployment.environment("trainer")["TRAINER_TREES"] == "50"
+    assert deployment.environment("source")["SOURCE_CSV"] == "/a.csv"
+
+
+def test_the_job_gets_the_password_of_each_user(tmp_path: Path) -> None:
+    """Each part logs in with the same password; the users' passwords differ."""
+    deployment = Deployment(tmp_path)
+    deployment.remember()
+    job = deployment.environment_of_prepare()
+    for part, user in LOGINS.items():
+        login = deployment.environment_of_notebooks() if part == "notebooks" else deployment.environment(part)
+        assert (login["MYSQL_USER"], login["MYSQL_PASSWORD"]) == (user.name, job[user.password_variable])
+    assert len({job[user.password_variable] for user in USERS}) == len(USERS)
+
+
+def test_an_external_api_replaces_source(tmp_path: Path) -> None:
+    """Each GET moves the cursor of the external API, so only the poller gets its address."""
+    deployment = Deployment(tmp_path, Variables(api_url="http://10.43.100.103:8080"))
+    assert "source" not in deployment.parts
+    assert deployment.environment("poller")["POLLER_API_URL"] == "http://10.43.100.103:8080"
+    assert deployment.environment("poller")["POLLER_AT_END"] == "restart"
+    assert "MONITOR_SOURCE_URL" not in deployment.environment("monitor")
+    assert "VELETA_SOURCE_URL" not in deployment.environment_of_clients()

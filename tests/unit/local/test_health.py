@@ -1,0 +1,9 @@
+"""The health of a part as text."""
+
+from veleta_local.health import Health
+
+
+def test_a_part_that_waits_names_the_dependency() -> None:
+    """`make status` and a start that took too long show the text of /readyz."""
+    health = Health(ready=False, doing="reads batch 3", waits_for={"mysql": "connection refused"})
+    assert str(health) == "reads batch 3; waits for mysql: connection refused"

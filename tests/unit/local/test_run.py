@@ -1,0 +1,55 @@
+"""A start refuses what is wrong before it starts a process."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from support.house import ROOT
+from support.world import free_base
+from veleta.dataset import load_dataset
+from veleta.errors import Stop
+from veleta_local.addresses import HOST
+from veleta_local.errors import LocalError
+from veleta_local.run import Run
+from veleta_local.variables import Variables
+
+BICYCLES = ROOT / "tests/datasets/bicycles.toml"
+
+
+def test_an_invalid_dataset_file_is_refused_with_its_error(tmp_path: Path) -> None:
+    """The run does not remember it, so the next start may name another file."""
+    text = load_dataset(str(BICYCLES)).text
+    (tmp_path / "bad.toml").write_text(text.replace('target = "asking"', 'target = "fule"'))
+    run = Run(tmp_path / "run", Variables(dataset=str(tmp_path / "bad.toml"), csv=str(tmp_path / "gone.csv")))
+    with pytest.raises(Stop, match=r"bad\.toml: the dataset file is not valid: these are not columns: fule$"):
+        run.start()
+    assert not run.alive()
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_dataset_without_a_generator_needs_an_input(tmp_path: Path) -> None:
+    """The message names the inputs, and no process is left."""
+    run = Run(tmp_path / "home", Variables(dataset=str(BICYCLES)))
+    with pytest.raises(LocalError, match=r"CSV=file, or make start API_URL="):
+        run.start()
+    assert not run.alive()
+
+
+@pytest.mark.failure("F71")
+def test_a_missing_csv_is_named(tmp_path: Path) -> None:
+    """No process is started."""
+    with pytest.raises(LocalError, match=r"gone\.csv: there is no such file"):
+        Run(tmp_path / "home", Variables(csv=str(tmp_path / "gone.csv"))).start()
+
+
+@pytest.mark.failure("F71")
+def test_a_port_in_use_is_named_with_its_part(tmp_path: Path) -> None:
+    """The message says what to do. The run does not remember the failed start."""
+    base = free_base()
+    with socket.create_server((HOST, base + 1)):
+        run = Run(tmp_path / "home", Variables(port_base=str(base)))
+        with pytest.raises(LocalError, match=f"port {base + 1}, needed for mysql, is in use: pass PORT_BASE="):
+            run.start_backing()
+    assert not run.alive()
+    assert Run(run.home).remembered == Variables()

@@ -1,0 +1,29 @@
+"""The settings of the job."""
+
+import pytest
+
+from veleta.errors import Stop
+from veleta.settings import read_settings
+from veleta.users import USERS
+from veleta_prepare.settings import PrepareSettings
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The administrator's login, and a password for each user."""
+    for name in ("MYSQL_USER", "MYSQL_PASSWORD", *(user.password_variable for user in USERS)):
+        monkeypatch.setenv(name, name.lower())
+
+
+def test_each_user_has_a_password() -> None:
+    """From the variable with the user's name."""
+    users = read_settings(PrepareSettings).users
+    for user in USERS:
+        assert getattr(users, f"{user.name}_password").get_secret_value() == user.password_file
+
+
+def test_a_missing_password_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has the name that the operator sets."""
+    monkeypatch.delenv("MYSQL_DRIFT_PASSWORD")
+    with pytest.raises(Stop, match=r"^MYSQL_DRIFT_PASSWORD: Field required$"):
+        read_settings(PrepareSettings)

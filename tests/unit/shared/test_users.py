@@ -1,0 +1,39 @@
+"""The MySQL users, and the files that cannot import their declaration."""
+
+import re
+
+from support.house import ROOT
+from veleta.dataset import load_dataset
+from veleta.tables import dataset_tables, pipeline
+from veleta.users import LOGINS, USERS
+
+PARTS_WITH_SECRETS = {"mysql", "prepare", *LOGINS}
+
+
+def test_rights_are_for_existing_tables() -> None:
+    """Or for all tables of a schema."""
+    dataset = load_dataset("real_estate")
+    tables = {str(table.fullname) for table in (*pipeline.sorted_tables, *vars(dataset_tables(dataset)).values())}
+    granted = {table.format(dataset=dataset.name) for user in USERS for table in user.grants}
+    assert {table for table in granted if not table.endswith(".*")} <= tables
+
+
+def test_compose_logs_in_with_the_declared_users() -> None:
+    """Each part that has a user has its name and its secret, and no other part has one."""
+    services = (ROOT / "compose/services.yaml").read_text() + (ROOT / "compose/tools.yaml").read_text()
+    blocks = dict(re.findall(r"^  ([a-z-]+):\n((?:    .*\n|\n)+)", services, re.MULTILINE))
+    users = {part: re.findall(r"MYSQL_USER: (\w+)", block) for part, block in blocks.items()}
+    assert {part: names for part, names in users.items() if names} == {
+        "prepare": ["root"], **{part: [user.name] for part, user in LOGINS.items()},
+    }  # fmt: skip
+    secrets = {part for part, block in blocks.items() if f"secret-{part}:/run/secrets:ro" in block}
+    assert secrets == PARTS_WITH_SECRETS - {"mysql"}
+
+
+def test_each_part_with_secrets_has_a_volume_in_compose_and_a_folder_in_the_image() -> None:
+    """A new volume gets its owner from the folder of the image."""
+    mounted = re.findall(r"secret-([a-z]+):/secrets/\1$", (ROOT / "compose/secrets.yaml").read_text(), re.MULTILINE)
+    assert set(mounted) == PARTS_WITH_SECRETS
+    folders = re.search(r"for part in ([a-z ]+);", (ROOT / "Dockerfile").read_text())
+    assert folders
+    assert set(folders[1].split()) == PARTS_WITH_SECRETS
