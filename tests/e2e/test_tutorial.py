@@ -32,7 +32,7 @@ class Terminal:
 
     def __init__(self, folder: Path) -> None:
         base = free_base()
-        self.run = Run(folder / ".veleta", say=lambda _line: None)
+        self.run = Run(folder / ".veleta", report=lambda _line: None)
         self.shown = ""
         self._folder = folder
         self._ports = {str(DEFAULT_PORTS[part]): str(port) for part, port in ports(base).items()}

@@ -58,8 +58,8 @@ class DeadLetters:
             raise LocalError(NOT_RUNNING) from error
         return {event.id: event for event in events if isinstance(event.payload, RecordDeadlettered)}
 
-    def _readers(self, name: str) -> tuple[str, ...]:
-        return tuple(reader for topic in declared_topics(self._dataset) if topic.name == name for reader in topic.read_by)
+    def _readers(self, topic: str) -> tuple[str, ...]:
+        return next((each.read_by for each in declared_topics(self._dataset) if each.name == topic), ())
 
     def _ids(self, name: str) -> set[str]:
         """The ids of all events in a topic; none if it is not a topic of the dataset."""

@@ -6,7 +6,7 @@ import pytest
 
 from veleta.events import catalogue
 from veleta.events.envelope import Event
-from veleta.topics import declared
+from veleta.topics import declared_topics
 from veleta_local.demo.event_messages import EventMessages, Level, Message
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_each_event_has_its_message(payload: catalogue.Payload, subject: str, te
 def test_every_declared_event_has_a_message_or_is_silent() -> None:
     """A new event needs an entry here."""
     covered = {type(payload) for payload, *_ in MESSAGES} | SILENT | {catalogue.TrainingProgress}
-    assert {event for topic in declared("homes") for event in topic.events} == covered
+    assert {event for topic in declared_topics("homes") for event in topic.events} == covered
 
 
 def test_progress_has_one_message_for_each_phase_and_a_pace() -> None:
