@@ -1,4 +1,4 @@
-"""What each distribution says it needs is what it imports: nothing is missing, nothing is brought along unused."""
+"""Each distribution declares what its package imports, and nothing else."""
 
 import subprocess
 import sys
@@ -11,52 +11,65 @@ import pytest
 
 from support.house import ROOT, declared, distribution
 
-PROJECTS = {path.parent.name: path.parent for path in ROOT.glob("services/*/pyproject.toml")}
-PROJECTS["prepare"] = ROOT / "compose/prepare"
-LOADED_BY_NAME = {
+PROJECTS = {
+    path.parent.name: path.parent
+    for pattern in ("services/*", "compose/*", "notebooks")
+    for path in ROOT.glob(f"{pattern}/pyproject.toml")
+}
+IMPORTED_BY_OTHERS = {
     "aiokafka": "faust's transport",
     "asyncmy": "SQLAlchemy's driver",
     "crc32c": "kafka-python's checksums",
     "cryptography": "the drivers' caching_sha2_password",
-    "fastapi-offline": "no one: the files of /docs that it carries are served",
-    "numba": "what shap computes with: an older one than its own choice does not know this numpy",
+    "fastapi-offline": "not imported: inference serves its files of /docs",
+    "ipywidgets": "the notebooks' progress bars",
+    "jupyterlab": "run by `python -m`",
+    "mlflow": "run by `python -m` in veleta_mlflow",
+    "matplotlib": "shap's pictures",
+    "numba": "shap; an older one does not support this numpy",
     "pymysql": "SQLAlchemy's driver",
+    "structlog": "every service, but not the notebooks; it is a dependency of shared/",
     "zstandard": "kafka-python's compression",
 }
-"""Distributions that no code of ours imports, and who does."""
+"""Distributions that our code does not import, with the one that does."""
+
+
+def test_all_projects_are_covered() -> None:
+    """The services, the parts in compose/, and the notebooks."""
+    assert {"poller", "prepare", "local", "mlflow", "notebooks"} < PROJECTS.keys()
 
 
 @pytest.mark.parametrize("name", sorted(PROJECTS))
 def test_what_is_declared_is_imported(name: str) -> None:
-    """By the modules that the service's package reaches, those in shared/ included."""
-    imported, asked = _imported(name), declared(PROJECTS[name])
-    assert {module for module, bringing in imported.items() if not bringing & asked} == set()
-    assert asked - set().union(*imported.values()) - LOADED_BY_NAME.keys() == set()
+    """By the modules that the package reaches, including those in shared/."""
+    imported, requirements = _imported(name), declared(PROJECTS[name])
+    assert {module for module, distributions in imported.items() if not distributions & requirements} == set()
+    assert requirements - set().union(*imported.values()) - IMPORTED_BY_OTHERS.keys() == set()
 
 
 @pytest.mark.parametrize(
     "module", ["veleta_trainer.bootstrap", "veleta_inference.bootstrap", "veleta_notebooks.system"]
 )
 def test_mlflow_has_no_telemetry(module: str) -> None:
-    """In no process that imports it, also where nothing in its environment says so, as it does here."""
+    """In each process that imports it, with an empty environment."""
     code = f"import {module}; from mlflow.telemetry import get_telemetry_client; assert get_telemetry_client() is None"
     done = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def _imported(name: str) -> dict[str, set[str]]:
-    """The external modules that are reached from a service's package, each with the distributions that bring it."""
-    graph, found = _graph(), dict[str, set[str]]()
-    ways = [f"veleta_{name}", *graph.find_descendants(f"veleta_{name}")]
-    seen = set(ways)
-    while ways:
-        for module in graph.find_modules_directly_imported_by(ways.pop()):
+    """The external modules that a package reaches, each with the distributions that contain it."""
+    graph, imported = _graph(), dict[str, set[str]]()
+    modules = [f"veleta_{name}", *graph.find_descendants(f"veleta_{name}")]
+    seen = set(modules)
+    while modules:
+        for module in graph.find_modules_directly_imported_by(modules.pop()):
             if module.split(".")[0].startswith("veleta"):
-                ways += {module} - seen
+                modules += {module} - seen
                 seen.add(module)
             elif module not in sys.stdlib_module_names:
-                found[module] = {distribution(each) for each in _distributions()[module]}
-    return found
+                imported[module] = {distribution(each) for each in _distributions()[module]}
+    return imported
 
 
 @cache
@@ -67,5 +80,5 @@ def _graph() -> grimp.ImportGraph:
 
 @cache
 def _distributions() -> Mapping[str, list[str]]:
-    """By top-level module: what brings it."""
+    """The distributions of each top-level module."""
     return packages_distributions()
