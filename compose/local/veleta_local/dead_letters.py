@@ -1,6 +1,6 @@
 """Lists dead letters, and sends the record of one to its service again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.batches import read_events, read_topic
@@ -58,7 +58,7 @@ class DeadLetters:
             raise LocalError(NOT_RUNNING) from error
         return {event.id: event for event in events if isinstance(event.payload, RecordDeadlettered)}
 
-    def _readers(self, topic: str) -> tuple[str, ...]:
+    def _readers(self, topic: str) -> Sequence[str]:
         return next((each.read_by for each in declared_topics(self._dataset) if each.name == topic), ())
 
     def _ids(self, name: str) -> set[str]:
