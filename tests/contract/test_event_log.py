@@ -1,4 +1,4 @@
-"""One suite for the event log on Kafka and for its twin in memory."""
+"""One suite for the event log in memory and on Kafka."""
 
 import threading
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def log(request: pytest.FixtureRequest) -> EventLog:
 
 @pytest.fixture
 def dataset(request: pytest.FixtureRequest, log: EventLog) -> str:
-    """A dataset whose topics are there, and empty."""
+    """A dataset whose topics exist and are empty."""
     name = f"t{uuid4().hex[:8]}"
     if isinstance(log, KafkaLog):
         make_topics(request.getfixturevalue("world").bootstrap, name)
@@ -53,71 +53,71 @@ def values(records: list[Record]) -> list[bytes]:
 
 
 def poll(subscription: Subscription, count: int) -> list[Record]:
-    """The next `count` records, however they are split."""
-    found: list[Record] = []
+    """The next `count` records, from as many polls as necessary."""
+    records: list[Record] = []
 
     def enough() -> bool:
-        found.extend(subscription.poll(0.2))
-        return len(found) >= count
+        records.extend(subscription.poll(0.2))
+        return len(records) >= count
 
     eventually(enough, 20, f"{count} records")
-    return found
+    return records
 
 
-def test_offsets_count_from_zero_in_the_order_of_publishing(log: EventLog, batches: str) -> None:
-    """The places that `publish` answers are where the records lie: manifests are made of them."""
+def test_offsets_count_from_zero_in_the_order_of_publication(log: EventLog, batches: str) -> None:
+    """`publish` returns the positions of the records: manifests contain them."""
     first = log.publish([message(batches, value=b"a"), message(batches, value=b"b")])
     second = log.publish([message(batches, value=b"c")])
     assert [*first, *second] == [(0, 0), (0, 1), (0, 2)]
     assert values(list(log.read(batches, 0, 0, 2))) == [b"a", b"b", b"c"]
 
 
-def test_nothing_to_publish_is_no_fault(log: EventLog) -> None:
-    """An empty outbox needs no broker."""
+def test_no_message_can_be_published(log: EventLog) -> None:
+    """An empty list is not an error."""
     assert log.publish([]) == []
 
 
-def test_key_headers_and_bytes_are_kept_exactly(log: EventLog, batches: str) -> None:
-    """What is read is what was written: no encoding, no order of headers, no double name is touched."""
+def test_key_headers_and_value_are_stored_exactly(log: EventLog, batches: str) -> None:
+    """Whatever their encoding; the order of headers and duplicate names are preserved."""
     headers = (("b", b"\xff\x00"), ("a", b""), ("b", "ñ".encode()))
     sent = message(batches, "Año/3", b"\x00\xff{not json", headers)
     log.publish([sent])
-    (found,) = log.read(batches, 0, 0, 0)
-    assert (found.topic, found.partition, found.offset) == (batches, 0, 0)
-    assert (found.key, found.headers, found.value) == (sent.key, sent.headers, sent.value)
+    (record,) = log.read(batches, 0, 0, 0)
+    assert (record.topic, record.partition, record.offset) == (batches, 0, 0)
+    assert (record.key, record.headers, record.value) == (sent.key, sent.headers, sent.value)
 
 
-def test_a_range_has_both_its_ends(log: EventLog, batches: str) -> None:
-    """Offsets `first` to `last`, both included."""
+def test_a_range_includes_both_ends(log: EventLog, batches: str) -> None:
+    """Offsets `first` and `last`."""
     publish(log, batches, b"0", b"1", b"2", b"3")
     assert values(list(log.read(batches, 0, 1, 2))) == [b"1", b"2"]
     assert values(list(log.read(batches, 0, 2, 2))) == [b"2"]
 
 
-def test_a_range_ends_early_where_the_log_does(log: EventLog, batches: str) -> None:
-    """A lost end is an end, not an endless wait: whoever reads sees it by the count."""
+def test_a_range_ends_at_the_end_of_the_log(log: EventLog, batches: str) -> None:
+    """The reader does not wait for records that do not exist; it must count them."""
     publish(log, batches, b"0", b"1")
     assert values(list(log.read(batches, 0, 1, 9))) == [b"1"]
     assert list(log.read(batches, 0, 5, 9)) == []
     assert list(log.read(batches, 0, 1, 0)) == []
 
 
-def test_many_records_come_in_one_read(log: EventLog, batches: str) -> None:
-    """A range longer than one fetch is complete and in order."""
+def test_a_long_range_is_read_completely(log: EventLog, batches: str) -> None:
+    """And in order, although it exceeds one fetch."""
     sent = [str(number).encode() for number in range(1_200)]
     publish(log, batches, *sent)
     assert values(list(log.read(batches, 0, 0, len(sent) - 1))) == sent
 
 
 def test_bounds_are_the_first_and_the_next_offset(log: EventLog, batches: str) -> None:
-    """An empty topic begins and ends at 0."""
+    """Both are 0 for an empty topic."""
     assert log.bounds(batches) == {0: (0, 0)}
     publish(log, batches, b"a", b"b")
     assert log.bounds(batches) == {0: (0, 2)}
 
 
-def test_a_subscription_begins_at_the_beginning(log: EventLog, batches: str) -> None:
-    """Without a mark nothing is left out, neither what was there before nor what comes after."""
+def test_a_subscription_without_offsets_starts_at_the_beginning(log: EventLog, batches: str) -> None:
+    """It reads records from before the subscription and later ones."""
     publish(log, batches, b"a")
     subscription = log.subscribe([batches])
     publish(log, batches, b"b")
@@ -125,16 +125,16 @@ def test_a_subscription_begins_at_the_beginning(log: EventLog, batches: str) -> 
     subscription.close()
 
 
-def test_a_subscription_begins_at_its_mark(log: EventLog, batches: str) -> None:
-    """The mark is the next offset to take."""
+def test_a_subscription_starts_at_its_offset(log: EventLog, batches: str) -> None:
+    """The record at that offset is the first one."""
     publish(log, batches, b"a", b"b", b"c")
     subscription = log.subscribe([batches], offsets={(batches, 0): 2})
     assert values(poll(subscription, 1)) == [b"c"]
     subscription.close()
 
 
-def test_a_mark_beyond_the_end_means_the_end(log: EventLog, batches: str) -> None:
-    """A log that was made anew is shorter than the mark: what comes next is taken all the same."""
+def test_an_offset_beyond_the_end_is_the_end(log: EventLog, batches: str) -> None:
+    """A log that was recreated may be shorter than the offset; its next record is read."""
     publish(log, batches, b"a")
     subscription = log.subscribe([batches], offsets={(batches, 0): 7})
     publish(log, batches, b"b")
@@ -142,22 +142,22 @@ def test_a_mark_beyond_the_end_means_the_end(log: EventLog, batches: str) -> Non
     subscription.close()
 
 
-def test_two_topics_are_followed_each_from_its_own_mark(log: EventLog, dataset: str) -> None:
-    """Each topic keeps its order; there is none between topics."""
+def test_each_topic_is_read_from_its_own_offset(log: EventLog, dataset: str) -> None:
+    """In its own order. There is no order between topics."""
     first, second = topic(dataset, "batches"), topic(dataset, "retrain")
     publish(log, first, b"a0", b"a1")
     publish(log, second, b"b0", b"b1")
     subscription = log.subscribe([first, second], offsets={(first, 0): 1})
-    found = poll(subscription, 3)
-    assert {name: [r.value for r in found if r.topic == name] for name in (first, second)} == {
+    records = poll(subscription, 3)
+    assert {name: [r.value for r in records if r.topic == name] for name in (first, second)} == {
         first: [b"a1"],
         second: [b"b0", b"b1"],
     }
     subscription.close()
 
 
-def test_two_subscriptions_do_not_share_records(log: EventLog, batches: str) -> None:
-    """Even of one group: partitions are assigned by the reader itself."""
+def test_each_subscription_reads_all_records(log: EventLog, batches: str) -> None:
+    """Even in one group: the reader assigns the partitions itself."""
     publish(log, batches, b"a")
     for _ in range(2):
         subscription = log.subscribe([batches], "same")
@@ -165,22 +165,22 @@ def test_two_subscriptions_do_not_share_records(log: EventLog, batches: str) -> 
         subscription.close()
 
 
-def test_an_empty_topic_gives_nothing(log: EventLog, batches: str) -> None:
-    """Polling waits and comes back empty; that is no fault."""
+def test_polling_an_empty_topic_returns_no_record(log: EventLog, batches: str) -> None:
+    """After the timeout."""
     subscription = log.subscribe([batches])
     assert subscription.poll(0.01) == []
     subscription.close()
 
 
 def test_a_subscription_may_be_closed_twice(log: EventLog, batches: str) -> None:
-    """Whoever cleans up need not know whether somebody did before."""
+    """The second call has no effect."""
     subscription = log.subscribe([batches])
     subscription.close()
     subscription.close()
 
 
-def test_too_large_is_rejected_and_the_log_goes_on(log: EventLog, batches: str) -> None:
-    """No retry makes it smaller; the next message goes its way."""
+def test_a_message_that_is_too_large_is_rejected(log: EventLog, batches: str) -> None:
+    """It is not retried, and the next message can be published."""
     with pytest.raises(Reject, match="too large for its topic"):
         log.publish([message(batches, value=b"x" * (MAX_MESSAGE_BYTES + 1))])
     assert log.publish([message(batches, value=b"y")]) == [(0, 0)]
@@ -188,7 +188,7 @@ def test_too_large_is_rejected_and_the_log_goes_on(log: EventLog, batches: str) 
 
 @pytest.mark.parametrize("byte", [b"x", b'"', b"\x00", b"\xff"], ids=["text", "quotes", "zeros", "no utf-8"])
 def test_the_dead_letter_of_the_largest_record_can_be_published(log: EventLog, dataset: str, byte: bytes) -> None:
-    """Whatever a topic took, its dead letter can be written: else it would stand in the way for ever."""
+    """Every record of a topic has a dead letter that fits its topic. Otherwise it would block its consumer."""
     large = Record(topic(dataset, "batches"), 0, 3, "k", (), byte * (MAX_MESSAGE_BYTES - 1000))
     letter = DeadLetters("loader", dataset, utc_now).message("why", ValueError("no"), large)
     assert log.publish([letter]) == [(0, 0)]
@@ -199,7 +199,7 @@ Committed = Callable[[str, str], int | None]
 
 @pytest.fixture
 def committed(request: pytest.FixtureRequest, log: EventLog) -> Committed:
-    """How far a group came, as the log itself knows it."""
+    """The committed offset of a group, read from the log."""
     if isinstance(log, MemoryLog):
         return lambda group, name: log.committed.get((group, name, 0))
     world: World = request.getfixturevalue("world")
@@ -213,8 +213,8 @@ def committed(request: pytest.FixtureRequest, log: EventLog) -> Committed:
     return of_kafka
 
 
-def test_a_commit_is_the_groups_offset(log: EventLog, batches: str, committed: Committed) -> None:
-    """Tools see from outside how far a service came."""
+def test_a_commit_sets_the_offset_of_the_group(log: EventLog, batches: str, committed: Committed) -> None:
+    """So tools can show the lag of a service."""
     publish(log, batches, b"a", b"b")
     subscription = log.subscribe([batches], "loader")
     poll(subscription, 2)
@@ -224,8 +224,8 @@ def test_a_commit_is_the_groups_offset(log: EventLog, batches: str, committed: C
     assert committed("drift", batches) is None
 
 
-def test_commits_do_not_move_a_subscription(log: EventLog, batches: str) -> None:
-    """Marks say where to go on: the group's offset only shows the lag."""
+def test_a_commit_does_not_move_a_subscription(log: EventLog, batches: str) -> None:
+    """The given offsets define where it starts; the group's offset only shows the lag."""
     publish(log, batches, b"a", b"b")
     before = log.subscribe([batches], "loader")
     before.commit({(batches, 0): 2})
@@ -236,16 +236,16 @@ def test_commits_do_not_move_a_subscription(log: EventLog, batches: str) -> None
 
 
 @pytest.mark.failure("F23")
-def test_a_broker_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every call says Retry and names kafka, within its time limit, and leaves no thread behind."""
+def test_an_unreachable_broker_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call raises it within its timeout; it names kafka, and no thread is left."""
     threads = threading.active_count()
     monkeypatch.setattr("veleta.adapters.kafka.TIMEOUT_SECONDS", 1)
-    away = KafkaLog("127.0.0.1:9", "test")
+    log = KafkaLog("127.0.0.1:9", "test")
     for call in (
-        lambda: away.publish([message("t")]),
-        lambda: list(away.read("t", 0, 0, 1)),
-        lambda: away.bounds("t"),
-        lambda: away.subscribe(["t"]),
+        lambda: log.publish([message("t")]),
+        lambda: list(log.read("t", 0, 0, 1)),
+        lambda: log.bounds("t"),
+        lambda: log.subscribe(["t"]),
     ):
         with pytest.raises(Retry) as caught:
             call()
@@ -253,8 +253,8 @@ def test_a_broker_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     assert threading.active_count() == threads
 
 
-def test_a_topic_that_is_not_there_is_waited_for(world: World) -> None:
-    """The job may not have run yet; nothing makes the topic by accident."""
+def test_a_missing_topic_is_a_retry(world: World) -> None:
+    """The job that creates the topics may not have run yet. The topic is not created automatically."""
     name = f"t{uuid4().hex[:8]}.batches"
     with pytest.raises(Retry, match="there is no topic"):
         world.log.bounds(name)

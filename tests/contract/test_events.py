@@ -1,4 +1,4 @@
-"""What is committed of the events: a schema and a golden example for each event and version, kept for ever."""
+"""Each event and version has a committed schema and a golden example, which are never deleted."""
 
 import json
 from pathlib import Path
@@ -17,19 +17,19 @@ every_schema = pytest.mark.parametrize("schema", sorted(PAYLOADS))
 
 @every_schema
 def test_the_committed_schema_is_the_generated_one(schema: str) -> None:
-    """A change of what an event says is seen in review; one that breaks old events is a new version beside it."""
+    """So a review shows each change of an event. A change that breaks old events must be a new version."""
     assert (SCHEMAS / file_name(schema)).read_text() == schema_text(PAYLOADS[schema]), f"{schema}: {REGENERATE}"
 
 
 @every_schema
-def test_the_golden_example_fits_its_schema(schema: str) -> None:
-    """The schema that others read says the same as our own decoder."""
+def test_the_golden_example_matches_its_schema(schema: str) -> None:
+    """The published schema agrees with our decoder."""
     jsonschema.validate(example(schema)["value"], _schema(schema), jsonschema.Draft202012Validator)
 
 
 @every_schema
 def test_the_golden_example_decodes_and_encodes_to_itself(schema: str) -> None:
-    """Topics are kept for ever: every version that was ever written is still read, and nothing of it gets lost."""
+    """Records are never deleted, so every version must be decoded without loss."""
     golden = example(schema)
     again = encode("any", decode(_record(golden)))
     assert {name: value.decode() for name, value in again.headers} == golden["headers"]
@@ -38,28 +38,28 @@ def test_the_golden_example_decodes_and_encodes_to_itself(schema: str) -> None:
 
 
 @every_schema
-def test_an_event_is_known_by_its_headers(schema: str) -> None:
-    """Type and version of the headers are those of the class that decodes it."""
+def test_the_headers_identify_the_event(schema: str) -> None:
+    """Type and version are those of the class that decodes it."""
     headers = example(schema)["headers"]
     assert (headers["ce_dataschema"], headers["ce_type"]) == (schema, PAYLOADS[schema].TYPE)
 
 
 @pytest.mark.parametrize("folder", [SCHEMAS, EXAMPLES], ids=["schemas", "examples"])
-def test_each_event_has_its_files_and_no_file_is_an_orphan(folder: Path) -> None:
-    """A class that was taken away leaves its files behind: old events could no longer be read."""
+def test_each_event_has_its_files_and_each_file_its_event(folder: Path) -> None:
+    """A file without an event shows that a class was deleted, and old events could not be decoded."""
     assert {path.name for path in folder.iterdir()} == {file_name(schema) for schema in PAYLOADS}
 
 
 def test_the_page_of_events_is_the_generated_one() -> None:
-    """Every event stands there with its example."""
+    """It contains every event with its example."""
     assert EVENTS.read_text() == events_page(example), f"docs/reference/events.md: {REGENERATE}"
     assert all(
         f"### {payload.TYPE}, version {payload.VERSION}\n" in EVENTS.read_text() for payload in PAYLOADS.values()
     )
 
 
-def test_a_changed_event_does_not_pass_for_the_committed_one() -> None:
-    """The check can fail: a field more, a field less or another type give another schema."""
+def test_a_changed_event_has_another_schema() -> None:
+    """So the comparison with the committed schema can fail."""
 
     class More(BatchClosed):
         colour: str
@@ -69,8 +69,8 @@ def test_a_changed_event_does_not_pass_for_the_committed_one() -> None:
     assert schema_text(BatchClosed) == committed
 
 
-def test_the_schema_refuses_an_example_with_a_field_less() -> None:
-    """The check of examples can fail too."""
+def test_the_schema_refuses_an_example_with_a_missing_field() -> None:
+    """So the check of the examples can fail too."""
     value = example("batch.closed/1")["value"]
     del value["digest"]
     with pytest.raises(jsonschema.ValidationError, match="digest"):
@@ -78,8 +78,8 @@ def test_the_schema_refuses_an_example_with_a_field_less() -> None:
 
 
 def _schema(schema: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((SCHEMAS / file_name(schema)).read_text())
-    return found
+    loaded: dict[str, Any] = json.loads((SCHEMAS / file_name(schema)).read_text())
+    return loaded
 
 
 def _record(golden: dict[str, Any]) -> Record:

@@ -21,7 +21,7 @@ Factory = Callable[[str], Transactions[UnitOfWork]]
 
 @pytest.fixture(params=["memory", "pymysql", "asyncmy"])
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Factory]:
-    """Transactions by the service they belong to; the services of one test share a database."""
+    """Makes the transactions of a service. The services of one test share a database."""
     if request.param == "memory":
         yield lambda _service: MemoryTransactions(MemoryUnitOfWork())
         return
@@ -31,14 +31,14 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Factory]:
         yield lambda service: MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service))
         engine.dispose()
     else:
-        on_loop = async_mysql_engine(login)
-        yield lambda service: AsyncMysqlTransactions(on_loop, partial(MysqlUnitOfWork, service=service))
-        await on_loop.dispose()
+        async_engine = async_mysql_engine(login)
+        yield lambda service: AsyncMysqlTransactions(async_engine, partial(MysqlUnitOfWork, service=service))
+        await async_engine.dispose()
 
 
 @pytest.fixture
 def service() -> str:
-    """A service that did nothing yet."""
+    """A service without checkpoints and messages."""
     return uuid4().hex[:12]
 
 
@@ -53,8 +53,8 @@ def save(name: str, offset: int) -> Callable[[UnitOfWork], None]:
 
 def append(*messages: Message) -> Callable[[UnitOfWork], None]:
     def transaction(uow: UnitOfWork) -> None:
-        for one in messages:
-            uow.outbox.append(one)
+        for each in messages:
+            uow.outbox.append(each)
 
     return transaction
 
@@ -72,18 +72,18 @@ def pending(uow: UnitOfWork) -> list[tuple[int, Message]]:
 
 
 def values(outbox: list[tuple[int, Message]]) -> list[bytes]:
-    return [one.value for _, one in outbox]
+    return [each.value for _, each in outbox]
 
 
-async def test_a_service_begins_with_nothing(transactions: Transactions[UnitOfWork]) -> None:
-    """No mark is the mark 0, and nothing waits to be sent."""
+async def test_a_new_service_has_no_state(transactions: Transactions[UnitOfWork]) -> None:
+    """A missing checkpoint is 0, and the outbox is empty."""
     assert await transactions.run(lambda uow: uow.checkpoints.load("t", 0)) == 0
     assert await transactions.run(checkpoints) == {}
     assert await transactions.run(pending) == []
 
 
-async def test_marks_are_kept_by_topic_and_partition(transactions: Transactions[UnitOfWork]) -> None:
-    """An offset is the next one to take; the last one said counts."""
+async def test_checkpoints_are_saved_by_topic_and_partition(transactions: Transactions[UnitOfWork]) -> None:
+    """The last saved offset is the checkpoint."""
 
     def transaction(uow: UnitOfWork) -> int:
         uow.checkpoints.save("a", 0, 5)
@@ -96,13 +96,13 @@ async def test_marks_are_kept_by_topic_and_partition(transactions: Transactions[
     assert await transactions.run(checkpoints) == {("a", 0): 6, ("a", 1): 7, ("b", 0): 2**40}
 
 
-async def test_a_transaction_answers_what_it_returns(transactions: Transactions[UnitOfWork]) -> None:
-    """Its result is that of `run`."""
-    assert await transactions.run(lambda _work: "done") == "done"
+async def test_the_result_of_a_transaction_is_returned(transactions: Transactions[UnitOfWork]) -> None:
+    """By `run`."""
+    assert await transactions.run(lambda _uow: "done") == "done"
 
 
-async def test_a_transaction_that_raises_keeps_nothing(transactions: Transactions[UnitOfWork]) -> None:
-    """Effect, mark and outgoing events are kept together or not at all; the error itself passes."""
+async def test_a_transaction_that_raises_is_rolled_back(transactions: Transactions[UnitOfWork]) -> None:
+    """Checkpoint and outgoing events are committed together or not at all; `run` raises the error."""
     await transactions.run(save("t", 3))
 
     def transaction(uow: UnitOfWork) -> None:
@@ -116,35 +116,35 @@ async def test_a_transaction_that_raises_keeps_nothing(transactions: Transaction
     assert await transactions.run(pending) == []
 
 
-async def test_the_outbox_keeps_its_order(transactions: Transactions[UnitOfWork]) -> None:
-    """Within a transaction and between them: events leave as they were written."""
+async def test_messages_leave_the_outbox_in_order(transactions: Transactions[UnitOfWork]) -> None:
+    """Within a transaction and between transactions."""
     await transactions.run(append(message("o", value=b"1"), message("o", value=b"2")))
     await transactions.run(append(message("o", value=b"3")))
     assert values(await transactions.run(pending)) == [b"1", b"2", b"3"]
 
 
-async def test_the_outbox_keeps_messages_exactly(transactions: Transactions[UnitOfWork]) -> None:
-    """Topic, key, the order of headers, bytes that are no text, and more than a small column holds."""
+async def test_the_outbox_stores_messages_exactly(transactions: Transactions[UnitOfWork]) -> None:
+    """Topic, key, the order of headers, bytes that are not text, and a large value."""
     headers = (("ce_id", "año/1 🏠".encode()), ("a", b""), ("a", b"twice"))
     sent = message("o", "Año/3", b"\x00\xff'\"\\" * 50_000, headers)
     await transactions.run(append(sent))
-    ((_, found),) = await transactions.run(pending)
-    assert found == sent
+    ((_, stored),) = await transactions.run(pending)
+    assert stored == sent
 
 
-async def test_what_was_sent_leaves_the_outbox(transactions: Transactions[UnitOfWork]) -> None:
-    """Only that: what was written meanwhile stays."""
+async def test_published_messages_are_deleted_from_the_outbox(transactions: Transactions[UnitOfWork]) -> None:
+    """Messages that were appended meanwhile stay."""
     await transactions.run(append(message("o", value=b"1"), message("o", value=b"2")))
-    taken = await transactions.run(pending)
+    published = await transactions.run(pending)
     await transactions.run(append(message("o", value=b"3")))
-    await transactions.run(delete([number for number, _ in taken]))
+    await transactions.run(delete([message_id for message_id, _ in published]))
     assert values(await transactions.run(pending)) == [b"3"]
     await transactions.run(delete([]))
     assert values(await transactions.run(pending)) == [b"3"]
 
 
 async def test_two_services_do_not_see_each_other(make: Factory, service: str) -> None:
-    """In outbox and marks each service has its own rows."""
+    """Each has its own checkpoints and its own outbox."""
     one, other = make(service), make(f"{service}-2")
     await one.run(save("t", 5))
     await one.run(append(message("o", value=b"1")))
@@ -152,31 +152,31 @@ async def test_two_services_do_not_see_each_other(make: Factory, service: str) -
     await other.run(append(message("o", value=b"2")))
     assert (await one.run(checkpoints), await other.run(checkpoints)) == ({("t", 0): 5}, {("t", 0): 9})
     assert (values(await one.run(pending)), values(await other.run(pending))) == ([b"1"], [b"2"])
-    await one.run(delete([number for number, _ in await one.run(pending)]))
+    await one.run(delete([message_id for message_id, _ in await one.run(pending)]))
     assert values(await other.run(pending)) == [b"2"]
 
 
-async def test_a_ledger_outlives_its_object(world: World, service: str) -> None:
-    """What one process kept, the next one finds, through either driver."""
-    engine, on_loop = mysql_engine(world.mysql("loader")), async_mysql_engine(world.mysql("loader"))
+async def test_the_next_process_loads_what_was_committed(world: World, service: str) -> None:
+    """Through either driver."""
+    engine, async_engine = mysql_engine(world.mysql("loader")), async_mysql_engine(world.mysql("loader"))
     await MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service)).run(save("t", 5))
     await MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service)).run(append(message("o", value=b"1")))
-    found = AsyncMysqlTransactions(on_loop, partial(MysqlUnitOfWork, service=service))
-    assert await found.run(checkpoints) == {("t", 0): 5}
-    assert values(await found.run(pending)) == [b"1"]
+    transactions = AsyncMysqlTransactions(async_engine, partial(MysqlUnitOfWork, service=service))
+    assert await transactions.run(checkpoints) == {("t", 0): 5}
+    assert values(await transactions.run(pending)) == [b"1"]
     engine.dispose()
-    await on_loop.dispose()
+    await async_engine.dispose()
 
 
 @pytest.mark.failure("F23")
 @pytest.mark.parametrize("driver", ["pymysql", "asyncmy"])
-async def test_a_database_that_is_away_is_waited_for(driver: str) -> None:
-    """Retry, and it names mysql."""
-    nowhere = MysqlSettings.model_validate({"host": "127.0.0.1", "port": 9, "user": "u", "password": "p"})
+async def test_an_unreachable_database_is_a_retry(driver: str) -> None:
+    """Which names mysql."""
+    unreachable = MysqlSettings.model_validate({"host": "127.0.0.1", "port": 9, "user": "u", "password": "p"})
     transactions: Transactions[UnitOfWork] = (
-        MysqlTransactions(mysql_engine(nowhere), partial(MysqlUnitOfWork, service="s"))
+        MysqlTransactions(mysql_engine(unreachable), partial(MysqlUnitOfWork, service="s"))
         if driver == "pymysql"
-        else AsyncMysqlTransactions(async_mysql_engine(nowhere), partial(MysqlUnitOfWork, service="s"))
+        else AsyncMysqlTransactions(async_mysql_engine(unreachable), partial(MysqlUnitOfWork, service="s"))
     )
     with pytest.raises(Retry) as caught:
         await transactions.run(checkpoints)

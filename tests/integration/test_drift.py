@@ -1,4 +1,4 @@
-"""Drift, a real Faust worker on real Kafka and MariaDB."""
+"""Drift as a process with a real Faust worker, on Kafka and MariaDB."""
 
 import pandas as pd
 import pytest
@@ -20,34 +20,34 @@ def verdicts(world: World) -> dict[int, str]:
     return {row.number: row.verdict for row in world.sql(query)}
 
 
-def test_verdicts_and_figures_equal_those_of_pandas(world: World) -> None:
-    """All 24 changes of a comparison, to 1e-9 relative, in every place they are stored; one verdict per batch."""
+def test_verdicts_and_statistics_equal_those_of_pandas(world: World) -> None:
+    """All 24 changes of a comparison, to 1e-9 relative, in both tables; each batch has one verdict."""
     batches = [api_rows(0, 200, 1), api_rows(0, 220, 2), api_rows(5, 150, 3)]
     with world.service("drift", "drift") as drift:
         publish_batch(world.log, world.dataset, 1, 0, list(batches[0]))
         drift.ready()
         for number in (1, 2):
             publish_batch(world.log, world.dataset, 1, number, list(batches[number]))
-        eventually(lambda: len(verdicts(world)) == 3, what="every batch has its verdict")
-        eventually(lambda: len(world.events("drift")) == 3, what="every verdict is told")
+        eventually(lambda: len(verdicts(world)) == 3, what="every batch has a verdict")
+        eventually(lambda: len(world.events("drift")) == 3, what="every verdict is published")
     for number in (1, 2):
         changes = _changes(pd.DataFrame(batches[number - 1]), pd.DataFrame(batches[number]))
         assert _stored(world, number) == {key: pytest.approx(value, rel=1e-9) for key, value in changes.items()}
         assert len(changes) == 24
         assert verdicts(world)[number] == ("drift" if max(changes.values()) > 0.15 else "no drift")
         metrics = world.sql(sa.select(drift_metrics).where(drift_metrics.c.number == number))
-        kept = {(m.column_name, m.statistic): m.relative_change for m in metrics}
-        assert kept == {key: pytest.approx(value, rel=1e-9) for key, value in changes.items()}
+        stored = {(m.column_name, m.statistic): m.relative_change for m in metrics}
+        assert stored == {key: pytest.approx(value, rel=1e-9) for key, value in changes.items()}
     assert verdicts(world)[0] == "not enough data"
     reports = [e.id.removeprefix(world.dataset.name) for e in world.events("drift")]
     assert reports == ["/1/0/assessed", "/1/1/assessed", "/1/2/assessed"]
 
 
 @pytest.mark.failure("F13")
-def test_a_kill_gives_no_second_verdict(world: World) -> None:
-    """kill -9 with batches waiting: after the next start each has one report, and all events say what it says.
+def test_a_kill_causes_no_second_verdict(world: World) -> None:
+    """kill -9 while batches wait: after the next start each has one report, and all events agree with it.
 
-    An event may be there twice, under one id: it is published at least once.
+    An event may be published twice, with the same id.
     """
     with world.service("drift", "drift") as drift:
         drift.ready()
@@ -59,24 +59,26 @@ def test_a_kill_gives_no_second_verdict(world: World) -> None:
         eventually(lambda: len({e.id for e in world.events("drift")}) == 9, what="every batch has its event")
     reports = world.sql(sa.select(drift_reports))
     assert sorted((row.epoch, row.number) for row in reports) == [(1, n) for n in range(9)]
-    assert _told(world) == {(f"{world.dataset.name}/1/{n}/assessed", verdict) for n, verdict in verdicts(world).items()}
+    assert _published(world) == {
+        (f"{world.dataset.name}/1/{n}/assessed", verdict) for n, verdict in verdicts(world).items()
+    }
 
 
-def test_it_makes_no_topic_of_its_own(world: World) -> None:
-    """Faust's leader topic is off: those that are declared, and no others."""
+def test_faust_creates_no_topic(world: World) -> None:
+    """Its leader topic is disabled: there are only the declared topics."""
     admin = KafkaAdminClient(bootstrap_servers=world.bootstrap)
-    ours = {t["name"] for t in admin.describe_topics() if world.dataset.name in t["name"]}
+    existing = {t["name"] for t in admin.describe_topics() if world.dataset.name in t["name"]}
     admin.close()
-    assert ours == {each.name for each in declared_topics(world.dataset.name)}
+    assert existing == {each.name for each in declared_topics(world.dataset.name)}
 
 
-def _told(world: World) -> set[tuple[str, str]]:
-    """The id of every event, with the verdict that it tells."""
+def _published(world: World) -> set[tuple[str, str]]:
+    """The id of every event, with its verdict."""
     return {(e.id, e.payload.verdict) for e in world.events("drift") if isinstance(e.payload, DriftAssessed)}
 
 
 def _changes(old: pd.DataFrame, new: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """The seed's comparison, in pandas' own words (docs/data-api.md, The rule of the comparison)."""
+    """The seed's comparison, computed by pandas (docs/data-api.md, The rule of the comparison)."""
     before, after = (f.drop(columns=["zip_code", "street"]).describe() for f in (old, new))
     change = (after - before).abs() / before.abs()
     return {(str(c), ours): float(change[c][theirs]) for c in change.columns for ours, theirs in STATISTICS.items()}

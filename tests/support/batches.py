@@ -1,4 +1,4 @@
-"""Publishes batches as the poller does, for tests of the services behind it."""
+"""Publishes batches as the poller does, for tests of its consumers."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,31 +11,31 @@ from veleta.events.envelope import Event, encode, trace_of
 from veleta.ports import EventLog
 from veleta.topics import TopicName, topic
 
-CHUNK = 100
+ROWS_PER_CHUNK = 100
 TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def send(log: EventLog, dataset: Dataset, name: TopicName, payload: BatchPayload, what: str) -> tuple[int, int]:
-    """Publish one event of a batch: (partition, offset)."""
-    event = Event(f"{payload.batch}/{what}", "poller", TIME, payload, trace=trace_of(payload.batch))
+def send(log: EventLog, dataset: Dataset, name: TopicName, payload: BatchPayload, suffix: str) -> tuple[int, int]:
+    """Publish one event of a batch. Returns (partition, offset)."""
+    event = Event(f"{payload.batch}/{suffix}", "poller", TIME, payload, trace=trace_of(payload.batch))
     return log.publish([encode(topic(dataset.name, name), event)])[0]
 
 
 def publish_batch(
     log: EventLog, dataset: Dataset, epoch: int, number: int, rows: Sequence[dict[str, Any]], **manifest: Any
 ) -> BatchClosed:
-    """Publish a whole batch; `manifest` overrides fields of batch.closed, for one that does not match."""
+    """Publish a batch. `manifest` replaces fields of batch.closed, for a manifest that does not match."""
     batch = {"dataset": dataset.name, "epoch": epoch, "number": number}
     digest = RowsDigest()
     digest.add(list(rows))
     send(log, dataset, "batches", BatchOpened(**batch, rows=len(rows), digest=digest.hexdigest()), "opened")
-    starts = range(0, len(rows), CHUNK)
-    places = [
+    starts = range(0, len(rows), ROWS_PER_CHUNK)
+    positions = [
         send(
             log,
             dataset,
             "rows",
-            BatchRows(**batch, chunk=i, first_row=start, rows=list(rows[start : start + CHUNK])),
+            BatchRows(**batch, chunk=i, first_row=start, rows=list(rows[start : start + ROWS_PER_CHUNK])),
             f"rows/{i}",
         )
         for i, start in enumerate(starts)
@@ -47,7 +47,7 @@ def publish_batch(
             "chunks": len(starts),
             "digest": digest.hexdigest(),
             "dataset_digest": dataset.digest,
-            "ranges": [OffsetRange(partition=places[0][0], first=places[0][1], last=places[-1][1])],
+            "ranges": [OffsetRange(partition=positions[0][0], first=positions[0][1], last=positions[-1][1])],
             **manifest,
         },
     )

@@ -1,4 +1,4 @@
-"""Made-up listings in the Kaggle file's format: the same arguments give the same file."""
+"""Generates listings in the format of the Kaggle file. The same arguments give the same listings."""
 
 import csv
 import random
@@ -29,12 +29,12 @@ LINE = {
 OFTEN_EMPTY = ("bed", "bath", "acre_lot", "house_size", "prev_sold_date")
 TEXTS = ("status", "city", "state", "prev_sold_date")
 INCOMPLETE_EVERY = 4
-"""After so many complete rows comes one with a gap."""
+"""One row with an empty cell follows this many complete rows."""
 
 
 @dataclass(frozen=True)
 class Town:
-    """`level` is the price of a square foot in USD."""
+    """A town. `level` is the price of a square foot in USD."""
 
     city: str
     state: str
@@ -68,7 +68,7 @@ class Listing:
     sold: date
 
     def cells(self, broker: int, street: int) -> dict[str, str]:
-        """The row as the file writes it: whole numbers with `.0`, rooms without, the zip with its leading zero."""
+        """The row as in the file: whole numbers with `.0`, rooms without, the ZIP code with its leading zero."""
         return {
             "brokered_by": f"{broker}.0",
             "status": self.status,
@@ -86,74 +86,74 @@ class Listing:
 
 
 KINDS: tuple[Callable[[Listing], bool], ...] = (
-    lambda r: r.price <= 300_000 and not _bay(r) and r.status == "for_sale" and r.house_size > 1_500,
-    lambda r: r.price <= 300_000 and not _bay(r) and r.status == "for_sale" and r.house_size <= 1_500,
-    lambda r: r.price <= 300_000 and not _bay(r) and r.status == "sold",
-    lambda r: r.price <= 300_000 and _bay(r),
+    lambda r: r.price <= 300_000 and not _in_massachusetts(r) and r.status == "for_sale" and r.house_size > 1_500,
+    lambda r: r.price <= 300_000 and not _in_massachusetts(r) and r.status == "for_sale" and r.house_size <= 1_500,
+    lambda r: r.price <= 300_000 and not _in_massachusetts(r) and r.status == "sold",
+    lambda r: r.price <= 300_000 and _in_massachusetts(r),
     lambda r: 300_000 < r.price <= 500_000,
     lambda r: r.price > 500_000,
 )
-"""What makes a row one of the batch at this place (docs/data-api.md, The six batches)."""
+"""By place: the condition for a row of this batch (docs/data-api.md, The six batches)."""
 
 
 def write_csv(path: Path, rows_per_kind: int, seed: int) -> None:
-    """`rows_per_kind` complete rows for each of the six batches, in mixed order, and among them rows with gaps."""
-    chance = random.Random(seed)  # noqa: S311 - test data, no secret
-    listings = [_listing(kind, chance) for kind in KINDS for _ in range(rows_per_kind)]
-    chance.shuffle(listings)
+    """Write `rows_per_kind` complete rows for each of the six batches, shuffled, and rows with an empty cell."""
+    rng = random.Random(seed)  # noqa: S311 - test data, no secret
+    listings = [_listing(kind, rng) for kind in KINDS for _ in range(rows_per_kind)]
+    rng.shuffle(listings)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HEADER)
         writer.writeheader()
         for number, listing in enumerate(listings, 1):
-            cells = listing.cells(broker=chance.randrange(1, 110_000), street=1_000_000 + number)
+            cells = listing.cells(broker=rng.randrange(1, 110_000), street=1_000_000 + number)
             writer.writerow(cells)
             if number % INCOMPLETE_EVERY == 0:
-                writer.writerow({**cells, chance.choice(OFTEN_EMPTY): ""})
+                writer.writerow({**cells, rng.choice(OFTEN_EMPTY): ""})
 
 
 def api_rows(place: int, count: int, seed: int) -> list[dict[str, float | str]]:
-    """Complete rows of the batch at `place`, as the data API hands them out."""
-    chance = random.Random(seed)  # noqa: S311 - test data, no secret
-    listings = [_listing(KINDS[place], chance) for _ in range(count)]
-    cells = [r.cells(broker=chance.randrange(1, 110_000), street=chance.randrange(1, 2_000_000)) for r in listings]
+    """Complete rows of the batch at `place`, as the data API serves them."""
+    rng = random.Random(seed)  # noqa: S311 - test data, no secret
+    listings = [_listing(KINDS[place], rng) for _ in range(count)]
+    cells = [r.cells(broker=rng.randrange(1, 110_000), street=rng.randrange(1, 2_000_000)) for r in listings]
     return [{name: value if name in TEXTS else float(value) for name, value in row.items()} for row in cells]
 
 
 def repeat_csv(csv_file: Path, path: Path, times: int) -> None:
-    """A larger file at once: the rows of `csv_file` so many times."""
+    """Write a larger file: the rows of `csv_file`, repeated."""
     header, *lines = csv_file.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text(header + "".join(lines) * times, encoding="utf-8")
 
 
-def _bay(listing: Listing) -> bool:
+def _in_massachusetts(listing: Listing) -> bool:
     return listing.town.state == "Massachusetts"
 
 
-def _listing(kind: Callable[[Listing], bool], chance: random.Random) -> Listing:
-    """Draws until one is of the kind: so prices follow size, rooms and town within every batch."""
-    while not kind(listing := _draw(chance)):
+def _listing(kind: Callable[[Listing], bool], rng: random.Random) -> Listing:
+    """Draw until a listing is of this kind. So prices depend on size, rooms and town in every batch."""
+    while not kind(listing := _draw(rng)):
         pass
     return listing
 
 
-def _draw(chance: random.Random) -> Listing:
-    town = chance.choice(TOWNS)
-    size = round(chance.lognormvariate(7.4, 0.4))
-    bed = max(1, min(8, round(size / 600 + chance.gauss(0, 0.7))))
+def _draw(rng: random.Random) -> Listing:
+    town = rng.choice(TOWNS)
+    size = round(rng.lognormvariate(7.4, 0.4))
+    bed = max(1, min(8, round(size / 600 + rng.gauss(0, 0.7))))
     listing = Listing(
-        status=chance.choice(("for_sale", "sold")),
+        status=rng.choice(("for_sale", "sold")),
         price=0.0,
         bed=bed,
-        bath=max(1, round(bed * 0.7 + chance.gauss(0, 0.4))),
-        acre_lot=round(chance.lognormvariate(-1.2, 0.8), 2),
+        bath=max(1, round(bed * 0.7 + rng.gauss(0, 0.4))),
+        acre_lot=round(rng.lognormvariate(-1.2, 0.8), 2),
         town=town,
         house_size=size,
-        sold=date(1995, 1, 1) + timedelta(days=chance.randrange(10_000)),
+        sold=date(1995, 1, 1) + timedelta(days=rng.randrange(10_000)),
     )
-    return replace(listing, price=_price(listing, chance))
+    return replace(listing, price=_price(listing, rng))
 
 
-def _price(listing: Listing, chance: random.Random) -> float:
-    """USD, to the hundred: the town's level times the size, more for rooms and land, give or take a tenth."""
+def _price(listing: Listing, rng: random.Random) -> float:
+    """In USD, rounded to 100: the level of the town times the size, plus rooms and land, with 10 % noise."""
     base = listing.town.level * listing.house_size + 9_000 * listing.bed + 12_000 * listing.bath
-    return round((base + 40_000 * min(listing.acre_lot, 2)) * chance.lognormvariate(0, 0.1), -2)
+    return round((base + 40_000 * min(listing.acre_lot, 2)) * rng.lognormvariate(0, 0.1), -2)

@@ -1,4 +1,4 @@
-"""Events, records and batches for tests, on any event log."""
+"""Events, records and batches for tests."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,23 +18,23 @@ def event(event_id: str, payload: Payload) -> Event:
 
 
 def missed(dataset: str, number: int) -> Event:
-    """The smallest event there is."""
+    """A batch.missed, the smallest event."""
     payload = BatchMissed(dataset=dataset, epoch=1, number=number, reason="test")
     return event(f"{payload.batch}/missed", payload)
 
 
 def message(name: str, key: str = "k", value: bytes = b"{}", headers: Sequence[tuple[str, bytes]] = ()) -> Message:
-    """Any message: what it holds need be no event."""
+    """Any message. Its value need not be an event."""
     return Message(name, key, tuple(headers), value)
 
 
-def record_of(sent: Message, offset: int = 0) -> Record:
-    """The record that a message becomes."""
-    return Record(sent.topic, 0, offset, sent.key, sent.headers, sent.value)
+def record_of(message: Message, offset: int = 0) -> Record:
+    """The record of a published message."""
+    return Record(message.topic, 0, offset, message.key, message.headers, message.value)
 
 
 def chunk_messages(dataset: str, epoch: int, number: int, chunks: Sequence[Rows]) -> list[Message]:
-    """The messages of a batch's rows, chunk by chunk."""
+    """The messages of a batch, one per chunk."""
     messages, first_row = [], 0
     for count, rows in enumerate(chunks):
         payload = BatchRows(dataset=dataset, epoch=epoch, number=number, chunk=count, first_row=first_row, rows=rows)
@@ -44,12 +44,12 @@ def chunk_messages(dataset: str, epoch: int, number: int, chunks: Sequence[Rows]
 
 
 def publish_chunks(log: EventLog, dataset: str, epoch: int, number: int, chunks: Sequence[Rows]) -> BatchClosed:
-    """Publish a batch's rows; the manifest of them, which is not published."""
-    places = log.publish(chunk_messages(dataset, epoch, number, chunks))
+    """Publish the rows of a batch. Returns their manifest, which is not published."""
+    positions = log.publish(chunk_messages(dataset, epoch, number, chunks))
     digest = RowsDigest()
     for rows in chunks:
         digest.add(rows)
-    offsets = [offset for _, offset in places]
+    offsets = [offset for _, offset in positions]
     return BatchClosed(
         dataset=dataset,
         epoch=epoch,

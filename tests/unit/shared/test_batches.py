@@ -1,4 +1,4 @@
-"""A batch is read by its manifest, whole or not at all."""
+"""A batch is read by its manifest, completely or not at all."""
 
 from collections.abc import Iterator
 
@@ -18,138 +18,139 @@ ROWS = topic("d", "rows")
 
 @pytest.fixture
 def log() -> MemoryLog:
-    """A log in which another batch lies before ours."""
-    found = MemoryLog()
-    publish_chunks(found, "d", 1, 0, [[{"a": 0}]])
-    return found
+    """A log with another batch before ours."""
+    log = MemoryLog()
+    publish_chunks(log, "d", 1, 0, [[{"a": 0}]])
+    return log
 
 
 def read(log: MemoryLog, manifest: BatchClosed) -> list[Rows]:
     return list(BatchReader(log).chunks(manifest))
 
 
-def put(log: MemoryLog, chunks: list[Message]) -> OffsetRange:
-    """Publish messages; the range in which they lie."""
-    places = log.publish(chunks)
-    return OffsetRange(partition=0, first=places[0][1], last=places[-1][1])
+def publish(log: MemoryLog, chunks: list[Message]) -> OffsetRange:
+    """Publish messages, and return their range."""
+    positions = log.publish(chunks)
+    return OffsetRange(partition=0, first=positions[0][1], last=positions[-1][1])
 
 
 def altered(manifest: BatchClosed, **changes: object) -> BatchClosed:
     return manifest.model_copy(update=changes)
 
 
-def fault(log: MemoryLog, manifest: BatchClosed) -> str:
+def mismatch(log: MemoryLog, manifest: BatchClosed) -> str:
+    """The error for a manifest that does not match."""
     with pytest.raises(Reject) as caught:
         read(log, manifest)
     assert caught.value.reason == "the manifest does not match"
     return str(caught.value)
 
 
-def test_chunks_come_in_their_order(log: MemoryLog) -> None:
-    """As they were received, row by row."""
+def test_chunks_are_read_in_order(log: MemoryLog) -> None:
+    """With the rows as they were received."""
     assert read(log, publish_chunks(log, "d", 1, 1, CHUNKS)) == CHUNKS
 
 
 def test_a_batch_can_be_read_again_at_any_time(log: MemoryLog) -> None:
-    """The manifest is all that is needed, whatever came after."""
+    """With its manifest alone, whatever was published since."""
     manifest = publish_chunks(log, "d", 1, 1, CHUNKS)
     publish_chunks(log, "d", 1, 2, CHUNKS)
     assert read(log, manifest) == read(log, manifest) == CHUNKS
 
 
-def test_chunks_are_given_as_they_are_read(log: MemoryLog) -> None:
-    """Nobody needs to hold the whole batch in memory."""
+def test_chunks_are_yielded_while_the_batch_is_read(log: MemoryLog) -> None:
+    """The whole batch need not fit into memory."""
     chunks: Iterator[Rows] = BatchReader(log).chunks(publish_chunks(log, "d", 1, 1, CHUNKS))
     assert next(chunks) == CHUNKS[0]
 
 
-def test_foreign_records_within_the_range_are_passed_over(log: MemoryLog) -> None:
-    """Another writer, or another batch: the key says whose a record is."""
+def test_other_records_within_the_range_are_skipped(log: MemoryLog) -> None:
+    """Those of another writer or another batch: the key of a record is its batch."""
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
     (other,) = chunk_messages("d", 9, 9, [[{"a": 9}]])
-    where = put(log, [one, message(ROWS, "somebody", b"\xff"), two, other, three])
+    offsets = publish(log, [one, message(ROWS, "somebody", b"\xff"), two, other, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
-    assert read(log, altered(manifest, ranges=[where])) == CHUNKS
+    assert read(log, altered(manifest, ranges=[offsets])) == CHUNKS
 
 
-def test_a_second_publication_after_a_crash_counts_by_its_range(log: MemoryLog) -> None:
-    """What the first one left behind lies outside; the manifest covers the second, whole."""
+def test_chunks_of_an_interrupted_publication_are_not_read(log: MemoryLog) -> None:
+    """After a crash the batch is published again; the manifest covers the second publication only."""
     log.publish(chunk_messages("d", 1, 1, CHUNKS)[:2])
     assert read(log, publish_chunks(log, "d", 1, 1, CHUNKS)) == CHUNKS
 
 
 def test_a_missing_chunk_in_the_middle_is_a_mismatch(log: MemoryLog) -> None:
-    """It shows where it is missing."""
+    """The error names the missing chunk."""
     one, _, three = chunk_messages("d", 1, 1, CHUNKS)
-    where = put(log, [one, three])
+    offsets = publish(log, [one, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
-    assert "chunk 2 instead of chunk 1" in fault(log, altered(manifest, ranges=[where]))
+    assert "chunk 2 instead of chunk 1" in mismatch(log, altered(manifest, ranges=[offsets]))
 
 
-def test_a_lost_end_is_a_mismatch(log: MemoryLog) -> None:
-    """The log ends before the manifest's range does."""
+def test_a_missing_end_is_a_mismatch(log: MemoryLog) -> None:
+    """The log ends before the manifest's range."""
     manifest = publish_chunks(log, "d", 1, 1, CHUNKS)
     log.topics[ROWS].pop()
-    assert "3 rows in 2 chunks, not 5 in 3" in fault(log, manifest)
+    assert "3 rows in 2 chunks, not 5 in 3" in mismatch(log, manifest)
 
 
-def test_a_doubled_chunk_is_a_mismatch(log: MemoryLog) -> None:
-    """Its rows would count twice."""
+def test_a_duplicate_chunk_is_a_mismatch(log: MemoryLog) -> None:
+    """Its rows would be loaded twice."""
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
-    where = put(log, [one, two, two, three])
+    offsets = publish(log, [one, two, two, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
-    assert "chunk 1 instead of chunk 2" in fault(log, altered(manifest, ranges=[where]))
+    assert "chunk 1 instead of chunk 2" in mismatch(log, altered(manifest, ranges=[offsets]))
 
 
 def test_chunks_in_another_order_are_a_mismatch(log: MemoryLog) -> None:
     """The order of rows changes the model."""
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
-    where = put(log, [two, one, three])
+    offsets = publish(log, [two, one, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
-    assert "chunk 1 instead of chunk 0" in fault(log, altered(manifest, ranges=[where]))
+    assert "chunk 1 instead of chunk 0" in mismatch(log, altered(manifest, ranges=[offsets]))
 
 
 @pytest.mark.parametrize("wrong", [{"rows": 6}, {"rows": 4}, {"chunks": 2}, {"chunks": 4}])
 def test_a_wrong_count_is_a_mismatch(log: MemoryLog, wrong: dict[str, int]) -> None:
     """Of rows or of chunks."""
     manifest = publish_chunks(log, "d", 1, 1, CHUNKS)
-    assert "5 rows in 3 chunks" in fault(log, altered(manifest, **wrong))
+    assert "5 rows in 3 chunks" in mismatch(log, altered(manifest, **wrong))
 
 
 def test_other_rows_of_the_same_number_are_a_mismatch(log: MemoryLog) -> None:
-    """The digest sees what counting does not."""
+    """The digest detects a change that the counts do not."""
     manifest = publish_chunks(log, "d", 1, 1, CHUNKS)
-    assert "another digest" in fault(log, altered(manifest, digest="0" * 64))
+    assert "another digest" in mismatch(log, altered(manifest, digest="0" * 64))
 
 
 def test_a_chunk_that_cannot_be_decoded_rejects_the_batch(log: MemoryLog) -> None:
-    """Never one chunk skipped: loader, drift and trainer would see three different batches."""
+    """No chunk is skipped, so loader, drift and trainer read the same rows."""
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
     broken = Message(two.topic, two.key, two.headers, two.value[:-1])
-    where = put(log, [one, broken, three])
+    offsets = publish(log, [one, broken, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
     with pytest.raises(Reject, match="the value is not JSON"):
-        read(log, altered(manifest, ranges=[where]))
+        read(log, altered(manifest, ranges=[offsets]))
 
 
 def test_a_range_may_span_partitions(log: MemoryLog) -> None:
     """Ranges are read one after the other, in the manifest's order."""
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
-    first = put(log, [one])
+    first = publish(log, [one])
     log.publish([message(ROWS)])
-    second = put(log, [two, three])
+    second = publish(log, [two, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
     assert read(log, altered(manifest, ranges=[first, second])) == CHUNKS
 
 
-def test_the_digest_is_of_rows_not_of_chunks() -> None:
-    """However rows are cut into chunks and their keys are ordered, the same rows give the same digest."""
+def test_the_digest_depends_on_the_rows_only() -> None:
+    """Neither the chunks nor the order of keys change it; the order and the types of the rows do."""
 
     def digest(*chunks: Rows) -> str:
-        found = RowsDigest()
+        rows_digest = RowsDigest()
         for rows in chunks:
-            found.add(rows)
-        return found.hexdigest()
+            rows_digest.add(rows)
+        return rows_digest.hexdigest()
 
     assert digest([{"a": 1, "b": None}], [{"a": 2}]) == digest([{"b": None, "a": 1}, {"a": 2}])
     assert digest([{"a": 1}, {"a": 2}]) != digest([{"a": 2}, {"a": 1}])
@@ -157,25 +158,25 @@ def test_the_digest_is_of_rows_not_of_chunks() -> None:
     assert digest([{"a": 1}]) != digest([{"a": "1"}])
 
 
-def test_history_leaves_out_what_cannot_be_read(log: MemoryLog) -> None:
-    """One broken record does not hide the others."""
+def test_records_that_cannot_be_decoded_are_skipped_when_events_are_read(log: MemoryLog) -> None:
+    """One broken record does not hide the other events."""
     name = topic("d", "batches")
     log.publish([encode(name, missed("d", 0)), message(name, value=b"\xff"), encode(name, missed("d", 1))])
-    assert [found.id for found in read_events(log, "d")] == ["d/1/0/missed", "d/1/1/missed"]
+    assert [each.id for each in read_events(log, "d")] == ["d/1/0/missed", "d/1/1/missed"]
 
 
 def test_the_last_manifest_of_a_batch_counts(log: MemoryLog) -> None:
-    """A batch that was published again is read where it lies now."""
+    """A batch that was published again is read from its new position."""
     first, again = (publish_chunks(log, "d", 1, 1, CHUNKS) for _ in range(2))
     other = publish_chunks(log, "d", 1, 2, CHUNKS)
     events = [event(f"{n}", payload) for n, payload in enumerate((first, other, again))]
-    found = batch_manifests([*events, missed("d", 5)])
-    assert {key: kept.payload for key, kept in found.items()} == {(1, 1): again, (1, 2): other}
+    manifests = batch_manifests([*events, missed("d", 5)])
+    assert {key: each.payload for key, each in manifests.items()} == {(1, 1): again, (1, 2): other}
 
 
 @pytest.mark.failure("F09")
-def test_a_topic_that_was_made_anew_is_searched_for_the_batch(log: MemoryLog) -> None:
-    """The manifest's offsets mean nothing there; the batch's name does, and the same checks apply."""
+def test_a_topic_that_was_recreated_is_searched_for_the_batch(log: MemoryLog) -> None:
+    """The manifest's offsets are not valid there. The batch is found by its key, and the same checks apply."""
     publish_chunks(log, "d", 1, 0, [[{"a": 0}]])
     manifest = publish_chunks(log, "d", 1, 1, [[{"a": 1}], [{"a": 2}]])
     log.topics[topic("d", "rows")].clear()
@@ -186,13 +187,13 @@ def test_a_topic_that_was_made_anew_is_searched_for_the_batch(log: MemoryLog) ->
 
 
 @pytest.mark.failure("F09")
-def test_a_batch_that_is_gone_is_named_and_never_a_part_of_it_taken(log: MemoryLog) -> None:
-    """Nothing of it is left, or only its end."""
+def test_a_batch_that_was_lost_is_never_read_in_part(log: MemoryLog) -> None:
+    """Whether only its end is left or nothing at all."""
     manifest = publish_chunks(log, "d", 1, 1, [[{"a": 1}], [{"a": 2}]])
-    elsewhere = manifest.model_copy(update={"ranges": [OffsetRange(partition=0, first=70, last=71)]})
+    lost = manifest.model_copy(update={"ranges": [OffsetRange(partition=0, first=70, last=71)]})
     del log.topics[topic("d", "rows")][0]
     with pytest.raises(Reject, match="does not match"):
-        list(BatchReader(log).chunks(elsewhere))
+        list(BatchReader(log).chunks(lost))
     log.topics[topic("d", "rows")].clear()
     with pytest.raises(Reject, match="0 rows in 0 chunks"):
-        list(BatchReader(log).chunks(elsewhere))
+        list(BatchReader(log).chunks(lost))

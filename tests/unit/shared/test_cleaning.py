@@ -1,4 +1,4 @@
-"""Which rows may be learnt from."""
+"""Which rows are clean."""
 
 from datetime import date
 
@@ -15,18 +15,18 @@ def dataset() -> Dataset:
 
 @pytest.fixture
 def clean(dataset: Dataset) -> Values:
-    """The example's row."""
+    """The example row."""
     values, _ = dataset.convert(dataset.example)
     return values
 
 
 def test_a_complete_row_within_all_bounds_is_clean(dataset: Dataset, clean: Values) -> None:
-    """The example is one."""
+    """The example row is one."""
     assert rejection(dataset, clean) is None
 
 
 def test_every_column_must_have_a_value(dataset: Dataset, clean: Values) -> None:
-    """Whichever is missing is named."""
+    """The reason names the column."""
     for name in dataset.names:
         assert rejection(dataset, {**clean, name: None}) == f"{name}: no value"
 
@@ -49,11 +49,11 @@ def test_every_column_must_have_a_value(dataset: Dataset, clean: Values) -> None
     ],
 )
 def test_bounds_are_included(dataset: Dataset, clean: Values, column: str, value: Value, reason: str | None) -> None:
-    """A number on its bound is clean; beyond it, the reason names the bounds. Other kinds have none."""
+    """A number on a bound is clean. Beyond it, the reason names the bounds. Other kinds have no bounds."""
     assert rejection(dataset, {**clean, column: value}) == reason
 
 
 def test_the_first_fault_in_the_files_order_counts(dataset: Dataset, clean: Values) -> None:
-    """Each rejected row counts once, and always under the same reason."""
+    """Each rejected row is counted once, and always by the same reason."""
     faulty = {**clean, "house_size": None, "bed": 99.0, "price": 1.0}
     assert rejection(dataset, faulty) == "price: outside 10000 .. 1e+07"

@@ -1,4 +1,4 @@
-"""The dataset file: what it says, what it refuses, how it reads a row."""
+"""The dataset file: validation, and the conversion of rows."""
 
 import math
 import re
@@ -46,7 +46,7 @@ RULE = '[[source]]\nplace = 0\nwhere = [{{ column = "{}", above = 1 }}]\n[drift]
 
 
 def refusal(text: str) -> str:
-    """What is said of a file that is not valid."""
+    """The error for a file that is not valid."""
     with pytest.raises(Stop) as caught:
         parse_dataset(text)
     return str(caught.value)
@@ -60,8 +60,8 @@ def with_reserved(name: str) -> str:
     )
 
 
-def test_a_second_dataset_is_a_second_file(tmp_path: Path) -> None:
-    """No code knows a column: any file in this form is a dataset, by its path."""
+def test_any_file_can_be_a_dataset(tmp_path: Path) -> None:
+    """By its path. No code contains the names of its columns."""
     path = tmp_path / "cars.toml"
     path.write_text(SMALL)
     cars = load_dataset(str(path))
@@ -70,22 +70,22 @@ def test_a_second_dataset_is_a_second_file(tmp_path: Path) -> None:
     assert [c.name for c in cars.inputs] == ["plate", "serial", "built"]
 
 
-def test_the_digest_names_exactly_this_text() -> None:
-    """A comment more is another version of the file: recipes and reports carry which one they used."""
+def test_the_digest_identifies_the_text() -> None:
+    """Even another comment makes another version of the file. Recipes and reports name the version they used."""
     assert parse_dataset(SMALL).digest == parse_dataset(SMALL).digest
     assert parse_dataset(SMALL).digest != parse_dataset(SMALL + "# more\n").digest
 
 
-def test_the_house_dataset_is_as_the_data_api_sends_it() -> None:
-    """Twelve columns: eight numbers, four texts; drift compares six of them."""
+def test_real_estate_has_the_columns_of_the_data_api() -> None:
+    """Eight numbers and four texts. Drift compares six of them."""
     dataset = load_dataset("real_estate")
     assert len(dataset.names) == 12
     assert sum(c.numeric for c in dataset.columns) == 8
     assert dataset.drift_columns == ["brokered_by", "price", "bed", "bath", "acre_lot", "house_size"]
 
 
-def test_a_file_that_is_not_there_is_named() -> None:
-    """The setting that named it stands in the message."""
+def test_a_missing_file_is_an_error() -> None:
+    """The message contains the setting."""
     with pytest.raises(Stop, match=r"DATASET=boats: cannot read boats.toml \(No such file"):
         load_dataset("boats")
 
@@ -112,26 +112,26 @@ def test_a_file_that_is_not_there_is_named() -> None:
         ("[drift]", RULE.format("weight"), "these are not columns: weight"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_file_is_said(old: str, new: str, message: str) -> None:
-    """Each fault has its message, and where it can be it names the place."""
+def test_each_fault_of_a_file_has_its_message(old: str, new: str, message: str) -> None:
+    """With the location, where the fault has one."""
     assert old in SMALL
     assert message in refusal(SMALL.replace(old, new))
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
-def test_a_name_that_the_tables_need_is_refused(name: str) -> None:
-    """Every one of them, whatever the column is."""
+def test_a_reserved_name_is_refused(name: str) -> None:
+    """For a column of any kind."""
     assert f"reserved names of columns: {name}" in refusal(with_reserved(name))
 
 
 def test_all_reserved_names_are_listed_at_once() -> None:
-    """So that nobody mends them one by one."""
+    """So that they can be corrected together."""
     text = with_reserved("number").replace('name = "built"', 'name = "epoch"')
     assert "reserved names of columns: epoch, number" in refusal(text)
 
 
 def test_the_example_is_a_complete_row() -> None:
-    """It is the model's input example and the trial prediction: all of it must fit."""
+    """It is the input example and the smoke check of each model, so each value must fit its column."""
     dataset = load_dataset("real_estate")
     values, rest = dataset.convert(dataset.example)
     assert rest == {}
@@ -144,7 +144,7 @@ def cars() -> Dataset:
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "kept"),
+    ("column", "value", "converted"),
     [
         ("cost", 3, 3.0),
         ("cost", 2.5, 2.5),
@@ -174,24 +174,24 @@ def cars() -> Dataset:
         ("built", 19990930, None),
     ],
 )
-def test_a_value_fits_its_column_or_goes_to_the_rest(cars: Dataset, column: str, value: Any, kept: object) -> None:
-    """What does not convert is NULL in its column and kept, under its name, as it came."""
+def test_a_value_fits_its_column_or_goes_to_the_rest(cars: Dataset, column: str, value: Any, converted: object) -> None:
+    """A value that does not fit is None in its column, and in the rest as it was received."""
     values, rest = cars.convert({**cars.example, column: value})
-    assert values[column] == kept
-    assert isinstance(values[column], type(kept))
-    assert list(rest) == ([] if kept is not None else [column])
+    assert values[column] == converted
+    assert isinstance(values[column], type(converted))
+    assert list(rest) == ([] if converted is not None else [column])
 
 
-def test_what_the_file_does_not_know_goes_to_the_rest(cars: Dataset) -> None:
-    """New keys are kept as they came; the order of keys means nothing."""
+def test_unknown_keys_go_to_the_rest(cars: Dataset) -> None:
+    """As they were received. The order of keys has no meaning."""
     row = {"colour": "red", **dict(reversed(cars.example.items())), "wheels": None, "doors": [1, {"a": "b"}]}
     values, rest = cars.convert(row)
     assert list(values) == cars.names
     assert rest == {"colour": "red", "doors": [1, {"a": "b"}]}
 
 
-def test_a_missing_value_is_none_and_nothing_is_kept_of_it(cars: Dataset) -> None:
-    """Null and an absent key say the same."""
+def test_a_missing_value_is_none_and_not_in_the_rest(cars: Dataset) -> None:
+    """Null and a missing key are the same."""
     values, rest = cars.convert({"cost": None})
     assert values == dict.fromkeys(cars.names)
     assert rest == {}
@@ -209,19 +209,19 @@ def test_a_missing_value_is_none_and_nothing_is_kept_of_it(cars: Dataset) -> Non
     ],
 )
 def test_a_condition_is_above_at_most_or_equals(cars: Dataset, condition: dict[str, Any], holds: bool) -> None:
-    """`above` leaves its bound out, `at_most` takes it in, text is compared letter by letter."""
+    """`above` excludes its bound, `at_most` includes it, and text is compared with its case."""
     values, _ = cars.convert(cars.example)
     assert Condition.model_validate(condition).holds(values) is holds
 
 
-def test_the_batches_of_the_house_dataset_have_six_places() -> None:
-    """Each place once, 0 to 5."""
+def test_real_estate_has_rules_for_six_batches() -> None:
+    """Each place from 0 to 5 once."""
     rules: list[BatchRule] = load_dataset("real_estate").source
     assert sorted(rule.place for rule in rules) == list(range(6))
 
 
-def test_a_columns_name_is_safe_in_sql() -> None:
-    """Lower case, digits and underscores, no longer than a table's column with its statistic."""
+def test_the_name_of_a_column_is_safe_in_sql() -> None:
+    """Lower case letters, digits and underscores. With a statistic's name it still fits a column name of MySQL."""
     for name in ("Price", "a b", "a`b", "1a", "", "a" * 49):
         with pytest.raises(ValueError, match="pattern"):
             Column(name=name, title="x", kind="number")

@@ -1,4 +1,4 @@
-"""How a row becomes features, and who belongs to the holdout."""
+"""The features of a row, and the holdout."""
 
 import math
 from datetime import date
@@ -30,13 +30,13 @@ def example(dataset: Dataset) -> Values:
     return values
 
 
-def test_the_model_sees_neither_target_nor_bare_identifiers(dataset: Dataset) -> None:
-    """What only names something teaches nothing; the target would teach too much."""
+def test_neither_the_target_nor_a_plain_identifier_is_a_feature(dataset: Dataset) -> None:
+    """An identifier without a prefix says nothing about the price."""
     assert [c.name for c in feature_columns(dataset)] == ORDER
 
 
-def test_features_come_in_the_files_order(dataset: Dataset, example: Values) -> None:
-    """CatBoost takes a list in the wrong order in silence: the order must not depend on the row's own."""
+def test_features_have_the_order_of_the_file(dataset: Dataset, example: Values) -> None:
+    """Not that of the row: CatBoost accepts a list in a wrong order without an error."""
     columns = feature_columns(dataset)
     expected: list[Feature] = ["for_sale", 4.0, 2.0, 0.38, "East Windsor", "Connecticut", "060", 1617.0]
     assert features(columns, example)[:-1] == expected
@@ -44,20 +44,20 @@ def test_features_come_in_the_files_order(dataset: Dataset, example: Values) -> 
     assert features(columns, shuffled) == features(columns, example)
 
 
-def test_categories_are_told_by_position(dataset: Dataset) -> None:
-    """Text features, and the identifier's prefix among them."""
+def test_categorical_features_are_listed_by_position(dataset: Dataset) -> None:
+    """All text features, including the prefix of an identifier."""
     assert [ORDER[i] for i in categorical(dataset)] == ["status", "city", "state", "zip_code"]
 
 
 @pytest.mark.parametrize(
     ("zip_code", "prefix"), [(6016.0, "060"), (731.0, "007"), (92101.0, "921"), (7.0, "000"), (None, "")]
 )
-def test_an_identifiers_prefix_is_taken_of_the_number_in_full(
+def test_the_prefix_of_an_identifier_includes_leading_zeros(
     dataset: Dataset, example: Values, zip_code: Value, prefix: str
 ) -> None:
-    """The API sends it without its leading zeros; 06016 and 60160 lie a thousand miles apart."""
-    found = features(feature_columns(dataset), {**example, "zip_code": zip_code})
-    assert found[ORDER.index("zip_code")] == prefix
+    """The API sends the number without them, but 06016 and 60160 are far apart."""
+    row = features(feature_columns(dataset), {**example, "zip_code": zip_code})
+    assert row[ORDER.index("zip_code")] == prefix
 
 
 @pytest.mark.parametrize(
@@ -68,33 +68,33 @@ def test_a_date_is_a_year_with_a_fraction(dataset: Dataset, example: Values, day
     assert features(feature_columns(dataset), {**example, "prev_sold_date": day})[-1] == pytest.approx(year)
 
 
-def test_what_is_missing_is_nan_or_the_empty_text(dataset: Dataset) -> None:
-    """CatBoost takes NaN in numbers, and nothing but text in categories."""
+def test_a_missing_value_is_nan_or_the_empty_text(dataset: Dataset) -> None:
+    """CatBoost accepts NaN as a number, and only text as a category."""
     empty: Values = dict.fromkeys(dataset.names)
-    found = features(feature_columns(dataset), empty)
-    texts = {i for i, value in enumerate(found) if value == ""}
+    row = features(feature_columns(dataset), empty)
+    texts = {i for i, value in enumerate(row) if value == ""}
     assert texts == set(categorical(dataset))
-    assert all(isinstance(v, float) and math.isnan(v) for i, v in enumerate(found) if i not in texts)
+    assert all(isinstance(v, float) and math.isnan(v) for i, v in enumerate(row) if i not in texts)
 
 
 def properties(example: Values) -> list[Values]:
     return [{**example, "street": float(1_000_000 + n), "zip_code": float(n % 900 + 601)} for n in range(PROPERTIES)]
 
 
-def test_about_a_fifth_is_held_out(dataset: Dataset, example: Values) -> None:
-    """Of ten thousand properties, between 17 and 23 of a hundred."""
+def test_about_a_fifth_is_the_holdout(dataset: Dataset, example: Values) -> None:
+    """Of ten thousand properties, between 17 % and 23 %."""
     share = 100 * sum(in_holdout(dataset, each) for each in properties(example)) / PROPERTIES
     assert abs(share - HOLDOUT_PERCENT) < 3
 
 
-def test_a_property_is_always_on_the_same_side(dataset: Dataset, example: Values) -> None:
-    """Whatever else changes of it, its price above all: else the model would be tried on what it learnt."""
+def test_all_rows_of_a_property_are_on_the_same_side(dataset: Dataset, example: Values) -> None:
+    """Other columns, such as the price, do not matter: a model must not be tested on properties of its training."""
     for each in properties(example)[:200]:
         again = {**each, "price": 1.0, "status": "sold", "house_size": None, "brokered_by": 1.0}
         assert in_holdout(dataset, again) == in_holdout(dataset, each)
 
 
-def test_the_side_never_changes(dataset: Dataset, example: Values) -> None:
-    """Versions of years are compared on the same rows: the hash is part of the contract."""
+def test_the_side_of_a_property_never_changes(dataset: Dataset, example: Values) -> None:
+    """The hash is part of the contract: all versions are compared on the same rows."""
     sides = "".join(str(int(in_holdout(dataset, each))) for each in properties(example)[:40])
     assert sides == "0000000001011000000000100001000000001000"

@@ -1,4 +1,4 @@
-"""Files that survive a crash."""
+"""Durable files."""
 
 import os
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 from veleta.files import sync_folder, write_synced
 
 
-def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
-    """To the byte, and no draft is left beside it."""
+def test_new_content_replaces_the_old(tmp_path: Path) -> None:
+    """Completely, and no draft is left."""
     path = tmp_path / "state.json"
     for content in (b"the first, which is longer", b"\x00\xff"):
         write_synced(path, content)
@@ -18,8 +18,8 @@ def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_that_is_broken_off_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new content comes in one step, after all of it is on the disk."""
+def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is replaced in one step, after the new content is on the disk."""
     path = tmp_path / "state.json"
     write_synced(path, b"old")
 
@@ -32,8 +32,8 @@ def test_a_write_that_is_broken_off_leaves_the_old_content(tmp_path: Path, monke
     assert path.read_bytes() == b"old"
 
 
-def test_a_draft_that_a_crash_left_is_written_over(tmp_path: Path) -> None:
-    """Whatever the crash left in it."""
+def test_the_draft_of_a_crashed_write_is_overwritten(tmp_path: Path) -> None:
+    """Whatever it contains."""
     path = tmp_path / "state.json"
     (tmp_path / ".state.json.draft").write_bytes(b"half of something much longer")
     write_synced(path, b"new")
@@ -42,19 +42,19 @@ def test_a_draft_that_a_crash_left_is_written_over(tmp_path: Path) -> None:
 
 
 def test_content_and_name_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file before its rename, the folder after it: else a crash could take back either."""
+    """The file before its rename, the folder after it. Without either a crash could undo the write."""
     path = tmp_path / "state.json"
     synced: list[tuple[str, bool]] = []
 
-    def note(handle: int) -> None:
+    def record(handle: int) -> None:
         synced.append((Path(f"/proc/self/fd/{handle}").readlink().name, path.exists()))
 
-    monkeypatch.setattr("veleta.files.os.fsync", note)
+    monkeypatch.setattr("veleta.files.os.fsync", record)
     write_synced(path, b"new")
     assert synced == [(".state.json.draft", False), (tmp_path.name, True)]
 
 
-def test_a_folder_that_cannot_be_synced_is_closed_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_synced_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No handle is left open."""
     handles: list[Any] = []
 

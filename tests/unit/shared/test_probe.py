@@ -10,27 +10,27 @@ import pytest
 from support.world import free_port
 
 
-@pytest.mark.parametrize(("status", "code", "said"), [(200, 0, ""), (503, 1, "503: Service Unavailable: because\n")])
-def test_it_exits_with_what_the_answer_is(status: int, code: int, said: str) -> None:
-    """And says why not, for docker keeps it."""
+@pytest.mark.parametrize(("status", "code", "error"), [(200, 0, ""), (503, 1, "503: Service Unavailable: because\n")])
+def test_the_exit_code_follows_the_status(status: int, code: int, error: str) -> None:
+    """An error status is printed with the response, which Docker stores."""
 
-    class Answer(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
             self.end_headers()
             self.wfile.write(b"because")
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.handle_request).start()
         done = probe(f"http://127.0.0.1:{server.server_port}/readyz")
-    assert (done.returncode, done.stderr.removeprefix("HTTP Error ")) == (code, said)
+    assert (done.returncode, done.stderr.removeprefix("HTTP Error ")) == (code, error)
 
 
-def test_nobody_there_is_no_health() -> None:
-    """One line, no traceback."""
+def test_a_refused_connection_is_an_error() -> None:
+    """Printed in one line, without a traceback."""
     done = probe(f"http://127.0.0.1:{free_port()}/")
     assert done.returncode == 1
     assert done.stderr == "<urlopen error [Errno 111] Connection refused>\n"

@@ -1,20 +1,20 @@
-"""How far a consumer group is behind."""
+"""The lag of a consumer group."""
 
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 
 from veleta.adapters.offsets import lag
 
-PLACE = TopicPartition("d.batches", 0)
+PARTITION = TopicPartition("d.batches", 0)
 
 
 def committed(offset: int) -> dict[TopicPartition, OffsetAndMetadata]:
-    return {PLACE: OffsetAndMetadata(offset, "", -1)}
+    return {PARTITION: OffsetAndMetadata(offset, "", -1)}
 
 
-def test_lag_is_what_was_written_and_not_committed() -> None:
-    """End offset minus committed offset; nothing written is nothing to do, and never committed is unknown."""
-    assert lag({PLACE: 12}, committed(9)) == 3
-    assert lag({PLACE: 12}, committed(12)) == 0
-    assert lag({PLACE: 0}, {}) == 0
-    assert lag({PLACE: 12}, {}) is None
+def test_the_lag_is_the_end_minus_the_committed_offset() -> None:
+    """It is 0 for an empty topic, and unknown if nothing was ever committed."""
+    assert lag({PARTITION: 12}, committed(9)) == 3
+    assert lag({PARTITION: 12}, committed(12)) == 0
+    assert lag({PARTITION: 0}, {}) == 0
+    assert lag({PARTITION: 12}, {}) is None

@@ -1,4 +1,4 @@
-"""How an event travels."""
+"""The encoding of events as Kafka records."""
 
 import json
 import re
@@ -22,13 +22,13 @@ def record() -> Record:
 
 
 def without(name: str) -> Record:
-    found = record()
-    return Record(**{**vars(found), "headers": tuple(h for h in found.headers if h[0] != name)})
+    whole = record()
+    return Record(**{**vars(whole), "headers": tuple(h for h in whole.headers if h[0] != name)})
 
 
 def with_header(name: str, value: bytes) -> Record:
-    found = without(name)
-    return Record(**{**vars(found), "headers": (*found.headers, (name, value))})
+    other = without(name)
+    return Record(**{**vars(other), "headers": (*other.headers, (name, value))})
 
 
 def with_value(value: bytes) -> Record:
@@ -36,7 +36,7 @@ def with_value(value: bytes) -> Record:
 
 
 def test_headers_are_those_of_cloudevents_in_binary_mode() -> None:
-    """Facts about the event are headers, so that tools need not read values."""
+    """Metadata are headers, so tools need not read values."""
     assert header_texts(record()) == {
         "ce_id": "d/1/4/missed",
         "ce_type": "batch.missed",
@@ -55,19 +55,19 @@ def test_the_value_is_plain_json() -> None:
     assert json.loads(record().value) == {"dataset": "d", "epoch": 1, "number": 4, "reason": "ñ 🏠"}
 
 
-def test_an_event_comes_back_as_it_went() -> None:
-    """Nothing of it is lost on the way."""
+def test_a_decoded_event_equals_the_encoded_one() -> None:
+    """In every field."""
     assert decode(record()) == EVENT
 
 
 def test_without_cause_and_trace_the_headers_are_left_out() -> None:
-    """What starts a chain has no cause."""
+    """The first event of a chain has no cause."""
     alone = decode(record_of(encode("d.batches", missed("d", 4))))
     assert (alone.cause, alone.trace) == (None, "")
 
 
 def test_unknown_keys_and_headers_are_ignored() -> None:
-    """An older reader stands a newer writer."""
+    """So an older reader accepts a newer writer."""
     value = json.dumps({**json.loads(record().value), "colour": "red"}).encode()
     assert decode(with_value(value)) == EVENT
     assert decode(with_header("x-other", b"\xff")) == EVENT
@@ -75,13 +75,13 @@ def test_unknown_keys_and_headers_are_ignored() -> None:
 
 @pytest.mark.parametrize("name", ["ce_id", "ce_source", "ce_time", "ce_dataschema"])
 def test_a_missing_header_is_rejected_by_name(name: str) -> None:
-    """Without it nobody knows what it is."""
+    """Each of them is required."""
     with pytest.raises(Reject, match=f"a header is missing: '{name}'"):
         decode(without(name))
 
 
 @pytest.mark.parametrize(
-    ("poison", "reason"),
+    ("undecodable", "reason"),
     [
         (with_header("ce_time", b"yesterday"), "ce_time is not a time"),
         (with_header("ce_dataschema", b"batch.missed/99"), "unknown schema"),
@@ -96,10 +96,10 @@ def test_a_missing_header_is_rejected_by_name(name: str) -> None:
         (Record("t", 0, 0, "", (), b""), "a header is missing"),
     ],
 )
-def test_poison_is_rejected_for_a_short_and_steady_reason(poison: Record, reason: str) -> None:
-    """The reason is the same for the same fault, so that a row of them can be counted; no other error escapes."""
+def test_a_record_that_cannot_be_decoded_is_rejected(undecodable: Record, reason: str) -> None:
+    """With the same short reason for the same fault, so that consecutive ones can be counted. No other error occurs."""
     with pytest.raises(Reject) as caught:
-        decode(poison)
+        decode(undecodable)
     assert caught.value.reason == reason
 
 
@@ -111,19 +111,19 @@ def test_the_field_that_does_not_fit_is_named() -> None:
         decode(with_value(b'{"dataset": "d", "epoch": 1, "number": "four", "reason": ""}'))
 
 
-def test_what_follows_names_its_cause_and_shares_its_trace() -> None:
-    """All that one batch sets off can be found by one trace."""
+def test_a_caused_event_has_the_id_and_the_trace_of_its_cause() -> None:
+    """So all events that one batch causes have one trace."""
     effect = caused_event(EVENT, "d/1/4/assessed", "drift", TIME, EVENT.payload)
     assert (effect.cause, effect.trace, effect.source) == (EVENT.id, EVENT.trace, "drift")
 
 
-def test_a_trace_is_derived_and_well_formed() -> None:
-    """Publishing again after a crash gives the same trace, in the form that W3C asks for."""
+def test_a_trace_is_derived_from_the_id() -> None:
+    """So an event that is published again has the same trace, in the format of W3C."""
     assert trace_of("d/1/4") == trace_of("d/1/4") != trace_of("d/1/5")
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", trace_of("d/1/4"))
 
 
-def test_numbers_keep_every_digit() -> None:
-    """A threshold is decided by the last one."""
-    figure = Statistic(column="c", statistic="mean", old=0.1 + 0.2, new=1 / 3, change=None, exceeds=False)
-    assert Statistic.model_validate_json(json.dumps(figure.model_dump())) == figure
+def test_numbers_are_exact() -> None:
+    """To the last digit, which can decide at a threshold."""
+    statistic = Statistic(column="c", statistic="mean", old=0.1 + 0.2, new=1 / 3, change=None, exceeds=False)
+    assert Statistic.model_validate_json(json.dumps(statistic.model_dump())) == statistic
