@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# One image a distribution: docker build --build-arg PROJECT=services/loader --build-arg NAME=loader .
+# The image of one project: docker build --build-arg PROJECT=services/loader --build-arg NAME=loader .
 ARG PYTHON=python:3.11-slim
 
 FROM ${PYTHON} AS dependencies
@@ -16,14 +16,14 @@ EOF
 COPY requirements.lock ./
 COPY shared/pyproject.toml shared/
 COPY ${PROJECT}/pyproject.toml ${PROJECT}/
-# The lock's versions of what this project asks for, itself apart; their hashes are the lock's.
+# The dependencies of this project, with the versions and hashes of the lock.
 RUN --mount=type=cache,target=/cache \
     uv pip compile --quiet --no-header --no-annotate --constraints requirements.lock --no-emit-package veleta \
         --output-file pins.txt ${PROJECT}/pyproject.toml && \
     uv pip install --require-hashes --no-deps --constraints requirements.lock --requirements pins.txt
 
 FROM ${PYTHON}
-# A new volume takes its owner from the folder that the image has in its place.
+# A new volume gets its owner from the folder of the image at its path. veleta.users declares the parts.
 RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel && \
     useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin veleta && \
     install --directory --owner=veleta /data && \
@@ -34,7 +34,7 @@ COPY --from=dependencies /opt/venv /opt/venv
 ARG PROJECT NAME
 COPY shared/veleta /app/veleta
 COPY ${PROJECT}/veleta_${NAME} /app/veleta_${NAME}
-# The file system is read-only but for /data and /tmp; glibc gives memory back, as in the local run.
+# The file system is read-only except /data and /tmp. The MALLOC variables make glibc return memory, as in the local run.
 ENV NAME=${NAME} PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
     HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib GIT_PYTHON_REFRESH=quiet \
     MALLOC_ARENA_MAX=2 MALLOC_MMAP_THRESHOLD_=1048576

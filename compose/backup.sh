@@ -1,10 +1,10 @@
 #!/bin/sh
-# compose/backup.sh FOLDER: an archive of each volume of the stack, which must be down, in FOLDER, which must not exist.
+# compose/backup.sh FOLDER: writes an archive of each volume to FOLDER. The stack must be down, FOLDER must not exist.
 set -eu
 . "$(dirname "$0")/volumes.sh"
 
-[ $# = 1 ] || fail "compose/backup.sh FOLDER"
-[ ! -e "$1" ] || fail "$1 is there already: name a new folder"
+[ $# = 1 ] || fail "usage: compose/backup.sh FOLDER"
+[ ! -e "$1" ] || fail "$1 exists: pass a new folder"
 is_down
 mkdir -m 700 "$1"
 folder=$(cd "$1" && pwd)

@@ -1,5 +1,5 @@
-# What backup.sh and restore.sh share. They act on the stack that docker compose itself would: COMPOSE_PROJECT_NAME and
-# COMPOSE_FILE count.
+# Functions of backup.sh and restore.sh. They use the stack that docker compose uses, so COMPOSE_PROJECT_NAME and
+# COMPOSE_FILE apply.
 cd "$(dirname "$0")/.."
 
 fail() {
@@ -17,7 +17,7 @@ is_down() {
     [ -z "$(docker compose ps --quiet)" ] || fail "the stack is up: docker compose down first"
 }
 
-# in_container VOLUME FOLDER COMMAND: as root, which reads and restores what belongs to whom.
+# in_container VOLUME FOLDER COMMAND: runs it as root, so that tar can save and restore the owners of files.
 in_container() {
     docker run --rm --network none --user 0 --volume "$1" --volume "$2" --entrypoint sh veleta/prepare -c "$3"
 }

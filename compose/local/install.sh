@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv from requirements.lock, after bringing what this needs and the machine lacks: a JRE, Maven and uv.
-# Run from the root of the checkout, by make, when something it reads has changed.
+# Creates .venv from requirements.lock. Before that it installs what is missing: a JRE, Maven and uv.
+# make runs it in the root of the checkout when one of its inputs has changed.
 set -eu
 
 fail() {
@@ -8,13 +8,13 @@ fail() {
     exit 1
 }
 
-fits() {
+supported() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
 PYTHON=
 for name in python3.11 python3.12 python3.13 python3; do
-    if fits "$name"; then
+    if supported "$name"; then
         PYTHON=$name
         break
     fi
@@ -22,7 +22,7 @@ done
 [ "$PYTHON" ] || fail "Python 3.11, 3.12 or 3.13 is needed, and none of them is on the PATH"
 export UV_PYTHON_DOWNLOADS=never
 
-# uv stays outside .venv, which is synchronised with the lock and would lose it.
+# uv is outside .venv, because a sync with the lock would delete it there.
 UV=uv
 uv --version >/dev/null 2>&1 || UV=.runtime/uv/bin/uv
 has_uv() {
@@ -34,12 +34,12 @@ has_java() {
     [ "${version:-0}" -ge 17 ]
 }
 
-# What apt's lists merely mention it takes as a success too, and shows nothing.
+# For a package that apt's lists only mention, apt-cache succeeds too, but prints nothing.
 in_lists() {
     [ "$(apt-cache show "$1" 2>/dev/null)" ]
 }
 
-# The default JRE of an Ubuntu of 2022 is older than 17.
+# The default JRE of Ubuntu 22.04 is older than 17.
 jre() {
     for package in openjdk-21-jre-headless openjdk-17-jre-headless; do
         if in_lists "$package"; then
@@ -50,7 +50,7 @@ jre() {
     echo default-jre-headless
 }
 
-# The Debian packages that bring what is not there. A Debian's Python has no ensurepip without its venv package.
+# The Debian packages of what is missing. On Debian, ensurepip is in the venv package.
 missing() {
     has_java || jre
     command -v mvn >/dev/null || echo maven
@@ -58,9 +58,9 @@ missing() {
         "$PYTHON" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
 }
 
-# Of what apt says in figures (APT::Status-Fd), a line for each quarter.
+# Reads apt's progress (APT::Status-Fd) and prints a line for each quarter.
 quarters() {
-    said=
+    printed=
     while IFS=: read -r kind _ percent _; do
         case $kind in
             dlstatus) line="  fetched" ;;
@@ -69,8 +69,8 @@ quarters() {
             *) continue ;;
         esac
         line="$line $((${percent%%[.,]*} / 25 * 25)) %"
-        [ "$line" = "$said" ] || echo "$line"
-        said=$line
+        [ "$line" = "$printed" ] || echo "$line"
+        printed=$line
     done
 }
 
@@ -80,29 +80,29 @@ apt_install() {
 }
 
 update() {
-    echo "bringing apt's lists up to date"
+    echo "updating apt's lists"
     $as_root apt-get update -qq
 }
 
 install_missing() {
-    command -v apt-get >/dev/null || fail "install these, or what your system calls them: $*"
+    command -v apt-get >/dev/null || fail "install these packages, or those of your system: $*"
     if [ "$(id -u)" = 0 ]; then
         as_root=
     elif sudo -n true 2>/dev/null; then
         as_root="sudo -n"
     else
-        fail "type this as root first: apt-get update && apt-get install -y --no-install-recommends $*"
+        fail "run this as root first: apt-get update && apt-get install -y --no-install-recommends $*"
     fi
     mkdir -p .runtime
     if ! in_lists maven; then
         update
-        # shellcheck disable=SC2046 # words; the lists may know a better JRE now
+        # shellcheck disable=SC2046 # words; the new lists may have a better JRE
         set -- $(missing)
     fi
-    echo "installing by apt: $*"
+    echo "installing with apt: $*"
     apt_install "$@" || { update && apt_install "$@"; } ||
         fail "apt could not install $*: $(grep '^E:' .runtime/apt.log | tail -n 1)"
-    has_java || fail "java is still older than 17: choose another by update-alternatives --config java"
+    has_java || fail "java is still older than 17: select another one with update-alternatives --config java"
 }
 
 # shellcheck disable=SC2046 # words
@@ -111,15 +111,15 @@ set -- $(missing)
 
 if ! has_uv; then
     echo "installing uv into .runtime/uv"
-    "$PYTHON" -m venv --clear .runtime/uv || fail "$PYTHON could not make .runtime/uv"
-    .runtime/uv/bin/python -m pip install --disable-pip-version-check uv==0.13.9 || fail "uv could not be installed: is the network there?"
+    "$PYTHON" -m venv --clear .runtime/uv || fail "$PYTHON could not create .runtime/uv"
+    .runtime/uv/bin/python -m pip install --disable-pip-version-check uv==0.13.9 || fail "uv could not be installed: check the network"
 fi
 
-echo "installing what requirements.lock names into .venv"
+echo "installing requirements.lock into .venv"
 [ -x .venv/bin/python ] || "$UV" venv --quiet --clear --python "$PYTHON" .venv
 VIRTUAL_ENV=.venv
 export VIRTUAL_ENV
-"$UV" pip sync --require-hashes requirements.lock || fail "requirements.lock could not be installed (what has come is kept, make again goes on)"
+"$UV" pip sync --require-hashes requirements.lock || fail "requirements.lock could not be installed (complete downloads stay, run make again to continue)"
 set --
 for project in */pyproject.toml */*/pyproject.toml; do
     set -- "$@" -e "${project%/pyproject.toml}"

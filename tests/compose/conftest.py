@@ -1,4 +1,4 @@
-"""What needs a Docker engine: `make test-compose`."""
+"""Fixtures of the tests that need a Docker engine: `make test-compose`."""
 
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def images() -> None:
 
 @pytest.fixture(scope="module")
 def stack(images: None) -> Iterator[Stack]:
-    """The default stack, from nothing, with small models; nothing of it is left at the end."""
+    """The default stack with empty volumes and small models. Its volumes are deleted at the end."""
     made = Stack("veleta-test", TREES="50", POLL_EVERY="5")
     made.down(volumes=True)
     try:

@@ -1,4 +1,4 @@
-"""What an image holds, and as whom it runs."""
+"""The content of each image, and its user."""
 
 import json
 import re
@@ -15,7 +15,7 @@ IMAGES = {
     "notebooks": "notebooks",
 }
 TOOLS = {"pip", "setuptools", "wheel", "uv", "hatchling"}
-HELD = """
+LIST_CONTENT = """
 import importlib.metadata as m, json, re
 from pathlib import Path
 plain = lambda text: re.match(r"[\\w.-]+", text)[0].lower().replace("_", "-").replace(".", "-")
@@ -24,30 +24,32 @@ print(json.dumps({
     "distributions": {plain(d.metadata["Name"]): [plain(r) for r in d.requires or ()] for d in m.distributions()},
 }))
 """
-"""Prints what is installed in an image, with what each distribution names as its needs, extras included."""
+"""Prints the code and the distributions of an image, each with its requirements, including those of extras."""
 
 
 pytestmark = [pytest.mark.usefixtures("images"), pytest.mark.parametrize("name", sorted(IMAGES))]
 
 
-def test_an_image_holds_what_its_project_asks_for_and_nothing_else(name: str) -> None:
-    """Every distribution is one that the project declares, or one that such a distribution may need.
+def test_an_image_has_only_what_its_project_requires(name: str) -> None:
+    """Each distribution is declared by the project, or required by a distribution that is.
 
-    That what is declared is imported, tests/unit/test_dependencies.py sees to.
+    tests/unit/test_dependencies.py checks that what is declared is imported.
     """
-    found = json.loads(docker("run", "--rm", "--network=none", "--entrypoint=python", f"veleta/{name}", "-c", HELD))
-    assert found["code"] == sorted(["veleta", f"veleta_{name}"])
-    held: dict[str, list[str]] = found["distributions"]
-    assert not held.keys() & TOOLS
+    content = json.loads(
+        docker("run", "--rm", "--network=none", "--entrypoint=python", f"veleta/{name}", "-c", LIST_CONTENT)
+    )
+    assert content["code"] == sorted(["veleta", f"veleta_{name}"])
+    requirements: dict[str, list[str]] = content["distributions"]
+    assert not requirements.keys() & TOOLS
     wanted, seen = declared(ROOT / IMAGES[name]), set[str]()
     while wanted:
         seen |= wanted
-        wanted = {need for each in wanted for need in held.get(each, ())} - seen
-    assert held.keys() - seen == set()
+        wanted = {need for each in wanted for need in requirements.get(each, ())} - seen
+    assert requirements.keys() - seen == set()
 
 
-def test_an_image_does_not_run_as_root_and_knows_no_secret(name: str) -> None:
-    """Nor has its history seen one."""
+def test_an_image_does_not_run_as_root_and_has_no_secret(name: str) -> None:
+    """Its history has none either."""
     config = docker_json("image", "inspect", f"veleta/{name}")["Config"]
     assert config["User"] == "10001"
     seen = f"{config['Env']} {docker('history', '--no-trunc', f'veleta/{name}')}"

@@ -1,4 +1,4 @@
-"""kill -9 of each container in turn while clients post; afterwards everything is counted as the soak test counts."""
+"""kill -9 of each container in turn while clients post requests. The audit of the storm then counts everything."""
 
 import sys
 import time
@@ -28,12 +28,12 @@ def api() -> RecordingApi:
 
 @pytest.fixture
 def stack(images: None, api: RecordingApi) -> Iterator[Stack]:
-    """The stack on somebody's data API: one of this machine, which remembers what it handed out."""
+    """The stack with an external data API on this machine, which records what it served."""
     port = free_port()
     with data_api(api.data, api.restart, port, host="0.0.0.0"):  # noqa: S104 - the containers reach it
         url = f"http://host.docker.internal:{port}"
-        choices = {"TREES": "20", "POLL_EVERY": "10", "ON_NEW_EPOCH": "keep"}
-        made = Stack("veleta-kills", ["compose/api.yaml"], API_URL=url, **choices)
+        variables = {"TREES": "20", "POLL_EVERY": "10", "ON_NEW_EPOCH": "keep"}
+        made = Stack("veleta-kills", ["compose/api.yaml"], API_URL=url, **variables)
         made.down(volumes=True)
         try:
             made.up()
@@ -42,8 +42,8 @@ def stack(images: None, api: RecordingApi) -> Iterator[Stack]:
             made.down(volumes=True)
 
 
-def test_nothing_is_lost_or_doubled_when_containers_are_killed(stack: Stack, api: RecordingApi) -> None:
-    """Every batch, row, verdict, training, version, decision and answered request is there once and right."""
+def test_kills_of_containers_lose_and_duplicate_nothing(stack: Stack, api: RecordingApi) -> None:
+    """Every batch, row, verdict, training, version, decision and answered request exists once and is correct."""
     kills: dict[str, list[float]] = {part: [] for part in KILLED}
     reader = StateReader(stack, DATASET)
     client = Client(stack.url("inference"), DATASET.example, SEED)
@@ -56,9 +56,9 @@ def test_nothing_is_lost_or_doubled_when_containers_are_killed(stack: Stack, api
             time.sleep(2)
             stack.up()
         for _ in range(2):
-            eventually(lambda: api.exhausted and not reader.unsettled(), SETTLE_SECONDS, "all is settled")
+            eventually(lambda: api.exhausted and not reader.unsettled(), SETTLE_SECONDS, "everything is processed")
             time.sleep(5)
-    counts = audit_checks(DATASET, api.served, reader.read(), client.responses, kills)
-    sys.stdout.write(f"{table(counts)}\n")
-    assert [each.what for each in counts if not each.ok] == []
+    checks = audit_checks(DATASET, api.served, reader.read(), client.responses, kills)
+    sys.stdout.write(f"{table(checks)}\n")
+    assert [check.what for check in checks if not check.ok] == []
     assert sum(response.status == 200 for response in client.responses) > 100

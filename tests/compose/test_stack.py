@@ -1,4 +1,4 @@
-"""The default stack, from nothing to a promoted model, and what can be done with it and what cannot."""
+"""The default stack: from an empty start to a promoted model, its rights, and its operation."""
 
 import json
 import os
@@ -34,22 +34,22 @@ TOPICS = ("batches", "rows", "drift", "retrain", "training", "models", "deadlett
 
 
 def served(stack: Stack) -> int:
-    """The version that answers; 0 while there is none."""
+    """The served version; 0 before the first."""
     url = f"{stack.url('inference')}/model"
     return int(get(url)[1]["version"]) if http_status(url) == 200 else 0
 
 
 def sql(stack: Stack, query: str, user: str = "root", password: str = "") -> list[tuple[object, ...]]:
     """The rows of a query, over caching_sha2_password without TLS."""
-    word = password or stack.mysql_password
-    with pymysql.connect(host="127.0.0.1", port=stack.mysql_port, user=user, password=word) as connection:
+    password = password or stack.mysql_password
+    with pymysql.connect(host="127.0.0.1", port=stack.mysql_port, user=user, password=password) as connection:
         cursor = connection.cursor()
         cursor.execute(query)
         return list(cursor.fetchall())
 
 
 def counts(stack: Stack) -> dict[str, int]:
-    """The rows of each table, the records of each topic."""
+    """The number of rows of each table and of records of each topic."""
     tables = {table: int(str(sql(stack, f"SELECT COUNT(*) FROM {table}")[0][0])) for table in COUNTED}
     log = KafkaLog(stack.kafka_bootstrap, "test")
     bounds = {name: log.bounds(f"{DATASET.name}.{name}") for name in TOPICS}
@@ -57,18 +57,18 @@ def counts(stack: Stack) -> dict[str, int]:
 
 
 def secret(stack: Stack, part: str) -> str:
-    """The password of a part, as it reads it."""
+    """The password of a part, from its container."""
     return stack.inside(part, "cat", "/run/secrets/mysql_password")
 
 
 def pause(stack: Stack) -> None:
-    """Take no more batches, and let those taken come to their end."""
-    say(stack, "pause")
+    """Fetch no more batches, and wait until the fetched ones are processed."""
+    send(stack, "pause")
 
-    def quiet() -> bool:
+    def settled() -> bool:
         (batches,), (verdicts,), (open_,) = (
-            sql(stack, f"SELECT COUNT(*) FROM PIPELINE.{what}")[0]
-            for what in (
+            sql(stack, f"SELECT COUNT(*) FROM PIPELINE.{source}")[0]
+            for source in (
                 "batches WHERE state = 'loaded'",
                 "drift_reports",
                 "trainings WHERE state NOT IN ('finished', 'merged', 'skipped', 'failed')",
@@ -77,46 +77,46 @@ def pause(stack: Stack) -> None:
         return batches == verdicts and open_ == 0
 
     for _ in range(3):
-        eventually(quiet, 180, "all that was taken has come to its end")
+        eventually(settled, 180, "all fetched batches are processed")
         time.sleep(2)
 
 
-def say(stack: Stack, what: str) -> None:
-    """A command to the poller, as the monitor would send it."""
+def send(stack: Stack, command: str) -> None:
+    """Send a command to the poller, as the monitor does."""
     code = (
         "from datetime import datetime, timezone; from veleta.adapters.kafka import KafkaLog; "
-        "from veleta import commands; from veleta.events.catalogue import Pause, Resume; "
-        f"kind = {{'pause': Pause, 'resume': Resume}}['{what}']; "
-        "print(commands.ask(KafkaLog('kafka:19092', 'test'), kind(dataset='real_estate', actor='test'), 'monitor', "
+        "from veleta.commands import send_command; from veleta.events.catalogue import Pause, Resume; "
+        f"kind = {{'pause': Pause, 'resume': Resume}}['{command}']; "
+        "print(send_command(KafkaLog('kafka:19092', 'test'), kind(dataset='real_estate', actor='test'), 'monitor', "
         "lambda: datetime.now(timezone.utc)).__class__.__name__)"
     )
     assert stack.inside("poller", "python", "-c", code).strip() == "CommandAccepted"
 
 
-def test_a_model_is_promoted_and_its_price_kept(stack: Stack) -> None:
-    """The loop runs, POST /predict answers, and the answer lies in MySQL."""
+def test_a_model_is_promoted_and_its_price_is_stored(stack: Stack) -> None:
+    """The loop runs, POST /predict answers, and MySQL has the answer."""
     eventually(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
     status, answer = post(f"{stack.url('inference')}/predict", DATASET.example)
     assert status == 200
     where = f"request_id = '{answer['request_id']}'"
-    kept = eventually(
+    rows = eventually(
         lambda: sql(stack, f"SELECT prediction, model_version FROM RAW_DATA.new_real_estate WHERE {where}")
     )
-    assert kept == [(answer["predictions"][0]["price"], answer["model"]["version"])]
+    assert rows == [(answer["predictions"][0]["price"], answer["model"]["version"])]
 
 
 def test_a_request_is_purged(stack: Stack) -> None:
-    """By the command that the README names."""
+    """By the documented command."""
     assert post(f"{stack.url('inference')}/predict", DATASET.example, {"X-Request-ID": "to purge"})[0] == 200
-    kept = "SELECT request_id FROM RAW_DATA.new_real_estate WHERE client_request_id = 'to purge'"
-    eventually(lambda: sql(stack, kept), 20, "the request is kept")
-    said = stack.inside("retention", "python", "-m", "veleta_retention.purge", "to purge")
-    assert said == "rows deleted: 1 of RAW_DATA.new_real_estate, 0 of RAW_DATA.refused_real_estate\n"
-    assert sql(stack, kept) == []
+    stored = "SELECT request_id FROM RAW_DATA.new_real_estate WHERE client_request_id = 'to purge'"
+    eventually(lambda: sql(stack, stored), 20, "the request is stored")
+    output = stack.inside("retention", "python", "-m", "veleta_retention.purge", "to purge")
+    assert output == "rows deleted: 1 of RAW_DATA.new_real_estate, 0 of RAW_DATA.refused_real_estate\n"
+    assert sql(stack, stored) == []
 
 
 def test_all_containers_are_healthy(stack: Stack) -> None:
-    """Each by a check that asks it for what it is there for."""
+    """Each check requests the function of its container."""
     assert {part: stack.inspect(part)["State"]["Health"]["Status"] for part in LONG_RUNNING} == dict.fromkeys(
         LONG_RUNNING, "healthy"
     )
@@ -124,26 +124,26 @@ def test_all_containers_are_healthy(stack: Stack) -> None:
 
 def test_kafkas_own_tools_read_the_topics(stack: Stack) -> None:
     """From inside its container, at localhost:9092."""
-    there = stack.inside("kafka", "/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092", "--list")
-    assert {"real_estate.batches", "real_estate.rows", "real_estate.models"} <= set(there.split())
-    told = stack.inside(
+    names = stack.inside("kafka", "/opt/kafka/bin/kafka-topics.sh", "--bootstrap-server", "localhost:9092", "--list")
+    assert {"real_estate.batches", "real_estate.rows", "real_estate.models"} <= set(names.split())
+    output = stack.inside(
         "kafka", "/opt/kafka/bin/kafka-console-consumer.sh", "--bootstrap-server", "localhost:9092",
         "--topic", "real_estate.batches", "--from-beginning", "--max-messages", "1",
     )  # fmt: skip
-    (said,) = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
-    assert said["dataset"] == DATASET.name
+    (event,) = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    assert event["dataset"] == DATASET.name
 
 
 def test_mlflow_and_the_monitor_answer_on_this_machine(stack: Stack) -> None:
-    """And source, for it can be asked too."""
+    """And source, whose port is published too."""
     for part, path in (("mlflow", "/health"), ("monitor", "/_stcore/health"), ("source", "/readyz")):
         assert http_status(f"{stack.url(part)}{path}") == 200
     with urlopen(stack.url("monitor")) as page:
         assert "<title>" in page.read().decode()
 
 
-def test_jupyterlab_opens_the_notebooks_for_who_has_the_token(stack: Stack) -> None:
-    """It is healthy, asks for the token, keeps it out of its log, and both notebooks run in its container."""
+def test_jupyterlab_opens_the_notebooks_with_the_token(stack: Stack) -> None:
+    """It is healthy, requires the token, does not log it, and both notebooks run in its container."""
     stack.up("--no-recreate", "notebooks")
     token = stack.inside("notebooks", "cat", "/run/secrets/jupyter_token")
     address = f"{stack.url('jupyter')}/api/contents"
@@ -159,7 +159,7 @@ def test_jupyterlab_opens_the_notebooks_for_who_has_the_token(stack: Stack) -> N
 
 
 def test_a_second_up_changes_nothing(stack: Stack) -> None:
-    """The same containers, all the while."""
+    """The containers are not recreated or restarted."""
     before = {part: (stack.container(part), stack.inspect(part)["State"]["StartedAt"]) for part in LONG_RUNNING}
     stack.up()
     after = {part: (stack.container(part), stack.inspect(part)["State"]["StartedAt"]) for part in LONG_RUNNING}
@@ -182,32 +182,36 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
         ("monitor", "reader", "CREATE TABLE PIPELINE.x (a INT)"),
     ],
 )
-def test_nobody_may_do_more_than_the_work_asks_for(stack: Stack, part: str, user: str, query: str) -> None:
-    """MySQL refuses it, to the user and with the password of the part."""
-    word = secret(stack, part)
-    assert sql(stack, "SELECT 1", user, word) == [(1,)]
+def test_a_user_has_only_the_rights_it_needs(stack: Stack, part: str, user: str, query: str) -> None:
+    """MySQL denies it to the user with the password of the part."""
+    password = secret(stack, part)
+    assert sql(stack, "SELECT 1", user, password) == [(1,)]
     with pytest.raises(OperationalError, match="denied"):
-        sql(stack, query, user, word)
+        sql(stack, query, user, password)
 
 
-def test_a_part_has_its_own_secret_and_no_others(stack: Stack) -> None:
-    """Neither in its files, nor in what docker tells of it, nor in its log."""
-    words = {part: secret(stack, part) for part in ("loader", "drift", "trainer", "inference", "retention", "monitor")}
-    words["root"] = stack.mysql_password
-    assert len(set(words.values())) == len(words)
+def test_a_part_has_only_its_own_secret(stack: Stack) -> None:
+    """No other secret is in its files, in the output of docker inspect, or in its log."""
+    secrets = {
+        part: secret(stack, part) for part in ("loader", "drift", "trainer", "inference", "retention", "monitor")
+    }
+    secrets["root"] = stack.mysql_password
+    assert len(set(secrets.values())) == len(secrets)
     for part in LONG_RUNNING:
         seen = stack.compose("logs", part) + docker("inspect", stack.container(part))
-        assert [owner for owner, word in words.items() if word in seen] == []
+        assert [owner for owner, password in secrets.items() if password in seen] == []
     for part in SERVICES:
         files = stack.inside(part, "sh", "-c", "cat /run/secrets/* 2>/dev/null || true")
-        assert [owner for owner, word in words.items() if word in files] == ([part] if part in words else [])
+        assert [owner for owner, password in secrets.items() if password in files] == (
+            [part] if part in secrets else []
+        )
 
 
-def test_our_own_containers_may_do_little(stack: Stack) -> None:
-    """No root, no capability, no new privilege, nothing to write but their data and /tmp."""
+def test_our_own_containers_have_few_rights(stack: Stack) -> None:
+    """No root, no capability, no new privilege; only their data and /tmp are writable."""
     for part in ("mlflow", *SERVICES):
-        told = stack.inspect(part)["HostConfig"]
-        assert (told["ReadonlyRootfs"], told["CapDrop"], told["SecurityOpt"]) == (
+        config = stack.inspect(part)["HostConfig"]
+        assert (config["ReadonlyRootfs"], config["CapDrop"], config["SecurityOpt"]) == (
             True,
             ["ALL"],
             ["no-new-privileges:true"],
@@ -218,16 +222,16 @@ def test_our_own_containers_may_do_little(stack: Stack) -> None:
         assert stack.inside(part, "id", "-u").strip() != "0"
 
 
-def test_the_configuration_warns_of_nothing() -> None:
-    """Without .env, and with nothing set."""
+def test_the_configuration_has_no_warning() -> None:
+    """Without .env and without variables."""
     command = ["docker", "compose", "--profile", "*", "config", "--quiet"]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME")}
-    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=True)
+    environment = {name: os.environ[name] for name in ("PATH", "HOME")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_only_what_people_need_is_published_and_only_here() -> None:
-    """By the files as they are, without the test's own."""
+def test_only_these_ports_are_published_and_only_on_this_machine() -> None:
+    """In the files of compose/, without the overlay of the tests."""
     published = re.findall(
         r'"\$\{BIND:-127\.0\.0\.1\}:\$\{(\w+)_PORT', "".join(f.read_text() for f in (ROOT / "compose").glob("*.yaml"))
     )
@@ -235,7 +239,7 @@ def test_only_what_people_need_is_published_and_only_here() -> None:
 
 
 def test_the_sql_is_the_same_on_mysql(stack: Stack) -> None:
-    """The suites that run on MariaDB in the other tiers, on this MySQL, with its passwords by caching_sha2_password."""
+    """The tests that otherwise run on MariaDB pass on this MySQL with caching_sha2_password."""
     assert sql(stack, "SELECT plugin FROM mysql.user WHERE user = 'root'") == [("caching_sha2_password",)] * 2
     backing = {
         "kafka_bootstrap": stack.kafka_bootstrap,
@@ -244,9 +248,9 @@ def test_the_sql_is_the_same_on_mysql(stack: Stack) -> None:
         "mysql_user": stack.mysql_user,
         "mysql_password": stack.mysql_password,
     }
-    suites = ["contract/test_transactions.py", "integration/test_prepare.py", "integration/test_loader.py"]
-    suites += ["integration/test_drift.py", "integration/test_inference.py", "integration/test_retention.py"]
-    files = [f"tests/{suite}" for suite in suites]
+    contracts = ("transactions", "loader_repositories", "drift_repositories", "trainer_repositories")
+    files = [f"tests/contract/test_{name}.py" for name in contracts]
+    files += [f"tests/integration/test_{name}.py" for name in ("prepare", "loader", "drift", "inference", "retention")]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--backing", json.dumps(backing), *files],
         cwd=ROOT,
@@ -260,20 +264,20 @@ def test_the_sql_is_the_same_on_mysql(stack: Stack) -> None:
     assert "skipped" not in done.stdout
 
 
-def test_down_and_up_go_on_where_it_stopped(stack: Stack) -> None:
-    """The same rows, the same champion, no training twice; then the next batch."""
+def test_up_after_down_continues(stack: Stack) -> None:
+    """The same rows and the same champion, no repeated training; then the next batch."""
     pause(stack)
     before, champion = counts(stack), served(stack)
     stack.down()
     stack.up()
     eventually(lambda: served(stack) == champion, 120, "the champion is served again")
     assert counts(stack) == before
-    say(stack, "resume")
-    eventually(lambda: counts(stack)["PIPELINE.batches"] > before["PIPELINE.batches"], 120, "a batch more")
+    send(stack, "resume")
+    eventually(lambda: counts(stack)["PIPELINE.batches"] > before["PIPELINE.batches"], 120, "one more batch")
 
 
 def test_back_up_destroy_and_restore(stack: Stack, tmp_path: Path) -> None:
-    """The same counts, the same offsets, the same price by the same version; and each step refuses what it must."""
+    """The same counts, offsets and price after the restore. Each step refuses an unsafe call."""
     pause(stack)
     before, price = counts(stack), post(f"{stack.url('inference')}/predict", DATASET.example)[1]
     archives = str(tmp_path / "archives")
@@ -281,7 +285,7 @@ def test_back_up_destroy_and_restore(stack: Stack, tmp_path: Path) -> None:
     stack.down()
     done = stack.script("compose/backup.sh", archives)
     assert done.returncode == 0, done.stderr
-    assert "is there already" in stack.script("compose/backup.sh", archives).stderr
+    assert "exists: pass a new folder" in stack.script("compose/backup.sh", archives).stderr
     assert "docker compose down --volumes" in stack.script("compose/restore.sh", archives).stderr
     stack.down(volumes=True)
     done = stack.script("compose/restore.sh", archives)
@@ -290,14 +294,14 @@ def test_back_up_destroy_and_restore(stack: Stack, tmp_path: Path) -> None:
     eventually(lambda: served(stack) == price["model"]["version"], 120, "the champion is served again")
     assert post(f"{stack.url('inference')}/predict", DATASET.example)[1]["predictions"] == price["predictions"]
     before["RAW_DATA.new_real_estate"] += 2
-    eventually(lambda: counts(stack) == before, 20, "all is as it was, and the two requests are there")
+    eventually(lambda: counts(stack) == before, 20, "everything is as before, with the two requests")
 
 
-def test_begin_anew(stack: Stack) -> None:
-    """`down --volumes`, `up`: other passwords, the first batch, the first version."""
-    word = stack.mysql_password
+def test_up_after_down_with_volumes_starts_from_nothing(stack: Stack) -> None:
+    """New passwords, the first batch, the first version."""
+    password = stack.mysql_password
     stack.down(volumes=True)
     stack.up()
-    assert stack.mysql_password != word
+    assert stack.mysql_password != password
     eventually(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
     assert sql(stack, "SELECT MIN(version), MIN(seq) FROM PIPELINE.promotions") == [(1, 1)]

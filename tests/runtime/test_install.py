@@ -17,7 +17,7 @@ _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Machine:
-    """A PATH of fakes that note how they are called, and a checkout to install into."""
+    """A PATH of fakes that record their calls, and a checkout to install into."""
 
     def __init__(self, top: Path) -> None:
         self._top = top
@@ -27,8 +27,8 @@ class Machine:
             (top / "bin" / name).symlink_to(shutil.which(name) or name)
         self.has(_PYTHON, f'exec {sys.executable} "$@"')
         self.has("apt-cache", _KNOWN)
-        self.has("apt-get", self._note("apt-get") + f'[ "$1" = update ] || cp {top}/later/* {top}/bin')
-        self.has("uv", self._note("uv") + "mkdir -p .venv/bin")
+        self.has("apt-get", self._record("apt-get") + f'[ "$1" = update ] || cp {top}/later/* {top}/bin')
+        self.has("uv", self._record("uv") + "mkdir -p .venv/bin")
         self.has("id", "echo 0")
         self.has("mvn", "", folder="later")
         self.has("java", _JAVA.format(17), folder="later")
@@ -45,9 +45,9 @@ class Machine:
         self.has("mvn", "")
         self.has("java", _JAVA.format(21))
 
-    def belongs_to_others(self, *, sudo: bool) -> None:
+    def is_not_root(self, *, sudo: bool) -> None:
         self.has("id", "echo 1000")
-        self.has("sudo", (self._note("sudo") + 'shift; exec "$@"') if sudo else "exit 1")
+        self.has("sudo", (self._record("sudo") + 'shift; exec "$@"') if sudo else "exit 1")
 
     def install(self) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -64,28 +64,28 @@ class Machine:
         lines = calls.read_text().splitlines() if calls.exists() else []
         return [line for line in lines if line.startswith(of)]
 
-    def _note(self, name: str) -> str:
+    def _record(self, name: str) -> str:
         return f'echo "{name} $*" >> {self._top}/calls\n'
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A root's Debian with Python and uv, without Java and Maven."""
+    """Debian as root, with Python and uv, without Java and Maven."""
     return Machine(tmp_path)
 
 
 @pytest.mark.failure("F69")
-def test_root_gets_what_is_missing_by_apt(machine: Machine) -> None:
-    """The JRE that the release has, and Maven; apt's lists are there and stay as they are."""
+def test_as_root_missing_packages_are_installed_with_apt(machine: Machine) -> None:
+    """The JRE of the release, and Maven. Existing apt lists are not updated."""
     done = machine.install()
     assert done.returncode == 0, done.stderr
     assert machine.calls("apt-get") == [f"{_APT_INSTALL} openjdk-17-jre-headless maven"]
-    assert "installing by apt: openjdk-17-jre-headless maven" in done.stdout
+    assert "installing with apt: openjdk-17-jre-headless maven" in done.stdout
     assert machine.calls("uv pip sync")
 
 
-def test_what_is_there_is_left_alone(machine: Machine) -> None:
-    """A newer Java too; apt is not even asked."""
+def test_installed_packages_are_not_changed(machine: Machine) -> None:
+    """Neither is a newer Java. apt is not called."""
     machine.has_all()
     machine.has("apt-cache", "exit 99")
     done = machine.install()
@@ -95,15 +95,15 @@ def test_what_is_there_is_left_alone(machine: Machine) -> None:
 
 
 def test_an_old_java_is_not_enough(machine: Machine) -> None:
-    """Maven is there and is not installed again."""
+    """Maven is installed and stays as it is."""
     machine.has_all()
     machine.has("java", _JAVA.format(11))
     assert machine.install().returncode == 0
     assert machine.calls("apt-get") == [f"{_APT_INSTALL} openjdk-17-jre-headless"]
 
 
-def test_an_old_java_that_stays_first_is_said(machine: Machine) -> None:
-    """The package is there, but `java` is still the old one."""
+def test_an_old_java_that_stays_first_is_an_error(machine: Machine) -> None:
+    """The package is installed, but `java` is still the old one."""
     machine.has("java", _JAVA.format(11), folder="later")
     done = machine.install()
     assert done.returncode == 1
@@ -111,16 +111,16 @@ def test_an_old_java_that_stays_first_is_said(machine: Machine) -> None:
     assert not machine.calls("uv pip sync")
 
 
-def test_empty_lists_are_fetched_first(machine: Machine) -> None:
-    """As in a fresh container; a release that the lists tell nothing of has its default JRE."""
+def test_empty_apt_lists_are_updated_first(machine: Machine) -> None:
+    """As in a new container. Without a known JRE the default one is installed."""
     machine.has("apt-cache", "")
     assert machine.install().returncode == 0
     assert machine.calls("apt-get") == ["apt-get update -qq", f"{_APT_INSTALL} default-jre-headless maven"]
 
 
 @pytest.mark.failure("F69")
-def test_old_lists_are_fetched_after_a_failure(machine: Machine) -> None:
-    """Once; then apt's own reason is said."""
+def test_old_apt_lists_are_updated_after_a_failure(machine: Machine) -> None:
+    """Once. Then the message has apt's own reason."""
     machine.has(
         "apt-get", 'echo "apt-get $*" >> ../calls; [ "$1" = update ] || { echo "E: it is gone" >&2; exit 100; }'
     )
@@ -131,62 +131,62 @@ def test_old_lists_are_fetched_after_a_failure(machine: Machine) -> None:
 
 
 @pytest.mark.failure("F69")
-def test_who_is_not_root_gets_one_line_to_type(machine: Machine) -> None:
-    """And nothing is done."""
-    machine.belongs_to_others(sudo=False)
+def test_without_root_the_message_is_the_command_to_run(machine: Machine) -> None:
+    """Nothing is installed."""
+    machine.is_not_root(sudo=False)
     done = machine.install()
     assert done.returncode == 1
     assert done.stderr == (
-        "type this as root first: apt-get update && "
+        "run this as root first: apt-get update && "
         "apt-get install -y --no-install-recommends openjdk-17-jre-headless maven\n"
     )
     assert not machine.calls("apt-get")
     assert not machine.calls("uv pip")
 
 
-def test_sudo_that_asks_nothing_serves_as_root(machine: Machine) -> None:
-    """Whoever may `sudo -n` has to type nothing."""
-    machine.belongs_to_others(sudo=True)
+def test_sudo_without_a_password_works_as_root(machine: Machine) -> None:
+    """`sudo -n` installs the packages."""
+    machine.is_not_root(sudo=True)
     assert machine.install().returncode == 0
     assert machine.calls("sudo -n apt-get install")
     assert machine.calls("apt-get") == [f"{_APT_INSTALL} openjdk-17-jre-headless maven"]
 
 
-def test_without_apt_what_is_missing_is_named(machine: Machine) -> None:
-    """On a system of another kind."""
+def test_without_apt_the_missing_packages_are_named(machine: Machine) -> None:
+    """The system is not Debian."""
     machine.lacks("apt-get")
     machine.lacks("apt-cache")
     done = machine.install()
     assert done.returncode == 1
-    assert done.stderr == "install these, or what your system calls them: default-jre-headless maven\n"
+    assert done.stderr == "install these packages, or those of your system: default-jre-headless maven\n"
 
 
-def test_a_python_without_venv_needs_its_package_when_there_is_no_uv(machine: Machine) -> None:
-    """A bare Debian's Python cannot make the folder that uv goes into."""
+def test_a_python_without_venv_needs_its_package_if_uv_is_missing(machine: Machine) -> None:
+    """Debian's Python cannot create the folder for uv without it."""
     machine.has_all()
-    machine.belongs_to_others(sudo=False)
+    machine.is_not_root(sudo=False)
     machine.has(_PYTHON, f'case $2 in *ensurepip*) exit 1 ;; *) exec {sys.executable} "$@" ;; esac')
     assert machine.install().returncode == 0
     machine.lacks("uv")
     assert machine.install().stderr.endswith(f"--no-install-recommends {_PYTHON}-venv\n")
 
 
-@pytest.mark.parametrize(("version", "fits"), [("3, 10", False), ("3, 13", True), ("3, 14", False)])
-def test_pythons_that_the_packages_know(machine: Machine, version: str, fits: bool) -> None:
-    """3.11 to 3.13, under whatever name."""
+@pytest.mark.parametrize(("version", "supported"), [("3, 10", False), ("3, 13", True), ("3, 14", False)])
+def test_supported_versions_of_python(machine: Machine, version: str, supported: bool) -> None:
+    """3.11 to 3.13, with any name of the program."""
     machine.has_all()
     machine.lacks(_PYTHON)
     as_if = f"import sys; sys.version_info = ({version}, 0); exec(sys.argv[1])"
     machine.has("python3", f"exec {sys.executable} -c '{as_if}' \"$2\"")
     done = machine.install()
-    assert done.returncode == (0 if fits else 1)
-    assert bool(machine.calls("uv venv --quiet --clear --python python3 .venv")) is fits
-    assert ("Python 3.11, 3.12 or 3.13 is needed" in done.stderr) is not fits
+    assert done.returncode == (0 if supported else 1)
+    assert bool(machine.calls("uv venv --quiet --clear --python python3 .venv")) is supported
+    assert ("Python 3.11, 3.12 or 3.13 is needed" in done.stderr) is not supported
 
 
 def test_apt_shows_quarters(machine: Machine) -> None:
-    """Of fetching and of installing; what else dpkg says is left out."""
-    words = r"dlstatus:1:0.4:a\ndlstatus:2:30.1:b\ndlstatus:3:40:c\nSetting up d\npmstatus:d:99.9:e\n"
-    machine.has("apt-get", f"printf '{words}'; cp ../later/* ../bin")
+    """A line for each quarter of fetching and installing, without the other output of dpkg."""
+    output = r"dlstatus:1:0.4:a\ndlstatus:2:30.1:b\ndlstatus:3:40:c\nSetting up d\npmstatus:d:99.9:e\n"
+    machine.has("apt-get", f"printf '{output}'; cp ../later/* ../bin")
     shown = machine.install().stdout.splitlines()
     assert [line for line in shown if line.startswith("  ")] == ["  fetched 0 %", "  fetched 25 %", "  installed 75 %"]

@@ -1,4 +1,4 @@
-"""The stack of compose.yaml under a name and on ports of its own, as the tests hold it in their hands."""
+"""The stack of compose.yaml with its own name and ports, for tests."""
 
 import json
 import os
@@ -24,9 +24,9 @@ class Stack:
         base = free_base()
         self._ports = {part: base + number for number, part in enumerate(PUBLISHED)}
         ports = {f"{part.upper()}_PORT": str(port) for part, port in self._ports.items()}
-        kept = {each: os.environ[each] for each in ("PATH", "HOME") if each in os.environ}
-        which = {"COMPOSE_PROJECT_NAME": name, "COMPOSE_FILE": ":".join(files)}
-        self._environment = {**kept, **which, **ports, **variables}
+        inherited = {each: os.environ[each] for each in ("PATH", "HOME") if each in os.environ}
+        project = {"COMPOSE_PROJECT_NAME": name, "COMPOSE_FILE": ":".join(files)}
+        self._environment = {**inherited, **project, **ports, **variables}
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -49,25 +49,25 @@ class Stack:
         return self.inside("mysql", "cat", f"/run/secrets/{SECRETS}")
 
     def url(self, part: str) -> str:
-        """Where this machine reaches a part."""
+        """The address of a part on this machine."""
         return f"http://127.0.0.1:{self._ports[part]}"
 
     def up(self, *parts: str) -> str:
-        """Start what is down and wait until it is healthy: what was said."""
+        """Start what is down, wait until it is healthy, and return the output."""
         done = self._run("up", "--detach", "--wait", "--wait-timeout", "300", *parts)
         return done.stdout + done.stderr
 
     def down(self, *, volumes: bool = False) -> None:
-        """End it; with `volumes` its data go too."""
+        """Stop it; with `volumes` its data are deleted too."""
         self._forget_password()
         self._run("--profile", "*", "down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
     def kill(self, part: str) -> None:
-        """kill -9 of a container; it stays down until `up`."""
+        """kill -9 of a container, which stays down until `up`."""
         self.compose("kill", part)
 
     def inside(self, part: str, *command: str) -> str:
-        """What a command prints in a part's container."""
+        """The output of a command in a part's container."""
         return self.compose("exec", "--no-TTY", part, *command)
 
     def container(self, part: str) -> str:
@@ -75,15 +75,15 @@ class Stack:
         return self.compose("ps", "--all", "--quiet", part).strip()
 
     def inspect(self, part: str) -> dict[str, Any]:
-        """All that docker tells of a part's container."""
+        """The output of docker inspect for a part's container."""
         return docker_json("inspect", self.container(part))
 
     def compose(self, *command: str) -> str:
-        """What a command of docker compose prints; CalledProcessError when it fails."""
+        """The output of a command of docker compose, which must succeed."""
         return self._run(*command).stdout
 
     def script(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a program of the checkout on this stack."""
+        """Run a program of the checkout for this stack."""
         return subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
 
     def _run(self, *command: str) -> "subprocess.CompletedProcess[str]":
@@ -96,11 +96,11 @@ class Stack:
 
 
 def docker(*command: str) -> str:
-    """What a command of docker prints."""
+    """The output of a command of docker."""
     return subprocess.run(["docker", *command], capture_output=True, text=True, check=True).stdout
 
 
 def docker_json(*command: str) -> dict[str, Any]:
-    """The first of what docker inspects."""
-    found: list[dict[str, Any]] = json.loads(docker(*command))
-    return found[0]
+    """The first object that docker inspect prints."""
+    objects: list[dict[str, Any]] = json.loads(docker(*command))
+    return objects[0]

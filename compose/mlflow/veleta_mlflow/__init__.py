@@ -1,1 +1,1 @@
-"""MLflow's server: its store in SQLite, its artifacts, proxied, in files beside it."""
+"""The MLflow server. Its store is in SQLite; it serves its artifacts, which are files in the same folder."""
