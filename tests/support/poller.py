@@ -20,13 +20,13 @@ from veleta.events.envelope import Event, Message, Record, decode, encode
 from veleta.service.health import ServiceHealth
 from veleta.topics import topic
 from veleta_poller.adapters.inbox import Inbox
-from veleta_poller.adapters.topics import Topics
 from veleta_poller.bootstrap import start
-from veleta_poller.domain.poll_mode import COMMAND_TYPES
+from veleta_poller.domain.state import COMMAND_TYPES
 from veleta_poller.handlers import CommandHandler, ResponseHandler
 from veleta_poller.poll_loop import Fetcher, PollLoop
 from veleta_poller.ports import ResponseInterrupted, StoredResponse
 from veleta_poller.state_store import StateStore
+from veleta_poller.topics import Topics
 
 DATASET = load_dataset("real_estate")
 END = (400, json.dumps({"detail": "Ya se recolectó toda la información mínima necesaria"}))

@@ -12,15 +12,15 @@ from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
 from veleta.topics import topic
-from veleta_poller.adapters.api import HttpApi
+from veleta_poller.adapters.api import connect
 from veleta_poller.adapters.inbox import Inbox
-from veleta_poller.adapters.topics import Topics
 from veleta_poller.domain.events import SERVICE
-from veleta_poller.domain.poll_mode import COMMAND_TYPES
+from veleta_poller.domain.state import COMMAND_TYPES
 from veleta_poller.handlers import CommandHandler, ResponseHandler
 from veleta_poller.poll_loop import Fetcher, PollLoop
 from veleta_poller.settings import PollerSettings
 from veleta_poller.state_store import StateStore
+from veleta_poller.topics import Topics
 
 
 def build(
@@ -40,7 +40,7 @@ def build(
         await start(inbox, store, responses, health, settings.poll)
         timeouts = settings.total_timeout, settings.read_timeout
         async with (
-            HttpApi(settings.api_url, settings.group_number, inbox, *timeouts) as api,
+            connect(settings.api_url, settings.group_number, inbox, *timeouts) as api,
             asyncio.TaskGroup() as group,
         ):
             background = [

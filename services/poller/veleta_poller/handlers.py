@@ -15,8 +15,9 @@ from veleta.service.health import ServiceHealth
 from veleta_poller.domain.responses import Batch, EndOfData, InvalidResponse, Response, parse_response
 from veleta_poller.domain.sequence import BatchId, Placement
 from veleta_poller.domain.state import Phase, PollerState
-from veleta_poller.ports import Inbox, StoredResponse, Topics
+from veleta_poller.ports import Inbox, StoredResponse
 from veleta_poller.state_store import StateStore
+from veleta_poller.topics import Topics
 
 log = structlog.get_logger()
 RESPONSES = prometheus_client.Counter("veleta_poller_responses", "responses of the data API, by outcome", ["outcome"])

@@ -19,10 +19,6 @@ CHECK_SECONDS = 0.2
 """The pause between two checks whether a poll is due: a command may shorten or extend the interval."""
 
 
-class PollingPaused(Exception):
-    """Polling was paused before the request was sent."""
-
-
 class Fetcher:
     """Fetches one response at a time from the API into the inbox."""
 
@@ -37,19 +33,18 @@ class Fetcher:
         self._health.set_activity("requesting the next batch")
         try:
             response = await self._health.retry_until_available(self._request)
-        except PollingPaused:
-            return None
         except ResponseInterrupted as error:
             self._health.set_unavailable("api", str(error))
             self._health.set_activity("the response was interrupted")
             await self.quarantine_partial()
             RESPONSES.labels("interrupted").inc()
             return None
+        if response is None:
+            return None
         fault_point("poller.received")
         self._health.set_available("api")
         self._health.mark_started()
-        size = await asyncio.to_thread(self._inbox.size, response)
-        await self._store.update(lambda state: state.response_received(size))
+        await self._store.update(lambda state: state.response_received(response.size))
         return response
 
     async def quarantine_partial(self) -> None:
@@ -65,10 +60,10 @@ class Fetcher:
         fault_point("poller.restarted")
         self._health.set_activity("restarted the API")
 
-    async def _request(self) -> StoredResponse:
+    async def _request(self) -> StoredResponse | None:
         await asyncio.to_thread(self._inbox.require_free_space, self._store.state.largest_response)
         if not self._store.state.poll_mode.allows_poll:
-            raise PollingPaused
+            return None
         await self._store.update(PollerState.poll_started)
         fault_point("poller.requesting")
         try:

@@ -1,13 +1,11 @@
-"""The interfaces that the poller's handlers require."""
+"""The interfaces that the poller requires of its adapters."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
 
-from veleta_poller.domain.responses import Batch
-from veleta_poller.domain.sequence import BatchId, Placement, Position
-from veleta_poller.domain.state import PollerState, Reply
+from veleta_poller.domain.state import PollerState
 
 
 class ResponseInterrupted(Exception):
@@ -16,9 +14,10 @@ class ResponseInterrupted(Exception):
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """A response in the inbox, by its file: `<time>-<status>.body`, or `.part` if it was interrupted."""
+    """A file in the inbox: `<time>-<status>.body`, or `.part` if the response was interrupted. `size` is in bytes."""
 
     name: str
+    size: int
 
     @property
     def status(self) -> int:
@@ -46,9 +45,6 @@ class Api(Protocol):
 class Inbox(Protocol):
     """Responses and the state on disk. Every method blocks. A change is durable when its method returns."""
 
-    def lock(self) -> None:
-        """Lock the inbox until the process ends. Raises Retry if another process has the lock."""
-
     def load_state(self) -> PollerState:
         """The state that was saved last, or the initial one. Raises Stop if it cannot be read."""
 
@@ -67,34 +63,8 @@ class Inbox(Protocol):
     def read(self, response: StoredResponse) -> str:
         """The body. Raises UnicodeDecodeError if it is not UTF-8."""
 
-    def size(self, response: StoredResponse) -> int:
-        """The size of the body in bytes."""
-
     def quarantine(self, response: StoredResponse) -> None:
         """Move a response to the folder for inspection."""
 
     def delete(self, response: StoredResponse) -> None:
         """Delete a response, if it still exists."""
-
-
-class Topics(Protocol):
-    """The poller's topics. Every method blocks and raises Retry if Kafka is unreachable."""
-
-    def load_position(self) -> Position:
-        """The position in the topics. Declares the dataset if its last declaration differs."""
-
-    def publish_batch(self, placement: Placement, batch: Batch, findings: list[str]) -> None:
-        """Publish a batch, from the batches missed before it to its manifest.
-
-        Raises:
-            Reject: a record would be larger than its topic allows. The dead letter is published.
-        """
-
-    def publish_refused(self, batch: BatchId, reason: str, response: StoredResponse) -> None:
-        """Publish that an invalid response came where `batch` was expected."""
-
-    def publish_missed(self, batch: BatchId, reason: str) -> None:
-        """Publish that `batch` never arrived completely."""
-
-    def publish_replies(self, replies: Sequence[Reply]) -> None:
-        """Publish replies to commands."""

@@ -9,8 +9,7 @@ from support.poller import END, Scene, batch, until
 from veleta.commands import PendingCommands
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, Pause, Poll, RecordDeadlettered, Resume
 from veleta.events.envelope import decode
-from veleta_poller.domain.poll_mode import COMMAND_TYPES, PollMode
-from veleta_poller.domain.state import PollerState, Reply
+from veleta_poller.domain.state import COMMAND_TYPES, PollerState, PollMode, Reply
 from veleta_poller.ports import ResponseInterrupted
 
 

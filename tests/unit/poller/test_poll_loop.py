@@ -11,8 +11,7 @@ from support.poller import END, Scene, batch, until
 from veleta.errors import Retry
 from veleta.events.catalogue import BatchClosed, BatchRefused, Pause, Poll, Resume
 from veleta_poller.adapters import inbox as inbox_module
-from veleta_poller.domain.poll_mode import PollMode
-from veleta_poller.domain.state import PollerState
+from veleta_poller.domain.state import PollerState, PollMode
 from veleta_poller.ports import ResponseInterrupted
 
 

@@ -1,9 +1,8 @@
 """The data API over HTTP. Each GET of /data moves the API's cursor, so no request is repeated here."""
 
 import asyncio
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import aiohttp
 import orjson
@@ -20,24 +19,13 @@ NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class HttpApi:
-    """`ports.Api` for one group. An async context manager."""
+    """`ports.Api` for one group. See `connect`."""
 
-    def __init__(self, url: str, group: int, inbox: Inbox, total_timeout: float, read_timeout: float) -> None:
+    def __init__(self, session: aiohttp.ClientSession, url: str, group: int, inbox: Inbox) -> None:
+        self._session = session
         self._url = url.rstrip("/")
         self._parameters = {"group_number": str(group)}
         self._inbox = inbox
-        self._timeout = aiohttp.ClientTimeout(total=total_timeout, sock_connect=CONNECT_SECONDS, sock_read=read_timeout)
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            timeout=self._timeout, connector=aiohttp.TCPConnector(force_close=True), middlewares=[_send_once]
-        )
-        return self
-
-    async def __aexit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        await self._session.close()
 
     async def fetch(self, on_progress: Callable[[int], None]) -> StoredResponse:
         """See `ports.Api.fetch`."""
@@ -63,6 +51,15 @@ class HttpApi:
         if not _is_confirmed(body):
             shown = body[:MAX_BODY_SHOWN].decode(errors="replace")
             raise Retry("api", f"restart: HTTP {response.status} {shown}")
+
+
+@asynccontextmanager
+async def connect(url: str, group: int, inbox: Inbox, total: float, read: float) -> AsyncIterator[HttpApi]:
+    """The API at this address. `total` and `read` are timeouts in seconds."""
+    timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=read)
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector, middlewares=[_send_once]) as session:
+        yield HttpApi(session, url, group, inbox)
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from veleta.clock import Clock
 from veleta.errors import Retry, Stop
 from veleta.faults import fault_point
 from veleta.files import sync_folder, write_synced
-from veleta_poller.adapters.state_json import decode_state, encode_state
 from veleta_poller.domain.responses import HTTP_OK
 from veleta_poller.domain.state import PollerState
 from veleta_poller.ports import StoredResponse
 
 MIN_FREE_BYTES = 512 * 1024 * 1024
 """Bytes that must be free before a request."""
+STATE = TypeAdapter(PollerState)
 FREE_RESPONSES = 3
 """The free space must hold this many responses of the largest size so far."""
 
@@ -43,7 +45,7 @@ class Inbox:
             raise Stop(f"cannot create the inbox {folder}: {error.strerror}") from error
 
     def lock(self) -> None:
-        """See `ports.Inbox.lock`."""
+        """Lock the inbox until the process ends. Raises Retry if another process has the lock."""
         handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,13 +56,13 @@ class Inbox:
     def load_state(self) -> PollerState:
         """See `ports.Inbox.load_state`."""
         try:
-            return decode_state(self._state.read_bytes()) if self._state.exists() else PollerState()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return STATE.validate_json(self._state.read_bytes()) if self._state.exists() else PollerState()
+        except (OSError, ValueError) as error:
             raise Stop(f"cannot read {self._state}: {error}") from error
 
     def save_state(self, state: PollerState) -> None:
         """See `ports.Inbox.save_state`."""
-        write_synced(self._state, encode_state(state))
+        write_synced(self._state, STATE.dump_json(state, by_alias=True))
 
     def require_free_space(self, largest_response: int) -> None:
         """See `ports.Inbox.require_free_space`."""
@@ -81,7 +83,7 @@ class Inbox:
     def quarantine_partial(self) -> bool:
         """See `ports.Inbox.quarantine_partial`."""
         partial = self._responses("*.part")
-        successful = any(response.status == HTTP_OK and self.size(response) > 0 for response in partial)
+        successful = any(response.status == HTTP_OK and response.size > 0 for response in partial)
         for response in partial:
             self.quarantine(response)
         return successful
@@ -93,10 +95,6 @@ class Inbox:
     def read(self, response: StoredResponse) -> str:
         """See `ports.Inbox.read`."""
         return (self._folder / response.name).read_text(encoding="utf-8-sig")
-
-    def size(self, response: StoredResponse) -> int:
-        """See `ports.Inbox.size`."""
-        return (self._folder / response.name).stat().st_size
 
     def quarantine(self, response: StoredResponse) -> None:
         """See `ports.Inbox.quarantine`."""
@@ -110,7 +108,7 @@ class Inbox:
         sync_folder(self._folder)
 
     def _responses(self, pattern: str) -> list[StoredResponse]:
-        return [StoredResponse(path.name) for path in sorted(self._folder.glob(pattern))]
+        return [StoredResponse(path.name, path.stat().st_size) for path in sorted(self._folder.glob(pattern))]
 
 
 class PartialResponse:
@@ -133,7 +131,7 @@ class PartialResponse:
         fault_point("poller.synced")
         complete = self._path.rename(self._path.with_suffix(".body"))
         sync_folder(complete.parent)
-        return StoredResponse(complete.name)
+        return StoredResponse(complete.name, self.size)
 
     def close(self) -> None:
         """Close the file."""

@@ -69,7 +69,7 @@ class BatchEvents:
     def opened(self) -> Event:
         """The cause of all other events of the batch."""
         payload = BatchOpened(**self._fields, rows=len(self.batch.rows), digest=self.batch.digest)
-        return _root_event(payload, f"{payload.batch}/opened", self.time)
+        return _root_event(payload, "opened", self.time)
 
     def rows(self) -> Iterator[Event]:
         """One event for each chunk, in order."""
@@ -104,14 +104,13 @@ class BatchEvents:
 
 def missed_event(dataset: Dataset, batch: BatchId, reason: str, time: datetime) -> Event:
     """The batch never arrived completely."""
-    payload = BatchMissed(**_batch_fields(dataset, batch), reason=reason)
-    return _root_event(payload, f"{payload.batch}/missed", time)
+    return _root_event(BatchMissed(**_batch_fields(dataset, batch), reason=reason), "missed", time)
 
 
 def refused_event(dataset: Dataset, batch: BatchId, reason: str, status: int, body: str, time: datetime) -> Event:
     """An invalid response came where `batch` was expected; `body` is the name of its file in quarantine."""
     payload = BatchRefused(**_batch_fields(dataset, batch), reason=reason, status=status, body=body)
-    return _root_event(payload, f"{payload.batch}/refused/{body}", time)
+    return _root_event(payload, f"refused/{body}", time)
 
 
 def declared_event(dataset: Dataset, count: int, time: datetime) -> Event:
@@ -124,18 +123,15 @@ def declared_event(dataset: Dataset, count: int, time: datetime) -> Event:
 def reply_event(dataset: Dataset, reply: Reply, time: datetime) -> Event:
     """The reply to a command."""
     fields = {"dataset": dataset.name, "command": reply.command}
-    payload: CommandAccepted | CommandRefused
-    if reply.accepted:
-        payload = CommandAccepted(**fields, effect=reply.text)
-    else:
-        payload = CommandRefused(**fields, reason=reply.text)
-    event_id = f"{reply.command}/{payload.TYPE.removeprefix('command.')}"
-    return Event(event_id, SERVICE, time, payload, cause=reply.command, trace=trace_of(reply.command))
+    accepted, refused = CommandAccepted(**fields, effect=reply.text), CommandRefused(**fields, reason=reply.text)
+    payload, outcome = (accepted, "accepted") if reply.accepted else (refused, "refused")
+    event_id, trace = f"{reply.command}/{outcome}", trace_of(reply.command)
+    return Event(event_id, SERVICE, time, payload, cause=reply.command, trace=trace)
 
 
 def _batch_fields(dataset: Dataset, batch: BatchId) -> dict[str, Any]:
     return {"dataset": dataset.name, "epoch": batch.epoch, "number": batch.number}
 
 
-def _root_event(payload: BatchPayload, event_id: str, time: datetime) -> Event:
-    return Event(event_id, SERVICE, time, payload, trace=trace_of(payload.batch))
+def _root_event(payload: BatchPayload, suffix: str, time: datetime) -> Event:
+    return Event(f"{payload.batch}/{suffix}", SERVICE, time, payload, trace=trace_of(payload.batch))

@@ -51,27 +51,21 @@ class Placement:
 
 def place_batch(position: Position, number: int, digest: str, restarting: bool) -> Placement:
     """Where batch `number` belongs after `position`; `restarting`: the poller has restarted the API."""
-    last = position.number
-    if position.epoch == 0:
-        return _new_epoch(position, number)
+    last, epoch, first, finding = position.number, position.epoch + 1, 0, ""
     if restarting:
-        return _new_epoch(position, number, f"batch {number}, not 0, came after the restart" if number else "")
-    if number > last:
-        return _placement(position.epoch, number, first=last + 1)
-    if number < last:
-        return _new_epoch(position, number, f"another client restarted the API: batch {number} came after {last}")
-    if digest == position.digest:
-        return Placement(position.batch, finding=f"batch {number} came twice", repeated=True)
-    return _new_epoch(position, number, f"another client restarted the API: batch {number} came again with other rows")
-
-
-def _new_epoch(position: Position, number: int, finding: str = "") -> Placement:
-    return _placement(position.epoch + 1, number, first=0, finding=finding)
-
-
-def _placement(epoch: int, number: int, first: int, finding: str = "") -> Placement:
-    missed = tuple(BatchId(epoch, skipped) for skipped in range(first, number))
-    return Placement(BatchId(epoch, number), missed, finding)
+        finding = f"batch {number}, not 0, came after the restart" if number else ""
+    elif position.epoch > 0:
+        if number > last:
+            epoch, first = position.epoch, last + 1
+        elif number < last:
+            finding = f"another client restarted the API: batch {number} came after {last}"
+        elif digest == position.digest:
+            return Placement(position.batch, finding=f"batch {number} came twice", repeated=True)
+        else:
+            finding = f"another client restarted the API: batch {number} came again with other rows"
+    return Placement(
+        BatchId(epoch, number), tuple(BatchId(epoch, skipped) for skipped in range(first, number)), finding
+    )
 
 
 def latest(one: Position, other: Position) -> Position:

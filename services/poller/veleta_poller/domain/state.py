@@ -9,18 +9,21 @@
                    └───────────────────────────┘
                          restart_requested (AT_END=restart): batch 0 of the next epoch is expected
 
-Two parts of the state change beside these phases. `position_loaded` finds the last batch, which `batch_published` and
-`batch_missed` move forward. The poll mode allows or delays the next poll: `mode_configured`, `command_handled`,
-`poll_started`, `poll_failed`. Everything but the phase is stored, so a restarted poller begins in POLLING.
+`position_loaded`, `batch_published` and `batch_missed` move the position forward. The poll mode decides whether a batch
+is fetched: `mode_configured`, `command_handled`, `poll_started` and `poll_failed` change it.
 """
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Self
+from typing import Annotated, Any, Self
 
-from veleta.events.catalogue import Command
-from veleta_poller.domain.poll_mode import PollMode
+from pydantic import ConfigDict, Field
+
+from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta_poller.domain.sequence import BatchId, Placement, Position, latest, place_batch
+
+COMMAND_TYPES = (Poll, Pause, Resume)
+"""The commands that the poller handles."""
 
 
 class Phase(Enum):
@@ -32,31 +35,51 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True)
+class PollMode:
+    """`setting` is the value of POLLER_POLL that was applied last; `requested` counts the polls not yet started.
+
+    `consumed`: the poll that runs was requested by command, and no pause has cancelled it.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="ignore")  # the first version stored a counter of pauses too
+    setting: Annotated[str, Field(alias="mode")] = "auto"
+    paused: bool = False
+    requested: Annotated[int, Field(alias="wanted")] = 0
+    consumed: Annotated[bool, Field(exclude=True)] = False
+
+    @property
+    def allows_poll(self) -> bool:
+        """Whether a batch may be fetched now."""
+        return self.requested > 0 or not self.paused
+
+
+@dataclass(frozen=True)
 class Reply:
     """The reply to a command, by the command's id; `text` is the effect or the reason of the refusal."""
 
     command: str
     accepted: bool
-    text: str
+    text: Annotated[str, Field(alias="words")]
 
 
 @dataclass(frozen=True)
 class PollerState:
-    """The state after the last transition.
+    """The state after the last transition. An alias is the key in `position.json`, as the first version wrote it.
 
     `restarted_after` is the epoch at whose end the poller restarted the API. `partial_received`: part of a response
     came after the last batch. `findings` belong into the next manifest. `largest_response` is in bytes. `replies` may
     not be in the topic yet.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
     position: Position = field(default_factory=Position)
-    restarted_after: int | None = None
-    partial_received: bool = False
-    findings: tuple[str, ...] = ()
-    largest_response: int = 0
-    poll_mode: PollMode = field(default_factory=PollMode)
+    restarted_after: Annotated[int | None, Field(alias="restart_of")] = None
+    partial_received: Annotated[bool, Field(alias="torn")] = False
+    findings: Annotated[tuple[str, ...], Field(alias="notes")] = ()
+    largest_response: Annotated[int, Field(alias="largest")] = 0
+    poll_mode: Annotated[PollMode, Field(alias="tap")] = field(default_factory=PollMode)
     replies: tuple[Reply, ...] = ()
-    phase: Phase = Phase.POLLING
+    phase: Annotated[Phase, Field(exclude=True)] = Phase.POLLING
 
     @property
     def restarting(self) -> bool:
@@ -102,31 +125,48 @@ class PollerState:
 
     def polling_ended(self) -> Self:
         """AT_END=stop: requested polls are dropped."""
-        return replace(self, phase=Phase.ENDED, poll_mode=replace(self.poll_mode, requested=0))
+        return replace(self._with_mode(requested=0), phase=Phase.ENDED)
 
     def restart_requested(self) -> Self:
         """AT_END=restart: a new epoch begins. A requested poll returned no batch, so it is requested again."""
-        restarted_after = self.position.epoch
-        return replace(self.poll_failed(), phase=Phase.POLLING, restarted_after=restarted_after)
+        return replace(self.poll_failed(), phase=Phase.POLLING, restarted_after=self.position.epoch)
 
     def mode_configured(self, setting: str) -> Self:
-        """The process started with this value of POLLER_POLL."""
-        return replace(self, poll_mode=self.poll_mode.configure(setting))
+        """Apply POLLER_POLL if it changed. Otherwise commands have the last word, also after a restart."""
+        if setting == self.poll_mode.setting:
+            return self
+        return self._with_mode(setting=setting, paused=setting == "manual", requested=0)
 
     def poll_started(self) -> Self:
-        """A request to the API begins."""
-        return replace(self, poll_mode=self.poll_mode.consume())
+        """A request to the API begins. It uses one of the requested polls, if there is one."""
+        requested = self.poll_mode.requested
+        return self._with_mode(requested=max(0, requested - 1), consumed=requested > 0)
 
     def poll_failed(self) -> Self:
-        """The API did not get the request, or it had no batch."""
-        return replace(self, poll_mode=self.poll_mode.restore())
+        """The poll returned no batch: request it again if it was requested and not cancelled by a pause."""
+        return self._with_mode(requested=self.poll_mode.requested + self.poll_mode.consumed, consumed=False)
 
     def command_handled(self, command_id: str, command: Command, refusal: str) -> Self:
         """Apply the command unless there is a reason to refuse it. The reply is part of the same state."""
-        mode, effect = (self.poll_mode, refusal) if refusal else self.poll_mode.apply(command)
-        reply = Reply(command_id, accepted=not refusal, text=effect)
-        return replace(self, poll_mode=mode, replies=(*self.replies, reply))
+        state, effect = (self, refusal) if refusal else self._apply(command)
+        return replace(state, replies=(*self.replies, Reply(command_id, not refusal, effect)))
 
     def replies_published(self, published: tuple[Reply, ...]) -> Self:
         """These replies are in the topic."""
         return replace(self, replies=tuple(reply for reply in self.replies if reply not in published))
+
+    def _apply(self, command: Command) -> tuple[Self, str]:
+        """The state after a command, and the effect in words."""
+        match command:
+            case Poll():
+                state = self._with_mode(requested=self.poll_mode.requested + 1)
+                return state, "the next batch is fetched now, if there is one"
+            case Pause():
+                state = self._with_mode(paused=True, requested=0, consumed=False)
+                return state, "no batch is fetched until polling is resumed"
+            case Resume():
+                return self._with_mode(paused=False), "polling is resumed"
+        raise AssertionError(f"the poller does not handle the command {command.TYPE}")
+
+    def _with_mode(self, **changes: Any) -> Self:
+        return replace(self, poll_mode=replace(self.poll_mode, **changes))

@@ -1,5 +1,6 @@
 """What the inbox stores, and when it is durable."""
 
+import json
 import os
 from pathlib import Path
 
@@ -9,8 +10,30 @@ from support.poller import Clock
 from veleta.errors import Retry, Stop
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.domain.sequence import Position
-from veleta_poller.domain.state import PollerState
+from veleta_poller.domain.state import Phase, PollerState, PollMode, Reply
 from veleta_poller.ports import StoredResponse
+
+STORED = (
+    '{"position":{"epoch":2,"number":3,"digest":"d"},"restart_of":2,"torn":true,"notes":["n"],"largest":7,'
+    '"tap":{"mode":"manual","paused":true,"wanted":4,"pauses":5},'
+    '"replies":[{"command":"d/poll/1","accepted":true,"words":"done"}]}'
+)
+"""The text that the first version wrote."""
+STATE = PollerState(
+    Position(2, 3, "d"),
+    restarted_after=2,
+    partial_received=True,
+    findings=("n",),
+    largest_response=7,
+    poll_mode=PollMode("manual", paused=True, requested=4),
+    replies=(Reply("d/poll/1", accepted=True, text="done"),),
+)
+
+
+def load(folder: Path, content: str) -> PollerState:
+    """The state in a file with this content."""
+    (folder / "position.json").write_text(content)
+    return Inbox(folder, Clock()).load_state()
 
 
 def test_an_inbox_has_one_poller(tmp_path: Path) -> None:
@@ -22,20 +45,41 @@ def test_an_inbox_has_one_poller(tmp_path: Path) -> None:
 
 def test_the_state_survives_the_process(tmp_path: Path) -> None:
     """All of it."""
-    state = PollerState(
-        Position(2, 3, "d"), restarted_after=2, partial_received=True, findings=("n",), largest_response=7
-    )
-    Inbox(tmp_path, Clock()).save_state(state)
-    assert Inbox(tmp_path, Clock()).load_state() == state
+    Inbox(tmp_path, Clock()).save_state(STATE)
+    assert Inbox(tmp_path, Clock()).load_state() == STATE
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"position": {"epoch": 1, "what": 2}, "notes": []}'])
+@pytest.mark.parametrize("content", ["{", "[]", "{}x", '{"position": {"epoch": 1, "what": 2}, "notes": []}'])
 def test_an_unreadable_state_stops_the_poller(tmp_path: Path, content: str) -> None:
     """The initial state would begin epoch 1 a second time."""
-    inbox = Inbox(tmp_path, Clock())
-    (tmp_path / "position.json").write_text(content)
     with pytest.raises(Stop, match=r"position\.json"):
-        inbox.load_state()
+        load(tmp_path, content)
+
+
+def test_a_state_of_the_first_version_is_read(tmp_path: Path) -> None:
+    """A run continues after an update."""
+    assert load(tmp_path, STORED) == STATE
+
+
+def test_a_state_is_written_with_the_keys_of_the_first_version(tmp_path: Path) -> None:
+    """Except the counter of pauses, which has a default there."""
+    Inbox(tmp_path, Clock()).save_state(STATE)
+    expected = json.loads(STORED)
+    del expected["tap"]["pauses"]
+    assert json.loads((tmp_path / "position.json").read_text()) == expected
+
+
+def test_keys_that_were_added_later_have_defaults(tmp_path: Path) -> None:
+    """Older files have only the position and the notes."""
+    assert load(tmp_path, '{"position":{"epoch":1,"number":2},"notes":[]}') == PollerState(Position(1, 2))
+
+
+def test_the_phase_is_not_stored(tmp_path: Path) -> None:
+    """A restarted poller requests the next batch again."""
+    ended = PollerState(Position(1, 2)).data_ended().polling_ended()
+    assert ended.phase is Phase.ENDED
+    (inbox := Inbox(tmp_path, Clock())).save_state(ended)
+    assert inbox.load_state() == PollerState(Position(1, 2))
 
 
 class DiskOperations:
@@ -108,7 +152,7 @@ def test_responses_are_read_in_the_order_they_came(tmp_path: Path) -> None:
     inbox = Inbox(tmp_path, Clock())
     responses = [_receive(inbox, content, status) for content, status in ((b"\xef\xbb\xbfa", 200), (b"bc", 500))]
     assert inbox.unpublished() == responses
-    assert [(r.status, inbox.read(r), inbox.size(r)) for r in responses] == [(200, "a", 4), (500, "bc", 2)]
+    assert [(r.status, inbox.read(r), r.size) for r in responses] == [(200, "a", 4), (500, "bc", 2)]
 
 
 def _receive(inbox: Inbox, content: bytes, status: int = 200) -> StoredResponse:

@@ -1,11 +1,10 @@
 """The transitions of the poller's state."""
 
-from veleta.events.catalogue import Pause, Poll
-from veleta_poller.domain.poll_mode import PollMode
+from veleta.events.catalogue import Pause, Poll, Resume
 from veleta_poller.domain.sequence import BatchId, Position
-from veleta_poller.domain.state import Phase, PollerState, Reply
+from veleta_poller.domain.state import Phase, PollerState, PollMode, Reply
 
-POLL = Poll(dataset="d", actor="ana")
+POLL, PAUSE = Poll(dataset="d", actor="ana"), Pause(dataset="d", actor="ana")
 
 
 def test_a_published_batch_moves_the_position() -> None:
@@ -63,11 +62,36 @@ def test_polling_ends_at_the_end_of_the_data() -> None:
     assert (ended.phase, ended.poll_mode) == (Phase.ENDED, PollMode(paused=True))
 
 
-def test_a_failed_poll_is_requested_again() -> None:
-    """If it was requested by command."""
+def test_a_paused_poller_polls_only_on_request() -> None:
+    """Without a pause it polls automatically."""
+    assert PollMode().allows_poll
+    assert not PollMode(paused=True).allows_poll
+    assert PollMode(paused=True, requested=1).allows_poll
+
+
+def test_a_poll_without_a_batch_is_requested_again() -> None:
+    """Only if it was requested by command, and only once."""
     requested = PollerState(poll_mode=PollMode(paused=True, requested=1))
     assert requested.poll_started().poll_mode.requested == 0
     assert requested.poll_started().poll_failed() == requested
+    assert requested.poll_started().poll_failed().poll_failed() == requested
+    assert PollerState().poll_started().poll_failed() == PollerState()
+    assert requested.poll_started().poll_started().poll_failed().poll_mode.requested == 0
+
+
+def test_a_pause_cancels_requested_polls() -> None:
+    """Also the one that runs, if the API does not get its request."""
+    paused = PollMode(paused=True)
+    assert PollerState(poll_mode=PollMode(requested=2)).command_handled("1", PAUSE, "").poll_mode == paused
+    state = PollerState(poll_mode=PollMode(paused=True, requested=1)).poll_started()
+    assert state.command_handled("1", PAUSE, "").poll_failed().poll_mode == paused
+
+
+def test_resume_keeps_the_requested_polls() -> None:
+    """They start without waiting for the interval."""
+    state = PollerState(poll_mode=PollMode(paused=True, requested=2))
+    resumed = state.command_handled("1", Resume(dataset="d", actor="ana"), "")
+    assert resumed.poll_mode == PollMode(requested=2)
 
 
 def test_a_command_and_its_reply_are_one_transition() -> None:
@@ -75,7 +99,7 @@ def test_a_command_and_its_reply_are_one_transition() -> None:
     state = PollerState().command_handled("1", POLL, refusal="")
     assert state.poll_mode.requested == 1
     assert [(r.command, r.accepted) for r in state.replies] == [("1", True)]
-    paused = state.command_handled("2", Pause(dataset="d", actor="ana"), refusal="")
+    paused = state.command_handled("2", PAUSE, refusal="")
     assert (paused.poll_mode, [r.command for r in paused.replies]) == (PollMode(paused=True), ["1", "2"])
 
 
@@ -91,6 +115,9 @@ def test_published_replies_are_removed() -> None:
     assert PollerState(replies=(one, two)).replies_published((one,)) == PollerState(replies=(two,))
 
 
-def test_a_changed_setting_is_configured() -> None:
-    """Manual mode starts paused."""
-    assert PollerState().mode_configured("manual").poll_mode == PollMode("manual", paused=True)
+def test_a_changed_setting_replaces_the_mode() -> None:
+    """An unchanged setting does not undo the commands."""
+    state = PollerState(poll_mode=PollMode("auto", paused=True, requested=1))
+    assert state.mode_configured("auto") == state
+    assert state.mode_configured("manual").poll_mode == PollMode("manual", paused=True)
+    assert state.mode_configured("manual").mode_configured("auto").poll_mode == PollMode("auto")

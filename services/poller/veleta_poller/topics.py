@@ -1,4 +1,4 @@
-"""The poller's topics in an event log."""
+"""What the poller reads from its topics and publishes there."""
 
 from collections.abc import Sequence
 from itertools import islice
@@ -26,7 +26,7 @@ DEAD_LETTER_BYTES = 64 * 1024
 
 
 class Topics:
-    """`ports.Topics` on an event log."""
+    """The poller's topics. Every method blocks and raises Retry if Kafka is unreachable."""
 
     def __init__(self, dataset: Dataset, log: EventLog, clock: Clock) -> None:
         self._dataset = dataset
@@ -35,7 +35,7 @@ class Topics:
         self._dead_letters = DeadLetters(SERVICE, dataset.name, clock)
 
     def load_position(self) -> Position:
-        """See `ports.Topics.load_position`."""
+        """The position in the topics. Declares the dataset if its last declaration differs."""
         payloads = [event.payload for event in read_events(self._log, self._dataset.name)]
         declared = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
         if declared[-1:] != [self._dataset.digest]:
@@ -43,7 +43,11 @@ class Topics:
         return position_of(payloads)
 
     def publish_batch(self, placement: Placement, batch: Batch, findings: list[str]) -> None:
-        """See `ports.Topics.publish_batch`."""
+        """Publish a batch, from the batches missed before it to its manifest.
+
+        Raises:
+            Reject: a record would be larger than its topic allows. The dead letter is published.
+        """
         events = BatchEvents(self._dataset, placement, batch, self._clock())
         self._publish("batches", [*events.missed(), events.opened])
         fault_point("poller.opened")
@@ -55,16 +59,16 @@ class Topics:
         fault_point("poller.closed")
 
     def publish_refused(self, batch: BatchId, reason: str, response: StoredResponse) -> None:
-        """See `ports.Topics.publish_refused`."""
+        """Publish that an invalid response came where `batch` was expected."""
         event = refused_event(self._dataset, batch, reason, response.status, response.name, self._clock())
         self._publish("batches", [event])
 
     def publish_missed(self, batch: BatchId, reason: str) -> None:
-        """See `ports.Topics.publish_missed`."""
+        """Publish that `batch` never arrived completely."""
         self._publish("batches", [missed_event(self._dataset, batch, reason, self._clock())])
 
     def publish_replies(self, replies: Sequence[Reply]) -> None:
-        """See `ports.Topics.publish_replies`."""
+        """Publish replies to commands."""
         self._publish("commands", [reply_event(self._dataset, reply, self._clock()) for reply in replies])
 
     def _publish(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:
