@@ -4,10 +4,9 @@ import asyncio
 from functools import partial
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.clock import Clock, utc_now
+from veleta.clock import utc_now
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
-from veleta.ports import EventLog
 from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
@@ -23,13 +22,11 @@ from veleta_poller.state_store import StateStore
 from veleta_poller.topics import Topics
 
 
-def build(
-    settings: PollerSettings, health: ServiceHealth, *, log: EventLog | None = None, clock: Clock = utc_now
-) -> Service:
-    """The poller on Kafka, HTTP and one folder. The event log and the clock can be replaced."""
+def build(settings: PollerSettings, health: ServiceHealth) -> Service:
+    """The poller on Kafka, HTTP and one folder."""
     dataset = load_dataset(settings.dataset)
-    log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
-    inbox, topics = Inbox(settings.inbox, clock), Topics(dataset, log, clock)
+    log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    inbox, topics = Inbox(settings.inbox, utc_now), Topics(dataset, log, utc_now)
     store = StateStore(inbox)
     responses = ResponseHandler(dataset, inbox, topics, store, health)
     batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")

@@ -67,13 +67,12 @@ class Fetcher:
         await self._store.update(PollerState.poll_started)
         fault_point("poller.requesting")
         try:
-            return await self._api.fetch(self._show_progress)
+            return await self._api.fetch(
+                lambda size: self._health.set_activity(f"receiving a batch ({size >> 10} KiB so far)")
+            )
         except Retry:
             await self._store.update(PollerState.poll_failed)
             raise
-
-    def _show_progress(self, size: int) -> None:
-        self._health.set_activity(f"receiving a batch ({size >> 10} KiB so far)")
 
 
 class PollLoop:
@@ -105,7 +104,7 @@ class PollLoop:
             await self._handle(await self._fetcher.fetch())
             interval = self._interval
         while await self._health.sleep(CHECK_SECONDS):
-            pass
+            pass  # heartbeats continue
 
     async def _handle(self, fetched: StoredResponse | None) -> None:
         await self._responses.handle_all(fetched)
@@ -126,9 +125,8 @@ class PollLoop:
                 return False
             if mode.requested or (remaining <= 0 and mode.allows_poll):
                 return True
-            self._health.set_activity(
-                f"{activity}; {'paused' if mode.paused else f'next request in {remaining:.0f} s'}"
-            )
+            next_poll = "paused" if mode.paused else f"next request in {remaining:.0f} s"
+            self._health.set_activity(f"{activity}; {next_poll}")
             if mode.paused:
                 self._health.mark_started()
             await self._health.sleep(CHECK_SECONDS if mode.paused else min(remaining, CHECK_SECONDS))

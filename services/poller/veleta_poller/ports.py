@@ -31,11 +31,8 @@ class Api(Protocol):
     async def fetch(self, on_progress: Callable[[int], None]) -> StoredResponse:
         """Request the next batch once. The response is durable in the inbox when this returns.
 
-        `on_progress` gets the number of bytes received so far.
-
-        Raises:
-            Retry: no connection was made.
-            ResponseInterrupted: no complete response came. What came is in the inbox as a partial response.
+        `on_progress` gets the bytes received so far. Raises Retry if no connection was made, and ResponseInterrupted
+        if no complete response came. What came is then in the inbox as a partial response.
         """
 
     async def restart(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import orjson
@@ -15,17 +16,7 @@ from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, Inva
 
 log = structlog.get_logger()
 SERVED = prometheus_client.Counter("veleta_source_batches", "batches served", ["number"])
-
-
-class Batch(Protocol):
-    """The rows of a batch as JSON objects with commas between them."""
-
-    @property
-    def size(self) -> int:
-        """The number of bytes."""
-
-    def chunks(self) -> Iterator[bytes]:
-        """The bytes. Blocks."""
+CHUNK_BYTES = 256 * 1024
 
 
 class Cursors(Protocol):
@@ -38,8 +29,11 @@ class Cursors(Protocol):
         """Move the cursor to batch 0."""
 
 
-CreateBatches = Callable[[Callable[[int], None]], Sequence[Batch]]
-"""Creates all batches. Reports the number of lines so far to its argument. Blocks. Raises Stop."""
+CreateBatches = Callable[[Callable[[int], None]], Sequence[Path]]
+"""Creates a file for each batch: its rows as JSON objects with commas between them.
+
+The argument is called now and then with the number of lines so far. Blocks. Raises Stop.
+"""
 
 
 class DataApi:
@@ -50,7 +44,7 @@ class DataApi:
         self._cursors = cursors
         self._health = health
         self._cursor_lock = asyncio.Lock()
-        self._batches: asyncio.Future[Sequence[Batch]] = asyncio.get_running_loop().create_future()
+        self._batches: asyncio.Future[Sequence[Path]] = asyncio.get_running_loop().create_future()
 
     def routes(self) -> web.Application:
         """The routes. A HEAD is not allowed, since it would move a cursor too."""
@@ -115,17 +109,23 @@ def _json_response(content: object, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
 
 
-async def _send_batch(request: web.Request, query: Query, number: int, batch: Batch) -> web.StreamResponse:
+async def _send_batch(request: web.Request, query: Query, number: int, batch: Path) -> web.StreamResponse:
     head, tail = body_parts(query, number)
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    response.content_length = len(head) + batch.size + len(tail)
+    response.content_length = len(head) + (await asyncio.to_thread(batch.stat)).st_size + len(tail)
     try:
         await response.prepare(request)
         await response.write(head)
-        chunks = batch.chunks()
+        chunks = _read_chunks(batch)
         while chunk := await asyncio.to_thread(next, chunks, b""):
             await response.write(chunk)
         await response.write_eof(tail)
     except ConnectionResetError:
         log.warning("client disconnected", cursor=query.cursor, batch=number)
     return response
+
+
+def _read_chunks(batch: Path) -> Iterator[bytes]:
+    with batch.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk

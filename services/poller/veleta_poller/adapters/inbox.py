@@ -25,9 +25,9 @@ from veleta_poller.ports import StoredResponse
 
 MIN_FREE_BYTES = 512 * 1024 * 1024
 """Bytes that must be free before a request."""
-STATE = TypeAdapter(PollerState)
 FREE_RESPONSES = 3
 """The free space must hold this many responses of the largest size so far."""
+STATE_JSON = TypeAdapter(PollerState)
 
 
 class Inbox:
@@ -56,13 +56,13 @@ class Inbox:
     def load_state(self) -> PollerState:
         """See `ports.Inbox.load_state`."""
         try:
-            return STATE.validate_json(self._state.read_bytes()) if self._state.exists() else PollerState()
+            return STATE_JSON.validate_json(self._state.read_bytes()) if self._state.exists() else PollerState()
         except (OSError, ValueError) as error:
             raise Stop(f"cannot read {self._state}: {error}") from error
 
     def save_state(self, state: PollerState) -> None:
         """See `ports.Inbox.save_state`."""
-        write_synced(self._state, STATE.dump_json(state, by_alias=True))
+        write_synced(self._state, STATE_JSON.dump_json(state, by_alias=True))
 
     def require_free_space(self, largest_response: int) -> None:
         """See `ports.Inbox.require_free_space`."""

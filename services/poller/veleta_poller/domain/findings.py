@@ -56,6 +56,6 @@ def _is_reordered(keys: tuple[str, ...], declared: list[str]) -> bool:
 def _list_columns(finding: str, counts: Counter[str]) -> list[str]:
     if not counts:
         return []
-    names = ", ".join(f"{name[:MAX_NAME_LENGTH]!r} ({count} rows)" for name, count in counts.most_common(MAX_NAMES))
+    names = ", ".join(f"{name[:MAX_NAME_LENGTH]!r} ({n} rows)" for name, n in counts.most_common(MAX_NAMES))
     more = f" and {len(counts) - MAX_NAMES} more" if len(counts) > MAX_NAMES else ""
     return [f"{finding}: {names}{more}"]

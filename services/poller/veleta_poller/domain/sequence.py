@@ -52,20 +52,20 @@ class Placement:
 def place_batch(position: Position, number: int, digest: str, restarting: bool) -> Placement:
     """Where batch `number` belongs after `position`; `restarting`: the poller has restarted the API."""
     last, epoch, first, finding = position.number, position.epoch + 1, 0, ""
-    if restarting:
-        finding = f"batch {number}, not 0, came after the restart" if number else ""
-    elif position.epoch > 0:
-        if number > last:
-            epoch, first = position.epoch, last + 1
-        elif number < last:
-            finding = f"another client restarted the API: batch {number} came after {last}"
-        elif digest == position.digest:
-            return Placement(position.batch, finding=f"batch {number} came twice", repeated=True)
-        else:
-            finding = f"another client restarted the API: batch {number} came again with other rows"
-    return Placement(
-        BatchId(epoch, number), tuple(BatchId(epoch, skipped) for skipped in range(first, number)), finding
-    )
+    if position.epoch == 0 or (restarting and number == 0):
+        pass
+    elif restarting:
+        finding = f"batch {number}, not 0, came after the restart"
+    elif number > last:
+        epoch, first = position.epoch, last + 1
+    elif number < last:
+        finding = f"another client restarted the API: batch {number} came after {last}"
+    elif digest == position.digest:
+        return Placement(position.batch, finding=f"batch {number} came twice", repeated=True)
+    else:
+        finding = f"another client restarted the API: batch {number} came again with other rows"
+    missed = tuple(BatchId(epoch, skipped) for skipped in range(first, number))
+    return Placement(BatchId(epoch, number), missed, finding)
 
 
 def latest(one: Position, other: Position) -> Position:

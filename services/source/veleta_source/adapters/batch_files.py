@@ -1,10 +1,9 @@
-"""The batches as files, ready to send. So the use of memory does not depend on their size."""
+"""Write each batch to a file, so that the use of memory does not depend on its size."""
 
 import csv
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -17,36 +16,19 @@ from veleta_source.domain.row_generator import RowGenerator
 
 T = TypeVar("T")
 ROWS_PER_REPORT = 10_000
-CHUNK_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True)
-class BatchFile:
-    """`handlers.Batch` in one file."""
-
-    path: Path
-    size: int
-
-    def chunks(self) -> Iterator[bytes]:
-        """See `handlers.Batch.chunks`."""
-        with self.path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-
-
-def split_csv(
-    csv_file: Path, folder: Path, dataset: Dataset, report_progress: Callable[[int], None]
-) -> list[BatchFile]:
+def split_csv(csv_file: Path, folder: Path, dataset: Dataset, report_progress: Callable[[int], None]) -> list[Path]:
     """Split a CSV file into the batches of the dataset, by number. The content of `folder` is replaced.
 
-    `report_progress` is called now and then with the number of lines read.
-
-    Raises:
-        Stop: the file cannot be read or split.
+    `report_progress` is called now and then with the number of lines read. Raises Stop if the file cannot be split.
     """
     try:
         with csv_file.open(encoding="utf-8-sig", newline="") as file:
-            batches = _write(_assigned_rows(csv.reader(file), dataset, report_progress), folder)
+            lines = csv.reader(file)
+            assigner = BatchAssigner(dataset, next(lines, []))
+            rows = map(assigner.assign, _reported(lines, report_progress))
+            batches = _write(filter(None, rows), folder)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Stop(f"cannot split {csv_file}: {error}") from error
     if not batches:
@@ -56,12 +38,8 @@ def split_csv(
 
 def generate_batches(
     scale: float, seed: int, folder: Path, dataset: Dataset, report_progress: Callable[[int], None]
-) -> list[BatchFile]:
-    """Generate the batches of the dataset, as `split_csv` splits a file.
-
-    Raises:
-        Stop: the dataset has no valid generator, or the files cannot be written.
-    """
+) -> list[Path]:
+    """Generate the batches of the dataset, as `split_csv` splits a file. Raises Stop."""
     batches = RowGenerator(dataset, scale, seed).batches()
     rows = ((place, row) for place, batch in batches for row in batch)
     try:
@@ -70,7 +48,7 @@ def generate_batches(
         raise Stop(f"cannot write the batches to {folder}: {error}") from error
 
 
-def _write(rows: Iterable[tuple[int, Row]], folder: Path) -> list[BatchFile]:
+def _write(rows: Iterable[tuple[int, Row]], folder: Path) -> list[Path]:
     """Write each row to the file of its place. Places without rows have no file, so later batches move up."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -82,18 +60,7 @@ def _write(rows: Iterable[tuple[int, Row]], folder: Path) -> list[BatchFile]:
             else:
                 files[place] = open_files.enter_context((folder / f"{place}.json").open("wb"))
             files[place].write(orjson.dumps(row))
-    paths = [folder / f"{place}.json" for place in sorted(files)]
-    return [BatchFile(path, path.stat().st_size) for path in paths]
-
-
-def _assigned_rows(
-    lines: Iterator[list[str]], dataset: Dataset, report_progress: Callable[[int], None]
-) -> Iterator[tuple[int, Row]]:
-    header = next(lines, None)
-    if not header:
-        raise Stop("the CSV has no header")
-    assigner = BatchAssigner(dataset, header)
-    return filter(None, map(assigner.assign, _reported(lines, report_progress)))
+    return [folder / f"{place}.json" for place in sorted(files)]
 
 
 def _reported(items: Iterable[T], report_progress: Callable[[int], None]) -> Iterator[T]:

@@ -14,11 +14,9 @@ class BatchAssigner:
     """Assigns lines of one CSV file to batches by the rules in [[source]] of the dataset file."""
 
     def __init__(self, dataset: Dataset, header: Sequence[str]) -> None:
-        """`header` has the column names of the file, in any order.
-
-        Raises:
-            Stop: a column of the dataset is missing.
-        """
+        """`header` has the column names of the file, in any order. Raises Stop if one of the dataset is missing."""
+        if not header:
+            raise Stop("the CSV has no header")
         names = [name.strip() for name in header]
         if missing := [name for name in dataset.names if name not in names]:
             raise Stop(f"the CSV's header lacks: {', '.join(missing)}")

@@ -5,7 +5,6 @@ The fields have the names of the keys in the file. Levels, spreads and growths a
 
 from collections import Counter
 from datetime import date
-from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -38,11 +37,6 @@ class Places(Section):
     stems: list[str]
     endings: list[str]
     regions: list[Region]
-
-    @cached_property
-    def names(self) -> list[str]:
-        """All names of towns."""
-        return [f"{p}{s}{e}" for p in self.prefixes for s in self.stems for e in self.endings]
 
 
 class GeneratedColumn(Section):
@@ -127,12 +121,10 @@ class Generator(Section):
     @model_validator(mode="after")
     def _follows_declared_numbers(self) -> Self:
         declared: set[str] = set()
-        for number in self.numbers:
-            if unknown := set(number.follows) - declared:
-                raise ValueError(f"{number.column} follows undeclared columns: {', '.join(sorted(unknown))}")
-            declared.add(number.column)
-        if unknown := set(self.target.follows) - declared:
-            raise ValueError(f"the target follows undeclared columns: {', '.join(sorted(unknown))}")
+        for name, follows in [*((n.column, n.follows) for n in self.numbers), ("the target", self.target.follows)]:
+            if unknown := set(follows) - declared:
+                raise ValueError(f"{name} follows undeclared columns: {', '.join(sorted(unknown))}")
+            declared.add(name)
         return self
 
     @property
@@ -144,11 +136,7 @@ class Generator(Section):
 
 
 def parse_generator(dataset: Dataset) -> Generator:
-    """The generator of a dataset.
-
-    Raises:
-        Stop: there is none, or it is not valid.
-    """
+    """The generator of a dataset. Raises Stop if there is none, or if it is not valid."""
     if not dataset.generator:
         raise Stop(f"no CSV is given, and the dataset file of {dataset.name} has no [generator]")
     try:

@@ -33,11 +33,7 @@ class InvalidQuery(Exception):
 
 
 def parse_query(parameters: dict[str, str]) -> Query:
-    """Parse the parameters of a URL.
-
-    Raises:
-        InvalidQuery: a parameter is missing or invalid.
-    """
+    """Parse the parameters of a URL. Raises InvalidQuery."""
     try:
         return Query.model_validate(parameters)
     except ValidationError as error:

@@ -60,7 +60,7 @@ class RowGenerator:
         code = first + (last - first) * town // towns[region]
         town_levels = random.normal(0, places.town_spread, towns.sum())
         town_id = np.concatenate([[0], np.cumsum(towns)[:-1]])[region] + town
-        names = np.array(places.names)
+        names = np.array([f"{p}{s}{e}" for p in places.prefixes for s in places.stems for e in places.endings])
         level = np.array([r.level for r in places.regions])[region] + town_levels[town_id]
         columns = {
             places.region: np.array([r.name for r in places.regions])[region],

@@ -20,7 +20,8 @@ def test_the_first_batch_begins_epoch_1() -> None:
 
 def test_a_first_batch_that_is_not_0_has_missed_the_ones_before() -> None:
     """Another client fetched them. They come again in the next epoch."""
-    assert place_batch(Position(), 2, "d", restarting=False) == Placement(BatchId(1, 2), ids(1, 0, 1))
+    for restarting in (False, True):
+        assert place_batch(Position(), 2, "d", restarting) == Placement(BatchId(1, 2), ids(1, 0, 1))
 
 
 def test_the_next_number_is_in_order() -> None:
