@@ -17,15 +17,12 @@ class Subscription(Protocol):
 
     def poll(self, timeout: float) -> list[Record]:
         """The records that arrived. Waits up to `timeout` seconds for the first. Raises Retry."""
-        ...
 
     def commit(self, offsets: Checkpoints) -> None:
         """Commit the group's offsets. They only show its lag. Raises Retry."""
-        ...
 
     def close(self) -> None:
         """Close the connection. May be called twice."""
-        ...
 
 
 class EventLog(Protocol):
@@ -37,21 +34,17 @@ class EventLog(Protocol):
         Raises:
             Reject: a message is larger than its topic allows.
         """
-        ...
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
         """The records at offsets `first` to `last`, both included. Stops early at the end of the log."""
-        ...
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """By partition: the first offset that exists, and the next one that will be written."""
-        ...
 
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
     ) -> Subscription:
         """Follow topics from `offsets`, or from the beginning. Only a subscription with a group can commit."""
-        ...
 
 
 class CheckpointRepository(Protocol):
@@ -59,15 +52,12 @@ class CheckpointRepository(Protocol):
 
     def load(self, topic: str, partition: int) -> int:
         """The next offset to process, 0 at first. Locked until the transaction ends."""
-        ...
 
     def load_all(self) -> Checkpoints:
         """All checkpoints, not locked."""
-        ...
 
     def save(self, topic: str, partition: int, offset: int) -> None:
         """`offset` is the next one to process."""
-        ...
 
 
 class OutboxRepository(Protocol):
@@ -75,15 +65,12 @@ class OutboxRepository(Protocol):
 
     def append(self, message: Message) -> None:
         """Store a message; it is published after the transaction."""
-        ...
 
     def oldest(self) -> list[tuple[int, Message]]:
         """The oldest messages in order, some hundred at most, each with its id."""
-        ...
 
     def delete(self, ids: Sequence[int]) -> None:
         """Delete published messages."""
-        ...
 
 
 class UnitOfWork(Protocol):
@@ -95,12 +82,10 @@ class UnitOfWork(Protocol):
     @property
     def checkpoints(self) -> CheckpointRepository:
         """The service's checkpoints."""
-        ...
 
     @property
     def outbox(self) -> OutboxRepository:
         """The service's outgoing events."""
-        ...
 
 
 U = TypeVar("U", bound=UnitOfWork)
@@ -113,7 +98,6 @@ class Transactions(Protocol[U_co]):
 
     async def run(self, transaction: Callable[[U_co], T]) -> T:
         """Commit when `transaction` returns, roll back when it raises. It may run twice."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -138,24 +122,18 @@ class Registry(Protocol):
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         """The version of this run; created from the model at `source` when there is none yet."""
-        ...
 
     def version(self, number: int) -> Version | None:
         """The version of this number."""
-        ...
 
     def alias(self, alias: str) -> Version | None:
         """The version that bears an alias (champion, challenger, previous)."""
-        ...
 
     def set_alias(self, alias: str, number: int) -> None:
         """Move an alias. Setting it again is harmless."""
-        ...
 
     def tag(self, number: int, key: str, value: str) -> None:
         """Tag a version."""
-        ...
 
     def native(self, version: Version, folder: Path) -> Path:
         """Bring the version's native CatBoost model (its tag `NATIVE`) to a folder: the path of the .cbm file."""
-        ...

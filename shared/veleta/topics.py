@@ -4,32 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from veleta.events.catalogue import (
-    BatchClosed,
-    BatchMissed,
-    BatchOpened,
-    BatchRefused,
-    BatchRows,
-    CommandAccepted,
-    CommandRefused,
-    DatasetDeclared,
-    DriftAssessed,
-    ModelPromoted,
-    ModelRegistered,
-    ModelRejected,
-    Pause,
-    Payload,
-    Poll,
-    RecordDeadlettered,
-    Resume,
-    RetrainRequested,
-    TrainingFailed,
-    TrainingFinished,
-    TrainingMerged,
-    TrainingProgress,
-    TrainingSkipped,
-    TrainingStarted,
-)
+from veleta.events import catalogue as events
+from veleta.events.catalogue import Payload
 
 TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "commands", "deadletter"]
 
@@ -60,25 +36,36 @@ class Topic:
 
 _DECLARED: dict[TopicName, tuple[Sequence[type[Payload]], Sequence[str], Sequence[str]]] = {
     "batches": (
-        [DatasetDeclared, BatchOpened, BatchClosed, BatchRefused, BatchMissed],
+        [events.DatasetDeclared, events.BatchOpened, events.BatchClosed, events.BatchRefused, events.BatchMissed],
         ["poller"],
         ["poller", "loader", "drift", "trainer", "monitor"],
     ),
-    "rows": ([BatchRows], ["poller"], ["loader", "drift", "trainer"]),
-    "drift": ([DriftAssessed], ["drift"], ["monitor"]),
-    "retrain": ([RetrainRequested], ["drift", "trainer"], ["trainer", "monitor"]),
+    "rows": ([events.BatchRows], ["poller"], ["loader", "drift", "trainer"]),
+    "drift": ([events.DriftAssessed], ["drift"], ["monitor"]),
+    "retrain": ([events.RetrainRequested], ["drift", "trainer"], ["trainer", "monitor"]),
     "training": (
-        [TrainingStarted, TrainingProgress, TrainingFinished, TrainingMerged, TrainingSkipped, TrainingFailed],
+        [
+            events.TrainingStarted,
+            events.TrainingProgress,
+            events.TrainingFinished,
+            events.TrainingMerged,
+            events.TrainingSkipped,
+            events.TrainingFailed,
+        ],
         ["trainer"],
         ["monitor"],
     ),
-    "models": ([ModelRegistered, ModelPromoted, ModelRejected], ["trainer"], ["inference", "monitor"]),
+    "models": (
+        [events.ModelRegistered, events.ModelPromoted, events.ModelRejected],
+        ["trainer"],
+        ["inference", "monitor"],
+    ),
     "commands": (
-        [Poll, Pause, Resume, CommandAccepted, CommandRefused],
+        [events.Poll, events.Pause, events.Resume, events.CommandAccepted, events.CommandRefused],
         ["poller", "monitor"],
         ["poller", "monitor"],
     ),
-    "deadletter": ([RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
+    "deadletter": ([events.RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
 }
 """By topic: its events, the services that write it, and those that read it."""
 

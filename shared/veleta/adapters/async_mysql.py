@@ -26,7 +26,6 @@ class AsyncMysqlTransactions(Generic[U]):
         self._unit_of_work = unit_of_work
 
     async def run(self, transaction: Callable[[U], T]) -> T:
-        """See `Transactions.run`."""
         with database_errors():
             async with self._engine.begin() as connection:
                 return await connection.run_sync(lambda sql: transaction(self._unit_of_work(sql)))

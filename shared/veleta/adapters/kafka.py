@@ -41,7 +41,6 @@ class KafkaLog:
         self._producer: Any = None
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """See `EventLog.publish`."""
         with self._lock, _kafka_errors():
             try:
                 return self._send(messages)
@@ -50,7 +49,6 @@ class KafkaLog:
                 raise
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
-        """See `EventLog.read`."""
         if last < first:
             return
         part = TopicPartition(topic, partition)
@@ -61,7 +59,6 @@ class KafkaLog:
             yield from _records_until(consumer, part, last)
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """See `EventLog.bounds`."""
         with _kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
             parts = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
             if not parts:
@@ -72,7 +69,6 @@ class KafkaLog:
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
     ) -> Subscription:
-        """See `EventLog.subscribe`."""
         bounds = {name: self.bounds(name) for name in topics}
         with _kafka_errors():
             return _KafkaSubscription(self._consumer(group), bounds, offsets or {})

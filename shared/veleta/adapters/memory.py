@@ -20,21 +20,17 @@ class MemoryLog:
         self.committed: dict[tuple[str, str, int], int] = {}
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        """See `EventLog.publish`."""
         return [self._append(message) for message in messages]
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
-        """See `EventLog.read`."""
         yield from [r for r in self.topics.get(topic, []) if partition == r.partition and first <= r.offset <= last]
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """See `EventLog.bounds`."""
         return {0: (0, len(self.topics.get(topic, [])))}
 
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
     ) -> Subscription:
-        """See `EventLog.subscribe`."""
         return _MemorySubscription(self, topics, group, offsets or {})
 
     def _append(self, message: Message) -> tuple[int, int]:
@@ -73,15 +69,12 @@ class MemoryCheckpoints:
         self._offsets: dict[tuple[str, int], int] = {}
 
     def load(self, topic: str, partition: int) -> int:
-        """See `CheckpointRepository.load`."""
         return self._offsets.get((topic, partition), 0)
 
     def load_all(self) -> Checkpoints:
-        """See `CheckpointRepository.load_all`."""
         return dict(self._offsets)
 
     def save(self, topic: str, partition: int, offset: int) -> None:
-        """See `CheckpointRepository.save`."""
         self._offsets[topic, partition] = offset
 
 
@@ -93,16 +86,13 @@ class MemoryOutbox:
         self._last_id = 0
 
     def append(self, message: Message) -> None:
-        """See `OutboxRepository.append`."""
         self._last_id += 1
         self._messages[self._last_id] = message
 
     def oldest(self) -> list[tuple[int, Message]]:
-        """See `OutboxRepository.oldest`."""
         return sorted(self._messages.items())
 
     def delete(self, ids: Sequence[int]) -> None:
-        """See `OutboxRepository.delete`."""
         for number in ids:
             self._messages.pop(number, None)
 
@@ -125,7 +115,6 @@ class MemoryTransactions(Generic[U]):
         self.committed = initial
 
     async def run(self, transaction: Callable[[U], T]) -> T:
-        """See `Transactions.run`."""
         draft = copy.deepcopy(self.committed)
         result = transaction(draft)
         self.committed = draft
@@ -141,7 +130,6 @@ class MemoryRegistry:
         self._aliases: dict[str, int] = {}
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:  # noqa: ARG002 - copies nothing
-        """See `Registry.register`."""
         registered = next((v for v in self._versions.values() if v.run_id == run_id), None)
         if registered:
             return registered
@@ -150,15 +138,12 @@ class MemoryRegistry:
         return self._versions[number]
 
     def version(self, number: int) -> Version | None:
-        """See `Registry.version`."""
         return self._versions.get(number)
 
     def alias(self, alias: str) -> Version | None:
-        """See `Registry.alias`."""
         return self._versions.get(self._aliases.get(alias, 0))
 
     def set_alias(self, alias: str, number: int) -> None:
-        """See `Registry.set_alias`."""
         self._aliases[alias] = number
 
     def delete(self, number: int) -> None:
@@ -167,10 +152,8 @@ class MemoryRegistry:
         self._aliases = {alias: n for alias, n in self._aliases.items() if n != number}
 
     def tag(self, number: int, key: str, value: str) -> None:
-        """See `Registry.tag`."""
         version = self._versions[number]
         self._versions[number] = Version(number, version.run_id, {**version.tags, key: value})
 
     def native(self, version: Version, folder: Path) -> Path:
-        """See `Registry.native`."""
         return Path(shutil.copy(version.tags[NATIVE], folder))

@@ -48,7 +48,6 @@ class MlflowRegistry:
         self._client = MlflowClient(tracking_uri)
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
-        """See `Registry.register`."""
         with registry_calls():
             self._make_model()
             known = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run_id}'")
@@ -56,29 +55,24 @@ class MlflowRegistry:
         return _version(version)
 
     def version(self, number: int) -> Version | None:
-        """See `Registry.version`."""
         with registry_calls(), _absent():
             return _version(self._client.get_model_version(self._model, str(number)))
         return None
 
     def alias(self, alias: str) -> Version | None:
-        """See `Registry.alias`."""
         with registry_calls(), _absent():
             return _version(self._client.get_model_version_by_alias(self._model, alias))
         return None
 
     def set_alias(self, alias: str, number: int) -> None:
-        """See `Registry.set_alias`."""
         with registry_calls():
             self._client.set_registered_model_alias(self._model, alias, str(number))
 
     def tag(self, number: int, key: str, value: str) -> None:
-        """See `Registry.tag`."""
         with registry_calls():
             self._client.set_model_version_tag(self._model, str(number), key, value)
 
     def native(self, version: Version, folder: Path) -> Path:
-        """See `Registry.native`."""
         if NATIVE not in version.tags:
             raise Reject("the version has no native model", f"{self._model} {version.number} lacks the tag {NATIVE}")
         with registry_calls():

@@ -78,7 +78,6 @@ class MysqlCheckpoints:
         self._service = service
 
     def load(self, topic: str, partition: int) -> int:
-        """See `CheckpointRepository.load`."""
         query = sa.select(checkpoints.c.next_offset).where(
             checkpoints.c.service == self._service,
             checkpoints.c.topic == topic,
@@ -87,13 +86,11 @@ class MysqlCheckpoints:
         return int(self._connection.scalar(query.with_for_update()) or 0)
 
     def load_all(self) -> Checkpoints:
-        """See `CheckpointRepository.load_all`."""
         columns = checkpoints.c.topic, checkpoints.c.partition_no, checkpoints.c.next_offset
         rows = self._connection.execute(sa.select(*columns).where(checkpoints.c.service == self._service))
         return {(topic, partition): offset for topic, partition, offset in rows}
 
     def save(self, topic: str, partition: int, offset: int) -> None:
-        """See `CheckpointRepository.save`."""
         row = {"service": self._service, "topic": topic, "partition_no": partition, "next_offset": offset}
         self._connection.execute(insert(checkpoints).values(row).on_duplicate_key_update(next_offset=offset))
 
@@ -106,7 +103,6 @@ class MysqlOutbox:
         self._service = service
 
     def append(self, message: Message) -> None:
-        """See `OutboxRepository.append`."""
         self._connection.execute(
             sa.insert(outbox).values(
                 service=self._service,
@@ -118,13 +114,11 @@ class MysqlOutbox:
         )
 
     def oldest(self) -> list[tuple[int, Message]]:
-        """See `OutboxRepository.oldest`."""
         query = sa.select(outbox).where(outbox.c.service == self._service).order_by(outbox.c.id).limit(OUTBOX_BATCH)
         rows = self._connection.execute(query)
         return [(row.id, Message(row.topic, row.record_key, _headers(row.headers), row.value)) for row in rows]
 
     def delete(self, ids: Sequence[int]) -> None:
-        """See `OutboxRepository.delete`."""
         self._connection.execute(sa.delete(outbox).where(outbox.c.id.in_(ids)))
 
 
@@ -144,7 +138,6 @@ class MysqlTransactions(Generic[U]):
         self._unit_of_work = unit_of_work
 
     async def run(self, transaction: Callable[[U], T]) -> T:
-        """See `Transactions.run`."""
         return await asyncio.to_thread(self._run, transaction)
 
     def _run(self, transaction: Callable[[U], T]) -> T:

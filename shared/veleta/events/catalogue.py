@@ -17,21 +17,20 @@ class Payload(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
+    KEY: ClassVar[str]
+    """The field or property that is the key of the event's record."""
 
     @property
     def key(self) -> str:
         """The key of the event's record."""
-        raise NotImplementedError
+        return str(getattr(self, self.KEY))
 
 
 class DatasetPayload(Payload):
     """An event about a dataset. Its key is the dataset, so all such events of a topic have one order."""
 
+    KEY = "dataset"
     dataset: str
-
-    @property
-    def key(self) -> str:
-        return self.dataset
 
 
 class BatchPayload(DatasetPayload):
@@ -66,13 +65,10 @@ class BatchRows(BatchPayload):
     """A chunk of a batch: up to 500 rows as received. `chunk` and `first_row` count from 0."""
 
     TYPE = "batch.rows"
+    KEY = "batch"
     chunk: int
     first_row: int
     rows: list[dict[str, Any]]
-
-    @property
-    def key(self) -> str:
-        return self.batch
 
 
 class OffsetRange(BaseModel):
@@ -154,11 +150,8 @@ class RetrainRequested(BatchPayload):
 class RequestPayload(Payload):
     """An event about a training request."""
 
+    KEY = "request_id"
     request_id: str
-
-    @property
-    def key(self) -> str:
-        return self.request_id
 
 
 class TrainingStarted(RequestPayload):
@@ -216,13 +209,10 @@ class TrainingFailed(RequestPayload):
 class ModelPayload(Payload):
     """An event about a version of the registered model."""
 
+    KEY = "model"
     model: str
     version: int
     run_id: str
-
-    @property
-    def key(self) -> str:
-        return self.model
 
 
 class ModelRegistered(ModelPayload):
@@ -317,6 +307,7 @@ class RecordDeadlettered(Payload):
     """A dead letter: a record that a service could not process, with its position and the reason."""
 
     TYPE = "record.deadlettered"
+    KEY = "first_key"
     service: str
     reason: str
     error: str
@@ -326,10 +317,6 @@ class RecordDeadlettered(Payload):
     first_key: str
     headers: dict[str, str]
     value: str
-
-    @property
-    def key(self) -> str:
-        return self.first_key
 
 
 PAYLOADS: dict[str, type[Payload]] = {

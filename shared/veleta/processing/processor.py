@@ -34,19 +34,15 @@ class Handler(Protocol[U_contra]):
     @property
     def event_types(self) -> tuple[type[Payload], ...]:
         """The events that it handles. Others are skipped."""
-        ...
 
     def prepare(self, event: Event) -> Any:
         """Read and compute, outside the transaction and in a thread. May be called again for the same event."""
-        ...
 
     def apply(self, event: Event, prepared: Any, uow: U_contra) -> None:
         """Take effect within the transaction. An event that took effect before must change nothing."""
-        ...
 
     def on_dead_letter(self, event: Event, error: Exception, uow: U_contra) -> None:
         """Record within a transaction that the event was dead-lettered."""
-        ...
 
 
 class RecordProcessor(Generic[U]):

@@ -9,19 +9,24 @@ from veleta.processing.checkpoints import validated_checkpoints
 
 
 @dataclass(frozen=True)
-class Position:
-    """`checkpoint` is the next offset of a partition to process, `end` the next one that will be written."""
+class Progress:
+    """By partition: the next offset to process, and the next one that will be written."""
 
-    checkpoint: int
-    end: int
+    checkpoints: dict[int, int]
+    ends: dict[int, int]
 
+    @property
+    def complete(self) -> bool:
+        """Whether no record waits."""
+        return all(self.checkpoints[partition] >= end for partition, end in self.ends.items())
 
-Positions = dict[int, Position]
-"""By partition."""
+    def is_behind(self, earlier: "Progress") -> bool:
+        """Whether a checkpoint is lower than before."""
+        return any(offset < earlier.checkpoints.get(partition, 0) for partition, offset in self.checkpoints.items())
 
 
 class Backlog:
-    """Compares the checkpoints of a service with the end of one topic. Each method raises Retry."""
+    """Compares the checkpoints of a service with one topic. Each method raises Retry."""
 
     def __init__(self, topic: str, log: EventLog, transactions: Transactions[UnitOfWork]) -> None:
         self._topic = topic
@@ -36,21 +41,20 @@ class Backlog:
         """The checkpoints of the service."""
         return await self._transactions.run(lambda uow: uow.checkpoints.load_all())
 
-    async def positions(self) -> Positions:
-        """How far each partition is processed."""
-        checkpoints = await validated_checkpoints([self._topic], self._log, self._transactions)
-        return {
-            partition: Position(max(first, checkpoints.get((self._topic, partition), 0)), end)
-            for partition, (first, end) in (await self.bounds()).items()
+    async def progress(self) -> Progress:
+        """How far the topic is processed."""
+        saved = await validated_checkpoints([self._topic], self._log, self._transactions)
+        bounds = await self.bounds()
+        starts = {
+            partition: max(first, saved.get((self._topic, partition), 0)) for partition, (first, _) in bounds.items()
         }
+        return Progress(starts, {partition: end for partition, (_, end) in bounds.items()})
 
     async def records(self) -> list[Record]:
         """All records that are not yet processed."""
-        return [
-            record
-            for partition, position in (await self.positions()).items()
-            for record in await asyncio.to_thread(self._read, partition, position)
-        ]
+        progress = await self.progress()
+        return await asyncio.to_thread(self._read, progress)
 
-    def _read(self, partition: int, position: Position) -> list[Record]:
-        return list(self._log.read(self._topic, partition, position.checkpoint, position.end - 1))
+    def _read(self, progress: Progress) -> list[Record]:
+        starts = progress.checkpoints
+        return [r for p, end in progress.ends.items() for r in self._log.read(self._topic, p, starts[p], end - 1)]

@@ -9,7 +9,7 @@ import faust
 from veleta.errors import Retry, StateLost, Stop
 from veleta.events.envelope import Record
 from veleta.service.health import ServiceHealth, watch_dependency
-from veleta_drift.adapters.backlog import Backlog, Positions
+from veleta_drift.adapters.backlog import Backlog
 
 WATCH_SECONDS = 5.0
 """The pause between two checks of Faust."""
@@ -93,33 +93,20 @@ class FaustWorker:
 
     async def _watch(self) -> None:
         """Faust sometimes stops without an error (faust-streaming#175, #523)."""
-        last, last_progress = await self._health.retry_until_available(self._backlog.positions), time.monotonic()
+        last, last_change = await self._health.retry_until_available(self._backlog.progress), time.monotonic()
         while await self._health.sleep(WATCH_SECONDS):
             if self._state_lost:
                 raise self._state_lost
             try:
-                positions = await self._backlog.positions()
+                progress = await self._backlog.progress()
             except Retry:
-                last_progress = time.monotonic()
+                last_change = time.monotonic()
                 continue
-            if _went_back(last, positions):
+            if progress.is_behind(last):
                 raise StateLost("the database lost checkpoints")
-            if not _waiting(positions) or _advanced(last, positions) or self._health.stop_reason:
-                last, last_progress = positions, time.monotonic()
+            if progress.complete or progress.checkpoints != last.checkpoints or self._health.stop_reason:
+                last, last_change = progress, time.monotonic()
             if self._app.crashed:
                 raise Stop(f"Faust crashed: {self._app.crash_reason!r}")
-            if time.monotonic() - last_progress > self._idle_limit:
+            if time.monotonic() - last_change > self._idle_limit:
                 raise Stop(f"batches wait, and Faust passed on none for {self._idle_limit:.0f} s")
-
-
-def _waiting(positions: Positions) -> bool:
-    return any(position.checkpoint < position.end for position in positions.values())
-
-
-def _advanced(last: Positions, positions: Positions) -> bool:
-    """Whether a record was processed since."""
-    return {p: each.checkpoint for p, each in last.items()} != {p: each.checkpoint for p, each in positions.items()}
-
-
-def _went_back(last: Positions, positions: Positions) -> bool:
-    return any(p in last and each.checkpoint < last[p].checkpoint for p, each in positions.items())

@@ -19,19 +19,16 @@ class MysqlReports:
         self._comparison = comparison
 
     def exists(self, epoch: int, number: int) -> bool:
-        """See `ReportRepository.exists`."""
         query = sa.select(drift_reports.c.verdict).where(
             drift_reports.c.epoch == epoch, drift_reports.c.number == number
         )
         return self._connection.scalar(query) is not None
 
     def keys(self) -> set[tuple[int, int]]:
-        """See `ReportRepository.keys`."""
         rows = self._connection.execute(sa.select(drift_reports.c.epoch, drift_reports.c.number))
         return {(epoch, number) for epoch, number in rows}
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
-        """See `ReportRepository.insert`."""
         key = {"epoch": report.epoch, "number": report.number}
         time = for_sql(at)
         self._connection.execute(

@@ -22,18 +22,15 @@ class MysqlBatches:
         self._connection = connection
 
     def load(self, epoch: int, number: int) -> BatchEntry | None:
-        """See `BatchRepository.load`."""
         query = sa.select(batches).where(batches.c.epoch == epoch, batches.c.number == number)
         row = self._connection.execute(query).mappings().first()
         return BatchEntry(**row) if row else None
 
     def save(self, entry: BatchEntry) -> None:
-        """See `BatchRepository.save`."""
         values = {name: value for name, value in asdict(entry).items() if value is not None}
         self._connection.execute(insert(batches).values(values).on_duplicate_key_update(values))
 
     def abandon_open(self, epoch: int, number: int) -> None:
-        """See `BatchRepository.abandon_open`."""
         other = sa.or_(batches.c.epoch != epoch, batches.c.number != number)
         self._connection.execute(sa.update(batches).where(batches.c.state == "open", other).values(state="abandoned"))
 
@@ -46,7 +43,6 @@ class MysqlRows:
         self._raw, self._clean = tables.raw, tables.clean
 
     def insert(self, raw: list[TableRow], clean: list[TableRow]) -> None:
-        """See `RowRepository.insert`."""
         for table, rows in ((self._raw, raw), (self._clean, clean)):
             if rows:
                 self._connection.execute(sa.insert(table), rows)
@@ -59,12 +55,10 @@ class MysqlDatasets:
         self._connection = connection
 
     def insert(self, declared: DatasetDeclared, at: datetime) -> None:
-        """See `DatasetRepository.insert`."""
         row = {"digest": declared.digest, "name": declared.dataset, "file": declared.toml, "declared_at": for_sql(at)}
         self._connection.execute(insert(datasets).values(row).on_duplicate_key_update(digest=declared.digest))
 
     def text(self, digest: str) -> str | None:
-        """See `DatasetRepository.text`."""
         return self._connection.scalar(sa.select(datasets.c.file).where(datasets.c.digest == digest))
 
 
