@@ -17,7 +17,7 @@ from veleta.events.envelope import Record
 from veleta.ports import EventLog, Subscription
 from veleta.processing.dead_letters import DeadLetters
 from veleta.topics import MAX_MESSAGE_BYTES, topic
-from veleta_prepare.topics import make_topics
+from veleta_prepare.topics import create_topics
 
 
 @pytest.fixture(params=["memory", "kafka"])
@@ -34,7 +34,7 @@ def dataset(request: pytest.FixtureRequest, log: EventLog) -> str:
     """A dataset whose topics exist and are empty."""
     name = f"t{uuid4().hex[:8]}"
     if isinstance(log, KafkaLog):
-        make_topics(request.getfixturevalue("world").bootstrap, name)
+        create_topics(request.getfixturevalue("world").bootstrap, name)
     return name
 
 

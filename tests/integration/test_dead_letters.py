@@ -1,4 +1,4 @@
-"""Dead letters from the failure to the shell, and one sent again."""
+"""Dead letters on the command line: the list, and a record that is sent again."""
 
 import pytest
 import sqlalchemy as sa
@@ -14,8 +14,8 @@ from veleta_local.errors import LocalError
 
 
 @pytest.mark.failure("F12")
-def test_a_dead_letter_is_read_and_sent_again_once(world: World) -> None:
-    """A manifest whose rows came after it: sent again to the loader it is loaded; drift's verdict stays."""
+def test_a_dead_letter_is_listed_and_sent_again_once(world: World) -> None:
+    """A manifest before its rows: when it is sent again, the loader loads the batch. Drift's verdict stays."""
     letters, name = DeadLetters(world.bootstrap, world.dataset.name), world.dataset.name
     assert list(letters.listing()) == ["no dead letters"]
     rows = list(api_rows(0, 50, 1))
@@ -33,7 +33,7 @@ def test_a_dead_letter_is_read_and_sent_again_once(world: World) -> None:
         assert letters.resend(f"{name}.batches/0/0/dead/loader") == f"sent again to loader: {name}.batches 1"
         eventually(lambda: _states(world) == ["loaded"], 60, "the batch is loaded")
         publish_batch(world.log, world.dataset, 1, 1, list(api_rows(5, 50, 2)))
-        eventually(lambda: len(world.events("drift")) == 2, 60, "drift goes on")
+        eventually(lambda: len(world.events("drift")) == 2, 60, "drift continues")
     verdicts = world.sql(sa.select(drift_reports.c.reason).order_by(drift_reports.c.number))
     assert "the manifest does not match" in verdicts[0].reason
     assert len(world.sql(sa.select(dataset_tables(world.dataset).raw))) == 100
@@ -43,8 +43,8 @@ def test_a_dead_letter_is_read_and_sent_again_once(world: World) -> None:
         letters.resend(f"{name}.batches/0/0/dead/loader")
 
 
-def test_a_letter_that_is_not_there_is_told_with_those_that_are(world: World) -> None:
-    """The operator copies the right one."""
+def test_an_unknown_dead_letter_is_refused_with_the_existing_ones(world: World) -> None:
+    """The operator can copy the id."""
     letters = DeadLetters(world.bootstrap, world.dataset.name)
     with pytest.raises(LocalError, match=f"no such dead letter; there are: .*{world.dataset.name}.batches/0/0/dead/"):
         letters.resend("nothing")

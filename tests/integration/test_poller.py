@@ -28,7 +28,7 @@ from veleta.events.catalogue import (
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
-from veleta_prepare.topics import make_topics
+from veleta_prepare.topics import create_topics
 
 ROWS = 40
 
@@ -37,7 +37,7 @@ ROWS = 40
 def world(backing: Run, tmp_path: Path) -> World:
     """Topics for one test. The poller needs no database."""
     deployment = World(backing, tmp_path)
-    make_topics(deployment.bootstrap, deployment.dataset.name)
+    create_topics(deployment.bootstrap, deployment.dataset.name)
     return deployment
 
 

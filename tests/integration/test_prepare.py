@@ -1,4 +1,4 @@
-"""The job: what it makes, what it refuses."""
+"""The job `prepare`: what it creates, and what it refuses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from veleta.settings import MysqlSettings
 from veleta.tables import SCHEMAS, dataset_tables, pipeline
 from veleta.topics import declared_topics, topic
 from veleta.users import USERS
-from veleta_prepare.topics import make_topics
+from veleta_prepare.topics import create_topics
 
 NEW_COLUMN = '[[columns]]\nname = "garage"\ntitle = "Garage"\nkind = "number"\n\n[cleaning]\n'
 NEW_EXAMPLE = "[example]\ngarage = 1.0\n"
@@ -48,32 +48,34 @@ def admin(world: World) -> Iterator[KafkaAdminClient]:
 
 
 def change(world: World, old: str, new: str) -> None:
-    """Edit the dataset file."""
+    """Replace text in the dataset file."""
     text = world.dataset_path.read_text()
     assert old in text
     world.dataset_path.write_text(text.replace(old, new))
 
 
-def described(world: World, what: str, source: str, schema: str) -> list[tuple[Any, ...]]:
-    """What the database says of a schema's columns or indexes."""
-    query = sa.text(f"SELECT {what} FROM information_schema.{source} WHERE table_schema = :schema ORDER BY {what}")
+def described(world: World, columns: str, source: str, schema: str) -> list[tuple[Any, ...]]:
+    """The columns or indexes of a schema, from information_schema."""
+    query = sa.text(
+        f"SELECT {columns} FROM information_schema.{source} WHERE table_schema = :schema ORDER BY {columns}"
+    )
     return [tuple(row) for row in world.sql(query.bindparams(schema=schema))]
 
 
 def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
-    """All columns and indexes of a deployment, and what its users may do."""
-    found = {
-        f"{source} of {schema}": described(world, what, source, f"{world.prefix}{schema}")
+    """All columns and indexes of a deployment, and the rights of its users."""
+    state: dict[str, list[tuple[Any, ...]]] = {
+        f"{source} of {schema}": described(world, columns, source, f"{world.prefix}{schema}")
         for schema in SCHEMAS
-        for what, source in ((COLUMNS, "columns"), (INDEXES, "statistics"))
+        for columns, source in ((COLUMNS, "columns"), (INDEXES, "statistics"))
     }
     for user in NAMES:
-        found[user] = sorted(tuple(row) for row in world.sql(sa.text(f"SHOW GRANTS FOR '{world.prefix}{user}'@'%'")))
-    return found
+        state[user] = sorted(tuple(row) for row in world.sql(sa.text(f"SHOW GRANTS FOR '{world.prefix}{user}'@'%'")))
+    return state
 
 
 def test_a_second_run_changes_nothing(world: World) -> None:
-    """Whoever starts twice must not be punished for it: tables, users and what is in them stay."""
+    """Tables, rows and users stay as they are."""
     execute(world, "admin", "INSERT INTO {PIPELINE}.marks VALUES ('x', 't', 0, 7)")
     before = everything(world)
     again = world.prepare()
@@ -82,13 +84,13 @@ def test_a_second_run_changes_nothing(world: World) -> None:
     assert [row.next_offset for row in world.sql(sa.text(f"SELECT * FROM {world.prefix}PIPELINE.marks"))] == [7]
 
 
-def test_all_that_is_declared_is_there(world: World) -> None:
-    """Tables by their names, and topics."""
+def test_every_declared_table_and_topic_exists(world: World) -> None:
+    """And no other table."""
     tables = dataset_tables(world.dataset)
-    wanted = {str(table.fullname) for table in vars(tables).values()}
-    wanted |= {table.fullname for table in pipeline.sorted_tables}
-    found = {f"{schema}.{row[0]}" for schema in SCHEMAS for row in everything(world)[f"columns of {schema}"]}
-    assert found == wanted
+    expected = {str(table.fullname) for table in vars(tables).values()}
+    expected |= {table.fullname for table in pipeline.sorted_tables}
+    existing = {f"{schema}.{row[0]}" for schema in SCHEMAS for row in everything(world)[f"columns of {schema}"]}
+    assert existing == expected
     with admin(world) as client:
         names = {each["name"] for each in client.describe_topics()}
     assert {each.name for each in declared_topics(world.dataset.name)} <= names
@@ -110,35 +112,35 @@ def test_a_database_of_the_first_release_is_upgraded(fresh: World) -> None:
 
 
 @pytest.mark.failure("F38")
-def test_a_topic_that_differs_is_refused_and_left_alone(world: World) -> None:
-    """Every difference is named at once; nothing is overwritten, for somebody may have meant it."""
+def test_a_topic_that_differs_is_refused_and_not_changed(world: World) -> None:
+    """The message names every difference. Nothing is overwritten, because an operator may have changed it."""
     name = f"t{uuid4().hex[:8]}"
-    make_topics(world.bootstrap, name)
+    create_topics(world.bootstrap, name)
     drift, rows = topic(name, "drift"), topic(name, "rows")
     with admin(world) as client:
         client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, drift, {"retention.ms": "60000"})])
         client.create_partitions({rows: 3})
     for _ in range(2):
         with pytest.raises(Stop) as caught:
-            make_topics(world.bootstrap, name)
+            create_topics(world.bootstrap, name)
         assert f"{drift}: retention.ms is 60000, not -1" in str(caught.value)
         assert f"{rows}: partitions is 3, not 1" in str(caught.value)
 
 
-def test_topics_without_a_broker_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The job may be started before the broker is: what kafka-python then raises becomes Retry."""
+def test_without_kafka_the_job_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The job may start before Kafka does: the error of kafka-python becomes Retry."""
 
     def no_broker(**_settings: object) -> None:
         raise KafkaTimeoutError("no broker answered")
 
     monkeypatch.setattr("veleta_prepare.topics.KafkaAdminClient", no_broker)
     with pytest.raises(Retry, match="no broker answered") as caught:
-        make_topics("127.0.0.1:9", "d")
+        create_topics("127.0.0.1:9", "d")
     assert caught.value.dependency == "kafka"
 
 
 def test_a_new_column_is_added_as_null(fresh: World) -> None:
-    """Rows that were there before have no value in it; the new drift figures have their columns too."""
+    """Existing rows have no value in it. The new drift statistics have their columns too."""
     raw = f"{fresh.prefix}RAW_DATA.{fresh.dataset.name}"
     execute(fresh, "admin", "INSERT INTO {RAW_DATA}.{d} (epoch, number, row_no) VALUES (1, 0, 0)")
     change(fresh, "[cleaning]\n", NEW_COLUMN)
@@ -153,7 +155,7 @@ def test_a_new_column_is_added_as_null(fresh: World) -> None:
 
 
 def test_a_new_index_is_added(fresh: World) -> None:
-    """A table that was made before the code looked for rows by that column."""
+    """To a table of an earlier version that had no such index."""
     before = everything(fresh)
     for kind in ("new", "refused"):
         execute(fresh, "admin", f"DROP INDEX received_at ON {{RAW_DATA}}.{kind}_{{d}}")
@@ -165,7 +167,7 @@ def test_a_new_index_is_added(fresh: World) -> None:
 
 @pytest.mark.failure("F38")
 def test_a_retyped_column_is_refused(fresh: World) -> None:
-    """What the rows hold would change its meaning; the message says what to do, and nothing is touched."""
+    """The values would change their meaning. The message says what to do, and nothing is changed."""
     before = everything(fresh)
     change(fresh, 'title = "Broker"\nkind = "identifier"', 'title = "Broker"\nkind = "category"')
     change(fresh, "brokered_by = 101640.0", 'brokered_by = "A"')
@@ -177,8 +179,8 @@ def test_a_retyped_column_is_refused(fresh: World) -> None:
 
 
 @pytest.mark.failure("F38")
-def test_a_column_that_went_away_is_refused(fresh: World) -> None:
-    """Its values would be lost; the message names it, and nothing is touched."""
+def test_a_removed_column_is_refused(fresh: World) -> None:
+    """Its values would be lost. The message names it, and nothing is changed."""
     before = everything(fresh)
     change(fresh, '[[columns]]\nname = "brokered_by"\ntitle = "Broker"\nkind = "identifier"\n', "")
     change(fresh, "brokered_by = 101640.0\n", "")
@@ -188,8 +190,8 @@ def test_a_column_that_went_away_is_refused(fresh: World) -> None:
     assert everything(fresh) == before
 
 
-def test_the_job_ends_with_one_clear_line(world: World) -> None:
-    """No traceback: what is wrong, and 1."""
+def test_the_job_fails_with_one_clear_line(world: World) -> None:
+    """The error without a traceback, and the exit code 1."""
     done = world.prepare(DATASET="nowhere.toml")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("prepare: DATASET=nowhere.toml: cannot read nowhere.toml")
@@ -197,8 +199,8 @@ def test_the_job_ends_with_one_clear_line(world: World) -> None:
 
 
 def test_a_second_run_sets_new_passwords(fresh: World) -> None:
-    """The new one lets in, the old one does not."""
-    new = fresh.mysql("drift").model_copy(update={"password": SecretStr("another'\"\\% word")})
+    """The new one is valid, the old one is not."""
+    new = fresh.mysql("drift").model_copy(update={"password": SecretStr("another'\"\\% password")})
     assert fresh.prepare(MYSQL_DRIFT_PASSWORD=new.password.get_secret_value()).returncode == 0
     assert login(new)
     with pytest.raises(OperationalError, match="Access denied"):
@@ -226,8 +228,8 @@ def test_a_second_run_sets_new_passwords(fresh: World) -> None:
         ("reader", "SELECT COUNT(*) FROM {PIPELINE}.promotions, {RAW_DATA}.{d}, {RAW_DATA}.new_{d}, {CLEAN_DATA}.{d}"),
     ],
 )  # fmt: skip
-def test_each_user_may_do_its_work(world: World, user: str, statement: str) -> None:
-    """On its own tables, and in its own rows of marks and outbox."""
+def test_each_user_has_the_rights_it_needs(world: World, user: str, statement: str) -> None:
+    """On its own tables, and on marks and outbox."""
     execute(world, user, statement)
 
 
@@ -260,19 +262,19 @@ def test_each_user_may_do_its_work(world: World, user: str, statement: str) -> N
         ("reader", "UPDATE {RAW_DATA}.new_{d} SET item = 1"),
         *((user, statement) for user in NAMES for statement in (
             "CREATE TABLE {RAW_DATA}.more (a INT)", "DROP TABLE {PIPELINE}.marks",
-            "ALTER TABLE {RAW_DATA}.{d} ADD x INT", "TRUNCATE {PIPELINE}.batches", "CREATE USER somebody",
+            "ALTER TABLE {RAW_DATA}.{d} ADD x INT", "TRUNCATE {PIPELINE}.batches", "CREATE USER another",
             "SELECT * FROM mysql.user",
         )),
     ],
 )  # fmt: skip
-def test_no_user_may_do_more(world: World, user: str, statement: str) -> None:
-    """The database itself refuses, whatever a service's code tries."""
+def test_no_user_has_other_rights(world: World, user: str, statement: str) -> None:
+    """MySQL denies the statement."""
     with pytest.raises(OperationalError, match="denied"):
         execute(world, user, statement)
 
 
 def execute(world: World, user: str, statement: str) -> None:
-    """Run a statement as one of the deployment's users; the schemas' names are filled in."""
+    """Run a statement as one of the deployment's users, with the names of the schemas inserted."""
     names = {schema: f"{world.prefix}{schema}" for schema in SCHEMAS}
     engine = mysql_engine(world.mysql(user))
     try:
@@ -283,7 +285,7 @@ def execute(world: World, user: str, statement: str) -> None:
 
 
 def login(settings: MysqlSettings) -> bool:
-    """Whether the database lets in."""
+    """Whether the login succeeds."""
     engine = mysql_engine(settings)
     try:
         with engine.connect():

@@ -64,5 +64,5 @@ class DemoInTerminal(Demo):
     _terminal = (str(PYTHON), "-c", "import pty, sys; pty.spawn(sys.argv[1:])")
 
     def close(self) -> None:
-        """Close the window; the system then hangs up on what runs in it."""
+        """Close the window. Its processes get SIGHUP."""
         self.end(signal.SIGKILL)

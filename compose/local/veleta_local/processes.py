@@ -14,12 +14,12 @@ HOME_MARK, PART_MARK = "VELETA_RUN_HOME", "VELETA_RUN_PART"
 
 def by_part(home: Path) -> dict[str, list[psutil.Process]]:
     """This user's processes of the run with this home, by part; supervisord belongs to the part with an empty name."""
-    found = defaultdict(list)
+    processes = defaultdict(list)
     for process in psutil.process_iter(["environ"]):
         environment = process.info["environ"] or {}  # none for the processes of other users
         if environment.get(HOME_MARK) == str(home):
-            found[environment.get(PART_MARK, "")].append(process)
-    return found
+            processes[environment.get(PART_MARK, "")].append(process)
+    return processes
 
 
 def of_run(home: Path) -> list[psutil.Process]:

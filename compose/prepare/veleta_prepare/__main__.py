@@ -11,9 +11,9 @@ from veleta.service.health import ServiceHealth
 from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
 from veleta_prepare.settings import PrepareSettings
-from veleta_prepare.tables import make_databases, make_tables
-from veleta_prepare.topics import make_topics
-from veleta_prepare.users import make_users
+from veleta_prepare.tables import create_databases, create_tables
+from veleta_prepare.topics import create_topics
+from veleta_prepare.users import create_users
 
 
 def prepare(settings: PrepareSettings) -> None:
@@ -25,13 +25,13 @@ def prepare(settings: PrepareSettings) -> None:
     """
     dataset = load_dataset(settings.dataset)
     with database_errors():
-        make_databases(settings.mysql)
+        create_databases(settings.mysql)
         engine = mysql_engine(settings.mysql)
         with engine.begin() as connection:
-            make_tables(connection, dataset)
-            make_users(connection, dataset, settings)
+            create_tables(connection, dataset)
+            create_users(connection, dataset, settings)
         engine.dispose()
-    make_topics(settings.kafka.bootstrap, dataset.name)
+    create_topics(settings.kafka.bootstrap, dataset.name)
 
 
 async def _main() -> None:

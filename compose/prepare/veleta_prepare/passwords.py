@@ -2,7 +2,8 @@
 
 FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
 all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
-secret. The administrator's password can be replaced only before the first start of MySQL.
+secret: `mysql_password` (the administrator's, only before the first start of MySQL), `jupyter_token`, and
+`mysql_<user>_password` for each user of `veleta.users`.
 """
 
 import secrets
@@ -22,7 +23,7 @@ FILES["notebooks"][TOKEN] = TOKEN
 """The files of each part, and the name of the secret in each file."""
 
 
-def make_passwords(folder: Path, own: Path) -> None:
+def generate_passwords(folder: Path, own: Path) -> None:
     """Write every file of every part.
 
     Raises:
@@ -53,6 +54,6 @@ def _given(own: Path) -> dict[str, str]:
 
 if __name__ == "__main__":
     try:
-        make_passwords(*map(Path, sys.argv[1:]))
+        generate_passwords(*map(Path, sys.argv[1:]))
     except (ValueError, OSError) as error:
         sys.exit(f"secrets: {error}")

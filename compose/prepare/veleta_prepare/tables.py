@@ -16,7 +16,7 @@ from veleta.settings import MysqlSettings
 from veleta.tables import dataset_tables, pipeline, schemas
 
 
-def make_databases(settings: MysqlSettings) -> None:
+def create_databases(settings: MysqlSettings) -> None:
     """Create the missing databases."""
     engine = sa.create_engine(database_url(settings, "pymysql"))
     with engine.begin() as connection:
@@ -27,7 +27,7 @@ def make_databases(settings: MysqlSettings) -> None:
     engine.dispose()
 
 
-def make_tables(connection: sa.Connection, dataset: Dataset) -> None:
+def create_tables(connection: sa.Connection, dataset: Dataset) -> None:
     """Create missing tables; add new columns and indexes; refuse a column that was removed or has another type.
 
     Raises:

@@ -10,7 +10,7 @@ from veleta.errors import Retry, Stop
 from veleta.topics import Topic, declared_topics
 
 
-def make_topics(bootstrap: str, dataset: str) -> None:
+def create_topics(bootstrap: str, dataset: str) -> None:
     """Create the missing topics, and compare all topics with their declaration.
 
     Raises:

@@ -9,7 +9,7 @@ from veleta_prepare.settings import PrepareSettings
 from veleta_prepare.tables import schema_name
 
 
-def make_users(connection: sa.Connection, dataset: Dataset, settings: PrepareSettings) -> None:
+def create_users(connection: sa.Connection, dataset: Dataset, settings: PrepareSettings) -> None:
     """Create the users that are missing, set all passwords, and grant each user its rights and no others."""
     for declared in USERS:
         password: SecretStr = getattr(settings.users, f"{declared.name}_password")

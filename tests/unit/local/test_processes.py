@@ -23,7 +23,7 @@ def test_processes_are_grouped_by_part(tmp_path: Path) -> None:
     """Another run's process is not found. To kill a part leaves the others."""
     loader, drift, other = sleeper(tmp_path, "loader"), sleeper(tmp_path, "drift"), sleeper(tmp_path / "x", "loader")
     try:
-        pids = {part: [process.pid for process in found] for part, found in processes.by_part(tmp_path).items()}
+        pids = {part: [process.pid for process in of_part] for part, of_part in processes.by_part(tmp_path).items()}
         assert pids == {"loader": [loader.pid], "drift": [drift.pid]}
         processes.kill_part(tmp_path, "loader")
         assert [process.pid for process in processes.of_run(tmp_path)] == [drift.pid]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from veleta.users import LOGINS
-from veleta_prepare.passwords import ADMIN, FILES, PREPARE, make_passwords
+from veleta_prepare.passwords import ADMIN, FILES, PREPARE, generate_passwords
 
 
 @pytest.fixture
@@ -31,56 +31,56 @@ def written(folder: Path) -> dict[str, dict[str, str]]:
 
 def test_each_part_gets_only_its_own_passwords(folder: Path, own: Path) -> None:
     """Parts with one user have one password; only `prepare` has all passwords."""
-    make_passwords(folder, own)
-    made = written(folder)
-    assert made["mysql"] == {"mysql_root_password": made[PREPARE][ADMIN]}
+    generate_passwords(folder, own)
+    files = written(folder)
+    assert files["mysql"] == {"mysql_root_password": files[PREPARE][ADMIN]}
     for part, user in LOGINS.items():
-        assert made[part]["mysql_password"] == made[PREPARE][user.password_file]
-    assert made.keys() == FILES.keys()
-    assert {part: set(files) for part, files in made.items() if part not in (PREPARE, "mysql", "notebooks")} == {
+        assert files[part]["mysql_password"] == files[PREPARE][user.password_file]
+    assert files.keys() == FILES.keys()
+    assert {part: set(names) for part, names in files.items() if part not in (PREPARE, "mysql", "notebooks")} == {
         part: {"mysql_password"} for part in LOGINS if part != "notebooks"
     }
-    values = set(made[PREPARE].values())
-    assert len(values) == len(made[PREPARE])
+    values = set(files[PREPARE].values())
+    assert len(values) == len(files[PREPARE])
     assert min(map(len, values)) == 32
 
 
 def test_a_second_run_changes_nothing(folder: Path, own: Path) -> None:
     """Running parts have read theirs."""
-    make_passwords(folder, own)
+    generate_passwords(folder, own)
     before = written(folder)
-    make_passwords(folder, own)
+    generate_passwords(folder, own)
     assert written(folder) == before
 
 
 def test_a_lost_volume_is_filled_again(folder: Path, own: Path) -> None:
     """From the files of `prepare`."""
-    make_passwords(folder, own)
+    generate_passwords(folder, own)
     before = written(folder)
     (folder / "loader/mysql_password").unlink()
-    make_passwords(folder, own)
+    generate_passwords(folder, own)
     assert written(folder) == before
 
 
 def test_own_passwords_replace_generated_ones(folder: Path, own: Path) -> None:
     """At any time, except that of the administrator. A line break at the end does not count."""
-    make_passwords(folder, own)
+    generate_passwords(folder, own)
     (own / LOGINS["drift"].password_file).write_text("mine\n")
-    make_passwords(folder, own)
-    made = written(folder)
-    assert made["drift"] == {"mysql_password": "mine"}
-    assert made[PREPARE][LOGINS["drift"].password_file] == "mine"
+    generate_passwords(folder, own)
+    files = written(folder)
+    assert files["drift"] == {"mysql_password": "mine"}
+    assert files[PREPARE][LOGINS["drift"].password_file] == "mine"
 
 
 def test_the_administrators_password_is_fixed_after_the_first_start(folder: Path, own: Path) -> None:
     """MySQL reads it once. `prepare` could not log in with another one."""
     (own / ADMIN).write_text("mine")
-    make_passwords(folder, own)
-    make_passwords(folder, own)
+    generate_passwords(folder, own)
+    generate_passwords(folder, own)
     assert written(folder)["mysql"] == {"mysql_root_password": "mine"}
     (own / ADMIN).write_text("another")
     with pytest.raises(ValueError, match="cannot be replaced after the first start of MySQL"):
-        make_passwords(folder, own)
+        generate_passwords(folder, own)
 
 
 @pytest.mark.parametrize(
@@ -91,5 +91,5 @@ def test_a_wrong_secret_is_refused(folder: Path, own: Path, name: str, text: str
     """Nothing is written."""
     (own / name).write_text(text)
     with pytest.raises(ValueError, match=f"{name}: {message}"):
-        make_passwords(folder, own)
+        generate_passwords(folder, own)
     assert not any(written(folder).values())
