@@ -25,7 +25,7 @@ from veleta_monitor.snapshot import Snapshot
 
 T = TypeVar("T")
 START = utc_now()
-DRIFT_REASON = "the mean of the bed counts changed by 0.41, more than 0.25"
+DRIFT_REASON = "median bathrooms 2 -> 3 (+50 %, limit 15 %), and 2 more"
 METRICS = {"mae": 61_234.2, "mape": 0.142, "r2": 0.777}
 
 
@@ -42,10 +42,10 @@ def batch(number: int, verdict: str = "", reason: str = "", at: float = 0, **mor
 
 BATCHES = [
     batch(4, "drift", DRIFT_REASON, 1),
-    batch(3, "no drift", "no statistic changed by more than 0.25", 240),
+    batch(3, "no drift", "no statistic changed by more than 15 %", 240),
     Batch(3, 2, "refused", finding="refused: the answer is no JSON (status 200)", updated_at=ago(390)),
     batch(1, "drift", DRIFT_REASON, 600),
-    batch(0, "not enough data", "first of the epoch", 720),
+    batch(0, "not enough data", "first batch of the epoch", 720),
 ]
 PROMOTED = Training("promoted", 3, 7, METRICS, "MAE 61,234 against 64,870 of version 2", DRIFT_REASON, "3/1", ago(540))
 TRAININGS = [

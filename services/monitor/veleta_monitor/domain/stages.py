@@ -14,8 +14,8 @@ STAGES = {
     "source": "serves batches",
     "poller": "fetches and publishes batches",
     "loader": "loads batches into MySQL",
-    "drift": "compares each batch with the previous one",
-    "trainer": "trains challengers, promotes the better model",
+    "drift": "compares consecutive batches",
+    "trainer": "trains and promotes models",
     "inference": "serves the champion",
 }
 """The services in the order of the data flow, each with its purpose."""
