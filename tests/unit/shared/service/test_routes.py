@@ -1,0 +1,58 @@
+"""The routes /livez, /readyz and /metrics."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from veleta.service import health as health_module
+from veleta.service.health import ServiceHealth
+from veleta.service.routes import HEALTH, health_routes
+
+Client = TestClient[web.Request, web.Application]
+
+
+@pytest.fixture
+def health() -> ServiceHealth:
+    return ServiceHealth("loader")
+
+
+@pytest.fixture
+async def client(health: ServiceHealth) -> AsyncIterator[Client]:
+    """A client of a service with only these routes."""
+    app = web.Application()
+    app[HEALTH] = health
+    app.add_routes(health_routes())
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def get(client: Client, path: str) -> tuple[int, object]:
+    async with client.get(path) as response:
+        return response.status, json.loads(await response.text())
+
+
+async def test_livez_is_503_without_a_recent_heartbeat(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the supervisor of the containers restarts the process."""
+    assert await get(client, "/livez") == (200, {"alive": True})
+    monkeypatch.setattr(health_module, "LIVENESS_SECONDS", 0.0)
+    assert await get(client, "/livez") == (503, {"alive": False})
+
+
+async def test_readyz_is_200_if_no_dependency_is_unavailable(client: Client, health: ServiceHealth) -> None:
+    """It shows the activity, and each unavailable dependency with its reason."""
+    health.mark_started()
+    health.set_activity("waiting for events")
+    assert await get(client, "/readyz") == (200, {"ready": True, "doing": "waiting for events", "waits_for": {}})
+    health.set_unavailable("kafka", "down")
+    status, body = await get(client, "/readyz")
+    assert (status, body) == (503, {"ready": False, "doing": "waiting for events", "waits_for": {"kafka": "down"}})
+
+
+async def test_metrics_are_in_the_prometheus_text_format(client: Client) -> None:
+    """With the content type that Prometheus requires."""
+    async with client.get("/metrics") as response:
+        assert response.headers["Content-Type"].startswith("text/plain; version=")
+        assert "# TYPE python_info gauge" in await response.text()
