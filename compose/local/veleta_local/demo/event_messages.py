@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import singledispatch
 from typing import Literal
 
 from veleta.events.catalogue import (
@@ -114,93 +113,45 @@ def _batch_of(request_id: str) -> str:
     return "/".join(request_id.split("/")[1:3]) or request_id
 
 
-@singledispatch
-def _text(_payload: Payload) -> tuple[str, Level]:
-    return "", "info"
-
-
-@_text.register
-def _(payload: BatchOpened) -> tuple[str, Level]:
-    return f"fetched: {payload.rows:,} rows", "info"
-
-
-@_text.register
-def _(payload: BatchClosed) -> tuple[str, Level]:
-    findings = "".join(f"; {finding}" for finding in payload.findings)
-    return f"published: {payload.rows:,} rows{findings}", "warning" if findings else "info"
-
-
-@_text.register
-def _(payload: BatchRefused) -> tuple[str, Level]:
-    return f"refused: {payload.reason}", "error"
-
-
-@_text.register
-def _(payload: BatchMissed) -> tuple[str, Level]:
-    return f"missed: {payload.reason}", "error"
-
-
-@_text.register
-def _(payload: DriftAssessed) -> tuple[str, Level]:
-    return f"{payload.verdict}: {payload.reason}", _VERDICTS[payload.verdict]
-
-
-@_text.register
-def _(payload: RetrainRequested) -> tuple[str, Level]:
-    return f"training requested: {payload.reason}", "info"
-
-
-@_text.register
-def _(_: TrainingStarted) -> tuple[str, Level]:
-    return "started", "info"
-
-
-@_text.register
-def _(payload: TrainingMerged) -> tuple[str, Level]:
-    return f"merged into training {_batch_of(payload.into)}", "detail"
-
-
-@_text.register
-def _(payload: TrainingSkipped) -> tuple[str, Level]:
-    return f"skipped: {payload.reason}", "detail"
-
-
-@_text.register
-def _(payload: TrainingFailed) -> tuple[str, Level]:
-    return f"failed: {payload.reason}", "error"
-
-
-@_text.register
-def _(payload: ModelRegistered) -> tuple[str, Level]:
-    mae = payload.metrics.get("mae")
-    return "registered" + (f": MAE {mae:,.0f}" if mae is not None else ""), "info"
-
-
-@_text.register
-def _(payload: ModelPromoted) -> tuple[str, Level]:
-    return f"promoted: {payload.reason}", "success"
-
-
-@_text.register
-def _(payload: ModelRejected) -> tuple[str, Level]:
-    return f"rejected, version {payload.champion} stays champion: {payload.reason}", "warning"
-
-
-@_text.register
-def _(payload: Command) -> tuple[str, Level]:
-    return f"{payload.TYPE} requested by {payload.actor}" + (f": {payload.reason}" if payload.reason else ""), "info"
-
-
-@_text.register
-def _(payload: CommandAccepted) -> tuple[str, Level]:
-    return payload.effect, "success"
-
-
-@_text.register
-def _(payload: CommandRefused) -> tuple[str, Level]:
-    return f"refused: {payload.reason}", "error"
-
-
-@_text.register
-def _(payload: RecordDeadlettered) -> tuple[str, Level]:
-    return f"{payload.service}: {payload.reason} (make dead shows it)", "error"
+def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR0912 - one case for each event
+    """The text for an event, and its level; an empty text for an event without a message."""
+    match payload:
+        case BatchOpened():
+            return f"fetched: {payload.rows:,} rows", "info"
+        case BatchClosed():
+            text = "; ".join([f"published: {payload.rows:,} rows", *payload.findings])
+            return text, "warning" if payload.findings else "info"
+        case BatchRefused():
+            return f"refused: {payload.reason}", "error"
+        case BatchMissed():
+            return f"missed: {payload.reason}", "error"
+        case DriftAssessed():
+            return f"{payload.verdict}: {payload.reason}", _VERDICTS[payload.verdict]
+        case RetrainRequested():
+            return f"training requested: {payload.reason}", "info"
+        case TrainingStarted():
+            return "started", "info"
+        case TrainingMerged():
+            return f"merged into training {_batch_of(payload.into)}", "detail"
+        case TrainingSkipped():
+            return f"skipped: {payload.reason}", "detail"
+        case TrainingFailed():
+            return f"failed: {payload.reason}", "error"
+        case ModelRegistered():
+            mae = payload.metrics.get("mae")
+            return "registered" if mae is None else f"registered: MAE {mae:,.0f}", "info"
+        case ModelPromoted():
+            return f"promoted: {payload.reason}", "success"
+        case ModelRejected():
+            return f"rejected, version {payload.champion} stays champion: {payload.reason}", "warning"
+        case Command():
+            reason = f": {payload.reason}" if payload.reason else ""
+            return f"{payload.TYPE} requested by {payload.actor}{reason}", "info"
+        case CommandAccepted():
+            return payload.effect, "success"
+        case CommandRefused():
+            return f"refused: {payload.reason}", "error"
+        case RecordDeadlettered():
+            return f"{payload.service}: {payload.reason} (make dead shows it)", "error"
+        case _:
+            return "", "info"
