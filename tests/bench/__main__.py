@@ -22,8 +22,8 @@ import sqlalchemy as sa
 
 from support.batches import publish_batch
 from support.http import ANSWERED, metric
-from support.intent import ended
 from support.listings import api_rows
+from support.trainings import ended
 from support.world import World, eventually, free_base, free_port, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.tables import dataset_tables

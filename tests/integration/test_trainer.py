@@ -1,5 +1,6 @@
 """The trainer, a real process with its child, on real Kafka, MariaDB and MLflow."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,22 +14,25 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from support.batches import publish_batch
-from support.intent import ended, lines
 from support.listings import api_rows
-from support.models import served
+from support.models import Models, served, train
+from support.trainings import ended, request_training, training_rows
 from support.world import Process, World, eventually, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFinished, TrainingProgress
-from veleta.predictor import Predictor
+from veleta.features import FEATURE_VERSION
+from veleta.predictor import FEATURES, Predictor
 from veleta.pyfunc import example_frame
 from veleta.tables import leases, promotions
 from veleta_trainer.adapters.runs import MlflowRuns
 
 SLOW = 120
+FREEZE = ("trainer.logged 30",)
+"""The trainer is frozen for 30 s between the run in MLflow and the row in MySQL."""
 
 
 def test_a_batch_becomes_a_champion(world: World) -> None:
-    """From manifest to alias: run, metrics, pictures, table, both models, signature, events, log of intent."""
+    """From manifest to alias: run, metrics, pictures, both models, signature, events, and the row of the request."""
     publish_batch(world.log, world.dataset, 1, 0, list(api_rows(4, 300, 1)))
     with _drift_and_trainer(world):
         eventually(lambda: ended(world, "1/0"), SLOW, "the first training ends")
@@ -36,8 +40,8 @@ def test_a_batch_becomes_a_champion(world: World) -> None:
         publish_batch(world.log, world.dataset, 1, 1, list(api_rows(5, 300, 2)))
         eventually(lambda: ended(world, "1/1"), SLOW, "the second training ends")
     assert champion is not None
-    line = lines(world)[f"{world.dataset.name}/1/0/retrain"]
-    assert (line.state, line.version, line.run_id) == ("finished", 1, champion.run_id)
+    row = training_rows(world)[f"{world.dataset.name}/1/0/retrain"]
+    assert (row.state, row.version, row.run_id) == ("finished", 1, champion.run_id)
     assert champion.tags["seq"] == "1"
     run = MlflowClient(world.mlflow_uri).get_run(champion.run_id)
     assert run.info.status == "FINISHED"
@@ -83,7 +87,7 @@ def test_the_registered_model_takes_raw_rows(world: World, tmp_path: Path) -> No
 
 @pytest.mark.failure("F16")
 def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
-    """A decision from outside: a number, an event, and inference follows it."""
+    """It becomes a decision `outside` with a number and an event. Inference serves the version."""
     registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
     before = registry.alias("champion")
     assert before is not None
@@ -95,7 +99,7 @@ def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
     ):
         inference.ready()
         eventually(lambda: _version(inference) == (other, 3), 60, "the version that was chosen by hand is served")
-    last = world.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
+    last = _last_promotion(world)
     assert (last.seq, last.version, last.previous, last.decision) == (3, other, before.number, "outside")
     assert world.events("models")[-1].id == f"{world.dataset.name}/outside/3"
     previous = registry.alias("previous")
@@ -104,39 +108,88 @@ def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
 
 
 @pytest.mark.failure("F17")
-def test_a_second_trainer_stands_by_and_a_zombie_changes_nothing(world: World) -> None:
-    """The lease: one acts; when it is frozen the other takes over, and what the first wakes up to is not its own."""
+def test_a_second_trainer_stands_by(world: World) -> None:
+    """One trainer holds the lease. While it is frozen the other one acquires it, and the first one then stands by."""
     settings: dict[str, Any] = {"trees": 20, "lease_seconds": 4}
     with (
         world.service("trainer", "trainer", work=world.folder / "one", **settings) as one,
         world.service("trainer", "trainer", work=world.folder / "two", **settings) as two,
     ):
         eventually(lambda: http_status(f"{one.url}/livez") == http_status(f"{two.url}/livez") == 200, 60, "both are up")
-        eventually(lambda: {_lease(one), _lease(two)} == {True, False}, 60, "one holds the lease")
-        holder, other = (one, two) if _lease(one) else (two, one)
+        eventually(lambda: {_holds_lease(one), _holds_lease(two)} == {True, False}, 60, "one holds the lease")
+        holder, other = (one, two) if _holds_lease(one) else (two, one)
         with holder.frozen():
-            eventually(lambda: _lease(other), 30, "the other one takes over")
-        eventually(lambda: not _lease(holder), 30, "the first one stands by")
+            eventually(lambda: _holds_lease(other), 30, "the other one takes over")
+        eventually(lambda: not _holds_lease(holder), 30, "the first one stands by")
         fence = world.sql(sa.select(leases))[0].fence
         assert fence >= 2
 
 
+@pytest.mark.failure("F17")
+def test_a_zombie_trainer_changes_nothing(world: World) -> None:
+    """It freezes before it stores a logged run. The other trainer finishes the training, then the zombie tries to."""
+    settings: dict[str, Any] = {"trees": 20, "lease_seconds": 2}
+    name = f"{world.dataset.name}/1/2/retrain"
+    publish_batch(world.log, world.dataset, 1, 2, list(api_rows(3, 300, 5)))
+    with world.service("trainer", "trainer", work=world.folder / "one", faults=FREEZE, **settings) as zombie:
+        zombie.ready()
+        with world.service("trainer", "trainer", work=world.folder / "two", **settings) as other:
+            eventually(lambda: http_status(f"{other.url}/livez") == 200, 60, "the other one is up")
+            request_training(world, 1, 2)
+            eventually(lambda: not zombie.faults(), SLOW, "the zombie freezes")
+            eventually(lambda: ended(world, "1/2"), SLOW, "the other one finishes the training")
+            before = _state(world, name)
+            zombie_log = zombie.log.stat().st_size
+            eventually(lambda: zombie.log.stat().st_size > zombie_log, SLOW, "the zombie continues")
+            eventually(lambda: http_status(f"{zombie.url}/readyz") == 503, 30, "the zombie stands by")
+            time.sleep(1)
+            assert _state(world, name) == before
+    row = training_rows(world)[name]
+    assert row.state == "finished"
+    assert len([event for event in world.events("training") if event.id == f"{name}/finished"]) == 1
+    experiment = MlflowClient(world.mlflow_uri).get_experiment_by_name(world.dataset.name)
+    assert experiment is not None
+    runs = MlflowClient(world.mlflow_uri).search_runs([experiment.experiment_id], f"tags.request_id = '{name}'")
+    assert [run.info.run_id for run in runs] == [row.run_id]
+
+
+@pytest.mark.failure("F44")
+def test_a_champion_trained_on_other_features_is_replaced(world: World, tmp_path: Path) -> None:
+    """It cannot be evaluated, so the new version is promoted, and the reason names the champion."""
+    path = tmp_path / "champion.cbm"
+    train(world.dataset, path)
+    model = CatBoostRegressor().load_model(str(path))
+    model.get_metadata()[FEATURES] = str(FEATURE_VERSION + 1)
+    model.save_model(str(path))
+    version = Models(world).register(garbage=path.read_bytes())
+    MlflowRegistry(world.mlflow_uri, world.dataset.name).set_alias("champion", version.number)
+    publish_batch(world.log, world.dataset, 1, 3, list(api_rows(2, 300, 6)))
+    with world.service("trainer", "trainer", work=world.folder / "work", trees=20):
+        request_training(world, 1, 3)
+        eventually(lambda: ended(world, "1/3"), SLOW, "the training ends")
+    last = _last_promotion(world)
+    assert (last.decision, last.previous) == ("promoted", version.number)
+    assert last.reason.startswith(f"version {version.number} cannot be evaluated: ")
+
+
 @pytest.mark.failure("F45")
 def test_too_few_rows_fail_with_their_reason(world: World) -> None:
-    """A request that can never be trained ends as failed, and is a dead letter."""
+    """A request that can never be trained fails, and becomes a dead letter."""
     publish_batch(world.log, world.dataset, 2, 0, list(api_rows(0, 5, 3)))
     publish_batch(world.log, world.dataset, 2, 1, list(api_rows(5, 5, 4)))
     with _drift_and_trainer(world):
-        eventually(lambda: len(lines(world)) == 4 and all(row.ended_at for row in lines(world).values()), SLOW)
-    states = {name.split("/", 1)[1]: row.state for name, row in lines(world).items()}
-    assert states["2/0/retrain"] == "skipped"
-    assert states["2/1/retrain"] == "failed"
+        eventually(lambda: ended(world, "2/0") and ended(world, "2/1"), SLOW, "both requests end")
+    rows = {name.split("/", 1)[1]: row for name, row in training_rows(world).items()}
+    assert all(row.ended_at for row in rows.values())
+    assert rows["2/0/retrain"].state == "skipped"
+    assert rows["2/1/retrain"].state == "failed"
+    assert "are too few" in rows["2/1/retrain"].failure
     assert len(world.events("deadletter")) == 1
 
 
 @pytest.mark.failure("F14")
 def test_runs_left_open_are_ended_as_killed(world: World) -> None:
-    """Those of a process that died; finished ones stay, and before the first training there is nothing to do."""
+    """A trainer was killed. Finished runs stay, and without an experiment there is nothing to do."""
     experiment = f"{world.dataset.name}_open"
     runs, client = MlflowRuns(world.mlflow_uri, experiment), MlflowClient(world.mlflow_uri)
     runs.end_open()
@@ -156,8 +209,23 @@ def _version(inference: Process) -> tuple[int, int]:
     return model["version"], model["promotion_seq"]
 
 
-def _lease(trainer: Process) -> bool:
-    """Whether it is ready, which it is not while another one holds the lease."""
+def _last_promotion(world: World) -> Any:
+    return world.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
+
+
+def _state(world: World, request_id: str) -> tuple[object, ...]:
+    """What a training may change: its row, the decisions, the published events and the aliases."""
+    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    return (
+        training_rows(world)[request_id],
+        world.sql(sa.select(promotions).order_by(promotions.c.seq)),
+        [event.id for name in ("training", "models") for event in world.events(name)],
+        [registry.alias(name) for name in ("champion", "previous", "challenger")],
+    )
+
+
+def _holds_lease(trainer: Process) -> bool:
+    """Whether it is ready. It is not while another trainer holds the lease."""
     return http_status(f"{trainer.url}/readyz") == 200
 
 

@@ -7,8 +7,8 @@ import pytest
 from mlflow import MlflowClient
 
 from support.batches import publish_batch
-from support.intent import ended, lines
 from support.listings import api_rows, repeat_csv, write_csv
+from support.trainings import ended, training_rows
 from support.world import World, eventually
 from veleta.batches import BatchReader, batch_manifests
 from veleta.events.catalogue import BatchClosed, BatchMissed, TrainingFinished
@@ -58,14 +58,16 @@ def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -
         drift.ready()
         trainer.ready()
         publish_batch(world.log, world.dataset, 1, 0, list(api_rows(4, 300, 1)))
-        eventually(lambda: getattr(lines(world).get(request), "state", "") == "planned", 120, "the training began")
+        eventually(
+            lambda: getattr(training_rows(world).get(request), "state", "") == "planned", 120, "the training began"
+        )
         trainer.kill()
         trainer.start()
         eventually(lambda: ended(world, "1/0"), 120, "the training ends")
     client = MlflowClient(world.mlflow_uri)
     versions = client.search_model_versions(f"name = '{world.dataset.name}'")
     finished = [e.payload.version for e in world.events("training") if isinstance(e.payload, TrainingFinished)]
-    assert [int(v.version) for v in versions] == finished == [lines(world)[request].version] == [1]
+    assert [int(v.version) for v in versions] == finished == [training_rows(world)[request].version] == [1]
     experiment = client.get_experiment_by_name(world.dataset.name)
     assert experiment is not None
     assert "RUNNING" not in {run.info.status for run in client.search_runs([experiment.experiment_id])}

@@ -3,12 +3,11 @@
 import pytest
 import sqlalchemy as sa
 
-from support.batches import publish_batch, send
-from support.intent import ended, lines
+from support.batches import publish_batch
 from support.listings import api_rows
+from support.trainings import ended, request_training, training_rows
 from support.world import World, eventually
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.events.catalogue import RetrainRequested
 from veleta.tables import promotions
 
 
@@ -21,11 +20,11 @@ def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_better_champion(w
     for number in (0, 1):
         publish_batch(world.log, world.dataset, 6, number, wide[number])
     with world.service("trainer", "trainer", work=world.folder / "work", trees=20):
-        _request_training(world, 5, 2)
+        request_training(world, 5, 2)
         eventually(lambda: ended(world, "5/2"), 120, "the wide training ends")
-        _request_training(world, 6, 1)
+        request_training(world, 6, 1)
         eventually(lambda: ended(world, "6/1"), 120, "the narrow training ends")
-    champion, narrow = (lines(world)[f"{world.dataset.name}/{batch}/retrain"] for batch in ("5/2", "6/1"))
+    champion, narrow = (training_rows(world)[f"{world.dataset.name}/{batch}/retrain"] for batch in ("5/2", "6/1"))
     assert [(b["epoch"], b["number"]) for b in narrow.recipe["batches"]] == [(6, 0), (6, 1)]
     assert narrow.recipe["champion"] == champion.version
     assert narrow.metrics["holdout_rows"] == champion.metrics["holdout_rows"]
@@ -34,9 +33,3 @@ def test_a_narrow_challenger_of_a_new_epoch_does_not_replace_a_better_champion(w
     alias = MlflowRegistry(world.mlflow_uri, world.dataset.name).alias("champion")
     assert alias is not None
     assert alias.number == champion.version
-
-
-def _request_training(world: World, epoch: int, number: int) -> None:
-    """Request a training as drift does."""
-    batch = {"dataset": world.dataset.name, "epoch": epoch, "number": number}
-    send(world.log, world.dataset, "retrain", RetrainRequested(**batch, reason="x", first=False, batches=[]), "retrain")

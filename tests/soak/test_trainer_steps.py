@@ -6,13 +6,13 @@ from mlflow import MlflowClient
 
 from support.batches import publish_batch
 from support.faulty import kills
-from support.intent import ended
 from support.listings import api_rows
+from support.trainings import ended
 from support.world import World, eventually
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.tables import promotions, trainings
 
-TRAINER = (
+FAULT_POINTS = (
     "processor.prepared", "processor.applied", "processor.committed", "consumer.processed",
     "trainer.planned", "trainer.trained", "trainer.logged", "trainer.fitted", "trainer.created", "trainer.registered",
     "trainer.decided", "trainer.tagged", "trainer.previous", "trainer.promoted", "trainer.aliased", "trainer.finished",
@@ -20,7 +20,7 @@ TRAINER = (
 
 
 @pytest.fixture
-def asked(world: World) -> World:
+def requested(world: World) -> World:
     """Verdicts on two epochs, and the training requests that follow."""
     with world.service("drift", "drift") as drift:
         drift.ready()
@@ -32,11 +32,11 @@ def asked(world: World) -> World:
 
 
 @pytest.mark.failure("F14")
-def test_the_trainer_is_killed_at_each_arrow(asked: World) -> None:
+def test_a_kill_at_each_fault_point_of_the_trainer_is_harmless(requested: World) -> None:
     """One run, one version and one decision per training; both aliases; one id per event."""
-    world = asked
+    world = requested
     settings = {"work": world.folder / "work", "trees": 5, "lease_seconds": 1}
-    with world.service("trainer", "trainer", faults=kills(TRAINER), **settings) as trainer:
+    with world.service("trainer", "trainer", faults=kills(FAULT_POINTS), **settings) as trainer:
         trainer.until(lambda: not trainer.faults(), 240, "every kill")
         publish_batch(world.log, world.dataset, 13, 0, list(api_rows(5, 300, 99)))
         publish_batch(world.log, world.dataset, 13, 1, list(api_rows(1, 300, 98)))

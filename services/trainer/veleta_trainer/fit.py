@@ -6,6 +6,7 @@ Progress goes to stdout, one JSON object per line: phase, done, of and error (a 
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,20 +91,18 @@ def _predict(booster: CatBoostRegressor, dataset: Dataset, data: TrainingData) -
     texts = {feature_columns(dataset)[i].name for i in categorical(dataset)}
     names = list(booster.feature_names_)
     rows = Pool(data.holdout.frame()[names], cat_features=[name for name in names if name in texts])
-    prices: np.ndarray = np.exp(booster.predict(rows))
-    return prices
+    return np.asarray(np.exp(booster.predict(rows)))
 
 
+@dataclass
 class _LearningCurve:
     """CatBoost's callback after each tree."""
 
-    def __init__(self, trees: int) -> None:
-        self._trees = trees
-        self._every = max(1, trees // LEARNING_CURVE_POINTS)
+    trees: int
 
     def after_iteration(self, info: Any) -> bool:
-        if info.iteration % self._every == 0:
-            report_progress("fitting", info.iteration, self._trees, info.metrics["learn"]["RMSE"][-1])
+        if info.iteration % max(1, self.trees // LEARNING_CURVE_POINTS) == 0:
+            report_progress("fitting", info.iteration, self.trees, info.metrics["learn"]["RMSE"][-1])
         return True
 
 

@@ -27,17 +27,14 @@ class FencedTransactions:
         """`seconds` is the duration of the lease."""
         self._transactions = transactions
         self._holder = uuid4().hex
-        self._seconds = seconds
         self._duration = timedelta(seconds=seconds)
         self._compared = False
         self._last_expiry: datetime | None = None
 
     async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
-        """See `Transactions.run`. Acquires or renews the lease in the same transaction.
+        """Acquire or renew the lease, then run the transaction.
 
-        Raises:
-            Retry: another trainer holds the lease, or the database is unavailable.
-            StateLost: the tables may be behind the topics, and must be restored.
+        Raises Retry if another trainer holds the lease, and StateLost if the tables may be behind the topics.
         """
 
         def fenced(uow: TrainerUnitOfWork) -> T:
@@ -57,9 +54,9 @@ class FencedTransactions:
 
     async def renew_lease(self, health: ServiceHealth) -> None:
         """Acquire and renew the lease until the service stops; /readyz shows whether it is held."""
-        running = True
+        running, interval = True, self._duration.total_seconds() / 3
         while running:
-            pause = min(POLL_SECONDS, self._seconds / 3)
+            pause = min(POLL_SECONDS, interval)
             try:
                 await self.check_lease()
             except (Retry, StateLost) as error:
@@ -67,7 +64,7 @@ class FencedTransactions:
                     health.set_unavailable("lease", str(error))
             else:
                 health.set_available("lease")
-                pause = self._seconds / 3
+                pause = interval
             running = await health.sleep(pause)
 
     async def release_lease(self) -> None:

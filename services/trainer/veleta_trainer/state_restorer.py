@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -14,21 +15,18 @@ from veleta_trainer.domain.replay import ReplayedState, replay
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
 
-TOPICS: tuple[TopicName, ...] = ("retrain", "training", "models")
-"""In the order of reading: requests, trainings, decisions."""
+TOPICS: tuple[TopicName, ...] = ("retrain", "training", "models")  # in the order of ReplayedState.apply
 log = structlog.get_logger()
 
 
+@dataclass
 class StateRestorer:
     """Compares the tables with the topics before this process may hold the lease, and after they lost state."""
 
-    def __init__(
-        self, dataset: str, event_log: EventLog, transactions: FencedTransactions, health: ServiceHealth
-    ) -> None:
-        self._dataset = dataset
-        self._event_log = event_log
-        self._transactions = transactions
-        self._health = health
+    _dataset: str
+    _event_log: EventLog
+    _transactions: FencedTransactions
+    _health: ServiceHealth
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
         """Call. If it raises StateLost, restore the tables and call again. Raises Retry."""

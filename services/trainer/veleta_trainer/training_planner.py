@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 import structlog
 
@@ -24,24 +25,15 @@ RECONCILE_SECONDS = 30.0
 log = structlog.get_logger()
 
 
+@dataclass
 class RecipeBuilder:
-    """Builds the recipe of a training from the batches in the topics."""
+    """Builds recipes from the batches in the topics, CatBoost's parameters and the versions of libraries."""
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        event_log: EventLog,
-        params: dict[str, str | int | float],
-        libraries: dict[str, str],
-        health: ServiceHealth,
-    ) -> None:
-        """`params` are CatBoost's parameters, `libraries` the versions of the libraries that affect the result."""
-        self._dataset = dataset
-        self._event_log = event_log
-        self._reader = BatchReader(event_log)
-        self._params = params
-        self._libraries = libraries
-        self._health = health
+    _dataset: Dataset
+    _event_log: EventLog
+    _params: dict[str, str | int | float]
+    _libraries: dict[str, str]
+    _health: ServiceHealth
 
     def build(self, request: Request, champion: int | None, champion_recipe: Recipe | None) -> Recipe | None:
         """The recipe for a request, or None if no batch of its epoch is readable. Blocks. Raises Retry."""
@@ -70,7 +62,7 @@ class RecipeBuilder:
 
     def _is_readable(self, manifest: BatchClosed) -> bool:
         try:
-            for _ in self._reader.chunks(manifest):
+            for _ in BatchReader(self._event_log).chunks(manifest):
                 self._health.heartbeat()
         except Reject as error:
             log.error("batch excluded", batch=manifest.batch, reason=str(error))  # noqa: TRY400 - the batch is at fault
@@ -78,17 +70,15 @@ class RecipeBuilder:
         return True
 
 
+@dataclass
 class TrainingPlanner:
     """Turns the waiting requests into one planned training."""
 
-    def __init__(
-        self, recipes: RecipeBuilder, aliases: Aliases, transactions: FencedTransactions, recorder: TrainingRecorder
-    ) -> None:
-        self._recipes = recipes
-        self._aliases = aliases
-        self._transactions = transactions
-        self._recorder = recorder
-        self._reconciled_at = 0.0
+    _recipes: RecipeBuilder
+    _aliases: Aliases
+    _transactions: FencedTransactions
+    _recorder: TrainingRecorder
+    _reconciled_at: float = 0.0
 
     async def plan_next(self) -> bool:
         """Merge, skip and plan the waiting requests. Returns False if there are none. Raises Retry and StateLost."""

@@ -1,10 +1,12 @@
 """Stores what happens to trainings: the new state and its events, in one transaction."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from veleta.clock import Clock
 from veleta.errors import Reject, StateLost
 from veleta.events import catalogue
+from veleta.events.catalogue import ModelPayload, Payload
 from veleta.events.envelope import Event, encode
 from veleta.ports import Version
 from veleta.processing.dead_letters import DeadLetters
@@ -19,17 +21,14 @@ from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
 
 
+@dataclass
 class TrainingRecorder:
     """Writes PIPELINE.trainings and promotions, and the trainer's events. Its methods raise Retry and StateLost."""
 
-    def __init__(
-        self, dataset: str, transactions: FencedTransactions, publisher: OutboxPublisher, clock: Clock
-    ) -> None:
-        self._dataset = dataset
-        self._transactions = transactions
-        self._publisher = publisher
-        self._clock = clock
-        self._dead_letters = DeadLetters(SERVICE, dataset, clock)
+    _dataset: str
+    _transactions: FencedTransactions
+    _publisher: OutboxPublisher
+    _clock: Clock
 
     async def publish(self) -> None:
         """Publish the stored events."""
@@ -58,7 +57,7 @@ class TrainingRecorder:
 
         await self._transactions.run(transaction)
 
-    async def advanced(self, training: Training, columns: TrainingRow, *payloads: catalogue.Payload) -> None:
+    async def advanced(self, training: Training, columns: TrainingRow, *payloads: Payload) -> None:
         """Store the new state of a training with its other new columns and its events."""
         request, before = training.request, training.state
         await self._transactions.run(lambda uow: self._store(uow, request, before, columns, *payloads))
@@ -130,12 +129,7 @@ class TrainingRecorder:
         return await self._transactions.run(transaction)
 
     def _store(
-        self,
-        uow: TrainerUnitOfWork,
-        request: Request,
-        before: State,
-        columns: TrainingRow,
-        *payloads: catalogue.Payload,
+        self, uow: TrainerUnitOfWork, request: Request, before: State, columns: TrainingRow, *payloads: Payload
     ) -> None:
         now = self._clock()
         uow.trainings.update(request.request_id, advance(before, columns, now))
@@ -149,15 +143,15 @@ class TrainingRecorder:
         event = Event(request.request_id, "drift", self._clock(), requested, cause=request.cause, trace=request.trace)
         reason = error.reason if isinstance(error, Reject) else type(error).__name__
         message = encode(topic(self._dataset, "retrain"), event)
-        uow.outbox.append(self._dead_letters.message(reason, error, message))
+        uow.outbox.append(DeadLetters(SERVICE, self._dataset, self._clock).message(reason, error, message))
 
     def _append_event(
-        self, uow: TrainerUnitOfWork, request: Request, payload: catalogue.Payload, at: datetime, name: str = ""
+        self, uow: TrainerUnitOfWork, request: Request, payload: Payload, at: datetime, name: str = ""
     ) -> None:
         """Append an event to the outbox. Its id is `<request>/<name>`; by default the name is the end of its type."""
         started = f"{request.request_id}/started"
         event_id = f"{request.request_id}/{name or payload.TYPE.partition('.')[2]}"
         cause = request.request_id if event_id == started else started
-        topic_name: TopicName = "models" if isinstance(payload, catalogue.ModelPayload) else "training"
+        topic_name: TopicName = "models" if isinstance(payload, ModelPayload) else "training"
         event = Event(event_id, SERVICE, at, payload, cause=cause, trace=request.trace)
         uow.outbox.append(encode(topic(self._dataset, topic_name), event))

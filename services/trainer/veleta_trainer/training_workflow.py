@@ -1,6 +1,7 @@
 """The training workflow: one training at a time, each state stored before the next step, so that a kill is harmless."""
 
 import asyncio
+from dataclasses import dataclass
 
 import structlog
 
@@ -25,35 +26,27 @@ IDLE_SECONDS = 0.5
 log = structlog.get_logger()
 
 
+@dataclass
 class TrainingSteps:
     """Runs the step that follows each state: see `domain.training`."""
 
-    def __init__(
-        self,
-        fitter: Fitter,
-        runs: Runs,
-        registry: Registry,
-        aliases: Aliases,
-        recorder: TrainingRecorder,
-        health: ServiceHealth,
-    ) -> None:
-        self._fitter = fitter
-        self._runs = runs
-        self._registry = registry
-        self._aliases = aliases
-        self._recorder = recorder
-        self._health = health
-        self._step_after = {
+    _fitter: Fitter
+    _runs: Runs
+    _registry: Registry
+    _aliases: Aliases
+    _recorder: TrainingRecorder
+    _health: ServiceHealth
+
+    async def run(self, training: Training) -> None:
+        """Run the next step. Raises Retry and StateLost."""
+        step_after = {
             "planned": self.fit,
             "fitted": self.register,
             "registered": self.decide,
             "decided": self.move_aliases,
             "aliased": self.finish,
         }
-
-    async def run(self, training: Training) -> None:
-        """Run the next step. Raises Retry and StateLost."""
-        await self._step_after[training.state](training)
+        await step_after[training.state](training)
 
     async def end_open_runs(self) -> None:
         """End the runs that a killed trainer left open. Raises Retry."""
@@ -74,12 +67,8 @@ class TrainingSteps:
 
     async def register(self, training: Training) -> None:
         """Register the run's model as a version."""
-        run = await asyncio.to_thread(self._runs.get, training.run_id)
-        tags = {
-            NATIVE: run.native,
-            "request_id": training.request.request_id,
-            "dataset_digest": training.recipe.dataset_digest,
-        }
+        run, recipe = await asyncio.to_thread(self._runs.get, training.run_id), training.recipe
+        tags = {NATIVE: run.native, "request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
         version = await asyncio.to_thread(self._registry.register, training.run_id, run.source, tags)
         fault_point("trainer.created")
         registered = events.registered(training, version.number, run.native)
@@ -125,24 +114,16 @@ class TrainingSteps:
         return await self._fitter.fit(training.recipe, champion, report)
 
 
+@dataclass
 class TrainingWorkflow:
     """Advances the training in progress by one step, or plans the next one."""
 
-    def __init__(
-        self,
-        planner: TrainingPlanner,
-        steps: TrainingSteps,
-        recorder: TrainingRecorder,
-        restorer: StateRestorer,
-        transactions: FencedTransactions,
-        health: ServiceHealth,
-    ) -> None:
-        self._planner = planner
-        self._steps = steps
-        self._recorder = recorder
-        self._restorer = restorer
-        self._transactions = transactions
-        self._health = health
+    _planner: TrainingPlanner
+    _steps: TrainingSteps
+    _recorder: TrainingRecorder
+    _restorer: StateRestorer
+    _transactions: FencedTransactions
+    _health: ServiceHealth
 
     async def run(self) -> None:
         """Work until the service stops. Waits for unavailable dependencies, and for the lease."""
@@ -157,11 +138,7 @@ class TrainingWorkflow:
         await self._steps.end_open_runs()
 
     async def advance(self) -> bool:
-        """Run one step. Returns False if there was nothing to do.
-
-        Raises:
-            Retry: a dependency is unavailable, or another trainer holds the lease. The step will be repeated.
-        """
+        """Run one step. Returns False if there was nothing to do. Raises Retry; then the step must be repeated."""
         return await self._restorer.run(self._advance)
 
     async def _advance(self) -> bool:
@@ -178,16 +155,13 @@ class TrainingWorkflow:
             raise
         except Exception as error:
             log.exception("training failed", request_id=training.request.request_id, state=training.state)
-            await self._retry_or_fail(training, error)
+            attempts = training.attempts + 1
+            if attempts >= MAX_ATTEMPTS or isinstance(error, Reject):
+                await self._recorder.failed(training, error)
+            else:
+                await self._recorder.attempt_failed(training)
+                await self._health.sleep(attempts)
         return True
-
-    async def _retry_or_fail(self, training: Training, error: Exception) -> None:
-        attempts = training.attempts + 1
-        if attempts >= MAX_ATTEMPTS or isinstance(error, Reject):
-            await self._recorder.failed(training, error)
-        else:
-            await self._recorder.attempt_failed(training)
-            await self._health.sleep(attempts)
 
     async def _plan(self) -> bool:
         """Plan. On an unexpected error the requests stay waiting, because they are not its cause."""

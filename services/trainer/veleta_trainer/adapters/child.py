@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -21,15 +22,15 @@ log = structlog.get_logger()
 MAX_ERROR_CHARACTERS = 2_000
 
 
+@dataclass
 class ChildProcessFitter:
     """`Fitter` by `python -m veleta_trainer.fit`."""
 
-    def __init__(self, work: Path, bootstrap: str, threads: int, registry: Registry, health: ServiceHealth) -> None:
-        self._work = work
-        self._bootstrap = bootstrap
-        self._threads = threads
-        self._registry = registry
-        self._health = health
+    _work: Path
+    _bootstrap: str
+    _threads: int
+    _registry: Registry
+    _health: ServiceHealth
 
     async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
         """See `Fitter.fit`. Each attempt has its own folder, because an orphaned child may still write to the last."""

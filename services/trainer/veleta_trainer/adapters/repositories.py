@@ -23,6 +23,7 @@ from veleta_trainer.domain.training import (
     Training,
     TrainingRow,
     progress,
+    waiting_row,
 )
 from veleta_trainer.handlers import SERVICE
 from veleta_trainer.ports import LeaseRow
@@ -35,9 +36,7 @@ class MysqlTrainings:
         self._connection = connection
 
     def add(self, request: Request, at: datetime) -> None:
-        self._insert(
-            {"request_id": request.request_id, "state": "waiting", "cause": asdict(request), "requested_at": at}
-        )
+        self._insert(waiting_row(request, at))
 
     def waiting(self) -> list[Request]:
         query = sa.select(trainings.c.cause).where(trainings.c.state == "waiting").order_by(trainings.c.requested_at)
@@ -66,8 +65,7 @@ class MysqlTrainings:
         for request_id, state in self._states().items():
             row = by_request.get(request_id)
             if row and progress(row["state"]) > progress(state):
-                query = sa.update(trainings).where(trainings.c.request_id == request_id)
-                self._connection.execute(query.values(**_for_sql(row)))
+                self.update(request_id, row)
 
     def _insert(self, row: TrainingRow) -> None:
         query = insert(trainings).values(attempts=0, **_for_sql(row))

@@ -30,8 +30,10 @@ class MlflowRuns:
     def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
         with registry_calls():
             mlflow.set_experiment(self._experiment)
-            with mlflow.start_run(run_name=recipe.request_id, tags=_tags(recipe)) as run:
-                mlflow.log_params({**recipe.params, "batches": _batch_numbers(recipe), "champion": recipe.champion})
+            tags = {"request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
+            batches = ", ".join(f"{batch.epoch}/{batch.number}" for batch in recipe.batches)
+            with mlflow.start_run(run_name=recipe.request_id, tags=tags) as run:
+                mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), "recipe.json")
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
@@ -44,34 +46,22 @@ class MlflowRuns:
             return _logged_run(self._client.get_run(run_id))
 
     def find(self, request_id: str) -> LoggedRun | None:
-        with registry_calls():
-            experiment = self._client.get_experiment_by_name(self._experiment)
-            if experiment is None:
-                return None
-            query = f"tags.request_id = '{request_id}' and attributes.status = 'FINISHED'"
-            runs = self._client.search_runs([experiment.experiment_id], query, max_results=1)
+        runs = self._search(f"tags.request_id = '{request_id}' and attributes.status = 'FINISHED'")
         return _logged_run(runs[0]) if runs else None
 
     def end_open(self) -> None:
+        for run in self._search("attributes.status = 'RUNNING'"):
+            with registry_calls():
+                self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+    def _search(self, query: str) -> list[Run]:
         with registry_calls():
             experiment = self._client.get_experiment_by_name(self._experiment)
-            if experiment is None:
-                return
-            query = "attributes.status = 'RUNNING'"
-            for run in self._client.search_runs([experiment.experiment_id], query):
-                self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+            return list(self._client.search_runs([experiment.experiment_id], query)) if experiment else []
 
 
 def _logged_run(run: Run) -> LoggedRun:
     return LoggedRun(run.info.run_id, run.data.tags[SOURCE], run.data.tags[NATIVE], dict(run.data.metrics))
-
-
-def _tags(recipe: Recipe) -> dict[str, str]:
-    return {"request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
-
-
-def _batch_numbers(recipe: Recipe) -> str:
-    return ", ".join(f"{b.epoch}/{b.number}" for b in recipe.batches)
 
 
 def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str]:

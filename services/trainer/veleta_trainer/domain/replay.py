@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from veleta.events import catalogue
 from veleta.events.envelope import Event
@@ -19,21 +18,29 @@ class ReplayedState:
 
     def apply(self, event: Event) -> None:
         """Apply the next event. Those of `retrain` come first, then those of `training`, then those of `models`."""
-        payload = event.payload
-        if isinstance(payload, catalogue.RetrainRequested):
-            self.trainings.setdefault(event.id, waiting_row(request_of(event, payload), event.time))
-        elif isinstance(payload, catalogue.RequestPayload):
-            self._update(payload.request_id, _update_of(payload, event.time))
-        elif isinstance(payload, catalogue.ModelRegistered):
-            result: TrainingRow = {"run_id": payload.run_id, "version": payload.version, "metrics": payload.metrics}
-            self._update(str(payload.recipe.get("request_id")), {"state": "registered", **result})
-        elif isinstance(payload, catalogue.ModelPromoted | catalogue.ModelRejected):
-            self._decide(event, payload)
+        at = event.time
+        match event.payload:
+            case catalogue.RetrainRequested() as payload:
+                self.trainings.setdefault(event.id, waiting_row(request_of(event, payload), at))
+            case catalogue.TrainingStarted(request_id=name, recipe=recipe):
+                self._update(name, {"state": "planned", "recipe": recipe, "started_at": at})
+            case catalogue.TrainingFinished(request_id=name) as payload:
+                self._update(name, {"state": "finished", **_result(payload), "ended_at": at})
+            case catalogue.TrainingMerged(request_id=name, into=into):
+                self._update(name, {"state": "merged", "merged_into": into, "ended_at": at})
+            case catalogue.TrainingSkipped(request_id=name):
+                self._update(name, {"state": "skipped", "ended_at": at})
+            case catalogue.TrainingFailed(request_id=name, reason=reason):
+                self._update(name, {"state": "failed", "failure": reason, "ended_at": at})
+            case catalogue.ModelRegistered() as payload:
+                self._update(str(payload.recipe.get("request_id")), {"state": "registered", **_result(payload)})
+            case catalogue.ModelPromoted() | catalogue.ModelRejected() as payload:
+                self._decide(event, payload)
 
-    def _update(self, request_id: str, update: TrainingRow | None) -> None:
+    def _update(self, request_id: str, update: TrainingRow) -> None:
         """Update the row of a request. Its state never goes back."""
         row = self.trainings.get(request_id)
-        if row is not None and update and progress(update["state"]) >= progress(row["state"]):
+        if row is not None and progress(update["state"]) >= progress(row["state"]):
             row.update(update)
 
     def _decide(self, event: Event, payload: catalogue.ModelPromoted | catalogue.ModelRejected) -> None:
@@ -67,17 +74,5 @@ def request_of(event: Event, payload: catalogue.RetrainRequested) -> Request:
     return Request(request_id=event.id, cause=event.cause, trace=event.trace, **fields)
 
 
-def _update_of(payload: catalogue.RequestPayload, at: datetime) -> TrainingRow | None:
-    match payload:
-        case catalogue.TrainingStarted(recipe=recipe):
-            return {"state": "planned", "recipe": recipe, "started_at": at}
-        case catalogue.TrainingFinished(run_id=run_id, version=version, metrics=metrics):
-            return {"state": "finished", "run_id": run_id, "version": version, "metrics": metrics, "ended_at": at}
-        case catalogue.TrainingMerged(into=into):
-            return {"state": "merged", "merged_into": into, "ended_at": at}
-        case catalogue.TrainingSkipped():
-            return {"state": "skipped", "ended_at": at}
-        case catalogue.TrainingFailed(reason=reason):
-            return {"state": "failed", "failure": reason, "ended_at": at}
-        case _:
-            return None
+def _result(payload: catalogue.TrainingFinished | catalogue.ModelRegistered) -> TrainingRow:
+    return {"run_id": payload.run_id, "version": payload.version, "metrics": payload.metrics}

@@ -23,7 +23,7 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
     "decided": ("aliased", "failed"),
     "aliased": ("finished", "failed"),
 }
-"""The states that may follow a state. The states that are no key are final."""
+"""The states that may follow a state. A state that is not a key is final."""
 ACTIVE_STATES = tuple(TRANSITIONS)[1:]
 """The states of a training in progress. Each is stored when its step is complete."""
 
