@@ -29,10 +29,12 @@ def schemas(prefix: str) -> dict[str | None, str | None]:
 
 
 def _text(length: int) -> VARCHAR:
+    """Text that is compared byte by byte."""
     return VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin")
 
 
 def _time(name: str, *, required: bool = False) -> sa.Column[Any]:
+    """A time in UTC, to the microsecond."""
     return sa.Column(name, DATETIME(fsp=6), nullable=not required)
 
 

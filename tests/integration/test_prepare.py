@@ -154,6 +154,16 @@ def test_a_new_column_is_added_as_null(fresh: World) -> None:
     assert again.returncode == 0, again.stderr
 
 
+def test_a_new_column_of_a_fixed_table_is_added(fresh: World) -> None:
+    """To a table of an earlier version that had no such column."""
+    before = everything(fresh)
+    execute(fresh, "admin", "ALTER TABLE {PIPELINE}.trainings DROP COLUMN ended_at")
+    assert everything(fresh) != before
+    done = fresh.prepare()
+    assert done.returncode == 0, done.stderr
+    assert everything(fresh) == before
+
+
 def test_a_new_index_is_added(fresh: World) -> None:
     """To a table of an earlier version that had no such index."""
     before = everything(fresh)

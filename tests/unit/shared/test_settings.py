@@ -1,4 +1,4 @@
-"""Settings come from the environment, and what is wrong with them is said at once."""
+"""Settings are read from the environment, and errors name the variable."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from veleta.settings import KafkaSettings, MysqlSettings, ServiceSettings, read_
 
 
 class ExampleSettings(ServiceSettings):
-    """Those of a made-up service."""
+    """The settings of an example service."""
 
     model_config = SettingsConfigDict(env_prefix="EXAMPLE_", frozen=True)
     port: int = Field(1, description="x")
@@ -24,7 +24,7 @@ class ExampleSettings(ServiceSettings):
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only what is required."""
+    """Only the required variables."""
     for name in os.environ:
         if name.startswith(("EXAMPLE_", "KAFKA_", "MYSQL_", "MLFLOW_", "DATASET")):
             monkeypatch.delenv(name)
@@ -39,24 +39,29 @@ def refusal() -> str:
     return str(caught.value)
 
 
-def test_a_service_has_its_prefix_and_a_part_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that one environment serves many processes."""
+def test_a_service_and_a_dependency_have_their_own_prefixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One environment can have the variables of many processes."""
     monkeypatch.setenv("EXAMPLE_PORT", "77")
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "elsewhere:1")
     monkeypatch.setenv("DATASET", "cars")
-    found = read_settings(ExampleSettings)
-    assert (found.port, found.kafka.bootstrap, found.dataset, found.folder) == (77, "elsewhere:1", "cars", "f")
+    settings = read_settings(ExampleSettings)
+    assert (settings.port, settings.kafka.bootstrap, settings.dataset, settings.folder) == (
+        77,
+        "elsewhere:1",
+        "cars",
+        "f",
+    )
 
 
 @pytest.mark.parametrize("name", ["EXAMPLE_PROT", "EXAMPLE_DATASET", "EXAMPLE_KAFKA"])
 def test_an_unknown_name_with_the_services_prefix_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """It was meant for this service and would have no effect: a typo, or a name that belongs to no service."""
+    """It would have no effect: it is a typo, or no setting of the service."""
     monkeypatch.setenv(name, "1")
     assert refusal() == (f"unknown setting {name}; use one of DATASET, EXAMPLE_FOLDER, EXAMPLE_HOST, EXAMPLE_PORT")
 
 
-def test_names_of_others_are_none_of_its_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment holds much else."""
+def test_names_with_other_prefixes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment has variables of other programs."""
     monkeypatch.setenv("EXAMPLES", "1")
     monkeypatch.setenv("LOADER_PORT", "x")
     assert read_settings(ExampleSettings).port == 1
@@ -71,31 +76,31 @@ def test_names_of_others_are_none_of_its_business(monkeypatch: pytest.MonkeyPatc
         ("MYSQL_PORT", "many", "MYSQL_PORT: Input should be a valid integer"),
     ],
 )
-def test_what_is_wrong_is_named_as_it_is_set(
+def test_an_error_names_the_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str | None, message: str
 ) -> None:
-    """By the variable's name, not by the model's field."""
+    """Not the field of the model."""
     monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, value)
     assert message in refusal()
 
 
 def test_a_password_is_not_shown() -> None:
-    """Neither by the settings nor by the address, and it may hold any character."""
-    found = read_settings(ExampleSettings)
-    assert "p@ss" not in repr(found)
-    assert "p@ss" not in str(database_url(found.mysql, "pymysql"))
-    assert database_url(found.mysql, "pymysql").password == os.environ["MYSQL_PASSWORD"]
+    """Neither in the settings nor in the address. It may contain any character."""
+    settings = read_settings(ExampleSettings)
+    assert "p@ss" not in repr(settings)
+    assert "p@ss" not in str(database_url(settings.mysql, "pymysql"))
+    assert database_url(settings.mysql, "pymysql").password == os.environ["MYSQL_PASSWORD"]
 
 
-def test_a_model_knows_its_own_variables() -> None:
-    """Nested models read their own."""
+def test_a_model_lists_its_own_variables() -> None:
+    """Without those of nested models."""
     assert list(variables(MysqlSettings)) == [
         "MYSQL_HOST", "MYSQL_PORT", "MYSQL_USER", "MYSQL_PASSWORD", "MYSQL_PREFIX",
     ]  # fmt: skip
 
 
-def test_a_container_has_its_secrets_in_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Called as the variable is; the variable, when there is one, says more."""
+def test_a_container_reads_secrets_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file has the name of the variable. The variable overrides it."""
     (tmp_path / "mysql_password").write_text("of the file")
     monkeypatch.setitem(MysqlSettings.model_config, "secrets_dir", tmp_path)
     assert MysqlSettings().password.get_secret_value() == "p@ss/word"
