@@ -113,6 +113,6 @@ class System:
 
     def _model(self, version: Version) -> Model:
         with tempfile.TemporaryDirectory() as folder:
-            booster = CatBoostRegressor().load_model(str(self._registry.native(version, Path(folder))))
+            booster = CatBoostRegressor().load_model(str(self._registry.download_native(version, Path(folder))))
         metrics = self._client.get_run(version.run_id).data.metrics
         return Model(version.number, booster, dict(metrics))

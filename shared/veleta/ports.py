@@ -102,7 +102,7 @@ class Transactions(Protocol[U_co]):
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the registered model, as the registry knows it."""
+    """A version of the registered model, with its tags in the registry."""
 
     number: int
     run_id: str
@@ -110,30 +110,34 @@ class Version:
 
 
 NATIVE = "native"
-"""The tag of a version that says where the registry keeps its CatBoost model."""
+"""The tag of a version with the address of its CatBoost model."""
 SEQ = "seq"
-"""The tag of a version that says with which decision it became the champion, or was rejected."""
+"""The tag of a version with the number of the decision that promoted or rejected it."""
 CHAMPION = "champion"
-"""The alias of the version that is to be served."""
+"""The alias of the version to serve."""
 
 
 class Registry(Protocol):
-    """The versions of one registered model. Every method blocks and raises Retry when the registry is away."""
+    """The versions of one registered model. Every method blocks, and raises Retry if the registry is unreachable."""
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
-        """The version of this run; created from the model at `source` when there is none yet."""
+        """The version of a run. If there is none, it is created from the model at `source`."""
 
     def version(self, number: int) -> Version | None:
-        """The version of this number."""
+        """The version with a number."""
 
     def alias(self, alias: str) -> Version | None:
-        """The version that bears an alias (champion, challenger, previous)."""
+        """The version with an alias (champion, challenger, previous)."""
 
     def set_alias(self, alias: str, number: int) -> None:
-        """Move an alias. Setting it again is harmless."""
+        """Move an alias to a version. Setting it again is harmless."""
 
-    def tag(self, number: int, key: str, value: str) -> None:
-        """Tag a version."""
+    def set_tag(self, number: int, key: str, value: str) -> None:
+        """Set a tag of a version."""
 
-    def native(self, version: Version, folder: Path) -> Path:
-        """Bring the version's native CatBoost model (its tag `NATIVE`) to a folder: the path of the .cbm file."""
+    def download_native(self, version: Version, folder: Path) -> Path:
+        """Download the CatBoost model of a version to a folder: the path of the .cbm file.
+
+        Raises:
+            Reject: the version has none.
+        """

@@ -110,7 +110,7 @@ def train(made: World) -> Path:
     registry = MlflowRegistry(made.mlflow_uri, made.dataset.name)
     champion = registry.alias("champion")
     assert champion is not None
-    return registry.native(champion, made.folder)
+    return registry.download_native(champion, made.folder)
 
 
 @contextmanager

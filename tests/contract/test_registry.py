@@ -109,7 +109,7 @@ def test_an_alias_shows_the_tags_of_its_version(registry: Registry, make_run: Ma
     run_id, source = make_run()
     version = registry.register(run_id, source, {NATIVE: source})
     for seq in ("1", "2"):
-        registry.tag(version.number, "seq", seq)
+        registry.set_tag(version.number, "seq", seq)
     registry.set_alias("champion", version.number)
     champion = registry.alias("champion")
     assert champion is not None
@@ -139,6 +139,6 @@ def test_the_native_model_is_downloaded_to_a_folder(registry: Registry, make_run
     version = registry.register(run_id, source, {NATIVE: source})
     folder = tmp_path / "download"
     folder.mkdir()
-    path = registry.native(version, folder)
+    path = registry.download_native(version, folder)
     assert path.is_relative_to(folder)
     assert path.read_bytes() == (tmp_path / "model.cbm").read_bytes()

@@ -91,7 +91,7 @@ def champion(uow: TrainerUnitOfWork) -> PromotionRow | None:
 
 class TestTrainings:
     async def test_requests_wait_in_the_order_of_arrival(self, transactions: Transactions[TrainerUnitOfWork]) -> None:
-        """Each keeps all its fields."""
+        """Each has all its fields."""
         await transactions.run(add(3, 1, 2))
         assert await transactions.run(lambda uow: uow.trainings.waiting()) == [request(3), request(1), request(2)]
 

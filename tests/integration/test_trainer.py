@@ -1,6 +1,5 @@
-"""The trainer, a real process with its child, on real Kafka, MariaDB and MLflow."""
+"""The trainer as a process with its child process, on real Kafka, MariaDB and MLflow."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +26,8 @@ from veleta.tables import leases, promotions
 from veleta_trainer.adapters.runs import MlflowRuns
 
 SLOW = 120
-FREEZE = ("trainer.logged 30",)
-"""The trainer is frozen for 30 s between the run in MLflow and the row in MySQL."""
+PAUSE = ("trainer.logged 5",)
+"""The trainer pauses for 5 s after it logged a run in MLflow, and before it stores the run in MySQL."""
 
 
 def test_a_batch_becomes_a_champion(world: World) -> None:
@@ -57,13 +56,13 @@ def test_a_batch_becomes_a_champion(world: World) -> None:
 
 
 def test_each_training_is_one_version(world: World) -> None:
-    """One run, one decision, and a point of its curve for each tree."""
+    """It has one run, one decision, and a point of its learning curve for each tree."""
     versions = MlflowClient(world.mlflow_uri).search_model_versions(f"name = '{world.dataset.name}'")
     finished = [e.payload for e in world.events("training") if isinstance(e.payload, TrainingFinished)]
     assert sorted(int(v.version) for v in versions) == sorted(p.version for p in finished) == [1, 2]
     assert [row.seq for row in world.sql(sa.select(promotions))] == [1, 2]
-    told = [e.payload for e in world.events("training") if isinstance(e.payload, TrainingProgress)]
-    errors = [said.error for said in told if said.phase == "fitting" and said.error is not None]
+    progress = [e.payload for e in world.events("training") if isinstance(e.payload, TrainingProgress)]
+    errors = [p.error for p in progress if p.phase == "fitting" and p.error is not None]
     assert len(errors) == 40, "the curve of each training has a point for each of its 20 trees"
     assert errors[-1] < errors[0]
 
@@ -80,7 +79,7 @@ def test_the_registered_model_takes_raw_rows(world: World, tmp_path: Path) -> No
     registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
     champion = registry.alias("champion")
     assert champion is not None
-    native = CatBoostRegressor().load_model(str(registry.native(champion, tmp_path)))
+    native = CatBoostRegressor().load_model(str(registry.download_native(champion, tmp_path)))
     values, _ = world.dataset.convert(world.dataset.example)
     assert Predictor(world.dataset, native).prices([values]) == [pytest.approx(price[0], rel=1e-12)]
 
@@ -131,25 +130,25 @@ def test_a_zombie_trainer_changes_nothing(world: World) -> None:
     settings: dict[str, Any] = {"trees": 20, "lease_seconds": 2}
     name = f"{world.dataset.name}/1/2/retrain"
     publish_batch(world.log, world.dataset, 1, 2, list(api_rows(3, 300, 5)))
-    with world.service("trainer", "trainer", work=world.folder / "one", faults=FREEZE, **settings) as zombie:
+    with world.service("trainer", "trainer", work=world.folder / "one", faults=PAUSE, **settings) as zombie:
         zombie.ready()
         with world.service("trainer", "trainer", work=world.folder / "two", **settings) as other:
             eventually(lambda: http_status(f"{other.url}/livez") == 200, 60, "the other one is up")
             request_training(world, 1, 2)
-            eventually(lambda: not zombie.faults(), SLOW, "the zombie freezes")
-            eventually(lambda: ended(world, "1/2"), SLOW, "the other one finishes the training")
-            before = _state(world, name)
-            zombie_log = zombie.log.stat().st_size
-            eventually(lambda: zombie.log.stat().st_size > zombie_log, SLOW, "the zombie continues")
-            eventually(lambda: http_status(f"{zombie.url}/readyz") == 503, 30, "the zombie stands by")
-            time.sleep(1)
+            eventually(lambda: not zombie.faults(), SLOW, "the zombie pauses")
+            with zombie.frozen():
+                eventually(lambda: ended(world, "1/2"), SLOW, "the other one finishes the training")
+                before, log_size = _state(world, name), zombie.log.stat().st_size
+            eventually(lambda: zombie.log.stat().st_size > log_size, SLOW, "the zombie continues")
+            eventually(lambda: not _holds_lease(zombie), 30, "the zombie stands by")
             assert _state(world, name) == before
     row = training_rows(world)[name]
     assert row.state == "finished"
     assert len([event for event in world.events("training") if event.id == f"{name}/finished"]) == 1
-    experiment = MlflowClient(world.mlflow_uri).get_experiment_by_name(world.dataset.name)
+    client = MlflowClient(world.mlflow_uri)
+    experiment = client.get_experiment_by_name(world.dataset.name)
     assert experiment is not None
-    runs = MlflowClient(world.mlflow_uri).search_runs([experiment.experiment_id], f"tags.request_id = '{name}'")
+    runs = client.search_runs([experiment.experiment_id], f"tags.request_id = '{name}'")
     assert [run.info.run_id for run in runs] == [row.run_id]
 
 

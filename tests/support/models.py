@@ -92,7 +92,7 @@ class Models:
 
     def crown(self, version: Version, seq: int) -> None:
         """Make a version the champion in the registry; no event says so."""
-        self.registry.tag(version.number, "seq", str(seq))
+        self.registry.set_tag(version.number, "seq", str(seq))
         self.registry.set_alias("champion", version.number)
 
     def announce(self, version: Version, seq: int, at: datetime | None = None) -> None:
@@ -130,7 +130,7 @@ class Models:
         version = self.registry.version(number)
         assert version is not None
         with tempfile.TemporaryDirectory() as folder:
-            native = self.registry.native(version, Path(folder))
+            native = self.registry.download_native(version, Path(folder))
             model = CatBoostRegressor().load_model(str(native))
         return Predictor(self._world.dataset, model).prices(rows)
 

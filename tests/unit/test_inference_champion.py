@@ -192,7 +192,7 @@ async def test_after_a_restart_the_newest_that_proves_itself_is_served(stage: St
 async def test_an_alias_without_an_event_is_served_and_explained_later(stage: Stage) -> None:
     """A lost or late event heals; the causes come with it, and the model is not loaded again."""
     version = stage.version("11")
-    stage.registry.tag(version.number, "seq", "3")
+    stage.registry.set_tag(version.number, "seq", "3")
     stage.registry.set_alias("champion", version.number)
     await stage.look()
     assert stage.serving == (version.number, 3)

@@ -156,7 +156,7 @@ class Champion:
         """The promotion's model, after its prices were looked at."""
         folder = Path(tempfile.mkdtemp(dir=self._files))
         try:
-            model = self._registry.native(promotion.version, folder)
+            model = self._registry.download_native(promotion.version, folder)
             predictor = Predictor(self._dataset, self._load(model))
             self._try(predictor)
         except BaseException:

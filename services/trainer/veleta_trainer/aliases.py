@@ -47,8 +47,8 @@ class Aliases:
 
     def _move(self, promotion: PromotionRow) -> None:
         version = promotion.version
-        self._registry.tag(version, SEQ, str(promotion.seq))
-        self._registry.tag(version, "decision", f"{promotion.decision}: {promotion.reason}")
+        self._registry.set_tag(version, SEQ, str(promotion.seq))
+        self._registry.set_tag(version, "decision", f"{promotion.decision}: {promotion.reason}")
         fault_point("trainer.tagged")
         if promotion.decision == "rejected":
             self._registry.set_alias(CHALLENGER, version)
@@ -64,7 +64,7 @@ class Aliases:
         if version is None:
             return
         if version.tags.get(SEQ) != str(last.seq):
-            self._registry.tag(last.version, SEQ, str(last.seq))
+            self._registry.set_tag(last.version, SEQ, str(last.seq))
         previous = self._registry.alias(PREVIOUS)
         if last.previous is not None and (previous is None or previous.number != last.previous):
             self._set_previous(last.previous)

@@ -151,9 +151,9 @@ class MemoryRegistry:
         del self._versions[number]
         self._aliases = {alias: n for alias, n in self._aliases.items() if n != number}
 
-    def tag(self, number: int, key: str, value: str) -> None:
+    def set_tag(self, number: int, key: str, value: str) -> None:
         version = self._versions[number]
         self._versions[number] = Version(number, version.run_id, {**version.tags, key: value})
 
-    def native(self, version: Version, folder: Path) -> Path:
+    def download_native(self, version: Version, folder: Path) -> Path:
         return Path(shutil.copy(version.tags[NATIVE], folder))

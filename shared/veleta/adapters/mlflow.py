@@ -1,4 +1,4 @@
-"""The registry on MLflow. It needs mlflow-skinny only, so that inference stays small."""
+"""The registry in MLflow. It requires only mlflow-skinny, so that inference stays small."""
 
 import contextlib
 import os
@@ -14,20 +14,18 @@ from mlflow.exceptions import MlflowException
 from veleta.errors import Reject, Retry
 from veleta.ports import NATIVE, Version
 
-ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-"""What MLflow answers for a model, a version and an alias that is not there."""
-
-
-REFUSED = range(400, 500)
+NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""MLflow's error codes for a model, a version or an alias that does not exist."""
+CLIENT_ERRORS = range(400, 500)
 
 
 @contextlib.contextmanager
-def registry_calls() -> Iterator[None]:
-    """Every fault of the registry becomes Retry; what it refuses (HTTP 4xx) would be refused again, and passes."""
+def registry_errors() -> Iterator[None]:
+    """Translate errors of the registry to Retry. A refusal (HTTP 4xx) passes, because a retry would not help."""
     try:
         yield
     except MlflowException as error:
-        if error.get_http_status_code() in REFUSED:  # type: ignore[no-untyped-call]  # MLflow leaves it untyped
+        if error.get_http_status_code() in CLIENT_ERRORS:  # type: ignore[no-untyped-call]  # MLflow has no types for it
             raise
         raise Retry("mlflow", error) from error
     except (requests.RequestException, OSError) as error:
@@ -38,7 +36,7 @@ class MlflowRegistry:
     """`Registry` for one registered model."""
 
     def __init__(self, tracking_uri: str, model: str) -> None:
-        # MLflow's own patience (7 tries, 120 s each) would hide from /readyz that the server is away.
+        # With MLflow's own retries (7 attempts, 120 s each) /readyz would not show that the server is unreachable.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -48,60 +46,60 @@ class MlflowRegistry:
         self._client = MlflowClient(tracking_uri)
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
-        with registry_calls():
-            self._make_model()
-            known = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run_id}'")
-            version = known[0] if known else self._create(run_id, source, tags)
+        with registry_errors():
+            self._create_model()
+            versions = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run_id}'")
+            version = versions[0] if versions else self._create_version(run_id, source, tags)
         return _version(version)
 
     def version(self, number: int) -> Version | None:
-        with registry_calls(), _absent():
+        with registry_errors(), _none_if_not_found():
             return _version(self._client.get_model_version(self._model, str(number)))
         return None
 
     def alias(self, alias: str) -> Version | None:
-        with registry_calls(), _absent():
+        with registry_errors(), _none_if_not_found():
             return _version(self._client.get_model_version_by_alias(self._model, alias))
         return None
 
     def set_alias(self, alias: str, number: int) -> None:
-        with registry_calls():
+        with registry_errors():
             self._client.set_registered_model_alias(self._model, alias, str(number))
 
-    def tag(self, number: int, key: str, value: str) -> None:
-        with registry_calls():
+    def set_tag(self, number: int, key: str, value: str) -> None:
+        with registry_errors():
             self._client.set_model_version_tag(self._model, str(number), key, value)
 
-    def native(self, version: Version, folder: Path) -> Path:
+    def download_native(self, version: Version, folder: Path) -> Path:
         if NATIVE not in version.tags:
             raise Reject("the version has no native model", f"{self._model} {version.number} lacks the tag {NATIVE}")
-        with registry_calls():
+        with registry_errors():
             path = mlflow.artifacts.download_artifacts(artifact_uri=version.tags[NATIVE], dst_path=str(folder))
-        found = sorted(Path(path).rglob("*.cb*"))
-        if not found:
+        files = sorted(Path(path).rglob("*.cb*"))
+        if not files:
             raise Reject("the version has no native model", f"no .cbm file in {version.tags[NATIVE]}")
-        return found[0]
+        return files[0]
 
-    def _make_model(self) -> None:
+    def _create_model(self) -> None:
         try:
             self._client.create_registered_model(self._model)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def _create(self, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
+    def _create_version(self, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
         model_id = source.removeprefix("models:/") if source.startswith("models:/") else None
         return self._client.create_model_version(self._model, source, run_id, tags=dict(tags), model_id=model_id)
 
 
 @contextlib.contextmanager
-def _absent() -> Iterator[None]:
+def _none_if_not_found() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if error.error_code not in ABSENT:
+        if error.error_code not in NOT_FOUND:
             raise
 
 
-def _version(found: ModelVersion) -> Version:
-    return Version(int(found.version), str(found.run_id), dict(found.tags))
+def _version(version: ModelVersion) -> Version:
+    return Version(int(version.version), str(version.run_id), dict(version.tags))

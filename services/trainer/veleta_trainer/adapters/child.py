@@ -58,7 +58,7 @@ class ChildProcessFitter:
     def _download(self, champion: Version, folder: Path) -> None:
         """Download the champion's native model, if it has one. A version that was promoted by hand may lack it."""
         try:
-            self._registry.native(champion, folder).rename(folder / CHAMPION)
+            self._registry.download_native(champion, folder).rename(folder / CHAMPION)
         except Reject as error:
             log.warning("the champion cannot be evaluated", version=champion.number, reason=str(error))
 

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
 
 import veleta
-from veleta.adapters.mlflow import registry_calls
+from veleta.adapters.mlflow import registry_errors
 from veleta.dataset import parse_dataset
 from veleta.ports import NATIVE
 from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
@@ -28,7 +28,7 @@ class MlflowRuns:
         self._client = MlflowClient(tracking_uri)
 
     def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
-        with registry_calls():
+        with registry_errors():
             mlflow.set_experiment(self._experiment)
             tags = {"request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
             batches = ", ".join(f"{batch.epoch}/{batch.number}" for batch in recipe.batches)
@@ -42,7 +42,7 @@ class MlflowRuns:
             return LoggedRun(run.info.run_id, source, native, fitted.metrics)
 
     def get(self, run_id: str) -> LoggedRun:
-        with registry_calls():
+        with registry_errors():
             return _logged_run(self._client.get_run(run_id))
 
     def find(self, request_id: str) -> LoggedRun | None:
@@ -51,11 +51,11 @@ class MlflowRuns:
 
     def end_open(self) -> None:
         for run in self._search("attributes.status = 'RUNNING'"):
-            with registry_calls():
+            with registry_errors():
                 self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
     def _search(self, query: str) -> list[Run]:
-        with registry_calls():
+        with registry_errors():
             experiment = self._client.get_experiment_by_name(self._experiment)
             return list(self._client.search_runs([experiment.experiment_id], query)) if experiment else []
 

@@ -8,7 +8,7 @@ from veleta_trainer.domain.recipe import batches_with_other_rows
 
 
 def test_rows_that_a_new_epoch_repeats_count_once() -> None:
-    """The united holdout tells batches apart by their digests, and keeps their order."""
+    """Batches with the same digest have the same rows. The order stays."""
     log = MemoryLog()
     rows = api_rows(0, 30, 1)
     first, again = (publish_batch(log, DATASET, epoch, 0, rows) for epoch in (1, 2))
