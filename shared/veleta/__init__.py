@@ -1,8 +1,8 @@
 """Code that Veleta's services share.
 
 Read it in this order: `dataset` (the file that declares the columns), `events` and `topics` (the contract), `ports`
-(what a service requires of the outside world), `processing` (the steps for one record), `adapters` (Kafka, MySQL,
-MLflow and their in-memory twins), `service` (how each process starts, reports its health and stops).
+(what a service requires of the outside world), `processing` (the steps for one record), `adapters` (Kafka, MySQL and
+MLflow), `service` (how each process starts, reports its health and stops).
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What a service requires of the outside world. `adapters` implements it; `adapters.memory` has a twin of each."""
+"""What a service requires of the outside world. `adapters` implements it; tests/support/twins has in-memory twins."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from support.batches import TIME
 from support.twins.drift import MemoryDriftUnitOfWork
+from support.twins.shared import MemoryTransactions
 from support.world import World
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
-from veleta.adapters.memory import MemoryTransactions
 from veleta.clock import for_sql
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import DriftAssessed

@@ -8,9 +8,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from support.records import message
+from support.twins.shared import MemoryLog
 from support.world import World, eventually
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.memory import MemoryLog
 from veleta.clock import utc_now
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from support.batches import TIME
 from support.listings import api_rows
 from support.twins.loader import MemoryLoaderUnitOfWork
+from support.twins.shared import MemoryTransactions
 from support.world import World
-from veleta.adapters.memory import MemoryTransactions
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.clock import for_sql
 from veleta.dataset import load_dataset

@@ -9,8 +9,8 @@ import pytest
 from mlflow import MlflowClient
 
 from support.models import train
+from support.twins.shared import MemoryRegistry
 from support.world import World
-from veleta.adapters.memory import MemoryRegistry
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.dataset import load_dataset
 from veleta.ports import NATIVE, Registry

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from support.twins.shared import MemoryTransactions
 from support.twins.trainer import MemoryTrainerUnitOfWork
 from support.world import World
-from veleta.adapters.memory import MemoryTransactions
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.errors import StateLost
 from veleta.ports import Transactions

@@ -7,9 +7,9 @@ from uuid import uuid4
 import pytest
 
 from support.records import message
+from support.twins.shared import MemoryTransactions, MemoryUnitOfWork
 from support.world import World
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
-from veleta.adapters.memory import MemoryTransactions, MemoryUnitOfWork
 from veleta.adapters.mysql import MysqlTransactions, MysqlUnitOfWork, mysql_engine
 from veleta.errors import Retry
 from veleta.events.envelope import Message

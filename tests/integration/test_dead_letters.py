@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from support.batches import publish_batch, send
 from support.listings import api_rows
 from support.records import chunk_messages, publish_chunks
+from support.twins.shared import MemoryLog
 from support.world import World, eventually
-from veleta.adapters.memory import MemoryLog
 from veleta.tables import batches, dataset_tables, drift_reports
 from veleta_local.dead_letters import DeadLetters
 from veleta_local.errors import LocalError

@@ -10,8 +10,8 @@ import pytest
 
 from support.batches import publish_batch
 from support.listings import api_rows
+from support.twins.shared import MemoryTransactions, MemoryUnitOfWork
 from support.world import World
-from veleta.adapters.memory import MemoryTransactions, MemoryUnitOfWork
 from veleta.errors import Stop
 from veleta.events.envelope import Record
 from veleta.service.health import ServiceHealth

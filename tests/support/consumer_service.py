@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support.records import NOON, message, missed
-from veleta.adapters.memory import MemoryCheckpoints, MemoryLog, MemoryOutbox, MemoryTransactions, MemoryUnitOfWork
+from support.twins.shared import MemoryCheckpoints, MemoryLog, MemoryOutbox, MemoryTransactions, MemoryUnitOfWork
 from veleta.events.catalogue import BatchMissed, Payload, RecordDeadlettered, TrainingSkipped
 from veleta.events.envelope import Event, Message, Record, decode, encode
 from veleta.ports import Subscription, UnitOfWork

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from veleta.adapters.memory import MemoryLog
+from support.twins.shared import MemoryLog
 from veleta.batches import BatchReader, batch_manifests, read_events
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
+from support.twins.shared import MemoryLog, MemoryRegistry, MemoryTransactions
 from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
-from veleta.adapters.memory import MemoryLog, MemoryRegistry, MemoryTransactions
 from veleta.batches import read_events
 from veleta.dataset import load_dataset
 from veleta.events.envelope import Event, decode, encode

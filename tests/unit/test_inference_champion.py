@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from veleta.adapters.memory import MemoryLog, MemoryRegistry
+from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import Causes, ModelPromoted

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from veleta.adapters.memory import MemoryLog
+from support.twins.shared import MemoryLog
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.events.envelope import decode

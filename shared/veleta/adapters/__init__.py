@@ -1,1 +1,1 @@
-"""Adapters of the ports: Kafka, MySQL, MLflow, and their in-memory twins."""
+"""Adapters of the ports: Kafka, MySQL and MLflow."""

@@ -1,4 +1,4 @@
-"""In-memory twins of the services' repositories. They pass the same contract suites as the ones in MySQL."""
+"""In-memory twins of adapters and repositories. They pass the same contract suites as Kafka, MySQL and MLflow."""
 
 from sqlalchemy.exc import IntegrityError
 

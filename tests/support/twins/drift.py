@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from support.twins import duplicate_key
-from veleta.adapters.memory import MemoryUnitOfWork
+from support.twins.shared import MemoryUnitOfWork
 from veleta.events.catalogue import DriftAssessed
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from support.twins import duplicate_key
-from veleta.adapters.memory import MemoryUnitOfWork
+from support.twins.shared import MemoryUnitOfWork
 from veleta.events.catalogue import DatasetDeclared
 from veleta_loader.ports import BatchEntry
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from veleta.adapters.memory import MemoryUnitOfWork
+from support.twins.shared import MemoryUnitOfWork
 from veleta.errors import StateLost
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (

@@ -5,7 +5,7 @@ import pytest
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from support.twins.drift import MemoryDriftUnitOfWork, MemoryReports
-from veleta.adapters.memory import MemoryLog, MemoryTransactions
+from support.twins.shared import MemoryLog, MemoryTransactions
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested

@@ -5,7 +5,7 @@ import pytest
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from support.twins.loader import MemoryLoaderUnitOfWork
-from veleta.adapters.memory import MemoryLog, MemoryTransactions
+from support.twins.shared import MemoryLog, MemoryTransactions
 from veleta.batches import BatchReader
 from veleta.dataset import load_dataset, parse_dataset
 from veleta.errors import Reject

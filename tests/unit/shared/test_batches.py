@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.records import chunk_messages, event, message, missed, publish_chunks
-from veleta.adapters.memory import MemoryLog
+from support.twins.shared import MemoryLog
 from veleta.batches import BatchReader, Rows, RowsDigest, batch_manifests, read_events
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, OffsetRange

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from support.twins.shared import MemoryLog
 from veleta import commands
-from veleta.adapters.memory import MemoryLog
 from veleta.commands import PendingCommands
 from veleta.errors import Retry
 from veleta.events.catalogue import CommandAccepted, CommandRefused, Pause, Payload, Poll, Resume

@@ -3,7 +3,7 @@
 import pytest
 
 from support.trainer import TrainerHarness, request
-from veleta.adapters.memory import MemoryOutbox
+from support.twins.shared import MemoryOutbox
 from veleta.errors import Retry
 from veleta.events.envelope import Message
 

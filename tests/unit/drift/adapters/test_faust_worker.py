@@ -11,7 +11,7 @@ import pytest
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
-from veleta.adapters.memory import MemoryLog, MemoryTransactions, MemoryUnitOfWork
+from support.twins.shared import MemoryLog, MemoryTransactions, MemoryUnitOfWork
 from veleta.dataset import load_dataset
 from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import BatchClosed

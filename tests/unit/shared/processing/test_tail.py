@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from veleta.adapters.memory import MemoryLog
+from support.twins.shared import MemoryLog
 from veleta.errors import Retry
 from veleta.events.envelope import Message, Record
 from veleta.ports import Checkpoints, Subscription

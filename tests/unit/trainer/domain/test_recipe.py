@@ -3,7 +3,7 @@
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.trainer import DATASET
-from veleta.adapters.memory import MemoryLog
+from support.twins.shared import MemoryLog
 from veleta_trainer.domain.recipe import batches_with_other_rows
 
 

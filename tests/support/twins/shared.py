@@ -1,4 +1,4 @@
-"""In-memory twins of the adapters, for unit tests. They pass the same contract suites."""
+"""In-memory twins of the adapters in shared/. They pass the same contract suites."""
 
 import copy
 import shutil
@@ -48,7 +48,7 @@ class _MemorySubscription:
         self._group = group
         self._next = {name: min(offsets.get((name, 0), 0), log.bounds(name)[0][1]) for name in topics}
 
-    def poll(self, timeout: float) -> list[Record]:  # noqa: ARG002 - nothing to wait for in memory
+    def poll(self, timeout: float) -> list[Record]:
         arrived = [r for name, start in self._next.items() for r in self._log.topics.get(name, [])[start:]]
         for record in arrived:
             self._next[record.topic] = record.offset + 1
@@ -129,7 +129,7 @@ class MemoryRegistry:
         self._last_number = 0
         self._aliases: dict[str, int] = {}
 
-    def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:  # noqa: ARG002 - copies nothing
+    def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         registered = next((v for v in self._versions.values() if v.run_id == run_id), None)
         if registered:
             return registered
