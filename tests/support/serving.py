@@ -17,10 +17,10 @@ from veleta.features import FEATURE_VERSION, Feature
 from veleta.ports import Version
 from veleta.predictor import FEATURES, Predictor
 from veleta.service.health import ServiceHealth
-from veleta_inference.adapters.asking import Asking
-from veleta_inference.adapters.explaining import Explainers
+from veleta_inference.adapters.explainer_pool import Explainers
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import pages
+from veleta_inference.adapters.request_adapter import Asking
 from veleta_inference.domain.promotions import Promotion, Served
 from veleta_inference.domain.requests import Reader
 from veleta_inference.handlers import Predicting

@@ -22,19 +22,19 @@ from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta.topics import topic
-from veleta_inference.adapters.asking import Asking
 from veleta_inference.adapters.booster import NativeBooster
-from veleta_inference.adapters.explaining import Explainers
+from veleta_inference.adapters.explainer_pool import Explainers
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import pages
 from veleta_inference.adapters.journal import JournalFolder
+from veleta_inference.adapters.peers import Siblings
+from veleta_inference.adapters.request_adapter import Asking
 from veleta_inference.adapters.requests_table import RequestsTable
-from veleta_inference.adapters.siblings import Siblings
-from veleta_inference.champion import Champion
 from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.requests import Reader
 from veleta_inference.drain import Drain
 from veleta_inference.handlers import OF_REQUEST, Predicting
+from veleta_inference.model_swapper import Champion
 from veleta_inference.ports import Journal
 from veleta_inference.refusals import Refusals
 from veleta_inference.settings import InferenceSettings

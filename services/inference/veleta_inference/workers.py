@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from veleta.errors import Stop
 from veleta.service.lifecycle import run, run_service
-from veleta_inference.adapters.siblings import Siblings, socket_of
+from veleta_inference.adapters.peers import Siblings, socket_of
 from veleta_inference.settings import InferenceSettings
 
 NAME = "inference"

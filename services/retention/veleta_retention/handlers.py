@@ -9,7 +9,7 @@ import structlog
 
 from veleta.clock import Clock
 from veleta.service.health import ServiceHealth
-from veleta_retention.domain.keeping import Purge, kept_since
+from veleta_retention.domain.expiry import Purge, kept_since
 from veleta_retention.ports import Purges, Requests, Table
 
 DELETED = prometheus_client.Counter("veleta_request_rows_deleted", "rows that retention deleted", ["table", "reason"])

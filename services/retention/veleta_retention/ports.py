@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from veleta_retention.domain.keeping import Purge
+from veleta_retention.domain.expiry import Purge
 
 
 class Table(Protocol):

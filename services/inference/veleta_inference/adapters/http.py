@@ -12,7 +12,11 @@ from uuid_utils import uuid7
 
 from veleta.clock import Clock
 from veleta_inference.adapters import docs, open_inference, scoring
-from veleta_inference.adapters.asking import (
+from veleta_inference.adapters.explainer_pool import EXPLAINED_ITEMS, Explainers
+from veleta_inference.adapters.guard import Guard
+from veleta_inference.adapters.openapi import document
+from veleta_inference.adapters.problems import problem
+from veleta_inference.adapters.request_adapter import (
     BODY,
     OWN_ID,
     REQUEST_ID,
@@ -23,11 +27,7 @@ from veleta_inference.adapters.asking import (
     printable,
     reply,
 )
-from veleta_inference.adapters.explaining import EXPLAINED_ITEMS, Explainers
-from veleta_inference.adapters.guard import Guard
-from veleta_inference.adapters.openapi import document
-from veleta_inference.adapters.problems import problem
-from veleta_inference.domain.money import in_money
+from veleta_inference.domain.contributions import in_money
 from veleta_inference.refusals import Refusal, Refusals
 
 ANSWERED = prometheus_client.Histogram("veleta_http_seconds", "from receipt to answer", ["path", "status"])

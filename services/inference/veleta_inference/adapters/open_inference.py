@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from veleta_inference.adapters.asking import API_VERSION, Asking, as_json, reply
+from veleta_inference.adapters.request_adapter import API_VERSION, Asking, as_json, reply
 from veleta_inference.domain.protocols import NUMERIC, open_inference, tensors
 from veleta_inference.domain.requests import Unreadable
 from veleta_inference.handlers import NotServed

@@ -7,8 +7,15 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from veleta.dataset import Dataset
 from veleta_inference.adapters import problems
-from veleta_inference.adapters.asking import API_VERSION, IDEMPOTENCY_KEY, KEY_PATTERN, MODEL_VERSION, REQUEST_ID, TRACE
 from veleta_inference.adapters.open_inference import MODEL, VERSION
+from veleta_inference.adapters.request_adapter import (
+    API_VERSION,
+    IDEMPOTENCY_KEY,
+    KEY_PATTERN,
+    MODEL_VERSION,
+    REQUEST_ID,
+    TRACE,
+)
 from veleta_inference.adapters.schemas import INTEGER, TEXT, ref, schemas
 from veleta_inference.domain.protocols import tensors
 

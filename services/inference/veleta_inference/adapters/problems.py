@@ -11,8 +11,8 @@ import structlog
 from aiohttp import web
 
 from veleta.errors import Reject, Retry
-from veleta_inference.adapters.asking import TooSlow, as_json
 from veleta_inference.adapters.guard import TooMany, Unknown
+from veleta_inference.adapters.request_adapter import TooSlow, as_json
 from veleta_inference.domain.requests import Fault, Invalid, Unreadable
 from veleta_inference.handlers import NotServed
 

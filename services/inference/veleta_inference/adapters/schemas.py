@@ -3,7 +3,7 @@
 from typing import Any
 
 from veleta.dataset import MAX_TEXT, Column, Dataset
-from veleta_inference.adapters.explaining import EXPLAINED_ITEMS
+from veleta_inference.adapters.explainer_pool import EXPLAINED_ITEMS
 from veleta_inference.domain.protocols import DATATYPES
 
 Schema = dict[str, Any]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from mlflow.version import VERSION
 
-from veleta_inference.adapters.asking import Asking, reply
+from veleta_inference.adapters.request_adapter import Asking, reply
 from veleta_inference.domain.protocols import scoring
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.mysql import insert
 from veleta.adapters.mysql import database_errors
 from veleta.clock import for_sql
 from veleta.tables import purges
-from veleta_retention.domain.keeping import Purge
+from veleta_retention.domain.expiry import Purge
 
 GROUP_ROWS = 1_000
 """Rows that one statement deletes: some 40 ms. The limit also makes the database choose the index."""

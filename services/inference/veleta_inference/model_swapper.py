@@ -22,7 +22,7 @@ from veleta.predictor import Booster, Predictor
 from veleta.service.health import ServiceHealth
 from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.promotions import Promotion, Served, announced, found
-from veleta_inference.domain.trial import tried
+from veleta_inference.domain.smoke_check import tried
 
 log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(

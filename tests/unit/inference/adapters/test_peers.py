@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 
 from veleta.errors import Retry
-from veleta_inference.adapters import siblings as siblings_module
-from veleta_inference.adapters.siblings import Siblings, socket_of
+from veleta_inference.adapters import peers as siblings_module
+from veleta_inference.adapters.peers import Siblings, socket_of
 
 Start = Callable[..., Awaitable[None]]
 

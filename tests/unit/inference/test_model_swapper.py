@@ -17,8 +17,8 @@ from veleta.ports import NATIVE, Version
 from veleta.predictor import FEATURES
 from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth
-from veleta_inference.champion import Champion
 from veleta_inference.dead_letters import DeadLetterPublisher
+from veleta_inference.model_swapper import Champion
 
 DATASET = load_dataset("real_estate")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

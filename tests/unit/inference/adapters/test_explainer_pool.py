@@ -15,8 +15,8 @@ from veleta.dataset import load_dataset
 from veleta.errors import Retry
 from veleta.ports import Version
 from veleta.predictor import Predictor
-from veleta_inference.adapters.explaining import Explainers
-from veleta_inference.domain.money import in_money
+from veleta_inference.adapters.explainer_pool import Explainers
+from veleta_inference.domain.contributions import in_money
 from veleta_inference.domain.promotions import Promotion, Served
 
 DATASET = load_dataset("real_estate")

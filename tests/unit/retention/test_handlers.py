@@ -12,7 +12,7 @@ from veleta.service import health as health_module
 from veleta.service.health import ServiceHealth
 from veleta_retention import handlers
 from veleta_retention import purge as command
-from veleta_retention.domain.keeping import Purge, kept_since
+from veleta_retention.domain.expiry import Purge, kept_since
 from veleta_retention.handlers import Retention, purge
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
