@@ -1,4 +1,4 @@
-"""From typed rows to prices: what inference and the registered model's pyfunc both do with the CatBoost model."""
+"""Prices of typed rows by a CatBoost model. Inference and the registered model's pyfunc use the same code."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,55 +12,55 @@ FEATURES = "feature_version"
 
 
 class Booster(Protocol):
-    """A fitted model (catboost.CatBoostRegressor is one)."""
+    """A fitted model, such as catboost.CatBoostRegressor."""
 
     @property
     def feature_names_(self) -> Sequence[str]:
-        """The columns that it learnt from, in their order."""
+        """The columns of its features, in their order."""
         ...
 
     def get_metadata(self) -> Mapping[str, str]:
-        """What the model file says of itself; FEATURES is the version of the features it learnt from."""
+        """The metadata of the model file. FEATURES is the version of the features it was trained with."""
         ...
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
-        """The natural logarithm of the price of each row of features, in their order."""
+        """The natural logarithm of the price of each row of features (rows x features), in their order."""
         ...
 
 
-def knows_these_features(booster: Booster) -> bool:
-    """Whether a model learnt from features as this code makes them."""
+def has_current_features(booster: Booster) -> bool:
+    """Whether a model was trained with features as this code computes them."""
     return booster.get_metadata().get(FEATURES) == str(FEATURE_VERSION)
 
 
 class Predictor:
-    """A model that is asked with typed rows and answers prices, in the target's unit."""
+    """Predicts the prices of typed rows, in the target's unit."""
 
     def __init__(self, dataset: Dataset, booster: Booster) -> None:
-        """The model says which columns it learnt from; the dataset may have got more of them since.
+        """The model's features are a subset of the dataset's, which may have more columns since the training.
 
         Raises:
-            Reject: it learnt from one that is no feature of this dataset, or from features of another version.
+            Reject: a feature is not a feature of this dataset, or the features have another version.
         """
-        if not knows_these_features(booster):
-            raise Reject("the model learnt from other features", f"this code makes version {FEATURE_VERSION}")
-        known = {column.name: column for column in feature_columns(dataset)}
-        if unknown := [name for name in booster.feature_names_ if name not in known]:
+        if not has_current_features(booster):
+            raise Reject("the model learnt from other features", f"this code computes version {FEATURE_VERSION}")
+        columns = {column.name: column for column in feature_columns(dataset)}
+        if unknown := [name for name in booster.feature_names_ if name not in columns]:
             raise Reject("the model learnt from other columns", ", ".join(unknown))
-        self._columns = [known[name] for name in booster.feature_names_]
+        self._columns = [columns[name] for name in booster.feature_names_]
         self._booster = booster
 
     def prices(self, rows: Sequence[Values]) -> list[float]:
-        """The price of each row, in one call of the model. The target, if a row has it, is not looked at.
+        """The price of each row, by one call of the model. The target is ignored.
 
         Raises:
-            Reject: what the model says of one of them is no price.
+            Reject: one of the predictions is not finite.
         """
-        asked = [features(self._columns, row) for row in rows]
+        data = [features(self._columns, row) for row in rows]
         try:
-            prices = [math.exp(value) for value in self._booster.predict(asked)]
+            prices = [math.exp(logarithm) for logarithm in self._booster.predict(data)]
         except OverflowError:
             prices = [math.inf]
         if not all(map(math.isfinite, prices)):
-            raise Reject("the model gives no price", "it is not finite")
+            raise Reject("the model's prediction is not a price", "it is not finite")
         return prices

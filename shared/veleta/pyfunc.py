@@ -13,11 +13,11 @@ from veleta.dataset import Dataset, parse_dataset
 from veleta.predictor import Predictor
 
 BOOSTER, DATASET = "booster", "dataset"
-"""The artifacts that the model carries: the CatBoost model, and the dataset file it was trained with."""
+"""The model's artifacts: the CatBoost model, and the dataset file of its training."""
 
 
 class RawRowModel(PythonModel):
-    """Takes rows as the data API hands them out, without the target."""
+    """Predicts from rows as the data API serves them, without the target."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """MLflow calls this once, before the first prediction."""
@@ -27,7 +27,7 @@ class RawRowModel(PythonModel):
 
     def predict(
         self,
-        context: PythonModelContext,  # noqa: ARG002 - MLflow calls it so
+        context: PythonModelContext,  # noqa: ARG002 - MLflow's signature
         model_input: pd.DataFrame,
         params: dict[str, object] | None = None,  # noqa: ARG002 - as above
     ) -> np.ndarray:
@@ -37,7 +37,7 @@ class RawRowModel(PythonModel):
 
 
 def signature(dataset: Dataset) -> ModelSignature:
-    """Raw columns in, a price out."""
+    """The model's signature: raw columns in, a price out."""
     inputs: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.double if c.numeric else DataType.string, c.name) for c in dataset.inputs
     ]

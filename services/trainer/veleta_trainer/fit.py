@@ -18,7 +18,7 @@ from veleta.batches import BatchReader
 from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry
 from veleta.features import categorical, feature_columns, features
-from veleta.predictor import FEATURES, knows_these_features
+from veleta.predictor import FEATURES, has_current_features
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.explain import explain
 from veleta_trainer.domain.recipe import Recipe
@@ -52,7 +52,7 @@ def load_champion(path: Path) -> CatBoostRegressor | None:
     if not path.exists():
         return None
     champion = CatBoostRegressor().load_model(str(path))
-    return champion if knows_these_features(champion) else None
+    return champion if has_current_features(champion) else None
 
 
 def report_progress(phase: str, done: int, of: int, error: float | None = None) -> None:
