@@ -1,4 +1,4 @@
-"""Retention, a real process on a real MariaDB: what it deletes, and that nothing else goes."""
+"""Retention as a real process on a real MariaDB: the rows that it deletes, and that the others stay."""
 
 import subprocess
 import sys
@@ -21,23 +21,23 @@ from veleta.tables import dataset_tables, purges
 
 NOW = for_sql(utc_now())
 DAY = timedelta(days=1)
-GROUP = 1_000
+DELETE_ROWS = 1_000
 KINDS = ("requests", "refused")
 
 
-class Desk:
-    """A deployment's two tables of requests, empty, and what acts on them."""
+class Setup:
+    """A deployment with two empty tables of requests, and the processes and commands that change them."""
 
     def __init__(self, world: World) -> None:
         self.world = world
-        made = dataset_tables(world.dataset)
-        self.tables = {"requests": made.requests, "refused": made.refused}
+        tables = dataset_tables(world.dataset)
+        self.tables = {"requests": tables.requests, "refused": tables.refused}
         with world.admin.begin() as sql:
             for table in (*self.tables.values(), purges):
                 sql.execute(sa.delete(table))
 
-    def keep(self, kind: str, at: datetime, *names: str, client: str | None = None, items: int = 1) -> None:
-        """Rows of requests with these ids, as inference would have written them."""
+    def insert(self, kind: str, at: datetime, *names: str, client: str | None = None, items: int = 1) -> None:
+        """Insert rows of requests with these ids, as inference does."""
         row: dict[str, Any] = {"client_request_id": client, "received_at": at, "http_status": 200}
         if kind == "refused":
             rows = [{**row, "request_id": name, "path": "/predict", "reason": "r", "body": "{}"} for name in names]
@@ -47,25 +47,25 @@ class Desk:
         with self.world.admin.begin() as sql:
             sql.execute(sa.insert(self.tables[kind]), rows)
 
-    def left(self, kind: str) -> list[str]:
-        """The ids of all rows, in their order."""
+    def remaining(self, kind: str) -> list[str]:
+        """The ids of all rows, in order."""
         ids = self.tables[kind].c.request_id
         return [row[0] for row in self.world.sql(sa.select(ids).order_by(ids))]
 
-    def older(self, than: datetime) -> int:
-        """How many rows of answered requests are from before a moment."""
+    def count_before(self, time: datetime) -> int:
+        """The number of rows of answered requests from before a time."""
         table = self.tables["requests"]
-        return int(self.world.sql(sa.select(sa.func.count()).where(table.c.received_at < than))[0][0])
+        return int(self.world.sql(sa.select(sa.func.count()).where(table.c.received_at < time))[0][0])
 
     def purge(self, name: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-        """The command, with the login of retention."""
+        """Run the command with the login of retention."""
         environment = self.world.environment("retention", "retention") | variables
         command = [sys.executable, "-m", "veleta_retention.purge", name]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
     @contextmanager
     def behind(self, proxy: Proxy, service: str, **settings: Any) -> Iterator[Process]:
-        """A process whose way to MySQL can be cut."""
+        """Run a process that reaches MySQL through a proxy."""
         port = free_port()
         environment = self.world.environment(service, service, port=port, **settings)
         process = Process(service, port, environment | {"MYSQL_PORT": str(proxy.port)}, self.world.folder)
@@ -77,8 +77,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(world: World) -> Desk:
-    return Desk(world)
+def setup(world: World) -> Setup:
+    return Setup(world)
 
 
 @pytest.fixture
@@ -89,144 +89,144 @@ def proxy(world: World) -> Iterator[Proxy]:
 
 
 def deleted(retention: Process, table: sa.Table, reason: str) -> float:
-    """What the service's metric says."""
-    with urlopen(f"{retention.url}/metrics", timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
+    """The value of the service's metric."""
+    with urlopen(f"{retention.url}/metrics", timeout=10) as response:
+        lines = response.read().decode().splitlines()
     labels = f'{{reason="{reason}",table="{table.fullname}"}}'
     return sum(
         float(line.split()[-1]) for line in lines if line.startswith(f"veleta_request_rows_deleted_total{labels}")
     )
 
 
-def test_only_what_is_too_old_is_deleted(desk: Desk) -> None:
-    """From both tables, whole requests; log and metric say how many rows."""
+def test_only_expired_requests_are_deleted(setup: Setup) -> None:
+    """From both tables, with all their items. Log and metric show the number of rows."""
     for kind in KINDS:
-        desk.keep(kind, NOW - 31 * DAY, "old", "older", items=3)
-        desk.keep(kind, NOW - 29 * DAY, "new", "newer", items=3)
-    with desk.world.service("retention", "retention", keep_requests_days=30) as retention:
+        setup.insert(kind, NOW - 31 * DAY, "old", "older", items=3)
+        setup.insert(kind, NOW - 29 * DAY, "new", "newer", items=3)
+    with setup.world.service("retention", "retention", keep_requests_days=30) as retention:
         retention.ready()
-        assert desk.left("requests") == ["new"] * 3 + ["newer"] * 3
-        assert desk.left("refused") == ["new", "newer"]
-        assert [deleted(retention, table, "old") for table in desk.tables.values()] == [6, 2]
-        assert get(f"{retention.url}/readyz")[1]["doing"] == "keeps requests for 30 days"
-        assert retention.log.read_text().count('"event": "deleted"') == 2
+        assert setup.remaining("requests") == ["new"] * 3 + ["newer"] * 3
+        assert setup.remaining("refused") == ["new", "newer"]
+        assert [deleted(retention, table, "old") for table in setup.tables.values()] == [6, 2]
+        assert get(f"{retention.url}/readyz")[1]["doing"] == "deletes requests after 30 days"
+        assert retention.log.read_text().count('"event": "rows deleted"') == 2
 
 
-def test_without_a_number_of_days_all_stay(desk: Desk) -> None:
-    """That is the default."""
-    desk.keep("requests", NOW - 5_000 * DAY, "ancient")
-    with desk.world.service("retention", "retention") as retention:
+def test_without_a_number_of_days_all_requests_stay(setup: Setup) -> None:
+    """This is the default."""
+    setup.insert("requests", NOW - 5_000 * DAY, "ancient")
+    with setup.world.service("retention", "retention") as retention:
         retention.ready()
-    assert desk.left("requests") == ["ancient"]
+    assert setup.remaining("requests") == ["ancient"]
 
 
 @pytest.mark.failure("F60")
-def test_many_rows_go_bit_by_bit_while_others_come(desk: Desk) -> None:
-    """A statement deletes so many and no more, and those who write meanwhile lose nothing."""
+def test_many_rows_are_deleted_in_steps_while_others_are_inserted(setup: Setup) -> None:
+    """A statement deletes at most DELETE_ROWS, and no concurrent insert is lost."""
     for part in range(20):
-        desk.keep("requests", NOW - 40 * DAY, *(f"old-{part}-{n}" for n in range(GROUP)))
-    over, written = threading.Event(), list[str]()
+        setup.insert("requests", NOW - 40 * DAY, *(f"old-{part}-{n}" for n in range(DELETE_ROWS)))
+    stopped, written = threading.Event(), list[str]()
 
     def write() -> None:
-        while not over.is_set():
+        while not stopped.is_set():
             written.append(f"new-{len(written):09}")
-            desk.keep("requests", NOW, written[-1])
+            setup.insert("requests", NOW, written[-1])
 
     writing = threading.Thread(target=write)
     writing.start()
     counts = list[int]()
 
-    def gone() -> bool:
-        counts.append(desk.older(NOW - 30 * DAY))
+    def all_deleted() -> bool:
+        counts.append(setup.count_before(NOW - 30 * DAY))
         return counts[-1] == 0
 
     try:
-        with desk.world.service("retention", "retention", keep_requests_days=30):
-            eventually(gone, what="the old ones are gone")
+        with setup.world.service("retention", "retention", keep_requests_days=30):
+            eventually(all_deleted, what="the old rows are deleted")
     finally:
-        over.set()
+        stopped.set()
         writing.join()
-    assert [count for count in counts if count % GROUP] == []
+    assert [count for count in counts if count % DELETE_ROWS] == []
     assert len(set(counts)) > 3
-    assert desk.left("requests") == written
+    assert setup.remaining("requests") == written
 
 
 @pytest.mark.failure("F59")
-def test_without_mysql_it_waits_and_says_so(desk: Desk, proxy: Proxy) -> None:
-    """At its start and later; when it is back, what is to go goes."""
-    desk.keep("requests", NOW - 31 * DAY, "old")
+def test_without_mysql_it_is_not_ready(setup: Setup, proxy: Proxy) -> None:
+    """At its start and later. When MySQL is available again, expired rows are deleted."""
+    setup.insert("requests", NOW - 31 * DAY, "old")
     proxy.cut()
-    with desk.behind(proxy, "retention", keep_requests_days=30) as retention:
+    with setup.behind(proxy, "retention", keep_requests_days=30) as retention:
         for _ in range(2):
-            eventually(lambda: http_status(f"{retention.url}/readyz") == 503, what="/readyz says so")
+            eventually(lambda: http_status(f"{retention.url}/readyz") == 503, what="it is not ready")
             eventually(lambda: "mysql" in get(f"{retention.url}/readyz")[1]["waits_for"], what="it names MySQL")
             proxy.restore()
             retention.ready()
-            eventually(lambda: desk.left("requests") == [], what="the old one is gone")
+            eventually(lambda: setup.remaining("requests") == [], what="the old row is deleted")
             proxy.cut()
-            desk.keep("requests", NOW - 31 * DAY, "old again")
+            setup.insert("requests", NOW - 31 * DAY, "old again")
         assert http_status(f"{retention.url}/livez") == 200
         proxy.restore()
 
 
-def test_a_purge_deletes_a_request_by_either_of_its_names(desk: Desk) -> None:
-    """All its rows from both tables, whatever their age; nobody else's. It says how many."""
-    names = [table.fullname for table in desk.tables.values()]
+def test_a_purge_deletes_a_request_by_either_of_its_ids(setup: Setup) -> None:
+    """All its rows from both tables, whatever their age, and no others. It prints how many."""
+    names = [table.fullname for table in setup.tables.values()]
     for kind in KINDS:
-        desk.keep(kind, NOW - DAY, "mine", items=2)
-        desk.keep(kind, NOW - DAY, f"{kind}-1", f"{kind}-2", client="of me")
-        desk.keep(kind, NOW - DAY, "somebody's", client="mine too", items=2)
-    done = desk.purge("mine")
+        setup.insert(kind, NOW - DAY, "mine", items=2)
+        setup.insert(kind, NOW - DAY, f"{kind}-1", f"{kind}-2", client="of me")
+        setup.insert(kind, NOW - DAY, "other", client="mine too", items=2)
+    done = setup.purge("mine")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"rows deleted: 2 of {names[0]}, 1 of {names[1]}\n"
-    done = desk.purge("of me")
+    done = setup.purge("of me")
     assert done.stdout == f"rows deleted: 2 of {names[0]}, 2 of {names[1]}\n"
-    assert desk.left("requests") == ["somebody's"] * 2
-    assert desk.left("refused") == ["somebody's"]
+    assert setup.remaining("requests") == ["other"] * 2
+    assert setup.remaining("refused") == ["other"]
 
 
 @pytest.mark.failure("F59")
-def test_a_purge_of_what_is_not_there_says_so(desk: Desk) -> None:
-    """In one line, with 1; so does one that finds no database."""
-    desk.keep("requests", NOW, "somebody's")
-    done = desk.purge("mine")
+def test_a_purge_of_an_unknown_id_fails(setup: Setup) -> None:
+    """With 1 and a one-line reason. A purge without the database fails in the same way."""
+    setup.insert("requests", NOW, "other")
+    done = setup.purge("mine")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "purge: no request in MySQL is called mine; one that still waits in a journal is deleted when it comes\n"
+        "purge: MySQL has no request with the id mine; one that is still in a journal is deleted later\n"
     )
-    done = desk.purge("somebody's", MYSQL_PORT=str(free_port()))
+    done = setup.purge("other", MYSQL_PORT=str(free_port()))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("purge: mysql: ")
     assert done.stderr.count("\n") == 1
-    assert desk.left("requests") == ["somebody's"]
+    assert setup.remaining("requests") == ["other"]
 
 
 @pytest.mark.failure("F58")
-def test_what_waits_in_a_journal_does_not_come_back_after_its_purge(desk: Desk, proxy: Proxy) -> None:
-    """By its id or by its client's name: it reaches MySQL, and is deleted there. What is asked later is kept.
+def test_a_purged_request_in_a_journal_is_deleted_later(setup: Setup, proxy: Proxy) -> None:
+    """By its own or its client's id, after it reached MySQL. A later request with the same id stays.
 
-    What is asked again under the same key while the first still waits is one request with it.
+    A request that is repeated with the same key while the first is still in the journal is the same request.
     """
-    world, table = desk.world, desk.tables["requests"]
+    world, table = setup.world, setup.tables["requests"]
     Models(world).promote()
 
-    def ask(inference: Process, key: str, name: str) -> None:
+    def predict(inference: Process, key: str, name: str) -> None:
         headers = {"Idempotency-Key": key, "X-Request-ID": name}
         assert post(f"{inference.url}/predict", world.dataset.example, headers)[0] == 200
 
     with (
-        desk.behind(proxy, "inference") as inference,
+        setup.behind(proxy, "inference") as inference,
         world.service("retention", "retention") as retention,
     ):
         inference.ready()
         retention.ready()
         proxy.cut()
         for key, name in (("key-1", "a"), ("key-2", "b"), ("key-3", "c")):
-            ask(inference, key, name)
-        assert [desk.purge(name).returncode for name in ("key-1", "b")] == [1, 1]
-        ask(inference, "key-1", "a")
+            predict(inference, key, name)
+        assert [setup.purge(name).returncode for name in ("key-1", "b")] == [1, 1]
+        predict(inference, "key-1", "a")
         proxy.restore()
         eventually(lambda: deleted(retention, table, "purged") == 2, what="both are deleted")
-        assert desk.left("requests") == ["key-3"]
-        ask(inference, "key-1", "a")
-        eventually(lambda: desk.left("requests") == ["key-1", "key-3"], what="the later one is kept")
+        assert setup.remaining("requests") == ["key-3"]
+        predict(inference, "key-1", "a")
+        eventually(lambda: setup.remaining("requests") == ["key-1", "key-3"], what="the later one is stored")

@@ -1,9 +1,9 @@
-"""Retention: how long requests are kept.
+"""Retention: deletes stored requests.
 
-Reads: PIPELINE.purges; of the tables of requests their ids, their clients' names for them and their times.
-Writes: nothing. Deletes: from RAW_DATA.new_<dataset> and RAW_DATA.refused_<dataset> what is older than
-KEEP_REQUESTS_DAYS, and what was purged (`python -m veleta_retention.purge ID`), also when it comes out of a journal
-later; from PIPELINE.purges what has become too old to matter.
-Promises: nothing else is deleted, and no other service's user may delete a request; few rows at a time, so that those
-who write do not wait.
+Reads: PIPELINE.purges; of the tables of requests their ids, their clients' ids for them and their times.
+Writes: nothing. Deletes: rows of RAW_DATA.new_<dataset> and RAW_DATA.refused_<dataset> that are older than
+KEEP_REQUESTS_DAYS, or were purged (`python -m veleta_retention.purge ID`), even if they reach MySQL after the purge;
+purges that are older than KEEP_REQUESTS_DAYS.
+Promises: nothing else is deleted, and no other service's user may delete a request. A statement deletes few rows, so
+that it does not block inserts.
 """

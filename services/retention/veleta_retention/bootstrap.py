@@ -1,4 +1,4 @@
-"""Builds retention and connects it."""
+"""Builds retention and connects its parts."""
 
 from veleta.adapters.mysql import mysql_engine
 from veleta.clock import Clock, utc_now
@@ -6,19 +6,20 @@ from veleta.dataset import load_dataset
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
-from veleta_retention.adapters.tables import MysqlPurges, MysqlRequests
-from veleta_retention.handlers import Retention
+from veleta_retention.adapters.tables import MysqlPurgeTable, MysqlRequestTable
+from veleta_retention.handlers import RetentionSweeper
 from veleta_retention.settings import RetentionSettings
 
 
 def build(settings: RetentionSettings, health: ServiceHealth, *, clock: Clock = utc_now) -> Service:
-    """Retention on MySQL; the clock can be replaced."""
-    requests, purges = tables(settings)
-    return Service(Retention(requests, purges, settings.keep_requests_days, health, clock).run)
+    """Retention on MySQL. Tests can replace the clock."""
+    requests, purges = connect(settings)
+    return Service(RetentionSweeper(requests, purges, settings.keep_requests_days, health, clock).run)
 
 
-def tables(settings: RetentionSettings) -> tuple[list[MysqlRequests], MysqlPurges]:
-    """The tables of requests, and what was purged."""
+def connect(settings: RetentionSettings) -> tuple[list[MysqlRequestTable], MysqlPurgeTable]:
+    """The tables of requests, and the table of purges."""
     engine = mysql_engine(settings.mysql)
-    made = dataset_tables(load_dataset(settings.dataset))
-    return [MysqlRequests(engine, table) for table in (made.requests, made.refused)], MysqlPurges(engine)
+    tables = dataset_tables(load_dataset(settings.dataset))
+    requests = [MysqlRequestTable(engine, table) for table in (tables.requests, tables.refused)]
+    return requests, MysqlPurgeTable(engine)

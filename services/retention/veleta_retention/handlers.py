@@ -1,4 +1,4 @@
-"""What retention deletes."""
+"""Deletes expired and purged requests."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,24 +9,24 @@ import structlog
 
 from veleta.clock import Clock
 from veleta.service.health import ServiceHealth
-from veleta_retention.domain.expiry import Purge, kept_since
-from veleta_retention.ports import Purges, Requests, Table
+from veleta_retention.domain.expiry import Purge, expiry_cutoff
+from veleta_retention.ports import PurgeTable, RequestTable, Table
 
 DELETED = prometheus_client.Counter("veleta_request_rows_deleted", "rows that retention deleted", ["table", "reason"])
 SWEEP_SECONDS = 10.0
-"""The pause between two looks for what is to go."""
-BREATH_SECONDS = 0.05
-"""The pause between two deletions: the database serves others too."""
+"""The pause between two sweeps."""
+PAUSE_SECONDS = 0.05
+"""The pause between two deletions, so that the database can serve others."""
 log = structlog.get_logger()
 
 
-class Retention:
-    """Deletes what is too old, and what was purged and came into the database afterwards."""
+class RetentionSweeper:
+    """Regularly deletes expired requests, and purged requests that were inserted after their purge."""
 
     def __init__(
-        self, requests: Sequence[Requests], purges: Purges, days: int, health: ServiceHealth, clock: Clock
+        self, requests: Sequence[RequestTable], purges: PurgeTable, days: int, health: ServiceHealth, clock: Clock
     ) -> None:
-        """Requests are kept for so many `days`; 0: for ever."""
+        """Requests expire after `days`, or never if it is 0."""
         self._requests = requests
         self._purges = purges
         self._days = days
@@ -34,40 +34,47 @@ class Retention:
         self._clock = clock
 
     async def run(self) -> None:
-        """Sweep again and again until the service stops."""
-        self._health.activity = f"keeps requests for {self._days} days" if self._days else "keeps requests for ever"
+        """Sweep until the service stops."""
+        self._health.activity = f"deletes requests after {self._days} days" if self._days else "requests never expire"
         await self._health.retry_until_available(self.sweep)
         self._health.mark_started()
         while await self._health.sleep(SWEEP_SECONDS):
             await self._health.retry_until_available(self.sweep)
 
     async def sweep(self) -> None:
-        """Delete all that is to go now. Raises Retry; what is deleted by then stays so."""
-        if since := kept_since(self._clock(), self._days):
+        """Delete all expired and purged rows. Raises Retry; rows that were deleted before stay deleted."""
+        if cutoff := expiry_cutoff(self._clock(), self._days):
             for table in (*self._requests, self._purges):
-                await self._delete(table, "old", partial(table.delete_older, since))
+                await self._delete_all(table, "old", partial(table.delete_before, cutoff))
         for table in self._requests:
-            for purge in await asyncio.to_thread(table.purged):
-                await self._delete(table, "purged", partial(table.delete_purged, purge))
+            for purge in await asyncio.to_thread(table.pending_purges):
+                await self._delete_all(table, "purged", partial(table.delete_purged, purge))
 
-    async def _delete(self, table: Table, reason: str, delete_some: Callable[[], int]) -> None:
-        """Delete bit by bit until nothing is left or the service stops."""
-        deleted, going_on = 0, True
+    async def _delete_all(self, table: Table, reason: str, delete_some: Callable[[], int]) -> None:
+        """Call `delete_some` until nothing remains, or the service stops."""
+        total, running = 0, True
         try:
-            while going_on and (some := await asyncio.to_thread(delete_some)):
-                deleted += some
-                DELETED.labels(table.name, reason).inc(some)
-                going_on = await self._health.sleep(BREATH_SECONDS)
+            while running and (count := await asyncio.to_thread(delete_some)):
+                total += count
+                DELETED.labels(table.name, reason).inc(count)
+                running = await self._health.sleep(PAUSE_SECONDS)
         finally:
-            if deleted:
-                log.info("deleted", table=table.name, reason=reason, rows=deleted)
+            if total:
+                log.info("rows deleted", table=table.name, reason=reason, rows=total)
 
 
-def purge(name: str, requests: Sequence[Requests], purges: Purges, clock: Clock) -> dict[str, int]:
-    """Delete all requests that are called so and were received until now: by table, how many rows.
+def purge_requests(name: str, requests: Sequence[RequestTable], purges: PurgeTable, clock: Clock) -> dict[str, int]:
+    """Delete all requests with this id that were received until now. Returns the number of rows of each table.
 
-    It is remembered first, so what is still in a journal is deleted by the service when it comes. Raises Retry.
+    The purge is saved first: the service deletes the requests that are still in a journal. Raises Retry.
     """
-    meant = Purge(name, clock())
-    purges.add(meant)
-    return {table.name: sum(iter(partial(table.delete_purged, meant), 0)) for table in requests}
+    purge = Purge(name, clock())
+    purges.save(purge)
+    return {table.name: _delete_purged(table, purge) for table in requests}
+
+
+def _delete_purged(table: RequestTable, purge: Purge) -> int:
+    total = 0
+    while count := table.delete_purged(purge):
+        total += count
+    return total

@@ -1,4 +1,4 @@
-"""What retention asks of the database. Each call is a transaction of its own and raises Retry when it is away."""
+"""What retention requires of the database. Each call is a transaction of its own, and raises Retry."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,33 +8,33 @@ from veleta_retention.domain.expiry import Purge
 
 
 class Table(Protocol):
-    """A table whose rows grow old."""
+    """A table whose rows expire."""
 
     @property
     def name(self) -> str:
-        """Its name, for people."""
+        """Its full name, for logs and metrics."""
         ...
 
-    def delete_older(self, than: datetime) -> int:
-        """Delete some of the rows from before a moment: how many; 0 when there are none."""
+    def delete_before(self, cutoff: datetime) -> int:
+        """Delete some of the rows from before a time. Returns how many, 0 if there are none."""
         ...
 
 
-class Requests(Table, Protocol):
+class RequestTable(Table, Protocol):
     """A table of requests."""
 
     def delete_purged(self, purge: Purge) -> int:
-        """Delete some of the rows that a purge means: how many; 0 when there are none."""
+        """Delete some of the rows of a purge. Returns how many, 0 if there are none."""
         ...
 
-    def purged(self) -> Sequence[Purge]:
-        """The purges that mean rows of this table: those rows came into it after the purge."""
+    def pending_purges(self) -> Sequence[Purge]:
+        """The purges of which this table has rows, because these were inserted after the purge."""
         ...
 
 
-class Purges(Table, Protocol):
-    """What was purged."""
+class PurgeTable(Table, Protocol):
+    """The table of purges."""
 
-    def add(self, purge: Purge) -> None:
-        """Remember it. Of two with one name the later counts."""
+    def save(self, purge: Purge) -> None:
+        """Save a purge. It replaces an earlier one with the same name."""
         ...

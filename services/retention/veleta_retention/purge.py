@@ -1,7 +1,7 @@
-"""`python -m veleta_retention.purge ID`: deletes all that is kept of a request.
+"""`python -m veleta_retention.purge ID`: deletes a request from MySQL.
 
-ID is the request's id, or what its client called it (X-Request-ID). Exits 0 and says how many rows it deleted, or 1
-with one clear line.
+ID is the request's own id, or its client's id for it (X-Request-ID). Exits with 0 and the number of deleted rows, or
+with 1 and a one-line reason.
 """
 
 import sys
@@ -10,18 +10,18 @@ from veleta.clock import utc_now
 from veleta.errors import Retry, Stop
 from veleta.settings import read_settings
 from veleta.tables import MAX_CLIENT_REQUEST_ID
-from veleta_retention.bootstrap import tables
-from veleta_retention.handlers import purge
+from veleta_retention.bootstrap import connect
+from veleta_retention.handlers import purge_requests
 from veleta_retention.settings import RetentionSettings
 
 
 def main(name: str) -> str:
-    """Purge, and say what was deleted. Raises Stop when nothing was, and Retry when the database is away."""
+    """Purge, and return a report. Raises Stop if there is no such request, and Retry."""
     if not 0 < len(name) <= MAX_CLIENT_REQUEST_ID:
         raise Stop(f"an id has 1 to {MAX_CLIENT_REQUEST_ID} characters")
-    deleted = purge(name, *tables(read_settings(RetentionSettings)), utc_now)
+    deleted = purge_requests(name, *connect(read_settings(RetentionSettings)), utc_now)
     if not any(deleted.values()):
-        raise Stop(f"no request in MySQL is called {name}; one that still waits in a journal is deleted when it comes")
+        raise Stop(f"MySQL has no request with the id {name}; one that is still in a journal is deleted later")
     return f"rows deleted: {', '.join(f'{rows} of {table}' for table, rows in deleted.items())}"
 
 

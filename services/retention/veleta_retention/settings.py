@@ -1,4 +1,4 @@
-"""What retention can be told."""
+"""The settings of retention."""
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict

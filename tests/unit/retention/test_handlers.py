@@ -1,4 +1,4 @@
-"""Retention: what it deletes and what it leaves, on tables in memory."""
+"""The rows that retention deletes, and those that it leaves, on tables in memory."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -7,53 +7,52 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prometheus_client import REGISTRY
 
-from veleta.errors import Retry, Stop
+from veleta.errors import Retry
 from veleta.service import health as health_module
 from veleta.service.health import ServiceHealth
 from veleta_retention import handlers
-from veleta_retention import purge as command
-from veleta_retention.domain.expiry import Purge, kept_since
-from veleta_retention.handlers import Retention, purge
+from veleta_retention.domain.expiry import Purge
+from veleta_retention.handlers import RetentionSweeper, purge_requests
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-GROUP = 2
+DELETE_ROWS = 2
 Row = tuple[str, datetime]
 
 
 class MemoryTable:
-    """`Table` of rows with a name and a time; deletes GROUP rows at once, and is away when told."""
+    """`Table` of rows with an id and a time. It deletes DELETE_ROWS at once, and can be unavailable."""
 
     name = "purges"
 
     def __init__(self, *rows: Row) -> None:
         self.rows = list(rows)
-        self.groups: list[int] = []
-        self.away = False
+        self.deletions: list[int] = []
+        self.unavailable = False
 
-    def delete_older(self, than: datetime) -> int:
-        return self._delete_some([row for row in self.rows if row[1] < than])
+    def delete_before(self, cutoff: datetime) -> int:
+        return self._delete_some([row for row in self.rows if row[1] < cutoff])
 
     def _delete_some(self, rows: Sequence[Row]) -> int:
-        if self.away:
-            raise Retry("mysql", "away")
-        for row in rows[:GROUP]:
+        if self.unavailable:
+            raise Retry("mysql", "unavailable")
+        for row in rows[:DELETE_ROWS]:
             self.rows.remove(row)
-        self.groups.append(len(rows[:GROUP]))
-        return len(rows[:GROUP])
+        self.deletions.append(len(rows[:DELETE_ROWS]))
+        return len(rows[:DELETE_ROWS])
 
 
-class MemoryPurges(MemoryTable):
-    """`Purges`."""
+class MemoryPurgeTable(MemoryTable):
+    """`PurgeTable`."""
 
-    def add(self, purge: Purge) -> None:
+    def save(self, purge: Purge) -> None:
         self.rows.append((purge.name, purge.at))
 
 
-class MemoryRequests(MemoryTable):
-    """`Requests` beside these purges."""
+class MemoryRequestTable(MemoryTable):
+    """`RequestTable`, with the table of purges."""
 
-    def __init__(self, name: str, purges: MemoryPurges, *rows: Row) -> None:
+    def __init__(self, name: str, purges: MemoryPurgeTable, *rows: Row) -> None:
         super().__init__(*rows)
         self.name = name
         self._purges = purges
@@ -61,22 +60,22 @@ class MemoryRequests(MemoryTable):
     def delete_purged(self, purge: Purge) -> int:
         return self._delete_some([row for row in self.rows if row[0] == purge.name and row[1] <= purge.at])
 
-    def purged(self) -> Sequence[Purge]:
-        meant = [Purge(*each) for each in self._purges.rows]
-        return [p for p in meant if any(row[0] == p.name and row[1] <= p.at for row in self.rows)]
+    def pending_purges(self) -> Sequence[Purge]:
+        purges = [Purge(*row) for row in self._purges.rows]
+        return [p for p in purges if any(row[0] == p.name and row[1] <= p.at for row in self.rows)]
 
 
-class Desk:
-    """Two tables of requests, in each three old rows and a new one; what was purged; and their retention."""
+class Setup:
+    """A sweeper with two tables of requests, three old rows and a new one in each, and a table of two purges."""
 
     def __init__(self, days: int) -> None:
         rows = [(name, NOW - age * DAY) for name, age in (("a", 40), ("b", 31), ("c", 30.5), ("d", 29))]
-        self.purges = MemoryPurges(("long ago", NOW - 40 * DAY), ("lately", NOW - DAY))
-        self.tables = [MemoryRequests(name, self.purges, *rows) for name in ("new", "refused")]
+        self.purges = MemoryPurgeTable(("long ago", NOW - 40 * DAY), ("lately", NOW - DAY))
+        self.tables = [MemoryRequestTable(name, self.purges, *rows) for name in ("new", "refused")]
         self.health = ServiceHealth("retention")
-        self.retention = Retention(self.tables, self.purges, days, self.health, lambda: NOW)
+        self.sweeper = RetentionSweeper(self.tables, self.purges, days, self.health, lambda: NOW)
 
-    def left(self) -> list[list[str]]:
+    def remaining(self) -> list[list[str]]:
         return [[row[0] for row in table.rows] for table in (*self.tables, self.purges)]
 
 
@@ -84,112 +83,99 @@ class Desk:
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
         (handlers, "SWEEP_SECONDS"),
-        (handlers, "BREATH_SECONDS"),
+        (handlers, "PAUSE_SECONDS"),
         (health_module, "INITIAL_BACKOFF"),
         (health_module, "MAX_BACKOFF"),
     ):
         monkeypatch.setattr(module, name, 0.001)
 
 
-def test_so_many_days_are_kept() -> None:
-    """To the moment; with 0 there is no moment before which anything is too old."""
-    assert kept_since(NOW, 30) == datetime(2026, 1, 30, tzinfo=UTC)
-    assert kept_since(NOW, 0) is None
-
-
-async def test_what_is_too_old_is_deleted_bit_by_bit() -> None:
-    """From both tables, few rows at once; a purge goes too: whatever it could still mean is as old."""
-    desk = Desk(days=30)
-    before = {table.name: _count(table.name, "old") for table in desk.tables}
-    await desk.retention.sweep()
-    assert desk.left() == [["d"], ["d"], ["lately"]]
-    assert [table.groups for table in desk.tables] == [[2, 1, 0]] * 2
-    assert {table.name: _count(table.name, "old") - before[table.name] for table in desk.tables} == {
+async def test_expired_rows_are_deleted_a_few_at_a_time() -> None:
+    """From both tables of requests. A purge expires with the requests that it could match."""
+    setup = Setup(days=30)
+    before = {table.name: _count(table.name, "old") for table in setup.tables}
+    await setup.sweeper.sweep()
+    assert setup.remaining() == [["d"], ["d"], ["lately"]]
+    assert [table.deletions for table in setup.tables] == [[2, 1, 0]] * 2
+    assert {table.name: _count(table.name, "old") - before[table.name] for table in setup.tables} == {
         "new": 3,
         "refused": 3,
     }
 
 
-async def test_without_a_number_of_days_nothing_is_too_old() -> None:
-    """Requests and purges stay for ever."""
-    desk = Desk(days=0)
-    await desk.retention.sweep()
-    assert desk.left() == [["a", "b", "c", "d"]] * 2 + [["long ago", "lately"]]
+async def test_without_a_number_of_days_nothing_expires() -> None:
+    """Neither requests nor purges."""
+    setup = Setup(days=0)
+    await setup.sweeper.sweep()
+    assert setup.remaining() == [["a", "b", "c", "d"]] * 2 + [["long ago", "lately"]]
 
 
-async def test_what_comes_out_of_a_journal_after_its_purge_is_deleted() -> None:
-    """By the next sweep; what was received under the same name after the purge is another request."""
-    desk = Desk(days=0)
+async def test_a_purged_request_that_is_inserted_later_is_deleted() -> None:
+    """By the next sweep. A request with the same id that was received after the purge stays."""
+    setup = Setup(days=0)
     late, again = ("lately", NOW - 2 * DAY), ("lately", NOW - DAY / 2)
-    for table in desk.tables:
+    for table in setup.tables:
         table.rows = [late, late, late, again]
     before = _count("new", "purged")
-    await desk.retention.sweep()
-    assert [table.rows for table in desk.tables] == [[again]] * 2
+    await setup.sweeper.sweep()
+    assert [table.rows for table in setup.tables] == [[again]] * 2
     assert _count("new", "purged") - before == 3
 
 
-async def test_without_the_database_it_waits() -> None:
-    """/readyz says what is away, from the start too; when it is back, what is to go goes."""
-    desk = Desk(days=30)
-    desk.tables[0].away = True
-    running = asyncio.create_task(desk.retention.run())
+async def test_without_the_database_it_is_not_ready() -> None:
+    """Not even at its start. When the database is available again, it deletes the rows."""
+    setup = Setup(days=30)
+    setup.tables[0].unavailable = True
+    running = asyncio.create_task(setup.sweeper.run())
     await asyncio.sleep(0.05)
-    assert desk.health.unavailable == {"start": "not yet started", "mysql": "mysql: away"}
-    desk.tables[0].away = False
-    await _until(lambda: not desk.health.unavailable)
-    assert desk.left() == [["d"], ["d"], ["lately"]]
-    desk.health.stopping.set()
+    assert setup.health.unavailable == {"start": "not yet started", "mysql": "mysql: unavailable"}
+    setup.tables[0].unavailable = False
+    await _until(lambda: not setup.health.unavailable)
+    assert setup.remaining() == [["d"], ["d"], ["lately"]]
+    setup.health.stopping.set()
     await asyncio.wait_for(running, 5)
 
 
-async def test_it_looks_again_and_again() -> None:
-    """What comes while it runs is deleted without a new start."""
-    desk = Desk(days=30)
-    running = asyncio.create_task(desk.retention.run())
-    await _until(lambda: not desk.health.unavailable)
-    desk.tables[1].rows.append(("e", NOW - 31 * DAY))
-    await _until(lambda: len(desk.tables[1].rows) == 1)
-    desk.health.stopping.set()
+async def test_it_sweeps_repeatedly() -> None:
+    """Rows that expire while it runs are deleted."""
+    setup = Setup(days=30)
+    running = asyncio.create_task(setup.sweeper.run())
+    await _until(lambda: not setup.health.unavailable)
+    setup.tables[1].rows.append(("e", NOW - 31 * DAY))
+    await _until(lambda: len(setup.tables[1].rows) == 1)
+    setup.health.stopping.set()
     await asyncio.wait_for(running, 5)
-    assert desk.health.activity == "keeps requests for 30 days"
+    assert setup.health.activity == "deletes requests after 30 days"
 
 
 async def test_a_stop_does_not_wait_for_the_last_row() -> None:
-    """However much is left: the next start goes on."""
-    desk = Desk(days=30)
-    desk.health.stopping.set()
-    await desk.retention.sweep()
-    assert [table.groups for table in desk.tables] == [[2]] * 2
+    """The next start deletes the rest."""
+    setup = Setup(days=30)
+    setup.health.stopping.set()
+    await setup.sweeper.sweep()
+    assert [table.deletions for table in setup.tables] == [[2]] * 2
 
 
 @pytest.mark.failure("F58")
-def test_a_purge_is_remembered_before_anything_is_deleted() -> None:
-    """Else what comes in between would stay. Only what bears the name goes: how much is told by table."""
-    desk = Desk(days=0)
-    desk.tables[0].rows += [("a", NOW)] * 3
-    assert purge("a", desk.tables, desk.purges, lambda: NOW) == {"new": 4, "refused": 1}
-    assert desk.left() == [["b", "c", "d"]] * 2 + [["long ago", "lately", "a"]]
-    for table in desk.tables:
-        table.away = True
+def test_a_purge_is_saved_before_anything_is_deleted() -> None:
+    """Otherwise requests that are inserted meanwhile would stay. Only rows with the id are deleted."""
+    setup = Setup(days=0)
+    setup.tables[0].rows += [("a", NOW)] * 3
+    assert purge_requests("a", setup.tables, setup.purges, lambda: NOW) == {"new": 4, "refused": 1}
+    assert setup.remaining() == [["b", "c", "d"]] * 2 + [["long ago", "lately", "a"]]
+    for table in setup.tables:
+        table.unavailable = True
     with pytest.raises(Retry):
-        purge("b", desk.tables, desk.purges, lambda: NOW)
-    assert desk.purges.rows[-1] == ("b", NOW)
-
-
-@pytest.mark.parametrize("name", ["", "x" * 256])
-def test_what_can_be_no_name_is_told(name: str) -> None:
-    """Before the database is asked."""
-    with pytest.raises(Stop, match="an id has 1 to 255 characters"):
-        command.main(name)
+        purge_requests("b", setup.tables, setup.purges, lambda: NOW)
+    assert setup.purges.rows[-1] == ("b", NOW)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - what is waited for happens in a thread
+        while not condition():  # noqa: ASYNC110 - the condition changes in a thread
             await asyncio.sleep(0.001)
 
 
 def _count(table: str, reason: str) -> float:
-    found = REGISTRY.get_sample_value("veleta_request_rows_deleted_total", {"table": table, "reason": reason})
-    return found or 0.0
+    value = REGISTRY.get_sample_value("veleta_request_rows_deleted_total", {"table": table, "reason": reason})
+    return value or 0.0

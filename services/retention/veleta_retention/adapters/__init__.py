@@ -1,1 +1,1 @@
-"""What only retention uses."""
+"""Adapters that only retention uses."""

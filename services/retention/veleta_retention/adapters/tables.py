@@ -11,62 +11,63 @@ from veleta.clock import for_sql
 from veleta.tables import purges
 from veleta_retention.domain.expiry import Purge
 
-GROUP_ROWS = 1_000
-"""Rows that one statement deletes: some 40 ms. The limit also makes the database choose the index."""
+DELETE_ROWS = 1_000
+"""Maximum rows of one DELETE, which take some 40 ms. The limit also makes the database use the index."""
 
 
 class MysqlTable:
-    """`Table` through PyMySQL; `at` is the column of a row's time, in UTC."""
+    """`Table` through PyMySQL. `time` is the column with a row's time, in UTC."""
 
-    def __init__(self, engine: sa.Engine, at: sa.Column[datetime]) -> None:
+    def __init__(self, engine: sa.Engine, time: sa.Column[datetime]) -> None:
         self._engine = engine
-        self._at = at
-        self._table = at.table
+        self._time = time
+        self._table = time.table
 
     @property
     def name(self) -> str:
         """See `Table.name`."""
         return self._table.fullname
 
-    def delete_older(self, than: datetime) -> int:
-        """See `Table.delete_older`."""
-        return self._delete_some(self._at < for_sql(than))
+    def delete_before(self, cutoff: datetime) -> int:
+        """See `Table.delete_before`."""
+        return self._delete_some(self._time < for_sql(cutoff))
 
     def _delete_some(self, *where: sa.ColumnElement[bool]) -> int:
-        some = sa.delete(self._table).where(*where).with_dialect_options(mysql_limit=GROUP_ROWS)
-        with database_errors(), self._engine.begin() as sql:
-            return sql.execute(some).rowcount
+        delete = sa.delete(self._table).where(*where).with_dialect_options(mysql_limit=DELETE_ROWS)
+        with database_errors(), self._engine.begin() as connection:
+            return connection.execute(delete).rowcount
 
 
-class MysqlRequests(MysqlTable):
-    """`Requests`. A request's two names are looked up one by one: OR would not use their indexes everywhere."""
+class MysqlRequestTable(MysqlTable):
+    """`RequestTable`. The two ids are queried separately, because not every database uses both indexes for OR."""
 
     def __init__(self, engine: sa.Engine, table: sa.Table) -> None:
         super().__init__(engine, table.c.received_at)
-        self._names = (table.c.request_id, table.c.client_request_id)
+        self._ids = (table.c.request_id, table.c.client_request_id)
 
     def delete_purged(self, purge: Purge) -> int:
-        """See `Requests.delete_purged`."""
-        return sum(self._delete_some(name == purge.name, self._at <= for_sql(purge.at)) for name in self._names)
+        """See `RequestTable.delete_purged`."""
+        until = self._time <= for_sql(purge.at)
+        return sum(self._delete_some(request_id == purge.name, until) for request_id in self._ids)
 
-    def purged(self) -> Sequence[Purge]:
-        """See `Requests.purged`."""
-        meant = (
-            sa.select(purges).join(self._table, name == purges.c.name).where(self._at <= purges.c.purged_at)
-            for name in self._names
+    def pending_purges(self) -> Sequence[Purge]:
+        """See `RequestTable.pending_purges`."""
+        queries = (
+            sa.select(purges).join(self._table, request_id == purges.c.name).where(self._time <= purges.c.purged_at)
+            for request_id in self._ids
         )
-        with database_errors(), self._engine.connect() as sql:
-            return [Purge(*row) for row in sql.execute(sa.union(*meant))]
+        with database_errors(), self._engine.connect() as connection:
+            return [Purge(*row) for row in connection.execute(sa.union(*queries))]
 
 
-class MysqlPurges(MysqlTable):
-    """`Purges`."""
+class MysqlPurgeTable(MysqlTable):
+    """`PurgeTable`."""
 
     def __init__(self, engine: sa.Engine) -> None:
         super().__init__(engine, purges.c.purged_at)
 
-    def add(self, purge: Purge) -> None:
-        """See `Purges.add`."""
-        line = insert(purges).values(name=purge.name, purged_at=for_sql(purge.at))
-        with database_errors(), self._engine.begin() as sql:
-            sql.execute(line.on_duplicate_key_update(purged_at=for_sql(purge.at)))
+    def save(self, purge: Purge) -> None:
+        """See `PurgeTable.save`."""
+        row = insert(purges).values(name=purge.name, purged_at=for_sql(purge.at))
+        with database_errors(), self._engine.begin() as connection:
+            connection.execute(row.on_duplicate_key_update(purged_at=for_sql(purge.at)))

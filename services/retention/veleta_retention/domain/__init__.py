@@ -1,1 +1,1 @@
-"""What retention decides, without I/O."""
+"""The rules of retention, without I/O."""

@@ -1,4 +1,4 @@
-"""How long requests are kept, and which are to go before that."""
+"""Which requests expire, and which are purged."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Purge:
-    """All requests are to go that were received until `at` and are called `name`: by their id, or by their client.
+    """The deletion of all requests that were received until `at`, and whose own or client's id is `name`.
 
-    What comes under the name later is another request, and is kept.
+    A later request with this id is stored.
     """
 
     name: str
     at: datetime
 
 
-def kept_since(now: datetime, days: int) -> datetime | None:
-    """What was received before this is too old; None when requests are kept for ever (`days` is 0)."""
+def expiry_cutoff(now: datetime, days: int) -> datetime | None:
+    """Requests that were received before this time are expired. None if `days` is 0: then requests never expire."""
     return now - timedelta(days) if days else None
