@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from support.browser import chromium
 from support.contracts import items_limit
-from support.desk import Desk
+from support.inference import Inference
 from support.world import Backing, Elsewhere, World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
@@ -78,22 +78,22 @@ def fresh(backing: Backing, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture(scope="module")
-def desk(world: World) -> Iterator[Desk]:
+def inference(world: World) -> Iterator[Inference]:
     """Inference that serves version 1."""
-    made = Desk(world)
-    made.start()
+    started = Inference(world)
+    started.start()
     try:
-        made.models.promote()
-        made.process.ready()
-        yield made
+        started.models.promote()
+        started.process.ready()
+        yield started
     finally:
-        made.stop()
+        started.stop()
 
 
 @pytest.fixture(scope="module")
-def url(desk: Desk) -> Iterator[str]:
+def url(inference: Inference) -> Iterator[str]:
     """The URL of a second process, with the limits of the committed OpenAPI document."""
-    with desk.another(items_limit=items_limit()) as process:
+    with inference.second_process(items_limit=items_limit()) as process:
         yield process.url
 
 

@@ -1,1 +1,1 @@
-"""`make bench`: how fast prices are served, and how fast others would be, side by side in one run."""
+"""`make bench`: the throughput and latency of predictions, compared with other servers in one run."""

@@ -1,6 +1,6 @@
-"""Starts everything, trains a model as the trainer does, and lets wrk post to one server after the other, in turns.
+"""Starts all servers, trains a model with the trainer, and measures the servers with wrk, one window each in turn.
 
-The table goes to the file that is given as the only argument, and to the terminal.
+The result is a table. It is printed, and written to the file in the only argument.
 """
 
 import json
@@ -42,7 +42,7 @@ NAMES = {
     "none": "Veleta, JOURNAL_SYNC=none",
     "without": "Veleta, nothing stored",
     "echo": "aiohttp echo",
-    "naive": "a data frame a request",
+    "naive": "a data frame per request",
     "mlflow": "mlflow models serve",
 }
 HEAD = """| connections | server | requests/s | p50, ms | p99, ms | p99.9, ms | of the echo | times MLflow |
@@ -51,7 +51,7 @@ HEAD = """| connections | server | requests/s | p50, ms | p99, ms | p99.9, ms | 
 
 @dataclass(frozen=True)
 class Subject:
-    """A server that is measured: where it is posted to, and what."""
+    """A server that is measured, with the URL and the body of its requests."""
 
     name: str
     url: str
@@ -60,7 +60,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Window:
-    """What wrk saw in a few seconds. Times are in milliseconds."""
+    """The result of wrk in a few seconds. Times are in milliseconds."""
 
     rate: float
     p50: float
@@ -68,24 +68,24 @@ class Window:
     p999: float
 
 
-Measured = dict[tuple[int, str], list[Window]]
-"""By number of connections and name."""
+Measurements = dict[tuple[int, str], list[Window]]
+"""By number of connections and name of the server."""
 
 
 def main() -> None:
-    """Measure, and write the table."""
+    """Measure, print and write the table."""
     if not shutil.which("wrk"):
         sys.exit("bench: wrk is missing: apt-get install wrk")
     with world() as made, ExitStack() as stack:
-        found = stack.enter_context(subjects(made, train(made)))
-        report = table(measure(found)) + kept(made, found)
+        servers = stack.enter_context(subjects(made, train(made)))
+        report = table(measure(servers)) + stored(made, servers)
     Path(sys.argv[1]).write_text(report)
     print(report)
 
 
 @contextmanager
 def world() -> Iterator[World]:
-    """A broker, a database, a registry and a deployment, for this run alone."""
+    """Kafka, a database, a registry and a deployment, for this run alone."""
     with tempfile.TemporaryDirectory(prefix="veleta-bench-") as folder:
         run = Run(Path(folder) / "home", Variables(port_base=str(free_base())), report=lambda _line: None)
         try:
@@ -100,7 +100,7 @@ def world() -> Iterator[World]:
 
 
 def train(made: World) -> Path:
-    """The champion that drift and trainer made of one batch; its native model."""
+    """Train a champion on one batch by drift and trainer. Returns its native model."""
     publish_batch(made.log, made.dataset, 1, 0, list(api_rows(4, ROWS, 1)))
     with (
         made.service("drift", "drift"),
@@ -115,7 +115,7 @@ def train(made: World) -> Path:
 
 @contextmanager
 def subjects(made: World, model: Path) -> Iterator[list[Subject]]:
-    """Our service in its three ways, and what it is compared with; all of them up, and idle but for one."""
+    """Three configurations of inference, and the servers it is compared with. All run; only one is loaded at a time."""
     row = {column.name: made.dataset.example[column.name] for column in made.dataset.inputs}
     ours, theirs = made.folder / "row.json", made.folder / "rows.json"
     ours.write_text(json.dumps(row))
@@ -123,14 +123,14 @@ def subjects(made: World, model: Path) -> Iterator[list[Subject]]:
     settings = made.environment("inference", "inference", journal=made.folder / "none")
     port = iter(free_port, 0)
     with ExitStack() as stack:
-        found = []
+        servers = []
         for sync in ("group", "none"):
             given: dict[str, Any] = {"journal": made.folder / f"journal-{sync}", "journal_sync": sync}
             process = stack.enter_context(made.service("inference", "inference", **given))
             process.ready()
-            found.append(Subject(sync, f"{process.url}/predict", ours))
+            servers.append(Subject(sync, f"{process.url}/predict", ours))
         others: dict[str, tuple[list[str], Mapping[str, str], str, Path]] = {
-            "without": ([PYTHON, "-m", "bench.unkept"], settings, "/predict", ours),
+            "without": ([PYTHON, "-m", "bench.no_journal"], settings, "/predict", ours),
             "echo": ([PYTHON, "-m", "bench.echo", "{port}"], {}, "/predict", ours),
             "naive": (
                 [PYTHON, "-m", "bench.naive", "{port}", str(model), str(made.dataset_path)],
@@ -147,13 +147,13 @@ def subjects(made: World, model: Path) -> Iterator[list[Subject]]:
         }
         for name, (command, environment, path, body) in others.items():
             url = stack.enter_context(server(made, name, command, environment, next(port)))
-            found.append(Subject(name, f"{url}{path}", body))
-        yield found
+            servers.append(Subject(name, f"{url}{path}", body))
+        yield servers
 
 
 @contextmanager
 def server(made: World, name: str, command: Sequence[str], environment: Mapping[str, str], port: int) -> Iterator[str]:
-    """A server that listens on the port: its address."""
+    """Run a server that listens on the port. Yields its address."""
     given = {**os.environ, "PYTHONPATH": str(HERE.parent), **environment, "INFERENCE_PORT": str(port)}
     with (made.folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
@@ -168,53 +168,59 @@ def server(made: World, name: str, command: Sequence[str], environment: Mapping[
         process.wait(60)
 
 
-def measure(found: Sequence[Subject]) -> Measured:
-    """Each server in a window of its own, all of them in turns."""
-    measured: Measured = {}
+def measure(servers: Sequence[Subject]) -> Measurements:
+    """Measure each server in windows of its own, in turn."""
+    measurements: Measurements = {}
     for connections in CONNECTIONS:
-        for subject in found:
+        for subject in servers:
             window(subject, connections, WARM_SECONDS)
-        for _, subject in product(range(WINDOWS), found):
-            measured.setdefault((connections, subject.name), []).append(window(subject, connections, WINDOW_SECONDS))
+        for _, subject in product(range(WINDOWS), servers):
+            measurements.setdefault((connections, subject.name), []).append(
+                window(subject, connections, WINDOW_SECONDS)
+            )
             print(".", end="", flush=True)
     print()
-    return measured
+    return measurements
 
 
 def window(subject: Subject, connections: int, seconds: int) -> Window:
-    """What wrk sees of a server in some seconds."""
+    """Measure a server with wrk for some seconds."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(HERE / "wrk.lua")]
     environment = {**os.environ, "BODY": str(subject.body)}
     done = subprocess.run([*command, subject.url], env=environment, capture_output=True, text=True, check=True)
-    said = json.loads(done.stderr.splitlines()[-1])
-    if said["failed"]:
-        sys.exit(f"bench: {subject.name}: {said['failed']} of {said['requests']} requests failed")
-    return Window(said["requests"] / said["microseconds"] * 1e6, *(said[name] / 1e3 for name in ("p50", "p99", "p999")))
+    result = json.loads(done.stderr.splitlines()[-1])
+    if result["failed"]:
+        sys.exit(f"bench: {subject.name}: {result['failed']} of {result['requests']} requests failed")
+    return Window(
+        result["requests"] / result["microseconds"] * 1e6, *(result[name] / 1e3 for name in ("p50", "p99", "p999"))
+    )
 
 
-def table(measured: Measured) -> str:
-    """Medians over the windows, and what they are of those of the echo and of MLflow."""
+def table(measurements: Measurements) -> str:
+    """The medians of the windows, and their ratios to those of the echo server and of MLflow."""
     lines = [HEAD]
-    for (connections, name), windows in measured.items():
+    for (connections, name), windows in measurements.items():
         middle = {each.name: statistics.median(getattr(w, each.name) for w in windows) for each in fields(Window)}
-        rates = {other: statistics.median(w.rate for w in measured[connections, other]) for other in ("echo", "mlflow")}
+        rates = {
+            other: statistics.median(w.rate for w in measurements[connections, other]) for other in ("echo", "mlflow")
+        }
         ratios = f"{middle['rate'] / rates['echo']:.2f} | {middle['rate'] / rates['mlflow']:.1f}"
         times = " | ".join(f"{middle[each]:.1f}" for each in ("p50", "p99", "p999"))
         lines.append(f"| {connections} | {NAMES[name]} | {middle['rate']:,.0f} | {times} | {ratios} |")
     return "\n".join(lines) + "\n"
 
 
-def kept(made: World, found: Sequence[Subject]) -> str:
-    """Whether each answered request is in MySQL: what the services counted, and what the table has."""
-    answered = sum(answers(subject) for subject in found if subject.name in ("group", "none"))
+def stored(made: World, servers: Sequence[Subject]) -> str:
+    """Check that each answered request is in MySQL: the counts of the services' metrics and of the table."""
+    answered = sum(responses(subject) for subject in servers if subject.name in ("group", "none"))
     requests = dataset_tables(made.dataset).requests
     counted = sa.select(sa.func.count()).select_from(requests)
     eventually(lambda: made.sql(counted)[0][0] == answered, 120, f"{answered} answered requests are in MySQL")
     return f"\nOf {answered:,} answered requests {made.sql(counted)[0][0]:,} are in MySQL.\n"
 
 
-def answers(subject: Subject) -> int:
-    """How many requests the service answered with a price, as its metrics say."""
+def responses(subject: Subject) -> int:
+    """The number of requests that the service answered with a price, from its metrics."""
     return int(metric(subject.url.removesuffix("/predict"), ANSWERED))
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.echo PORT`: an aiohttp server that answers what it is sent, and does nothing else."""
+"""`python -m bench.echo PORT`: an aiohttp server that only sends each body back."""
 
 import sys
 
@@ -6,7 +6,7 @@ from aiohttp import web
 
 
 async def echo(request: web.Request) -> web.Response:
-    """The body, back again."""
+    """Send the body back."""
     return web.Response(body=await request.read(), content_type="application/json")
 
 

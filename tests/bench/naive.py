@@ -1,4 +1,4 @@
-"""`python -m bench.naive PORT MODEL`: what one writes first: a data frame and a call of the model for each request."""
+"""`python -m bench.naive PORT MODEL DATASET`: the obvious server, with a data frame and a model call per request."""
 
 import math
 import sys

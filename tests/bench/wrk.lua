@@ -1,4 +1,4 @@
--- Posts the file BODY without pause; at the end one line of JSON on stderr.
+-- Posts the file BODY without pauses. At the end it writes one line of JSON to stderr.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 local file = assert(io.open(os.getenv("BODY"), "rb"))

@@ -1,4 +1,4 @@
-"""What is committed of the HTTP API: one document, which says what the service does and no more."""
+"""The committed OpenAPI document: it is up to date, valid, and complete."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from support.contracts import OPENAPI, REGENERATE, openapi_text
 from support.house import ROOT
-from support.serving import Front
+from support.memory_inference import MemoryInference
 from veleta.dataset import load_dataset
 from veleta.service.routes import health_routes
 from veleta_inference.adapters import docs
@@ -26,58 +26,58 @@ def document(name: str) -> Document:
     return dict(json.loads(openapi_text(name)))
 
 
-def operations(said: Document) -> Iterator[tuple[str, str, Document]]:
+def operations(openapi: Document) -> Iterator[tuple[str, str, Document]]:
     """Method, path and operation."""
-    for path, item in said["paths"].items():
+    for path, item in openapi["paths"].items():
         for method in item.keys() - {"parameters"}:
             yield method.upper(), path, item[method]
 
 
 def test_the_committed_document_is_the_generated_one() -> None:
-    """A change of what clients can ask is seen in review."""
+    """So a change of the HTTP API is visible in a review."""
     assert OPENAPI.read_text() == openapi_text("real_estate"), f"docs/openapi.json: {REGENERATE}"
 
 
 @every_dataset
 def test_it_is_an_openapi_document(name: str) -> None:
-    """By the metaschema of version 3.1, whatever the dataset."""
-    said = document(name)
-    assert said["openapi"] == "3.1.0"
-    validate(said, cls=OpenAPIV31SpecValidator)
+    """According to the metaschema of version 3.1, for each dataset."""
+    openapi = document(name)
+    assert openapi["openapi"] == "3.1.0"
+    validate(openapi, cls=OpenAPIV31SpecValidator)
 
 
-def test_a_document_that_is_none_is_seen() -> None:
-    """The check can fail: an operation without responses in the right place, a parameter that is nowhere."""
-    said = document("real_estate")
-    said["paths"]["/predict"]["post"]["responses"] = []
+def test_an_invalid_document_is_detected() -> None:
+    """The check can fail: here on an operation with responses of the wrong type."""
+    openapi = document("real_estate")
+    openapi["paths"]["/predict"]["post"]["responses"] = []
     with pytest.raises(OpenAPIValidationError):
-        validate(said, cls=OpenAPIV31SpecValidator)
+        validate(openapi, cls=OpenAPIV31SpecValidator)
 
 
 async def test_each_route_is_in_the_document_and_nothing_else() -> None:
-    """All that the service answers, but for the document itself and its page."""
-    pages = Front().pages
-    pages.add_routes(health_routes())
+    """All routes, except those of the document itself and its page."""
+    app = MemoryInference().application
+    app.add_routes(health_routes())
     routes = {
         (route.method, route.resource.canonical)
-        for route in pages.router.routes()
+        for route in app.router.routes()
         if route.resource and route.method != "HEAD" and route.resource.canonical not in docs.PATHS
     }
     assert routes == {(method, path) for method, path, _ in operations(document("real_estate"))}
 
 
-def test_the_document_says_what_is_open() -> None:
-    """Those operations that need no key where keys are asked for."""
-    said = document("real_estate")
-    told = {path for _, path, operation in operations(said) if operation.get("security") == []}
-    assert told == OPEN - set(docs.PATHS)
-    refused = {path for _, path, operation in operations(said) if "401" in operation["responses"]}
-    assert refused == said["paths"].keys() - told
+def test_the_document_shows_which_paths_need_no_key() -> None:
+    """These operations are open, and all others can respond with 401."""
+    openapi = document("real_estate")
+    open_paths = {path for _, path, operation in operations(openapi) if operation.get("security") == []}
+    assert open_paths == OPEN - set(docs.PATHS)
+    guarded = {path for _, path, operation in operations(openapi) if "401" in operation["responses"]}
+    assert guarded == openapi["paths"].keys() - open_paths
 
 
 @every_dataset
 def test_the_columns_are_the_datasets(name: str) -> None:
-    """All but the target must be sent; numbers have the file's minimum; nothing else may be sent."""
+    """All but the target are required. Numbers have the file's minimum. Other names are forbidden."""
     dataset, item = load_dataset(name), document(name)["components"]["schemas"]["Item"]
     assert item["required"] == [column.name for column in dataset.inputs]
     minima = {column: schema["minimum"] for column, schema in item["properties"].items() if "minimum" in schema}
@@ -87,11 +87,11 @@ def test_the_columns_are_the_datasets(name: str) -> None:
 
 @every_dataset
 def test_the_examples_fit_their_schemas(name: str) -> None:
-    """Those of each request body."""
-    said, count = document(name), 0
-    for _, _, operation in operations(said):
+    """The examples of each request body."""
+    openapi, count = document(name), 0
+    for _, _, operation in operations(openapi):
         for content in operation.get("requestBody", {}).get("content", {}).values():
-            schema = content["schema"] | {"components": said["components"]}
+            schema = content["schema"] | {"components": openapi["components"]}
             for example in content["examples"].values():
                 jsonschema.validate(example["value"], schema, jsonschema.Draft202012Validator)
                 count += 1

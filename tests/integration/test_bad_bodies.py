@@ -1,4 +1,4 @@
-"""Bad bodies on a real service: each is told what is wrong with it, and costs nobody else anything."""
+"""Bad bodies sent to a real service: each response names the problem, and other requests are not affected."""
 
 import json
 import socket
@@ -9,95 +9,95 @@ from urllib.parse import urlsplit
 import pytest
 
 from support.bad_bodies import PATHS, ROW, Bad, corpus
-from support.desk import Desk, Reply, ask
+from support.inference import Inference, Reply, call
 
 CASES = [(path, bad) for path, as_body in PATHS.items() for bad in corpus(as_body)]
 WARM_UP, STORM = 600, 2_000
-"""So many bad bodies are sent until memory has its size, and then so many more; as many halves go with them."""
+"""The number of bad bodies before the memory is measured, and after. As many incomplete bodies are sent with them."""
 GROWTH_MIB = 16
 
 
-def send(desk: Desk, path: str, body: bytes, headers: dict[str, str] | None = None) -> Reply:
-    return ask(f"{desk.process.url}{path.format(model=desk.world.dataset.name)}", body, headers)
+def send(inference: Inference, path: str, body: bytes, headers: dict[str, str] | None = None) -> Reply:
+    return call(f"{inference.process.url}{path.format(model=inference.world.dataset.name)}", body, headers)
 
 
 @pytest.mark.failure("F63")
 @pytest.mark.parametrize(("path", "bad"), CASES, ids=[f"{path} {bad.name}" for path, bad in CASES])
-def test_a_bad_body_is_told(desk: Desk, path: str, bad: Bad) -> None:
-    """As a problem of the client's, in a few words, without a line of our code."""
-    reply = send(desk, path, bad.body, dict(bad.headers))
+def test_a_bad_body_gets_a_problem(inference: Inference, path: str, bad: Bad) -> None:
+    """It names the client's error in a few words, without internals."""
+    reply = send(inference, path, bad.body, dict(bad.headers))
     assert (reply.status, reply.headers["Content-Type"]) == (bad.status, "application/problem+json")
     assert {"type", "title", "status", "detail", "errors"} <= set(reply.json)
     assert reply.json["detail"]
-    assert bad.says in reply.text
+    assert bad.text in reply.text
     assert len(reply.text) < 5_000
     assert "Traceback" not in reply.text
     assert ".py" not in reply.text
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_good_body_is_answered(desk: Desk, path: str) -> None:
-    """The check above can fail: what the bad ones were made from is right."""
-    assert send(desk, path, json.dumps(PATHS[path](ROW)).encode()).status == 200
+def test_a_good_body_gets_a_price(inference: Inference, path: str) -> None:
+    """The test above can fail: the bad bodies are derived from these."""
+    assert send(inference, path, json.dumps(PATHS[path](ROW)).encode()).status == 200
 
 
-def test_text_may_have_any_character(desk: Desk) -> None:
-    """Also a zero, if it is written as JSON writes it: it is kept as it came."""
+def test_text_may_have_any_character(inference: Inference) -> None:
+    """Even an escaped NUL. The text is stored as it was sent."""
     city = "A\0\u2028\N{GRINNING FACE}"
-    reply = desk.predict(desk.example(city=city))
+    reply = inference.predict(inference.example(city=city))
     assert reply.status == 200
-    assert [row["city"] for row in desk.kept(request_id=reply.json["request_id"])] == [city]
+    assert [row["city"] for row in inference.stored(request_id=reply.json["request_id"])] == [city]
 
 
 @pytest.mark.failure("F63")
-def test_the_service_serves_on_and_its_memory_is_flat(desk: Desk) -> None:
-    """Through thousands of bad bodies, and of halves whose clients hang up."""
-    before = desk.predict(desk.example()).price
+def test_the_memory_does_not_grow(inference: Inference) -> None:
+    """During thousands of bad bodies, and of incomplete bodies whose clients disconnect."""
+    before = inference.predict(inference.example()).price
 
-    def hit(case: tuple[str, Bad]) -> int:
+    def send_case(case: tuple[str, Bad]) -> int:
         path, bad = case
-        _hang_up(desk, path)
-        return send(desk, path, bad.body, dict(bad.headers)).status
+        _disconnect(inference, path)
+        return send(inference, path, bad.body, dict(bad.headers)).status
 
     def storm(count: int) -> int:
         with ThreadPoolExecutor(4) as pool:
-            statuses = set(pool.map(hit, islice(cycle(CASES), count)))
+            statuses = set(pool.map(send_case, islice(cycle(CASES), count)))
         assert statuses == {400, 413, 422}
-        return desk.process.memory()
+        return inference.process.memory()
 
     warm = storm(WARM_UP)
     grown = storm(STORM) - warm
     assert grown < GROWTH_MIB * 1024 * 1024
-    assert desk.predict(desk.example()).price == before
+    assert inference.predict(inference.example()).price == before
 
 
 @pytest.mark.failure("F62")
-def test_what_is_no_http_is_told_and_hung_up_on(desk: Desk) -> None:
-    """Where no request can be made of what came, there is a line of plain text."""
-    address = urlsplit(desk.process.url)
-    for said in (
+def test_bytes_that_are_not_http_get_400(inference: Inference) -> None:
+    """In plain text, and the connection is closed."""
+    address = urlsplit(inference.process.url)
+    for data in (
         b"price?\r\n\r\n",
         b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: -1\r\n\r\n",
         b"POST /predict HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n",
     ):
         with socket.create_connection((address.hostname, address.port), timeout=10) as client:
-            client.sendall(said)
-            with client.makefile("rb") as answers:
-                answer = answers.read()
-        assert answer.startswith(b"HTTP/1.0 400 Bad Request\r\n")
-    assert desk.predict(desk.example()).status == 200
+            client.sendall(data)
+            with client.makefile("rb") as file:
+                response = file.read()
+        assert response.startswith(b"HTTP/1.0 400 Bad Request\r\n")
+    assert inference.predict(inference.example()).status == 200
 
 
 @pytest.mark.failure("F62")
-def test_nothing_of_it_is_an_error_of_ours(desk: Desk) -> None:
-    """After all that came before, the log tells of none: nobody can fill it with what a client sends."""
-    assert '"level": "error"' not in desk.process.log.read_text()
+def test_bad_bodies_are_not_logged_as_errors(inference: Inference) -> None:
+    """The log has no error after the tests above. So a client cannot fill it."""
+    assert '"level": "error"' not in inference.process.log.read_text()
 
 
-def _hang_up(desk: Desk, path: str) -> None:
-    """Send half a body, and go."""
-    address, body = urlsplit(desk.process.url), json.dumps(PATHS[path](ROW)).encode()
-    where = path.format(model=desk.world.dataset.name)
+def _disconnect(inference: Inference, path: str) -> None:
+    """Send half a body, and disconnect."""
+    address, body = urlsplit(inference.process.url), json.dumps(PATHS[path](ROW)).encode()
+    where = path.format(model=inference.world.dataset.name)
     with socket.create_connection((address.hostname, address.port), timeout=10) as client:
         client.sendall(f"POST {where} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode())
         client.sendall(body[: len(body) // 2])

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.http import ANSWERED, get, metric, post
-from support.models import Models, served
+from support.models import Models, served_model
 from support.world import Process, World, eventually, http_status
 from veleta.tables import dataset_tables
 
@@ -79,7 +79,7 @@ def test_a_promotion_reaches_all_of_them(house: House) -> None:
     """None goes on with the model before; /metrics tells of the lowest version that is served."""
     version = house.models.promote(scale=2).number
     eventually(
-        lambda: {served(house.process.url)["version"] for _ in range(QUESTIONS)} == {version}, 20, "all serve it"
+        lambda: {served_model(house.process.url)["version"] for _ in range(QUESTIONS)} == {version}, 20, "all serve it"
     )
     assert {answer["model"]["version"] for answer in house.answers()} == {version}
     assert metric(house.process.url, "veleta_model_version") == version
@@ -98,7 +98,7 @@ def test_one_that_dies_is_started_again(house: House) -> None:
     assert living in house.workers()
     answers += house.answers()
     eventually(lambda: house.has(answers), 20, "all are in MySQL")
-    assert metric(house.process.url, "veleta_model_version") == served(house.process.url)["version"]
+    assert metric(house.process.url, "veleta_model_version") == served_model(house.process.url)["version"]
 
 
 def _all_ready(house: House) -> bool:

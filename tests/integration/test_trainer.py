@@ -204,7 +204,7 @@ def test_runs_left_open_are_ended_as_killed(world: World) -> None:
 
 def _version(inference: Process) -> tuple[int, int]:
     """The version that is served, and its sequence number."""
-    model = served(inference.url)
+    model = served_model(inference.url)
     return model["version"], model["promotion_seq"]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from support.load import OK, Answer, load
-from support.models import Models, served, synthetic
+from support.models import Models, served_model, synthetic
 from support.world import World, eventually
 from veleta.ports import Version
 
@@ -61,7 +61,7 @@ def test_promotions_in_a_row_are_not_noticed(fresh: World, tmp_path: Path) -> No
 
 
 def _wait_for(version: Version, url: str) -> None:
-    eventually(lambda: served(url)["version"] == version.number, 30, f"version {version.number} is served")
+    eventually(lambda: served_model(url)["version"] == version.number, 30, f"version {version.number} is served")
 
 
 def _swaps(decided: dict[int, float], answers: Iterable[Answer]) -> list[Swap]:

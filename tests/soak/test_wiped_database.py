@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.models import post_example, served
+from support.models import post_example, served_model
 from support.world import World, eventually
 from veleta.tables import SCHEMAS, batches, dataset_tables, pipeline, promotions, trainings
 from veleta_trainer.adapters.repositories import MysqlTrainings
@@ -47,7 +47,7 @@ def test_wiped_tables_are_filled_again_and_the_loop_goes_on(world: World) -> Non
         seqs = [row.seq for row in world.sql(sa.select(promotions.c.seq).order_by(promotions.c.seq))]
         assert seqs == list(range(1, decided + 2))
         champion = _champion(world)
-        eventually(lambda: served(inference.url)["version"] == champion, 30, "the champion is served")
+        eventually(lambda: served_model(inference.url)["version"] == champion, 30, "the champion is served")
     assert _counts(world) == {
         "drift": told["drift"] + 1,
         "training": told["training"] + _events_of_last_training(world),

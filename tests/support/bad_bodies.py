@@ -1,4 +1,4 @@
-"""Bodies that no client should send, and what it is told of each."""
+"""Bad request bodies, and the expected response to each."""
 
 import gzip
 import json
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from support.desk import ITEMS_LIMIT
-from support.serving import DATASET
-from veleta_inference.domain.protocols import tensors
+from support.inference import ITEMS_LIMIT
+from support.memory_inference import DATASET
+from veleta_inference.domain.protocols import input_tensors
 from veleta_inference.settings import InferenceSettings
 
 Row = Mapping[str, Any]
@@ -25,17 +25,17 @@ TEXT = next(column for column in DATASET.inputs if column.kind == "category")
 
 @dataclass(frozen=True)
 class Bad:
-    """A body, the answer to it (a status, and a part of what is said), and the headers that come with it."""
+    """A body and its headers, and the response: its status, and a part of its text."""
 
     name: str
     body: bytes
     status: int
-    says: str = ""
+    text: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def _tensors(row: Row) -> Any:
-    return {"inputs": [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in tensors(DATASET)]}
+    return {"inputs": [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in input_tensors(DATASET)]}
 
 
 PATHS: Mapping[str, AsBody] = {
@@ -44,22 +44,22 @@ PATHS: Mapping[str, AsBody] = {
     "/invocations": lambda row: {"dataframe_records": [row]},
     "/v2/models/{model}/infer": _tensors,
 }
-"""Where bodies are sent, and how a row is asked for there."""
+"""The paths that accept bodies, and the body of a row for each."""
 
 
 def corpus(as_body: AsBody) -> list[Bad]:
-    """All bad bodies, for a path where a row is asked for like this."""
+    """All bad bodies for a path, which accepts the body that `as_body` returns for a row."""
     good = json.dumps(as_body(ROW)).encode()
     return [*_unreadable(good), *_too_large(), *_of_another_shape(good), *_values(partial(_with, as_body))]
 
 
 def _unreadable(good: bytes) -> list[Bad]:
-    """No JSON text in UTF-8, or one that can be read in two ways."""
+    """Not JSON in UTF-8, or ambiguous JSON."""
     text = good.decode()
     return [
         Bad("nothing", b"", 400, NOT_JSON),
         Bad("truncated", good[:-1], 400, NOT_JSON),
-        Bad("something after it", good + b"{}", 400, "Extra data"),
+        Bad("trailing data", good + b"{}", 400, "Extra data"),
         Bad("XML", b"<item/>", 400, NOT_JSON, {"Content-Type": "application/xml"}),
         Bad("a form", b"a=4&b=2", 400, NOT_JSON, {"Content-Type": "application/x-www-form-urlencoded"}),
         Bad("UTF-16", text.encode("utf-16"), 400, NOT_JSON),
@@ -67,13 +67,13 @@ def _unreadable(good: bytes) -> list[Bad]:
         Bad("Latin-1", b'{"\xe9": 1}', 400, NOT_JSON),
         Bad("a byte order mark", b"\xef\xbb\xbf" + good, 400, "Unexpected UTF-8 BOM"),
         Bad("zeros", bytes(1_000), 400, NOT_JSON),
-        Bad("a zero in a name", b'{"a\0b": 1}', 400, "Invalid control character"),
+        Bad("a zero in a name", b'{"a\0b": 1}', 400, "InvalidRequest control character"),
         Bad("deep lists", b"[" * 100_000, 400, "recursion"),
         Bad("deep objects", b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 400, "recursion"),
         Bad("a name twice", b'{"inputs": 1, "inputs": 2}', 400, "two values with one name: inputs"),
-        Bad("compressed, which no header says", gzip.compress(good), 400, NOT_JSON),
-        Bad("not compressed, as a header says", good, 400, "the body did not come whole", GZIP),
-        Bad("half of what was compressed", gzip.compress(good)[:40], 400, NOT_JSON, GZIP),
+        Bad("compressed without a header", gzip.compress(good), 400, NOT_JSON),
+        Bad("not compressed, with a header", good, 400, "the body is incomplete", GZIP),
+        Bad("half of a compressed body", gzip.compress(good)[:40], 400, NOT_JSON, GZIP),
     ]
 
 
@@ -85,7 +85,7 @@ def _too_large() -> list[Bad]:
 
 
 def _of_another_shape(good: bytes) -> list[Bad]:
-    """JSON, but no request."""
+    """JSON, but not a request."""
     names = {f"field {i}": i for i in range(40_000)}
     return [
         Bad("a number", b"3", 422),
@@ -99,7 +99,7 @@ def _of_another_shape(good: bytes) -> list[Bad]:
 
 
 def _values(with_value: Callable[[str, bytes], bytes]) -> list[Bad]:
-    """One value is none of its column."""
+    """One value is not valid for its column."""
     numbers = {
         "NaN": b"NaN",
         "minus infinity": b"-Infinity",
@@ -121,6 +121,6 @@ def _values(with_value: Callable[[str, bytes], bytes]) -> list[Bad]:
 
 
 def _with(as_body: AsBody, name: str, value: bytes) -> bytes:
-    """The good body, but that this stands in the place of a column's value."""
+    """A good body with this value for one column."""
     place = "here"
     return json.dumps(as_body({**ROW, name: place})).encode().replace(json.dumps(place).encode(), value)

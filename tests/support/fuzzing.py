@@ -1,4 +1,4 @@
-"""Requests made up from the committed OpenAPI document, right ones and wrong ones, and what is asked of each answer."""
+"""Requests generated from the committed OpenAPI document, valid and invalid ones, and the check of each response."""
 
 import json
 from typing import Any
@@ -7,28 +7,28 @@ import schemathesis
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from support.contracts import OPENAPI
-from support.serving import DATASET
+from support.memory_inference import DATASET
 
 BY_COLUMN = ("/invocations", "/infer")
-"""Bodies of which no schema can say all: that each column is there, and that all are of one length."""
+"""Paths whose bodies no schema describes completely: every column must be present, and all must have one length."""
 
 
-def made_up() -> schemathesis.BaseSchema:
-    """All operations, to be parametrised by: examples, edge cases, and as many by chance as hypothesis is told."""
+def generated() -> schemathesis.BaseSchema:
+    """All operations, for `parametrize`: examples, edge cases, and random requests."""
     schema = schemathesis.openapi.from_dict(json.loads(OPENAPI.read_text()))
-    # What is wrong may also be too large.
+    # An invalid request may also be too large.
     schema.config.checks.negative_data_rejection.expected_statuses = ["4xx"]
     return schema
 
 
-def answered_as_documented(case: schemathesis.Case[Any], model: str, url: str) -> None:
-    """No 5xx, a status of the document, its headers and its schema; what is right is taken, what is wrong refused.
+def check_response(case: schemathesis.Case[Any], model: str, url: str) -> None:
+    """Send a request. The response must not be 5xx, and must match the document; only valid requests are accepted.
 
-    `model` is what the committed document's model is called at this `url`.
+    `model` is the name of the model at this `url`. The committed document has another.
     """
     if case.path_parameters.get("model") == DATASET.name:
         case.path_parameters["model"] = model
-    untold: list[schemathesis.CheckFunction] = (
+    excluded: list[schemathesis.CheckFunction] = (
         [positive_data_acceptance] if case.operation.path.endswith(BY_COLUMN) else []
     )
-    case.call_and_validate(base_url=url, excluded_checks=untold)
+    case.call_and_validate(base_url=url, excluded_checks=excluded)

@@ -14,7 +14,7 @@ from aiohttp import web
 from support.world import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-ANSWERED = 'veleta_http_seconds_count{path="/predict",status="200"}'
+ANSWERED = 'veleta_http_request_duration_seconds_count{path="/predict",status="200"}'
 """Inference: requests that were answered with a price. A name for `metric`, as the next."""
 JOURNAL = 'veleta_journal_bytes{journal="answered"}'
 """Inference: bytes that are not yet in MySQL."""

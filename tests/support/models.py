@@ -1,4 +1,4 @@
-"""Real small models, registered and promoted as the trainer does it."""
+"""Small CatBoost models, registered and promoted as the trainer does it."""
 
 import math
 import tempfile
@@ -27,7 +27,7 @@ METRICS = {"mae": 1000.0}
 
 
 def synthetic(dataset: Dataset, count: int) -> list[Values]:
-    """Rows like the dataset's example; their numbers and texts vary."""
+    """Rows like the dataset's example, with varying numbers and texts."""
     example, _ = dataset.convert(dataset.example)
     return [
         {
@@ -43,28 +43,28 @@ def synthetic(dataset: Dataset, count: int) -> list[Values]:
 
 
 def post_example(url: str, dataset: Dataset, name: str = "") -> int:
-    """Ask an inference service for the price of the dataset's example: the status, 0 when no answer came."""
+    """Request the price of the dataset's example from inference. Returns the status, 0 without a response."""
     try:
         return post(f"{url}/predict", dataset.example, {"X-Request-ID": name})[0]
     except (URLError, OSError):
         return 0
 
 
-def served(url: str) -> dict[str, Any]:
-    """What an inference service says of the model that it serves."""
+def served_model(url: str) -> dict[str, Any]:
+    """The served model of an inference service, from GET /model."""
     return get(f"{url}/model")[1]
 
 
 def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Values] | None = None) -> None:
-    """A CatBoost model of ten trees in the file `path`; its prices grow with `scale`."""
-    learnt = rows or synthetic(dataset, 30)
+    """Save a CatBoost model of ten trees as `path`. Its prices grow with `scale`."""
+    rows = rows or synthetic(dataset, 30)
     columns = feature_columns(dataset)
     model = CatBoostRegressor(iterations=10, depth=2, random_seed=1, verbose=False, allow_writing_files=False)
-    prices = [row[dataset.target] for row in learnt]
+    prices = [row[dataset.target] for row in rows]
     logs = [math.log(scale * price) for price in prices if isinstance(price, float)]
     names = [column.name for column in columns]
-    asked = [features(columns, row) for row in learnt]
-    model.fit(Pool(asked, logs, cat_features=categorical(dataset), feature_names=names))
+    data = [features(columns, row) for row in rows]
+    model.fit(Pool(data, logs, cat_features=categorical(dataset), feature_names=names))
     model.get_metadata()[FEATURES] = str(FEATURE_VERSION)
     model.save_model(str(path))
 
@@ -79,7 +79,7 @@ class Models:
         self.seq = 0
 
     def register(self, scale: float = 1.0, garbage: bytes = b"") -> Version:
-        """A new version; with `garbage`, its model file holds that."""
+        """Register a new version. With `garbage`, its model file contains that instead of a model."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.cbm"
             train(self._world.dataset, path, scale)
@@ -90,13 +90,13 @@ class Models:
         source = f"runs:/{run_id}/native"
         return self.registry.register(run_id, source, {NATIVE: source})
 
-    def crown(self, version: Version, seq: int) -> None:
-        """Make a version the champion in the registry; no event says so."""
+    def set_champion(self, version: Version, seq: int) -> None:
+        """Make a version the champion in the registry, without an event."""
         self.registry.set_tag(version.number, "seq", str(seq))
         self.registry.set_alias("champion", version.number)
 
     def announce(self, version: Version, seq: int, at: datetime | None = None) -> None:
-        """Publish that a version was promoted, at this moment or now."""
+        """Publish that a version was promoted, at a time or now."""
         payload = ModelPromoted(
             model=self._world.dataset.name,
             version=version.number,
@@ -112,21 +112,21 @@ class Models:
         self._world.log.publish([encode(topic(self._world.dataset.name, "models"), event)])
 
     def promote(self, scale: float = 1.0, garbage: bytes = b"") -> Version:
-        """Register a new version and decide for it."""
+        """Register a new version and promote it."""
         version = self.register(scale, garbage)
         self.decide(version)
         return version
 
     def decide(self, version: Version) -> datetime:
-        """Crown and announce a version under the next sequence number: when this was decided, as its event says."""
+        """Promote a version with the next sequence number. Returns the time in its event."""
         at = utc_now()
         self.seq += 1
-        self.crown(version, self.seq)
+        self.set_champion(version, self.seq)
         self.announce(version, self.seq, at)
         return at
 
     def prices(self, number: int, rows: Sequence[Values]) -> list[float]:
-        """What the model of a version, as it lies in the registry, says of the rows."""
+        """The prices of rows by a version's model from the registry."""
         version = self.registry.version(number)
         assert version is not None
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Sends dead letters without making anybody wait for the broker."""
+"""Publishes dead letters in the background, so that no caller waits for Kafka."""
 
 import asyncio
 from functools import partial
@@ -11,23 +11,23 @@ from veleta.service.health import ServiceHealth
 
 
 class DeadLetterPublisher:
-    """Dead letters on their way; `drain` before the process ends."""
+    """Publishes each dead letter in a task of its own. Call `drain` before the process exits."""
 
     def __init__(self, event_log: EventLog, dataset: str, health: ServiceHealth, clock: Clock) -> None:
         self._log = event_log
         self._dead_letters = DeadLetters(health.service, dataset, clock)
         self._health = health
-        self._sending: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
 
     def send(self, error: Exception, reason: str, record: Record | Message) -> None:
-        """Publish, as soon as the broker takes it, that `record` could not be processed. Does not block."""
+        """Report that `record` cannot be processed, as soon as Kafka is available. Does not block."""
         message = self._dead_letters.message(reason, error, record)
         report_dead_letter(reason, error)
         publish = partial(asyncio.to_thread, self._log.publish, [message])
-        sending = asyncio.create_task(self._health.retry_until_available(publish))
-        self._sending.add(sending)
-        sending.add_done_callback(self._sending.discard)
+        task = asyncio.create_task(self._health.retry_until_available(publish))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def drain(self) -> None:
-        """Wait for those under way; one that finds the broker away is given up (it stands in the log)."""
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        """Wait until all are published. While the service stops, one is dropped if Kafka is down; the log has it."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)

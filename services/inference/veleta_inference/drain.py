@@ -1,4 +1,4 @@
-"""The drain: what the journal holds reaches MySQL in groups, each request once."""
+"""The drain: copies the journal into MySQL."""
 
 import math
 import time
@@ -11,60 +11,62 @@ from veleta.errors import Reject, Retry
 from veleta.events.envelope import Message
 from veleta.service.health import ServiceHealth
 from veleta_inference.dead_letters import DeadLetterPublisher
-from veleta_inference.ports import Kept, Table
+from veleta_inference.ports import JournalReader, RequestTable
 
-WRITTEN = prometheus_client.Counter("veleta_requests_written", "requests that were written to MySQL", ["table"])
-GATHER_SECONDS = 0.5
-"""The pause when nothing is left: many requests come as few statements, and answers have the machine meanwhile."""
-AWAY_SECONDS = 1.0
-"""How soon the database is tried again after it was away."""
-LAST_SECONDS = 5.0
-"""How long a service that stops goes on writing; the rest stays in the journal for the next process."""
+WRITTEN = prometheus_client.Counter("veleta_requests_written", "requests that were inserted into MySQL", ["table"])
+IDLE_SECONDS = 0.5
+"""The pause when the journal is empty. Then many requests need few statements."""
+RETRY_SECONDS = 1.0
+"""The pause before the next attempt when the database is unavailable."""
+STOP_SECONDS = 5.0
+"""How long a service that stops continues to insert. The next process inserts the rest."""
 
 
 class Drain:
-    """Empties a journal into a table, for ever."""
+    """Inserts the lines of a journal into a table."""
 
-    def __init__(self, journal: Kept, table: Table, letters: DeadLetterPublisher, health: ServiceHealth) -> None:
+    def __init__(
+        self, journal: JournalReader, table: RequestTable, letters: DeadLetterPublisher, health: ServiceHealth
+    ) -> None:
         self._journal = journal
         self._table = table
         self._letters = letters
         self._health = health
 
     async def run(self) -> None:
-        """Write what comes until the service stops, and then once more."""
-        going_on, seconds = True, GATHER_SECONDS
-        while going_on:
-            going_on = await self._health.sleep(seconds)
+        """Insert lines until the service stops, and once more then."""
+        running, seconds = True, IDLE_SECONDS
+        while running:
+            running = await self._health.sleep(seconds)
             try:
-                await self._empty(LAST_SECONDS if not going_on else math.inf)
-                seconds = GATHER_SECONDS
-            except Retry as away:
-                self._health.set_unavailable(away.dependency, str(away))
-                seconds = AWAY_SECONDS
+                await self._empty(math.inf if running else STOP_SECONDS)
+                seconds = IDLE_SECONDS
+            except Retry as error:
+                self._health.set_unavailable(error.dependency, str(error))
+                seconds = RETRY_SECONDS
 
     async def _empty(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and (lines := self._journal.read()):
-            await self._write(lines)
-            self._journal.forget(lines)
+            await self._insert(lines)
+            self._journal.acknowledge(lines)
             self._health.set_available("mysql")
 
-    async def _write(self, lines: Sequence[bytes]) -> None:
-        """Write a group; one that holds a row which the database refuses is halved until that row is found."""
+    async def _insert(self, lines: Sequence[bytes]) -> None:
+        """Insert lines. If the database refuses a row, halve them until its line is found: it is dead-lettered."""
         try:
             await self._table.insert(lines)
         except Reject as error:
             if len(lines) == 1:
-                self._refused(lines[0], error)
+                self._dead_letter(lines[0], error)
                 return
             middle = len(lines) // 2
-            await self._write(lines[:middle])
-            await self._write(lines[middle:])
+            await self._insert(lines[:middle])
+            await self._insert(lines[middle:])
         else:
             WRITTEN.labels(self._table.name).inc(len(lines))
 
-    def _refused(self, line: bytes, error: Reject) -> None:
+    def _dead_letter(self, line: bytes, error: Reject) -> None:
         try:
             key = str(orjson.loads(line)["request_id"])
         except (ValueError, TypeError, LookupError):

@@ -1,11 +1,10 @@
-"""What inference does with a request."""
+"""Predicts prices, and stores each request before its response."""
 
 import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import orjson
 import prometheus_client
@@ -16,213 +15,203 @@ from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, Retry
 from veleta.faults import fault_point
 from veleta.service.health import ServiceHealth
-from veleta_inference.domain.promotions import Promotion, Served
-from veleta_inference.ports import Keeper, Serving
+from veleta_inference.domain.promotions import LoadedModel, Promotion
+from veleta_inference.domain.responses import History, Model, PromotionDetails
+from veleta_inference.ports import JournalWriter, ModelProvider
 
-GROUP = prometheus_client.Histogram(
-    "veleta_group_requests", "requests that were answered together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+GROUP_REQUESTS = prometheus_client.Histogram(
+    "veleta_prediction_group_requests", "requests that were predicted together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
 OK = 200
-STILL_TURNS = 4
-"""So many turns of the loop without another request end a group: all that has arrived is in it."""
-ROWS_AT_ONCE = 64
-"""More rows than these are predicted in a thread, so that nothing else waits for them."""
-OF_REQUEST = (
+IDLE_TURNS = 4
+"""A group is complete after this many turns of the event loop without another request."""
+MAX_INLINE_ROWS = 64
+"""More rows than this are predicted in a thread, so that the event loop is not blocked."""
+REQUEST_FIELDS = (
     "request_id", "client_request_id", "received_at", "answered_at", "model_version", "latency_ms", "http_status",
 )  # fmt: skip
-"""What the journal's line of a request says of the request as a whole; the rest stands in its `items`."""
+"""The fields of a journal line that describe the request as a whole. Its `items` contain the rest."""
 
 
-class NotServed(Reject):
-    """A request names a version, and another one is served."""
+class VersionNotServed(Reject):
+    """A request requires a version that is not the served one."""
 
 
-class Asked(Struct, frozen=True):
-    """A request that was understood. `client_request_id` is the client's own name for it, if it gave one."""
+class PredictionRequest(Struct, frozen=True):
+    """A valid request. `client_request_id` is the id that the client gave it, if any."""
 
     request_id: str
     rows: Sequence[Values]
     client_request_id: str | None
     received_at: datetime
     version: int | None = None
-    """The only version that may answer it."""
+    """The only version that may predict, if the request names one."""
 
 
-class Answer(Struct, frozen=True):
-    """Prices, in the order of the request's rows, and what gave them."""
+class PredictionResponse(Struct, frozen=True):
+    """The prices of a request's rows, in their order, and the model that predicted them."""
 
-    asked: Asked
-    served: Served
+    request: PredictionRequest
+    model: LoadedModel
     prices: Sequence[float]
 
-    @property
-    def request_id(self) -> str:
-        """The request's id."""
-        return self.asked.request_id
 
-    @property
-    def version(self) -> int:
-        """The version that gave the prices."""
-        return self.served.version
+class PendingRequest(Struct, frozen=True, eq=False):
+    """A request without a response. `future` gets the response, or the error."""
+
+    request: PredictionRequest
+    future: asyncio.Future[PredictionResponse]
 
 
-class Waiting(Struct, frozen=True, eq=False):
-    """A request that waits; `told` is done when it is answered, or says why it is not."""
+class PredictedRequest(Struct, frozen=True):
+    """A request whose prices are not yet stored. `line` is its line for the journal."""
 
-    asked: Asked
-    told: asyncio.Future[Answer]
-
-
-class Predicted(Struct, frozen=True):
-    """A request that has its prices and is not yet kept; `line` is what is to be kept of it."""
-
-    waiting: Waiting
-    answer: Answer
+    pending: PendingRequest
+    response: PredictionResponse
     line: bytes
 
 
-class Predicting:
-    """Answers requests for predictions, each by one version of the model, once they are safe in the journal.
+class PredictionService:
+    """Predicts the prices of requests. A response is returned after its request is durable in the journal.
 
-    One task (`work`) predicts together, and keeps together, all that came while it was busy with those before.
+    `run`, one task, predicts and stores all requests together that arrived while it handled the group before.
     """
 
     def __init__(
         self,
         dataset: Dataset,
-        champion: Serving,
-        journal: Keeper,
+        provider: ModelProvider,
+        journal: JournalWriter,
         health: ServiceHealth,
         clock: Clock,
         limit: int,
-        recent: deque[Values],
+        recent_rows: deque[Values],
     ) -> None:
-        """`limit` requests may be under way; into `recent` goes one row of each group."""
+        """At most `limit` requests may be in flight. One row of each group is appended to `recent_rows`."""
         self._dataset = dataset
-        self._champion = champion
+        self._provider = provider
         self._journal = journal
         self._health = health
         self._clock = clock
         self._limit = limit
-        self._recent = recent
-        self._under_way = 0
-        self._waiting: list[Waiting] = []
-        self._news = asyncio.Event()
+        self._recent_rows = recent_rows
+        self._in_flight = 0
+        self._pending: list[PendingRequest] = []
+        self._arrived = asyncio.Event()
 
-    async def answer(self, asked: Asked) -> Answer:
-        """The prices, after the request is in the journal.
+    async def predict(self, request: PredictionRequest) -> PredictionResponse:
+        """Predict the prices, after the request is in the journal.
 
         Raises:
-            NotServed: the version that it asks for is not the one that is served.
-            Retry: there is no model yet, too many requests wait, or the request could not be kept; the caller may ask
-                again.
+            VersionNotServed: the request requires another version than the served one.
+            Retry: there is no model yet, too many requests are in flight, or the request cannot be stored.
         """
-        if self._under_way >= self._limit:
-            raise Retry("inference", f"{self._limit} requests wait to be answered")
-        waiting = Waiting(asked, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        self._news.set()
-        self._under_way += 1
+        if self._in_flight >= self._limit:
+            raise Retry("inference", f"{self._limit} requests are in flight")
+        pending = PendingRequest(request, asyncio.get_running_loop().create_future())
+        self._pending.append(pending)
+        self._arrived.set()
+        self._in_flight += 1
         try:
-            return await waiting.told
+            return await pending.future
         finally:
-            self._under_way -= 1
+            self._in_flight -= 1
 
-    async def work(self) -> None:
-        """Answer what comes, for ever."""
+    async def run(self) -> None:
+        """Handle groups of requests until the task is cancelled."""
         while True:
-            await self._news.wait()
-            await self._gathered()
-            self._news.clear()
-            group, self._waiting = self._waiting, []
-            GROUP.observe(len(group))
-            self._recent.append(group[0].asked.rows[0])
-            if predicted := await self._predicted(group):
-                await self._keep(predicted)
+            await self._arrived.wait()
+            await self._collect_group()
+            self._arrived.clear()
+            group, self._pending = self._pending, []
+            GROUP_REQUESTS.observe(len(group))
+            self._recent_rows.append(group[0].request.rows[0])
+            if predicted := await self._predict_group(group):
+                await self._store_and_respond(predicted)
 
-    async def _gathered(self) -> None:
-        """Let those requests in whose bytes are there already: as long as each turn of the loop brings more of them."""
-        seen, still = 0, 0
-        while still < STILL_TURNS:
-            still = 0 if len(self._waiting) > seen else still + 1
-            seen = len(self._waiting)
-            await asyncio.sleep(0)
+    def model(self) -> Model:
+        """The served version, since when and why it is served. Raises Retry while there is none."""
+        model = self._provider.model
+        return {"name": self._dataset.name, **_details(model.promotion), "loaded_at": model.loaded_at}
 
-    def model(self) -> dict[str, Any]:
-        """What is served, since when and why. Raises Retry while there is none."""
-        served = self._champion.served
-        return {"name": self._dataset.name, **_told(served.promotion), "loaded_at": served.loaded_at}
-
-    def history(self) -> dict[str, Any]:
-        """The promotions that this process knows of, the newest first; `serving` is the number of the served one."""
+    def history(self) -> History:
+        """The promotions that this process knows."""
         serving = None
         with contextlib.suppress(Retry):
-            serving = self._champion.served.promotion.seq
-        promotions = [_told(each) for each in self._champion.known()]
+            serving = self._provider.model.promotion.seq
+        promotions = [_details(promotion) for promotion in self._provider.promotions()]
         return {"name": self._dataset.name, "serving": serving, "promotions": promotions}
 
-    async def _predicted(self, group: Sequence[Waiting]) -> list[Predicted]:
-        """The prices of a group; if that fails for another reason than what is away, those of each of it alone."""
+    async def _collect_group(self) -> None:
+        """Wait while the turns of the event loop add requests whose bytes have already arrived."""
+        count, idle = 0, 0
+        while idle < IDLE_TURNS:
+            idle = 0 if len(self._pending) > count else idle + 1
+            count = len(self._pending)
+            await asyncio.sleep(0)
+
+    async def _predict_group(self, group: Sequence[PendingRequest]) -> list[PredictedRequest]:
+        """Predict a group. If one of its requests makes the model fail, predict each of them alone."""
         try:
-            return await self._prices(group)
+            return await self._predict_together(group)
         except Retry as error:
             _fail(group, error)
-        except Exception as error:  # noqa: BLE001 - whatever one request makes the model do, the others are answered
+        except Exception as error:  # noqa: BLE001 - whatever one request makes the model do, the others get responses
             if len(group) > 1:
-                return [found for each in group for found in await self._predicted([each])]
+                return [predicted for pending in group for predicted in await self._predict_group([pending])]
             _fail(group, error)
         return []
 
-    async def _prices(self, group: Sequence[Waiting]) -> list[Predicted]:
-        """The prices of one version for those whom it may answer."""
-        served = self._champion.served
-        group = _meant_for(served.version, group)
-        rows = [row for each in group for row in each.asked.rows]
-        many = len(rows) > ROWS_AT_ONCE
-        prices = iter(await asyncio.to_thread(served.predictor.prices, rows) if many else served.predictor.prices(rows))
+    async def _predict_together(self, group: Sequence[PendingRequest]) -> list[PredictedRequest]:
+        """Predict the requests of a group that accept the served version, by one call of the model."""
+        model = self._provider.model
+        group = _accepting(model.version, group)
+        rows = [row for pending in group for row in pending.request.rows]
+        predict = model.predictor.prices
+        prices = iter(await asyncio.to_thread(predict, rows) if len(rows) > MAX_INLINE_ROWS else predict(rows))
         fault_point("inference.predicted")
-        answers = [Answer(each.asked, served, [next(prices) for _ in each.asked.rows]) for each in group]
         now = self._clock()
-        at = for_sql(now)
-        return [Predicted(each, answer, _line(answer, now, at)) for each, answer in zip(group, answers, strict=True)]
+        answered_at = for_sql(now)
+        predicted = []
+        for pending in group:
+            response = PredictionResponse(pending.request, model, [next(prices) for _ in pending.request.rows])
+            predicted.append(PredictedRequest(pending, response, _journal_line(response, now, answered_at)))
+        return predicted
 
-    async def _keep(self, group: Sequence[Predicted]) -> None:
-        """Answer a group as soon as it is safe."""
+    async def _store_and_respond(self, group: Sequence[PredictedRequest]) -> None:
+        """Append a group to the journal, and then return its responses."""
         try:
-            await self._journal.keep([each.line for each in group])
-        except Exception as error:  # noqa: BLE001 - nobody is told a price that is not kept, and those who come next wait for this
+            await self._journal.append([predicted.line for predicted in group])
+        except Exception as error:  # noqa: BLE001 - no price is sent that is not stored, and the next group is handled
             if isinstance(error, Retry):
                 self._health.set_unavailable("journal", str(error))
-            _fail([each.waiting for each in group], error)
+            _fail([predicted.pending for predicted in group], error)
             return
         self._health.set_available("journal")
         fault_point("inference.kept")
-        for each in group:
-            if not each.waiting.told.done():
-                each.waiting.told.set_result(each.answer)
+        for predicted in group:
+            if not predicted.pending.future.done():
+                predicted.pending.future.set_result(predicted.response)
 
 
-def _line(answer: Answer, now: datetime, at: datetime) -> bytes:
-    """A request as the journal keeps it; `at` is `now` for SQL.
-
-    Latency is that of the prediction, before it waits to be kept.
-    """
-    asked = answer.asked
+def _journal_line(response: PredictionResponse, now: datetime, answered_at: datetime) -> bytes:
+    """The line of a request. `answered_at` is `now` for SQL. The latency is that of the prediction alone."""
+    request = response.request
     return orjson.dumps(
         {
-            "request_id": asked.request_id,
-            "client_request_id": asked.client_request_id,
-            "received_at": for_sql(asked.received_at),
-            "answered_at": at,
-            "model_version": answer.version,
-            "latency_ms": (now - asked.received_at).total_seconds() * 1000,
+            "request_id": request.request_id,
+            "client_request_id": request.client_request_id,
+            "received_at": for_sql(request.received_at),
+            "answered_at": answered_at,
+            "model_version": response.model.version,
+            "latency_ms": (now - request.received_at).total_seconds() * 1000,
             "http_status": OK,
-            "items": [{**row, "prediction": price} for row, price in zip(asked.rows, answer.prices, strict=True)],
+            "items": [{**row, "prediction": price} for row, price in zip(request.rows, response.prices, strict=True)],
         }
     )
 
 
-def _told(promotion: Promotion) -> dict[str, Any]:
+def _details(promotion: Promotion) -> PromotionDetails:
     return {
         "version": promotion.version.number,
         "run_id": promotion.version.run_id,
@@ -233,14 +222,14 @@ def _told(promotion: Promotion) -> dict[str, Any]:
     }
 
 
-def _meant_for(version: int, group: Sequence[Waiting]) -> Sequence[Waiting]:
-    """Those of a group that this version may answer; the others are told so."""
-    others = [each for each in group if each.asked.version not in (None, version)]
-    _fail(others, NotServed(f"version {version} is served"))
-    return [each for each in group if each not in others] if others else group
+def _accepting(version: int, group: Sequence[PendingRequest]) -> Sequence[PendingRequest]:
+    """The requests of a group that accept this version. The others fail."""
+    others = [pending for pending in group if pending.request.version not in (None, version)]
+    _fail(others, VersionNotServed(f"version {version} is served"))
+    return [pending for pending in group if pending not in others] if others else group
 
 
-def _fail(group: Sequence[Waiting], error: Exception) -> None:
-    for each in group:
-        if not each.told.done():
-            each.told.set_exception(error)
+def _fail(group: Sequence[PendingRequest], error: Exception) -> None:
+    for pending in group:
+        if not pending.future.done():
+            pending.future.set_exception(error)

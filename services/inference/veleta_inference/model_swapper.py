@@ -1,4 +1,4 @@
-"""Keeps the champion served: follows promotions, reconciles with the registry, exchanges one model for another."""
+"""Loads promoted models, checks them, and swaps the served one."""
 
 import asyncio
 import contextlib
@@ -21,24 +21,28 @@ from veleta.ports import CHAMPION, Registry
 from veleta.predictor import Booster, Predictor
 from veleta.service.health import ServiceHealth
 from veleta_inference.dead_letters import DeadLetterPublisher
-from veleta_inference.domain.promotions import Promotion, Served, announced, found
-from veleta_inference.domain.smoke_check import tried
+from veleta_inference.domain.promotions import LoadedModel, Promotion, promotion_of_alias, promotion_of_event
+from veleta_inference.domain.smoke_check import smoke_check
 
 log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(
-    "veleta_model_version", "the lowest version that a process serves; 0: none", multiprocess_mode="livemin"
+    "veleta_model_version", "the served version, the lowest of all workers; 0: none", multiprocess_mode="livemin"
 )
-SWAPPED = prometheus_client.Histogram("veleta_swap_seconds", "from a promotion to serving it, in a process that serves")
-REFUSED = prometheus_client.Counter("veleta_models_refused", "attempts to serve a version that did not prove itself")
+SWAP_SECONDS = prometheus_client.Histogram(
+    "veleta_model_swap_duration_seconds", "from a promotion until its model replaces the served one"
+)
+LOAD_FAILURES = prometheus_client.Counter(
+    "veleta_model_load_failures", "attempts to load a version that failed, or failed the smoke check"
+)
 
-HISTORY = 100
-"""So many promotions are told of."""
-AWAY_SECONDS = 2.0
-"""How soon the registry is asked again after it was away."""
+MAX_HISTORY = 100
+"""At most this many promotions are reported."""
+RETRY_SECONDS = 2.0
+"""The pause before the registry is called again after it was unavailable."""
 
 
-class Champion:
-    """The model that answers. One task (`keep`) exchanges it, by one assignment; whoever answers takes it once."""
+class ModelSwapper:
+    """Provides the served model (a `ModelProvider`). One task, `run`, swaps it, by one assignment."""
 
     def __init__(
         self,
@@ -48,37 +52,37 @@ class Champion:
         letters: DeadLetterPublisher,
         health: ServiceHealth,
         clock: Clock,
-        files: Path,
-        recent: Collection[Values] = (),
+        folder: Path,
+        recent_rows: Collection[Values] = (),
     ) -> None:
-        """Models are brought into the folder `files`; `recent` are rows that were asked for lately."""
+        """Models are downloaded into `folder`. `recent_rows` are rows of recent requests, for the smoke check."""
         self._dataset = dataset
         self._registry = registry
         self._load = load
         self._letters = letters
         self._health = health
         self._clock = clock
-        self._recent = recent
-        self._files = files
-        self._served: Served | None = None
-        self._known: dict[int, Promotion] = {}
+        self._folder = folder
+        self._recent_rows = recent_rows
+        self._model: LoadedModel | None = None
+        self._promotions: dict[int, Promotion] = {}
         self._records: dict[int, Record] = {}
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         health.set_unavailable("model", "no version is promoted yet")
 
     @property
-    def served(self) -> Served:
-        """The model that answers now. Raises Retry while there is none."""
-        if self._served is None:
+    def model(self) -> LoadedModel:
+        """See `ModelProvider.model`."""
+        if self._model is None:
             raise Retry("model", self._health.unavailable.get("model", "there is none"))
-        return self._served
+        return self._model
 
-    def known(self) -> Sequence[Promotion]:
-        """The last HISTORY promotions that this process knows of, the newest first."""
-        return [self._known[seq] for seq in sorted(self._known, reverse=True)[:HISTORY]]
+    def promotions(self) -> Sequence[Promotion]:
+        """See `ModelProvider.promotions`. At most MAX_HISTORY."""
+        return [self._promotions[seq] for seq in sorted(self._promotions, reverse=True)[:MAX_HISTORY]]
 
-    def take(self, records: Sequence[Record]) -> None:
-        """Note the promotions among the records of `models`; `keep` acts on them at once."""
+    def handle(self, records: Sequence[Record]) -> None:
+        """Add the promotions among records of `models`, and wake `run`."""
         for record in records:
             if not is_for(self._health.service, record):
                 continue
@@ -87,100 +91,103 @@ class Champion:
             except Reject as error:
                 self._letters.send(error, error.reason, record)
                 continue
-            if isinstance(event.payload, ModelPromoted) and self._note(announced(event.payload, event.time)):
+            if isinstance(event.payload, ModelPromoted) and self._add(promotion_of_event(event.payload, event.time)):
                 self._records[event.payload.seq] = record
 
-    async def keep(self, every: float) -> None:
-        """Serve the newest promotion; look at the registry every so many seconds, and try again what failed."""
+    async def run(self, reconcile_seconds: float) -> None:
+        """Serve the newest promotion. Reconcile with the registry regularly, which also retries what failed."""
         while not self._health.stopping.is_set():
-            self._news.clear()
-            pause = every
+            self._changed.clear()
+            pause = reconcile_seconds
             try:
-                await self.settle()
-            except Exception as error:  # noqa: BLE001 - whatever the registry answers, what is served stays
-                log.warning("waiting", waits_for="mlflow", reason=str(error))
-                self._say("the registry (mlflow) does not answer")
-                pause = min(every, AWAY_SECONDS)
+                await self.reconcile()
+            except Exception as error:  # noqa: BLE001 - the served model stays, whatever the registry returns
+                log.warning("unavailable", dependency="mlflow", reason=str(error))
+                self._report("the registry (mlflow) is unavailable")
+                pause = min(reconcile_seconds, RETRY_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), pause)
+                await asyncio.wait_for(self._changed.wait(), pause)
 
-    async def settle(self) -> None:
-        """Serve the newest promotion that proves itself and is newer than the one served.
+    async def reconcile(self) -> None:
+        """Serve the newest promotion that loads and passes the smoke check, if it is newer than the served one.
 
         Raises:
-            Retry: the registry is away; what is served stays.
+            Retry: the registry is unavailable. The served model stays.
         """
-        if alias := await asyncio.to_thread(self._registry.alias, CHAMPION):
-            self._note(found(alias))
-        for seq in sorted(self._known, reverse=True):
-            if self._served and seq <= self._served.promotion.seq:
+        if version := await asyncio.to_thread(self._registry.alias, CHAMPION):
+            self._add(promotion_of_alias(version))
+        for seq in sorted(self._promotions, reverse=True):
+            if self._model and seq <= self._model.promotion.seq:
                 return
-            if await self._serve(seq):
+            if await self._swap_to(seq):
                 return
 
-    def _note(self, promotion: Promotion) -> bool:
-        """Keep what is known of a decision, and say whether it was news: an event says more than the registry."""
-        known = self._known.get(promotion.seq)
-        if known and (known.causes or not promotion.causes):
+    def _add(self, promotion: Promotion) -> bool:
+        """Add a promotion. False if nothing is new: an event has causes, the registry's alias has none."""
+        previous = self._promotions.get(promotion.seq)
+        if previous and (previous.causes or not promotion.causes):
             return False
-        self._known[promotion.seq] = promotion
-        served = self._served
-        if served and (served.promotion.seq, served.version) == (promotion.seq, promotion.version.number):
-            self._served = replace(served, promotion=promotion)
-        self._news.set()
+        self._promotions[promotion.seq] = promotion
+        model = self._model
+        if model and (model.promotion.seq, model.version) == (promotion.seq, promotion.version.number):
+            self._model = replace(model, promotion=promotion)
+        self._changed.set()
         return True
 
-    async def _serve(self, seq: int) -> bool:
-        promotion = self._known[seq]
+    async def _swap_to(self, seq: int) -> bool:
+        """Load, check and serve a promotion. False if its model is broken."""
+        promotion = self._promotions[seq]
         try:
-            served = await asyncio.to_thread(self._prove, promotion)
+            model = await asyncio.to_thread(self._load_and_check, promotion)
         except Retry:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a broken model does, the one before it serves on
-            self._refuse(promotion, error)
+        except Exception as error:  # noqa: BLE001 - whatever a broken model does, the served one stays
+            self._report_failure(promotion, error)
             return False
         fault_point("inference.proved")
-        before, self._served = self._served, replace(served, promotion=self._known[seq], loaded_at=self._clock())
-        if before:
-            shutil.rmtree(before.folder, ignore_errors=True)
-            if promoted_at := self._served.promotion.promoted_at:
-                SWAPPED.observe((self._served.loaded_at - promoted_at).total_seconds())
+        # The event may have arrived while the model was loaded.
+        model = replace(model, promotion=self._promotions[seq], loaded_at=self._clock())
+        previous, self._model = self._model, model
+        if previous:
+            shutil.rmtree(previous.folder, ignore_errors=True)
+            if model.promotion.promoted_at:
+                SWAP_SECONDS.observe((model.loaded_at - model.promotion.promoted_at).total_seconds())
         self._records.pop(seq, None)
-        VERSION.set(promotion.version.number)
-        log.info("serving", version=promotion.version.number, seq=seq)
+        VERSION.set(model.version)
+        log.info("model swapped", version=model.version, seq=seq)
         self._health.set_available("model")
-        self._say("")
+        self._report("")
         return True
 
-    def _prove(self, promotion: Promotion) -> Served:
-        """The promotion's model, after its prices were looked at."""
-        folder = Path(tempfile.mkdtemp(dir=self._files))
+    def _load_and_check(self, promotion: Promotion) -> LoadedModel:
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            model = self._registry.download_native(promotion.version, folder)
-            predictor = Predictor(self._dataset, self._load(model))
-            self._try(predictor)
+            path = self._registry.download_native(promotion.version, folder)
+            predictor = Predictor(self._dataset, self._load(path))
+            self._smoke_check(predictor)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return Served(promotion, predictor, self._clock(), model, folder)
+        return LoadedModel(promotion, predictor, self._clock(), path, folder)
 
-    def _try(self, predictor: Predictor) -> None:
+    def _smoke_check(self, predictor: Predictor) -> None:
         example, _ = self._dataset.convert(self._dataset.example)
-        recent, served = list(self._recent), self._served
-        price, *others = predictor.prices([example, *recent])
-        tried(self._dataset, price, others, served.predictor.prices(recent) if served and recent else [])
+        rows, served = list(self._recent_rows), self._model
+        price, *prices = predictor.prices([example, *rows])
+        before = served.predictor.prices(rows) if served and rows else []
+        smoke_check(self._dataset, price, prices, before)
 
-    def _refuse(self, promotion: Promotion, error: Exception) -> None:
-        REFUSED.inc()
-        reason = f"version {promotion.version.number} is refused: {error}"
-        log.error("refused", version=promotion.version.number, seq=promotion.seq, error=str(error))
-        self._say(reason)
+    def _report_failure(self, promotion: Promotion, error: Exception) -> None:
+        LOAD_FAILURES.inc()
+        log.error("model refused", version=promotion.version.number, seq=promotion.seq, error=str(error))
+        self._report(f"version {promotion.version.number} is refused: {error}")
         if record := self._records.pop(promotion.seq, None):
-            self._letters.send(error, "the model does not load or fails its trial", record)
+            self._letters.send(error, "the model does not load or fails its smoke check", record)
 
-    def _say(self, trouble: str) -> None:
-        if self._served:
-            serving = f"serving {self._dataset.name} {self._served.version}"
-            self._health.set_activity("; ".join(filter(None, [serving, trouble])))
-        elif trouble:
-            self._health.set_unavailable("model", trouble)
+    def _report(self, fault: str) -> None:
+        """Show the served version and a fault, if any, on /readyz."""
+        if self._model:
+            serving = f"serving {self._dataset.name} {self._model.version}"
+            self._health.set_activity("; ".join(filter(None, [serving, fault])))
+        elif fault:
+            self._health.set_unavailable("model", fault)

@@ -1,73 +1,73 @@
-"""What the parts of inference ask of each other."""
+"""What the modules of inference require of each other."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from veleta_inference.domain.promotions import Promotion, Served
+from veleta_inference.domain.promotions import LoadedModel, Promotion
 
 
-class Serving(Protocol):
-    """Knows which model answers."""
+class ModelProvider(Protocol):
+    """Provides the served model."""
 
     @property
-    def served(self) -> Served:
-        """The model that answers now. Raises Retry while there is none."""
+    def model(self) -> LoadedModel:
+        """The served model. Raises Retry while there is none."""
         ...
 
-    def known(self) -> Sequence[Promotion]:
-        """The last promotions that this process knows of, the newest first."""
+    def promotions(self) -> Sequence[Promotion]:
+        """The last known promotions, the newest first."""
         ...
 
 
-class Keeper(Protocol):
-    """Keeps requests: lines of JSON, in the order they came."""
+class JournalWriter(Protocol):
+    """Appends lines of JSON, in order."""
 
-    async def keep(self, lines: Sequence[bytes]) -> None:
-        """Return when the lines (without an end) are safe.
+    async def append(self, lines: Sequence[bytes]) -> None:
+        """Append lines, given without line ends, and return when they are durable.
 
         Raises:
-            Retry: the journal is full or cannot be written; none of the lines is in it.
+            Retry: the journal is full or cannot be written. Then it contains none of the lines.
         """
         ...
 
 
-class Kept(Protocol):
-    """Requests that are kept and not yet in the database."""
+class JournalReader(Protocol):
+    """Reads the lines that are not yet in the database."""
 
     def read(self) -> list[bytes]:
-        """The oldest lines, as many as one statement takes; none when there are none."""
+        """The oldest lines, as many as one statement inserts. Empty if there are none."""
         ...
 
-    def forget(self, lines: Sequence[bytes]) -> None:
-        """The oldest lines are in the database."""
+    def acknowledge(self, lines: Sequence[bytes]) -> None:
+        """Delete the oldest lines: the database has them."""
         ...
 
 
-class Journal(Keeper, Kept, Protocol):
-    """What makes requests safe on this machine until the database has them."""
+class Journal(JournalWriter, JournalReader, Protocol):
+    """Stores requests on this machine until the database has them."""
 
     def check(self) -> None:
-        """Whether more may be kept. Raises Retry."""
+        """Raise Retry if nothing can be appended."""
         ...
 
     def close(self) -> None:
-        """Give the journal up; what it still holds is read by its next owner."""
+        """Close the files. The next process reads the lines that remain."""
         ...
 
 
-class Table(Protocol):
+class RequestTable(Protocol):
     """A table of requests."""
 
     @property
     def name(self) -> str:
-        """Its name, for people."""
+        """Its full name, for logs and metrics."""
         ...
 
     async def insert(self, lines: Sequence[bytes]) -> None:
-        """Write the rows of all lines in one statement, or none. Those that are in the table already are left alone.
+        """Insert the rows of all lines in one statement, or none of them. Requests that the table has are skipped.
 
         Raises:
-            Retry: the database is away.
-            Reject: it refuses one of the rows.
+            Retry: the database is unavailable.
+            Reject: the database refuses one of the rows.
         """
         ...

@@ -1,4 +1,4 @@
-"""Refused requests (4xx) are kept too, as many as a bound allows, so that people see what clients get wrong."""
+"""Stores refused requests (4xx), up to a bound, so that operators see what clients do wrong."""
 
 import time
 from collections.abc import Callable
@@ -10,19 +10,19 @@ import prometheus_client
 
 from veleta.clock import for_sql
 from veleta.errors import Retry
-from veleta_inference.ports import Keeper
+from veleta_inference.ports import JournalWriter
 
-PER_SECOND = 20
-"""So many are kept in a second; the others are only counted."""
-KEPT_BYTES = 4096
-"""The beginning of a refused body."""
-KEPT_TEXT = 255
-UNKEPT = prometheus_client.Counter("veleta_refusals_unkept", "refused requests beyond what is kept")
+MAX_PER_SECOND = 20
+"""At most this many are stored in a second. The others are only counted."""
+MAX_BODY_BYTES = 4096
+"""The first bytes of a body that are stored."""
+MAX_TEXT = 255
+DROPPED = prometheus_client.Counter("veleta_refusals_dropped", "refused requests that were not stored")
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refused request and why it was; `body` is what of it was read."""
+    """A refused request, and why it was refused. `body` is the part of it that was read."""
 
     request_id: str
     client_request_id: str | None
@@ -34,27 +34,27 @@ class Refusal:
 
 
 class Refusals:
-    """Keeps refusals in a journal of their own."""
+    """Stores refusals in a journal of their own."""
 
-    def __init__(self, journal: Keeper, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, journal: JournalWriter, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._journal = journal
         self._monotonic = monotonic
         self._second = 0
-        self._kept = 0
+        self._count = 0
 
-    async def keep(self, refusal: Refusal) -> None:
-        """Keep it, if this second has room for it and the journal too."""
+    async def store(self, refusal: Refusal) -> None:
+        """Store a refusal, or drop it if this second's limit is reached or the journal is full."""
         second = int(self._monotonic())
         if second != self._second:
-            self._second, self._kept = second, 0
-        self._kept += 1
-        if self._kept > PER_SECOND:
-            UNKEPT.inc()
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count > MAX_PER_SECOND:
+            DROPPED.inc()
             return
         try:
-            await self._journal.keep([_line(refusal)])
+            await self._journal.append([_line(refusal)])
         except Retry:
-            UNKEPT.inc()
+            DROPPED.inc()
 
 
 def _line(refusal: Refusal) -> bytes:
@@ -63,9 +63,9 @@ def _line(refusal: Refusal) -> bytes:
             "request_id": refusal.request_id,
             "client_request_id": refusal.client_request_id,
             "received_at": for_sql(refusal.received_at),
-            "path": refusal.path.encode(errors="replace").decode()[:KEPT_TEXT],
+            "path": refusal.path.encode(errors="replace").decode()[:MAX_TEXT],
             "http_status": refusal.http_status,
-            "reason": refusal.reason.encode(errors="replace").decode()[:KEPT_TEXT],
-            "body": refusal.body[:KEPT_BYTES].decode(errors="backslashreplace"),
+            "reason": refusal.reason.encode(errors="replace").decode()[:MAX_TEXT],
+            "body": refusal.body[:MAX_BODY_BYTES].decode(errors="backslashreplace"),
         }
     )

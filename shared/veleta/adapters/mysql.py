@@ -23,8 +23,9 @@ SESSION_SETTINGS = (
 )
 """The settings whose defaults differ between MySQL 8.4 and MariaDB 11.4."""
 CONNECT_ARGUMENTS: dict[str, Any] = {"charset": "utf8mb4", "init_command": SESSION_SETTINGS, "connect_timeout": 10}
-DATA_ERRORS = {1292, 3819, 4025}
-"""A wrong value, a failed CHECK (MySQL, MariaDB). Drivers report an operational error, but the row is wrong."""
+DATA_ERRORS = {1292, 3819, 4025, 3141, 4037, 4038}
+"""A wrong value, a failed CHECK (MySQL, MariaDB), invalid JSON (MySQL, MariaDB twice). Drivers report an operational
+error, but the row is wrong."""
 MISSING_OBJECT_ERRORS = {1049, 1146}
 """No such database, no such table: it was wiped, and `veleta_prepare` has not recreated it yet."""
 POOL_ARGUMENTS: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800}

@@ -1,4 +1,4 @@
-"""The drain: groups, and what becomes of a line that cannot be written."""
+"""The drain: lines are inserted in order, and a line that the database refuses is dead-lettered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,48 +16,51 @@ from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.drain import Drain
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-BAD = b'{"request_id": "bad"}'
+BAD, NOT_JSON = b'{"request_id": "bad"}', b"not JSON"
 
 
 class MemoryTable:
-    """A table that refuses the line BAD, and is away when told."""
+    """`RequestTable` in memory. It refuses the lines BAD and NOT_JSON, and can be unavailable.
+
+    The real table refuses both, too: tests/integration/test_inference.py.
+    """
 
     name = "RAW_DATA.new_d"
 
     def __init__(self) -> None:
-        self.kept: list[bytes] = []
-        self.away = False
+        self.lines: list[bytes] = []
+        self.unavailable = False
 
     async def insert(self, lines: Sequence[bytes]) -> None:
-        if self.away:
-            raise Retry("mysql", "away")
-        if BAD in lines or b"rubbish" in lines:
+        if self.unavailable:
+            raise Retry("mysql", "unavailable")
+        if BAD in lines or NOT_JSON in lines:
             raise Reject("the database refuses the row", "bad")
-        self.kept += lines
+        self.lines += lines
 
 
 class MemoryJournal:
-    """Lines in memory."""
+    """`Journal` in memory."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.empty = asyncio.Event()
 
-    async def keep(self, lines: Sequence[bytes]) -> None:
+    async def append(self, lines: Sequence[bytes]) -> None:
         self.lines += lines
         self.empty.clear()
 
     def read(self) -> list[bytes]:
         return self.lines[:4]
 
-    def forget(self, lines: Sequence[bytes]) -> None:
+    def acknowledge(self, lines: Sequence[bytes]) -> None:
         del self.lines[: len(lines)]
         if not self.lines:
             self.empty.set()
 
 
-class Desk:
-    """A drain at work."""
+class Setup:
+    """A drain between a journal and a table in memory."""
 
     def __init__(self) -> None:
         self.table = MemoryTable()
@@ -67,64 +70,64 @@ class Desk:
         self.letters = DeadLetterPublisher(self.log, "d", self.health, lambda: NOW)
         self.drain = Drain(self.journal, self.table, self.letters, self.health)
 
-    async def emptied(self) -> None:
+    async def wait_until_empty(self) -> None:
         await asyncio.wait_for(self.journal.empty.wait(), 5)
 
 
 @pytest.fixture
-async def desk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr(drain_module, "GATHER_SECONDS", 0.001)
-    monkeypatch.setattr(drain_module, "AWAY_SECONDS", 0.001)
-    made = Desk()
-    draining = asyncio.create_task(made.drain.run())
+async def setup(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Setup]:
+    monkeypatch.setattr(drain_module, "IDLE_SECONDS", 0.001)
+    monkeypatch.setattr(drain_module, "RETRY_SECONDS", 0.001)
+    made = Setup()
+    running = asyncio.create_task(made.drain.run())
     yield made
     made.health.stopping.set()
-    await draining
+    await running
 
 
-async def test_what_the_journal_holds_reaches_the_table(desk: Desk) -> None:
-    """Group by group, in its order."""
+async def test_lines_are_inserted_in_order(setup: Setup) -> None:
+    """As many at once as the journal returns."""
     lines = [b"%d" % n for n in range(10)]
-    await desk.journal.keep(lines)
-    await desk.emptied()
-    assert desk.table.kept == lines
+    await setup.journal.append(lines)
+    await setup.wait_until_empty()
+    assert setup.table.lines == lines
 
 
-@pytest.mark.parametrize(("line", "key"), [(BAD, "bad"), (b"rubbish", "")])
-async def test_a_line_that_is_refused_takes_no_other_with_it(desk: Desk, line: bytes, key: str) -> None:
-    """Its group is halved until it is found; it is a dead letter, and the others go in."""
-    await desk.journal.keep([b"a", line, b"c", b"d"])
-    await desk.emptied()
-    await desk.letters.drain()
-    assert desk.table.kept == [b"a", b"c", b"d"]
-    (record,) = desk.log.topics["d.deadletter"]
+@pytest.mark.parametrize(("line", "key"), [(BAD, "bad"), (NOT_JSON, "")])
+async def test_a_refused_line_is_dead_lettered(setup: Setup, line: bytes, key: str) -> None:
+    """The others that were read with it are inserted."""
+    await setup.journal.append([b"a", line, b"c", b"d"])
+    await setup.wait_until_empty()
+    await setup.letters.drain()
+    assert setup.table.lines == [b"a", b"c", b"d"]
+    (record,) = setup.log.topics["d.deadletter"]
     letter = decode(record).payload
     assert isinstance(letter, RecordDeadlettered)
     assert (letter.first_key, letter.topic, letter.value) == (key, "RAW_DATA.new_d", line.decode())
 
 
 @pytest.mark.failure("F49")
-async def test_without_the_database_the_journal_keeps_all(desk: Desk) -> None:
-    """/readyz says what is away; when it is back, all that was kept goes in."""
-    desk.table.away = True
-    await desk.journal.keep([b"a", b"b"])
+async def test_while_the_database_is_unavailable_lines_stay_in_the_journal(setup: Setup) -> None:
+    """The service is not ready. When the database is available again, all lines are inserted."""
+    setup.table.unavailable = True
+    await setup.journal.append([b"a", b"b"])
     await asyncio.sleep(0.05)
-    assert desk.health.unavailable["mysql"] == "mysql: away"
-    assert desk.journal.lines == [b"a", b"b"]
-    desk.table.away = False
-    await desk.emptied()
-    assert desk.table.kept == [b"a", b"b"]
-    assert "mysql" not in desk.health.unavailable
+    assert setup.health.unavailable["mysql"] == "mysql: unavailable"
+    assert setup.journal.lines == [b"a", b"b"]
+    setup.table.unavailable = False
+    await setup.wait_until_empty()
+    assert setup.table.lines == [b"a", b"b"]
+    assert "mysql" not in setup.health.unavailable
 
 
-async def test_a_stop_writes_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was answered before the end is in the table, if the database answers; if not, it stays in the journal."""
-    for away in (False, True):
-        desk = Desk()
-        desk.table.away = away
-        draining = asyncio.create_task(desk.drain.run())
+async def test_a_stop_inserts_the_remaining_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the database is unavailable then, they stay in the journal."""
+    for unavailable in (False, True):
+        setup = Setup()
+        setup.table.unavailable = unavailable
+        running = asyncio.create_task(setup.drain.run())
         await asyncio.sleep(0)
-        await desk.journal.keep([b"a"])
-        desk.health.stopping.set()
-        await draining
-        assert (desk.table.kept, desk.journal.lines) == (([], [b"a"]) if away else ([b"a"], []))
+        await setup.journal.append([b"a"])
+        setup.health.stopping.set()
+        await running
+        assert (setup.table.lines, setup.journal.lines) == (([], [b"a"]) if unavailable else ([b"a"], []))

@@ -1,4 +1,4 @@
-"""How requests are answered: those that come together are predicted and kept together, and each is told the truth."""
+"""PredictionService: requests that arrive together are predicted and stored together, and each gets its response."""
 
 import asyncio
 from collections import deque
@@ -6,60 +6,67 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support.serving import DATASET, NOW, Gate, Serving
+from support.memory_inference import DATASET, NOW, GatedJournal, MemoryProvider
 from veleta.dataset import Values
 from veleta.errors import Retry
 from veleta.service.health import ServiceHealth
-from veleta_inference.handlers import OF_REQUEST, ROWS_AT_ONCE, Answer, Asked, NotServed, Predicting
+from veleta_inference.handlers import (
+    MAX_INLINE_ROWS,
+    REQUEST_FIELDS,
+    PredictionRequest,
+    PredictionResponse,
+    PredictionService,
+    VersionNotServed,
+)
 
 LIMIT = 4
 
 
-class Desk:
-    """Predicting at work."""
+class Setup:
+    """A running PredictionService with a model and a journal in memory."""
 
     def __init__(self) -> None:
-        self.serving = Serving()
-        self.journal = Gate()
+        self.provider = MemoryProvider()
+        self.journal = GatedJournal()
         self.health = ServiceHealth("inference")
-        self.recent: deque[Values] = deque(maxlen=2)
-        self.predicting = Predicting(DATASET, self.serving, self.journal, self.health, lambda: NOW, LIMIT, self.recent)
+        self.recent_rows: deque[Values] = deque(maxlen=2)
+        self.service = PredictionService(
+            DATASET, self.provider, self.journal, self.health, lambda: NOW, LIMIT, self.recent_rows
+        )
 
-    def ask(self, name: str, *beds: int, version: int | None = None) -> asyncio.Task[Answer]:
+    def predict(self, name: str, *beds: int, version: int | None = None) -> asyncio.Task[PredictionResponse]:
         rows = [{**DATASET.convert(DATASET.example)[0], "bed": float(bed)} for bed in beds]
-        asked = Asked(name, rows, f"their {name}", NOW, version)
-        return asyncio.create_task(self.predicting.answer(asked))
+        return asyncio.create_task(self.service.predict(PredictionRequest(name, rows, f"their {name}", NOW, version)))
 
     @property
-    def kept(self) -> list[str]:
+    def stored(self) -> list[str]:
         return [line["request_id"] for group in self.journal.groups for line in group]
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    made = Desk()
-    working = asyncio.create_task(made.predicting.work())
+async def setup() -> AsyncIterator[Setup]:
+    made = Setup()
+    running = asyncio.create_task(made.service.run())
     yield made
-    working.cancel()
+    running.cancel()
 
 
 @pytest.mark.failure("F21")
-async def test_a_price_leaves_when_its_request_is_kept(desk: Desk) -> None:
-    """Not before; and the line says all that the table is to know."""
-    desk.journal.gate.clear()
-    asking = desk.ask("a", 1, 2)
+async def test_a_response_is_sent_after_its_request_is_stored(setup: Setup) -> None:
+    """The line in the journal has all fields of the table."""
+    setup.journal.gate.clear()
+    predicting = setup.predict("a", 1, 2)
     await asyncio.sleep(0.01)
-    assert not asking.done()
-    desk.journal.gate.set()
-    answer = await asking
-    assert (answer.request_id, answer.version) == ("a", 7)
-    assert answer.prices == pytest.approx([7.389056, 20.085537])
-    ((line,),) = desk.journal.groups
-    items = [
-        {**DATASET.example, "bed": bed, "prediction": price} for bed, price in zip((1, 2), answer.prices, strict=True)
+    assert not predicting.done()
+    setup.journal.gate.set()
+    response = await predicting
+    assert (response.request.request_id, response.model.version) == ("a", 7)
+    assert response.prices == pytest.approx([7.389056, 20.085537])
+    ((line,),) = setup.journal.groups
+    assert line.pop("items") == [
+        {**DATASET.example, "bed": bed, "prediction": price} for bed, price in zip((1, 2), response.prices, strict=True)
     ]
-    assert line.pop("items") == items
-    assert list(line) == list(OF_REQUEST)
+    assert list(line) == list(REQUEST_FIELDS)
     assert list(line.values()) == [
         "a",
         "their a",
@@ -71,108 +78,108 @@ async def test_a_price_leaves_when_its_request_is_kept(desk: Desk) -> None:
     ]
 
 
-async def test_what_comes_together_is_answered_together(desk: Desk) -> None:
-    """One call of the model, one write, each its own prices."""
-    desk.journal.gate.clear()
-    first = desk.ask("a", 0)
+async def test_requests_that_arrive_together_are_one_group(setup: Setup) -> None:
+    """One call of the model and one append; each response has its own prices."""
+    setup.journal.gate.clear()
+    first = setup.predict("a", 0)
     await asyncio.sleep(0.01)
-    others = [desk.ask("b", 1), desk.ask("c", 2, 3), desk.ask("d", 4)]
+    others = [setup.predict("b", 1), setup.predict("c", 2, 3), setup.predict("d", 4)]
     await asyncio.sleep(0.01)
-    desk.journal.gate.set()
-    answers = await asyncio.gather(first, *others)
-    assert desk.serving.model.asked == [1, 4]
-    assert [len(group) for group in desk.journal.groups] == [1, 3]
-    assert [len(answer.prices) for answer in answers] == [1, 1, 2, 1]
-    assert [answer.prices[0] for answer in answers] == pytest.approx([2.718282, 7.389056, 20.085537, 148.413159])
+    setup.journal.gate.set()
+    responses = await asyncio.gather(first, *others)
+    assert setup.provider.booster.calls == [1, 4]
+    assert [len(group) for group in setup.journal.groups] == [1, 3]
+    assert [len(response.prices) for response in responses] == [1, 1, 2, 1]
+    assert [r.prices[0] for r in responses] == pytest.approx([2.718282, 7.389056, 20.085537, 148.413159])
 
 
-async def test_many_rows_are_predicted_in_a_thread(desk: Desk) -> None:
-    """With the same answer."""
-    answer = await desk.ask("a", *([1] * (ROWS_AT_ONCE + 1)))
-    assert answer.prices == pytest.approx([7.389056] * (ROWS_AT_ONCE + 1))
+async def test_many_rows_are_predicted_in_a_thread(setup: Setup) -> None:
+    """With the same prices."""
+    response = await setup.predict("a", *([1] * (MAX_INLINE_ROWS + 1)))
+    assert response.prices == pytest.approx([7.389056] * (MAX_INLINE_ROWS + 1))
 
 
 @pytest.mark.failure("F54")
-async def test_too_many_under_way_are_told_at_once(desk: Desk) -> None:
-    """No pile-up: beyond the limit the client is asked to come back, and nothing of it is kept."""
-    desk.journal.gate.clear()
-    asking = [desk.ask("a", 1)]
+async def test_too_many_requests_in_flight_are_refused_at_once(setup: Setup) -> None:
+    """Above the limit a request fails with Retry, and is not stored."""
+    setup.journal.gate.clear()
+    predicting = [setup.predict("a", 1)]
     await asyncio.sleep(0.01)
-    asking += [desk.ask(name, 1) for name in "bcd"]
+    predicting += [setup.predict(name, 1) for name in "bcd"]
     await asyncio.sleep(0.01)
-    with pytest.raises(Retry, match="4 requests wait to be answered"):
-        await desk.ask("e", 1)
-    desk.journal.gate.set()
-    await asyncio.gather(*asking)
-    await desk.ask("f", 1)
-    assert desk.kept == ["a", "b", "c", "d", "f"]
+    with pytest.raises(Retry, match="4 requests are in flight"):
+        await setup.predict("e", 1)
+    setup.journal.gate.set()
+    await asyncio.gather(*predicting)
+    await setup.predict("f", 1)
+    assert setup.stored == ["a", "b", "c", "d", "f"]
 
 
 @pytest.mark.failure("F55")
-async def test_a_request_that_breaks_the_model_takes_no_other_with_it(desk: Desk) -> None:
-    """Each of its group is tried alone; only the one is told of an error of ours, and it is not kept."""
-    desk.journal.gate.clear()
-    first = desk.ask("a", 0)
+async def test_a_request_that_makes_the_model_fail_does_not_affect_its_group(setup: Setup) -> None:
+    """Each request of the group is predicted alone. Only the one fails, and it is not stored."""
+    setup.journal.gate.clear()
+    first = setup.predict("a", 0)
     await asyncio.sleep(0.01)
-    asking = [desk.ask(name, beds) for name, beds in (("b", 1), ("bad", 13), ("c", 2))]
+    predicting = [setup.predict(name, beds) for name, beds in (("b", 1), ("bad", 13), ("c", 2))]
     await asyncio.sleep(0.01)
-    desk.journal.gate.set()
+    setup.journal.gate.set()
     await first
-    results = await asyncio.gather(*asking, return_exceptions=True)
-    assert [type(result) for result in results] == [Answer, ValueError, Answer]
-    assert desk.kept == ["a", "b", "c"]
+    results = await asyncio.gather(*predicting, return_exceptions=True)
+    assert [type(result) for result in results] == [PredictionResponse, ValueError, PredictionResponse]
+    assert setup.stored == ["a", "b", "c"]
 
 
-async def test_without_the_journal_no_price_is_sent(desk: Desk) -> None:
-    """The client is told, /readyz too; when it can be written again, so is the service."""
-    desk.journal.full = True
+async def test_without_the_journal_no_price_is_sent(setup: Setup) -> None:
+    """The request fails with Retry, and the service is not ready. Both recover when the journal does."""
+    setup.journal.full = True
     with pytest.raises(Retry, match="journal: full"):
-        await desk.ask("a", 1)
-    assert desk.health.unavailable["journal"] == "journal: full"
-    desk.journal.full = False
-    await desk.ask("b", 1)
-    assert desk.kept == ["b"]
-    assert "journal" not in desk.health.unavailable
+        await setup.predict("a", 1)
+    assert setup.health.unavailable["journal"] == "journal: full"
+    setup.journal.full = False
+    await setup.predict("b", 1)
+    assert setup.stored == ["b"]
+    assert "journal" not in setup.health.unavailable
 
 
-async def test_without_a_model_the_client_is_told(desk: Desk) -> None:
-    """And nothing is kept."""
-    desk.serving.away = True
+async def test_without_a_model_a_request_fails_with_retry(setup: Setup) -> None:
+    """It is not stored."""
+    setup.provider.has_model = False
     with pytest.raises(Retry, match="no version is promoted yet"):
-        await desk.ask("a", 1)
-    assert desk.journal.groups == []
+        await setup.predict("a", 1)
+    assert setup.journal.groups == []
 
 
-async def test_who_asks_for_another_version_is_told(desk: Desk) -> None:
-    """By a group whose others are answered; nothing of it is kept."""
-    desk.journal.gate.clear()
-    first = desk.ask("a", 1, version=7)
+async def test_a_request_for_another_version_is_refused(setup: Setup) -> None:
+    """It is not stored, and the others of its group get responses."""
+    setup.journal.gate.clear()
+    first = setup.predict("a", 1, version=7)
     await asyncio.sleep(0.01)
-    asking = [desk.ask("b", 1, version=6), desk.ask("c", 1, version=7), desk.ask("d", 1)]
+    predicting = [setup.predict("b", 1, version=6), setup.predict("c", 1, version=7), setup.predict("d", 1)]
     await asyncio.sleep(0.01)
-    desk.journal.gate.set()
-    results = await asyncio.gather(first, *asking, return_exceptions=True)
-    assert [type(result) for result in results] == [Answer, NotServed, Answer, Answer]
-    assert desk.kept == ["a", "c", "d"]
-    with pytest.raises(NotServed, match="version 7 is served"):
-        await desk.ask("e", 1, version=8)
+    setup.journal.gate.set()
+    results = await asyncio.gather(first, *predicting, return_exceptions=True)
+    assert [type(r) for r in results] == [PredictionResponse, VersionNotServed, PredictionResponse, PredictionResponse]
+    assert setup.stored == ["a", "c", "d"]
+    with pytest.raises(VersionNotServed, match="version 7 is served"):
+        await setup.predict("e", 1, version=8)
 
 
-async def test_a_row_of_each_group_is_remembered(desk: Desk) -> None:
-    """For the trial of the next model."""
+async def test_one_row_of_each_group_is_remembered(setup: Setup) -> None:
+    """For the smoke check of the next model."""
     for name, beds in (("a", (1, 2)), ("b", (3,)), ("c", (4, 5))):
-        await desk.ask(name, *beds)
-    assert [row["bed"] for row in desk.recent] == [3.0, 4.0]
+        await setup.predict(name, *beds)
+    assert [row["bed"] for row in setup.recent_rows] == [3.0, 4.0]
 
 
-async def test_a_client_that_goes_away_is_kept_all_the_same(desk: Desk) -> None:
-    """Answered or not, the request was asked; the others of its group are answered."""
-    desk.journal.gate.clear()
-    first = desk.ask("a", 1)
+async def test_a_request_is_stored_although_its_client_disconnects(setup: Setup) -> None:
+    """The others of its group get responses."""
+    setup.journal.gate.clear()
+    first = setup.predict("a", 1)
     await asyncio.sleep(0.01)
-    gone, stays = desk.ask("b", 1), desk.ask("c", 1)
+    disconnected, connected = setup.predict("b", 1), setup.predict("c", 1)
     await asyncio.sleep(0.01)
-    gone.cancel()
-    desk.journal.gate.set()
-    await asyncio.gather(first, stays)
-    assert desk.kept == ["a", "b", "c"]
+    disconnected.cancel()
+    setup.journal.gate.set()
+    await asyncio.gather(first, connected)
+    assert setup.stored == ["a", "b", "c"]

@@ -1,9 +1,9 @@
-"""What is refused is kept within bounds."""
+"""Refused requests are stored up to a limit."""
 
 import pytest
 
-from support.serving import NOW, Gate
-from veleta_inference.refusals import KEPT_BYTES, PER_SECOND, Refusal, Refusals
+from support.memory_inference import NOW, GatedJournal
+from veleta_inference.refusals import MAX_BODY_BYTES, MAX_PER_SECOND, Refusal, Refusals
 
 
 def refusal(**changes: object) -> Refusal:
@@ -12,31 +12,31 @@ def refusal(**changes: object) -> Refusal:
 
 
 @pytest.mark.failure("F63")
-async def test_a_second_has_room_for_so_many() -> None:
-    """A client that sends rubbish without pause fills neither disk nor table; the next second has room again."""
-    lines, now = Gate(), 7.0
-    refusals = Refusals(lines, lambda: now)
-    for _ in range(PER_SECOND + 5):
-        await refusals.keep(refusal())
-    assert len(lines.groups) == PER_SECOND
+async def test_a_limited_number_is_stored_in_a_second() -> None:
+    """So one client can fill neither disk nor table. The next second has a new limit."""
+    journal, now = GatedJournal(), 7.0
+    refusals = Refusals(journal, lambda: now)
+    for _ in range(MAX_PER_SECOND + 5):
+        await refusals.store(refusal())
+    assert len(journal.groups) == MAX_PER_SECOND
     now += 1
-    await refusals.keep(refusal())
-    assert len(lines.groups) == PER_SECOND + 1
+    await refusals.store(refusal())
+    assert len(journal.groups) == MAX_PER_SECOND + 1
 
 
-async def test_a_full_journal_is_no_trouble() -> None:
-    """The client was refused anyway."""
-    lines = Gate()
-    lines.full = True
-    await Refusals(lines).keep(refusal())
-    assert lines.groups == []
+async def test_a_full_journal_drops_refusals() -> None:
+    """Without an error: the client gets its 4xx anyway."""
+    journal = GatedJournal()
+    journal.full = True
+    await Refusals(journal).store(refusal())
+    assert journal.groups == []
 
 
-async def test_what_is_kept_fits_the_table() -> None:
-    """The beginning of the body, the path and the reason, as text whatever their bytes were."""
-    lines = Gate()
+async def test_a_stored_refusal_fits_the_table() -> None:
+    """The beginning of body, path and reason, as text, whatever their bytes are."""
+    journal = GatedJournal()
     long = refusal(body=b"\xff" * 5_000, path="/" + "x" * 300 + "\ud800", reason="y" * 300)
-    await Refusals(lines).keep(long)
-    ((line,),) = lines.groups
-    assert line["body"] == r"\xff" * KEPT_BYTES
+    await Refusals(journal).store(long)
+    ((line,),) = journal.groups
+    assert line["body"] == r"\xff" * MAX_BODY_BYTES
     assert (len(line["path"]), len(line["reason"])) == (255, 255)

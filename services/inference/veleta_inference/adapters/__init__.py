@@ -1,1 +1,1 @@
-"""What only inference uses."""
+"""Adapters that only inference uses."""

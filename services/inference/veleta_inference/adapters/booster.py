@@ -1,4 +1,4 @@
-"""CatBoost models, asked for a few rows at a time."""
+"""CatBoost models that predict a few rows at a time."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ PARAMETERS, LOSS = "params", "loss_function"
 
 
 class NativeBooster:
-    """`Booster` on a .cbm file. One thread does all: others would look for work, and find none, for 0.5 ms a call."""
+    """`Booster` on a .cbm file. One thread predicts: to start more would take 0.5 ms per call."""
 
     def __init__(self, path: Path) -> None:
-        """Raises CatBoostError when the file holds no model."""
+        """Raises CatBoostError if the file contains no model."""
         self._model = CatBoostRegressor().load_model(str(path))
         self._categories = self._model.get_cat_feature_indices()
-        _lighten(self._model)
+        _remove_training_parameters(self._model)
 
     @property
     def feature_names_(self) -> Sequence[str]:
@@ -33,16 +33,17 @@ class NativeBooster:
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
         """See `Booster.predict`."""
         pool = Pool(data, cat_features=self._categories, thread_count=1)
-        found: Iterable[float] = self._model.predict(pool, thread_count=1)
-        return found
+        predictions: Iterable[float] = self._model.predict(pool, thread_count=1)
+        return predictions
 
 
-def _lighten(model: CatBoostRegressor) -> None:
-    """Forget with which parameters a model in memory was trained, but for its loss function.
+def _remove_training_parameters(model: CatBoostRegressor) -> None:
+    """Reduce the training parameters of a model in memory to the loss function. The file does not change.
 
-    CatBoost parses them anew at each call, for the loss function alone: six times what predicting 16 rows takes
-    (docs/performance.md).
+    CatBoost parses all of them in each call of `predict`, only to read the loss function. That takes six times as long
+    as the prediction of 16 rows (docs/performance.md).
     """
     metadata = model.get_metadata()
-    if parameters := dict(metadata).get(PARAMETERS):
-        metadata[PARAMETERS] = orjson.dumps({LOSS: orjson.loads(parameters)[LOSS]}).decode()
+    if text := dict(metadata).get(PARAMETERS):
+        loss = orjson.loads(text)[LOSS]
+        metadata[PARAMETERS] = orjson.dumps({LOSS: loss}).decode()

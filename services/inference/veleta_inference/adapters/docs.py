@@ -1,4 +1,4 @@
-"""The page that shows what the service can be asked, from the document alone: it asks no other host for anything."""
+"""The page /docs. It shows the OpenAPI document by Swagger UI, and loads nothing from other hosts."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js")
-"""Swagger UI, as the package fastapi-offline carries it; nothing of the package is imported."""
+"""The files of Swagger UI in the package fastapi-offline, of which nothing is imported."""
 DOCUMENT, PAGE = "/openapi.json", "/docs"
 PATHS = (DOCUMENT, PAGE, *(f"{PAGE}/{name}" for name in ASSETS))
 START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#page", tryItOutEnabled: true, validatorUrl: null})'
@@ -41,22 +41,22 @@ POLICY = "; ".join(
         "img-src 'self' data:",
     )
 )
-"""What a browser may load for the page: https://www.w3.org/TR/CSP3/"""
+"""What the browser may load for the page: https://www.w3.org/TR/CSP3/"""
 
 
 def routes(document: dict[str, Any]) -> Sequence[web.RouteDef]:
-    """GET /openapi.json, the page /docs that shows it, and what the page consists of."""
-    written = orjson.dumps(document)
+    """GET /openapi.json, the page /docs, and the page's files."""
+    encoded = orjson.dumps(document)
     page = HTML.format(title=escape(document["info"]["title"]), start=START)
-    carried = Path(str(distribution("fastapi-offline").locate_file("fastapi_offline/static")))
+    folder = Path(str(distribution("fastapi-offline").locate_file("fastapi_offline/static")))
 
-    async def described(_request: web.Request) -> web.Response:
-        return web.Response(body=written, content_type="application/json")
+    async def openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=encoded, content_type="application/json")
 
-    async def shown(_request: web.Request) -> web.Response:
+    async def docs(_request: web.Request) -> web.Response:
         return web.Response(text=page, content_type="text/html", headers={"Content-Security-Policy": POLICY})
 
     async def asset(request: web.Request) -> web.FileResponse:
-        return web.FileResponse(carried / request.path.rpartition("/")[2])
+        return web.FileResponse(folder / request.path.rpartition("/")[2])
 
-    return [web.get(DOCUMENT, described), web.get(PAGE, shown), *(web.get(f"{PAGE}/{name}", asset) for name in ASSETS)]
+    return [web.get(DOCUMENT, openapi), web.get(PAGE, docs), *(web.get(f"{PAGE}/{name}", asset) for name in ASSETS)]

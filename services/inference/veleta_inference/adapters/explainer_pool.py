@@ -1,4 +1,4 @@
-"""Explanations by child processes, each in turn."""
+"""Explanations by child processes."""
 
 import asyncio
 import contextlib
@@ -11,18 +11,18 @@ import orjson
 
 from veleta.dataset import Values
 from veleta.errors import Retry
-from veleta_inference.domain.promotions import Served
+from veleta_inference.domain.promotions import LoadedModel
 
-LINE_BYTES = 64 * 1024 * 1024
-EXPLAINED_ITEMS = 100
-"""So many items one request may have explained: each costs some 10 ms."""
+MAX_LINE_BYTES = 64 * 1024 * 1024
+MAX_EXPLAINED_ITEMS = 100
+"""Maximum items of one request to /explain. Each takes some 10 ms."""
 
 
-class Explainers:
-    """A pool of children, `python -m veleta_inference.explainer`. One that is too slow gives way to another."""
+class ExplainerPool:
+    """A pool of child processes, `python -m veleta_inference.explainer`. A child that misses its deadline is killed."""
 
     def __init__(self, dataset: str, children: int, seconds: float) -> None:
-        """`dataset` as it is named to every service. No child is started before it is needed."""
+        """`dataset` is the setting DATASET. A child starts with the first explanation that needs it."""
         self._command = ("-m", "veleta_inference.explainer", dataset)
         self._seconds = seconds
         self._children: set[Process] = set()
@@ -30,59 +30,59 @@ class Explainers:
         for _ in range(children):
             self._free.put_nowait(None)
 
-    async def shares(self, served: Served, rows: Sequence[Values]) -> tuple[list[str], list[list[float]]]:
-        """The features' names, and for each row their SHAP values, of the logarithm of the price.
+    async def shap_values(self, model: LoadedModel, rows: Sequence[Values]) -> tuple[list[str], list[list[float]]]:
+        """The names of the features, and the SHAP values of each row (rows x features; see `veleta.shap_values`).
 
         Raises:
-            Retry: no child was free, or answered, in time.
+            Retry: no child was free in time, or it did not respond in time, or it died.
         """
         try:
             async with asyncio.timeout(self._seconds):
                 child = await self._free.get()
                 try:
                     child = child or await self._start()
-                    said = await _ask(child, {"model": str(served.model), "rows": rows})
+                    response = await _call(child, {"model": str(model.path), "rows": rows})
                 except BaseException:
                     if child:
-                        await self._end(child)
+                        await self._kill(child)
                         child = None
                     raise
                 finally:
                     self._free.put_nowait(child)
         except TimeoutError:
             raise Retry("explainer", f"no explanation within {self._seconds:g} s") from None
-        return said["features"], said["shares"]
+        return response["features"], response["values"]
 
-    def alive(self) -> list[int]:
+    def pids(self) -> list[int]:
         """The process ids of the children."""
         return [child.pid for child in self._children]
 
     async def close(self) -> None:
-        """End all children."""
+        """Kill all children."""
         for child in list(self._children):
-            await self._end(child)
+            await self._kill(child)
 
     async def _start(self) -> Process:
         child = await asyncio.create_subprocess_exec(
-            sys.executable, *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
+            sys.executable, *self._command, stdin=PIPE, stdout=PIPE, limit=MAX_LINE_BYTES
         )
         self._children.add(child)
         return child
 
-    async def _end(self, child: Process) -> None:
+    async def _kill(self, child: Process) -> None:
         self._children.discard(child)
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await child.wait()
 
 
-async def _ask(child: Process, question: dict[str, Any]) -> dict[str, Any]:
+async def _call(child: Process, request: dict[str, Any]) -> dict[str, Any]:
     assert child.stdin  # noqa: S101 - a pipe
     assert child.stdout  # noqa: S101 - a pipe
     with contextlib.suppress(ConnectionError):
-        child.stdin.write(orjson.dumps(question) + b"\n")
+        child.stdin.write(orjson.dumps(request) + b"\n")
         await child.stdin.drain()
     if not (line := await child.stdout.readline()):
         raise Retry("explainer", "its process ended")
-    said: dict[str, Any] = orjson.loads(line)
-    return said
+    response: dict[str, Any] = orjson.loads(line)
+    return response

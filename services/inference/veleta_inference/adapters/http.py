@@ -1,4 +1,4 @@
-"""The routes."""
+"""The application: its routes, and the middleware that every request passes."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,100 +12,113 @@ from uuid_utils import uuid7
 
 from veleta.clock import Clock
 from veleta_inference.adapters import docs, open_inference, scoring
-from veleta_inference.adapters.explainer_pool import EXPLAINED_ITEMS, Explainers
+from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS, ExplainerPool
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.openapi import document
 from veleta_inference.adapters.problems import problem
 from veleta_inference.adapters.request_adapter import (
     BODY,
-    OWN_ID,
+    GENERATED_ID,
     REQUEST_ID,
     TRACE,
-    Asking,
-    as_json,
+    RequestAdapter,
     client_request_id,
+    json_response,
+    price_response,
     printable,
-    reply,
 )
-from veleta_inference.domain.contributions import in_money
+from veleta_inference.domain.contributions import price_contributions
+from veleta_inference.domain.requests import RequestReader
+from veleta_inference.handlers import PredictionResponse
 from veleta_inference.refusals import Refusal, Refusals
 
-ANSWERED = prometheus_client.Histogram("veleta_http_seconds", "from receipt to answer", ["path", "status"])
+REQUEST_SECONDS = prometheus_client.Histogram(
+    "veleta_http_request_duration_seconds", "from the receipt of a request to its response", ["path", "status"]
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def pages(
-    asking: Asking, explainers: Explainers, guard: Guard, refusals: Refusals, body_limit: int, clock: Clock
+def application(
+    adapter: RequestAdapter, explainers: ExplainerPool, guard: Guard, refusals: Refusals, body_limit: int, clock: Clock
 ) -> web.Application:
-    """The service's routes; a body of more than `body_limit` bytes is not read to its end."""
-    name, target = asking.dataset.name, asking.dataset.target
+    """The application. A body of more than `body_limit` bytes is not read to its end."""
+    dataset = adapter.dataset
+    few_items = RequestReader(dataset, min(MAX_EXPLAINED_ITEMS, adapter.reader.limit))
 
     @web.middleware
-    async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Time every answer, tell every error as problem+json, keep what is refused, give the request's name back."""
-        began = time.perf_counter()
-        client = client_request_id(request)
-        request[OWN_ID] = own = str(uuid7())
+    async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn errors into problems, store refusals, measure the duration, and send the request's id back."""
+        started = time.perf_counter()
+        client_id = client_request_id(request)
+        request[GENERATED_ID] = generated_id = str(uuid7())
         try:
-            whose = guard.enter(request)
+            client = guard.enter(request)
             try:
                 response = await handler(request)
             finally:
-                guard.leave(whose)
-        except Exception as error:  # noqa: BLE001 - `problem` knows them all, and logs the one that nobody foresaw
-            told_of = problem(error)
-            response = told_of.response(request.path)
+                guard.leave(client)
+        except Exception as error:  # noqa: BLE001 - `problem` handles them all, and logs an unexpected one
+            failure = problem(error)
+            response = failure.response(request.path)
             if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 body = request.get(BODY, b"")
-                refusal = Refusal(own, client, clock(), request.path, response.status, told_of.reason, body)
-                await refusals.keep(refusal)
-        known = request.match_info.route.resource
-        _timer(known.canonical if known else "", response.status).observe(time.perf_counter() - began)
-        response.headers[REQUEST_ID] = client or own
+                await refusals.store(
+                    Refusal(generated_id, client_id, clock(), request.path, response.status, failure.reason, body)
+                )
+        resource = request.match_info.route.resource
+        duration = time.perf_counter() - started
+        _histogram(resource.canonical if resource else "", response.status).observe(duration)
+        response.headers[REQUEST_ID] = client_id or generated_id
         if trace := request.headers.get(TRACE):
             response.headers[TRACE] = printable(trace)
         return response
 
     async def predict(request: web.Request) -> web.Response:
-        answer = await asking.predict(request)
-        predictions = [{target: price} for price in answer.prices]
-        model = {"name": name, "version": answer.version}
-        return reply(answer, {"request_id": answer.request_id, "model": model, "predictions": predictions})
+        response = await adapter.predict(request, adapter.reader.read)
+        predictions = [{dataset.target: price} for price in response.prices]
+        return price_response(response, {**_common(response), "predictions": predictions})
 
     async def explain(request: web.Request) -> web.Response:
-        answer = await asking.predict(request, EXPLAINED_ITEMS)
-        names, found = await explainers.shares(answer.served, answer.asked.rows)
-        told = [_explained(target, price, names, shares) for price, shares in zip(answer.prices, found, strict=True)]
-        model = {"name": name, "version": answer.version}
-        return reply(answer, {"request_id": answer.request_id, "model": model, "explanations": told})
+        response = await adapter.predict(request, few_items.read)
+        names, shap_values = await explainers.shap_values(response.model, response.request.rows)
+        explanations = [
+            _explanation(dataset.target, price, names, values)
+            for price, values in zip(response.prices, shap_values, strict=True)
+        ]
+        return price_response(response, {**_common(response), "explanations": explanations})
 
     async def model(_request: web.Request) -> web.Response:
-        return as_json(asking.predicting.model())
+        return json_response(adapter.service.model())
 
     async def history(_request: web.Request) -> web.Response:
-        return as_json(asking.predicting.history())
+        return json_response(adapter.service.history())
 
-    app = web.Application(client_max_size=body_limit, middlewares=[told])
+    def _common(response: PredictionResponse) -> dict[str, Any]:
+        model = {"name": dataset.name, "version": response.model.version}
+        return {"request_id": response.request.request_id, "model": model}
+
+    app = web.Application(client_max_size=body_limit, middlewares=[error_middleware])
     app.add_routes(
         [
             web.post("/predict", predict),
             web.post("/explain", explain),
             web.get("/model", model),
             web.get("/models/history", history),
+            *scoring.routes(adapter),
+            *open_inference.routes(adapter),
+            *docs.routes(document(dataset, adapter.reader.limit)),
         ]
     )
-    app.add_routes([*scoring.routes(asking), *open_inference.routes(asking)])
-    app.add_routes(docs.routes(document(asking.dataset, asking.items_limit)))
     return app
 
 
-def _explained(target: str, price: float, names: Sequence[str], shares: Sequence[float]) -> dict[str, Any]:
-    base, added = in_money(price, shares)
-    return {target: price, "base": base, "contributions": dict(zip(names, added, strict=True))}
+def _explanation(target: str, price: float, names: Sequence[str], shap_values: Sequence[float]) -> dict[str, Any]:
+    base, contributions = price_contributions(price, shap_values)
+    return {target: price, "base": base, "contributions": dict(zip(names, contributions, strict=True))}
 
 
 @cache
-def _timer(path: str, status: int) -> prometheus_client.Histogram:
-    """One of the histogram's children; there are as many as routes and statuses."""
-    return ANSWERED.labels(path, status)
+def _histogram(path: str, status: int) -> prometheus_client.Histogram:
+    """The child of the histogram with these labels. A look-up in this cache is faster than `labels`."""
+    return REQUEST_SECONDS.labels(path, status)

@@ -1,6 +1,6 @@
-"""The journal on disk: a folder a process, in it files of lines, deleted when all their lines are in the database.
+"""The journal on disk: a folder per process, with files of lines. A file is deleted when the database has its lines.
 
-A process that starts takes the first folder whose owner is gone, and moves into it what others left behind.
+A process that starts owns the first folder without an owner, and moves the files of other such folders into it.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ import prometheus_client
 from veleta.errors import Retry
 
 SEGMENT_BYTES = 16 * 1024 * 1024
-"""A file that has grown to this is followed by the next one."""
-GROUP_BYTES = 256 * 1024
-"""So much is read at once, and one line at least: what the database takes in a few milliseconds."""
-FREE_BYTES = 1024 * 1024
-"""With less than this free the disk counts as full."""
-WAITING = prometheus_client.Gauge(
-    "veleta_journal_bytes", "what is in the journal and not yet in MySQL", ["journal"], multiprocess_mode="livesum"
+"""A file of this size is followed by the next one."""
+READ_BYTES = 256 * 1024
+"""At most this much is read at once, but at least one line. The database inserts it in a few milliseconds."""
+MIN_FREE_BYTES = 1024 * 1024
+"""With less free space than this, the disk counts as full."""
+PENDING = prometheus_client.Gauge(
+    "veleta_journal_bytes", "bytes of the journal that are not yet in MySQL", ["journal"], multiprocess_mode="livesum"
 )
 
 
 @dataclass
 class _Segment:
-    """A file of lines; `size` bytes of it are safe."""
+    """A file of lines. Its first `size` bytes are durable."""
 
     path: Path
     file: int
@@ -39,84 +39,83 @@ class _Segment:
 
 
 class JournalFolder:
-    """`Journal` in a folder below `root`, for one event loop. `keep` is called by one at a time.
+    """`Journal` in a folder below `root`, for one event loop. `append` must not be called concurrently.
 
-    What is kept survives, with `sync`, a loss of power (one fdatasync for all lines that are kept together), without it
-    kill -9 of the process.
+    With `sync`, appended lines survive a power failure (one fdatasync per call). Without it, they survive kill -9.
     """
 
     def __init__(self, root: Path, limit: int, *, sync: bool) -> None:
-        """`limit` is how many bytes may wait for the database. Raises OSError when `root` cannot be written."""
+        """At most `limit` bytes may wait for the database. Raises OSError if `root` is not writable."""
         self._limit = limit
         self._sync = sync
         self._folder, self._lock = _own_folder(root)
-        _adopt(self._folder, root)
-        self._segments = deque(_opened(path) for path in _files(self._folder))
-        self._syncing = ThreadPoolExecutor(1, "journal")
-        self._writing = False
+        _adopt_files(self._folder, root)
+        self._segments = deque(_open_segment(path) for path in _files(self._folder))
+        self._sync_thread = ThreadPoolExecutor(1, "journal")
+        self._appending = False
         self._offset = 0
-        self._metric = WAITING.labels(root.name)
+        self._metric = PENDING.labels(root.name)
         self._begin_segment()
-        self._count(sum(segment.size for segment in self._segments))
+        self._set_pending(sum(segment.size for segment in self._segments))
 
     def check(self, more: int = 0) -> None:
-        """See `Journal.check`; `more` bytes are to be kept."""
-        if self._waiting + more > self._limit:
-            raise Retry("journal", f"{self._waiting} bytes wait to be written to MySQL, and {self._limit} may")
+        """See `Journal.check`. `more` bytes are to be appended."""
+        if self._pending + more > self._limit:
+            raise Retry("journal", f"{self._pending} bytes are not yet in MySQL, the limit is {self._limit}")
         disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < FREE_BYTES:
+        if disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
             raise Retry("journal", "its disk is full")
 
-    async def keep(self, lines: Sequence[bytes]) -> None:
-        """See `Journal.keep`."""
+    async def append(self, lines: Sequence[bytes]) -> None:
+        """See `JournalWriter.append`."""
         data = b"".join(line + b"\n" for line in lines)
         segment = self._segments[-1]
         self.check(len(data))
-        self._writing = True
+        self._appending = True
         try:
             _write(segment.file, data, segment.size)
             if self._sync:
-                await asyncio.get_running_loop().run_in_executor(self._syncing, os.fdatasync, segment.file)
+                await asyncio.get_running_loop().run_in_executor(self._sync_thread, os.fdatasync, segment.file)
         except OSError as error:
             os.ftruncate(segment.file, segment.size)
             raise Retry("journal", error.strerror) from error
         finally:
-            self._writing = False
+            self._appending = False
         segment.size += len(data)
-        self._count(self._waiting + len(data))
+        self._set_pending(self._pending + len(data))
         if segment.size >= SEGMENT_BYTES:
             self._begin_segment()
 
     def read(self) -> list[bytes]:
-        """See `Journal.read`."""
-        self._drop_finished()
+        """See `JournalReader.read`."""
+        self._delete_finished()
         segment = self._segments[0]
         left = segment.size - self._offset
-        data = os.pread(segment.file, min(left, GROUP_BYTES), self._offset)
+        data = os.pread(segment.file, min(left, READ_BYTES), self._offset)
         if data and b"\n" not in data:
             data = os.pread(segment.file, left, self._offset)
             data = data[: data.index(b"\n") + 1]
         return data.split(b"\n")[:-1]
 
-    def forget(self, lines: Sequence[bytes]) -> None:
-        """See `Journal.forget`."""
+    def acknowledge(self, lines: Sequence[bytes]) -> None:
+        """See `JournalReader.acknowledge`."""
         size = sum(len(line) + 1 for line in lines)
         self._offset += size
-        self._count(self._waiting - size)
-        self._drop_finished()
+        self._set_pending(self._pending - size)
+        self._delete_finished()
         current = self._segments[-1]
-        if self._waiting == 0 and not self._writing:
+        if self._pending == 0 and not self._appending:
             os.ftruncate(current.file, 0)
             current.size = self._offset = 0
 
     def close(self) -> None:
         """See `Journal.close`."""
-        self._syncing.shutdown()
+        self._sync_thread.shutdown()
         for file in (*(segment.file for segment in self._segments), self._lock):
             os.close(file)
 
-    def _drop_finished(self) -> None:
-        """Delete the files before the current one whose lines are all forgotten."""
+    def _delete_finished(self) -> None:
+        """Delete the files before the current one whose lines are all acknowledged."""
         while len(self._segments) > 1 and self._offset == self._segments[0].size:
             finished = self._segments.popleft()
             finished.path.unlink()
@@ -129,29 +128,29 @@ class JournalFolder:
         if self._sync:
             _sync_folder(self._folder)
 
-    def _count(self, waiting: int) -> None:
-        self._waiting = waiting
-        self._metric.set(waiting)
+    def _set_pending(self, pending: int) -> None:
+        self._pending = pending
+        self._metric.set(pending)
 
 
-def _write(file: int, data: bytes, place: int) -> None:
-    """Write all of it, or raise OSError."""
-    if os.pwrite(file, data, place) < len(data):
+def _write(file: int, data: bytes, position: int) -> None:
+    """Write all of the data, or raise OSError."""
+    if os.pwrite(file, data, position) < len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _own_folder(root: Path) -> tuple[Path, int]:
-    """The first folder below `root` that nobody holds, and the lock that this process holds on it from now on."""
+    """The first folder below `root` without an owner, and this process's lock on it."""
     for number in count():
         folder = root / str(number)
         folder.mkdir(parents=True, exist_ok=True)
-        if (lock := _locked(folder)) is not None:
+        if (lock := _try_lock(folder)) is not None:
             return folder, lock
     raise AssertionError("numbers never end")
 
 
-def _locked(folder: Path) -> int | None:
-    """A lock on a folder, which ends with the process however that ends; None while another process holds it."""
+def _try_lock(folder: Path) -> int | None:
+    """A lock on a folder, None if another process has it. The lock ends with the process, even if it is killed."""
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,10 +160,10 @@ def _locked(folder: Path) -> int | None:
     return lock
 
 
-def _adopt(own: Path, root: Path) -> None:
-    """Move the files of folders whose owner is gone behind one's own."""
+def _adopt_files(own: Path, root: Path) -> None:
+    """Move the files of folders without an owner behind the own ones."""
     for other in sorted(path for path in root.iterdir() if path.is_dir() and path != own):
-        if (lock := _locked(other)) is None:
+        if (lock := _try_lock(other)) is None:
             continue
         for path in _files(other):
             mine = _files(own)
@@ -174,7 +173,7 @@ def _adopt(own: Path, root: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of lines in a folder, in their order."""
+    """The files of lines in a folder, in order."""
     return sorted(folder.glob("*.lines"))
 
 
@@ -186,8 +185,8 @@ def _number(path: Path) -> int:
     return int(path.stem)
 
 
-def _opened(path: Path) -> _Segment:
-    """A file that was left behind, without the half line that a kill may have left at its end."""
+def _open_segment(path: Path) -> _Segment:
+    """A file of a previous process. An incomplete line at its end, left by a kill, is cut off."""
     data = path.read_bytes()
     file, size = os.open(path, os.O_RDWR), data.rfind(b"\n") + 1
     os.ftruncate(file, size)
@@ -195,6 +194,6 @@ def _opened(path: Path) -> _Segment:
 
 
 def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    os.fsync(opened)
-    os.close(opened)
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)

@@ -1,12 +1,14 @@
-"""The document that says what the service can be asked, and what it answers: https://spec.openapis.org/oas/v3.1.0"""
+"""The OpenAPI document of the HTTP API: https://spec.openapis.org/oas/v3.1.0"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from veleta.dataset import Dataset
 from veleta_inference.adapters import problems
+from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS
 from veleta_inference.adapters.open_inference import MODEL, VERSION
 from veleta_inference.adapters.request_adapter import (
     API_VERSION,
@@ -16,54 +18,76 @@ from veleta_inference.adapters.request_adapter import (
     REQUEST_ID,
     TRACE,
 )
-from veleta_inference.adapters.schemas import INTEGER, TEXT, ref, schemas
-from veleta_inference.domain.protocols import tensors
+from veleta_inference.domain.protocols import inference_request, input_tensors, mlflow_forms
+from veleta_inference.domain.requests import item_type, list_type
+from veleta_inference.domain.responses import FIXED, price_responses
 
 Part = dict[str, Any]
 """A part of the document."""
-REFUSALS = {
-    400: "The body is not JSON in UTF-8, has two values with one name, or did not come whole; "
-    "or the Idempotency-Key is none.",
-    401: "The service asks for a key, and the request bears none that is known.",
+TEXT: Part = {"type": "string"}
+INTEGER: Part = {"type": "integer"}
+ERRORS = {
+    400: "The body is not JSON in UTF-8, has two values with one name, or is incomplete; "
+    "or the Idempotency-Key is not valid.",
+    401: "The service requires a key, and the request has no valid one.",
     404: "There is no such model, or another version is served.",
-    408: "The body did not come in time.",
+    408: "The body did not arrive in time.",
     413: "The body is too large.",
     422: "A field is missing, unknown or of the wrong kind; the list is empty or too long. `errors` names each.",
-    429: "This client has too many requests under way.",
-    500: "A fault in the service.",
-    503: "No model is served yet, the request cannot be kept, or too many requests wait.",
+    429: "This client has too many requests in flight.",
+    500: "An error in the service.",
+    503: "No model is served yet, the request cannot be stored, or too many requests are in flight.",
 }
 GUARDED = (401, 429)
-"""What any request may be refused with that needs a key where keys are asked for."""
-ASKED = (400, *GUARDED, 408, 413, 422, 500, 503)
-"""What a request for prices may be refused with."""
+"""The errors of every operation that requires a key if there are keys."""
+PRICE_ERRORS = (400, *GUARDED, 408, 413, 422, 500, 503)
+"""The errors of a request for prices."""
 
 
 def document(dataset: Dataset, items_limit: int) -> Part:
-    """The whole document of a service of this dataset; one request may have `items_limit` items."""
+    """The whole document of a service of this dataset. One request may have `items_limit` items."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": f"Veleta: {dataset.title}",
             "version": API_VERSION,
-            "description": "Prices by the model that is served, and what is known of it. Bodies are read as JSON, "
-            "whatever their Content-Type; they may be compressed (Content-Encoding: gzip or deflate). Each request "
-            "for prices is kept. A wrong method is answered with 405, an unknown path with 404.",
+            "description": "Prices by the served model, and details of this model. Bodies are read as JSON, whatever "
+            "their Content-Type; they may be compressed (Content-Encoding: gzip or deflate). Each request for prices "
+            "is stored. A wrong method is answered with 405, an unknown path with 404.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{}, {"bearer": []}, {"key": []}],
         "paths": _paths(dataset),
         "components": {
-            "schemas": schemas(dataset, items_limit),
+            "schemas": _schemas(dataset, items_limit),
             "parameters": _parameters(dataset),
             "headers": _headers(),
-            "responses": {str(status): _refusal(status, why) for status, why in REFUSALS.items()},
+            "responses": {str(status): _error(status, description) for status, description in ERRORS.items()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             },
         },
     }
+
+
+def _schemas(dataset: Dataset, items_limit: int) -> Part:
+    """The schemas of all bodies, generated from their types."""
+    item = item_type(dataset)
+    items, few_items = (list_type(item, limit) for limit in (items_limit, min(MAX_EXPLAINED_ITEMS, items_limit)))
+    name: Any = Literal[tuple(column.name for column in dataset.inputs)]
+    forms = mlflow_forms(name, items, float | str)
+    types = [item | items, item | few_items, *forms.values()]
+    types += [inference_request(name, int), *price_responses(dataset.target).values(), *FIXED]
+    (one_or_many, one_or_few, *schemas), components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    del components["Item"]["properties"][dataset.target]["default"]  # it may be missing, but not null
+    invocations = [
+        {"type": "object", "properties": {form: schema}, "required": [form]}
+        for form, schema in zip(forms, schemas, strict=False)
+    ]
+    return {**components, "Items": one_or_many, "FewItems": one_or_few, "Invocation": {"oneOf": invocations}}
 
 
 def _paths(dataset: Dataset) -> Part:
@@ -75,17 +99,17 @@ def _paths(dataset: Dataset) -> Part:
 
 def _prices(dataset: Dataset) -> Part:
     row = _example(dataset)
-    one_or_many = {"one": {"value": row}, "two": {"value": [row, row]}}
-    predict = _post("prices", "predict", "Prices of one item, or of a list of them, in its order.")
-    explain = _post("prices", "explain", "Prices, and what each feature adds to them, in the price's unit.")
+    examples = {"one": {"value": row}, "two": {"value": [row, row]}}
+    predict = _post("prices", "predict", "Prices of one item, or of a list of items, in its order.")
+    explain = _post("prices", "explain", "Prices, and the contribution of each feature to them, in the price's unit.")
     return {
-        "/predict": {"post": predict | _bodies("Items", one_or_many, "Predictions")},
-        "/explain": {"post": explain | _bodies("FewItems", one_or_many, "Explanations")},
+        "/predict": {"post": predict | _bodies("Items", examples, "Predictions")},
+        "/explain": {"post": explain | _bodies("FewItems", examples, "Explanations")},
     }
 
 
 def _models() -> Part:
-    model = _get("model", "model", "What is served, since when, and why.", _json("Model"), *GUARDED, 503)
+    model = _get("model", "model", "The served model, since when and why.", _json("Model"), *GUARDED, 503)
     history = _get("model", "history", "The last promotions, the newest first.", _json("History"), *GUARDED)
     return {"/model": {"get": model}, "/models/history": {"get": history}}
 
@@ -98,7 +122,7 @@ def _mlflow(dataset: Dataset) -> Part:
         "instances": [row],
         "inputs": {name: [value] for name, value in row.items()},
     }
-    examples = {form: {"value": {form: said}} for form, said in forms.items()}
+    examples = {form: {"value": {form: value}} for form, value in forms.items()}
     invoke = _post("MLflow", "invocations", "Prices, in MLflow's scoring protocol.")
     served = "Whether a model is served, in MLflow's scoring protocol."
     version = _get("MLflow", "version", "The version of MLflow whose protocol this is.", _text(), *GUARDED)
@@ -112,7 +136,7 @@ def _mlflow(dataset: Dataset) -> Part:
 
 def _open_inference(dataset: Dataset) -> Part:
     tag, row = "Open Inference Protocol", _example(dataset)
-    inputs = [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in tensors(dataset)]
+    inputs = [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in input_tensors(dataset)]
     infer = _bodies("Inference", {"one": {"value": {"inputs": inputs}}}, "Inferred", 404)
     server = _get(tag, "server", "The server's name and version.", _json("Server"), *GUARDED)
     live = _open(_get(tag, "server_live", "Whether the server runs.", _json("ServerLive")))
@@ -120,22 +144,23 @@ def _open_inference(dataset: Dataset) -> Part:
     paths: Part = {"/v2": {"get": server}, "/v2/health/live": {"get": live}, "/v2/health/ready": {"get": ready}}
     for path, names in ((MODEL, ["model"]), (VERSION, ["model", "version"])):
         kind = names[-1]
-        unknown, named = (*GUARDED, 404, 503), {"parameters": [_parameter(name) for name in names]}
-        about = _get(tag, f"{kind}_metadata", "What the model takes and gives.", _json("ModelMetadata"), *unknown)
-        loaded = _get(tag, f"{kind}_ready", "Whether it is served.", _json("ModelReady"), *unknown)
-        paths[path] = {"get": about, **named}
-        paths[f"{path}/ready"] = {"get": loaded, **named}
-        paths[f"{path}/infer"] = {"post": _post(tag, f"{kind}_infer", "Prices, an element a row.") | infer, **named}
+        errors, parameters = (*GUARDED, 404, 503), {"parameters": [_parameter(name) for name in names]}
+        metadata = _get(tag, f"{kind}_metadata", "The model's inputs and outputs.", _json("ModelMetadata"), *errors)
+        model_ready = _get(tag, f"{kind}_ready", "Whether it is served.", _json("ModelReady"), *errors)
+        paths[path] = {"get": metadata, **parameters}
+        paths[f"{path}/ready"] = {"get": model_ready, **parameters}
+        paths[f"{path}/infer"] = {"post": _post(tag, f"{kind}_infer", "Prices, one element per row.") | infer}
+        paths[f"{path}/infer"] |= parameters
     return paths
 
 
 def _health() -> Part:
     alive = _open(_get("service", "livez", "Whether the process makes progress.", _json("Alive")))
-    ready = _open(_get("service", "readyz", "Whether nothing is missing, and what it is.", _json("Readiness")))
-    for each in (alive, ready):
-        each["responses"]["503"] = {**each["responses"]["200"], "description": "It is not."}
-    figures = _get("service", "metrics", "Figures for Prometheus.", _text(CONTENT_TYPE_LATEST))
-    return {"/livez": {"get": alive}, "/readyz": {"get": ready}, "/metrics": {"get": _open(figures)}}
+    ready = _open(_get("service", "readyz", "Whether all dependencies are available.", _json("Readiness")))
+    for operation in (alive, ready):
+        operation["responses"]["503"] = {**operation["responses"]["200"], "description": "It is not."}
+    metrics = _get("service", "metrics", "The metrics for Prometheus.", _text(CONTENT_TYPE_LATEST))
+    return {"/livez": {"get": alive}, "/readyz": {"get": ready}, "/metrics": {"get": _open(metrics)}}
 
 
 def _post(tag: str, name: str, summary: str) -> Part:
@@ -143,78 +168,91 @@ def _post(tag: str, name: str, summary: str) -> Part:
     return {"tags": [tag], "operationId": name, "summary": summary, "parameters": key}
 
 
-def _bodies(asked: str, examples: Part, answered: str, *refused: int) -> Part:
-    """What a request for prices sends, and what it gets."""
-    content = {"application/json": {"schema": ref(asked), "examples": examples}}
-    answer = _answer(_json(answered), MODEL_VERSION)
+def _bodies(request: str, examples: Part, response: str, *errors: int) -> Part:
+    """The bodies of a request for prices and of its response, and its errors."""
     return {
-        "requestBody": {"required": True, "content": content},
-        "responses": {"200": answer, **_refused(*ASKED, *refused)},
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _schema(request), "examples": examples}},
+        },
+        "responses": {"200": _success(_json(response), MODEL_VERSION), **_errors(*PRICE_ERRORS, *errors)},
     }
 
 
-def _get(tag: str, name: str, summary: str, content: Part, *refused: int) -> Part:
-    responses = {"200": _answer(content), **_refused(*refused)}
+def _get(tag: str, name: str, summary: str, content: Part, *errors: int) -> Part:
+    responses = {"200": _success(content), **_errors(*errors)}
     return {"tags": [tag], "operationId": name, "summary": summary, "responses": responses}
 
 
 def _open(operation: Part) -> Part:
-    """It asks for no key."""
+    """The operation, without a key."""
     return {**operation, "security": []}
 
 
-def _answer(content: Part, *headers: str) -> Part:
-    return {"description": "As asked.", "headers": _borne(*headers), "content": content}
+def _success(content: Part, *headers: str) -> Part:
+    return {"description": "Success.", "headers": _header_references(*headers), "content": content}
 
 
 def _json(name: str) -> Part:
-    return {"application/json": {"schema": ref(name)}}
+    return {"application/json": {"schema": _schema(name)}}
 
 
 def _text(content_type: str = "text/plain") -> Part:
     return {content_type: {"schema": TEXT}}
 
 
-def _refused(*statuses: int) -> Part:
+def _schema(name: str) -> Part:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _errors(*statuses: int) -> Part:
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
 
 
-def _refusal(status: int, why: str) -> Part:
-    borne = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
+def _error(status: int, description: str) -> Part:
+    headers = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}.get(status, [])
     return {
-        "description": why,
-        "headers": _borne(*borne),
-        "content": {problems.CONTENT_TYPE: {"schema": ref("Problem")}},
+        "description": description,
+        "headers": _header_references(*headers),
+        "content": {problems.CONTENT_TYPE: {"schema": _schema("Problem")}},
     }
 
 
-def _borne(*headers: str) -> Part:
-    """The headers of an answer; all bear the request's name."""
+def _header_references(*headers: str) -> Part:
+    """The headers of a response. Every response has the request's id."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (REQUEST_ID, TRACE, *headers)}
 
 
 def _headers() -> Part:
-    described: Sequence[tuple[str, bool, Part, str]] = (
-        (REQUEST_ID, True, TEXT, "The request's name: the client's, or else its id."),
+    headers: Sequence[tuple[str, bool, Part, str]] = (
+        (REQUEST_ID, True, TEXT, "The id that the client sent, or else the request's own."),
         (TRACE, False, TEXT, "As it was sent."),
-        (MODEL_VERSION, True, INTEGER, "The version that answered."),
-        ("Retry-After", True, INTEGER, "Seconds after which to ask again."),
+        (MODEL_VERSION, True, INTEGER, "The version that predicted."),
+        ("Retry-After", True, INTEGER, "Seconds after which to repeat the request."),
         ("WWW-Authenticate", True, TEXT, "How to send a key."),
     )
-    return {name: {"required": must, "schema": schema, "description": says} for name, must, schema, says in described}
+    return {
+        name: {"required": required, "schema": schema, "description": description}
+        for name, required, schema, description in headers
+    }
 
 
 def _parameters(dataset: Dataset) -> Part:
-    described: Sequence[tuple[str, str, Part, str]] = (
-        (REQUEST_ID, "header", TEXT, "The client's name for its request: kept, and sent back."),
-        (TRACE, "header", TEXT, "Its trace, sent back: https://www.w3.org/TR/trace-context"),
-        (IDEMPOTENCY_KEY, "header", TEXT | {"pattern": KEY_PATTERN}, "The request's id: under one, it is kept once."),
-        ("model", "path", TEXT | {"enum": [dataset.name]}, "The only model there is."),
-        ("version", "path", INTEGER | {"minimum": 1}, "The version that is served."),
+    parameters: Sequence[tuple[str, str, Part, str]] = (
+        (REQUEST_ID, "header", TEXT, "The client's id of its request: stored, and sent back."),
+        (TRACE, "header", TEXT, "The request's trace, sent back: https://www.w3.org/TR/trace-context"),
+        (
+            IDEMPOTENCY_KEY,
+            "header",
+            TEXT | {"pattern": KEY_PATTERN},
+            "The request's id. A request that is repeated with it is stored once.",
+        ),
+        ("model", "path", TEXT | {"enum": [dataset.name]}, "The only model."),
+        ("version", "path", INTEGER | {"minimum": 1}, "The served version."),
     )
     return {
-        name: {"name": name, "in": place, "required": place == "path", "schema": schema, "description": says}
-        for name, place, schema, says in described
+        name: {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}
+        for name, place, schema, description in parameters
     }
 
 
@@ -223,5 +261,5 @@ def _parameter(name: str) -> Part:
 
 
 def _example(dataset: Dataset) -> Part:
-    """The dataset's example, as it is asked with."""
+    """The dataset's example without the target."""
     return {column.name: dataset.example[column.name] for column in dataset.inputs}

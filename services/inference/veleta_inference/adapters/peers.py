@@ -1,4 +1,4 @@
-"""What the processes that share a port know of each other."""
+"""The readiness of the other workers that share this worker's port."""
 
 from pathlib import Path
 
@@ -6,35 +6,36 @@ import aiohttp
 
 from veleta.errors import Retry
 
-ANSWER_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 
 
-def socket_of(folder: Path, number: int) -> Path:
-    """Where one of the processes answers for itself alone."""
+def worker_socket(folder: Path, number: int) -> Path:
+    """The Unix socket of one worker."""
     return folder / f"{number}.sock"
 
 
-class Siblings:
-    """The other processes on this one's port."""
+class Peers:
+    """The other workers on this worker's port."""
 
     def __init__(self, folder: Path, number: int, count: int) -> None:
-        """Their sockets are in `folder`; this process is `number` of `count`, from 0."""
-        self._others = {other: socket_of(folder, other) for other in range(count) if other != number}
+        """The sockets are in `folder`. This worker is `number` of `count`, from 0."""
+        self._sockets = {peer: worker_socket(folder, peer) for peer in range(count) if peer != number}
 
     async def check(self) -> None:
-        """Whether all of them are ready. Raises Retry, which says who is not and why."""
-        for number, socket in self._others.items():
+        """Check that all are ready. Raises Retry with the worker that is not, and the reasons."""
+        for number, socket in self._sockets.items():
             try:
-                waits_for = await _waits_for(socket)
+                unavailable = await _unavailable(socket)
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise Retry("workers", f"worker {number} does not answer") from error
-            if reasons := [reason for what, reason in waits_for.items() if what != "workers"]:
+                raise Retry("workers", f"worker {number} does not respond") from error
+            # A worker that only waits for its peers is ready. Otherwise they would wait for each other.
+            if reasons := [reason for dependency, reason in unavailable.items() if dependency != "workers"]:
                 raise Retry("workers", f"worker {number}: {'; '.join(reasons)}")
 
 
-async def _waits_for(socket: Path) -> dict[str, str]:
-    timeout = aiohttp.ClientTimeout(ANSWER_SECONDS)
+async def _unavailable(socket: Path) -> dict[str, str]:
+    timeout = aiohttp.ClientTimeout(TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session:
-        answer = await (await session.get("http://worker/readyz")).json()
-    waits_for: dict[str, str] = answer["waits_for"]
-    return waits_for
+        body = await (await session.get("http://worker/readyz")).json()
+    unavailable: dict[str, str] = body["waits_for"]
+    return unavailable

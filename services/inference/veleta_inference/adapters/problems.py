@@ -1,77 +1,77 @@
-"""How errors are told: problem+json.
+"""Errors as problem+json.
 
 https://www.rfc-editor.org/rfc/rfc9457
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import structlog
 from aiohttp import web
 
 from veleta.errors import Reject, Retry
-from veleta_inference.adapters.guard import TooMany, Unknown
-from veleta_inference.adapters.request_adapter import TooSlow, as_json
-from veleta_inference.domain.requests import Fault, Invalid, Unreadable
-from veleta_inference.handlers import NotServed
+from veleta_inference.adapters.guard import TooManyRequests, Unauthorized
+from veleta_inference.adapters.request_adapter import BodyTimeout, json_response
+from veleta_inference.domain import responses
+from veleta_inference.domain.requests import InvalidRequest, UnreadableBody, ValidationProblem
+from veleta_inference.handlers import VersionNotServed
 
 log = structlog.get_logger()
 CONTENT_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = 2
-AGAIN = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+RETRY_AFTER = {"Retry-After": "2"}
+"""Seconds after which a client may repeat its request."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a client is told of an error."""
+    """The response to a request that failed."""
 
     status: HTTPStatus
     detail: str
-    errors: Sequence[Fault] = ()
+    errors: Sequence[ValidationProblem] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
-        """The problem in a line: its faults, or else its detail."""
-        return "; ".join(f"{fault.field or 'item'} {fault.message}" for fault in self.errors) or self.detail
+        """All errors in one line, or else the detail."""
+        return "; ".join(f"{error.field or 'item'} {error.message}" for error in self.errors) or self.detail
 
     def response(self, path: str) -> web.Response:
-        """The answer to a request of `path`; clients of the Open Inference Protocol read it in `error`."""
-        body = {
-            "type": "about:blank",
-            "title": self.status.phrase,
-            "status": self.status,
-            "detail": self.detail,
-            "errors": [asdict(fault) for fault in self.errors],
-        }
-        theirs = {"error": self.reason} if path.startswith("/v2/") else {}
-        response = as_json(body | theirs, self.status, CONTENT_TYPE)
-        response.headers.update(self.headers)
-        return response
+        """The HTTP response. Clients of the Open Inference Protocol read the reason in `error`."""
+        body = responses.Problem(
+            type="about:blank",
+            title=self.status.phrase,
+            status=self.status,
+            detail=self.detail,
+            errors=list(self.errors),
+        )
+        if path.startswith("/v2/"):
+            body["error"] = self.reason
+        return json_response(body, self.status, CONTENT_TYPE, self.headers)
 
 
 def problem(error: Exception) -> Problem:  # noqa: PLR0911 - a line for each kind of error
-    """What is told of an error; one that nobody foresaw is logged, and not told."""
+    """The problem that an error becomes. An unexpected error is logged, and not shown to the client."""
     match error:
-        case Invalid():
-            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.faults)
-        case Unreadable():
+        case InvalidRequest():
+            return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, error.detail, error.problems)
+        case UnreadableBody():
             return Problem(HTTPStatus.BAD_REQUEST, str(error))
-        case Unknown():
+        case Unauthorized():
             return Problem(HTTPStatus.UNAUTHORIZED, str(error), headers={"WWW-Authenticate": "Bearer"})
-        case TooMany():
-            return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers=AGAIN)
-        case TooSlow():
+        case TooManyRequests():
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), headers=RETRY_AFTER)
+        case BodyTimeout():
             return Problem(HTTPStatus.REQUEST_TIMEOUT, str(error))
-        case NotServed():
+        case VersionNotServed():
             return Problem(HTTPStatus.NOT_FOUND, str(error))
         case Reject():
             return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         case Retry():
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=AGAIN)
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=RETRY_AFTER)
         case web.HTTPException():
             allow = {name: value for name, value in error.headers.items() if name == "Allow"}
             return Problem(HTTPStatus(error.status), error.text or "", headers=allow)
-    log.error("failed", exc_info=error)
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "nobody foresaw this error; the service's log has it")
+    log.error("request failed", exc_info=error)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the service's log has the details")

@@ -1,9 +1,8 @@
-"""From an HTTP request to an answer, whatever protocol it speaks."""
+"""Turns HTTP requests of any protocol into prediction requests, and their responses into JSON."""
 
 import asyncio
 import re
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -14,108 +13,108 @@ from veleta.clock import Clock
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject
 from veleta.tables import MAX_CLIENT_REQUEST_ID
-from veleta_inference.domain.requests import Reader, Unreadable, parse
-from veleta_inference.handlers import Answer, Asked, Predicting
+from veleta_inference.domain.requests import RequestReader, UnreadableBody, parse_json
+from veleta_inference.handlers import PredictionRequest, PredictionResponse, PredictionService
 
 REQUEST_ID = "X-Request-ID"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 TRACE = "traceparent"
 MODEL_VERSION = "X-Model-Version"
-LONGEST_KEY = 36
-KEY_PATTERN = f"^[!-~]{{1,{LONGEST_KEY}}}$"
-_KEY = re.compile(KEY_PATTERN)
-OWN_ID = web.RequestKey("id", str)
-"""What the request is called where its client has no name for it; it grows with time."""
+MAX_KEY = 36
+KEY_PATTERN = f"^[!-~]{{1,{MAX_KEY}}}$"
+GENERATED_ID = web.RequestKey("generated_id", str)
+"""The id of a request whose client sent none. These ids increase with time."""
 API_VERSION = "0.1.0"
-"""Of what this service is asked and answers."""
+"""The version of this HTTP API."""
 BODY = web.RequestKey("body", bytes)
-"""What of a request's body was read."""
+"""The part of a request's body that was read."""
 
 
-class TooSlow(Reject):
-    """A body does not come to its end."""
+class BodyTimeout(Reject):
+    """A body did not arrive in time."""
 
 
-class Asking:
-    """What the protocols share."""
+class RequestAdapter:
+    """What all protocols share: reads the body and calls the prediction service."""
 
-    def __init__(
-        self, predicting: Predicting, reader: Reader, dataset: Dataset, clock: Clock, body_seconds: float
-    ) -> None:
-        self.dataset = dataset
-        self.items_limit = reader.limit
-        self.predicting = predicting
-        self._reader = reader
+    def __init__(self, service: PredictionService, reader: RequestReader, clock: Clock, body_seconds: float) -> None:
+        self.service = service
+        self.reader = reader
         self._clock = clock
         self._body_seconds = body_seconds
 
-    async def predict(self, request: web.Request, most: int | None = None) -> Answer:
-        """The answer to a body of /predict, of `most` items if that is less than may be asked for."""
-        return await self._answer(request, partial(self._reader.read, most=most))
+    @property
+    def dataset(self) -> Dataset:
+        """The dataset whose rows are requested."""
+        return self.reader.dataset
 
-    async def translated(
-        self, request: web.Request, rows: Callable[[object], list[dict[str, Any]]], version: int | None = None
-    ) -> Answer:
-        """The answer to a body of which `rows` makes rows; by this version only, if one is given."""
-        return await self._answer(request, lambda body: self._reader.rows(rows(parse(body))), version)
-
-    async def _answer(
+    async def predict(
         self, request: web.Request, read: Callable[[bytes], list[Values]], version: int | None = None
-    ) -> Answer:
+    ) -> PredictionResponse:
+        """The response to a body that `read` turns into typed rows, by this version only if one is given."""
         received_at = self._clock()
-        request[BODY] = body = await self._body(request)
-        asked = Asked(_request_id(request), read(body), client_request_id(request), received_at, version)
-        return await self.predicting.answer(asked)
+        request[BODY] = body = await self._read_body(request)
+        request_id, client_id = _request_id(request), client_request_id(request)
+        return await self.service.predict(PredictionRequest(request_id, read(body), client_id, received_at, version))
 
-    async def _body(self, request: web.Request) -> bytes:
+    async def predict_rows(
+        self, request: web.Request, rows: Callable[[object], list[dict[str, Any]]], version: int | None = None
+    ) -> PredictionResponse:
+        """As `predict`, of a body in another protocol, which `rows` turns into untyped rows."""
+        return await self.predict(request, lambda body: self.reader.convert(rows(parse_json(body))), version)
+
+    async def _read_body(self, request: web.Request) -> bytes:
         """The whole body.
 
         Raises:
-            TooSlow: it does not come to its end in time.
-            Unreadable: its connection ended, or it is not encoded as its headers say.
+            BodyTimeout: it does not arrive in time.
+            UnreadableBody: the connection ended, or the body is not encoded as its headers say.
         """
         try:
             if request.content.is_eof():
                 return await request.read()
             return await asyncio.wait_for(request.read(), self._body_seconds)
         except TimeoutError:
-            raise TooSlow("the body did not come in time", f"{self._body_seconds:g} s") from None
+            raise BodyTimeout("the body did not arrive in time", f"{self._body_seconds:g} s") from None
         except (web.RequestPayloadError, ConnectionError) as error:
-            raise Unreadable("the body did not come whole", " ".join(str(error).split())) from error
+            raise UnreadableBody("the body is incomplete", " ".join(str(error).split())) from error
 
 
-def reply(answer: Answer, body: dict[str, Any]) -> web.Response:
-    """An answer in the words of its protocol; a header names the version."""
-    response = as_json(body)
-    response.headers[MODEL_VERSION] = str(answer.version)
-    return response
+def price_response(response: PredictionResponse, body: Mapping[str, Any]) -> web.Response:
+    """A response with prices, in the form of its protocol. A header names the version."""
+    return json_response(body, headers={MODEL_VERSION: str(response.model.version)})
 
 
-def as_json(body: object, status: int = HTTPStatus.OK, content_type: str = "application/json") -> web.Response:
+def json_response(
+    body: Mapping[str, Any],
+    status: int = HTTPStatus.OK,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
     """A response in JSON."""
-    return web.Response(body=orjson.dumps(body), status=status, content_type=content_type)
+    return web.Response(body=orjson.dumps(body), status=status, content_type=content_type, headers=headers)
 
 
 def client_request_id(request: web.Request) -> str | None:
-    """The client's name for its request: what of it is printable ASCII, cut to LONGEST_NAME."""
+    """The id that the client gave its request: its printable ASCII characters, cut to MAX_CLIENT_REQUEST_ID."""
     sent = request.headers.get(REQUEST_ID)
     return (printable(sent)[:MAX_CLIENT_REQUEST_ID] or None) if sent else None
 
 
-def printable(sent: str) -> str:
-    """What of a header is printable ASCII, so that it may go out again."""
-    return "".join(c for c in sent if " " <= c <= "~")
+def printable(header: str) -> str:
+    """The printable ASCII characters of a header, which can be sent back."""
+    return "".join(c for c in header if " " <= c <= "~")
 
 
 def _request_id(request: web.Request) -> str:
-    """The request's name in the table: the client's Idempotency-Key, or its own.
+    """The request's id in the table: the client's Idempotency-Key, or a generated one.
 
     Raises:
-        Unreadable: the key is none.
+        UnreadableBody: the key is not valid.
     """
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is None:
-        return request[OWN_ID]
-    if not _KEY.fullmatch(key):
-        raise Unreadable(IDEMPOTENCY_KEY, f"must be 1 to {LONGEST_KEY} visible ASCII characters")
+        return request[GENERATED_ID]
+    if not re.fullmatch(KEY_PATTERN, key):
+        raise UnreadableBody(IDEMPOTENCY_KEY, f"must be 1 to {MAX_KEY} visible ASCII characters")
     return key

@@ -1,4 +1,4 @@
-"""MLflow's scoring protocol, so that its clients can ask us instead of `mlflow models serve`.
+"""MLflow's scoring protocol, for clients of `mlflow models serve`.
 
 https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally
 """
@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from aiohttp import web
 from mlflow.version import VERSION
 
-from veleta_inference.adapters.request_adapter import Asking, reply
-from veleta_inference.domain.protocols import scoring
+from veleta_inference.adapters.request_adapter import RequestAdapter, price_response
+from veleta_inference.domain.protocols import mlflow_rows
+from veleta_inference.domain.responses import Invoked
 
 
-def routes(asking: Asking) -> Sequence[web.RouteDef]:
+def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
     """POST /invocations, GET /ping, /health, /version."""
 
     async def invocations(request: web.Request) -> web.Response:
-        answer = await asking.translated(request, scoring)
-        return reply(answer, {"predictions": answer.prices})
+        response = await adapter.predict_rows(request, mlflow_rows)
+        return price_response(response, Invoked(predictions=list(response.prices)))
 
     async def ping(_request: web.Request) -> web.Response:
-        asking.predicting.model()
+        adapter.service.model()  # raises Retry while there is none
         return web.Response(text="\n")
 
     async def version(_request: web.Request) -> web.Response:

@@ -1,1 +1,1 @@
-"""What inference decides, without I/O."""
+"""The rules and types of inference, without I/O."""

@@ -1,15 +1,15 @@
-"""What each feature adds to a price, in money."""
+"""The contribution of each feature to a price, in the price's unit."""
 
 import math
 from collections.abc import Sequence
 
 
-def in_money(price: float, shares: Sequence[float]) -> tuple[float, list[float]]:
-    """The base value, and what each feature adds to it; together they are the price.
+def price_contributions(price: float, shap_values: Sequence[float]) -> tuple[float, list[float]]:
+    """The base price and each feature's contribution to it. Base price and contributions add up to the price.
 
-    `shares` are the features' SHAP values of the price's logarithm. A share of the logarithm is as much of the way from
-    the base value to the price as it is of the way between their logarithms.
+    `shap_values` are those of the price's logarithm. A contribution has the same share of the difference between price
+    and base price as its SHAP value has of the difference between their logarithms.
     """
-    way = sum(shares)
-    rate = -price * math.expm1(-way) / way if way else price
-    return price * math.exp(-way), [share * rate for share in shares]
+    total = sum(shap_values)
+    rate = -price * math.expm1(-total) / total if total else price
+    return price * math.exp(-total), [value * rate for value in shap_values]

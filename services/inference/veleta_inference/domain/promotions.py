@@ -1,4 +1,4 @@
-"""Which version is to be served, and which one is."""
+"""Promoted versions, and the loaded model of one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from veleta.predictor import Predictor
 
 @dataclass(frozen=True)
 class Promotion:
-    """A version that became the champion with decision number `seq`.
+    """A version that became the champion by decision number `seq`.
 
-    The registry knows less than the event: what only the event says is empty when there was none.
+    `promoted_at`, `metrics` and `causes` come from the event. They are empty if only the registry's alias is known.
     """
 
     version: Version
@@ -26,14 +26,14 @@ class Promotion:
 
 
 @dataclass(frozen=True)
-class Served:
-    """The version that answers, since `loaded_at`."""
+class LoadedModel:
+    """The model of a promotion, served since `loaded_at`."""
 
     promotion: Promotion
     predictor: Predictor
     loaded_at: datetime
-    model: Path
-    """Its CatBoost file, somewhere in `folder`, which is deleted when another version is served."""
+    path: Path
+    """Its CatBoost file, below `folder`. The folder is deleted when another version is served."""
     folder: Path
 
     @property
@@ -42,13 +42,13 @@ class Served:
         return self.promotion.version.number
 
 
-def announced(payload: ModelPromoted, time: datetime) -> Promotion:
-    """The promotion that an event tells of."""
+def promotion_of_event(payload: ModelPromoted, time: datetime) -> Promotion:
+    """The promotion that an event reports."""
     version = Version(payload.version, payload.run_id, {NATIVE: payload.native})
     return Promotion(version, payload.seq, payload.metrics, time, payload.causes.model_dump())
 
 
-def found(version: Version) -> Promotion:
-    """The promotion that the registry's alias shows; its number is 0 where the version bears none."""
+def promotion_of_alias(version: Version) -> Promotion:
+    """The promotion that the registry's alias shows. Its number is 0 if the version has no valid tag for it."""
     seq = version.tags.get(SEQ, "")
     return Promotion(version, int(seq) if seq.isascii() and seq.isdigit() else 0, {})

@@ -1,115 +1,131 @@
-"""The bodies of other people's protocols, as lists of rows; what is wrong with the rows, `requests.rows` says."""
+"""The request bodies of other protocols, as rows. `RequestReader.convert` checks the rows themselves."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import msgspec
 
 from veleta.dataset import Column, Dataset
-from veleta_inference.domain.requests import MAX_NAME, Invalid
+from veleta_inference.domain.requests import MAX_NAME, InvalidRequest
+from veleta_inference.domain.responses import TensorMetadata
 
 Rows = list[dict[str, Any]]
 NUMERIC = ("FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
-"""The datatypes of the Open Inference Protocol that a column of numbers takes; the first is the one it is told of."""
+"""The datatypes of the Open Inference Protocol that a numeric column accepts. The metadata contain the first one."""
 TEXT = "BYTES"
 """The datatype of the other columns."""
 DATATYPES = (*NUMERIC, TEXT)
 
 
-def scoring(said: object) -> Rows:
-    """The rows of a body of MLflow's scoring protocol, in one of its forms (see FORMS).
+def mlflow_forms(name: Any = str, rows: Any = list[Any], value: Any = Any) -> dict[str, Any]:
+    """The types of the forms of a request in MLflow's scoring protocol. A body has exactly one of them.
 
-    Raises:
-        Invalid: it has none of them.
+    The types of a column's name, of a list of rows and of a value can be narrowed for the OpenAPI document.
+    https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally
     """
-    given = [form for form in FORMS if isinstance(said, dict) and form in said]
-    if len(given) != 1:
-        raise Invalid(f"the body must be an object with one of {', '.join(FORMS)}", [])
-    (form,) = given
-    try:
-        return FORMS[form](said[form])  # type: ignore[index]  # it is a dict, or there were no forms
-    except (AttributeError, TypeError, ValueError, LookupError) as error:
-        raise Invalid(f"{form} is not what it must be: {_EXPECTED[form]}", []) from error
+    split = msgspec.defstruct("DataframeSplit", [("columns", list[name]), ("data", list[list[value]])])
+    rows_or_columns = rows | dict[str, value | list[value]]
+    return {
+        "dataframe_split": split,
+        "dataframe_records": rows,
+        "instances": rows_or_columns,
+        "inputs": rows_or_columns,
+    }
 
 
-def open_inference(said: object) -> Rows:
-    """The rows of an inference request of the Open Inference Protocol: a tensor for each column, an element a row.
+def inference_request(name: Any = str, integer: Any = float) -> Any:
+    """The type of an inference request in the Open Inference Protocol: a tensor for each column, one element per row.
 
+    The types of a column's name and of an integer, which `parse_json` reads as a float, can be narrowed as above.
     https://github.com/kserve/open-inference-protocol
+    """
+    shape = Annotated[list[integer], msgspec.Meta(min_length=1, max_length=2)]
+    datatype = Literal[DATATYPES]  # type: ignore[valid-type]  # a tuple of literals
+    tensor: Any = msgspec.defstruct(
+        "InputTensor", [("name", name), ("shape", shape), ("datatype", datatype), ("data", list[Any])]
+    )
+    tensors = Annotated[list[tensor], msgspec.Meta(min_length=1)]
+    request_id = ("id", str | msgspec.UnsetType, msgspec.UNSET)
+    return msgspec.defstruct("Inference", [("inputs", tensors), request_id])
+
+
+MLFLOW_FORMS = mlflow_forms()
+INFERENCE_REQUEST = inference_request()
+
+
+def mlflow_rows(body: object) -> Rows:
+    """The rows of a request in MLflow's scoring protocol.
 
     Raises:
-        Invalid: it is none.
+        InvalidRequest: the body has none of the forms, several of them, or one that is malformed.
     """
-    request: dict[str, Any] = said if isinstance(said, dict) else {}
-    tensors = request.get("inputs")
-    if not isinstance(tensors, list) or not tensors:
-        raise Invalid("`inputs` must be a list of tensors", [])
-    if not isinstance(request.get("id", ""), str):
-        raise Invalid("`id` must be text", [])
-    columns = dict(map(_tensor, tensors))
-    if len(columns) < len(tensors):
-        raise Invalid("two tensors have one name", [])
-    return _rows(columns)
+    forms = [form for form in MLFLOW_FORMS if isinstance(body, dict) and form in body]
+    if len(forms) != 1:
+        raise InvalidRequest(f"the body must be an object with one of {', '.join(MLFLOW_FORMS)}", [])
+    (form,) = forms
+    try:
+        value = msgspec.convert(body[form], MLFLOW_FORMS[form])  # type: ignore[index]  # without a dict there is no form
+        if isinstance(value, list):
+            return value
+        return _split_rows(value) if form == "dataframe_split" else _columns_rows(value)
+    except ValueError as error:  # msgspec.ValidationError is one
+        raise InvalidRequest(f"{form} must be {_EXPECTED[form]}: {error}", []) from error
 
 
-def datatype(column: Column) -> str:
-    """The datatype of a column's tensor."""
+def open_inference_rows(body: object) -> Rows:
+    """The rows of an inference request of the Open Inference Protocol.
+
+    Raises:
+        InvalidRequest: the body is not an inference request, or its tensors do not fit together.
+    """
+    try:
+        return _tensor_rows(msgspec.convert(body, INFERENCE_REQUEST).inputs)
+    except ValueError as error:  # msgspec.ValidationError is one
+        raise InvalidRequest(f"`inputs` must be {_EXPECTED_TENSORS}: {error}", []) from error
+
+
+def input_tensors(dataset: Dataset) -> list[TensorMetadata]:
+    """The model's input tensors, for the metadata of the Open Inference Protocol."""
+    return [{"name": column.name, "datatype": _datatype(column), "shape": [-1]} for column in dataset.inputs]
+
+
+def _datatype(column: Column) -> str:
     return NUMERIC[0] if column.numeric else TEXT
 
 
-def tensors(dataset: Dataset) -> list[dict[str, Any]]:
-    """What the model takes, in the words of the Open Inference Protocol."""
-    return [{"name": column.name, "datatype": datatype(column), "shape": [-1]} for column in dataset.inputs]
+def _tensor_rows(tensors: Sequence[Any]) -> Rows:
+    columns = dict(map(_tensor_column, tensors))
+    if len(columns) < len(tensors):
+        raise ValueError("two tensors have one name")
+    return _columns_rows(columns)
 
 
-def _tensor(tensor: object) -> tuple[str, Sequence[Any]]:
-    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-        raise Invalid("each tensor must be an object with name, shape, datatype and data", [])
-    name, data = tensor["name"], tensor.get("data")
-    shown = name[:MAX_NAME]
-    if not isinstance(data, list):
-        raise Invalid(f"the tensor {shown} must have a list as its data", [])
-    flat = list(chain.from_iterable(each if isinstance(each, list) else [each] for each in data))
-    count = len(flat)
-    if tensor.get("shape") not in ([count], [count, 1]):
-        raise Invalid(f"the tensor {shown} has {count} elements: its shape must be [{count}] or [{count}, 1]", [])
-    if tensor.get("datatype") not in DATATYPES:
-        raise Invalid(f"the tensor {shown} must have one of the datatypes {', '.join(DATATYPES)}", [])
-    return name, flat
+def _tensor_column(tensor: Any) -> tuple[str, Sequence[Any]]:
+    values = list(chain.from_iterable(element if isinstance(element, list) else [element] for element in tensor.data))
+    count = len(values)
+    if tensor.shape not in ([count], [count, 1]):
+        name = tensor.name[:MAX_NAME]
+        raise ValueError(f"the tensor {name} has {count} elements, so its shape must be [{count}] or [{count}, 1]")
+    return tensor.name, values
 
 
-def _rows(columns: Mapping[str, Sequence[Any]]) -> Rows:
-    """A row for each place of the columns."""
-    if len({len(values) for values in columns.values()}) > 1:
-        raise Invalid("all columns must have as many values", [])
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+def _columns_rows(columns: Mapping[str, Any]) -> Rows:
+    """One row for each position of the columns. A value that is not a list is a column of one value."""
+    lists = [value if isinstance(value, list) else [value] for value in columns.values()]
+    if len(set(map(len, lists))) > 1:
+        raise ValueError("all columns must have the same number of values")
+    return [dict(zip(columns, values, strict=True)) for values in zip(*lists, strict=True)]
 
 
-def _split(said: Any) -> Rows:
-    names, data = said["columns"], said["data"]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise ValueError("no names, or one twice")
-    return [dict(zip(names, values, strict=True)) for values in data]
+def _split_rows(split: Any) -> Rows:
+    if len(set(split.columns)) < len(split.columns):
+        raise ValueError("two columns have one name")
+    if any(len(values) != len(split.columns) for values in split.data):
+        raise ValueError("each row must have one value for each column")
+    return [dict(zip(split.columns, values, strict=True)) for values in split.data]
 
 
-def _records(said: Any) -> Rows:
-    if not isinstance(said, list):
-        raise TypeError("no list")
-    return said
-
-
-def _inputs(said: Any) -> Rows:
-    if isinstance(said, list):
-        return said
-    return _rows({name: value if isinstance(value, list) else [value] for name, value in said.items()})
-
-
-FORMS: Mapping[str, Callable[[Any], Rows]] = {
-    "dataframe_split": _split,
-    "dataframe_records": _records,
-    "instances": _inputs,
-    "inputs": _inputs,
-}
-"""https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally"""
 _ROWS_OR_COLUMNS = "a list of objects, or an object with a list of values for each column"
 _EXPECTED = {
     "dataframe_split": "an object with columns (names) and data (a list of values for each row)",
@@ -117,3 +133,4 @@ _EXPECTED = {
     "instances": _ROWS_OR_COLUMNS,
     "inputs": _ROWS_OR_COLUMNS,
 }
+_EXPECTED_TENSORS = f"a list of tensors with name, shape, data and datatype (one of {', '.join(DATATYPES)})"

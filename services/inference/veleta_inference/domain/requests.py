@@ -1,164 +1,168 @@
-"""What a client may send, and how it is told what is wrong with it."""
+"""The rows of a request: their types, and the checks that name every problem."""
 
 import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, islice
-from typing import Annotated, Any, NotRequired, TypedDict
+from itertools import islice
+from typing import Annotated, Any
 
 import msgspec
 
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
 from veleta.errors import Reject
 
-MAX_FAULTS = 20
-"""So many faults are listed: enough to mend a client by, and a bound to the work a bad request makes."""
+MAX_PROBLEMS = 20
+"""A response lists at most this many problems. It bounds the work that a bad request causes."""
 MAX_NAME = 64
 """Characters of an unknown field's name that are compared and shown."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong: in which item (from 0), in which field (None: in the item as a whole), and what."""
+class ValidationProblem:
+    """What is wrong in which item (from 0) and field (null: the whole item)."""
 
     item: int
     field: str | None
     message: str
 
 
-class Unreadable(Reject):
-    """The body is no JSON text, or one that can be read in two ways."""
+class UnreadableBody(Reject):
+    """The body is not JSON, or is ambiguous JSON."""
 
 
-class Invalid(Reject):
-    """The body is JSON, but no request for predictions; `faults` lists what is wrong with its items."""
+class InvalidRequest(Reject):
+    """The body is JSON, but not a valid request. `problems` lists what is wrong with its items."""
 
-    def __init__(self, detail: str, faults: list[Fault]) -> None:
+    def __init__(self, detail: str, problems: list[ValidationProblem]) -> None:
         super().__init__("the request is not valid", detail)
         self.detail = detail
-        self.faults = faults
+        self.problems = problems
 
 
-class Reader:
-    """Reads the bodies of requests for predictions: decoded and checked in one step, as nearly all of them pass it.
+def item_type(dataset: Dataset) -> Any:
+    """The type of an item. It requires every column but the target, and forbids unknown names."""
+    target = dataset.by_name[dataset.target]
+    required = [(column.name, _value_type(column)) for column in dataset.inputs]
+    return msgspec.defstruct("Item", [*required, (target.name, _value_type(target), None)], forbid_unknown_fields=True)
 
-    What does not goes through `parse` and `rows`, which know every fault by its name.
+
+def list_type(item: Any, limit: int) -> Any:
+    """The type of a list of 1 to `limit` items."""
+    return Annotated[list[item], msgspec.Meta(min_length=1, max_length=limit)]
+
+
+def _value_type(column: Column) -> Any:
+    """The values that `Column.convert` accepts, from the column's minimum on."""
+    title, unit = column.title, column.unit or None
+    if column.numeric:
+        return Annotated[float, msgspec.Meta(ge=column.minimum, title=title, description=unit)]
+    if column.kind == "date":
+        return Annotated[date, msgspec.Meta(title=title, description=unit)]
+    return Annotated[str, msgspec.Meta(max_length=MAX_TEXT, title=title, description=unit)]
+
+
+class RequestReader:
+    """Decodes and checks bodies: one item, or a list of up to `limit` items.
+
+    A valid body is decoded and checked in one step by msgspec. Any other body is read again by `parse_json` and
+    `convert`, which are slower and name every problem.
     """
 
     def __init__(self, dataset: Dataset, limit: int) -> None:
-        """A request may have `limit` items."""
+        self.dataset = dataset
         self.limit = limit
-        self._dataset = dataset
-        target = dataset.by_name[dataset.target]
-        fields = {**{column.name: _type(column) for column in dataset.inputs}, target.name: NotRequired[_type(target)]}
-        item: Any = TypedDict("Item", fields)  # type: ignore[misc]  # a type made of what the dataset file says
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list[item])
+        item = item_type(dataset)
+        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list_type(item, limit))
 
-    def read(self, body: bytes, most: int | None = None) -> list[Values]:
-        """The typed rows that a request asks with; it may have `most` items, if that is less.
+    def read(self, body: bytes) -> list[Values]:
+        """The typed rows of a body.
 
         Raises:
-            Unreadable, Invalid: see `parse` and `rows`.
+            UnreadableBody, InvalidRequest: see `parse_json` and `convert`.
         """
         try:
-            said = self._decoder.decode(body)
-        except (ValueError, RecursionError):  # DecodeError is a ValueError, and UTF-8 has one of its own
-            return self.rows(parse(body), most)
-        items: list[Values] = said if isinstance(said, list) else [said]
-        # The decoder takes the last of two values with one name, and passes over names that it does not know. A colon
-        # more than names is one of these, or stands in a text.
-        if not 0 < len(items) <= self._most(most) or body.count(b":") != sum(map(len, items)):
-            return self.rows(parse(body), most)
-        for item in items:
-            item.setdefault(self._dataset.target, None)
-        return items
+            items = self._decoder.decode(body)
+        except (ValueError, RecursionError):  # msgspec's errors and those of UTF-8 are ValueErrors
+            return self.convert(parse_json(body))
+        rows = [msgspec.structs.asdict(item) for item in (items if isinstance(items, list) else [items])]
+        return self.convert(parse_json(body)) if self._may_repeat_names(body, rows) else rows
 
-    def rows(self, said: object, most: int | None = None) -> list[Values]:
-        """The same of a body that was decoded already. Raises Invalid."""
-        return rows(self._dataset, said, self._most(most))
+    def convert(self, decoded: object) -> list[Values]:
+        """The typed rows of a decoded body.
 
-    def _most(self, most: int | None) -> int:
-        return min(self.limit, most or self.limit)
+        Raises:
+            InvalidRequest: it lists all problems, MAX_PROBLEMS at most.
+        """
+        items: list[Any] = decoded if isinstance(decoded, list) else [decoded]
+        if not items:
+            raise InvalidRequest("the list is empty", [])
+        if len(items) > self.limit:
+            raise InvalidRequest(f"{len(items)} items; one request may have {self.limit}", [])
+        found = (problem for place, item in enumerate(items) for problem in self._item_problems(place, item))
+        if problems := list(islice(found, MAX_PROBLEMS)):
+            raise InvalidRequest("see `errors`", problems)
+        return [self.dataset.convert(item)[0] for item in items]
+
+    def _may_repeat_names(self, body: bytes, rows: list[Values]) -> bool:
+        """Whether an item may have one name twice. The decoder would use the last value without an error.
+
+        A colon follows each name, and unknown names are errors. So more colons than values mean a repeated name, or
+        only a colon in a text.
+        """
+        values = len(rows) * len(self.dataset.columns) - sum(row[self.dataset.target] is None for row in rows)
+        return body.count(b":") != values
+
+    def _item_problems(self, place: int, item: object) -> Iterator[ValidationProblem]:
+        if not isinstance(item, dict):
+            yield ValidationProblem(place, None, "must be an object")
+            return
+        for column in self.dataset.inputs:
+            if column.name not in item:
+                yield ValidationProblem(place, column.name, "is required")
+        for name, value in item.items():
+            if message := self._value_problem(name, value):
+                yield ValidationProblem(place, name[:MAX_NAME], message)
+
+    def _value_problem(self, name: str, value: object) -> str | None:
+        column = self.dataset.by_name.get(name)
+        if column is None:
+            near = difflib.get_close_matches(name[:MAX_NAME].strip().lower(), self.dataset.names, n=1)
+            return f"is not known; did you mean {near[0]}?" if near else "is not known"
+        if value is None:
+            return "must not be null"
+        typed = column.convert(value)
+        if typed is None:
+            return _expected(column)
+        too_small = column.minimum is not None and isinstance(typed, float) and typed < column.minimum
+        return f"must be at least {column.minimum:g}" if too_small else None
 
 
-def parse(body: bytes) -> object:
-    """What a body says. NaN and infinities are read, though they are no JSON, so that `rows` can name their field.
+def parse_json(body: bytes) -> object:
+    """The decoded body. NaN and infinities are accepted, although they are not JSON, so that `convert` names the field.
 
     Raises:
-        Unreadable: it is not JSON in UTF-8, or an object has two values with one name.
+        UnreadableBody: it is not JSON in UTF-8, or an object has one name twice.
     """
     try:
-        said = json.loads(body.decode(), parse_int=float, object_pairs_hook=_unique)
-        json.dumps(said, ensure_ascii=False).encode()  # half a surrogate pair is no character, and fits no table
+        decoded = json.loads(body.decode(), parse_int=float, object_pairs_hook=_unique_names)
+        json.dumps(decoded, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored in a table
     except (ValueError, RecursionError) as error:
-        raise Unreadable("the body is not JSON in UTF-8", str(error)[:200]) from error
-    return said
+        raise UnreadableBody("the body is not JSON in UTF-8", str(error)[:200]) from error
+    return decoded
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict[str, object]()
+def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict[str, object]()
     for name, value in pairs:
-        if name in found:
-            raise Unreadable("two values with one name", name[:MAX_NAME])
-        found[name] = value
-    return found
+        if name in values:
+            raise UnreadableBody("two values with one name", name[:MAX_NAME])
+        values[name] = value
+    return values
 
 
-def _type(column: Column) -> Any:
-    """What the decoder takes for a column: the same that `Column.convert` takes."""
-    if column.numeric:
-        return Annotated[float, msgspec.Meta(ge=column.minimum)]
-    return date if column.kind == "date" else Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
-
-
-def rows(dataset: Dataset, said: object, limit: int) -> list[Values]:
-    """The typed rows that a request asks with: one object, or a list of up to `limit`.
-
-    All columns but the target must be there; the target may be.
-
-    Raises:
-        Invalid: with all faults, MAX_FAULTS at most.
-    """
-    items: list[Any] = said if isinstance(said, list) else [said]
-    if not items:
-        raise Invalid("the list is empty", [])
-    if len(items) > limit:
-        raise Invalid(f"{len(items)} items; one request may have {limit}", [])
-    found = (fault for place, item in enumerate(items) for fault in _faults(dataset, place, item))
-    if faults := list(islice(found, MAX_FAULTS)):
-        raise Invalid("see `errors`", faults)
-    return [dataset.convert(item)[0] for item in items]
-
-
-def _faults(dataset: Dataset, place: int, item: object) -> Iterator[Fault]:
-    if not isinstance(item, dict):
-        yield Fault(place, None, "must be an object")
-        return
-    missing = (Fault(place, c.name, "is required") for c in dataset.inputs if c.name not in item)
-    fields = (_fault(dataset, place, name, value) for name, value in item.items())
-    yield from chain(missing, (fault for fault in fields if fault))
-
-
-def _fault(dataset: Dataset, place: int, name: str, value: object) -> Fault | None:
-    column = dataset.by_name.get(name)
-    if column is None:
-        return Fault(place, name[:MAX_NAME], _unknown(dataset, name[:MAX_NAME]))
-    typed = column.convert(value)
-    if typed is None:
-        return Fault(place, name, "must not be null" if value is None else _wanted(column))
-    if column.minimum is not None and isinstance(typed, float) and typed < column.minimum:
-        return Fault(place, name, f"must be at least {column.minimum:g}")
-    return None
-
-
-def _unknown(dataset: Dataset, name: str) -> str:
-    near = difflib.get_close_matches(name.strip().lower(), dataset.names, n=1)
-    return f"is not known; did you mean {near[0]}?" if near else "is not known"
-
-
-def _wanted(column: Column) -> str:
+def _expected(column: Column) -> str:
     if column.numeric:
         return "must be a finite number"
     return "must be a date as 1999-09-30" if column.kind == "date" else f"must be text of up to {MAX_TEXT} characters"

@@ -1,4 +1,4 @@
-"""Who may ask, how much at once and how slowly; and what each answer bears."""
+"""The application: keys, limits per client, slow bodies, and the headers of responses."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from support.serving import DATASET, Front, Gate
+from support.memory_inference import DATASET, GatedJournal, MemoryInference
+from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS
 from veleta_inference.adapters.guard import OPEN
 
 KEYS = ("the old one", "the new one")
@@ -20,44 +21,44 @@ BODY = json.dumps(DATASET.example).encode()
 Client = TestClient[web.Request, web.Application]
 
 
-class Open(Protocol):
-    """Starts the service's pages: a client of them, and the journals of what is answered and of what is refused."""
+class Start(Protocol):
+    """Starts the application. Returns a client, and the journals of answered and of refused requests."""
 
     async def __call__(
-        self, *, digests: list[str] = ..., limit: int = ..., seconds: float = ...
-    ) -> tuple[Client, Gate, Gate]: ...
+        self, *, digests: list[str] = ..., limit: int = ..., seconds: float = ..., items: int = ...
+    ) -> tuple[Client, GatedJournal, GatedJournal]: ...
 
 
 @pytest.fixture
-async def opened() -> AsyncIterator[Open]:
-    """The pages on a model and journals in memory."""
+async def start() -> AsyncIterator[Start]:
+    """Starts the application with a model and journals in memory."""
     async with AsyncExitStack() as stack:
 
-        async def opening(
-            *, digests: list[str] | None = None, limit: int = 10, seconds: float = 5.0
-        ) -> tuple[Client, Gate, Gate]:
-            front = Front(digests or [], limit, seconds)
-            working = asyncio.create_task(front.predicting.work())
-            stack.callback(working.cancel)
-            client: Client = await stack.enter_async_context(TestClient(TestServer(front.pages)))
-            return client, front.answered, front.refused
+        async def starting(
+            *, digests: list[str] | None = None, limit: int = 10, seconds: float = 5.0, items: int = 10
+        ) -> tuple[Client, GatedJournal, GatedJournal]:
+            inference = MemoryInference(digests or [], limit, seconds, items)
+            running = asyncio.create_task(inference.service.run())
+            stack.callback(running.cancel)
+            client: Client = await stack.enter_async_context(TestClient(TestServer(inference.application)))
+            return client, inference.answered, inference.refused
 
-        yield opening
+        yield starting
 
 
 @pytest.mark.failure("F57")
-async def test_a_key_opens(opened: Open) -> None:
-    """Each of several, in either header; without one, or with another, nothing is done but to say so."""
-    client, answered, refused = await opened(digests=DIGESTS)
+async def test_a_request_needs_a_valid_key(start: Start) -> None:
+    """Any of the keys, in either header. Without a valid one the response is 401, except on open paths."""
+    client, answered, refused = await start(digests=DIGESTS)
     for headers in ({"Authorization": f"Bearer {KEYS[0]}"}, {"X-API-Key": KEYS[1]}):
         assert (await client.post("/predict", data=BODY, headers=headers)).status == 200
     wrong: list[dict[str, str]] = [{}, {"X-API-Key": "guess"}, {"Authorization": f"Basic {KEYS[0]}"}]
     for headers in wrong:
-        said = await client.post("/predict", data=BODY, headers=headers)
-        assert (said.status, said.headers["WWW-Authenticate"], said.content_type) == (
+        response = await client.post("/predict", data=BODY, headers=headers)
+        assert (response.status, response.headers["WWW-Authenticate"], response.content_type) == (
             401, "Bearer", "application/problem+json",
         )  # fmt: skip
-        assert "no valid key" in (await said.json())["detail"]
+        assert "no valid key" in (await response.json())["detail"]
     assert [(await client.get(path)).status for path in ("/model", "/models/history", "/nowhere")] == [401] * 3
     for path in OPEN - {"/livez", "/readyz", "/metrics"}:
         assert (await client.get(path)).status == 200
@@ -67,14 +68,14 @@ async def test_a_key_opens(opened: Open) -> None:
 
 
 @pytest.mark.failure("F57")
-async def test_one_client_does_not_take_it_all(opened: Open) -> None:
-    """Beyond its share it is told to come back; when its requests are done it may ask again."""
-    client, answered, _ = await opened(limit=1)
+async def test_one_client_may_have_a_limited_number_of_requests_in_flight(start: Start) -> None:
+    """Above the limit the response is 429 with Retry-After. After its requests have ended, it may send new ones."""
+    client, answered, _ = await start(limit=1)
     answered.gate.clear()
     first = asyncio.create_task(client.post("/predict", data=BODY))
     await asyncio.wait_for(answered.entered.wait(), 5)
-    said = await client.post("/predict", data=BODY)
-    assert (said.status, said.headers["Retry-After"]) == (429, "2")
+    response = await client.post("/predict", data=BODY)
+    assert (response.status, response.headers["Retry-After"]) == (429, "2")
     assert (await client.get("/ping")).status == 200
     answered.gate.set()
     assert (await first).status == 200
@@ -82,9 +83,9 @@ async def test_one_client_does_not_take_it_all(opened: Open) -> None:
 
 
 @pytest.mark.failure("F57")
-async def test_a_body_that_does_not_come_is_not_waited_for(opened: Open) -> None:
-    """408; others are answered meanwhile."""
-    client, _, _ = await opened(seconds=0.2)
+async def test_a_body_that_does_not_arrive_in_time_is_refused(start: Start) -> None:
+    """The response is 408. Other requests are answered meanwhile."""
+    client, _, _ = await start(seconds=0.2)
 
     async def slowly() -> AsyncIterator[bytes]:
         yield BODY[:10]
@@ -92,47 +93,57 @@ async def test_a_body_that_does_not_come_is_not_waited_for(opened: Open) -> None
 
     slow = asyncio.create_task(client.post("/predict", data=slowly()))
     assert (await client.post("/predict", data=BODY)).status == 200
-    said = await slow
-    assert (said.status, (await said.json())["detail"]) == (408, "the body did not come in time: 0.2 s")
+    response = await slow
+    assert (response.status, (await response.json())["detail"]) == (408, "the body did not arrive in time: 0.2 s")
 
 
 @pytest.mark.failure("F62")
-async def test_a_body_that_breaks_off_is_kept_apart(opened: Open) -> None:
-    """The client hung up, or did not compress what it says it did: its fault, not ours."""
-    client, answered, refused = await opened()
+async def test_an_incomplete_body_is_a_refusal(start: Start) -> None:
+    """If the client disconnects, or if the body is not compressed as its header says, it is a client error."""
+    client, answered, refused = await start()
     _, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY[:50]))
     await writer.drain()
     writer.close()
     await asyncio.wait_for(refused.entered.wait(), 5)
-    said = await client.post("/predict", data=BODY, headers={"Content-Encoding": "gzip"})
-    assert said.status == 400
+    response = await client.post("/predict", data=BODY, headers={"Content-Encoding": "gzip"})
+    assert response.status == 400
     lines = [line for group in refused.groups for line in group]
     assert [line["http_status"] for line in lines] == [400, 400]
-    assert all(line["reason"].startswith("the body did not come whole: ") for line in lines)
+    assert all(line["reason"].startswith("the body is incomplete: ") for line in lines)
     assert answered.groups == []
 
 
-async def test_a_body_may_come_in_pieces(opened: Open) -> None:
-    """As long as it comes in time."""
-    client, _, _ = await opened()
+async def test_a_body_may_arrive_in_pieces(start: Start) -> None:
+    """If all of them arrive in time."""
+    client, _, _ = await start()
 
     async def pieces() -> AsyncIterator[bytes]:
-        for start in range(0, len(BODY), 50):
-            yield BODY[start : start + 50]
+        for position in range(0, len(BODY), 50):
+            yield BODY[position : position + 50]
             await asyncio.sleep(0.001)
 
     assert (await client.post("/predict", data=pieces())).status == 200
 
 
-async def test_each_answer_bears_the_requests_name(opened: Open) -> None:
-    """The client's, or else our own, which is that of its line; a trace goes out as it came in."""
-    client, answered, refused = await opened()
+async def test_each_response_has_the_requests_id(start: Start) -> None:
+    """The client's id, or else the generated one, which is also in the journal. A trace is sent back."""
+    client, answered, refused = await start()
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    said = await client.post("/predict", data=BODY, headers={"traceparent": trace})
-    assert said.headers["traceparent"] == trace
-    assert said.headers["X-Request-ID"] == (await said.json())["request_id"] == answered.groups[0][0]["request_id"]
+    response = await client.post("/predict", data=BODY, headers={"traceparent": trace})
+    assert response.headers["traceparent"] == trace
+    request_id = (await response.json())["request_id"]
+    assert response.headers["X-Request-ID"] == request_id == answered.groups[0][0]["request_id"]
     theirs = await client.post("/predict", data=BODY, headers={"X-Request-ID": "theirs"})
     assert theirs.headers["X-Request-ID"] == "theirs"
     bad = await client.post("/predict", data=b"{")
     assert bad.headers["X-Request-ID"] == refused.groups[0][0]["request_id"]
+
+
+@pytest.mark.parametrize(("items_limit", "explain_limit"), [(1_000, MAX_EXPLAINED_ITEMS), (3, 3)])
+async def test_explain_accepts_fewer_items_than_predict(start: Start, items_limit: int, explain_limit: int) -> None:
+    """The lower of the two limits counts."""
+    client, _, _ = await start(items=items_limit)
+    response = await client.post("/explain", json=[DATASET.example] * (explain_limit + 1))
+    detail = f"{explain_limit + 1} items; one request may have {explain_limit}"
+    assert (response.status, (await response.json())["detail"]) == (422, detail)

@@ -1,4 +1,4 @@
-"""The journal on disk: what is kept is read again by whoever comes next, and nobody else's folder is touched."""
+"""The journal on disk: the next process reads what remains, and no process touches the folder of another."""
 
 import asyncio
 import errno
@@ -33,13 +33,13 @@ def journal(tmp_path: Path) -> Iterator[Open]:
         each.close()
 
 
-def emptied(journal: JournalFolder) -> list[bytes]:
-    """All lines, read and forgotten group by group."""
-    found: list[bytes] = []
+def read_all(journal: JournalFolder) -> list[bytes]:
+    """All lines, read and acknowledged."""
+    all_lines: list[bytes] = []
     while lines := journal.read():
-        journal.forget(lines)
-        found += lines
-    return found
+        journal.acknowledge(lines)
+        all_lines += lines
+    return all_lines
 
 
 def files(root: Path) -> list[Path]:
@@ -47,146 +47,150 @@ def files(root: Path) -> list[Path]:
     return list(root.rglob("*.lines"))
 
 
-def held(root: Path) -> int:
-    """Bytes of lines below a folder."""
+def size(root: Path) -> int:
+    """The bytes of all files of lines below a folder."""
     return sum(path.stat().st_size for path in files(root))
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Another process, which has kept the line `theirs` in the same place and goes on living."""
+def other_process(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, which has appended the line `theirs` in the same root folder, and still runs."""
     code = (
         "import asyncio, sys; from pathlib import Path; from veleta_inference.adapters.journal import JournalFolder\n"
         f"own = JournalFolder(Path({str(tmp_path / 'journal')!r}), {LIMIT}, sync=True)\n"
-        "asyncio.run(own.keep([b'theirs'])); print('kept', flush=True); sys.stdin.read()"
+        "asyncio.run(own.append([b'theirs'])); print('appended', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
-        assert other.stdout.readline() == b"kept\n"
+        assert other.stdout.readline() == b"appended\n"
         yield other
         other.kill()
 
 
 @pytest.mark.parametrize("sync", [True, False])
-async def test_lines_are_read_in_the_order_they_came(journal: Open, sync: bool) -> None:
-    """Until they are forgotten, the same ones again."""
+async def test_lines_are_read_in_the_order_of_their_appends(journal: Open, sync: bool) -> None:
+    """The same lines are read until they are acknowledged."""
     own = journal(sync=sync)
-    await own.keep(LINES[:2])
-    await own.keep(LINES[2:])
+    await own.append(LINES[:2])
+    await own.append(LINES[2:])
     assert own.read() == own.read() == LINES
-    own.forget(LINES[:1])
+    own.acknowledge(LINES[:1])
     assert own.read() == LINES[1:]
 
 
-async def test_the_disk_is_given_back(journal: Open, tmp_path: Path) -> None:
-    """What the database has is not kept any longer."""
+async def test_acknowledged_lines_are_deleted_from_the_disk(journal: Open, tmp_path: Path) -> None:
+    """The database has them."""
     own = journal()
-    await own.keep(LINES)
-    assert emptied(own) == LINES
-    assert held(tmp_path) == 0
-    await own.keep(LINES)
+    await own.append(LINES)
+    assert read_all(own) == LINES
+    assert size(tmp_path) == 0
+    await own.append(LINES)
     assert own.read() == LINES
 
 
-async def test_files_follow_each_other(journal: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A full one is followed by the next, and goes when it is read to its end."""
+async def test_a_full_file_is_followed_by_the_next(
+    journal: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is deleted when all its lines are acknowledged."""
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 20)
     own = journal()
-    kept = [b'{"n": %d}' % n for n in range(50)]
-    for line in kept:
-        await own.keep([line])
+    lines = [b'{"n": %d}' % n for n in range(50)]
+    for line in lines:
+        await own.append([line])
     assert len(files(tmp_path)) > 10
-    assert emptied(own) == kept
+    assert read_all(own) == lines
     assert len(files(tmp_path)) == 1
 
 
-async def test_a_group_is_bounded_but_holds_a_line(journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line longer than a group is a group of its own."""
-    monkeypatch.setattr(journal_module, "GROUP_BYTES", 20)
+async def test_a_read_is_limited_but_returns_a_line(journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line above the limit is read alone."""
+    monkeypatch.setattr(journal_module, "READ_BYTES", 20)
     own = journal()
     long = b"x" * 100
-    await own.keep([*LINES, long])
+    await own.append([*LINES, long])
     assert own.read() == LINES[:2]
-    own.forget(LINES)
+    own.acknowledge(LINES)
     assert own.read() == [long]
 
 
-async def test_a_full_journal_keeps_nothing_more(journal: Open) -> None:
-    """It says how much waits; with room again it goes on."""
+async def test_a_full_journal_refuses_more_lines(journal: Open) -> None:
+    """It says how many bytes are pending. It accepts lines again when there is room."""
     own = journal(limit=30)
-    await own.keep(LINES)
-    with pytest.raises(Retry, match="journal: 27 bytes wait to be written to MySQL, and 30 may"):
-        await own.keep(LINES)
-    assert emptied(own) == LINES
-    await own.keep(LINES)
+    await own.append(LINES)
+    with pytest.raises(Retry, match="journal: 27 bytes are not yet in MySQL, the limit is 30"):
+        await own.append(LINES)
+    assert read_all(own) == LINES
+    await own.append(LINES)
 
 
 @pytest.mark.failure("F53")
 @pytest.mark.parametrize(
     ("call", "fault"), [("pwrite", lambda *_: 3), ("pwrite", None), ("fdatasync", None)], ids=["cut", "write", "sync"]
 )
-async def test_what_could_not_be_written_is_not_there(
+async def test_a_failed_append_leaves_nothing(
     journal: Open, monkeypatch: pytest.MonkeyPatch, call: str, fault: Callable[..., int] | None
 ) -> None:
-    """No half group: the client was told 503, and the next one finds the journal as it was."""
+    """The journal is as before, and the next append succeeds."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     own = journal()
-    await own.keep(LINES[:1])
+    await own.append(LINES[:1])
     with monkeypatch.context() as broken:
         broken.setattr(os, call, fault or full)
         with pytest.raises(Retry, match="journal: No space left on device"):
-            await own.keep(LINES)
+            await own.append(LINES)
     assert own.read() == LINES[:1]
-    await own.keep(LINES[1:])
+    await own.append(LINES[1:])
     assert own.read() == LINES
 
 
-async def test_nothing_is_forgotten_while_it_is_being_kept(journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is emptied only when nothing is on its way into it."""
+async def test_acknowledging_does_not_delete_lines_that_are_being_appended(
+    journal: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is truncated only if no append is in progress."""
     own = journal()
-    await own.keep(LINES[:1])
-    keeping = asyncio.create_task(own.keep(LINES[1:]))
+    await own.append(LINES[:1])
+    appending = asyncio.create_task(own.append(LINES[1:]))
     await asyncio.sleep(0)
-    own.forget(LINES[:1])
-    await keeping
+    own.acknowledge(LINES[:1])
+    await appending
     assert own.read() == LINES[1:]
 
 
 @pytest.mark.failure("F50")
-async def test_the_next_process_finds_what_was_left(tmp_path: Path) -> None:
-    """The half line of a kill in the middle of a write was never answered, and is cut off."""
+async def test_the_next_process_reads_the_remaining_lines(tmp_path: Path) -> None:
+    """An incomplete line, left by a kill during a write, is cut off: its request got no response."""
     before = JournalFolder(tmp_path / "journal", LIMIT, sync=True)
-    await before.keep(LINES)
+    await before.append(LINES)
     before.close()
     (left,) = files(tmp_path)
     with left.open("ab") as half:
         half.write(b'{"n": 4')
     after = JournalFolder(tmp_path / "journal", LIMIT, sync=True)
-    await after.keep([b'{"n": 5}'])
-    assert emptied(after) == [*LINES, b'{"n": 5}']
+    await after.append([b'{"n": 5}'])
+    assert read_all(after) == [*LINES, b'{"n": 5}']
     after.close()
 
 
 @pytest.mark.failure("F50")
-async def test_each_process_has_a_folder_of_its_own(journal: Open, stranger: subprocess.Popen[bytes]) -> None:
-    """Nobody reads the lines of a process that lives; those of one that died go to the next one that starts."""
+async def test_each_process_has_a_folder_of_its_own(journal: Open, other_process: subprocess.Popen[bytes]) -> None:
+    """No process reads the lines of a running one. The next process that starts reads those of one that died."""
     first = journal()
-    await first.keep([b"mine"])
+    await first.append([b"mine"])
     second = journal()
     assert (first.read(), second.read()) == ([b"mine"], [])
-    stranger.kill()
-    await asyncio.to_thread(stranger.wait)
+    other_process.kill()
+    await asyncio.to_thread(other_process.wait)
     third = journal()
     assert (first.read(), second.read(), third.read()) == ([b"mine"], [], [b"theirs"])
 
 
-async def test_what_is_left_empty_stops_nobody(tmp_path: Path) -> None:
-    """A process that had nothing to leave leaves an empty file."""
+async def test_empty_files_of_earlier_processes_do_no_harm(tmp_path: Path) -> None:
+    """A process without pending lines leaves an empty file."""
     for n in range(3):
         own = JournalFolder(tmp_path / "journal", LIMIT, sync=True)
-        await own.keep([b"%d" % n])
-        assert emptied(own) == [b"%d" % n]
+        await own.append([b"%d" % n])
+        assert read_all(own) == [b"%d" % n]
         own.close()

@@ -1,4 +1,4 @@
-"""What one of several processes says of the others."""
+"""The readiness of a worker's peers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,27 +8,27 @@ import pytest
 from aiohttp import web
 
 from veleta.errors import Retry
-from veleta_inference.adapters import peers as siblings_module
-from veleta_inference.adapters.peers import Siblings, socket_of
+from veleta_inference.adapters import peers as peers_module
+from veleta_inference.adapters.peers import Peers, worker_socket
 
 Start = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts process 1 of two, which waits for what it is given, and takes so many seconds to say so."""
+    """Starts worker 1 of two, with its unavailable dependencies, and the seconds until it responds."""
     runners: list[web.AppRunner] = []
 
-    async def starting(waits_for: dict[str, str], seconds: float = 0) -> None:
+    async def starting(unavailable: dict[str, str], seconds: float = 0) -> None:
         async def readyz(_request: web.Request) -> web.Response:
             await asyncio.sleep(seconds)
-            return web.json_response({"waits_for": waits_for}, status=503 if waits_for else 200)
+            return web.json_response({"waits_for": unavailable}, status=503 if unavailable else 200)
 
         app = web.Application()
         app.add_routes([web.get("/readyz", readyz)])
         runners.append(web.AppRunner(app, shutdown_timeout=0.1))
         await runners[-1].setup()
-        await web.UnixSite(runners[-1], str(socket_of(tmp_path, 1))).start()
+        await web.UnixSite(runners[-1], str(worker_socket(tmp_path, 1))).start()
 
     yield starting
     for runner in runners:
@@ -36,34 +36,34 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 
 async def test_all_are_ready(start: Start, tmp_path: Path) -> None:
-    """It does not ask itself."""
+    """A worker does not call itself."""
     await start({})
-    await Siblings(tmp_path, 0, 2).check()
+    await Peers(tmp_path, 0, 2).check()
 
 
-async def test_one_that_waits_is_named_with_its_reasons(start: Start, tmp_path: Path) -> None:
-    """So that whoever asks the others learns it too."""
-    await start({"mysql": "mysql: no answer", "workers": "worker 0 does not answer"})
+async def test_a_peer_that_is_not_ready_is_named_with_its_reasons(start: Start, tmp_path: Path) -> None:
+    """So /readyz of each worker shows them."""
+    await start({"mysql": "mysql: no answer", "workers": "worker 0 does not respond"})
     with pytest.raises(Retry, match=r"workers: worker 1: mysql: no answer$"):
-        await Siblings(tmp_path, 0, 2).check()
+        await Peers(tmp_path, 0, 2).check()
 
 
-async def test_who_only_waits_for_the_others_is_ready(start: Start, tmp_path: Path) -> None:
-    """Or they would wait for each other for ever."""
+async def test_a_peer_that_only_waits_for_its_peers_is_ready(start: Start, tmp_path: Path) -> None:
+    """Otherwise they would wait for each other."""
     await start({"workers": "worker 0: starting"})
-    await Siblings(tmp_path, 0, 2).check()
+    await Peers(tmp_path, 0, 2).check()
 
 
-async def test_one_that_is_gone_is_named(tmp_path: Path) -> None:
-    """Nobody is at its socket."""
-    with pytest.raises(Retry, match="worker 1 does not answer"):
-        await Siblings(tmp_path, 0, 2).check()
+async def test_a_peer_without_a_socket_is_named(tmp_path: Path) -> None:
+    """It does not run."""
+    with pytest.raises(Retry, match="worker 1 does not respond"):
+        await Peers(tmp_path, 0, 2).check()
 
 
 @pytest.mark.failure("F51")
-async def test_one_that_hangs_is_named(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It takes the connection and does not answer."""
-    monkeypatch.setattr(siblings_module, "ANSWER_SECONDS", 0.05)
+async def test_a_peer_that_hangs_is_named(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It accepts the connection and does not respond."""
+    monkeypatch.setattr(peers_module, "TIMEOUT_SECONDS", 0.05)
     await start({}, 0.3)
-    with pytest.raises(Retry, match="worker 1 does not answer"):
-        await Siblings(tmp_path, 0, 2).check()
+    with pytest.raises(Retry, match="worker 1 does not respond"):
+        await Peers(tmp_path, 0, 2).check()

@@ -1,4 +1,4 @@
-"""Inference on real Kafka, MariaDB and MLflow: a process of it, and all around it."""
+"""A process of inference on real Kafka, MariaDB and MLflow."""
 
 import json
 import urllib.request
@@ -22,7 +22,7 @@ ITEMS_LIMIT = 5
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -37,8 +37,8 @@ class Reply:
         return float(self.json["predictions"][0]["price"])
 
 
-def ask(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
-    """A GET, or with a body a POST."""
+def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:
+    """Send a GET, or a POST if there is a body."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}), timeout=30) as answer:
             return Reply(answer.status, dict(answer.headers), answer.read().decode())
@@ -46,28 +46,28 @@ def ask(url: str, body: bytes | None = None, headers: dict[str, str] | None = No
         return Reply(error.code, dict(error.headers), error.read().decode())
 
 
-class Desk:
-    """A process of inference, and all around it."""
+class Inference:
+    """A process of inference, its table, its models, and a proxy between it and MySQL."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.models = Models(world)
         self.proxy = Proxy(world.mysql("inference").port)
         self.table = dataset_tables(world.dataset).requests
-        self.process = self.make()
+        self.process = self.new_process()
 
-    def make(self, **more: object) -> Process:
-        """A new process, not yet started; its way to MySQL can be cut."""
+    def new_process(self, **changes: object) -> Process:
+        """A process that is not yet started. It reaches MySQL through the proxy."""
         port = free_port()
-        settings = {"port": port, "reconcile_seconds": 1, "items_limit": ITEMS_LIMIT, **more}
+        settings = {"port": port, "reconcile_seconds": 1, "items_limit": ITEMS_LIMIT, **changes}
         environment = self.world.environment("inference", "inference", **settings)
         environment["MYSQL_PORT"] = str(self.proxy.port)
         return Process("inference", port, environment, self.world.folder)
 
     @contextmanager
-    def another(self, **more: object) -> Iterator[Process]:
-        """A process beside the first one, for as long as the block runs."""
-        process = self.make(**more)
+    def second_process(self, **settings: object) -> Iterator[Process]:
+        """A second process that runs until the block ends."""
+        process = self.new_process(**settings)
         process.start()
         try:
             process.ready()
@@ -78,29 +78,31 @@ class Desk:
     def example(self, **changes: object) -> dict[str, Any]:
         return {**self.world.dataset.example, **changes}
 
-    def predict(self, said: object, name: str = "", key: str = "") -> Reply:
-        body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    def predict(self, request: object, name: str = "", key: str = "") -> Reply:
+        body = request if isinstance(request, bytes) else json.dumps(request).encode()
         headers = {name: value for name, value in (("X-Request-ID", name), ("Idempotency-Key", key)) if value}
-        return ask(f"{self.process.url}/predict", body, headers)
+        return call(f"{self.process.url}/predict", body, headers)
 
     def model(self) -> Reply:
-        return ask(f"{self.process.url}/model")
+        return call(f"{self.process.url}/model")
 
     def readiness(self) -> Reply:
-        return ask(f"{self.process.url}/readyz")
+        return call(f"{self.process.url}/readyz")
 
-    def serves(self, version: Version) -> None:
+    def wait_until_serving(self, version: Version) -> None:
         eventually(lambda: self.model().json.get("version") == version.number, 20, f"{version.number} is served")
 
-    def kept(self, **where: object) -> list[dict[str, Any]]:
-        """What the table has when the journal is empty."""
-        lines = self.world.folder / "journal"
-        eventually(lambda: not any(path.stat().st_size for path in lines.rglob("*.lines")), 20, "all is in MySQL")
+    def stored(self, **where: object) -> list[dict[str, Any]]:
+        """The rows of the table, after the journal is empty."""
+        journal = self.world.folder / "journal"
+        eventually(
+            lambda: not any(path.stat().st_size for path in journal.rglob("*.lines")), 20, "the journal is empty"
+        )
         conditions = [self.table.c[name] == value for name, value in where.items()]
         query = sa.select(self.table).where(*conditions).order_by(self.table.c.request_id, self.table.c.item)
         return [dict(row._mapping) for row in self.world.sql(query)]
 
-    def dead(self) -> list[RecordDeadlettered]:
+    def dead_letters(self) -> list[RecordDeadlettered]:
         return [e.payload for e in self.world.events("deadletter") if isinstance(e.payload, RecordDeadlettered)]
 
     def start(self) -> None:

@@ -1,0 +1,113 @@
+"""Inference with a model and journals in memory, for unit tests of its application."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from veleta.dataset import Values, load_dataset
+from veleta.errors import Retry
+from veleta.features import FEATURE_VERSION, Feature
+from veleta.ports import Version
+from veleta.predictor import FEATURES, Predictor
+from veleta.service.health import ServiceHealth
+from veleta_inference.adapters.explainer_pool import ExplainerPool
+from veleta_inference.adapters.guard import Guard
+from veleta_inference.adapters.http import application
+from veleta_inference.adapters.request_adapter import RequestAdapter
+from veleta_inference.domain.promotions import LoadedModel, Promotion
+from veleta_inference.domain.requests import RequestReader
+from veleta_inference.handlers import PredictionService
+from veleta_inference.refusals import Refusals
+
+DATASET = load_dataset("real_estate")
+BODY_LIMIT = 100_000
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+class BedsModel:
+    """A model that predicts the number of beds plus 1, and fails at 13 beds."""
+
+    feature_names_ = ("bed",)
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        """The number of rows of each call."""
+
+    def get_metadata(self) -> dict[str, str]:
+        return {FEATURES: str(FEATURE_VERSION)}
+
+    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
+        self.calls.append(len(data))
+        beds = [float(bed) for (bed,) in data]
+        if 13.0 in beds:
+            raise ValueError("thirteen")
+        return [bed + 1 for bed in beds]
+
+
+class MemoryProvider:
+    """`ModelProvider` of version 7, or of no model."""
+
+    def __init__(self) -> None:
+        self.booster = BedsModel()
+        self.has_model = True
+
+    @property
+    def model(self) -> LoadedModel:
+        if not self.has_model:
+            raise Retry("model", "no version is promoted yet")
+        return LoadedModel(self.promotions()[0], Predictor(DATASET, self.booster), NOW, Path("model.cbm"), Path())
+
+    def promotions(self) -> list[Promotion]:
+        return [Promotion(Version(7, "run", {}), 3, {})]
+
+
+class GatedJournal:
+    """`JournalWriter` in memory. It can be full, and it blocks while its gate is closed."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[dict[str, Any]]] = []
+        self.full = self.appending = False
+        self.entered = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def append(self, lines: Sequence[bytes]) -> None:
+        assert not self.appending, "append is called concurrently"
+        self.appending = True
+        self.entered.set()
+        await self.gate.wait()
+        self.appending = False
+        if self.full:
+            raise Retry("journal", "full")
+        self.groups.append([json.loads(line) for line in lines])
+
+
+@dataclass
+class MemoryInference:
+    """The application with a model and journals in memory. `service.run` must run so that it responds."""
+
+    digests: Sequence[str] = ()
+    client_limit: int = 10
+    body_seconds: float = 5.0
+    items_limit: int = 10
+    provider: MemoryProvider = field(default_factory=MemoryProvider)
+    answered: GatedJournal = field(default_factory=GatedJournal)
+    refused: GatedJournal = field(default_factory=GatedJournal)
+
+    def __post_init__(self) -> None:
+        health, recent_rows = ServiceHealth("inference"), deque[Values](maxlen=1)
+        self.service = PredictionService(DATASET, self.provider, self.answered, health, lambda: NOW, 100, recent_rows)
+        self.application = self._application()
+
+    def _application(self) -> web.Application:
+        adapter = RequestAdapter(self.service, RequestReader(DATASET, self.items_limit), lambda: NOW, self.body_seconds)
+        guard = Guard(self.digests, self.client_limit)
+        explainers = ExplainerPool("real_estate", 1, 1.0)
+        return application(adapter, explainers, guard, Refusals(self.refused), BODY_LIMIT, lambda: NOW)
