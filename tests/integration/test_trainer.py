@@ -14,7 +14,7 @@ from mlflow.entities import Run
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.models import Models, served, train
+from support.models import Models, served_model, train
 from support.trainings import ended, request_training, training_rows
 from support.world import Process, World, eventually, http_status
 from veleta.adapters.mlflow import MlflowRegistry

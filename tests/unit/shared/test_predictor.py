@@ -1,4 +1,4 @@
-"""From rows to prices."""
+"""Predictor: prices of typed rows."""
 
 import math
 from collections.abc import Sequence
@@ -11,70 +11,67 @@ from veleta.features import FEATURE_VERSION, Feature, feature_columns
 from veleta.predictor import FEATURES, Predictor
 
 DATASET = load_dataset("real_estate")
+EXAMPLE, _ = DATASET.convert(DATASET.example)
 
 
-class Remembering:
-    """A model that says 1, 2, ... and remembers what it was asked."""
+class RecordingModel:
+    """A model that predicts 1, 2, ..., or `prediction`, and records its calls."""
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
         self.feature_names_ = names or [column.name for column in feature_columns(DATASET)]
         self.version = FEATURE_VERSION
-        self.says: float | None = None
-        self.asked: list[Sequence[Sequence[Feature]]] = []
+        self.prediction: float | None = None
+        self.calls: list[Sequence[Sequence[Feature]]] = []
 
     def get_metadata(self) -> dict[str, str]:
         return {FEATURES: str(self.version)}
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
-        self.asked.append(data)
-        return [self.says or float(i + 1) for i in range(len(data))]
+        self.calls.append(data)
+        return [self.prediction or float(i + 1) for i in range(len(data))]
 
 
-def test_all_rows_are_asked_in_one_call_and_logs_become_prices() -> None:
-    """The model predicts the logarithm; a call costs the same for one row and for sixteen."""
-    model = Remembering()
-    example, _ = DATASET.convert(DATASET.example)
-    assert Predictor(DATASET, model).prices([example, example]) == [math.exp(1), math.exp(2)]
-    assert len(model.asked) == 1
-    assert len(model.asked[0][0]) == len(feature_columns(DATASET))
+def test_all_rows_are_predicted_in_one_call() -> None:
+    """The model predicts the logarithm of the price. A call takes the same time for one row and for sixteen."""
+    model = RecordingModel()
+    assert Predictor(DATASET, model).prices([EXAMPLE, EXAMPLE]) == [math.exp(1), math.exp(2)]
+    assert len(model.calls) == 1
+    assert len(model.calls[0][0]) == len(feature_columns(DATASET))
 
 
-def test_a_model_is_asked_with_the_columns_it_learnt_from() -> None:
-    """In its own order: the dataset may have got new columns, or another order, since it was trained."""
-    model = Remembering(["city", "bed"])
-    example, _ = DATASET.convert(DATASET.example)
-    Predictor(DATASET, model).prices([example])
-    assert model.asked == [[["East Windsor", 4.0]]]
+def test_a_model_gets_the_features_of_its_training() -> None:
+    """In its own order. The dataset may have new columns, or another order, since the training."""
+    model = RecordingModel(["city", "bed"])
+    Predictor(DATASET, model).prices([EXAMPLE])
+    assert model.calls == [[["East Windsor", 4.0]]]
 
 
 def test_a_model_of_other_columns_is_refused() -> None:
-    """It could only be asked wrongly."""
+    """The dataset has no values for them."""
     with pytest.raises(Reject, match="learnt from other columns: garage"):
-        Predictor(DATASET, Remembering(["bed", "garage"]))
+        Predictor(DATASET, RecordingModel(["bed", "garage"]))
 
 
 def test_a_model_of_other_features_is_refused() -> None:
-    """A model bears the version of the features it learnt from; another code's features are other numbers."""
-    model = Remembering()
+    """The metadata contain the version of the features. Another version has other values."""
+    model = RecordingModel()
     model.version = FEATURE_VERSION + 1
     with pytest.raises(Reject, match="learnt from other features"):
         Predictor(DATASET, model)
 
 
-@pytest.mark.parametrize("said", [math.nan, math.inf, 1e9])
-def test_what_is_no_price_is_not_told(said: float) -> None:
-    """JSON has no NaN, and nobody pays an infinite price."""
-    model = Remembering()
-    example, _ = DATASET.convert(DATASET.example)
-    model.says = said
-    with pytest.raises(Reject, match="gives no price"):
-        Predictor(DATASET, model).prices([example, example])
+@pytest.mark.parametrize("prediction", [math.nan, math.inf, 1e9])
+def test_a_prediction_that_is_not_finite_is_refused(prediction: float) -> None:
+    """JSON has no NaN, and a price is finite."""
+    model = RecordingModel()
+    model.prediction = prediction
+    with pytest.raises(Reject, match="prediction is not a price"):
+        Predictor(DATASET, model).prices([EXAMPLE, EXAMPLE])
 
 
-def test_the_model_never_sees_the_target() -> None:
-    """A price that the client sent must not come back as a prediction."""
-    model = Remembering()
-    example, _ = DATASET.convert(DATASET.example)
-    Predictor(DATASET, model).prices([example])
-    Predictor(DATASET, model).prices([{**example, DATASET.target: None}])
-    assert model.asked[0] == model.asked[1]
+def test_the_model_does_not_get_the_target() -> None:
+    """A price that the client sent must not be the prediction."""
+    model = RecordingModel()
+    Predictor(DATASET, model).prices([EXAMPLE])
+    Predictor(DATASET, model).prices([{**EXAMPLE, DATASET.target: None}])
+    assert model.calls[0] == model.calls[1]
