@@ -82,7 +82,7 @@ async def test_the_request_of_a_first_batch_is_skipped_if_there_is_a_champion() 
 @pytest.mark.parametrize(
     ("port", "method"),
     [
-        *(("registry", method) for method in ("register", "tag", "set_alias", "version", "alias")),
+        *(("registry", method) for method in ("register", "set_tag", "set_alias", "version", "alias")),
         *(("runs", method) for method in ("log", "get", "find", "end_open")),
     ],
 )
