@@ -118,7 +118,7 @@ def test_the_tutorial_is_true(terminal: Terminal) -> None:
 
 def _follow(terminal: Terminal, step: Step) -> None:
     """Wait for the lines of terminal 1."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 240
     while missing := lines_missing(step.output, terminal.shown):
         assert time.monotonic() < end, f"{missing} not in:\n{terminal.shown}"
         time.sleep(0.2)
@@ -129,7 +129,7 @@ def _try(terminal: Terminal, step: Step, shell: list[str]) -> None:
     if step.command.startswith(". "):
         shell.append(step.command)
         return
-    end = time.monotonic() + 40
+    end = time.monotonic() + 60
     while not matches(step.output, output := terminal.execute([*shell, step.command])):
         assert time.monotonic() < end, f"{step.command} prints:\n{output}"
         time.sleep(0.5)
