@@ -3,7 +3,6 @@
 import asyncio
 import io
 import re
-from contextlib import suppress
 
 from playwright.sync_api import Browser
 from rich.console import Console
@@ -12,12 +11,13 @@ from support.browser import chromium
 from support.house import ROOT
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
+from veleta_local.demo.event_messages import Message
 from veleta_local.demo.run_observer import RunObserver
 from veleta_local.demo.terminal import Terminal, view
 from veleta_local.run import Run
 
 PICTURES = ROOT / "docs" / "pictures"
-WATCHED_SECONDS, DRAWN_MS = 50, 8_000
+PROMOTION_SECONDS, DRAWN_MS = 180, 8_000
 _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 """Fonts that a reader's browser would download from another site."""
 
@@ -43,13 +43,27 @@ def page(browser: Browser, url: str, name: str, width: int, height: int, scheme:
 
 
 def demo(run: Run) -> str:
-    """The lines of `make demo` in WATCHED_SECONDS, and its live view at their end, as SVG."""
+    """The lines of `make demo` until a new version is served, and its live view then, as SVG."""
     console = Console(record=True, width=136, file=io.StringIO())
-    observer = RunObserver(run, load_dataset(run.dataset), Terminal(console, utc_now).print_message, utc_now)
-    with suppress(TimeoutError):
-        asyncio.run(asyncio.wait_for(observer.observe(), WATCHED_SECONDS))
-    console.print(view(observer, utc_now()))
+    asyncio.run(_watch_promotion(run, console))
     return _FONT.sub("", console.export_svg(title="make demo"))
+
+
+async def _watch_promotion(run: Run, console: Console) -> None:
+    """Print messages until a version replaces another one. Raises TimeoutError when none does."""
+    terminal, replaced = Terminal(console, utc_now), asyncio.Event()
+
+    def report(message: Message) -> None:
+        terminal.print_message(message)
+        if message.subject == "serving" and "(version " in message.text:
+            replaced.set()
+
+    observer = RunObserver(run, load_dataset(run.dataset), report, utc_now)
+    observing = asyncio.ensure_future(observer.observe())
+    await asyncio.wait_for(replaced.wait(), PROMOTION_SECONDS)
+    await asyncio.sleep(2)
+    observing.cancel()
+    console.print(view(observer, utc_now()))
 
 
 if __name__ == "__main__":
