@@ -27,6 +27,18 @@ from veleta_trainer.training_recorder import TrainingRecorder
 from veleta_trainer.training_workflow import TrainingSteps, TrainingWorkflow
 
 DATASET = load_dataset("real_estate")
+FAULT_POINTS = tuple(
+    f"trainer.{name}"
+    for name in (
+        "planned", "trained", "logged", "fitted", "created", "registered",
+        "decided", "tagged", "previous", "promoted", "aliased", "finished",
+    )
+)  # fmt: skip
+"""Where a trainer may be killed, in the order of a training."""
+
+
+class Killed(BaseException):
+    """The end of the process."""
 
 
 def request(number: int, epoch: int = 1, *, first: bool = False) -> Request:

@@ -1,28 +1,14 @@
 """The training workflow, and how it continues after a kill at any fault point."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from support.batches import publish_batch
-from support.listings import api_rows
-from support.trainer import DATASET, TrainerHarness, request
-from veleta.batches import read_events
+from support.trainer import FAULT_POINTS, Killed, TrainerHarness, request
 from veleta.errors import Reject, Retry
-from veleta.faults import fault_point
 from veleta.service.health import ServiceHealth
-from veleta_trainer.domain.training import TrainingRow
 from veleta_trainer.training_workflow import MAX_ATTEMPTS
-
-COLUMNS = ("state", "recipe", "run_id", "version", "metrics")
-FAULT_POINTS = tuple(
-    f"trainer.{name}"
-    for name in (
-        "planned", "trained", "logged", "fitted", "created", "registered",
-        "decided", "tagged", "previous", "promoted", "aliased", "finished",
-    )
-)  # fmt: skip
 
 
 @pytest.mark.failure("F18")
@@ -54,28 +40,6 @@ async def test_only_a_better_challenger_replaces_the_champion() -> None:
     assert harness.fitter.champions == [None, 1, 2]
     assert [row.decision for row in harness.promotions] == ["promoted", "promoted", "rejected"]
     assert harness.types("models")[-1] == "model.rejected"
-
-
-@pytest.mark.failure("F15")
-async def test_waiting_requests_end_once_each() -> None:
-    """They are merged into the newest: one training, one version."""
-    harness = TrainerHarness(50.0)
-    for number in range(3):
-        await harness.add_request(request(number))
-    await harness.finish()
-    assert [row["state"] for row in harness.rows.values()] == ["merged", "merged", "finished"]
-    assert sorted(harness.types("training")) == ["training.finished", *2 * ["training.merged"], "training.started"]
-    assert harness.registry.version(2) is None
-
-
-async def test_the_request_of_a_first_batch_is_skipped_if_there_is_a_champion() -> None:
-    """No version is trained for it."""
-    harness = TrainerHarness(50.0)
-    await harness.add_request(request(0))
-    await harness.finish()
-    await harness.add_request(request(0, 2, first=True))
-    await harness.finish()
-    assert harness.types("training")[-1] == "training.skipped"
 
 
 @pytest.mark.failure("F42")
@@ -129,20 +93,6 @@ async def test_a_training_fails_after_its_last_attempt(monkeypatch: pytest.Monke
     assert harness.types("models")[-1] == "model.promoted"
 
 
-@pytest.mark.failure("F43")
-async def test_requests_that_cannot_be_planned_stay_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On any error of the registry: no attempt is counted, and the error names the reason."""
-    harness = TrainerHarness(50.0)
-    await harness.add_request(request(0))
-    with monkeypatch.context() as patch:
-        patch.setattr(harness.registry, "alias", _denied)
-        with pytest.raises(Retry, match="planning: denied"):
-            await harness.new_trainer().advance()
-    assert harness.row(request(0))["state"] == "waiting"
-    await harness.finish()
-    assert harness.types("models")[-1] == "model.promoted"
-
-
 @pytest.mark.failure("F45")
 async def test_too_few_rows_fail_at_the_first_attempt() -> None:
     """Another attempt would read the same rows."""
@@ -153,57 +103,8 @@ async def test_too_few_rows_fail_at_the_first_attempt() -> None:
     assert harness.row(request(0))["failure"] == "the recipe cannot be trained: 3 clean training rows"
 
 
-@pytest.mark.failure("F10")
-async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> None:
-    """The recipe contains the readable batches of the epoch, up to that of the request."""
-    harness = TrainerHarness(50.0)
-    publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
-    publish_batch(harness.log, DATASET, 2, 0, api_rows(0, 30, 3))
-    await harness.add_request(request(3))
-    await harness.finish()
-    recipe = harness.row(request(3))["recipe"]
-    assert [(b["epoch"], b["number"]) for b in recipe["batches"]] == [(1, 0), (1, 1), (1, 2)]
-    assert len(list(read_events(harness.log, DATASET.name))) == 10
-
-
-async def test_a_request_without_a_readable_batch_fails() -> None:
-    """It does not block later requests."""
-    harness = TrainerHarness()
-    await harness.add_request(request(0, epoch=9))
-    await harness.finish()
-    assert harness.types("training") == ["training.failed"]
-    assert harness.types("deadletter") == ["record.deadlettered"]
-
-
-def _denied(_alias: str) -> None:
-    raise RuntimeError("denied")
-
-
 async def _no_sleep(_health: ServiceHealth, _seconds: float) -> bool:
     return True
-
-
-class Killed(BaseException):
-    """The end of the process."""
-
-
-@pytest.fixture
-def kill_at() -> Iterator[Callable[[str], list[str]]]:
-    """Kills the process at a fault point, once. The list contains the point after the kill."""
-
-    def install(place: str) -> list[str]:
-        killed: list[str] = []
-
-        def fault(passed: str) -> None:
-            if passed == place and not killed:
-                killed.append(passed)
-                raise Killed
-
-        fault_point.install(fault)
-        return killed
-
-    yield install
-    fault_point.install(None)
 
 
 @pytest.mark.failure("F14")
@@ -230,50 +131,6 @@ async def test_a_kill_at_any_fault_point_ends_in_one_version(place: str, kill_at
     assert harness.ids("models") == [
         f"{request(n).request_id}/{name}" for n in (0, 1) for name in ("registered", "promoted")
     ]
-
-
-async def test_wiped_tables_are_restored_without_another_training() -> None:
-    """Requests, decisions and their sequence numbers are as before. The next decision gets the next number."""
-    harness = TrainerHarness(50.0, 40.0, 101.0, 30.0)
-    for number in range(3):
-        await harness.add_request(request(number))
-        await harness.finish()
-    await harness.add_request(request(0, 2, first=True))
-    await harness.finish()
-    rows, promotions = harness.rows, harness.promotions
-    harness.wipe()
-    await harness.finish()
-    assert {name: _columns(row) for name, row in harness.rows.items()} == {
-        name: _columns(row) for name, row in rows.items()
-    }
-    assert harness.promotions == promotions
-    assert len(harness.fitter.champions) == 3
-    await harness.add_request(request(1, 2))
-    publish_batch(harness.log, DATASET, 2, 1, api_rows(0, 30, 9))
-    await harness.finish()
-    assert harness.promotions[-1].seq == 4
-
-
-def _columns(row: TrainingRow) -> dict[str, object]:
-    return {name: row.get(name) for name in COLUMNS}
-
-
-@pytest.mark.failure("F09")
-@pytest.mark.parametrize("place", FAULT_POINTS)
-async def test_tables_wiped_during_a_training_are_restored(place: str, kill_at: Callable[[str], list[str]]) -> None:
-    """A logged run is found again: one run, one version, one decision."""
-    harness = TrainerHarness(*[50.0] * 2)
-    await harness.add_request(request(0))
-    kill_at(place)
-    with pytest.raises(Killed):
-        await harness.finish()
-    harness.wipe()
-    await harness.finish()
-    assert harness.row(request(0))["state"] == "finished"
-    assert len(harness.runs.logged) == 1
-    assert harness.registry.version(2) is None
-    assert [row.seq for row in harness.promotions] == [1]
-    assert harness.ids("models") == [f"{request(0).request_id}/{name}" for name in ("registered", "promoted")]
 
 
 @pytest.mark.failure("F16")

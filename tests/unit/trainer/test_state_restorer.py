@@ -1,0 +1,56 @@
+"""Tables that were wiped are restored from the topics."""
+
+from collections.abc import Callable
+
+import pytest
+
+from support.batches import publish_batch
+from support.listings import api_rows
+from support.trainer import DATASET, FAULT_POINTS, Killed, TrainerHarness, request
+from veleta_trainer.domain.training import TrainingRow
+
+COLUMNS = ("state", "recipe", "run_id", "version", "metrics")
+
+
+async def test_wiped_tables_are_restored_without_another_training() -> None:
+    """Requests, decisions and their sequence numbers are as before. The next decision gets the next number."""
+    harness = TrainerHarness(50.0, 40.0, 101.0, 30.0)
+    for number in range(3):
+        await harness.add_request(request(number))
+        await harness.finish()
+    await harness.add_request(request(0, 2, first=True))
+    await harness.finish()
+    rows, promotions = harness.rows, harness.promotions
+    harness.wipe()
+    await harness.finish()
+    assert {name: _columns(row) for name, row in harness.rows.items()} == {
+        name: _columns(row) for name, row in rows.items()
+    }
+    assert harness.promotions == promotions
+    assert len(harness.fitter.champions) == 3
+    await harness.add_request(request(1, 2))
+    publish_batch(harness.log, DATASET, 2, 1, api_rows(0, 30, 9))
+    await harness.finish()
+    assert harness.promotions[-1].seq == 4
+
+
+def _columns(row: TrainingRow) -> dict[str, object]:
+    return {name: row.get(name) for name in COLUMNS}
+
+
+@pytest.mark.failure("F09")
+@pytest.mark.parametrize("place", FAULT_POINTS)
+async def test_tables_wiped_during_a_training_are_restored(place: str, kill_at: Callable[[str], list[str]]) -> None:
+    """A logged run is found again: one run, one version, one decision."""
+    harness = TrainerHarness(*[50.0] * 2)
+    await harness.add_request(request(0))
+    kill_at(place)
+    with pytest.raises(Killed):
+        await harness.finish()
+    harness.wipe()
+    await harness.finish()
+    assert harness.row(request(0))["state"] == "finished"
+    assert len(harness.runs.logged) == 1
+    assert harness.registry.version(2) is None
+    assert [row.seq for row in harness.promotions] == [1]
+    assert harness.ids("models") == [f"{request(0).request_id}/{name}" for name in ("registered", "promoted")]

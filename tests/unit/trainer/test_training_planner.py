@@ -1,0 +1,71 @@
+"""The plan of the next training: its requests and its recipe."""
+
+import pytest
+
+from support.batches import publish_batch
+from support.listings import api_rows
+from support.trainer import DATASET, TrainerHarness, request
+from veleta.batches import read_events
+from veleta.errors import Retry
+
+
+@pytest.mark.failure("F15")
+async def test_waiting_requests_end_once_each() -> None:
+    """They are merged into the newest: one training, one version."""
+    harness = TrainerHarness(50.0)
+    for number in range(3):
+        await harness.add_request(request(number))
+    await harness.finish()
+    assert [row["state"] for row in harness.rows.values()] == ["merged", "merged", "finished"]
+    assert sorted(harness.types("training")) == ["training.finished", *2 * ["training.merged"], "training.started"]
+    assert harness.registry.version(2) is None
+
+
+async def test_the_request_of_a_first_batch_is_skipped_if_there_is_a_champion() -> None:
+    """No version is trained for it."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    await harness.add_request(request(0, 2, first=True))
+    await harness.finish()
+    assert harness.types("training")[-1] == "training.skipped"
+
+
+@pytest.mark.failure("F43")
+async def test_requests_that_cannot_be_planned_stay_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any error of the registry: no attempt is counted, and the error names the reason."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.registry, "alias", _denied)
+        with pytest.raises(Retry, match="planning: denied"):
+            await harness.new_trainer().advance()
+    assert harness.row(request(0))["state"] == "waiting"
+    await harness.finish()
+    assert harness.types("models")[-1] == "model.promoted"
+
+
+@pytest.mark.failure("F10")
+async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> None:
+    """The recipe contains the readable batches of the epoch, up to that of the request."""
+    harness = TrainerHarness(50.0)
+    publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
+    publish_batch(harness.log, DATASET, 2, 0, api_rows(0, 30, 3))
+    await harness.add_request(request(3))
+    await harness.finish()
+    recipe = harness.row(request(3))["recipe"]
+    assert [(b["epoch"], b["number"]) for b in recipe["batches"]] == [(1, 0), (1, 1), (1, 2)]
+    assert len(list(read_events(harness.log, DATASET.name))) == 10
+
+
+async def test_a_request_without_a_readable_batch_fails() -> None:
+    """It does not block later requests."""
+    harness = TrainerHarness()
+    await harness.add_request(request(0, epoch=9))
+    await harness.finish()
+    assert harness.types("training") == ["training.failed"]
+    assert harness.types("deadletter") == ["record.deadlettered"]
+
+
+def _denied(_alias: str) -> None:
+    raise RuntimeError("denied")
