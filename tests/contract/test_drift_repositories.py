@@ -15,7 +15,7 @@ from support.world import World
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
 from veleta.clock import for_sql
 from veleta.dataset import load_dataset
-from veleta.events.catalogue import DriftAssessed
+from veleta.events.catalogue import DriftAssessed, Statistic
 from veleta.ports import Transactions
 from veleta.tables import STATISTICS, dataset_tables, drift_metrics, drift_reports
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
@@ -134,3 +134,20 @@ async def test_a_report_is_stored_in_three_tables(world: World, epoch: int) -> N
         "50": (1.0, "drift", ""),
         "75": (1.0, "drift", ""),
     }
+
+
+@pytest.mark.failure("F18")
+async def test_a_report_with_a_column_that_the_dataset_file_no_longer_has_is_stored(world: World, epoch: int) -> None:
+    """It is restored after a wipe: its statistics are in drift_metrics, the comparison has the current columns."""
+    comparison = dataset_tables(world.dataset).comparison
+    engine = async_mysql_engine(world.mysql("drift"))
+    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    stored = report(epoch, 1)
+    removed = Statistic(column="removed", statistic="mean", old=1.0, new=2.0, change=1.0, exceeds=True)
+    await insert(transactions, stored.model_copy(update={"figures": [*stored.figures, removed]}))
+    await engine.dispose()
+    assert len(world.sql(sa.select(comparison.c.number).where(comparison.c.epoch == epoch))) == 1
+    query = sa.select(drift_metrics.c.new_value).where(
+        drift_metrics.c.epoch == epoch, drift_metrics.c.column_name == "removed"
+    )
+    assert world.sql(query) == [(2.0,)]

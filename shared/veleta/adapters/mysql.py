@@ -45,10 +45,9 @@ def mysql_engine(settings: MysqlSettings) -> sa.Engine:
 
 @contextlib.contextmanager
 def database_errors() -> Iterator[None]:
-    """Translate errors that mean "unavailable" to Retry. Errors of the data pass through: the caller knows its rows.
+    """Translate errors that mean "unavailable" to Retry. All other errors, such as those of the data, pass through.
 
-    Errors that are not the driver's own pass through too, unless a connection raised them: asyncmy lets AttributeError
-    and similar errors escape when a connection breaks.
+    asyncmy sometimes raises AttributeError and similar errors when a connection breaks; they pass through too.
     """
     try:
         yield

@@ -44,15 +44,11 @@ class MysqlReports:
         if report.previous is None:
             return
         self._connection.execute(sa.insert(drift_metrics), [key | metric for metric in _metrics(report)])
-        self._connection.execute(
-            sa.insert(self._comparison).values(
-                **key,
-                previous=report.previous,
-                compared_at=time,
-                **{f"{each.column}_{each.statistic}": each.change for each in report.figures},
-                retrain=int(report.verdict == "drift"),
-            )
-        )
+        changes = {f"{each.column}_{each.statistic}": each.change for each in report.figures}
+        # A restored report may have columns that the current dataset file no longer has.
+        changes = {name: change for name, change in changes.items() if name in self._comparison.c}
+        comparison = {"previous": report.previous, "compared_at": time, "retrain": int(report.verdict == "drift")}
+        self._connection.execute(sa.insert(self._comparison).values(**key, **comparison, **changes))
 
 
 class MysqlDriftUnitOfWork(MysqlUnitOfWork):

@@ -1,0 +1,57 @@
+"""Which errors of the database are retried."""
+
+import pytest
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+
+from veleta.adapters.mysql import database_errors
+from veleta.errors import Retry
+
+
+def driver_error(kind: type[DBAPIError], code: int, *, invalidated: bool = False) -> DBAPIError:
+    """An error as SQLAlchemy raises it. `code` is the server's error number."""
+    return kind("INSERT", None, Exception(code, "text"), connection_invalidated=invalidated)
+
+
+@pytest.mark.failure("F23")
+@pytest.mark.parametrize(
+    "error",
+    [
+        driver_error(OperationalError, 2003),
+        driver_error(OperationalError, 1205),
+        driver_error(OperationalError, 1213),
+        driver_error(InterfaceError, 0),
+        driver_error(ProgrammingError, 1146),
+        driver_error(ProgrammingError, 1049),
+        driver_error(DBAPIError, 0, invalidated=True),
+        ConnectionResetError("reset"),
+        EOFError(),
+    ],
+    ids=["refused", "lock wait", "deadlock", "interface", "no table", "no database", "invalidated", "reset", "eof"],
+)
+def test_an_unavailable_database_is_a_retry(error: Exception) -> None:
+    """Which names mysql."""
+    with pytest.raises(Retry) as caught, database_errors():
+        raise error
+    assert caught.value.dependency == "mysql"
+
+
+@pytest.mark.failure("F34")
+@pytest.mark.parametrize(
+    "error",
+    [
+        driver_error(OperationalError, 1292),
+        driver_error(OperationalError, 3819),
+        driver_error(OperationalError, 4025),
+        driver_error(DataError, 1406),
+        driver_error(DataError, 1264),
+        driver_error(IntegrityError, 1062),
+        driver_error(ProgrammingError, 1064),
+        ValueError("a bug"),
+    ],
+    ids=["wrong value", "check", "check of MariaDB", "too long", "out of range", "duplicate key", "syntax", "bug"],
+)
+def test_an_error_of_the_data_is_not_retried(error: Exception) -> None:
+    """It passes through, so the record is dead-lettered after some attempts."""
+    with pytest.raises(type(error)) as caught, database_errors():
+        raise error
+    assert caught.value is error
