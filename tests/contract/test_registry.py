@@ -82,7 +82,7 @@ def test_versions_count_from_one(registry: Registry, make_run: MakeRun) -> None:
         assert registry.version(number) == version
 
 
-@pytest.mark.failure("F14", "F42")
+@pytest.mark.failure("F115")
 def test_a_run_is_registered_once(registry: Registry, make_run: MakeRun) -> None:
     """Registered again after a crash, it is the same version."""
     run_id, source = make_run()
@@ -116,7 +116,7 @@ def test_an_alias_shows_the_tags_of_its_version(registry: Registry, make_run: Ma
     assert champion.tags == {NATIVE: source, "seq": "2"}
 
 
-@pytest.mark.failure("F44")
+@pytest.mark.failure("F145")
 def test_a_deleted_version_has_no_alias(subject: Subject) -> None:
     """The alias is deleted with it. Other aliases stay, and the number is not used again."""
     registry = subject.registry

@@ -49,7 +49,7 @@ def test_text_may_have_any_character(inference: Inference) -> None:
     assert [row["city"] for row in inference.stored(request_id=reply.json["request_id"])] == [city]
 
 
-@pytest.mark.failure("F63")
+@pytest.mark.failure("F137")
 def test_the_memory_does_not_grow(inference: Inference) -> None:
     """During thousands of bad bodies, and of incomplete bodies whose clients disconnect."""
     before = inference.predict(inference.example()).price
@@ -71,7 +71,7 @@ def test_the_memory_does_not_grow(inference: Inference) -> None:
     assert inference.predict(inference.example()).price == before
 
 
-@pytest.mark.failure("F62")
+@pytest.mark.failure("F135")
 def test_bytes_that_are_not_http_get_400(inference: Inference) -> None:
     """In plain text, and the connection is closed."""
     address = urlsplit(inference.process.url)

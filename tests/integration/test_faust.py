@@ -87,7 +87,7 @@ async def test_faust_passes_on_each_record_once(world: World, tmp_path: Path) ->
     assert [record.offset for record in faust.records] == list(range(len(faust.records)))
 
 
-@pytest.mark.failure("F40")
+@pytest.mark.failure("F112")
 async def test_a_real_crash_of_faust_ends_the_process(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

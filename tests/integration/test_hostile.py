@@ -178,7 +178,7 @@ def outcome(world: World) -> Outcome:
     return Outcome(world, log, _batch_table(world), raw, quarantined, api.restarts)
 
 
-@pytest.mark.failure("F02", "F03", "F07")
+@pytest.mark.failure("F02", "F03", "F07", "F73", "F75", "F84")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_fault_of_the_api_is_reported_and_loses_no_row_that_arrived(outcome: Outcome, case: Case) -> None:
     """The log and the batch table have the finding. Every row that arrived is in RAW_DATA, in order."""
@@ -195,6 +195,7 @@ def test_a_fault_of_the_api_is_reported_and_loses_no_row_that_arrived(outcome: O
     assert all(body in outcome.quarantined for body in case.quarantined)
 
 
+@pytest.mark.failure("F82")
 def test_a_failed_restart_is_repeated_and_both_forms_of_the_confirmation_are_recognized(outcome: Outcome) -> None:
     """Each end caused one restart. The first one failed, and the API confirmed the others in both forms."""
     assert outcome.restarts == 2 * len(SPELLINGS) + 1

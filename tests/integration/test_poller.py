@@ -87,6 +87,7 @@ def rows_of(world: World, manifest: BatchClosed) -> Rows:
     return [row for chunk in BatchReader(world.log).chunks(manifest) for row in chunk]
 
 
+@pytest.mark.failure("F85")
 def test_all_batches_arrive_complete_and_in_order(world: World, csv: Path) -> None:
     """With AT_END=stop the poller stays ready at the end, with an empty inbox."""
     with running_source(world, csv) as source, running_poller(world, source.url, at_end="stop") as poller:
@@ -103,7 +104,7 @@ def test_all_batches_arrive_complete_and_in_order(world: World, csv: Path) -> No
         assert poller.stop() == 0
 
 
-@pytest.mark.failure("F28")
+@pytest.mark.failure("F86")
 def test_polling_is_controlled_from_the_shell(world: World, csv: Path) -> None:
     """With POLL=manual a poll fetches one batch, and a resume all. A pause survives kill -9."""
 
@@ -151,7 +152,7 @@ def test_restart_begins_the_next_epoch_with_the_same_rows(world: World, csv: Pat
     assert not any(m.findings for m in closed)
 
 
-@pytest.mark.failure("F04")
+@pytest.mark.failure("F79")
 def test_a_second_poller_waits_for_the_lock(world: World, csv: Path) -> None:
     """It sends no request and reports why. When the first one dies, it continues at the same position."""
     with running_source(world, csv) as source, running_poller(world, source.url, poll_every=600) as first:
@@ -195,7 +196,7 @@ def outcome(world: World) -> tuple[list[str], list[str], list[str]]:
     )
 
 
-@pytest.mark.failure("F03")
+@pytest.mark.failure("F03", "F75", "F76")
 def test_gaps_repeats_and_new_epochs(world: World) -> None:
     """The number and the digest of a batch show what happened at the API."""
     run_script(world, [batch(0), batch(2), batch(2), batch(3), batch(3, price=5.0), batch(0)])
@@ -236,7 +237,7 @@ def test_an_interrupted_request_is_not_repeated(world: World) -> None:
     assert interrupted == 3
 
 
-@pytest.mark.failure("F27")
+@pytest.mark.failure("F27", "F82")
 def test_the_end_of_the_data_is_recognized_in_every_spelling(world: World) -> None:
     """Each begins a new epoch. A restart that is not confirmed is repeated."""
     ends = [detail(text, status) for text in SPELLINGS for status in (200, 400)]

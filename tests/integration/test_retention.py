@@ -185,7 +185,7 @@ def test_a_purge_deletes_a_request_by_either_of_its_ids(setup: Setup) -> None:
     assert setup.remaining("refused") == ["other"]
 
 
-@pytest.mark.failure("F59")
+@pytest.mark.failure("F138")
 def test_a_purge_of_an_unknown_id_fails(setup: Setup) -> None:
     """With 1 and a one-line reason. A purge without the database fails in the same way."""
     setup.insert("requests", NOW, "other")

@@ -106,7 +106,7 @@ def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
     assert previous.number == before.number
 
 
-@pytest.mark.failure("F17")
+@pytest.mark.failure("F119", "F120")
 def test_a_second_trainer_stands_by(world: World) -> None:
     """One trainer holds the lease. While it is frozen the other one acquires it, and the first one then stands by."""
     settings: dict[str, Any] = {"trees": 20, "lease_seconds": 4}
@@ -124,7 +124,7 @@ def test_a_second_trainer_stands_by(world: World) -> None:
         assert fence >= 2
 
 
-@pytest.mark.failure("F17")
+@pytest.mark.failure("F119")
 def test_a_zombie_trainer_changes_nothing(world: World) -> None:
     """It freezes before it stores a logged run. The other trainer finishes the training, then the zombie tries to."""
     settings: dict[str, Any] = {"trees": 20, "lease_seconds": 2}
@@ -186,7 +186,7 @@ def test_too_few_rows_fail_with_their_reason(world: World) -> None:
     assert len(world.events("deadletter")) == 1
 
 
-@pytest.mark.failure("F14")
+@pytest.mark.failure("F114")
 def test_runs_left_open_are_ended_as_killed(world: World) -> None:
     """A trainer was killed. Finished runs stay, and without an experiment there is nothing to do."""
     experiment = f"{world.dataset.name}_open"

@@ -118,7 +118,7 @@ def test_empty_apt_lists_are_updated_first(machine: Machine) -> None:
     assert machine.calls("apt-get") == ["apt-get update -qq", f"{_APT_INSTALL} default-jre-headless maven"]
 
 
-@pytest.mark.failure("F69")
+@pytest.mark.failure("F141")
 def test_old_apt_lists_are_updated_after_a_failure(machine: Machine) -> None:
     """Once. Then the message has apt's own reason."""
     machine.has(
@@ -130,7 +130,7 @@ def test_old_apt_lists_are_updated_after_a_failure(machine: Machine) -> None:
     assert [call.split()[1] for call in machine.calls("apt-get")] == ["install", "update", "install"]
 
 
-@pytest.mark.failure("F69")
+@pytest.mark.failure("F140")
 def test_without_root_the_message_is_the_command_to_run(machine: Machine) -> None:
     """Nothing is installed."""
     machine.is_not_root(sudo=False)

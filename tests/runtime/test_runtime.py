@@ -42,7 +42,7 @@ def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     assert backing.pid("mlflow") == again
 
 
-@pytest.mark.failure("F09")
+@pytest.mark.failure("F102")
 def test_a_deleted_data_folder_of_mysql_is_created_again(backing: Run) -> None:
     """The next start creates a new one with the same passwords; the other parts keep running."""
     shutil.rmtree(backing.home / "mysql")

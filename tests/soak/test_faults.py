@@ -39,7 +39,7 @@ def wait_for_all_kills(process: Process, seconds: float = 120) -> None:
     process.until(lambda: not process.faults(), seconds, "all kills")
 
 
-@pytest.mark.failure("F01", "F05", "F06")
+@pytest.mark.failure("F05", "F06", "F72")
 def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None:
     """What arrived completely is closed with its rows. Only the response that was not yet on disk is missed."""
     csv = tmp_path / "listings.csv"
@@ -84,6 +84,7 @@ def test_the_loader_is_killed_at_each_step(deployment_with_batches: World) -> No
     assert {row.state for row in world.sql(sa.select(batches).where(batches.c.epoch >= 11))} == {"loaded"}
 
 
+@pytest.mark.failure("F111")
 def test_drift_is_killed_at_each_step(deployment_with_batches: World) -> None:
     """One report per batch, one event id per report, equal to the table. A failed publication is repeated."""
     world = deployment_with_batches

@@ -20,7 +20,7 @@ LEFT_OUT = {"leases", "outbox"}
 TIMES_OF_LOADING = {"loaded_at"}
 
 
-@pytest.mark.failure("F09")
+@pytest.mark.failure("F09", "F101")
 def test_wiped_tables_are_filled_again_and_the_loop_goes_on(world: World) -> None:
     """The tables equal the old ones, except load times. Nothing is trained twice; the next promotion is served."""
     settings: dict[str, Any] = {"work": world.folder / "work", "trees": 10, "lease_seconds": 1}

@@ -76,7 +76,7 @@ async def test_a_batch_like_the_previous_one_requests_no_training(drift: Drift) 
     assert (last.payload.verdict, last.payload.previous, len(last.payload.figures)) == ("no drift", 0, 24)
 
 
-@pytest.mark.failure("F12", "F18")
+@pytest.mark.failure("F93")
 async def test_a_verdict_never_changes(drift: Drift) -> None:
     """The same manifest again publishes nothing."""
     manifest = publish_batch(drift.log, DATASET, 1, 0, api_rows(0, 50, 1))
@@ -87,7 +87,7 @@ async def test_a_verdict_never_changes(drift: Drift) -> None:
     assert drift.stored.assessed_at == {(1, 0): TIME}
 
 
-@pytest.mark.failure("F10")
+@pytest.mark.failure("F106")
 async def test_a_batch_that_cannot_be_read_gets_a_verdict_and_is_not_compared_with(drift: Drift) -> None:
     """Its verdict is "not enough data"; the next batch is compared with the last complete one."""
     await drift.assess(publish_batch(drift.log, DATASET, 1, 0, api_rows(0, 50, 1)))

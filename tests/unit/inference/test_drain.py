@@ -93,6 +93,7 @@ async def test_lines_are_inserted_in_order(setup: Setup) -> None:
     assert setup.table.lines == lines
 
 
+@pytest.mark.failure("F127")
 @pytest.mark.parametrize(("line", "key"), [(BAD, "bad"), (NOT_JSON, "")])
 async def test_a_refused_line_is_dead_lettered(setup: Setup, line: bytes, key: str) -> None:
     """The others that were read with it are inserted."""

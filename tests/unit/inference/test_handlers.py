@@ -130,6 +130,7 @@ async def test_a_request_that_makes_the_model_fail_does_not_affect_its_group(set
     assert setup.stored == ["a", "b", "c"]
 
 
+@pytest.mark.failure("F53")
 async def test_without_the_journal_no_price_is_sent(setup: Setup) -> None:
     """The request fails with Retry, and the service is not ready. Both recover when the journal does."""
     setup.journal.full = True
@@ -172,6 +173,7 @@ async def test_one_row_of_each_group_is_remembered(setup: Setup) -> None:
     assert [row["bed"] for row in setup.recent_rows] == [3.0, 4.0]
 
 
+@pytest.mark.failure("F125")
 async def test_a_request_is_stored_although_its_client_disconnects(setup: Setup) -> None:
     """The others of its group get responses."""
     setup.journal.gate.clear()

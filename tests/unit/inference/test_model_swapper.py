@@ -130,6 +130,7 @@ async def test_the_highest_sequence_number_is_served(setup: Setup) -> None:
     assert setup.health.activity == "serving real_estate 1"
 
 
+@pytest.mark.failure("F121")
 async def test_a_lower_or_equal_sequence_number_is_ignored(setup: Setup) -> None:
     """An event that arrives late or twice does not restore an old model."""
     first, second = setup.version("11"), setup.version("12")
@@ -141,6 +142,7 @@ async def test_a_lower_or_equal_sequence_number_is_ignored(setup: Setup) -> None
     assert setup.served == (second.number, 5)
 
 
+@pytest.mark.failure("F20")
 @pytest.mark.parametrize("content", ["rubbish", "nan", "1e9", "-1e9"])
 async def test_a_broken_model_is_not_served(setup: Setup, content: str) -> None:
     """It does not load, or its price of the example is not a positive number. The served model stays."""
@@ -156,7 +158,7 @@ async def test_a_broken_model_is_not_served(setup: Setup, content: str) -> None:
     assert setup.dead_letters == 1
 
 
-@pytest.mark.failure("F20")
+@pytest.mark.failure("F123")
 async def test_rows_of_recent_requests_are_checked_too(setup: Setup) -> None:
     """If most of their prices are out of bounds, the served model stays."""
     setup.promote(setup.version("11"), 1)
@@ -168,7 +170,7 @@ async def test_rows_of_recent_requests_are_checked_too(setup: Setup) -> None:
     assert "out of bounds: 1 of 1 recent rows" in setup.health.activity
 
 
-@pytest.mark.failure("F20")
+@pytest.mark.failure("F124")
 async def test_a_refused_model_is_loaded_again(setup: Setup) -> None:
     """Its file may have been repaired."""
     version = setup.version("rubbish")
@@ -189,6 +191,7 @@ async def test_after_a_restart_the_newest_valid_model_is_served(setup: Setup) ->
     assert setup.served == (2, 2)
 
 
+@pytest.mark.failure("F19")
 async def test_an_alias_without_an_event_is_served_and_explained_later(setup: Setup) -> None:
     """The alias is enough if the event is late. The event adds the causes, and the model is not loaded again."""
     version = setup.version("11")

@@ -11,7 +11,7 @@ def refusal(**changes: object) -> Refusal:
     return Refusal("id", None, NOW, **{**usual, **changes})  # type: ignore[arg-type]  # of the types above
 
 
-@pytest.mark.failure("F63")
+@pytest.mark.failure("F137")
 async def test_a_limited_number_is_stored_in_a_second() -> None:
     """So one client can fill neither disk nor table. The next second has a new limit."""
     journal, now = GatedJournal(), 7.0

@@ -85,6 +85,7 @@ async def test_the_same_batch_with_another_digest_is_a_conflict(loader: Loader) 
     assert len(loader.committed.rows.raw) == 250
 
 
+@pytest.mark.failure("F10")
 async def test_a_batch_that_does_not_match_its_manifest_is_refused_as_a_whole(loader: Loader) -> None:
     """The rows of the chunks that were read before the mismatch are rolled back."""
     manifest = publish_batch(loader.log, DATASET, 1, 0, ROWS, chunks=4)
@@ -129,6 +130,7 @@ async def test_the_findings_of_a_batch_fit_their_column(loader: Loader) -> None:
     assert len(loader.entry(3).finding or "") == MAX_FINDINGS_LENGTH
 
 
+@pytest.mark.failure("F08")
 async def test_the_old_epochs_are_cleared_before_a_batch_is_loaded(loader: Loader) -> None:
     """A closed batch clears the epochs before its own; an opened batch clears nothing."""
     await loader.handle(opened(0))

@@ -11,7 +11,7 @@ from veleta_local import checks
 from veleta_local.errors import LocalError
 
 
-@pytest.mark.failure("F71")
+@pytest.mark.failure("F142")
 def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The home needs two GiB."""
     usage = namedtuple("usage", "total used free")
@@ -20,7 +20,7 @@ def test_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         checks.disk(tmp_path)
 
 
-@pytest.mark.failure("F71")
+@pytest.mark.failure("F126")
 @pytest.mark.parametrize(("version", "message"), [("11.0.2", "is Java 11: 17 is needed"), ("17.0.1", "")])
 def test_an_old_java_is_refused(tmp_path: Path, version: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kafka 4 needs Java 17. The message names the java on the PATH."""

@@ -36,7 +36,7 @@ def test_a_dataset_without_a_generator_needs_an_input(tmp_path: Path) -> None:
     assert not run.alive()
 
 
-@pytest.mark.failure("F71")
+@pytest.mark.failure("F104")
 def test_a_missing_csv_is_named(tmp_path: Path) -> None:
     """No process is started."""
     with pytest.raises(LocalError, match=r"gone\.csv: there is no such file"):

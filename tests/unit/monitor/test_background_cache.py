@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from veleta.clock import utc_now
 from veleta.errors import Retry
 from veleta_monitor.background_cache import BackgroundCache
@@ -119,6 +121,7 @@ def test_a_read_that_does_not_return_is_an_error() -> None:
     assert cache.get().value == "late"
 
 
+@pytest.mark.failure("F139")
 def test_before_the_first_value_there_is_no_error() -> None:
     """A read that has just started has no value and no error, so the page shows that it is loading."""
     cached = BackgroundCache(lambda: "soon", MAX_AGE, Clock(), lambda _: None, first_value_seconds=0).get()

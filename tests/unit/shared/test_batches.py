@@ -87,6 +87,7 @@ def test_a_missing_chunk_in_the_middle_is_a_mismatch(log: MemoryLog) -> None:
     assert "chunk 2 instead of chunk 1" in mismatch(log, altered(manifest, ranges=[offsets]))
 
 
+@pytest.mark.failure("F99")
 def test_a_missing_end_is_a_mismatch(log: MemoryLog) -> None:
     """The log ends before the manifest's range."""
     manifest = publish_chunks(log, "d", 1, 1, CHUNKS)
@@ -174,7 +175,7 @@ def test_the_last_manifest_of_a_batch_counts(log: MemoryLog) -> None:
     assert {key: each.payload for key, each in manifests.items()} == {(1, 1): again, (1, 2): other}
 
 
-@pytest.mark.failure("F09")
+@pytest.mark.failure("F98")
 def test_a_topic_that_was_recreated_is_searched_for_the_batch(log: MemoryLog) -> None:
     """The manifest's offsets are not valid there. The batch is found by its key, and the same checks apply."""
     publish_chunks(log, "d", 1, 0, [[{"a": 0}]])
@@ -186,7 +187,7 @@ def test_a_topic_that_was_recreated_is_searched_for_the_batch(log: MemoryLog) ->
     assert list(BatchReader(log).chunks(shifted)) == [[{"a": 1}], [{"a": 2}]]
 
 
-@pytest.mark.failure("F09")
+@pytest.mark.failure("F99")
 def test_a_batch_that_was_lost_is_never_read_in_part(log: MemoryLog) -> None:
     """Whether only its end is left or nothing at all."""
     manifest = publish_chunks(log, "d", 1, 1, [[{"a": 1}], [{"a": 2}]])

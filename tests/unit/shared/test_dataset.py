@@ -143,6 +143,7 @@ def cars() -> Dataset:
     return parse_dataset(SMALL)
 
 
+@pytest.mark.failure("F26")
 @pytest.mark.parametrize(
     ("column", "value", "converted"),
     [
@@ -182,6 +183,7 @@ def test_a_value_fits_its_column_or_goes_to_the_rest(cars: Dataset, column: str,
     assert list(rest) == ([] if converted is not None else [column])
 
 
+@pytest.mark.failure("F26")
 def test_unknown_keys_go_to_the_rest(cars: Dataset) -> None:
     """As they were received. The order of keys has no meaning."""
     row = {"colour": "red", **dict(reversed(cars.example.items())), "wheels": None, "doors": [1, {"a": "b"}]}

@@ -81,7 +81,7 @@ async def aliases_that_lose_the_lease(harness: TrainerHarness) -> Aliases:
     return Aliases(harness.registry, transactions, recorder)
 
 
-@pytest.mark.failure("F17")
+@pytest.mark.failure("F119")
 async def test_no_alias_moves_without_the_lease() -> None:
     """Neither tag nor alias is set after another trainer acquired the lease."""
     harness = TrainerHarness()
@@ -96,7 +96,7 @@ async def test_no_alias_moves_without_the_lease() -> None:
     assert [harness.registry.alias(name) for name in ("champion", "previous", "challenger")] == [None] * 3
 
 
-@pytest.mark.failure("F17")
+@pytest.mark.failure("F119")
 async def test_no_alias_is_repaired_without_the_lease() -> None:
     """The lease is checked between reading the decision and setting the aliases."""
     harness = TrainerHarness()

@@ -22,7 +22,7 @@ async def test_a_request_waits_with_all_its_fields() -> None:
     assert await harness.transactions.run(lambda uow: uow.trainings.waiting()) == [arrived]
 
 
-@pytest.mark.failure("F15")
+@pytest.mark.failure("F117")
 async def test_after_a_failure_each_batch_causes_a_request_until_there_is_a_champion() -> None:
     """Not before a training failed, not while a request is waiting, and not once a version is promoted."""
     harness, handler = TrainerHarness(Reject("the recipe cannot be trained"), 50.0), RequestHandler(lambda: TIME)

@@ -12,7 +12,7 @@ from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
 
-@pytest.mark.failure("F17")
+@pytest.mark.failure("F120")
 async def test_a_trainer_without_the_lease_stands_by() -> None:
     """It starts nothing, and the error names the reason."""
     harness = TrainerHarness(50.0)
@@ -25,7 +25,7 @@ async def test_a_trainer_without_the_lease_stands_by() -> None:
     assert harness.row(request(0))["state"] == "waiting"
 
 
-@pytest.mark.failure("F17")
+@pytest.mark.failure("F119")
 async def test_a_zombie_trainer_commits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It freezes in a step while another trainer finishes the training. Its own transaction fails afterwards."""
     harness = TrainerHarness(50.0)

@@ -113,7 +113,7 @@ async def drift(monkeypatch: pytest.MonkeyPatch) -> Drift:
     return Drift()
 
 
-@pytest.mark.failure("F13")
+@pytest.mark.failure("F111")
 async def test_the_backlog_is_processed_before_faust_starts(drift: Drift) -> None:
     """Faust starts from the group's committed offset, drift from its own checkpoint."""
     drift.publish(0, 1, 2)
@@ -157,7 +157,7 @@ async def test_a_silent_faust_is_noticed_although_batches_are_published(drift: D
         await asyncio.wait_for(running, 0.01)
 
 
-@pytest.mark.failure("F40")
+@pytest.mark.failure("F112")
 async def test_a_crashed_faust_ends_the_process(drift: Drift) -> None:
     """The error contains Faust's reason."""
     drift.publish(0)
@@ -180,6 +180,7 @@ async def test_drift_that_stopped_consuming_waits_for_a_restart(drift: Drift) ->
     await drift.stop(running)
 
 
+@pytest.mark.failure("F101")
 async def test_a_wiped_database_ends_the_process(drift: Drift) -> None:
     """The next start restores the tables before it assesses a batch."""
     drift.publish(0, 1)

@@ -51,7 +51,7 @@ async def test_an_explanation_adds_up_to_the_price(model: LoadedModel, explainer
     assert any(abs(value) > 0 for values in shap_values for value in values)
 
 
-@pytest.mark.failure("F56")
+@pytest.mark.failure("F132")
 async def test_a_child_that_dies_is_replaced(model: LoadedModel, explainers: ExplainerPool) -> None:
     """Its request fails with Retry, and the next one is answered."""
     await explainers.shap_values(model, ROWS[:1])

@@ -67,7 +67,7 @@ async def test_a_request_needs_a_valid_key(start: Start) -> None:
     assert not any(key in json.dumps(refused.groups) for key in KEYS)
 
 
-@pytest.mark.failure("F57")
+@pytest.mark.failure("F133")
 async def test_one_client_may_have_a_limited_number_of_requests_in_flight(start: Start) -> None:
     """Above the limit the response is 429 with Retry-After. After its requests have ended, it may send new ones."""
     client, answered, _ = await start(limit=1)
@@ -82,7 +82,7 @@ async def test_one_client_may_have_a_limited_number_of_requests_in_flight(start:
     assert (await client.post("/predict", data=BODY)).status == 200
 
 
-@pytest.mark.failure("F57")
+@pytest.mark.failure("F134")
 async def test_a_body_that_does_not_arrive_in_time_is_refused(start: Start) -> None:
     """The response is 408. Other requests are answered meanwhile."""
     client, _, _ = await start(seconds=0.2)

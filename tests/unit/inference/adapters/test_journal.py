@@ -159,7 +159,7 @@ async def test_acknowledging_does_not_delete_lines_that_are_being_appended(
     assert own.read() == LINES[1:]
 
 
-@pytest.mark.failure("F50")
+@pytest.mark.failure("F50", "F129")
 async def test_the_next_process_reads_the_remaining_lines(tmp_path: Path) -> None:
     """An incomplete line, left by a kill during a write, is cut off: its request got no response."""
     before = JournalFolder(tmp_path / "journal", LIMIT, sync=True)
@@ -174,7 +174,7 @@ async def test_the_next_process_reads_the_remaining_lines(tmp_path: Path) -> Non
     after.close()
 
 
-@pytest.mark.failure("F50")
+@pytest.mark.failure("F130")
 async def test_each_process_has_a_folder_of_its_own(journal: Open, other_process: subprocess.Popen[bytes]) -> None:
     """No process reads the lines of a running one. The next process that starts reads those of one that died."""
     first = journal()

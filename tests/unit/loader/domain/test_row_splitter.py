@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from support.listings import api_rows
 from veleta.dataset import load_dataset
 from veleta_loader.domain.row_splitter import RowSplitter
@@ -9,6 +11,7 @@ from veleta_loader.domain.row_splitter import RowSplitter
 DATASET = load_dataset("real_estate")
 
 
+@pytest.mark.failure("F83")
 def test_rows_are_split_into_raw_and_clean() -> None:
     """RAW_DATA gets every row with its rest, CLEAN_DATA the clean rows; the others are counted by reason."""
     good = dict(api_rows(0, 1, seed=1)[0])

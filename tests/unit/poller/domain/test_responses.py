@@ -56,6 +56,7 @@ def test_a_batch_has_the_findings_of_its_columns_and_values() -> None:
     ]
 
 
+@pytest.mark.failure("F27")
 @pytest.mark.parametrize("status", [200, 400, 500])
 @pytest.mark.parametrize(
     "detail",
@@ -71,6 +72,7 @@ def test_the_end_of_the_data_is_recognized_by_its_detail(detail: str, status: in
     assert parse({"detail": detail}, status) == EndOfData()
 
 
+@pytest.mark.failure("F07")
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
@@ -108,6 +110,7 @@ def test_a_reason_is_short() -> None:
     assert len(response.reason) == 200
 
 
+@pytest.mark.failure("F83")
 @pytest.mark.parametrize(
     ("number", "expected"),
     [

@@ -34,6 +34,7 @@ def test_a_number_above_the_expected_one_skips_batches() -> None:
     assert place_batch(LAST, 6, "d", restarting=False) == Placement(BatchId(2, 6), ids(2, 4, 5))
 
 
+@pytest.mark.failure("F76")
 def test_an_unexpected_0_begins_an_epoch() -> None:
     """Another client restarted the API."""
     placement = place_batch(LAST, 0, "d", restarting=False)
@@ -55,6 +56,7 @@ def test_the_same_number_with_the_same_rows_is_a_repeat() -> None:
     assert "twice" in placement.finding
 
 
+@pytest.mark.failure("F77")
 def test_the_same_number_with_other_rows_begins_an_epoch() -> None:
     """A number has one content in an epoch."""
     placement = place_batch(LAST, 3, "other", restarting=False)
@@ -68,6 +70,7 @@ def test_0_confirms_a_restart() -> None:
     assert place_batch(Position(1, 0, "same"), 0, "same", restarting=True) == Placement(BatchId(2, 0))
 
 
+@pytest.mark.failure("F81")
 @pytest.mark.parametrize("number", [1, 3, 4])
 def test_another_number_than_0_after_a_restart_is_a_finding(number: int) -> None:
     """Another client fetched the first batches after the restart."""
@@ -97,6 +100,7 @@ def test_closed_and_missed_batches_determine_the_position() -> None:
     assert position_of([]) == Position()
 
 
+@pytest.mark.failure("F04", "F78")
 def test_the_later_position_counts() -> None:
     """Neither the loss of the inbox nor that of the topics moves the poller back."""
     assert latest(LAST, Position()) == latest(Position(), LAST) == LAST

@@ -43,7 +43,7 @@ async def test_events_of_other_types_are_skipped(service: ConsumerService) -> No
     assert await service.checkpoint() == 1
 
 
-@pytest.mark.failure("F12")
+@pytest.mark.failure("F92")
 async def test_a_resent_record_for_another_service_is_skipped(service: ConsumerService) -> None:
     """Even one that cannot be decoded; a record for this service is handled."""
     service.log.publish([message(IN, headers=[(ADDRESSEE, b"drift")])])
@@ -99,7 +99,7 @@ async def test_an_unexpected_error_is_retried(service: ConsumerService) -> None:
     assert (service.handler.prepared, service.handler.applied, service.dead_letters()) == ([1] * MAX_ATTEMPTS, [1], [])
 
 
-@pytest.mark.failure("F34")
+@pytest.mark.failure("F90")
 @pytest.mark.parametrize("method", ["prepare", "apply"])
 async def test_a_persistent_unexpected_error_is_dead_lettered(service: ConsumerService, method: str) -> None:
     """After MAX_ATTEMPTS attempts. The reason is the class of the error, and the next record is processed."""
@@ -111,7 +111,7 @@ async def test_a_persistent_unexpected_error_is_dead_lettered(service: ConsumerS
     assert (service.handler.dead_lettered, service.handler.applied) == ([(1, "odd")], [2])
 
 
-@pytest.mark.failure("F23")
+@pytest.mark.failure("F94")
 @pytest.mark.parametrize("method", ["prepare", "apply"])
 async def test_an_unavailable_dependency_is_retried_until_it_is_available(
     service: ConsumerService, method: str
@@ -134,7 +134,7 @@ async def test_a_stopping_service_leaves_the_record_for_the_next_start(service: 
     assert (service.handler.applied, await service.checkpoint()) == ([], 0)
 
 
-@pytest.mark.failure("F12", "F35")
+@pytest.mark.failure("F35")
 async def test_three_consecutive_dead_letters_for_one_reason_stop_the_service(service: ConsumerService) -> None:
     """Then the fault is not in the records. The fourth record is not processed."""
     numbers = list(range(1, MAX_CONSECUTIVE + 2))

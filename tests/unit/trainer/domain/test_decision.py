@@ -19,6 +19,7 @@ def test_only_a_lower_mae_wins(mae: float, outcome: str) -> None:
     assert "version 3 on the same 1,234 rows" in decision.reason
 
 
+@pytest.mark.failure("F44")
 def test_a_champion_without_a_score_is_replaced() -> None:
     """The reason names it."""
     decision = decide(10.0, 3, None, 5)

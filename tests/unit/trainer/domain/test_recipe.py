@@ -1,5 +1,7 @@
 """The batches of a recipe."""
 
+import pytest
+
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.trainer import DATASET
@@ -7,6 +9,7 @@ from support.twins.shared import MemoryLog
 from veleta_trainer.domain.recipe import batches_with_other_rows
 
 
+@pytest.mark.failure("F105")
 def test_rows_that_a_new_epoch_repeats_count_once() -> None:
     """Batches with the same digest have the same rows. The order stays."""
     log = MemoryLog()
