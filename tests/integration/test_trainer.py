@@ -1,5 +1,7 @@
 """The trainer as a process with its child process, on real Kafka, MariaDB and MLflow."""
 
+import contextlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,8 +119,7 @@ def test_a_second_trainer_stands_by(world: World) -> None:
         eventually(lambda: http_status(f"{one.url}/livez") == http_status(f"{two.url}/livez") == 200, 60, "both are up")
         eventually(lambda: {_holds_lease(one), _holds_lease(two)} == {True, False}, 60, "one holds the lease")
         holder, other = (one, two) if _holds_lease(one) else (two, one)
-        with holder.frozen():
-            eventually(lambda: _holds_lease(other), 30, "the other one takes over")
+        _freeze_until_overtaken(holder, other)
         eventually(lambda: not _holds_lease(holder), 30, "the first one stands by")
         fence = world.sql(sa.select(leases))[0].fence
         assert fence >= 2
@@ -136,6 +137,7 @@ def test_a_zombie_trainer_changes_nothing(world: World) -> None:
             eventually(lambda: http_status(f"{other.url}/livez") == 200, 60, "the other one is up")
             request_training(world, 1, 2)
             eventually(lambda: not zombie.faults(), SLOW, "the zombie pauses")
+            time.sleep(1)  # its threads end their transactions
             with zombie.frozen():
                 eventually(lambda: ended(world, "1/2"), SLOW, "the other one finishes the training")
                 before, log_size = _state(world, name), zombie.log.stat().st_size
@@ -206,6 +208,15 @@ def _version(inference: Process) -> tuple[int, int]:
     """The version that is served, and its sequence number."""
     model = served_model(inference.url)
     return model["version"], model["promotion_seq"]
+
+
+def _freeze_until_overtaken(holder: Process, other: Process) -> None:
+    """Freeze a trainer until the other one holds the lease. Frozen in a transaction it would block the other one."""
+    for _ in range(5):
+        with holder.frozen(), contextlib.suppress(AssertionError):
+            eventually(lambda: _holds_lease(other), 15)
+            return
+    raise AssertionError("the other trainer did not take over")
 
 
 def _last_promotion(world: World) -> Any:
