@@ -17,7 +17,7 @@ from veleta.ports import Transactions
 from veleta.tables import leases, outbox, promotions, trainings
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import PromotionRow, Request, Training, TrainingRow, waiting_row
+from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest, TrainingRow, waiting_row
 from veleta_trainer.ports import LeaseRow, TrainerUnitOfWork
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -51,9 +51,9 @@ def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions[Traine
     engine.dispose()
 
 
-def request(number: int) -> Request:
+def request(number: int) -> TrainingRequest:
     name = f"d/1/{number}"
-    return Request(f"{name}/retrain", 1, number, "drift", number == 0, [name], f"{name}/assessed", "00-trace")
+    return TrainingRequest(f"{name}/retrain", 1, number, "drift", number == 0, [name], f"{name}/assessed", "00-trace")
 
 
 def add(*numbers: int) -> Callable[[TrainerUnitOfWork], None]:

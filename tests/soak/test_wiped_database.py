@@ -13,7 +13,7 @@ from support.models import post_example, served_model
 from support.world import World, eventually
 from veleta.tables import SCHEMAS, batches, dataset_tables, pipeline, promotions, trainings
 from veleta_trainer.adapters.repositories import MysqlTrainings
-from veleta_trainer.domain.training import Request, TrainingRow, waiting_row
+from veleta_trainer.domain.training import TrainingRequest, TrainingRow, waiting_row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as SQL holds it
 LEFT_OUT = {"leases", "outbox"}
@@ -96,7 +96,7 @@ def _champion(world: World) -> int:
 
 def test_a_request_that_arrives_during_a_restore_ends_as_the_topics_show(world: World) -> None:
     """Restoring reads the states, the consumer inserts a request, and restoring writes."""
-    request = Request("r", 1, 0, "test", first=True, batches=[], cause=None, trace="")
+    request = TrainingRequest("r", 1, 0, "test", first=True, batches=[], cause=None, trace="")
     skipped: TrainingRow = {**waiting_row(request, NOW), "state": "skipped", "ended_at": NOW}
     with world.admin.begin() as restoring, world.admin.begin() as consumer:
         repository = MysqlTrainings(restoring)

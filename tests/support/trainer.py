@@ -18,7 +18,7 @@ from veleta.topics import TopicName, topic
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import PromotionRow, Request, TrainingRow
+from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
 from veleta_trainer.state_restorer import StateRestorer
@@ -41,10 +41,10 @@ class Killed(BaseException):
     """The end of the process."""
 
 
-def request(number: int, epoch: int = 1, *, first: bool = False) -> Request:
+def request(number: int, epoch: int = 1, *, first: bool = False) -> TrainingRequest:
     """The training request of a batch."""
     name = f"real_estate/{epoch}/{number}"
-    return Request(f"{name}/retrain", epoch, number, "drift", first, [name], f"{name}/assessed", "")
+    return TrainingRequest(f"{name}/retrain", epoch, number, "drift", first, [name], f"{name}/assessed", "")
 
 
 class FakeFitter:
@@ -75,7 +75,7 @@ class TrainerHarness:
         for number in range(3):
             publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
 
-    async def add_request(self, added: Request) -> None:
+    async def add_request(self, added: TrainingRequest) -> None:
         """Publish a request as drift does, and insert it as the consumer does."""
         payload = events.requested(added, DATASET.name)
         event = Event(added.request_id, "drift", TIME, payload, cause=added.cause, trace=added.trace)
@@ -121,7 +121,7 @@ class TrainerHarness:
         """PIPELINE.promotions."""
         return self.transactions.committed.promotions.rows
 
-    def row(self, of: Request) -> TrainingRow:
+    def row(self, of: TrainingRequest) -> TrainingRow:
         return self.rows[of.request_id]
 
     def ids(self, name: TopicName) -> list[str]:

@@ -8,16 +8,16 @@ from typing import Protocol
 
 from veleta.ports import UnitOfWork, Version
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import PromotionRow, Request, Training, TrainingRow
+from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest, TrainingRow
 
 
 class TrainingRepository(Protocol):
     """PIPELINE.trainings within one transaction."""
 
-    def add(self, request: Request, at: datetime) -> None:
+    def add(self, request: TrainingRequest, at: datetime) -> None:
         """Insert a waiting request. If it has a row, nothing changes."""
 
-    def waiting(self) -> list[Request]:
+    def waiting(self) -> list[TrainingRequest]:
         """The waiting requests, in the order of arrival."""
 
     def active(self) -> Training | None:

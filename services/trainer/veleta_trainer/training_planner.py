@@ -16,7 +16,7 @@ from veleta.ports import EventLog
 from veleta.service.health import ServiceHealth
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain.recipe import Recipe, batches_with_other_rows
-from veleta_trainer.domain.training import Request, plan_requests
+from veleta_trainer.domain.training import TrainingRequest, plan_requests
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
 
@@ -35,7 +35,7 @@ class RecipeBuilder:
     _libraries: dict[str, str]
     _health: ServiceHealth
 
-    def build(self, request: Request, champion: int | None, champion_recipe: Recipe | None) -> Recipe | None:
+    def build(self, request: TrainingRequest, champion: int | None, champion_recipe: Recipe | None) -> Recipe | None:
         """The recipe for a request, or None if no batch of its epoch is readable. Blocks. Raises Retry."""
         batches = self._readable_batches(request)
         if not batches:
@@ -54,7 +54,7 @@ class RecipeBuilder:
             libraries=self._libraries,
         )
 
-    def _readable_batches(self, request: Request) -> list[BatchClosed]:
+    def _readable_batches(self, request: TrainingRequest) -> list[BatchClosed]:
         """The closed batches of the epoch, up to that of the request, whose rows match their manifest."""
         manifests = sorted(batch_manifests(read_events(self._event_log, self._dataset.name)).items())
         batches = [e.payload for (epoch, number), e in manifests if epoch == request.epoch and number <= request.number]
@@ -96,6 +96,6 @@ class TrainingPlanner:
         fault_point("trainer.planned")
         return True
 
-    async def _recipe(self, request: Request, champion: int | None) -> Recipe | None:
+    async def _recipe(self, request: TrainingRequest, champion: int | None) -> Recipe | None:
         training = await self._transactions.run(lambda uow: uow.trainings.of_version(champion)) if champion else None
         return await asyncio.to_thread(self._recipes.build, request, champion, training.recipe if training else None)

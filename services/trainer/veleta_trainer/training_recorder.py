@@ -15,7 +15,7 @@ from veleta.topics import TopicName, topic
 from veleta_trainer.domain import events, manual_promotion
 from veleta_trainer.domain.decision import Decision
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import Plan, PromotionRow, Request, State, Training, TrainingRow, advance
+from veleta_trainer.domain.training import Plan, PromotionRow, State, Training, TrainingRequest, TrainingRow, advance
 from veleta_trainer.handlers import SERVICE
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
@@ -62,7 +62,7 @@ class TrainingRecorder:
         request, before = training.request, training.state
         await self._transactions.run(lambda uow: self._store(uow, request, before, columns, *payloads))
 
-    async def progress(self, request: Request, phase: str, done: int, of: int, error: float | None) -> None:
+    async def progress(self, request: TrainingRequest, phase: str, done: int, of: int, error: float | None) -> None:
         """Publish the progress of fitting."""
         payload = catalogue.TrainingProgress(request_id=request.request_id, phase=phase, done=done, of=of, error=error)
         name = f"progress/{phase}/{done}"
@@ -129,14 +129,14 @@ class TrainingRecorder:
         return await self._transactions.run(transaction)
 
     def _store(
-        self, uow: TrainerUnitOfWork, request: Request, before: State, columns: TrainingRow, *payloads: Payload
+        self, uow: TrainerUnitOfWork, request: TrainingRequest, before: State, columns: TrainingRow, *payloads: Payload
     ) -> None:
         now = self._clock()
         uow.trainings.update(request.request_id, advance(before, columns, now))
         for payload in payloads:
             self._append_event(uow, request, payload, now)
 
-    def _store_failure(self, uow: TrainerUnitOfWork, request: Request, before: State, error: Exception) -> None:
+    def _store_failure(self, uow: TrainerUnitOfWork, request: TrainingRequest, before: State, error: Exception) -> None:
         failed = catalogue.TrainingFailed(request_id=request.request_id, reason=str(error))
         self._store(uow, request, before, {"state": "failed", "failure": str(error)}, failed)
         requested = events.requested(request, self._dataset)
@@ -146,7 +146,7 @@ class TrainingRecorder:
         uow.outbox.append(DeadLetters(SERVICE, self._dataset, self._clock).message(reason, error, message))
 
     def _append_event(
-        self, uow: TrainerUnitOfWork, request: Request, payload: Payload, at: datetime, name: str = ""
+        self, uow: TrainerUnitOfWork, request: TrainingRequest, payload: Payload, at: datetime, name: str = ""
     ) -> None:
         """Append an event to the outbox. Its id is `<request>/<name>`; by default the name is the end of its type."""
         started = f"{request.request_id}/started"

@@ -11,8 +11,8 @@ from veleta_trainer.domain.training import (
     ACTIVE_STATES,
     TRANSITIONS,
     PromotionRow,
-    Request,
     Training,
+    TrainingRequest,
     TrainingRow,
     progress,
     waiting_row,
@@ -26,12 +26,12 @@ class MemoryTrainings:
     def __init__(self) -> None:
         self.rows: dict[str, TrainingRow] = {}
 
-    def add(self, request: Request, at: datetime) -> None:
+    def add(self, request: TrainingRequest, at: datetime) -> None:
         self.restore([waiting_row(request, at)])
 
-    def waiting(self) -> list[Request]:
+    def waiting(self) -> list[TrainingRequest]:
         waiting = [row for row in self.rows.values() if row["state"] == "waiting"]
-        return [Request(**row["cause"]) for row in sorted(waiting, key=lambda row: row["requested_at"])]
+        return [TrainingRequest(**row["cause"]) for row in sorted(waiting, key=lambda row: row["requested_at"])]
 
     def active(self) -> Training | None:
         rows = [row for row in self.rows.values() if row["state"] in ACTIVE_STATES]
@@ -131,7 +131,7 @@ class MemoryRuns:
 
 def _training(row: TrainingRow) -> Training:
     return Training(
-        request=Request(**row["cause"]),
+        request=TrainingRequest(**row["cause"]),
         state=row["state"],
         recipe=Recipe.model_validate(row["recipe"]),
         attempts=row["attempts"],

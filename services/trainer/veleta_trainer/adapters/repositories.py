@@ -18,9 +18,9 @@ from veleta_trainer.domain.training import (
     ACTIVE_STATES,
     TRANSITIONS,
     PromotionRow,
-    Request,
     State,
     Training,
+    TrainingRequest,
     TrainingRow,
     progress,
     waiting_row,
@@ -35,12 +35,12 @@ class MysqlTrainings:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def add(self, request: Request, at: datetime) -> None:
+    def add(self, request: TrainingRequest, at: datetime) -> None:
         self._insert(waiting_row(request, at))
 
-    def waiting(self) -> list[Request]:
+    def waiting(self) -> list[TrainingRequest]:
         query = sa.select(trainings.c.cause).where(trainings.c.state == "waiting").order_by(trainings.c.requested_at)
-        return [Request(**cause) for cause in self._connection.scalars(query)]
+        return [TrainingRequest(**cause) for cause in self._connection.scalars(query)]
 
     def active(self) -> Training | None:
         return self._first(trainings.c.state.in_(ACTIVE_STATES), trainings.c.started_at)
@@ -77,7 +77,7 @@ class MysqlTrainings:
         if row is None:
             return None
         return Training(
-            request=Request(**row.cause),
+            request=TrainingRequest(**row.cause),
             state=row.state,
             recipe=Recipe.model_validate(row.recipe),
             attempts=row.attempts,

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from veleta.events import catalogue
-from veleta_trainer.domain.training import PromotionRow, Request, Training
+from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest
 
 
 def registered(training: Training, version: int, native: str) -> catalogue.ModelRegistered:
@@ -55,6 +55,6 @@ def finished(training: Training, promotion: PromotionRow) -> catalogue.TrainingF
     )
 
 
-def requested(request: Request, dataset: str) -> catalogue.RetrainRequested:
+def requested(request: TrainingRequest, dataset: str) -> catalogue.RetrainRequested:
     """The payload that the request arrived with."""
     return catalogue.RetrainRequested.model_validate({"dataset": dataset, **asdict(request)})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from veleta.events import catalogue
 from veleta.events.envelope import Event
 from veleta_trainer.domain.manual_promotion import OUTSIDE, event_id
-from veleta_trainer.domain.training import PromotionRow, Request, TrainingRow, progress, waiting_row
+from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow, progress, waiting_row
 
 
 @dataclass
@@ -68,10 +68,10 @@ def replay(events: Iterable[Event]) -> ReplayedState:
     return state
 
 
-def request_of(event: Event, payload: catalogue.RetrainRequested) -> Request:
+def request_of(event: Event, payload: catalogue.RetrainRequested) -> TrainingRequest:
     """The training request of an event."""
     fields = payload.model_dump(exclude={"dataset"})
-    return Request(request_id=event.id, cause=event.cause, trace=event.trace, **fields)
+    return TrainingRequest(request_id=event.id, cause=event.cause, trace=event.trace, **fields)
 
 
 def _result(payload: catalogue.TrainingFinished | catalogue.ModelRegistered) -> TrainingRow:

@@ -34,7 +34,7 @@ def progress(state: State) -> int:
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """A training request. `cause` is the id of the drift report, `trace` the traceparent."""
 
     request_id: str
@@ -51,7 +51,7 @@ class Request:
 class Training:
     """A training in progress."""
 
-    request: Request
+    request: TrainingRequest
     state: State
     recipe: Recipe
     attempts: int
@@ -88,7 +88,7 @@ def advance(before: State, columns: TrainingRow, now: datetime) -> TrainingRow:
     return columns if state in TRANSITIONS else {**columns, "attempts": 0, "ended_at": now}
 
 
-def waiting_row(request: Request, at: datetime) -> TrainingRow:
+def waiting_row(request: TrainingRequest, at: datetime) -> TrainingRow:
     """The row of a request that arrived."""
     return {"request_id": request.request_id, "state": "waiting", "cause": asdict(request), "requested_at": at}
 
@@ -111,12 +111,12 @@ class PromotionRow:
 class Plan:
     """What becomes of the waiting requests: at most one is trained."""
 
-    train: Request | None
-    merge: list[Request]
-    skip: list[Request]
+    train: TrainingRequest | None
+    merge: list[TrainingRequest]
+    skip: list[TrainingRequest]
 
 
-def plan_requests(waiting: Sequence[Request], *, champion: bool) -> Plan:
+def plan_requests(waiting: Sequence[TrainingRequest], *, champion: bool) -> Plan:
     """Merge all waiting requests into one training, for the newest batch.
 
     The first batch of an epoch causes a request only because it has no predecessor. With a champion it is skipped.
