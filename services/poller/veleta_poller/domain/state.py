@@ -71,7 +71,7 @@ class PollerState:
     not be in the topic yet.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    __pydantic_config__ = ConfigDict(extra="forbid")  # an unknown key stops the poller
     position: Position = field(default_factory=Position)
     restarted_after: Annotated[int | None, Field(alias="restart_of")] = None
     partial_received: Annotated[bool, Field(alias="torn")] = False
