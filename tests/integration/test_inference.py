@@ -1,4 +1,4 @@
-"""Inference on real Kafka, MariaDB and MLflow: what it answers, what it keeps, and what a swap does to its clients."""
+"""Inference on real Kafka, MariaDB and MLflow: responses, stored requests, and model swaps under load."""
 
 import json
 import re
@@ -32,12 +32,12 @@ from veleta_local.run import Run
 
 CLIENTS = 4
 FULL_KILOBYTES = 1024
-"""With less than this free a disk counts as full."""
+"""With less free space than this, a disk counts as full."""
 
 
 @pytest.mark.failure("F48")
-def test_before_any_promotion_the_answer_says_so(backing: Run, tmp_path: Path) -> None:
-    """503 with a reason and when to come back, on every page that needs a model; the first promotion ends it."""
+def test_without_a_promotion_there_are_no_prices(backing: Run, tmp_path: Path) -> None:
+    """503 with a reason and Retry-After on every path that needs a model, until the first promotion."""
     world = World(backing, tmp_path)
     assert world.prepare().returncode == 0
     inference = Inference(world)
@@ -59,8 +59,8 @@ def test_before_any_promotion_the_answer_says_so(backing: Run, tmp_path: Path) -
         inference.stop()
 
 
-def test_the_example_is_answered_and_kept_once(inference: Inference) -> None:
-    """What the client was told is what the table says, with its version, its times and the client's own name."""
+def test_a_request_is_stored_once(inference: Inference) -> None:
+    """The table has the price of the response, the version, the times and the client's id."""
     reply = inference.predict(inference.example(), name="mine \t 1é" + "x" * 300)
     assert reply.status == 200
     assert reply.headers["X-Model-Version"] == str(reply.json["model"]["version"])
@@ -76,10 +76,10 @@ def test_the_example_is_answered_and_kept_once(inference: Inference) -> None:
     assert 0 <= row["latency_ms"] < 1000
 
 
-def test_a_list_is_answered_in_its_order(inference: Inference) -> None:
-    """One request, one version, a row for each item."""
-    said = [inference.example(house_size=size) for size in (1700.0, 2500.0, 3200.0)]
-    reply = inference.predict(said)
+def test_predictions_have_the_order_of_the_items(inference: Inference) -> None:
+    """One request has one version, and one row per item."""
+    items = [inference.example(house_size=size) for size in (1700.0, 2500.0, 3200.0)]
+    reply = inference.predict(items)
     rows = inference.stored(request_id=reply.json["request_id"])
     assert [row["item"] for row in rows] == [0, 1, 2]
     assert [row["house_size"] for row in rows] == [1700.0, 2500.0, 3200.0]
@@ -103,7 +103,7 @@ def test_a_list_is_answered_in_its_order(inference: Inference) -> None:
     ],
 )
 def test_a_bad_field_is_named(inference: Inference, changes: dict[str, object], field: str) -> None:
-    """problem+json, with the item and the field."""
+    """By problem+json, with the item and the field."""
     reply = inference.predict([inference.example(), inference.example(**changes)])
     assert (reply.status, reply.headers["Content-Type"]) == (422, "application/problem+json")
     assert [(e["item"], e["field"]) for e in reply.json["errors"]] == [(1, field)]
@@ -118,16 +118,16 @@ def test_a_missing_field_is_named(inference: Inference) -> None:
     assert named == [c.name for c in inference.world.dataset.inputs]
 
 
-def test_a_wrong_path_or_method_is_told_as_a_problem(inference: Inference) -> None:
-    """Whoever parses the errors of one page can parse them all."""
+def test_a_wrong_path_or_method_gets_a_problem(inference: Inference) -> None:
+    """All errors have one format."""
     wrong = call(f"{inference.process.url}/predict")
     assert (wrong.status, wrong.headers["Allow"], wrong.json["status"]) == (405, "POST", 405)
     assert call(f"{inference.process.url}/nowhere").json["status"] == 404
 
 
 @pytest.mark.failure("F63")
-def test_a_refused_request_is_kept_apart(inference: Inference) -> None:
-    """Nothing of it is among those that were answered; its reason and what of its body was read is in its own table."""
+def test_a_refused_request_is_stored_in_its_own_table(inference: Inference) -> None:
+    """With the reason and the beginning of its body. The table of answered requests has nothing of it."""
     before = len(inference.stored())
     time.sleep(1)  # the tests before this one may have filled the second
     inference.predict([inference.example(), inference.example(bed=None)], name="refused")
@@ -136,87 +136,91 @@ def test_a_refused_request_is_kept_apart(inference: Inference) -> None:
     assert len(inference.stored()) == before + 1
     refused = dataset_tables(inference.world.dataset).refused
     rows = {row.client_request_id: row for row in inference.world.sql(sa.select(refused))}
-    said, rubbish = rows["refused"], rows["no text"]
-    assert (said.path, said.http_status, said.reason) == ("/predict", 422, "bed must not be null")
-    assert json.loads(said.body) == [inference.example(), inference.example(bed=None)]
-    assert (rubbish.http_status, rubbish.body) == (400, r"\xff" * 4096)
+    invalid, binary = rows["refused"], rows["no text"]
+    assert (invalid.path, invalid.http_status, invalid.reason) == ("/predict", 422, "bed must not be null")
+    assert json.loads(invalid.body) == [inference.example(), inference.example(bed=None)]
+    assert (binary.http_status, binary.body) == (400, r"\xff" * 4096)
 
 
-def test_an_unseen_city_has_a_price(inference: Inference) -> None:
-    """The market is larger than what the model has seen."""
+def test_an_unknown_city_has_a_price(inference: Inference) -> None:
+    """A category that the training data do not have is valid."""
     reply = inference.predict(inference.example(city="Macondo", state="Magdalena"))
     assert reply.status == 200
     assert reply.price > 0
 
 
-def test_the_target_is_kept_and_not_used(inference: Inference) -> None:
-    """The same price with and without it, and whatever it is."""
-    bare = inference.example()
-    del bare["price"]
-    replies = [inference.predict(said) for said in (bare, inference.example(price=1.0), inference.example(price=9e9))]
+def test_the_target_is_stored_and_not_used(inference: Inference) -> None:
+    """The price is the same with and without it, and whatever its value."""
+    without = inference.example()
+    del without["price"]
+    replies = [
+        inference.predict(item) for item in (without, inference.example(price=1.0), inference.example(price=9e9))
+    ]
     assert len({reply.price for reply in replies}) == 1
-    kept = [inference.stored(request_id=reply.json["request_id"])[0]["price"] for reply in replies]
-    assert kept == [None, 1.0, 9e9]
+    stored = [inference.stored(request_id=reply.json["request_id"])[0]["price"] for reply in replies]
+    assert stored == [None, 1.0, 9e9]
 
 
-def test_model_tells_what_is_served_and_why(inference: Inference) -> None:
-    """The whole chain of causes came with the promotion."""
+def test_model_shows_the_served_version_and_its_causes(inference: Inference) -> None:
+    """The promotion event contains the causes."""
     version = inference.models.promote()
     inference.wait_until_serving(version)
-    said = inference.model().json
-    assert (said["name"], said["run_id"]) == (inference.world.dataset.name, version.run_id)
-    assert (said["promotion_seq"], said["metrics"]) == (inference.models.seq, METRICS)
-    assert said["causes"]["batches"] == ["b"]
-    assert datetime.fromisoformat(said["promoted_at"]) <= datetime.fromisoformat(said["loaded_at"])
+    model = inference.model().json
+    assert (model["name"], model["run_id"]) == (inference.world.dataset.name, version.run_id)
+    assert (model["promotion_seq"], model["metrics"]) == (inference.models.seq, METRICS)
+    assert model["causes"]["batches"] == ["b"]
+    assert datetime.fromisoformat(model["promoted_at"]) <= datetime.fromisoformat(model["loaded_at"])
     history = call(f"{inference.process.url}/models/history").json
     assert (history["name"], history["serving"]) == (inference.world.dataset.name, inference.models.seq)
-    assert history["promotions"][0] == {name: said[name] for name in history["promotions"][0]}
+    assert history["promotions"][0] == {name: model[name] for name in history["promotions"][0]}
     assert [each["promotion_seq"] for each in history["promotions"]] == list(range(inference.models.seq, 0, -1))
 
 
 @pytest.mark.failure("F47")
 def test_no_request_fails_during_a_promotion(inference: Inference) -> None:
-    """Clients post without pause while models change: each is answered, and kept once, as the registry's model says."""
-    begun, enough = threading.Barrier(CLIENTS + 1), threading.Event()
+    """Clients post during model swaps. Each request gets the price of a promoted model, and is stored once."""
+    started, stopped = threading.Barrier(CLIENTS + 1), threading.Event()
 
-    said = [inference.example(), inference.example(city="Elsewhere")]
+    items = [inference.example(), inference.example(city="Elsewhere")]
 
     def post() -> Reply:
-        return inference.predict(said)
+        return inference.predict(items)
 
     def client(_number: int) -> list[Reply]:
         replies = [post()]
-        begun.wait()
-        while not enough.is_set():
+        started.wait()
+        while not stopped.is_set():
             replies.append(post())
         return [*replies, post()]
 
     numbers = [inference.model().json["version"]]
     with ThreadPoolExecutor(CLIENTS) as pool:
         posting = pool.map(client, range(CLIENTS))
-        begun.wait()
+        started.wait()
         for scale in (2.0, 3.0, 1.5, 2.5, 1.0):
             version = inference.models.promote(scale)
             inference.wait_until_serving(version)
             numbers.append(version.number)
-        enough.set()
+        stopped.set()
         replies = [reply for of_client in posting for reply in of_client]
     assert {reply.status for reply in replies} == {200}
-    rows = [inference.world.dataset.convert(row)[0] for row in said]
-    told = {(reply.json["model"]["version"], *(p["price"] for p in reply.json["predictions"])) for reply in replies}
-    assert told == {(number, *inference.models.prices(number, rows)) for number in numbers}
-    _each_is_kept_once(inference, replies)
+    rows = [inference.world.dataset.convert(row)[0] for row in items]
+    predicted = {
+        (reply.json["model"]["version"], *(p["price"] for p in reply.json["predictions"])) for reply in replies
+    }
+    assert predicted == {(number, *inference.models.prices(number, rows)) for number in numbers}
+    _assert_stored_once(inference, replies)
 
 
 @pytest.mark.failure("F20")
 def test_a_broken_model_is_not_swapped_in(inference: Inference) -> None:
-    """The old one serves on and /readyz stays 200, but says so; the promotion is a dead letter, once."""
+    """The old one stays, and /readyz stays 200 but shows the reason. The promotion is dead-lettered once."""
     before = inference.model().json["version"]
     broken = inference.models.promote(garbage=b"this is no model")
     eventually(lambda: "refused" in inference.readiness().json["doing"], 20, "it is refused")
-    said = inference.readiness()
-    assert (said.status, said.json["waits_for"]) == (200, {})
-    assert f"version {broken.number} is refused" in said.json["doing"]
+    readiness = inference.readiness()
+    assert (readiness.status, readiness.json["waits_for"]) == (200, {})
+    assert f"version {broken.number} is refused" in readiness.json["doing"]
     assert inference.predict(inference.example()).json["model"]["version"] == before
     letters = [
         letter for letter in inference.dead_letters() if letter.topic == f"{inference.world.dataset.name}.models"
@@ -226,31 +230,32 @@ def test_a_broken_model_is_not_swapped_in(inference: Inference) -> None:
 
 
 @pytest.mark.failure("F19")
-def test_a_lost_event_heals(inference: Inference) -> None:
-    """The alias moved and nobody said so: the next look at the registry finds it."""
+def test_a_promotion_without_an_event_is_served(inference: Inference) -> None:
+    """The alias was moved. The next check of the registry finds it."""
     version = inference.models.register()
     inference.models.seq += 1
     inference.models.set_champion(version, inference.models.seq)
     inference.wait_until_serving(version)
-    said = inference.model().json
-    assert (said["promotion_seq"], said["causes"], said["promoted_at"]) == (inference.models.seq, None, None)
+    model = inference.model().json
+    assert (model["promotion_seq"], model["causes"], model["promoted_at"]) == (inference.models.seq, None, None)
 
 
 def test_a_price_is_explained(inference: Inference) -> None:
-    """By a base value and what each feature adds to it, in money; the request is kept as every other."""
-    said = [inference.example(), inference.example(house_size=2_500.0)]
-    reply = call(f"{inference.process.url}/explain", json.dumps(said).encode())
+    """By a base price and the contribution of each feature. The request is stored as every other."""
+    items = [inference.example(), inference.example(house_size=2_500.0)]
+    reply = call(f"{inference.process.url}/explain", json.dumps(items).encode())
     assert reply.status == 200
-    prices = [each["price"] for each in inference.predict(said).json["predictions"]]
-    for price, told in zip(prices, reply.json["explanations"], strict=True):
-        assert told["price"] == price == pytest.approx(told["base"] + sum(told["contributions"].values()))
-        assert set(told["contributions"]) <= set(inference.world.dataset.names)
+    prices = [each["price"] for each in inference.predict(items).json["predictions"]]
+    for price, explanation in zip(prices, reply.json["explanations"], strict=True):
+        assert explanation["price"] == price
+        assert price == pytest.approx(explanation["base"] + sum(explanation["contributions"].values()))
+        assert set(explanation["contributions"]) <= set(inference.world.dataset.names)
     assert [row["prediction"] for row in inference.stored(request_id=reply.json["request_id"])] == prices
     assert call(f"{inference.process.url}/explain", json.dumps([{}]).encode()).status == 422
 
 
-def test_mlflows_protocol_gets_the_same_price(inference: Inference) -> None:
-    """In each of its forms, kept as every request; tests/e2e compares with MLflow's own server."""
+def test_mlflows_protocol_returns_the_same_price(inference: Inference) -> None:
+    """In each of its forms, and each request is stored. tests/e2e compares with MLflow's own server."""
     row = inference.example()
     price = inference.predict(row).price
     forms: list[dict[str, Any]] = [
@@ -269,14 +274,14 @@ def test_mlflows_protocol_gets_the_same_price(inference: Inference) -> None:
     assert call(f"{inference.process.url}/version").text == mlflow.__version__
 
 
-def test_the_open_inference_protocol_gets_the_same_price(inference: Inference) -> None:
-    """From a tensor for each column; a version that is not served, or another model, is not found."""
+def test_the_open_inference_protocol_returns_the_same_price(inference: Inference) -> None:
+    """From one tensor per column. Another model, or a version that is not served, is not found."""
     row, name = inference.example(), inference.world.dataset.name
     price, version = inference.predict(row).price, inference.model().json["version"]
     model = f"{inference.process.url}/v2/models/{name}"
-    told = call(model).json
-    assert (told["name"], told["versions"]) == (name, [str(version)])
-    inputs = [{**each, "shape": [1], "data": [row[each["name"]]]} for each in told["inputs"]]
+    metadata = call(model).json
+    assert (metadata["name"], metadata["versions"]) == (name, [str(version)])
+    inputs = [{**each, "shape": [1], "data": [row[each["name"]]]} for each in metadata["inputs"]]
     body = json.dumps({"id": "mine", "inputs": inputs}).encode()
     output = {"name": "price", "datatype": "FP64", "shape": [1], "data": [price]}
     for path in (model, f"{model}/versions/{version}"):
@@ -290,8 +295,8 @@ def test_the_open_inference_protocol_gets_the_same_price(inference: Inference) -
         assert call(f"{inference.process.url}/{path}").status == 200
 
 
-def test_an_open_inference_client_works_unchanged(inference: Inference) -> None:
-    """NVIDIA's, with data in JSON: it finds the model, and gets the prices that /predict tells."""
+def test_an_open_inference_client_works(inference: Inference) -> None:
+    """NVIDIA's client, with data in JSON. It finds the model, and gets the prices of /predict."""
     rows = [inference.example(), inference.example(house_size=3_000.0, city="Macondo")]
     prices = [each["price"] for each in inference.predict(rows).json["predictions"]]
     name, version = inference.world.dataset.name, str(inference.model().json["version"])
@@ -301,19 +306,19 @@ def test_an_open_inference_client_works_unchanged(inference: Inference) -> None:
         assert client.is_model_ready(name)
         assert not client.is_model_ready("other")
         assert client.get_server_metadata()["name"] == "veleta-inference"
-        about = client.get_model_metadata(name)
-        assert (about["versions"], [each["name"] for each in about["outputs"]]) == ([version], ["price"])
-        inputs = [_tensor(each, [row[each["name"]] for row in rows]) for each in about["inputs"]]
+        metadata = client.get_model_metadata(name)
+        assert (metadata["versions"], [each["name"] for each in metadata["outputs"]]) == ([version], ["price"])
+        inputs = [_tensor(each, [row[each["name"]] for row in rows]) for each in metadata["inputs"]]
         output = triton.InferRequestedOutput("price", binary_data=False)
-        for asked in ({}, {"model_version": version, "outputs": [output], "request_id": "mine"}):
-            answer = client.infer(name, inputs, **asked)
+        for options in ({}, {"model_version": version, "outputs": [output], "request_id": "mine"}):
+            answer = client.infer(name, inputs, **options)
             assert answer.as_numpy("price").tolist() == prices
             assert answer.get_response()["model_version"] == version
         assert answer.get_response()["id"] == "mine"
 
 
-def test_an_open_inference_client_reads_our_errors(inference: Inference) -> None:
-    """A column that is missing, another version, and tensors in binary, which is the client's default."""
+def test_an_open_inference_client_shows_errors(inference: Inference) -> None:
+    """A missing column, another version, and binary tensors, which are the client's default."""
     name = inference.world.dataset.name
     column = {"name": "bed", "datatype": "FP64"}
     bed, binary = _tensor(column, [4.0]), _tensor(column, [4.0], binary_data=True)
@@ -334,8 +339,8 @@ def _tensor(column: dict[str, Any], values: list[Any], *, binary_data: bool = Fa
 
 
 @pytest.mark.failure("F19")
-def test_a_stale_promotion_is_ignored(inference: Inference) -> None:
-    """A sequence number not above its own changes nothing, and what comes after it counts."""
+def test_an_old_promotion_is_ignored(inference: Inference) -> None:
+    """A sequence number that is not higher changes nothing. A later promotion is served."""
     stale, fresh = inference.models.register(), inference.models.register()
     before = inference.model().json
     inference.models.announce(stale, seq=1)
@@ -346,20 +351,20 @@ def test_a_stale_promotion_is_ignored(inference: Inference) -> None:
     inference.wait_until_serving(fresh)
 
 
-def test_a_new_process_serves_what_the_old_one_served(inference: Inference) -> None:
-    """Each reads the promotions from their beginning; no group keeps a place."""
+def test_a_new_process_serves_the_same_version(inference: Inference) -> None:
+    """Each process reads all promotions, without a consumer group."""
     other = inference.new_process()
     other.start()
     try:
         other.ready()
         version = inference.model().json["version"]
-        eventually(lambda: call(f"{other.url}/model").json["version"] == version, 20, "it came to the newest one")
+        eventually(lambda: call(f"{other.url}/model").json["version"] == version, 20, "it serves the newest one")
     finally:
         other.stop()
 
 
-def test_its_user_may_write_requests_and_nothing_else(inference: Inference) -> None:
-    """What the service is not meant to do, its login cannot do."""
+def test_its_mysql_user_may_only_insert_requests(inference: Inference) -> None:
+    """It may neither read, change nor delete them."""
     name = f"{inference.world.prefix}RAW_DATA.new_{inference.world.dataset.name}"
     engine = mysql_engine(inference.world.mysql("inference"))
     for statement in (f"SELECT * FROM {name}", f"UPDATE {name} SET prediction = 1", f"DELETE FROM {name}"):
@@ -369,12 +374,12 @@ def test_its_user_may_write_requests_and_nothing_else(inference: Inference) -> N
 
 
 @pytest.mark.failure("F22", "F49")
-def test_without_mysql_requests_are_answered_and_kept(inference: Inference) -> None:
-    """/readyz says what is missing; a kill in that time loses nothing; with the database back, each is there once."""
+def test_without_mysql_requests_are_answered_and_stored(inference: Inference) -> None:
+    """/readyz names MySQL. After a kill meanwhile and a restart of MySQL, each request is stored once."""
     before = len(inference.stored())
     inference.proxy.cut()
     replies = [inference.predict(inference.example())]
-    eventually(lambda: "mysql" in inference.readiness().json["waits_for"], 20, "/readyz says so")
+    eventually(lambda: "mysql" in inference.readiness().json["waits_for"], 20, "/readyz names MySQL")
     replies.append(inference.predict([inference.example(), inference.example(bed=2)]))
     inference.process.kill()
     inference.start()
@@ -383,13 +388,13 @@ def test_without_mysql_requests_are_answered_and_kept(inference: Inference) -> N
     inference.proxy.restore()
     inference.process.ready(30)
     assert {reply.status for reply in replies} == {200}
-    _each_is_kept_once(inference, replies)
+    _assert_stored_once(inference, replies)
     assert len(inference.stored()) == before + 4
 
 
 @pytest.fixture(params=["limit", "disk"])
 def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, object]]:
-    """Settings of a journal that is soon full, by its limit or by its disk."""
+    """Settings of a journal that is soon full, because of its limit or its disk."""
     if request.param == "limit":
         yield {"journal": tmp_path / "small", "journal_limit": 10_000}
         return
@@ -402,7 +407,7 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
 
 @pytest.mark.failure("F21", "F53")
 def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, object]) -> None:
-    """503 that says what is missing and when to come back, /readyz too; with the database back, so is the service."""
+    """503 with the reason and Retry-After, and the service is not ready. It recovers when MySQL does."""
     before = len(inference.stored())
     inference.proxy.cut()
     full = inference.new_process(**small)
@@ -416,23 +421,23 @@ def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, ob
         assert {reply.status for reply in answered} == {200}
         for reply in refused:
             assert reply.status == 503
-            assert re.search("journal: (its disk is full|.* bytes wait to be written to MySQL)", reply.json["detail"])
+            assert re.search("journal: (its disk is full|.* bytes are not yet in MySQL)", reply.json["detail"])
             assert int(reply.headers["Retry-After"]) > 0
             assert "price" not in reply.text
         assert "journal" in call(f"{full.url}/readyz").json["waits_for"]
         inference.proxy.restore()
-        eventually(lambda: metric(full.url, JOURNAL) == 0, 20, "all is in MySQL")
+        eventually(lambda: metric(full.url, JOURNAL) == 0, 20, "the journal is empty")
         answered.append(call(f"{full.url}/predict", body))
         full.ready(5)
-        eventually(lambda: len(inference.stored()) == before + len(answered), 20, "the last one too")
-        _each_is_kept_once(inference, answered)
+        eventually(lambda: len(inference.stored()) == before + len(answered), 20, "the last one is stored")
+        _assert_stored_once(inference, answered)
     finally:
         full.stop()
 
 
 @pytest.mark.failure("F22")
-def test_a_key_is_kept_once(inference: Inference) -> None:
-    """A client that asks again under its Idempotency-Key is answered again, and counted once: as it asked first."""
+def test_a_request_with_a_key_is_stored_once(inference: Inference) -> None:
+    """A request that is repeated with its Idempotency-Key is answered again. The first one stays stored."""
     first, again = (
         inference.predict(inference.example(), key="mine-1"),
         inference.predict(inference.example(bed=2), key="mine-1"),
@@ -444,24 +449,24 @@ def test_a_key_is_kept_once(inference: Inference) -> None:
 
 
 @pytest.mark.parametrize("key", ["x" * 37, "a b", "é"])
-def test_a_key_that_is_none_is_told(inference: Inference, key: str) -> None:
-    """It would not fit the table."""
+def test_an_invalid_key_is_refused(inference: Inference, key: str) -> None:
+    """It does not fit the table."""
     reply = inference.predict(inference.example(), key=key)
     assert (reply.status, reply.headers["Content-Type"]) == (400, "application/problem+json")
     assert "Idempotency-Key: must be 1 to 36 visible ASCII characters" in reply.json["detail"]
 
 
 @pytest.mark.failure("F21")
-def test_a_row_that_mysql_refuses_takes_no_other_with_it(inference: Inference) -> None:
-    """It is a dead letter; those that were to be written with it are kept."""
+def test_a_row_that_mysql_refuses_is_dead_lettered(inference: Inference) -> None:
+    """The rows that were inserted with it are stored."""
     where = f"{inference.world.prefix}RAW_DATA.new_{inference.world.dataset.name}"
     with inference.world.admin.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {where} ADD CONSTRAINT no_ys CHECK (city <> 'Ys')")
-    said = [inference.example(city="Ys" if i == 7 else "Town") for i in range(16)]
-    with ThreadPoolExecutor(len(said)) as pool:
-        replies = list(pool.map(inference.predict, said))
+    items = [inference.example(city="Ys" if i == 7 else "Town") for i in range(16)]
+    with ThreadPoolExecutor(len(items)) as pool:
+        replies = list(pool.map(inference.predict, items))
     assert {reply.status for reply in replies} == {200}
-    _each_is_kept_once(inference, replies[:7] + replies[8:])
+    _assert_stored_once(inference, replies[:7] + replies[8:])
     assert inference.stored(city="Ys") == []
     (letter,) = [letter for letter in inference.dead_letters() if letter.topic.startswith("RAW_DATA")]
     assert letter.first_key == replies[7].json["request_id"]
@@ -469,27 +474,47 @@ def test_a_row_that_mysql_refuses_takes_no_other_with_it(inference: Inference) -
 
 
 @pytest.mark.failure("F21")
-def test_a_client_that_went_away_is_kept(inference: Inference) -> None:
-    """It asked, and what it asked counts."""
+def test_a_damaged_line_of_the_journal_is_dead_lettered(inference: Inference) -> None:
+    """A line that is not JSON, or not UTF-8. The lines around it are inserted."""
+    inference.proxy.cut()
+    first = inference.predict(inference.example())
+    inference.process.kill()
+    (file,) = [path for path in (inference.world.folder / "journal/answered").rglob("*.lines") if path.stat().st_size]
+    damaged = [b'{"request_id": "damaged"', b'{"request_id": "\xff"}']
+    file.write_bytes(b"".join(line + b"\n" for line in damaged) + file.read_bytes())
+    before = len(inference.dead_letters())
+    inference.start()
+    inference.proxy.restore()
+    inference.process.ready(60)
+    _assert_stored_once(inference, [first, inference.predict(inference.example())])
+    eventually(lambda: len(inference.dead_letters()) == before + 2, 20, "both lines are dead letters")
+    values = [letter.value for letter in inference.dead_letters()[before:]]
+    assert sorted(values) == sorted(line.decode(errors="backslashreplace") for line in damaged)
+
+
+@pytest.mark.failure("F21")
+def test_a_request_is_stored_although_its_client_disconnects(inference: Inference) -> None:
+    """Its response cannot be sent."""
     body = json.dumps(inference.example()).encode()
     address = urlsplit(inference.process.url)
     with socket.create_connection((address.hostname, address.port)) as gone:
         gone.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nX-Request-ID: gone\r\n")
         gone.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-    eventually(lambda: len(inference.stored(client_request_id="gone")) == 1, 20, "the request is kept")
+    eventually(lambda: len(inference.stored(client_request_id="gone")) == 1, 20, "the request is stored")
 
 
 @pytest.mark.failure("F25")
 def test_a_stop_loses_nothing(inference: Inference) -> None:
-    """Whoever was told a price before the end finds it in the table, and the process ends well.
+    """Each price that was sent is in the table, and the exit code is 0.
 
-    Who is not answered is refused, or cut off before a byte of an answer: the kernel resets what waits to be accepted.
+    Other requests are refused, or their connections are closed without a response: the kernel resets those that were
+    not accepted.
     """
     stopped = inference.new_process()
     stopped.start()
     stopped.ready()
     body = json.dumps(inference.example()).encode()
-    begun = threading.Event()
+    started = threading.Event()
 
     def client(_number: int) -> list[Reply]:
         replies = []
@@ -498,24 +523,24 @@ def test_a_stop_loses_nothing(inference: Inference) -> None:
                 replies.append(call(f"{stopped.url}/predict", body))
             except (URLError, ConnectionError):
                 return replies
-            begun.set()
+            started.set()
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         posting = pool.map(client, range(CLIENTS))
-        begun.wait()
+        started.wait()
         code = stopped.stop()
         replies = [reply for of_client in posting for reply in of_client]
     assert code == 0
     assert {reply.status for reply in replies} == {200}
-    _each_is_kept_once(inference, replies)
+    _assert_stored_once(inference, replies)
 
 
-def _each_is_kept_once(inference: Inference, replies: list[Reply]) -> None:
-    """Each answer's rows are in the table, with the version and the prices that the client was told."""
+def _assert_stored_once(inference: Inference, replies: list[Reply]) -> None:
+    """Check that the table has the rows of each response, with its version and prices."""
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in inference.stored():
         rows.setdefault(row["request_id"], []).append(row)
     for reply in replies:
-        kept = rows[reply.json["request_id"]]
-        assert [row["prediction"] for row in kept] == [p["price"] for p in reply.json["predictions"]]
-        assert {row["model_version"] for row in kept} == {reply.json["model"]["version"]}
+        stored = rows[reply.json["request_id"]]
+        assert [row["prediction"] for row in stored] == [p["price"] for p in reply.json["predictions"]]
+        assert {row["model_version"] for row in stored} == {reply.json["model"]["version"]}

@@ -1,4 +1,4 @@
-"""Several processes of inference on one port: who asks sees one service, whichever of them answers, or ends."""
+"""Several workers of inference on one port: clients see one service, even if a worker dies."""
 
 import os
 import signal
@@ -20,12 +20,12 @@ from support.world import Process, World, eventually, http_status
 from veleta.tables import dataset_tables
 
 WORKERS = 2
-QUESTIONS = 24
-"""So many connections reach both of two workers: one in 2^23 runs they do not."""
+REQUESTS = 24
+"""Connections that reach both of two workers, except in one of 2^23 runs."""
 
 
-class House:
-    """A service of two workers, and what it serves."""
+class Setup:
+    """Inference with two workers, and its models."""
 
     def __init__(self, world: World, process: Process) -> None:
         self.world = world
@@ -33,82 +33,82 @@ class House:
         self.models = Models(world)
 
     def workers(self) -> list[int]:
-        """The process ids of those that are there."""
+        """The process ids of the running workers."""
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
-    def answers(self) -> list[dict[str, Any]]:
-        """What QUESTIONS clients are told, each on a connection of its own."""
-        replies = [post(f"{self.process.url}/predict", self.world.dataset.example) for _ in range(QUESTIONS)]
+    def responses(self) -> list[dict[str, Any]]:
+        """The responses to REQUESTS requests, each on a connection of its own."""
+        replies = [post(f"{self.process.url}/predict", self.world.dataset.example) for _ in range(REQUESTS)]
         assert {status for status, _ in replies} == {200}
         return [body for _, body in replies]
 
-    def kept(self) -> Counter[str]:
-        """How many rows each request has in MySQL."""
+    def stored(self) -> Counter[str]:
+        """The number of rows of each request in MySQL."""
         requests = dataset_tables(self.world.dataset).requests
         return Counter(name for (name,) in self.world.sql(sa.select(requests.c.request_id)))
 
-    def has(self, answers: list[dict[str, Any]]) -> bool:
-        """Whether each of them is in MySQL, once."""
-        kept = self.kept()
-        return all(kept[answer["request_id"]] == 1 for answer in answers)
+    def stored_once(self, responses: list[dict[str, Any]]) -> bool:
+        """Whether the request of each response is in MySQL once."""
+        rows = self.stored()
+        return all(rows[response["request_id"]] == 1 for response in responses)
 
 
 @pytest.fixture(scope="module")
-def house(world: World) -> Iterator[House]:
+def setup(world: World) -> Iterator[Setup]:
     """All workers serve version 1."""
     with world.service("inference", "inference", workers=WORKERS, reconcile_seconds=1) as process:
-        made = House(world, process)
+        started = Setup(world, process)
         eventually(lambda: http_status(f"{process.url}/livez") == 200, 60, "inference listens")
-        made.models.promote()
+        started.models.promote()
         process.ready()
-        yield made
+        yield started
 
 
-def test_all_of_them_answer_and_keep(house: House) -> None:
-    """Each in a journal of its own; every request is in MySQL once, and /metrics tells of all whoever is asked."""
-    before = metric(house.process.url, ANSWERED)
-    answers = house.answers()
-    eventually(lambda: house.has(answers), 20, "all are in MySQL")
-    assert {metric(house.process.url, ANSWERED) for _ in range(QUESTIONS)} == {before + QUESTIONS}
-    folders = {path.parent.name for path in (house.world.folder / "journal/answered").rglob("lock")}
+def test_all_workers_predict_and_store_requests(setup: Setup) -> None:
+    """Each worker has a journal of its own. Each request is in MySQL once. /metrics of each worker covers all."""
+    before = metric(setup.process.url, ANSWERED)
+    responses = setup.responses()
+    eventually(lambda: setup.stored_once(responses), 20, "all are in MySQL")
+    assert {metric(setup.process.url, ANSWERED) for _ in range(REQUESTS)} == {before + REQUESTS}
+    folders = {path.parent.name for path in (setup.world.folder / "journal/answered").rglob("lock")}
     assert folders == {"0", "1"}
 
 
-def test_a_promotion_reaches_all_of_them(house: House) -> None:
-    """None goes on with the model before; /metrics tells of the lowest version that is served."""
-    version = house.models.promote(scale=2).number
+def test_a_promotion_reaches_all_workers(setup: Setup) -> None:
+    """No worker still serves the model before. /metrics shows the lowest version that is served."""
+    version = setup.models.promote(scale=2).number
     eventually(
-        lambda: {served_model(house.process.url)["version"] for _ in range(QUESTIONS)} == {version}, 20, "all serve it"
+        lambda: {served_model(setup.process.url)["version"] for _ in range(REQUESTS)} == {version}, 20, "all serve it"
     )
-    assert {answer["model"]["version"] for answer in house.answers()} == {version}
-    assert metric(house.process.url, "veleta_model_version") == version
+    assert {response["model"]["version"] for response in setup.responses()} == {version}
+    assert metric(setup.process.url, "veleta_model_version") == version
 
 
 @pytest.mark.failure("F51")
-def test_one_that_dies_is_started_again(house: House) -> None:
-    """Meanwhile the others answer; what it had kept is in MySQL once."""
-    answers = house.answers()
-    dead, living = house.workers()
+def test_a_worker_that_dies_is_restarted(setup: Setup) -> None:
+    """The others respond meanwhile. The requests in its journal are in MySQL once."""
+    responses = setup.responses()
+    dead, living = setup.workers()
     os.kill(dead, signal.SIGKILL)
-    eventually(lambda: dead not in house.workers(), 10, "it is gone")
-    answers += house.answers()
-    eventually(lambda: len(house.workers()) == WORKERS, 20, "another is started")
-    eventually(lambda: _all_ready(house), 60, "all are ready")
-    assert living in house.workers()
-    answers += house.answers()
-    eventually(lambda: house.has(answers), 20, "all are in MySQL")
-    assert metric(house.process.url, "veleta_model_version") == served_model(house.process.url)["version"]
+    eventually(lambda: dead not in setup.workers(), 10, "it does not run")
+    responses += setup.responses()
+    eventually(lambda: len(setup.workers()) == WORKERS, 20, "it is restarted")
+    eventually(lambda: _all_ready(setup), 60, "all are ready")
+    assert living in setup.workers()
+    responses += setup.responses()
+    eventually(lambda: setup.stored_once(responses), 20, "all are in MySQL")
+    assert metric(setup.process.url, "veleta_model_version") == served_model(setup.process.url)["version"]
 
 
-def _all_ready(house: House) -> bool:
-    return {http_status(f"{house.process.url}/readyz") for _ in range(QUESTIONS)} == {200}
+def _all_ready(setup: Setup) -> bool:
+    return {http_status(f"{setup.process.url}/readyz") for _ in range(REQUESTS)} == {200}
 
 
-def test_a_port_that_somebody_has_is_said(house: House) -> None:
-    """In one line; two services never share a port by mistake."""
-    port = int(house.process.url.rsplit(":", 1)[1])
-    environment = house.world.environment("inference", "inference", port=port, workers=WORKERS)
+def test_a_port_in_use_is_reported(setup: Setup) -> None:
+    """In one line. Two services never share a port by mistake."""
+    port = int(setup.process.url.rsplit(":", 1)[1])
+    environment = setup.world.environment("inference", "inference", port=port, workers=WORKERS)
     done = subprocess.run(
         [sys.executable, "-m", "veleta_inference"], env=environment, capture_output=True, text=True, check=False
     )
@@ -119,20 +119,20 @@ def test_a_port_that_somebody_has_is_said(house: House) -> None:
 
 
 @pytest.mark.failure("F52")
-def test_they_end_with_the_process_that_started_them(house: House) -> None:
-    """However it ends: none goes on alone and holds the port; the next start has it, and a stop ends all."""
+def test_workers_stop_with_their_supervisor(setup: Setup) -> None:
+    """Even if it is killed: no worker remains that uses the port. The next start can listen on it."""
     for end, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
-        workers = house.workers()
+        workers = setup.workers()
         assert len(workers) == WORKERS
-        os.kill(house.process.pid, end)
-        assert house.process.wait() == code
-        eventually(partial(_ended, workers), 30, "none is left")
+        os.kill(setup.process.pid, end)
+        assert setup.process.wait() == code
+        eventually(partial(_stopped, workers), 30, "no worker runs")
         with pytest.raises(URLError):
-            get(f"{house.process.url}/livez")
-        house.process.start()
-        eventually(lambda: http_status(f"{house.process.url}/livez") == 200, 60, "inference listens")
-    eventually(lambda: _all_ready(house), 60, "all are ready")
+            get(f"{setup.process.url}/livez")
+        setup.process.start()
+        eventually(lambda: http_status(f"{setup.process.url}/livez") == 200, 60, "inference listens")
+    eventually(lambda: _all_ready(setup), 60, "all are ready")
 
 
-def _ended(pids: list[int]) -> bool:
+def _stopped(pids: list[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)

@@ -1,4 +1,4 @@
-"""Bodies of MLflow's scoring protocol: each form of asking for prices, and what is none."""
+"""Bodies of MLflow's scoring protocol, valid and invalid ones."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ Row = Mapping[str, Any]
 
 
 def forms(rows: Sequence[Row]) -> list[Any]:
-    """Each form of asking for the prices of these rows."""
+    """These rows in each form of a request."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     split = {"columns": list(columns), "data": [list(row.values()) for row in rows]}
     alone: list[Any] = [] if len(rows) > 1 else [{"instances": rows[0]}, {"inputs": rows[0]}]
@@ -24,7 +24,7 @@ def forms(rows: Sequence[Row]) -> list[Any]:
 
 
 def no_forms(row: Row, number: str) -> list[Any]:
-    """What nobody can read; `number` is a column of numbers."""
+    """Invalid bodies. `number` is a numeric column."""
     less = {name: value for name, value in row.items() if name != number}
     ragged = {name: [value] * (1 if name == number else 2) for name, value in row.items()}
     return [
@@ -47,5 +47,5 @@ def no_forms(row: Row, number: str) -> list[Any]:
 
 
 def guesses(row: Row, number: str, text: str) -> list[Any]:
-    """What MLflow answers by a guess: without the unknown column, with NaN for a null, with text for a number."""
+    """Bodies that only MLflow accepts: it ignores the unknown column, and converts null to NaN and a number to text."""
     return [{"instances": [{**row, **odd}]} for odd in ({"an unknown column": 1}, {number: None}, {text: 5})]
