@@ -23,7 +23,7 @@ from support.browser import chromium
 from support.demo import DemoInTerminal
 from support.http import get, post
 from support.listings import write_csv
-from support.scoring_forms import forms, guesses, no_forms
+from support.scoring_forms import forms, guessed_forms, invalid_forms
 from support.world import admin_login, eventually, free_base, free_port, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
@@ -218,9 +218,9 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
         services = [f"http://127.0.0.1:{port}", stack.url]
         several = [post(f"{url}/invocations", form) for form in forms([row, other]) for url in services]
         one = [post(f"{url}/invocations", form) for form in forms([row]) for url in services]
-        wrong = no_forms(row, "house_size")
+        wrong = invalid_forms(row, "house_size")
         refused = [[post(f"{url}/invocations", form)[0] for form in wrong] for url in services]
-        odd = guesses(row, "house_size", "city")
+        odd = guessed_forms(row, "house_size", "city")
         guessed = [[post(f"{url}/invocations", form)[0] for form in odd] for url in services]
         frame = pd.DataFrame([row, other])
         clients: list[Any] = [

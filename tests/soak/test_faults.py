@@ -31,7 +31,7 @@ LOADER = (
     "loader.cleared",
 )
 DRIFT = ("processor.prepared", "processor.applied", "processor.committed", "outbox.published")
-INFERENCE = ("inference.proved", "inference.predicted", "inference.kept")
+INFERENCE = ("inference.checked", "inference.predicted", "inference.stored")
 
 
 def wait_for_all_kills(process: Process, seconds: float = 120) -> None:

@@ -23,7 +23,7 @@ def forms(rows: Sequence[Row]) -> list[Any]:
     ]
 
 
-def no_forms(row: Row, number: str) -> list[Any]:
+def invalid_forms(row: Row, number: str) -> list[Any]:
     """Invalid bodies. `number` is a numeric column."""
     less = {name: value for name, value in row.items() if name != number}
     ragged = {name: [value] * (1 if name == number else 2) for name, value in row.items()}
@@ -46,6 +46,6 @@ def no_forms(row: Row, number: str) -> list[Any]:
     ]
 
 
-def guesses(row: Row, number: str, text: str) -> list[Any]:
+def guessed_forms(row: Row, number: str, text: str) -> list[Any]:
     """Bodies that only MLflow accepts: it ignores the unknown column, and converts null to NaN and a number to text."""
     return [{"instances": [{**row, **odd}]} for odd in ({"an unknown column": 1}, {number: None}, {text: 5})]

@@ -97,10 +97,7 @@ def build(
                 tasks.create_task(watch_dependency(dependency, check, health))
             for drain in drains:
                 tasks.create_task(drain.run())
-            endless = (
-                tasks.create_task(swapper.run(settings.reconcile_seconds)),
-                tasks.create_task(service.run()),
-            )
+            endless = [tasks.create_task(swapper.run(settings.reconcile_seconds)), tasks.create_task(service.run())]
             health.mark_started()
             # The garbage collector would block all responses for 0.1 s to examine what was loaded, which stays anyway.
             gc.collect()

@@ -188,7 +188,7 @@ class PredictionService:
             _fail([predicted.pending for predicted in group], error)
             return
         self._health.set_available("journal")
-        fault_point("inference.kept")
+        fault_point("inference.stored")
         for predicted in group:
             if not predicted.pending.future.done():
                 predicted.pending.future.set_result(predicted.response)

@@ -28,12 +28,8 @@ log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(
     "veleta_model_version", "the served version, the lowest of all workers; 0: none", multiprocess_mode="livemin"
 )
-SWAP_SECONDS = prometheus_client.Histogram(
-    "veleta_model_swap_duration_seconds", "from a promotion until its model replaces the served one"
-)
-LOAD_FAILURES = prometheus_client.Counter(
-    "veleta_model_load_failures", "attempts to load a version that failed, or failed the smoke check"
-)
+SWAP_SECONDS = prometheus_client.Histogram("veleta_model_swap_duration_seconds", "from a promotion until it is served")
+LOAD_FAILURES = prometheus_client.Counter("veleta_model_load_failures", "loads that failed, or failed the smoke check")
 
 MAX_HISTORY = 100
 """At most this many promotions are reported."""
@@ -144,7 +140,7 @@ class ModelSwapper:
         except Exception as error:  # noqa: BLE001 - whatever a broken model does, the served one stays
             self._report_failure(promotion, error)
             return False
-        fault_point("inference.proved")
+        fault_point("inference.checked")
         # The event may have arrived while the model was loaded.
         model = replace(model, promotion=self._promotions[seq], loaded_at=self._clock())
         previous, self._model = self._model, model

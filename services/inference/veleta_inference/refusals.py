@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import orjson
@@ -39,8 +39,7 @@ class Refusals:
     def __init__(self, journal: JournalWriter, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._journal = journal
         self._monotonic = monotonic
-        self._second = 0
-        self._count = 0
+        self._second = self._count = 0
 
     async def store(self, refusal: Refusal) -> None:
         """Store a refusal, or drop it if this second's limit is reached or the journal is full."""
@@ -58,14 +57,10 @@ class Refusals:
 
 
 def _line(refusal: Refusal) -> bytes:
-    return orjson.dumps(
-        {
-            "request_id": refusal.request_id,
-            "client_request_id": refusal.client_request_id,
-            "received_at": for_sql(refusal.received_at),
-            "path": refusal.path.encode(errors="replace").decode()[:MAX_TEXT],
-            "http_status": refusal.http_status,
-            "reason": refusal.reason.encode(errors="replace").decode()[:MAX_TEXT],
-            "body": refusal.body[:MAX_BODY_BYTES].decode(errors="backslashreplace"),
-        }
-    )
+    received_at, body = for_sql(refusal.received_at), refusal.body[:MAX_BODY_BYTES].decode(errors="backslashreplace")
+    texts = {"path": _text(refusal.path), "reason": _text(refusal.reason), "body": body}
+    return orjson.dumps({**asdict(refusal), "received_at": received_at, **texts})
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="replace").decode()[:MAX_TEXT]

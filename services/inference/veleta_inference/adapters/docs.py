@@ -32,14 +32,10 @@ HTML = """<!doctype html>
 </body>
 </html>
 """
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "connect-src 'self'",
-        f"script-src 'self' 'sha256-{base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()}'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-    )
+_START_DIGEST = base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()
+POLICY = (
+    f"default-src 'none'; connect-src 'self'; script-src 'self' 'sha256-{_START_DIGEST}'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:"
 )
 """What the browser may load for the page: https://www.w3.org/TR/CSP3/"""
 

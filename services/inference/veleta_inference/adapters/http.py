@@ -62,13 +62,11 @@ def application(
             failure = problem(error)
             response = failure.response(request.path)
             if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                body = request.get(BODY, b"")
-                await refusals.store(
-                    Refusal(generated_id, client_id, clock(), request.path, response.status, failure.reason, body)
-                )
+                body, now = request.get(BODY, b""), clock()
+                refusal = Refusal(generated_id, client_id, now, request.path, response.status, failure.reason, body)
+                await refusals.store(refusal)
         resource = request.match_info.route.resource
-        duration = time.perf_counter() - started
-        _histogram(resource.canonical if resource else "", response.status).observe(duration)
+        _histogram(resource.canonical if resource else "", response.status).observe(time.perf_counter() - started)
         response.headers[REQUEST_ID] = client_id or generated_id
         if trace := request.headers.get(TRACE):
             response.headers[TRACE] = printable(trace)
@@ -82,10 +80,8 @@ def application(
     async def explain(request: web.Request) -> web.Response:
         response = await adapter.predict(request, few_items.read)
         names, shap_values = await explainers.shap_values(response.model, response.request.rows)
-        explanations = [
-            _explanation(dataset.target, price, names, values)
-            for price, values in zip(response.prices, shap_values, strict=True)
-        ]
+        pairs = zip(response.prices, shap_values, strict=True)
+        explanations = [_explanation(dataset.target, price, names, values) for price, values in pairs]
         return price_response(response, {**_common(response), "explanations": explanations})
 
     async def model(_request: web.Request) -> web.Response:
@@ -99,17 +95,10 @@ def application(
         return {"request_id": response.request.request_id, "model": model}
 
     app = web.Application(client_max_size=body_limit, middlewares=[error_middleware])
-    app.add_routes(
-        [
-            web.post("/predict", predict),
-            web.post("/explain", explain),
-            web.get("/model", model),
-            web.get("/models/history", history),
-            *scoring.routes(adapter),
-            *open_inference.routes(adapter),
-            *docs.routes(document(dataset, adapter.reader.limit)),
-        ]
-    )
+    app.add_routes([web.post("/predict", predict), web.post("/explain", explain)])
+    app.add_routes([web.get("/model", model), web.get("/models/history", history)])
+    app.add_routes([*scoring.routes(adapter), *open_inference.routes(adapter)])
+    app.add_routes(docs.routes(document(dataset, adapter.reader.limit)))
     return app
 
 

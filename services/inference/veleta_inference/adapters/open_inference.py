@@ -11,16 +11,6 @@ from aiohttp import web
 from veleta_inference.adapters.request_adapter import API_VERSION, RequestAdapter, json_response, price_response
 from veleta_inference.domain.protocols import NUMERIC, input_tensors, open_inference_rows
 from veleta_inference.domain.requests import UnreadableBody
-from veleta_inference.domain.responses import (
-    Inferred,
-    ModelMetadata,
-    ModelReady,
-    OutputTensor,
-    Server,
-    ServerLive,
-    ServerReady,
-    TensorMetadata,
-)
 from veleta_inference.handlers import VersionNotServed
 
 MODEL = "/v2/models/{model}"
@@ -47,47 +37,36 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
 class _Handlers:
     def __init__(self, adapter: RequestAdapter) -> None:
         self._adapter = adapter
-        self._name, self._target = adapter.dataset.name, adapter.dataset.target
+        self._name, self._output = adapter.dataset.name, {"name": adapter.dataset.target, "datatype": NUMERIC[0]}
 
     async def ready(self, _request: web.Request) -> web.Response:
         self._served_version()
-        return json_response(ServerReady(ready=True))
+        return json_response({"ready": True})
 
     async def model_ready(self, request: web.Request) -> web.Response:
         self._requested_version(request)
-        return json_response(ModelReady(name=self._name, ready=True))
+        return json_response({"name": self._name, "ready": True})
 
     async def model(self, request: web.Request) -> web.Response:
         self._requested_version(request)
-        metadata = ModelMetadata(
-            name=self._name,
-            versions=[str(self._served_version())],
-            platform="catboost",
-            inputs=input_tensors(self._adapter.dataset),
-            outputs=[TensorMetadata(name=self._target, datatype=NUMERIC[0], shape=[-1])],
-        )
-        return json_response(metadata)
+        model = {"name": self._name, "versions": [str(self._served_version())], "platform": "catboost"}
+        outputs = [{**self._output, "shape": [-1]}]
+        return json_response({**model, "inputs": input_tensors(self._adapter.dataset), "outputs": outputs})
 
     async def infer(self, request: web.Request) -> web.Response:
         if BINARY in request.headers:
             raise UnreadableBody("binary tensors are not read", "send their data in the JSON (binary_data=False)")
-        ids: list[str] = []
+        request_id: dict[str, Any] = {}
 
         def rows(body: object) -> list[dict[str, Any]]:
             if isinstance(body, dict) and "id" in body:
-                ids.append(body["id"])
+                request_id["id"] = body["id"]
             return open_inference_rows(body)
 
         response = await self._adapter.predict_rows(request, rows, self._requested_version(request))
-        prices = list(response.prices)
-        body = Inferred(
-            model_name=self._name,
-            model_version=str(response.model.version),
-            outputs=[OutputTensor(name=self._target, datatype=NUMERIC[0], shape=[len(prices)], data=prices)],
-        )
-        if ids:
-            body["id"] = ids[0]
-        return price_response(response, body)
+        model = {"model_name": self._name, "model_version": str(response.model.version)}
+        output = {**self._output, "shape": [len(response.prices)], "data": response.prices}
+        return price_response(response, {**model, **request_id, "outputs": [output]})
 
     def _served_version(self) -> int:
         """The served version. Raises Retry while there is none."""
@@ -104,8 +83,8 @@ class _Handlers:
 
 
 async def _live(_request: web.Request) -> web.Response:
-    return json_response(ServerLive(live=True))
+    return json_response({"live": True})
 
 
 async def _server(_request: web.Request) -> web.Response:
-    return json_response(Server(name="veleta-inference", version=API_VERSION, extensions=[]))
+    return json_response({"name": "veleta-inference", "version": API_VERSION, "extensions": []})

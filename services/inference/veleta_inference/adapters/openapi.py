@@ -20,12 +20,13 @@ from veleta_inference.adapters.request_adapter import (
 )
 from veleta_inference.domain.protocols import inference_request, input_tensors, mlflow_forms
 from veleta_inference.domain.requests import item_type, list_type
-from veleta_inference.domain.responses import FIXED, price_responses
+from veleta_inference.domain.responses import response_types
 
 Part = dict[str, Any]
 """A part of the document."""
 TEXT: Part = {"type": "string"}
 INTEGER: Part = {"type": "integer"}
+REF = "#/components/schemas/{name}"
 ERRORS = {
     400: "The body is not JSON in UTF-8, has two values with one name, or is incomplete; "
     "or the Idempotency-Key is not valid.",
@@ -78,14 +79,12 @@ def _schemas(dataset: Dataset, items_limit: int) -> Part:
     name: Any = Literal[tuple(column.name for column in dataset.inputs)]
     forms = mlflow_forms(name, items, float | str)
     types = [item | items, item | few_items, *forms.values()]
-    types += [inference_request(name, int), *price_responses(dataset.target).values(), *FIXED]
-    (one_or_many, one_or_few, *schemas), components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
-    )
+    types += [inference_request(name, int), *response_types(dataset.target)]
+    (one_or_many, one_or_few, *schemas), components = msgspec.json.schema_components(types, ref_template=REF)
     del components["Item"]["properties"][dataset.target]["default"]  # it may be missing, but not null
     invocations = [
         {"type": "object", "properties": {form: schema}, "required": [form]}
-        for form, schema in zip(forms, schemas, strict=False)
+        for form, schema in zip(forms, schemas)  # noqa: B905 - the other schemas are not those of forms
     ]
     return {**components, "Items": one_or_many, "FewItems": one_or_few, "Invocation": {"oneOf": invocations}}
 
@@ -149,8 +148,8 @@ def _open_inference(dataset: Dataset) -> Part:
         model_ready = _get(tag, f"{kind}_ready", "Whether it is served.", _json("ModelReady"), *errors)
         paths[path] = {"get": metadata, **parameters}
         paths[f"{path}/ready"] = {"get": model_ready, **parameters}
-        paths[f"{path}/infer"] = {"post": _post(tag, f"{kind}_infer", "Prices, one element per row.") | infer}
-        paths[f"{path}/infer"] |= parameters
+        post = _post(tag, f"{kind}_infer", "Prices, one element per row.") | infer
+        paths[f"{path}/infer"] = {"post": post, **parameters}
     return paths
 
 
@@ -170,13 +169,9 @@ def _post(tag: str, name: str, summary: str) -> Part:
 
 def _bodies(request: str, examples: Part, response: str, *errors: int) -> Part:
     """The bodies of a request for prices and of its response, and its errors."""
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _schema(request), "examples": examples}},
-        },
-        "responses": {"200": _success(_json(response), MODEL_VERSION), **_errors(*PRICE_ERRORS, *errors)},
-    }
+    content = {"application/json": {"schema": _schema(request), "examples": examples}}
+    responses = {"200": _success(_json(response), MODEL_VERSION), **_errors(*PRICE_ERRORS, *errors)}
+    return {"requestBody": {"required": True, "content": content}, "responses": responses}
 
 
 def _get(tag: str, name: str, summary: str, content: Part, *errors: int) -> Part:
@@ -202,7 +197,7 @@ def _text(content_type: str = "text/plain") -> Part:
 
 
 def _schema(name: str) -> Part:
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": REF.format(name=name)}
 
 
 def _errors(*statuses: int) -> Part:
@@ -232,8 +227,7 @@ def _headers() -> Part:
         ("WWW-Authenticate", True, TEXT, "How to send a key."),
     )
     return {
-        name: {"required": required, "schema": schema, "description": description}
-        for name, required, schema, description in headers
+        name: {"required": required, "schema": schema, "description": text} for name, required, schema, text in headers
     }
 
 
@@ -245,14 +239,14 @@ def _parameters(dataset: Dataset) -> Part:
             IDEMPOTENCY_KEY,
             "header",
             TEXT | {"pattern": KEY_PATTERN},
-            "The request's id. A request that is repeated with it is stored once.",
+            "The request's id, under which it is stored once.",
         ),
         ("model", "path", TEXT | {"enum": [dataset.name]}, "The only model."),
         ("version", "path", INTEGER | {"minimum": 1}, "The served version."),
     )
     return {
-        name: {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}
-        for name, place, schema, description in parameters
+        name: {"name": name, "in": place, "required": place == "path", "schema": schema, "description": text}
+        for name, place, schema, text in parameters
     }
 
 

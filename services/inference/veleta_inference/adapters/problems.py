@@ -39,13 +39,8 @@ class Problem:
 
     def response(self, path: str) -> web.Response:
         """The HTTP response. Clients of the Open Inference Protocol read the reason in `error`."""
-        body = responses.Problem(
-            type="about:blank",
-            title=self.status.phrase,
-            status=self.status,
-            detail=self.detail,
-            errors=list(self.errors),
-        )
+        title, errors = self.status.phrase, list(self.errors)
+        body = responses.Problem(type="about:blank", title=title, status=self.status, detail=self.detail, errors=errors)
         if path.startswith("/v2/"):
             body["error"] = self.reason
         return json_response(body, self.status, CONTENT_TYPE, self.headers)

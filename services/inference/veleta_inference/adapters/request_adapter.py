@@ -10,7 +10,7 @@ import orjson
 from aiohttp import web
 
 from veleta.clock import Clock
-from veleta.dataset import Dataset, Values
+from veleta.dataset import Values
 from veleta.errors import Reject
 from veleta.tables import MAX_CLIENT_REQUEST_ID
 from veleta_inference.domain.requests import RequestReader, UnreadableBody, parse_json
@@ -25,7 +25,6 @@ KEY_PATTERN = f"^[!-~]{{1,{MAX_KEY}}}$"
 GENERATED_ID = web.RequestKey("generated_id", str)
 """The id of a request whose client sent none. These ids increase with time."""
 API_VERSION = "0.1.0"
-"""The version of this HTTP API."""
 BODY = web.RequestKey("body", bytes)
 """The part of a request's body that was read."""
 
@@ -40,13 +39,9 @@ class RequestAdapter:
     def __init__(self, service: PredictionService, reader: RequestReader, clock: Clock, body_seconds: float) -> None:
         self.service = service
         self.reader = reader
+        self.dataset = reader.dataset
         self._clock = clock
         self._body_seconds = body_seconds
-
-    @property
-    def dataset(self) -> Dataset:
-        """The dataset whose rows are requested."""
-        return self.reader.dataset
 
     async def predict(
         self, request: web.Request, read: Callable[[bytes], list[Values]], version: int | None = None

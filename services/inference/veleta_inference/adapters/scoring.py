@@ -10,7 +10,6 @@ from mlflow.version import VERSION
 
 from veleta_inference.adapters.request_adapter import RequestAdapter, price_response
 from veleta_inference.domain.protocols import mlflow_rows
-from veleta_inference.domain.responses import Invoked
 
 
 def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
@@ -18,7 +17,7 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
 
     async def invocations(request: web.Request) -> web.Response:
         response = await adapter.predict_rows(request, mlflow_rows)
-        return price_response(response, Invoked(predictions=list(response.prices)))
+        return price_response(response, {"predictions": response.prices})
 
     async def ping(_request: web.Request) -> web.Response:
         adapter.service.model()  # raises Retry while there is none
@@ -27,9 +26,5 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
     async def version(_request: web.Request) -> web.Response:
         return web.Response(text=VERSION)
 
-    return [
-        web.post("/invocations", invocations),
-        web.get("/ping", ping),
-        web.get("/health", ping),
-        web.get("/version", version),
-    ]
+    health = [web.get("/ping", ping), web.get("/health", ping), web.get("/version", version)]
+    return [web.post("/invocations", invocations), *health]

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from veleta.dataset import Column, Dataset
+from veleta.dataset import Dataset
 from veleta_inference.domain.requests import MAX_NAME, InvalidRequest
-from veleta_inference.domain.responses import TensorMetadata
+from veleta_inference.domain.responses import Tensor
 
 Rows = list[dict[str, Any]]
 NUMERIC = ("FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
@@ -42,9 +42,8 @@ def inference_request(name: Any = str, integer: Any = float) -> Any:
     """
     shape = Annotated[list[integer], msgspec.Meta(min_length=1, max_length=2)]
     datatype = Literal[DATATYPES]  # type: ignore[valid-type]  # a tuple of literals
-    tensor: Any = msgspec.defstruct(
-        "InputTensor", [("name", name), ("shape", shape), ("datatype", datatype), ("data", list[Any])]
-    )
+    fields = [("name", name), ("shape", shape), ("datatype", datatype), ("data", list[Any])]
+    tensor: Any = msgspec.defstruct("InputTensor", fields)
     tensors = Annotated[list[tensor], msgspec.Meta(min_length=1)]
     request_id = ("id", str | msgspec.UnsetType, msgspec.UNSET)
     return msgspec.defstruct("Inference", [("inputs", tensors), request_id])
@@ -85,13 +84,9 @@ def open_inference_rows(body: object) -> Rows:
         raise InvalidRequest(f"`inputs` must be {_EXPECTED_TENSORS}: {error}", []) from error
 
 
-def input_tensors(dataset: Dataset) -> list[TensorMetadata]:
+def input_tensors(dataset: Dataset) -> list[Tensor]:
     """The model's input tensors, for the metadata of the Open Inference Protocol."""
-    return [{"name": column.name, "datatype": _datatype(column), "shape": [-1]} for column in dataset.inputs]
-
-
-def _datatype(column: Column) -> str:
-    return NUMERIC[0] if column.numeric else TEXT
+    return [Tensor(name=c.name, datatype=NUMERIC[0] if c.numeric else TEXT, shape=[-1]) for c in dataset.inputs]
 
 
 def _tensor_rows(tensors: Sequence[Any]) -> Rows:

@@ -18,17 +18,6 @@ class ModelName(TypedDict):
     version: int
 
 
-def price_responses(target: str) -> dict[str, Any]:
-    """The types of the responses of /predict and /explain. The field of the price is called as the target."""
-    common: list[tuple[str, Any]] = [("request_id", str), ("model", ModelName)]
-    prediction = msgspec.defstruct("Prediction", [(target, float)])
-    explained = [(target, float), ("base", float), ("contributions", dict[str, float])]
-    explanation = msgspec.defstruct("Explanation", explained)
-    predictions = msgspec.defstruct("Predictions", [*common, ("predictions", list[prediction])])  # type: ignore[valid-type]  # built while running
-    explanations = msgspec.defstruct("Explanations", [*common, ("explanations", list[explanation])])  # type: ignore[valid-type]  # as above
-    return {"Predictions": predictions, "Explanations": explanations}
-
-
 class PromotionDetails(TypedDict):
     """A promoted version, and why it was promoted."""
 
@@ -55,70 +44,18 @@ class History(TypedDict):
     promotions: list[PromotionDetails]
 
 
-class Invoked(TypedDict):
-    """Prices in MLflow's scoring protocol, in the order of the rows."""
-
-    predictions: list[float]
-
-
-class TensorMetadata(TypedDict):
-    """A tensor of the Open Inference Protocol without its data."""
+class Tensor(TypedDict):
+    """A tensor of the Open Inference Protocol, without its data."""
 
     name: str
     datatype: str
     shape: list[int]
 
 
-class OutputTensor(TensorMetadata):
+class OutputTensor(Tensor):
     """The prices, one element per row."""
 
     data: list[float]
-
-
-class Inferred(TypedDict):
-    """The response to an inference request. `id` is the request's own."""
-
-    model_name: str
-    model_version: str
-    outputs: list[OutputTensor]
-    id: NotRequired[str]
-
-
-class ModelMetadata(TypedDict):
-    """The served version, and the tensors of its requests and responses."""
-
-    name: str
-    versions: list[str]
-    platform: str
-    inputs: list[TensorMetadata]
-    outputs: list[TensorMetadata]
-
-
-class ModelReady(TypedDict):
-    """Whether the model is served."""
-
-    name: str
-    ready: bool
-
-
-class Server(TypedDict):
-    """The server of the Open Inference Protocol."""
-
-    name: str
-    version: str
-    extensions: list[str]
-
-
-class ServerLive(TypedDict):
-    """Whether the server runs."""
-
-    live: bool
-
-
-class ServerReady(TypedDict):
-    """Whether a model is served."""
-
-    ready: bool
 
 
 class Problem(TypedDict):
@@ -132,22 +69,26 @@ class Problem(TypedDict):
     error: NotRequired[str]
 
 
-class Alive(TypedDict):
-    """Whether the process makes progress."""
+def response_types(target: str) -> list[Any]:
+    """The types of all responses. The field of a price has the target's name."""
+    prediction: Any = _type("Prediction", {target: float})
+    explanation: Any = _type("Explanation", {target: float, "base": float, "contributions": dict[str, float]})
+    tensors: Any = list[Tensor]
+    fields: Mapping[str, dict[str, Any]] = {
+        "Predictions": {"request_id": str, "model": ModelName, "predictions": list[prediction]},
+        "Explanations": {"request_id": str, "model": ModelName, "explanations": list[explanation]},
+        "Invoked": {"predictions": list[float]},
+        "Inferred": {"id": NotRequired[str], "model_name": str, "model_version": str, "outputs": list[OutputTensor]},
+        "ModelMetadata": {"name": str, "versions": list[str], "platform": str, "inputs": tensors, "outputs": tensors},
+        "ModelReady": {"name": str, "ready": bool},
+        "Server": {"name": str, "version": str, "extensions": list[str]},
+        "ServerLive": {"live": bool},
+        "ServerReady": {"ready": bool},
+        "Alive": {"alive": bool},
+        "Readiness": {"ready": bool, "doing": str, "waits_for": dict[str, str]},
+    }
+    return [Model, History, Problem, *(_type(name, fields_) for name, fields_ in fields.items())]
 
-    alive: bool
 
-
-class Readiness(TypedDict):
-    """Whether the service is ready, what it does, and which dependencies are unavailable for which reason."""
-
-    ready: bool
-    doing: str
-    waits_for: dict[str, str]
-
-
-FIXED = (
-    Model, History, Invoked, Inferred, ModelMetadata, ModelReady, Server, ServerLive, ServerReady, Problem, Alive,
-    Readiness,
-)  # fmt: skip
-"""The types that are the same for every dataset."""
+def _type(name: str, fields: dict[str, Any]) -> Any:
+    return TypedDict(name, fields)  # type: ignore[operator]  # built while running
