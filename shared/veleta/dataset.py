@@ -153,7 +153,7 @@ class Dataset(Section):
     def _consistent(self) -> Self:
         names = [c.name for c in self.columns]
         if reserved := sorted(RESERVED.intersection(names)):
-            raise ValueError(f"reserved names of columns: {', '.join(reserved)}")
+            raise ValueError(f"these names are reserved: {', '.join(reserved)}")
         if len(set(names)) != len(names):
             raise ValueError("a column is declared twice")
         conditions = [c for rule in self.source for c in rule.where]

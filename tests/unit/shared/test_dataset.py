@@ -121,13 +121,13 @@ def test_each_fault_of_a_file_has_its_message(old: str, new: str, message: str) 
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_a_reserved_name_is_refused(name: str) -> None:
     """For a column of any kind."""
-    assert f"reserved names of columns: {name}" in refusal(with_reserved(name))
+    assert f"these names are reserved: {name}" in refusal(with_reserved(name))
 
 
 def test_all_reserved_names_are_listed_at_once() -> None:
     """So that they can be corrected together."""
     text = with_reserved("number").replace('name = "built"', 'name = "epoch"')
-    assert "reserved names of columns: epoch, number" in refusal(text)
+    assert "these names are reserved: epoch, number" in refusal(text)
 
 
 def test_the_example_is_a_complete_row() -> None:
