@@ -24,7 +24,6 @@ make() {{
 }}
 """
 """`make`, for a run in the current folder."""
-FASTER = {"TREES": "50", "POLL_EVERY": "5"}
 
 
 class Terminal:
@@ -38,7 +37,6 @@ class Terminal:
         self._ports = {str(DEFAULT_PORTS[part]): str(port) for part, port in ports(base).items()}
         self._environment = {
             **os.environ,
-            **FASTER,
             "PORT_BASE": str(base),
             "PYTHONPATH": str(ROOT / "tests"),
         }

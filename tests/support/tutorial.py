@@ -1,7 +1,7 @@
 """Reads the steps of docs/tutorial.md, and compares an output with the one that the page shows.
 
-A `console` block has commands (`$ `, continued by `> `), each with its output. A block with the title "terminal 1" has
-lines of the first command, which runs in a terminal of its own; `^C` there is Ctrl-C.
+A `console` block has commands, each with its output. A command begins with `$ `; one with `<<EOF` goes on to `EOF`. A
+block with the title "terminal 1" has lines of the first command, which has its own terminal; `^C` there is Ctrl-C.
 """
 
 import re
@@ -38,8 +38,8 @@ def _steps(first_terminal: bool, block: str) -> Iterator[Step]:
             if step.command or step.output:
                 yield step
             step = Step(step.terminal, line.removeprefix("$ "))
-        elif line.startswith("> "):
-            step.command += f"\n{line.removeprefix('> ')}"
+        elif "<<EOF" in step.command and not step.command.endswith("\nEOF"):
+            step.command += f"\n{line}"
         else:
             step.output.append(line)
     yield step

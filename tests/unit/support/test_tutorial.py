@@ -39,7 +39,7 @@ def test_lines_of_a_terminal_may_come_in_any_order() -> None:
 def test_the_page_has_commands_and_lines_of_the_first_terminal() -> None:
     """The first command is `make demo`, and Ctrl-C ends it before the run is deleted."""
     found = steps()
-    assert found[0].command == "make demo"
+    assert found[0].command == "make demo POLL=manual"
     assert [step.command for step in found[-2:]] == ["^C", "make clean"]
     assert sum(step.terminal == 1 for step in found) > 5
     assert any("\n" in step.command for step in found)
