@@ -58,9 +58,7 @@ def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -
         drift.ready()
         trainer.ready()
         publish_batch(world.log, world.dataset, 1, 0, list(api_rows(4, 300, 1)))
-        eventually(
-            lambda: getattr(training_rows(world).get(request), "state", "") == "planned", 120, "the training began"
-        )
+        eventually(lambda: getattr(training_rows(world).get(request), "state", "") == "planned", 120, "the training")
         trainer.kill()
         trainer.start()
         eventually(lambda: ended(world, "1/0"), 120, "the training ends")

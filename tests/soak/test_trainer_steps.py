@@ -46,12 +46,12 @@ def test_a_kill_at_each_fault_point_of_the_trainer_is_harmless(requested: World)
     finished = [row for row in world.sql(sa.select(trainings)) if row.state == "finished"]
     assert {row.state for row in world.sql(sa.select(trainings))} <= {"finished", "merged", "skipped"}
     client = MlflowClient(world.mlflow_uri)
-    made = client.search_model_versions(f"name = '{world.dataset.name}'")
-    decided = world.sql(sa.select(promotions).order_by(promotions.c.seq))
-    assert sorted(int(v.version) for v in made) == sorted(row.version for row in finished)
-    assert sorted(str(v.run_id) for v in made) == sorted(row.run_id for row in finished)
-    assert [row.seq for row in decided] == list(range(1, len(finished) + 1))
-    promoted = [row.version for row in decided if row.decision == "promoted"]
+    versions = client.search_model_versions(f"name = '{world.dataset.name}'")
+    decisions = world.sql(sa.select(promotions).order_by(promotions.c.seq))
+    assert sorted(int(v.version) for v in versions) == sorted(row.version for row in finished)
+    assert sorted(str(v.run_id) for v in versions) == sorted(row.run_id for row in finished)
+    assert [row.seq for row in decisions] == list(range(1, len(finished) + 1))
+    promoted = [row.version for row in decisions if row.decision == "promoted"]
     registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
     aliases = [registry.alias(name) for name in ("champion", "previous")]
     assert [alias.number for alias in aliases if alias] == [*promoted[:-3:-1]]
