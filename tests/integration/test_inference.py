@@ -125,7 +125,7 @@ def test_a_wrong_path_or_method_gets_a_problem(inference: Inference) -> None:
     assert call(f"{inference.process.url}/nowhere").json["status"] == 404
 
 
-@pytest.mark.failure("F63")
+@pytest.mark.failure("F136")
 def test_a_refused_request_is_stored_in_its_own_table(inference: Inference) -> None:
     """With the reason and the beginning of its body. The table of answered requests has nothing of it."""
     before = len(inference.stored())
@@ -338,7 +338,7 @@ def _tensor(column: dict[str, Any], values: list[Any], *, binary_data: bool = Fa
     return tensor
 
 
-@pytest.mark.failure("F19")
+@pytest.mark.failure("F121")
 def test_an_old_promotion_is_ignored(inference: Inference) -> None:
     """A sequence number that is not higher changes nothing. A later promotion is served."""
     stale, fresh = inference.models.register(), inference.models.register()
@@ -351,6 +351,7 @@ def test_an_old_promotion_is_ignored(inference: Inference) -> None:
     inference.wait_until_serving(fresh)
 
 
+@pytest.mark.failure("F122")
 def test_a_new_process_serves_the_same_version(inference: Inference) -> None:
     """Each process reads all promotions, without a consumer group."""
     other = inference.new_process()
@@ -405,7 +406,7 @@ def small(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, 
         pytest.skip(str(reason))
 
 
-@pytest.mark.failure("F21", "F53")
+@pytest.mark.failure("F53")
 def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, object]) -> None:
     """503 with the reason and Retry-After, and the service is not ready. It recovers when MySQL does."""
     before = len(inference.stored())
@@ -435,7 +436,7 @@ def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, ob
         full.stop()
 
 
-@pytest.mark.failure("F22")
+@pytest.mark.failure("F128")
 def test_a_request_with_a_key_is_stored_once(inference: Inference) -> None:
     """A request that is repeated with its Idempotency-Key is answered again. The first one stays stored."""
     first, again = (
@@ -456,7 +457,7 @@ def test_an_invalid_key_is_refused(inference: Inference, key: str) -> None:
     assert "Idempotency-Key: must be 1 to 36 visible ASCII characters" in reply.json["detail"]
 
 
-@pytest.mark.failure("F21")
+@pytest.mark.failure("F127")
 def test_a_row_that_mysql_refuses_is_dead_lettered(inference: Inference) -> None:
     """The rows that were inserted with it are stored."""
     where = f"{inference.world.prefix}RAW_DATA.new_{inference.world.dataset.name}"
@@ -473,7 +474,7 @@ def test_a_row_that_mysql_refuses_is_dead_lettered(inference: Inference) -> None
     assert "Ys" in letter.value
 
 
-@pytest.mark.failure("F21")
+@pytest.mark.failure("F147")
 def test_a_damaged_line_of_the_journal_is_dead_lettered(inference: Inference) -> None:
     """A line that is not JSON, or not UTF-8. The lines around it are inserted."""
     inference.proxy.cut()
@@ -492,7 +493,7 @@ def test_a_damaged_line_of_the_journal_is_dead_lettered(inference: Inference) ->
     assert sorted(values) == sorted(line.decode(errors="backslashreplace") for line in damaged)
 
 
-@pytest.mark.failure("F21")
+@pytest.mark.failure("F125")
 def test_a_request_is_stored_although_its_client_disconnects(inference: Inference) -> None:
     """Its response cannot be sent."""
     body = json.dumps(inference.example()).encode()

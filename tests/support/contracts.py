@@ -11,6 +11,7 @@ from typing import Any
 from support.reference.blocks import pages_with_blocks
 from support.reference.env_example import ENV_EXAMPLE, env_example
 from support.reference.events import EVENTS, events_page
+from support.reference.failures import FAILURE_TESTS, FAILURES, failure_tests_page, failures_page
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import PAYLOADS, Payload
 from veleta_inference.adapters.openapi import document
@@ -63,7 +64,8 @@ def main() -> None:
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
     whole = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), ENV_EXAMPLE: env_example()}
-    return {**schemas, **whole, **pages_with_blocks()}
+    failures = {FAILURES: failures_page(), FAILURE_TESTS: failure_tests_page()}
+    return {**schemas, **whole, **failures, **pages_with_blocks()}
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ async def test_requests_that_cannot_be_planned_stay_waiting(monkeypatch: pytest.
     assert harness.types("models")[-1] == "model.promoted"
 
 
-@pytest.mark.failure("F10")
+@pytest.mark.failure("F107")
 async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> None:
     """The recipe contains the readable batches of the epoch, up to that of the request."""
     harness = TrainerHarness(50.0)

@@ -11,7 +11,7 @@ from veleta.service.health import ServiceHealth
 from veleta_trainer.training_workflow import MAX_ATTEMPTS
 
 
-@pytest.mark.failure("F18")
+@pytest.mark.failure("F109")
 async def test_the_first_version_is_promoted() -> None:
     """Registered, promoted, finished: each event once, and the alias is set."""
     harness = TrainerHarness(50.0)
@@ -77,7 +77,7 @@ async def test_an_unreachable_registry_only_delays_a_training(
     assert harness.registry.version(2) is None
 
 
-@pytest.mark.failure("F15")
+@pytest.mark.failure("F116")
 async def test_a_training_fails_after_its_last_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its request becomes a dead letter, and the next request is trained."""
     monkeypatch.setattr(ServiceHealth, "sleep", _no_sleep)
@@ -133,7 +133,7 @@ async def test_a_kill_at_any_fault_point_ends_in_one_version(place: str, kill_at
     ]
 
 
-@pytest.mark.failure("F16")
+@pytest.mark.failure("F118")
 async def test_a_version_does_not_replace_a_champion_that_it_was_not_compared_with(
     kill_at: Callable[[str], list[str]],
 ) -> None:
@@ -154,7 +154,7 @@ async def test_a_version_does_not_replace_a_champion_that_it_was_not_compared_wi
     assert harness.promotions[2].reason == "it was compared with version 1, but version 2 is the champion now"
 
 
-@pytest.mark.failure("F44")
+@pytest.mark.failure("F145")
 async def test_a_champion_deleted_during_a_training_is_replaced(kill_at: Callable[[str], list[str]]) -> None:
     """It cannot be evaluated, so the new version is promoted even if it is worse. The reason names the champion."""
     harness = TrainerHarness(50.0, 1000.0)
@@ -176,7 +176,7 @@ async def test_a_champion_deleted_during_a_training_is_replaced(kill_at: Callabl
     assert harness.registry.alias("previous") is None
 
 
-@pytest.mark.failure("F44")
+@pytest.mark.failure("F145")
 async def test_a_champion_deleted_before_a_training_is_replaced() -> None:
     """Its alias is deleted with it, so there is no champion."""
     harness = TrainerHarness(50.0, 1000.0)

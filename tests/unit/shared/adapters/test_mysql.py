@@ -35,7 +35,7 @@ def test_an_unavailable_database_is_a_retry(error: Exception) -> None:
     assert caught.value.dependency == "mysql"
 
 
-@pytest.mark.failure("F34")
+@pytest.mark.failure("F148")
 @pytest.mark.parametrize(
     "error",
     [
