@@ -29,7 +29,7 @@ from veleta_inference.adapters.http import application
 from veleta_inference.adapters.journal import JournalFolder
 from veleta_inference.adapters.peers import Peers
 from veleta_inference.adapters.request_adapter import RequestAdapter
-from veleta_inference.adapters.requests_table import RequestsTable
+from veleta_inference.adapters.request_table import MysqlRequestTable
 from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.drain import Drain
@@ -66,8 +66,8 @@ def build(
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine = async_mysql_engine(settings.mysql)
     tables = dataset_tables(dataset)
-    answered = RequestsTable(engine, tables.requests, REQUEST_FIELDS)
-    refused = RequestsTable(engine, tables.refused, tables.refused.c.keys())
+    answered = MysqlRequestTable(engine, tables.requests, REQUEST_FIELDS)
+    refused = MysqlRequestTable(engine, tables.refused, tables.refused.c.keys())
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
     letters = DeadLetterPublisher(log, dataset.name, health, clock)

@@ -25,7 +25,7 @@ class ExplainerPool:
         """`dataset` is the setting DATASET. A child starts with the first explanation that needs it."""
         self._command = ("-m", "veleta_inference.explainer", dataset)
         self._seconds = seconds
-        self._children: set[Process] = set()
+        self.children: set[Process] = set()
         self._free: asyncio.Queue[Process | None] = asyncio.Queue()
         for _ in range(children):
             self._free.put_nowait(None)
@@ -53,24 +53,20 @@ class ExplainerPool:
             raise Retry("explainer", f"no explanation within {self._seconds:g} s") from None
         return response["features"], response["values"]
 
-    def pids(self) -> list[int]:
-        """The process ids of the children."""
-        return [child.pid for child in self._children]
-
     async def close(self) -> None:
         """Kill all children."""
-        for child in list(self._children):
+        for child in list(self.children):
             await self._kill(child)
 
     async def _start(self) -> Process:
         child = await asyncio.create_subprocess_exec(
             sys.executable, *self._command, stdin=PIPE, stdout=PIPE, limit=MAX_LINE_BYTES
         )
-        self._children.add(child)
+        self.children.add(child)
         return child
 
     async def _kill(self, child: Process) -> None:
-        self._children.discard(child)
+        self.children.discard(child)
         with contextlib.suppress(ProcessLookupError):
             child.kill()
         await child.wait()

@@ -1,13 +1,14 @@
 """The application: its routes, and the middleware that every request passes."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import prometheus_client
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from uuid_utils import uuid7
 
 from veleta.clock import Clock
@@ -36,8 +37,6 @@ REQUEST_SECONDS = prometheus_client.Histogram(
     "veleta_http_request_duration_seconds", "from the receipt of a request to its response", ["path", "status"]
 )
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 def application(
     adapter: RequestAdapter, explainers: ExplainerPool, guard: Guard, refusals: Refusals, body_limit: int, clock: Clock
@@ -45,32 +44,6 @@ def application(
     """The application. A body of more than `body_limit` bytes is not read to its end."""
     dataset = adapter.dataset
     few_items = RequestReader(dataset, min(MAX_EXPLAINED_ITEMS, adapter.reader.limit))
-
-    @web.middleware
-    async def error_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn errors into problems, store refusals, measure the duration, and send the request's id back."""
-        started = time.perf_counter()
-        client_id = client_request_id(request)
-        request[GENERATED_ID] = generated_id = str(uuid7())
-        try:
-            client = guard.enter(request)
-            try:
-                response = await handler(request)
-            finally:
-                guard.leave(client)
-        except Exception as error:  # noqa: BLE001 - `problem` handles them all, and logs an unexpected one
-            failure = problem(error)
-            response = failure.response(request.path)
-            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                body, now = request.get(BODY, b""), clock()
-                refusal = Refusal(generated_id, client_id, now, request.path, response.status, failure.reason, body)
-                await refusals.store(refusal)
-        resource = request.match_info.route.resource
-        _histogram(resource.canonical if resource else "", response.status).observe(time.perf_counter() - started)
-        response.headers[REQUEST_ID] = client_id or generated_id
-        if trace := request.headers.get(TRACE):
-            response.headers[TRACE] = printable(trace)
-        return response
 
     async def predict(request: web.Request) -> web.Response:
         response = await adapter.predict(request, adapter.reader.read)
@@ -94,12 +67,43 @@ def application(
         model = {"name": dataset.name, "version": response.model.version}
         return {"request_id": response.request.request_id, "model": model}
 
-    app = web.Application(client_max_size=body_limit, middlewares=[error_middleware])
+    app = web.Application(client_max_size=body_limit, middlewares=[_error_middleware(guard, refusals, clock)])
     app.add_routes([web.post("/predict", predict), web.post("/explain", explain)])
     app.add_routes([web.get("/model", model), web.get("/models/history", history)])
     app.add_routes([*scoring.routes(adapter), *open_inference.routes(adapter)])
     app.add_routes(docs.routes(document(dataset, adapter.reader.limit)))
     return app
+
+
+def _error_middleware(guard: Guard, refusals: Refusals, clock: Clock) -> Middleware:
+    """Turn errors into problems, store refusals, measure the duration, and send the request's id back."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        client_id = client_request_id(request)
+        request[GENERATED_ID] = generated_id = str(uuid7())
+        try:
+            client = guard.enter(request)
+            try:
+                response = await handler(request)
+            finally:
+                guard.leave(client)
+        except Exception as error:  # noqa: BLE001 - `problem` handles them all, and logs an unexpected one
+            failure = problem(error)
+            response = failure.response(request.path)
+            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                body, now = request.get(BODY, b""), clock()
+                refusal = Refusal(generated_id, client_id, now, request.path, response.status, failure.reason, body)
+                await refusals.store(refusal)
+        resource = request.match_info.route.resource
+        _histogram(resource.canonical if resource else "", response.status).observe(time.perf_counter() - started)
+        response.headers[REQUEST_ID] = client_id or generated_id
+        if trace := request.headers.get(TRACE):
+            response.headers[TRACE] = printable(trace)
+        return response
+
+    return middleware
 
 
 def _explanation(target: str, price: float, names: Sequence[str], shap_values: Sequence[float]) -> dict[str, Any]:

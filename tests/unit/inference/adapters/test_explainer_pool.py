@@ -55,8 +55,8 @@ async def test_an_explanation_adds_up_to_the_price(model: LoadedModel, explainer
 async def test_a_child_that_dies_is_replaced(model: LoadedModel, explainers: ExplainerPool) -> None:
     """Its request fails with Retry, and the next one is answered."""
     await explainers.shap_values(model, ROWS[:1])
-    (child,) = explainers.pids()
-    os.kill(child, signal.SIGKILL)
+    (child,) = explainers.children
+    os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(Retry, match="explainer: its process ended"):
         await explainers.shap_values(model, ROWS[:1])
     assert await explainers.shap_values(model, ROWS[:1])
@@ -75,5 +75,5 @@ async def test_a_child_that_misses_the_deadline_is_killed(model: LoadedModel) ->
     pool = ExplainerPool("real_estate", 1, 0.05)
     with pytest.raises(Retry, match=r"explainer: no explanation within 0\.05 s"):
         await pool.shap_values(model, ROWS)
-    assert pool.pids() == []
+    assert not pool.children
     await pool.close()

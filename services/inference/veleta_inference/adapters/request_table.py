@@ -16,7 +16,7 @@ STATEMENT_SECONDS = 10.0
 """A statement that takes longer is cancelled, and the database counts as unavailable."""
 
 
-class RequestsTable:
+class MysqlRequestTable:
     """`RequestTable` on asyncmy.
 
     A line has a value for each of the `request_columns`. The objects in its list `items` have the values of the other
