@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from support.browser import chromium
-from support.contracts import items_limit
 from support.inference import Inference
+from support.reference.http import items_limit
 from support.world import Backing, Elsewhere, World, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables

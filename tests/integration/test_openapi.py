@@ -8,9 +8,9 @@ import schemathesis
 from hypothesis import settings
 from playwright.sync_api import Browser, Route, expect
 
-from support.contracts import items_limit
 from support.fuzzing import check_response, generated
 from support.inference import Inference, call
+from support.reference.http import items_limit
 from veleta_inference.adapters.openapi import document
 
 EXAMPLES = 10

@@ -12,10 +12,8 @@ from support.reference.blocks import pages_with_blocks
 from support.reference.env_example import ENV_EXAMPLE, env_example
 from support.reference.events import EVENTS, events_page
 from support.reference.failures import FAILURE_TESTS, FAILURES, failure_tests_page, failures_page
-from veleta.dataset import load_dataset
+from support.reference.http import openapi
 from veleta.events.catalogue import PAYLOADS, Payload
-from veleta_inference.adapters.openapi import document
-from veleta_inference.settings import InferenceSettings
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 SCHEMAS, EXAMPLES = CONTRACT / "schemas", CONTRACT / "examples"
@@ -33,14 +31,9 @@ def schema_text(payload: type[Payload]) -> str:
     return json.dumps(payload.model_json_schema(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def items_limit() -> int:
-    """How many items one request may have by default."""
-    return int(InferenceSettings.model_fields["items_limit"].default)
-
-
 def openapi_text(dataset: str) -> str:
-    """What inference can be asked of a dataset, with the settings as they are by default."""
-    return json.dumps(document(load_dataset(dataset), items_limit()), indent=2, ensure_ascii=False) + "\n"
+    """The OpenAPI document of a dataset, as it is committed for real_estate."""
+    return json.dumps(openapi(dataset), indent=2, ensure_ascii=False) + "\n"
 
 
 def example(schema: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from support.house import ROOT
 from support.reference.configuration import compose_variables, ports, service_settings, start_variables
+from support.reference.http import http_paths
 from support.reference.long_tests import long_tests
 from support.reference.make import make_targets
 from support.reference.metrics import metrics
@@ -19,6 +20,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "compose variables": compose_variables,
     "ports": ports,
     "service settings": service_settings,
+    "http paths": http_paths,
     "long tests": long_tests,
     "make targets": make_targets,
     "metrics": metrics,
