@@ -47,9 +47,9 @@ def failures_page() -> str:
 
 
 def failure_tests_page() -> str:
-    """failure-tests.md: a section for each row of failures.md."""
+    """failure-tests.md: a section for each row of failures.md, by number."""
     by_row = proofs()
-    rows = _ROW.finditer(FAILURES.read_text())
+    rows = sorted(_ROW.finditer(FAILURES.read_text()), key=lambda row: int(row[1][1:]))
     return "\n".join([_HEAD, *(_section(row, by_row.get(row[1], ())) for row in rows)])
 
 
