@@ -102,6 +102,20 @@ async def test_a_full_file_is_followed_by_the_next(
     assert len(files(tmp_path)) == 1
 
 
+async def test_a_new_file_is_synced_with_its_folder(
+    journal: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Otherwise a power failure could lose the file. Without `sync`, nothing is synced."""
+    synced = list[int]()
+    monkeypatch.setattr(journal_module, "SEGMENT_BYTES", 20)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    for folder, sync in (("0", False), ("1", True)):
+        own = journal(sync=sync)
+        synced.clear()
+        await own.append(LINES)
+        assert synced == ([(tmp_path / "journal" / folder).stat().st_ino] if sync else [])
+
+
 async def test_a_read_is_limited_but_returns_a_line(journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line above the limit is read alone."""
     monkeypatch.setattr(journal_module, "READ_BYTES", 20)
@@ -128,9 +142,9 @@ async def test_a_full_journal_refuses_more_lines(journal: Open) -> None:
     ("call", "fault"), [("pwrite", lambda *_: 3), ("pwrite", None), ("fdatasync", None)], ids=["cut", "write", "sync"]
 )
 async def test_a_failed_append_leaves_nothing(
-    journal: Open, monkeypatch: pytest.MonkeyPatch, call: str, fault: Callable[..., int] | None
+    journal: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, fault: Callable[..., int] | None
 ) -> None:
-    """The journal is as before, and the next append succeeds."""
+    """Neither for this process nor, on disk, for the next one. The next append succeeds."""
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -142,6 +156,7 @@ async def test_a_failed_append_leaves_nothing(
         with pytest.raises(Retry, match="journal: No space left on device"):
             await own.append(LINES)
     assert own.read() == LINES[:1]
+    assert size(tmp_path) == len(LINES[0]) + 1
     await own.append(LINES[1:])
     assert own.read() == LINES
 
