@@ -13,6 +13,7 @@ from support.twins.shared import MemoryRegistry
 from support.world import World
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.dataset import load_dataset
+from veleta.errors import Reject
 from veleta.ports import NATIVE, Registry
 
 MakeRun = Callable[[], tuple[str, str]]
@@ -142,3 +143,11 @@ def test_the_native_model_is_downloaded_to_a_folder(registry: Registry, make_run
     path = registry.download_native(version, folder)
     assert path.is_relative_to(folder)
     assert path.read_bytes() == (tmp_path / "model.cbm").read_bytes()
+
+
+def test_a_version_without_a_native_model_is_rejected(registry: Registry, make_run: MakeRun, tmp_path: Path) -> None:
+    """A version that was registered by hand may lack the tag."""
+    run_id, source = make_run()
+    version = registry.register(run_id, source, {})
+    with pytest.raises(Reject, match="no native model"):
+        registry.download_native(version, tmp_path)

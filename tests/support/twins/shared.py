@@ -156,4 +156,6 @@ class MemoryRegistry:
         self._versions[number] = Version(number, version.run_id, {**version.tags, key: value})
 
     def download_native(self, version: Version, folder: Path) -> Path:
+        if NATIVE not in version.tags:
+            raise Reject("the version has no native model")
         return Path(shutil.copy(version.tags[NATIVE], folder))

@@ -1,0 +1,141 @@
+"""The parent's side of the child process. A script stands in for `python -m veleta_trainer.fit`."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.trainer import DATASET
+from support.twins.shared import MemoryRegistry
+from veleta.errors import Reject, Retry
+from veleta.ports import NATIVE, Version
+from veleta.service.health import ServiceHealth
+from veleta_trainer.adapters.child import ChildProcessFitter
+from veleta_trainer.adapters.child_protocol import CHAMPION, KAFKA_UNAVAILABLE, NOT_TRAINABLE, RECIPE
+from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.ports import FittedModel
+
+RECIPE_OF_TEST = Recipe(
+    request_id="real_estate/1/0/retrain",
+    dataset=DATASET.name,
+    dataset_digest=DATASET.digest,
+    dataset_file=DATASET.text,
+    feature_version=1,
+    batches=[],
+    more_holdout=[],
+    champion=None,
+    params={"iterations": 1},
+    libraries={},
+)
+WRITE_METRICS = """echo '{"mae": 1.5}' > "$3/metrics.json"\n"""
+"""The script gets the arguments of the child: -m, the module, the folder, Kafka's address, the threads."""
+
+
+class Setup:
+    """A fitter whose child process is a shell script."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self._script = folder / "script"
+        self.registry = MemoryRegistry()
+        self.health = ServiceHealth("trainer")
+        self.progress: list[tuple[str, int, int, float | None]] = []
+        self._fitter = ChildProcessFitter(folder / "work", "localhost:9", 2, self.registry, self.health)
+        patch.setattr(sys, "executable", str(self._script))
+
+    async def fit(self, script: str, champion: Version | None = None) -> FittedModel:
+        self._script.write_text(f"#!/bin/sh\n{script}")
+        self._script.chmod(0o700)
+
+        async def report(phase: str, done: int, of: int, error: float | None) -> None:
+            self.progress.append((phase, done, of, error))
+
+        return await self._fitter.fit(RECIPE_OF_TEST, champion, report)
+
+
+@pytest.fixture
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    return Setup(tmp_path, monkeypatch)
+
+
+async def test_the_child_gets_the_recipe_and_returns_the_metrics(setup: Setup) -> None:
+    """Both are files in the folder of the training."""
+    fitted = await setup.fit(WRITE_METRICS)
+    assert fitted.metrics == {"mae": 1.5}
+    assert Recipe.model_validate_json((fitted.folder / RECIPE).read_text()) == RECIPE_OF_TEST
+    assert not (fitted.folder / CHAMPION).exists()
+
+
+async def test_each_attempt_has_its_own_folder(setup: Setup) -> None:
+    """The files of the attempt before it are deleted."""
+    first = await setup.fit(WRITE_METRICS)
+    second = await setup.fit(WRITE_METRICS)
+    assert first.folder != second.folder
+    assert not first.folder.exists()
+
+
+async def test_progress_is_reported_and_other_output_is_not(setup: Setup) -> None:
+    """Libraries print lines of their own."""
+    lines = ['{"phase": "fitting", "done": 1, "of": 2, "error": 0.5}', "a warning", '{"other": 1}', "[]"]
+    await setup.fit("".join(f"echo '{line}'\n" for line in lines) + WRITE_METRICS)
+    assert setup.progress == [("fitting", 1, 2, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "text"),
+    [
+        (KAFKA_UNAVAILABLE, Retry, "kafka: the reason"),
+        (NOT_TRAINABLE, Reject, "the recipe cannot be trained: the reason"),
+        (1, RuntimeError, "ended with 1: the reason"),
+    ],
+)
+async def test_the_exit_code_decides_the_error(setup: Setup, code: int, error: type[Exception], text: str) -> None:
+    """Its message is the child's stderr."""
+    with pytest.raises(error, match=text):
+        await setup.fit(f"echo the reason >&2\nexit {code}\n")
+
+
+@pytest.mark.failure("F14")
+async def test_a_killed_child_is_an_error(setup: Setup) -> None:
+    """The step is repeated, up to the last attempt."""
+    with pytest.raises(RuntimeError, match="ended with -9"):
+        await setup.fit("kill -9 $$\n")
+
+
+async def test_the_champion_is_downloaded_for_the_child(setup: Setup, tmp_path: Path) -> None:
+    """Its native model is in the folder of the training."""
+    (tmp_path / "native.cbm").write_bytes(b"a model")
+    champion = setup.registry.register("run", "model", {NATIVE: str(tmp_path / "native.cbm")})
+    fitted = await setup.fit(WRITE_METRICS, champion)
+    assert (fitted.folder / CHAMPION).read_bytes() == b"a model"
+
+
+async def test_a_champion_without_a_native_model_is_not_evaluated(setup: Setup) -> None:
+    """A version that was promoted by hand may lack it. The training continues."""
+    fitted = await setup.fit(WRITE_METRICS, Version(1, "run"))
+    assert not (fitted.folder / CHAMPION).exists()
+
+
+@pytest.mark.failure("F42")
+async def test_an_unreachable_registry_stops_the_attempt(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The champion must be downloaded before the child starts."""
+    monkeypatch.setattr(setup.registry, "download_native", _raise(Retry("mlflow", "unreachable")))
+    with pytest.raises(Retry, match="mlflow: unreachable"):
+        await setup.fit(WRITE_METRICS, Version(1, "run"))
+
+
+async def test_the_child_is_killed_when_the_service_stops(setup: Setup) -> None:
+    """The fitting is cancelled at once."""
+    fitting = asyncio.create_task(setup.fit("exec sleep 60\n"))
+    await asyncio.sleep(0.2)
+    setup.health.stopping.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(fitting, 10)
+
+
+def _raise(error: Exception) -> Callable[..., Path]:
+    def call(*_arguments: object) -> Path:
+        raise error
+
+    return call
