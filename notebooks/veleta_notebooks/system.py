@@ -11,7 +11,7 @@ from catboost import CatBoostRegressor
 from mlflow import MlflowClient
 
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.adapters.mysql import mysql_engine
+from veleta.adapters.mysql import database_errors, mysql_engine
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.explanation import explanation, feature_frame, influence
 from veleta.features import feature_columns
@@ -22,7 +22,7 @@ from veleta_notebooks.polling import poll
 from veleta_notebooks.settings import NotebooksSettings
 
 ROWS_TIMEOUT = 60.0
-"""Seconds that `System.rows` waits for the first batch."""
+"""Seconds that `System.rows` waits at most for the first batch."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class System:
     def rows(self, limit: int = 500) -> list[Values]:
         """The first `limit` clean rows of the newest loaded batch, typed.
 
-        Before the first batch, and briefly between two epochs, there are none. This waits ROWS_TIMEOUT seconds.
+        Before the first batch, and briefly between two epochs, there are none. Then it waits up to ROWS_TIMEOUT.
 
         Raises:
             LookupError: there are still none.
@@ -91,7 +91,7 @@ class System:
     def _rows(self, limit: int) -> list[Values]:
         clean = dataset_tables(self.dataset).clean
         newest = sa.select(clean.c.epoch, clean.c.number).order_by(clean.c.epoch.desc(), clean.c.number.desc())
-        with self._engine.connect() as connection:
+        with database_errors(), self._engine.connect() as connection:
             batch = connection.execute(newest.limit(1)).first()
             if batch is None:
                 return []
