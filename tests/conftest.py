@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from support.browser import chromium
 from support.inference import Inference
 from support.reference.http import items_limit
-from support.world import Backing, Elsewhere, World, free_base
+from support.testbed import BackingServices, ExternalServices, Testbed, free_base
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
@@ -42,10 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def backing(request: pytest.FixtureRequest) -> Iterator[Backing]:
+def backing(request: pytest.FixtureRequest) -> Iterator[BackingServices]:
     """Real Kafka, MariaDB and MLflow, in a folder that only its owner may enter, with a path of 100 characters."""
     if given := request.config.getoption("--backing"):
-        yield Elsewhere(**json.loads(given))
+        yield ExternalServices(**json.loads(given))
         return
     top = Path(tempfile.mkdtemp(prefix="veleta-test-"))
     home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
@@ -59,9 +59,9 @@ def backing(request: pytest.FixtureRequest) -> Iterator[Backing]:
 
 
 @pytest.fixture(scope="module")
-def world(backing: Backing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def testbed(backing: BackingServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A prepared deployment of the real_estate dataset, for the tests of one module."""
-    made = World(backing, tmp_path_factory.mktemp("world"))
+    made = Testbed(backing, tmp_path_factory.mktemp("testbed"))
     done = made.prepare()
     assert done.returncode == 0, done.stderr
     yield made
@@ -69,22 +69,22 @@ def world(backing: Backing, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def fresh(backing: Backing, tmp_path: Path) -> Iterator[World]:
+def fresh_testbed(backing: BackingServices, tmp_path: Path) -> Iterator[Testbed]:
     """A prepared deployment for one test alone."""
-    made = World(backing, tmp_path)
+    made = Testbed(backing, tmp_path)
     assert made.prepare().returncode == 0
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def inference(world: World) -> Iterator[Inference]:
+def inference(testbed: Testbed) -> Iterator[Inference]:
     """Inference that serves version 1."""
-    started = Inference(world)
+    started = Inference(testbed)
     started.start()
     try:
         started.models.promote()
-        started.process.ready()
+        started.process.wait_until_ready()
         yield started
     finally:
         started.stop()

@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from support.batches import publish_batch
 from support.http import ANSWERED, metric
 from support.listings import api_rows
+from support.testbed import Testbed, free_base, free_port, http_status, wait_until
 from support.trainings import ended
-from support.world import World, eventually, free_base, free_port, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.tables import dataset_tables
 from veleta_local.run import Run
@@ -76,7 +76,7 @@ def main() -> None:
     """Measure, print and write the table."""
     if not shutil.which("wrk"):
         sys.exit("bench: wrk is missing: apt-get install wrk")
-    with world() as made, ExitStack() as stack:
+    with testbed() as made, ExitStack() as stack:
         servers = stack.enter_context(subjects(made, train(made)))
         report = table(measure(servers)) + stored(made, servers)
     Path(sys.argv[1]).write_text(report)
@@ -84,14 +84,14 @@ def main() -> None:
 
 
 @contextmanager
-def world() -> Iterator[World]:
+def testbed() -> Iterator[Testbed]:
     """Kafka, a database, a registry and a deployment, for this run alone."""
     with tempfile.TemporaryDirectory(prefix="veleta-bench-") as folder:
         run = Run(Path(folder) / "home", Variables(port_base=str(free_base())), report=lambda _line: None)
         try:
             run.start_backing()
-            (Path(folder) / "world").mkdir()
-            made = World(run, Path(folder) / "world")
+            (Path(folder) / "testbed").mkdir()
+            made = Testbed(run, Path(folder) / "testbed")
             assert made.prepare().returncode == 0
             yield made
             made.close()
@@ -99,14 +99,14 @@ def world() -> Iterator[World]:
             run.stop()
 
 
-def train(made: World) -> Path:
+def train(made: Testbed) -> Path:
     """Train a champion on one batch by drift and trainer. Returns its native model."""
     publish_batch(made.log, made.dataset, 1, 0, list(api_rows(4, ROWS, 1)))
     with (
         made.service("drift", "drift"),
         made.service("trainer", "trainer", work=made.folder / "work", trees=TREES),
     ):
-        eventually(lambda: ended(made, "1/0"), 600, "a model is trained")
+        wait_until(lambda: ended(made, "1/0"), 600, "a model is trained")
     registry = MlflowRegistry(made.mlflow_uri, made.dataset.name)
     champion = registry.alias("champion")
     assert champion is not None
@@ -114,7 +114,7 @@ def train(made: World) -> Path:
 
 
 @contextmanager
-def subjects(made: World, model: Path) -> Iterator[list[Subject]]:
+def subjects(made: Testbed, model: Path) -> Iterator[list[Subject]]:
     """Three configurations of inference, and the servers it is compared with. All run; only one is loaded at a time."""
     row = {column.name: made.dataset.example[column.name] for column in made.dataset.inputs}
     ours, theirs = made.folder / "row.json", made.folder / "rows.json"
@@ -127,7 +127,7 @@ def subjects(made: World, model: Path) -> Iterator[list[Subject]]:
         for sync in ("group", "none"):
             given: dict[str, Any] = {"journal": made.folder / f"journal-{sync}", "journal_sync": sync}
             process = stack.enter_context(made.service("inference", "inference", **given))
-            process.ready()
+            process.wait_until_ready()
             servers.append(Subject(sync, f"{process.url}/predict", ours))
         others: dict[str, tuple[list[str], Mapping[str, str], str, Path]] = {
             "without": ([PYTHON, "-m", "bench.no_journal"], settings, "/predict", ours),
@@ -152,7 +152,9 @@ def subjects(made: World, model: Path) -> Iterator[list[Subject]]:
 
 
 @contextmanager
-def server(made: World, name: str, command: Sequence[str], environment: Mapping[str, str], port: int) -> Iterator[str]:
+def server(
+    made: Testbed, name: str, command: Sequence[str], environment: Mapping[str, str], port: int
+) -> Iterator[str]:
     """Run a server that listens on the port. Yields its address."""
     given = {**os.environ, "PYTHONPATH": str(HERE.parent), **environment, "INFERENCE_PORT": str(port)}
     with (made.folder / f"{name}.log").open("wb") as log:
@@ -161,7 +163,7 @@ def server(made: World, name: str, command: Sequence[str], environment: Mapping[
         )
     url, ready = f"http://127.0.0.1:{port}", "ping" if name == "mlflow" else "readyz" if name == "without" else "livez"
     try:
-        eventually(lambda: http_status(f"{url}/{ready}") == OK, 120, f"{name} is ready")
+        wait_until(lambda: http_status(f"{url}/{ready}") == OK, 120, f"{name} is ready")
         yield url
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -210,12 +212,12 @@ def table(measurements: Measurements) -> str:
     return "\n".join(lines) + "\n"
 
 
-def stored(made: World, servers: Sequence[Subject]) -> str:
+def stored(made: Testbed, servers: Sequence[Subject]) -> str:
     """Check that each answered request is in MySQL: the counts of the services' metrics and of the table."""
     answered = sum(responses(subject) for subject in servers if subject.name in ("group", "none"))
     requests = dataset_tables(made.dataset).requests
     counted = sa.select(sa.func.count()).select_from(requests)
-    eventually(lambda: made.sql(counted)[0][0] == answered, 120, f"{answered} answered requests are in MySQL")
+    wait_until(lambda: made.sql(counted)[0][0] == answered, 120, f"{answered} answered requests are in MySQL")
     return f"\nOf {answered:,} answered requests {made.sql(counted)[0][0]:,} are in MySQL.\n"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.house import ROOT
+from support.repository import ROOT
 from support.stack import Stack
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from support.house import ROOT, declared
+from support.repository import ROOT, declared
 from support.stack import SERVICES, docker, docker_json
 
 IMAGES = {

@@ -12,7 +12,7 @@ from support.storm.api import RecordingApi
 from support.storm.audit import audit_checks, table
 from support.storm.client import Client
 from support.storm.state_reader import StateReader
-from support.world import eventually, free_port, http_status
+from support.testbed import free_port, http_status, wait_until
 from veleta.dataset import load_dataset
 
 DATASET = load_dataset("real_estate")
@@ -48,7 +48,7 @@ def test_kills_of_containers_lose_and_duplicate_nothing(stack: Stack, api: Recor
     reader = StateReader(stack, DATASET)
     client = Client(stack.url("inference"), DATASET.example, SEED)
     api.open.set()
-    eventually(lambda: http_status(f"{stack.url('inference')}/model") == 200, FIRST_MODEL_SECONDS, "a model is served")
+    wait_until(lambda: http_status(f"{stack.url('inference')}/model") == 200, FIRST_MODEL_SECONDS, "a model is served")
     with client.posting():
         for part in KILLED:
             kills[part].append(time.monotonic())
@@ -56,7 +56,7 @@ def test_kills_of_containers_lose_and_duplicate_nothing(stack: Stack, api: Recor
             time.sleep(2)
             stack.up()
         for _ in range(2):
-            eventually(lambda: api.exhausted and not reader.unsettled(), SETTLE_SECONDS, "everything is processed")
+            wait_until(lambda: api.exhausted and not reader.unsettled(), SETTLE_SECONDS, "everything is processed")
             time.sleep(5)
     checks = audit_checks(DATASET, api.served, reader.read(), client.responses, kills)
     sys.stdout.write(f"{table(checks)}\n")

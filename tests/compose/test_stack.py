@@ -13,10 +13,10 @@ import pymysql
 import pytest
 from pymysql.err import OperationalError
 
-from support.house import ROOT
 from support.http import get, post
+from support.repository import ROOT
 from support.stack import LONG_RUNNING, SERVICES, Stack, docker
-from support.world import eventually, http_status
+from support.testbed import http_status, wait_until
 from veleta.adapters.kafka import KafkaLog
 from veleta.dataset import load_dataset
 
@@ -77,7 +77,7 @@ def pause(stack: Stack) -> None:
         return batches == verdicts and open_ == 0
 
     for _ in range(3):
-        eventually(settled, 180, "all fetched batches are processed")
+        wait_until(settled, 180, "all fetched batches are processed")
         time.sleep(2)
 
 
@@ -95,11 +95,11 @@ def send(stack: Stack, command: str) -> None:
 
 def test_a_model_is_promoted_and_its_price_is_stored(stack: Stack) -> None:
     """The loop runs, POST /predict answers, and MySQL has the answer."""
-    eventually(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
+    wait_until(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
     status, answer = post(f"{stack.url('inference')}/predict", DATASET.example)
     assert status == 200
     where = f"request_id = '{answer['request_id']}'"
-    rows = eventually(
+    rows = wait_until(
         lambda: sql(stack, f"SELECT prediction, model_version FROM RAW_DATA.new_real_estate WHERE {where}")
     )
     assert rows == [(answer["predictions"][0]["price"], answer["model"]["version"])]
@@ -109,7 +109,7 @@ def test_a_request_is_purged(stack: Stack) -> None:
     """By the documented command."""
     assert post(f"{stack.url('inference')}/predict", DATASET.example, {"X-Request-ID": "to purge"})[0] == 200
     stored = "SELECT request_id FROM RAW_DATA.new_real_estate WHERE client_request_id = 'to purge'"
-    eventually(lambda: sql(stack, stored), 20, "the request is stored")
+    wait_until(lambda: sql(stack, stored), 20, "the request is stored")
     output = stack.inside("retention", "python", "-m", "veleta_retention.purge", "to purge")
     assert output == "rows deleted: 1 of RAW_DATA.new_real_estate, 0 of RAW_DATA.refused_real_estate\n"
     assert sql(stack, stored) == []
@@ -270,10 +270,10 @@ def test_up_after_down_continues(stack: Stack) -> None:
     before, champion = counts(stack), served(stack)
     stack.down()
     stack.up()
-    eventually(lambda: served(stack) == champion, 120, "the champion is served again")
+    wait_until(lambda: served(stack) == champion, 120, "the champion is served again")
     assert counts(stack) == before
     send(stack, "resume")
-    eventually(lambda: counts(stack)["PIPELINE.batches"] > before["PIPELINE.batches"], 120, "one more batch")
+    wait_until(lambda: counts(stack)["PIPELINE.batches"] > before["PIPELINE.batches"], 120, "one more batch")
 
 
 def test_back_up_destroy_and_restore(stack: Stack, tmp_path: Path) -> None:
@@ -291,10 +291,10 @@ def test_back_up_destroy_and_restore(stack: Stack, tmp_path: Path) -> None:
     done = stack.script("compose/restore.sh", archives)
     assert done.returncode == 0, done.stderr
     stack.up()
-    eventually(lambda: served(stack) == price["model"]["version"], 120, "the champion is served again")
+    wait_until(lambda: served(stack) == price["model"]["version"], 120, "the champion is served again")
     assert post(f"{stack.url('inference')}/predict", DATASET.example)[1]["predictions"] == price["predictions"]
     before["RAW_DATA.new_real_estate"] += 2
-    eventually(lambda: counts(stack) == before, 20, "everything is as before, with the two requests")
+    wait_until(lambda: counts(stack) == before, 20, "everything is as before, with the two requests")
 
 
 def test_up_after_down_with_volumes_starts_from_nothing(stack: Stack) -> None:
@@ -303,5 +303,5 @@ def test_up_after_down_with_volumes_starts_from_nothing(stack: Stack) -> None:
     stack.down(volumes=True)
     stack.up()
     assert stack.mysql_password != password
-    eventually(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
+    wait_until(lambda: served(stack), PROMOTED_SECONDS, "a model is served")
     assert sql(stack, "SELECT MIN(version), MIN(seq) FROM PIPELINE.promotions") == [(1, 1)]

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from support.batches import TIME
+from support.testbed import Testbed
 from support.twins.drift import MemoryDriftUnitOfWork
 from support.twins.shared import MemoryTransactions
-from support.world import World
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
 from veleta.clock import for_sql
 from veleta.dataset import load_dataset
@@ -39,9 +39,9 @@ async def transactions(request: pytest.FixtureRequest) -> AsyncIterator[DriftTra
     if request.param == "memory":
         yield MemoryTransactions(MemoryDriftUnitOfWork())
         return
-    world: World = request.getfixturevalue("world")
-    comparison = dataset_tables(world.dataset).comparison
-    engine = async_mysql_engine(world.mysql("drift"))
+    testbed: Testbed = request.getfixturevalue("testbed")
+    comparison = dataset_tables(testbed.dataset).comparison
+    engine = async_mysql_engine(testbed.mysql("drift"))
     yield AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
     await engine.dispose()
 
@@ -109,25 +109,25 @@ async def test_a_transaction_that_raises_is_rolled_back(transactions: DriftTrans
     await insert(transactions, report(epoch, 1))  # nothing was left in any table: it can be inserted
 
 
-async def test_a_report_is_stored_in_three_tables(world: World, epoch: int) -> None:
+async def test_a_report_is_stored_in_three_tables(testbed: Testbed, epoch: int) -> None:
     """NULL and a note where a change is no finite number. A report without a comparison is in the first table only."""
-    comparison = dataset_tables(world.dataset).comparison
-    engine = async_mysql_engine(world.mysql("drift"))
+    comparison = dataset_tables(testbed.dataset).comparison
+    engine = async_mysql_engine(testbed.mysql("drift"))
     transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
     stored = report(epoch, 1)
     await insert(transactions, report(epoch, 0), stored)
     await engine.dispose()
-    reports = world.sql(sa.select(drift_reports).where(drift_reports.c.epoch == epoch))
+    reports = testbed.sql(sa.select(drift_reports).where(drift_reports.c.epoch == epoch))
     at = for_sql(TIME)
     assert [tuple(row) for row in reports] == [
         (epoch, 0, None, "drift", stored.reason, "seed", at),
         (epoch, 1, 0, "drift", stored.reason, "seed", at),
     ]
-    (row,) = world.sql(sa.select(comparison).where(comparison.c.epoch == epoch))
+    (row,) = testbed.sql(sa.select(comparison).where(comparison.c.epoch == epoch))
     changes = {f"{each.column}_{each.statistic}": each.change for each in stored.figures}
     assert row._mapping == {"epoch": epoch, "number": 1, "previous": 0, "compared_at": at, "retrain": 1, **changes}
     bed = sa.select(drift_metrics).where(drift_metrics.c.epoch == epoch, drift_metrics.c.column_name == "bed")
-    metrics = {row.statistic: (row.relative_change, row.verdict, row.note) for row in world.sql(bed)}
+    metrics = {row.statistic: (row.relative_change, row.verdict, row.note) for row in testbed.sql(bed)}
     assert metrics == {
         "mean": (None, "drift", "infinite"),
         "std": (None, "not enough data", "not a number"),
@@ -137,17 +137,19 @@ async def test_a_report_is_stored_in_three_tables(world: World, epoch: int) -> N
 
 
 @pytest.mark.failure("F146")
-async def test_a_report_with_a_column_that_the_dataset_file_no_longer_has_is_stored(world: World, epoch: int) -> None:
+async def test_a_report_with_a_column_that_the_dataset_file_no_longer_has_is_stored(
+    testbed: Testbed, epoch: int
+) -> None:
     """It is restored after a wipe: its statistics are in drift_metrics, the comparison has the current columns."""
-    comparison = dataset_tables(world.dataset).comparison
-    engine = async_mysql_engine(world.mysql("drift"))
+    comparison = dataset_tables(testbed.dataset).comparison
+    engine = async_mysql_engine(testbed.mysql("drift"))
     transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
     stored = report(epoch, 1)
     removed = Statistic(column="removed", statistic="mean", old=1.0, new=2.0, change=1.0, exceeds=True)
     await insert(transactions, stored.model_copy(update={"figures": [*stored.figures, removed]}))
     await engine.dispose()
-    assert len(world.sql(sa.select(comparison.c.number).where(comparison.c.epoch == epoch))) == 1
+    assert len(testbed.sql(sa.select(comparison.c.number).where(comparison.c.epoch == epoch))) == 1
     query = sa.select(drift_metrics.c.new_value).where(
         drift_metrics.c.epoch == epoch, drift_metrics.c.column_name == "removed"
     )
-    assert world.sql(query) == [(2.0,)]
+    assert testbed.sql(query) == [(2.0,)]

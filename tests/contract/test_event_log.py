@@ -8,8 +8,8 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from support.records import message
+from support.testbed import Testbed, wait_until
 from support.twins.shared import MemoryLog
-from support.world import World, eventually
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import utc_now
 from veleta.errors import Reject, Retry
@@ -25,8 +25,8 @@ def log(request: pytest.FixtureRequest) -> EventLog:
     """The log under test."""
     if request.param == "memory":
         return MemoryLog()
-    world: World = request.getfixturevalue("world")
-    return world.log
+    testbed: Testbed = request.getfixturevalue("testbed")
+    return testbed.log
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def dataset(request: pytest.FixtureRequest, log: EventLog) -> str:
     """A dataset whose topics exist and are empty."""
     name = f"t{uuid4().hex[:8]}"
     if isinstance(log, KafkaLog):
-        create_topics(request.getfixturevalue("world").bootstrap, name)
+        create_topics(request.getfixturevalue("testbed").bootstrap, name)
     return name
 
 
@@ -60,7 +60,7 @@ def poll(subscription: Subscription, count: int) -> list[Record]:
         records.extend(subscription.poll(0.2))
         return len(records) >= count
 
-    eventually(enough, 20, f"{count} records")
+    wait_until(enough, 20, f"{count} records")
     return records
 
 
@@ -202,10 +202,10 @@ def committed(request: pytest.FixtureRequest, log: EventLog) -> Committed:
     """The committed offset of a group, read from the log."""
     if isinstance(log, MemoryLog):
         return lambda group, name: log.committed.get((group, name, 0))
-    world: World = request.getfixturevalue("world")
+    testbed: Testbed = request.getfixturevalue("testbed")
 
     def of_kafka(group: str, name: str) -> int | None:
-        consumer = KafkaConsumer(bootstrap_servers=world.bootstrap, group_id=group, enable_auto_commit=False)
+        consumer = KafkaConsumer(bootstrap_servers=testbed.bootstrap, group_id=group, enable_auto_commit=False)
         offset: int | None = consumer.committed(TopicPartition(name, 0))
         consumer.close()
         return offset
@@ -253,10 +253,10 @@ def test_an_unreachable_broker_is_a_retry(monkeypatch: pytest.MonkeyPatch) -> No
     assert threading.active_count() == threads
 
 
-def test_a_missing_topic_is_a_retry(world: World) -> None:
+def test_a_missing_topic_is_a_retry(testbed: Testbed) -> None:
     """The job that creates the topics may not have run yet. The topic is not created automatically."""
     name = f"t{uuid4().hex[:8]}.batches"
     with pytest.raises(Retry, match="there is no topic"):
-        world.log.bounds(name)
+        testbed.log.bounds(name)
     with pytest.raises(Retry, match="there is no topic"):
-        world.log.subscribe([name])
+        testbed.log.subscribe([name])

@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 
 from support.batches import TIME
 from support.listings import api_rows
+from support.testbed import Testbed
 from support.twins.loader import MemoryLoaderUnitOfWork
 from support.twins.shared import MemoryTransactions
-from support.world import World
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.clock import for_sql
 from veleta.dataset import load_dataset
@@ -59,9 +59,9 @@ async def transactions(request: pytest.FixtureRequest) -> AsyncIterator[LoaderTr
     if request.param == "memory":
         yield MemoryTransactions(MemoryLoaderUnitOfWork())
         return
-    world: World = request.getfixturevalue("world")
-    engine = mysql_engine(world.mysql("loader"))
-    yield MysqlTransactions(engine, partial(MysqlLoaderUnitOfWork, tables=dataset_tables(world.dataset)))
+    testbed: Testbed = request.getfixturevalue("testbed")
+    engine = mysql_engine(testbed.mysql("loader"))
+    yield MysqlTransactions(engine, partial(MysqlLoaderUnitOfWork, tables=dataset_tables(testbed.dataset)))
     engine.dispose()
 
 
@@ -154,10 +154,10 @@ async def test_a_transaction_that_raises_is_rolled_back_in_every_table(
     await transactions.run(lambda uow: uow.rows.insert(*rows))  # no row was left: each can be inserted once
 
 
-async def test_a_field_without_a_value_is_null_in_sql(world: World, epoch: int) -> None:
+async def test_a_field_without_a_value_is_null_in_sql(testbed: Testbed, epoch: int) -> None:
     """JSON's `null` would not be NULL for SQL."""
-    engine = mysql_engine(world.mysql("loader"))
-    tables = dataset_tables(world.dataset)
+    engine = mysql_engine(testbed.mysql("loader"))
+    tables = dataset_tables(testbed.dataset)
     await save(MysqlTransactions(engine, partial(MysqlLoaderUnitOfWork, tables=tables)), BatchEntry(epoch, 0, "open"))
-    assert world.sql(sa.select(batches.c.rejected.is_(sa.null())).where(batches.c.epoch == epoch)) == [(1,)]
+    assert testbed.sql(sa.select(batches.c.rejected.is_(sa.null())).where(batches.c.epoch == epoch)) == [(1,)]
     engine.dispose()

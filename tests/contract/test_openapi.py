@@ -10,8 +10,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
 from support.contracts import OPENAPI, REGENERATE, openapi_text
-from support.house import ROOT
 from support.memory_inference import MemoryInference
+from support.repository import ROOT
 from veleta.dataset import load_dataset
 from veleta.service.routes import health_routes
 from veleta_inference.adapters import docs

@@ -9,8 +9,8 @@ import pytest
 from mlflow import MlflowClient
 
 from support.models import train
+from support.testbed import Testbed
 from support.twins.shared import MemoryRegistry
-from support.world import World
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
@@ -37,11 +37,11 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     if request.param == "memory":
         memory, ids = MemoryRegistry(), count()
         return Subject(memory, lambda: (f"run{next(ids)}", str(path)), memory.delete)
-    world: World = request.getfixturevalue("world")
-    name = f"{world.dataset.name}_{tmp_path.name}"
-    client = MlflowClient(world.mlflow_uri)
+    testbed: Testbed = request.getfixturevalue("testbed")
+    name = f"{testbed.dataset.name}_{tmp_path.name}"
+    client = MlflowClient(testbed.mlflow_uri)
     return Subject(
-        MlflowRegistry(world.mlflow_uri, name),
+        MlflowRegistry(testbed.mlflow_uri, name),
         _mlflow_runs(client, name, path),
         lambda number: client.delete_model_version(name, str(number)),
     )

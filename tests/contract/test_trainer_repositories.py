@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from support.testbed import Testbed
 from support.twins.shared import MemoryTransactions
 from support.twins.trainer import MemoryTrainerUnitOfWork
-from support.world import World
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.errors import StateLost
 from veleta.ports import Transactions
@@ -42,11 +42,11 @@ def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions[Traine
     if request.param == "memory":
         yield MemoryTransactions(MemoryTrainerUnitOfWork())
         return
-    world: World = request.getfixturevalue("world")
-    with world.admin.begin() as connection:
+    testbed: Testbed = request.getfixturevalue("testbed")
+    with testbed.admin.begin() as connection:
         for table in (trainings, promotions, leases, outbox):
             connection.execute(sa.delete(table))
-    engine = mysql_engine(world.mysql("trainer"))
+    engine = mysql_engine(testbed.mysql("trainer"))
     yield MysqlTransactions(engine, MysqlTrainerUnitOfWork)
     engine.dispose()
 

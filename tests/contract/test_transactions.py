@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from support.records import message
+from support.testbed import Testbed
 from support.twins.shared import MemoryTransactions, MemoryUnitOfWork
-from support.world import World
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
 from veleta.adapters.mysql import MysqlTransactions, MysqlUnitOfWork, mysql_engine
 from veleta.errors import Retry
@@ -25,7 +25,7 @@ async def make(request: pytest.FixtureRequest) -> AsyncIterator[Factory]:
     if request.param == "memory":
         yield lambda _service: MemoryTransactions(MemoryUnitOfWork())
         return
-    login = request.getfixturevalue("world").mysql("trainer")
+    login = request.getfixturevalue("testbed").mysql("trainer")
     if request.param == "pymysql":
         engine = mysql_engine(login)
         yield lambda service: MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service))
@@ -156,9 +156,9 @@ async def test_two_services_do_not_see_each_other(make: Factory, service: str) -
     assert values(await other.run(pending)) == [b"2"]
 
 
-async def test_the_next_process_loads_what_was_committed(world: World, service: str) -> None:
+async def test_the_next_process_loads_what_was_committed(testbed: Testbed, service: str) -> None:
     """Through either driver."""
-    engine, async_engine = mysql_engine(world.mysql("loader")), async_mysql_engine(world.mysql("loader"))
+    engine, async_engine = mysql_engine(testbed.mysql("loader")), async_mysql_engine(testbed.mysql("loader"))
     await MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service)).run(save("t", 5))
     await MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service)).run(append(message("o", value=b"1")))
     transactions = AsyncMysqlTransactions(async_engine, partial(MysqlUnitOfWork, service=service))

@@ -24,7 +24,7 @@ from support.demo import DemoInTerminal
 from support.http import get, post
 from support.listings import write_csv
 from support.scoring_forms import forms, guessed_forms, invalid_forms
-from support.world import admin_login, eventually, free_base, free_port, http_status
+from support.testbed import admin_login, free_base, free_port, http_status, wait_until
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import load_dataset
@@ -123,7 +123,7 @@ def test_start_returns_with_a_model_served(stack: Stack) -> None:
     status, answer = post(f"{stack.url}/predict", DATASET.example)
     assert status == 200
     mine = sa.select(TABLES.requests).where(TABLES.requests.c.request_id == answer["request_id"])
-    (kept,) = eventually(lambda: stack.sql(mine), 20, "the request is in MySQL")
+    (kept,) = wait_until(lambda: stack.sql(mine), 20, "the request is in MySQL")
     assert kept.prediction == answer["predictions"][0][DATASET.target]
     assert kept.model_version == answer["model"]["version"]
 
@@ -132,22 +132,22 @@ def test_start_returns_with_a_model_served(stack: Stack) -> None:
 def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> None:
     """kill -9 of loader and trainer at work while a client posts: no request fails, and the version changes."""
     with Client(stack.url) as client:
-        eventually(lambda: len(client.versions()) == 1, what="an answer")
+        wait_until(lambda: len(client.versions()) == 1, what="an answer")
         for _ in range(PLACES - 1):
             send_command(stack.run.kafka_bootstrap, Poll, DATASET.name, "")
-        eventually(lambda: _state(stack, "planned"), 120, "a training is under way")
+        wait_until(lambda: _state(stack, "planned"), 120, "a training is under way")
         stack.kill("trainer")
         stack.kill("loader")
-        eventually(lambda: all_loaded(stack), 240, "every batch is loaded")
-        eventually(lambda: all_ended(stack), 240, "every request to train has ended")
+        wait_until(lambda: all_loaded(stack), 240, "every batch is loaded")
+        wait_until(lambda: all_ended(stack), 240, "every request to train has ended")
         newest = stack.sql(sa.select(sa.func.max(promotions.c.version)).where(promotions.c.decision == "promoted"))
-        eventually(lambda: newest[0][0] in client.versions(), 60, "the champion answers")
+        wait_until(lambda: newest[0][0] in client.versions(), 60, "the champion answers")
         time.sleep(1)
     assert {status for status, _ in client.answers} == {200}
     assert len(client.versions()) > 1
     asked = len(client.answers) + 1
     counted = sa.select(sa.func.count()).select_from(TABLES.requests)
-    eventually(lambda: stack.sql(counted)[0][0] == asked, 20, "every answered request is in MySQL once")
+    wait_until(lambda: stack.sql(counted)[0][0] == asked, 20, "every answered request is in MySQL once")
     kept = {row.request_id: row for row in stack.sql(sa.select(TABLES.requests))}
     for _, answer in client.answers:
         row = kept[answer["request_id"]]
@@ -212,7 +212,7 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
     with (tmp_path / "serve.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        eventually(lambda: http_status(f"http://127.0.0.1:{port}/ping") == 200, 90, "mlflow serves")
+        wait_until(lambda: http_status(f"http://127.0.0.1:{port}/ping") == 200, 90, "mlflow serves")
         row = {c.name: DATASET.example[c.name] for c in DATASET.inputs}
         other = {**row, "house_size": 3_000.0, "city": "Macondo"}
         services = [f"http://127.0.0.1:{port}", stack.url]
@@ -306,7 +306,7 @@ def test_a_second_start_changes_nothing_and_a_demo_whose_terminal_closes_leaves_
     ):
         demo.wait_for(text)
     demo.close()
-    eventually(lambda: not stack.run.alive(), 60, "every process of the run has stopped")
+    wait_until(lambda: not stack.run.alive(), 60, "every process of the run has stopped")
     assert not (stack.run.home / "env").exists()
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.house import ROOT
+from support.repository import ROOT
+from support.testbed import free_base
 from support.tutorial import Step, lines_missing, matches, steps
-from support.world import free_base
 from veleta_local.addresses import DEFAULT_PORTS, ports
 from veleta_local.run import Run
 

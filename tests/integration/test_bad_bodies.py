@@ -18,7 +18,7 @@ GROWTH_MIB = 16
 
 
 def send(inference: Inference, path: str, body: bytes, headers: dict[str, str] | None = None) -> Reply:
-    return call(f"{inference.process.url}{path.format(model=inference.world.dataset.name)}", body, headers)
+    return call(f"{inference.process.url}{path.format(model=inference.testbed.dataset.name)}", body, headers)
 
 
 @pytest.mark.failure("F63")
@@ -97,7 +97,7 @@ def test_bad_bodies_are_not_logged_as_errors(inference: Inference) -> None:
 def _disconnect(inference: Inference, path: str) -> None:
     """Send half a body, and disconnect."""
     address, body = urlsplit(inference.process.url), json.dumps(PATHS[path](ROW)).encode()
-    where = path.format(model=inference.world.dataset.name)
+    where = path.format(model=inference.testbed.dataset.name)
     with socket.create_connection((address.hostname, address.port), timeout=10) as client:
         client.sendall(f"POST {where} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode())
         client.sendall(body[: len(body) // 2])

@@ -7,7 +7,7 @@ from kafka import KafkaAdminClient
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.world import World, eventually
+from support.testbed import Testbed, wait_until
 from veleta.events.catalogue import DriftAssessed
 from veleta.tables import dataset_tables, drift_metrics, drift_reports
 from veleta.topics import declared_topics
@@ -15,66 +15,66 @@ from veleta.topics import declared_topics
 STATISTICS = {"mean": "mean", "std": "std", "50": "50%", "75": "75%"}
 
 
-def verdicts(world: World) -> dict[int, str]:
+def verdicts(testbed: Testbed) -> dict[int, str]:
     query = sa.select(drift_reports.c.number, drift_reports.c.verdict).where(drift_reports.c.epoch == 1)
-    return {row.number: row.verdict for row in world.sql(query)}
+    return {row.number: row.verdict for row in testbed.sql(query)}
 
 
-def test_verdicts_and_statistics_equal_those_of_pandas(world: World) -> None:
+def test_verdicts_and_statistics_equal_those_of_pandas(testbed: Testbed) -> None:
     """All 24 changes of a comparison, to 1e-9 relative, in both tables; each batch has one verdict."""
     batches = [api_rows(0, 200, 1), api_rows(0, 220, 2), api_rows(5, 150, 3)]
-    with world.service("drift", "drift") as drift:
-        publish_batch(world.log, world.dataset, 1, 0, list(batches[0]))
-        drift.ready()
+    with testbed.service("drift", "drift") as drift:
+        publish_batch(testbed.log, testbed.dataset, 1, 0, list(batches[0]))
+        drift.wait_until_ready()
         for number in (1, 2):
-            publish_batch(world.log, world.dataset, 1, number, list(batches[number]))
-        eventually(lambda: len(verdicts(world)) == 3, what="every batch has a verdict")
-        eventually(lambda: len(world.events("drift")) == 3, what="every verdict is published")
+            publish_batch(testbed.log, testbed.dataset, 1, number, list(batches[number]))
+        wait_until(lambda: len(verdicts(testbed)) == 3, what="every batch has a verdict")
+        wait_until(lambda: len(testbed.events("drift")) == 3, what="every verdict is published")
     for number in (1, 2):
         changes = _changes(pd.DataFrame(batches[number - 1]), pd.DataFrame(batches[number]))
-        assert _stored(world, number) == {key: pytest.approx(value, rel=1e-9) for key, value in changes.items()}
+        assert _stored(testbed, number) == {key: pytest.approx(value, rel=1e-9) for key, value in changes.items()}
         assert len(changes) == 24
-        assert verdicts(world)[number] == ("drift" if max(changes.values()) > 0.15 else "no drift")
-        metrics = world.sql(sa.select(drift_metrics).where(drift_metrics.c.number == number))
+        assert verdicts(testbed)[number] == ("drift" if max(changes.values()) > 0.15 else "no drift")
+        metrics = testbed.sql(sa.select(drift_metrics).where(drift_metrics.c.number == number))
         stored = {(m.column_name, m.statistic): m.relative_change for m in metrics}
         assert stored == {key: pytest.approx(value, rel=1e-9) for key, value in changes.items()}
-    assert verdicts(world)[0] == "not enough data"
-    reports = [e.id.removeprefix(world.dataset.name) for e in world.events("drift")]
+    assert verdicts(testbed)[0] == "not enough data"
+    reports = [e.id.removeprefix(testbed.dataset.name) for e in testbed.events("drift")]
     assert reports == ["/1/0/assessed", "/1/1/assessed", "/1/2/assessed"]
 
 
 @pytest.mark.failure("F111")
-def test_a_kill_causes_no_second_verdict(world: World) -> None:
+def test_a_kill_causes_no_second_verdict(testbed: Testbed) -> None:
     """kill -9 while batches wait: after the next start each has one report, and all events agree with it.
 
     An event may be published twice, with the same id.
     """
-    with world.service("drift", "drift") as drift:
-        drift.ready()
+    with testbed.service("drift", "drift") as drift:
+        drift.wait_until_ready()
         for number in range(3, 9):
-            publish_batch(world.log, world.dataset, 1, number, list(api_rows(number % 2, 100, number)))
-        eventually(lambda: len(verdicts(world)) >= 5, what="some verdicts")
+            publish_batch(testbed.log, testbed.dataset, 1, number, list(api_rows(number % 2, 100, number)))
+        wait_until(lambda: len(verdicts(testbed)) >= 5, what="some verdicts")
         drift.kill()
         drift.start()
-        eventually(lambda: len({e.id for e in world.events("drift")}) == 9, what="every batch has its event")
-    reports = world.sql(sa.select(drift_reports))
+        wait_until(lambda: len({e.id for e in testbed.events("drift")}) == 9, what="every batch has its event")
+    reports = testbed.sql(sa.select(drift_reports))
     assert sorted((row.epoch, row.number) for row in reports) == [(1, n) for n in range(9)]
-    assert _published(world) == {
-        (f"{world.dataset.name}/1/{n}/assessed", verdict) for n, verdict in verdicts(world).items()
+    assert _published(testbed) == {
+        (f"{testbed.dataset.name}/1/{n}/assessed", verdict) for n, verdict in verdicts(testbed).items()
     }
 
 
-def test_faust_creates_no_topic(world: World) -> None:
+def test_faust_creates_no_topic(testbed: Testbed) -> None:
     """Its leader topic is disabled: there are only the declared topics."""
-    admin = KafkaAdminClient(bootstrap_servers=world.bootstrap)
-    existing = {t["name"] for t in admin.describe_topics() if world.dataset.name in t["name"]}
+    admin = KafkaAdminClient(bootstrap_servers=testbed.bootstrap)
+    existing = {t["name"] for t in admin.describe_topics() if testbed.dataset.name in t["name"]}
     admin.close()
-    assert existing == {each.name for each in declared_topics(world.dataset.name)}
+    assert existing == {each.name for each in declared_topics(testbed.dataset.name)}
 
 
-def _published(world: World) -> set[tuple[str, str]]:
+def _published(testbed: Testbed) -> set[tuple[str, str]]:
     """The id of every event, with its verdict."""
-    return {(e.id, e.payload.verdict) for e in world.events("drift") if isinstance(e.payload, DriftAssessed)}
+    return {(e.id, e.payload.verdict) for e in testbed.events("drift") if isinstance(e.payload, DriftAssessed)}
 
 
 def _changes(old: pd.DataFrame, new: pd.DataFrame) -> dict[tuple[str, str], float]:
@@ -84,8 +84,8 @@ def _changes(old: pd.DataFrame, new: pd.DataFrame) -> dict[tuple[str, str], floa
     return {(str(c), ours): float(change[c][theirs]) for c in change.columns for ours, theirs in STATISTICS.items()}
 
 
-def _stored(world: World, number: int) -> dict[tuple[str, str], float]:
-    table = dataset_tables(world.dataset).comparison
-    row = world.sql(sa.select(table).where(table.c.epoch == 1, table.c.number == number))[0]._mapping
-    names = world.dataset.drift_columns
+def _stored(testbed: Testbed, number: int) -> dict[tuple[str, str], float]:
+    table = dataset_tables(testbed.dataset).comparison
+    row = testbed.sql(sa.select(table).where(table.c.epoch == 1, table.c.number == number))[0]._mapping
+    names = testbed.dataset.drift_columns
     return {(name, statistic): row[f"{name}_{statistic}"] for name in names for statistic in STATISTICS}

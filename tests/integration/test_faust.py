@@ -10,8 +10,8 @@ import pytest
 
 from support.batches import publish_batch
 from support.listings import api_rows
+from support.testbed import Testbed
 from support.twins.shared import MemoryTransactions, MemoryUnitOfWork
-from support.world import World
 from veleta.errors import Stop
 from veleta.events.envelope import Record
 from veleta.service.health import ServiceHealth
@@ -27,15 +27,15 @@ SECONDS = 30
 class RealFaust:
     """A FaustWorker on Kafka. `records` are those that Faust passed on; the checkpoint moves with each."""
 
-    def __init__(self, world: World, folder: Path, idle_limit: float) -> None:
+    def __init__(self, testbed: Testbed, folder: Path, idle_limit: float) -> None:
         self.records: list[Record] = []
         self.passed_on = asyncio.Event()
         self.health = ServiceHealth("drift")
-        self.app = make_app(f"{world.dataset.name}.{folder.name}", world.bootstrap, str(folder))
-        self._world = world
+        self.app = make_app(f"{testbed.dataset.name}.{folder.name}", testbed.bootstrap, str(folder))
+        self._world = testbed
         self._transactions = MemoryTransactions(MemoryUnitOfWork())
-        self._topic = topic(world.dataset.name, "batches")
-        backlog = Backlog(self._topic, world.log, self._transactions)
+        self._topic = topic(testbed.dataset.name, "batches")
+        backlog = Backlog(self._topic, testbed.log, self._transactions)
         self.worker = FaustWorker(self.app, backlog, self._process, self._nothing, self.health, idle_limit)
         add_agent(self.app, self._topic, self.worker.process)
 
@@ -75,9 +75,9 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.1)
 
 
-async def test_faust_passes_on_each_record_once(world: World, tmp_path: Path) -> None:
+async def test_faust_passes_on_each_record_once(testbed: Testbed, tmp_path: Path) -> None:
     """In the order of the topic."""
-    faust = RealFaust(world, tmp_path, idle_limit=SECONDS)
+    faust = RealFaust(testbed, tmp_path, idle_limit=SECONDS)
     async with faust.running() as running:
         faust.publish()
         async with asyncio.timeout(SECONDS):
@@ -89,10 +89,10 @@ async def test_faust_passes_on_each_record_once(world: World, tmp_path: Path) ->
 
 @pytest.mark.failure("F112")
 async def test_a_real_crash_of_faust_ends_the_process(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    testbed: Testbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error in Faust's consumer crashes the app, and the worker raises its reason."""
-    faust = RealFaust(world, tmp_path, idle_limit=SECONDS)
+    faust = RealFaust(testbed, tmp_path, idle_limit=SECONDS)
     async with faust.running() as running:
 
         async def broken(*_: Any, **__: Any) -> Any:
@@ -104,9 +104,9 @@ async def test_a_real_crash_of_faust_ends_the_process(
 
 
 @pytest.mark.failure("F40")
-async def test_a_consumer_that_stops_without_an_error_ends_the_process(world: World, tmp_path: Path) -> None:
+async def test_a_consumer_that_stops_without_an_error_ends_the_process(testbed: Testbed, tmp_path: Path) -> None:
     """Faust stays up and passes on nothing more, while a batch waits."""
-    faust = RealFaust(world, tmp_path, idle_limit=1.0)
+    faust = RealFaust(testbed, tmp_path, idle_limit=1.0)
     async with faust.running() as running:
         faust.app.flow_control.suspend()
         faust.app.consumer.pause_partitions(faust.app.consumer.assignment())

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from support.hostile import SPELLINGS, Scripted, detail, half, hang_up, hostile_api, of_rows, silence
 from support.listings import api_rows
-from support.world import World, eventually
+from support.testbed import Testbed, wait_until
 from veleta.dataset import load_dataset
 from veleta.tables import batches, dataset_tables
 
@@ -145,7 +145,7 @@ CASES = all_cases()
 class Outcome:
     """The result of the whole script."""
 
-    world: World
+    testbed: Testbed
     log: str
     batches: dict[Place, Any]
     raw: dict[Place, list[Any]]
@@ -154,28 +154,28 @@ class Outcome:
 
 
 @pytest.fixture(scope="module")
-def outcome(world: World) -> Outcome:
+def outcome(testbed: Testbed) -> Outcome:
     """A poller and a loader process the whole script."""
     first = rows(0)
     script = [of_rows(0, first), *(response for case in CASES for response in case.responses)]
-    inbox: Path = world.folder / "inbox"
+    inbox: Path = testbed.folder / "inbox"
     settings: dict[str, Any] = {"group_number": 7, "poll_every": 0.05, "read_timeout": 1, "at_end": "restart"}
-    table = dataset_tables(world.dataset).raw
+    table = dataset_tables(testbed.dataset).raw
     with (
         hostile_api(script) as (api, url),
-        world.service("loader", "loader", on_new_epoch="keep") as loader,
-        world.service("poller", api_url=url, inbox=inbox, **settings) as poller,
+        testbed.service("loader", "loader", on_new_epoch="keep") as loader,
+        testbed.service("poller", api_url=url, inbox=inbox, **settings) as poller,
     ):
-        eventually(lambda: api.requests > len(script), 120, "the script is over")
+        wait_until(lambda: api.requests > len(script), 120, "the script is over")
         last = max(place for case in CASES for place in case.arrived)
-        eventually(lambda: _batch_table(world).get(last), 60, "the last batch is in the batch table")
-        eventually(lambda: _batch_table(world)[last].state == "loaded", 60, "the last batch is loaded")
+        wait_until(lambda: _batch_table(testbed).get(last), 60, "the last batch is in the batch table")
+        wait_until(lambda: _batch_table(testbed)[last].state == "loaded", 60, "the last batch is loaded")
         log = poller.log.read_text() + loader.log.read_text()
     raw: dict[Place, list[Any]] = {}
-    for row in world.sql(sa.select(table).order_by(table.c.epoch, table.c.number, table.c.row_no)):
+    for row in testbed.sql(sa.select(table).order_by(table.c.epoch, table.c.number, table.c.row_no)):
         raw.setdefault((row.epoch, row.number), []).append(row)
     quarantined = [path.read_bytes() for path in sorted((inbox / "kept").iterdir())]
-    return Outcome(world, log, _batch_table(world), raw, quarantined, api.restarts)
+    return Outcome(testbed, log, _batch_table(testbed), raw, quarantined, api.restarts)
 
 
 @pytest.mark.failure("F02", "F03", "F07", "F73", "F75", "F84")
@@ -203,11 +203,11 @@ def test_a_failed_restart_is_repeated_and_both_forms_of_the_confirmation_are_rec
 
 def test_nothing_is_dead_lettered(outcome: Outcome) -> None:
     """Faults of the API are no faults of the services."""
-    assert outcome.world.events("deadletter") == []
+    assert outcome.testbed.events("deadletter") == []
 
 
-def _batch_table(world: World) -> dict[Place, Any]:
-    return {(row.epoch, row.number): row for row in world.sql(sa.select(batches))}
+def _batch_table(testbed: Testbed) -> dict[Place, Any]:
+    return {(row.epoch, row.number): row for row in testbed.sql(sa.select(batches))}
 
 
 def _as_received(raw: Any) -> Row:

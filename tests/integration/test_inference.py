@@ -25,7 +25,7 @@ from support.disk import CannotMount, small_disk
 from support.http import JOURNAL, metric
 from support.inference import Inference, Reply, call
 from support.models import METRICS
-from support.world import World, eventually, http_status
+from support.testbed import Testbed, http_status, wait_until
 from veleta.adapters.mysql import mysql_engine
 from veleta.tables import dataset_tables
 from veleta_local.run import Run
@@ -38,9 +38,9 @@ FULL_KILOBYTES = 1024
 @pytest.mark.failure("F48")
 def test_without_a_promotion_there_are_no_prices(backing: Run, tmp_path: Path) -> None:
     """503 with a reason and Retry-After on every path that needs a model, until the first promotion."""
-    world = World(backing, tmp_path)
-    assert world.prepare().returncode == 0
-    inference = Inference(world)
+    testbed = Testbed(backing, tmp_path)
+    assert testbed.prepare().returncode == 0
+    inference = Inference(testbed)
     inference.start()
     try:
         unready = [call(f"{inference.process.url}/{path}") for path in ("ping", "v2/health/ready")]
@@ -52,7 +52,7 @@ def test_without_a_promotion_there_are_no_prices(backing: Run, tmp_path: Path) -
         assert (history["serving"], history["promotions"]) == (None, [])
         assert inference.readiness().json["waits_for"]["model"] == "no version is promoted yet"
         inference.models.promote()
-        inference.process.ready(20)
+        inference.process.wait_until_ready(20)
         assert inference.predict(inference.example()).status == 200
         assert len(inference.stored()) == 1
     finally:
@@ -64,7 +64,7 @@ def test_a_request_is_stored_once(inference: Inference) -> None:
     reply = inference.predict(inference.example(), name="mine \t 1é" + "x" * 300)
     assert reply.status == 200
     assert reply.headers["X-Model-Version"] == str(reply.json["model"]["version"])
-    assert reply.json["model"]["name"] == inference.world.dataset.name
+    assert reply.json["model"]["name"] == inference.testbed.dataset.name
     (row,) = inference.stored(request_id=reply.json["request_id"])
     assert row["client_request_id"] == reply.headers["X-Request-ID"]
     assert row["client_request_id"].startswith("mine ")
@@ -115,7 +115,7 @@ def test_a_missing_field_is_named(inference: Inference) -> None:
     reply = inference.predict({})
     named = [e["field"] for e in reply.json["errors"]]
     assert reply.status == 422
-    assert named == [c.name for c in inference.world.dataset.inputs]
+    assert named == [c.name for c in inference.testbed.dataset.inputs]
 
 
 def test_a_wrong_path_or_method_gets_a_problem(inference: Inference) -> None:
@@ -134,8 +134,8 @@ def test_a_refused_request_is_stored_in_its_own_table(inference: Inference) -> N
     inference.predict(b"\xff" * 5_000, name="no text")
     inference.predict(inference.example())
     assert len(inference.stored()) == before + 1
-    refused = dataset_tables(inference.world.dataset).refused
-    rows = {row.client_request_id: row for row in inference.world.sql(sa.select(refused))}
+    refused = dataset_tables(inference.testbed.dataset).refused
+    rows = {row.client_request_id: row for row in inference.testbed.sql(sa.select(refused))}
     invalid, binary = rows["refused"], rows["no text"]
     assert (invalid.path, invalid.http_status, invalid.reason) == ("/predict", 422, "bed must not be null")
     assert json.loads(invalid.body) == [inference.example(), inference.example(bed=None)]
@@ -166,12 +166,12 @@ def test_model_shows_the_served_version_and_its_causes(inference: Inference) -> 
     version = inference.models.promote()
     inference.wait_until_serving(version)
     model = inference.model().json
-    assert (model["name"], model["run_id"]) == (inference.world.dataset.name, version.run_id)
+    assert (model["name"], model["run_id"]) == (inference.testbed.dataset.name, version.run_id)
     assert (model["promotion_seq"], model["metrics"]) == (inference.models.seq, METRICS)
     assert model["causes"]["batches"] == ["b"]
     assert datetime.fromisoformat(model["promoted_at"]) <= datetime.fromisoformat(model["loaded_at"])
     history = call(f"{inference.process.url}/models/history").json
-    assert (history["name"], history["serving"]) == (inference.world.dataset.name, inference.models.seq)
+    assert (history["name"], history["serving"]) == (inference.testbed.dataset.name, inference.models.seq)
     assert history["promotions"][0] == {name: model[name] for name in history["promotions"][0]}
     assert [each["promotion_seq"] for each in history["promotions"]] == list(range(inference.models.seq, 0, -1))
 
@@ -204,7 +204,7 @@ def test_no_request_fails_during_a_promotion(inference: Inference) -> None:
         stopped.set()
         replies = [reply for of_client in posting for reply in of_client]
     assert {reply.status for reply in replies} == {200}
-    rows = [inference.world.dataset.convert(row)[0] for row in items]
+    rows = [inference.testbed.dataset.convert(row)[0] for row in items]
     predicted = {
         (reply.json["model"]["version"], *(p["price"] for p in reply.json["predictions"])) for reply in replies
     }
@@ -217,13 +217,13 @@ def test_a_broken_model_is_not_swapped_in(inference: Inference) -> None:
     """The old one stays, and /readyz stays 200 but shows the reason. The promotion is dead-lettered once."""
     before = inference.model().json["version"]
     broken = inference.models.promote(garbage=b"this is no model")
-    eventually(lambda: "refused" in inference.readiness().json["doing"], 20, "it is refused")
+    wait_until(lambda: "refused" in inference.readiness().json["doing"], 20, "it is refused")
     readiness = inference.readiness()
     assert (readiness.status, readiness.json["waits_for"]) == (200, {})
     assert f"version {broken.number} is refused" in readiness.json["doing"]
     assert inference.predict(inference.example()).json["model"]["version"] == before
     letters = [
-        letter for letter in inference.dead_letters() if letter.topic == f"{inference.world.dataset.name}.models"
+        letter for letter in inference.dead_letters() if letter.topic == f"{inference.testbed.dataset.name}.models"
     ]
     assert [letter.service for letter in letters] == ["inference"]
     inference.wait_until_serving(inference.models.promote())
@@ -249,7 +249,7 @@ def test_a_price_is_explained(inference: Inference) -> None:
     for price, explanation in zip(prices, reply.json["explanations"], strict=True):
         assert explanation["price"] == price
         assert price == pytest.approx(explanation["base"] + sum(explanation["contributions"].values()))
-        assert set(explanation["contributions"]) <= set(inference.world.dataset.names)
+        assert set(explanation["contributions"]) <= set(inference.testbed.dataset.names)
     assert [row["prediction"] for row in inference.stored(request_id=reply.json["request_id"])] == prices
     assert call(f"{inference.process.url}/explain", json.dumps([{}]).encode()).status == 422
 
@@ -276,7 +276,7 @@ def test_mlflows_protocol_returns_the_same_price(inference: Inference) -> None:
 
 def test_the_open_inference_protocol_returns_the_same_price(inference: Inference) -> None:
     """From one tensor per column. Another model, or a version that is not served, is not found."""
-    row, name = inference.example(), inference.world.dataset.name
+    row, name = inference.example(), inference.testbed.dataset.name
     price, version = inference.predict(row).price, inference.model().json["version"]
     model = f"{inference.process.url}/v2/models/{name}"
     metadata = call(model).json
@@ -299,7 +299,7 @@ def test_an_open_inference_client_works(inference: Inference) -> None:
     """NVIDIA's client, with data in JSON. It finds the model, and gets the prices of /predict."""
     rows = [inference.example(), inference.example(house_size=3_000.0, city="Macondo")]
     prices = [each["price"] for each in inference.predict(rows).json["predictions"]]
-    name, version = inference.world.dataset.name, str(inference.model().json["version"])
+    name, version = inference.testbed.dataset.name, str(inference.model().json["version"])
     with triton.InferenceServerClient(urlsplit(inference.process.url).netloc) as client:
         assert client.is_server_live()
         assert client.is_server_ready()
@@ -319,7 +319,7 @@ def test_an_open_inference_client_works(inference: Inference) -> None:
 
 def test_an_open_inference_client_shows_errors(inference: Inference) -> None:
     """A missing column, another version, and binary tensors, which are the client's default."""
-    name = inference.world.dataset.name
+    name = inference.testbed.dataset.name
     column = {"name": "bed", "datatype": "FP64"}
     bed, binary = _tensor(column, [4.0]), _tensor(column, [4.0], binary_data=True)
     with triton.InferenceServerClient(urlsplit(inference.process.url).netloc) as client:
@@ -341,14 +341,14 @@ def _tensor(column: dict[str, Any], values: list[Any], *, binary_data: bool = Fa
 @pytest.mark.failure("F121")
 def test_an_old_promotion_is_ignored(inference: Inference) -> None:
     """A sequence number that is not higher changes nothing. A later promotion is served."""
-    stale, fresh = inference.models.register(), inference.models.register()
+    stale, fresh_testbed = inference.models.register(), inference.models.register()
     before = inference.model().json
     inference.models.announce(stale, seq=1)
     inference.models.announce(stale, seq=before["promotion_seq"] - 1)
     assert inference.model().json["version"] == before["version"]
     inference.models.seq += 1
-    inference.models.announce(fresh, inference.models.seq)
-    inference.wait_until_serving(fresh)
+    inference.models.announce(fresh_testbed, inference.models.seq)
+    inference.wait_until_serving(fresh_testbed)
 
 
 @pytest.mark.failure("F122")
@@ -357,17 +357,17 @@ def test_a_new_process_serves_the_same_version(inference: Inference) -> None:
     other = inference.new_process()
     other.start()
     try:
-        other.ready()
+        other.wait_until_ready()
         version = inference.model().json["version"]
-        eventually(lambda: call(f"{other.url}/model").json["version"] == version, 20, "it serves the newest one")
+        wait_until(lambda: call(f"{other.url}/model").json["version"] == version, 20, "it serves the newest one")
     finally:
         other.stop()
 
 
 def test_its_mysql_user_may_only_insert_requests(inference: Inference) -> None:
     """It may neither read, change nor delete them."""
-    name = f"{inference.world.prefix}RAW_DATA.new_{inference.world.dataset.name}"
-    engine = mysql_engine(inference.world.mysql("inference"))
+    name = f"{inference.testbed.prefix}RAW_DATA.new_{inference.testbed.dataset.name}"
+    engine = mysql_engine(inference.testbed.mysql("inference"))
     for statement in (f"SELECT * FROM {name}", f"UPDATE {name} SET prediction = 1", f"DELETE FROM {name}"):
         with pytest.raises(OperationalError, match="denied"), engine.begin() as connection:
             connection.exec_driver_sql(statement)
@@ -380,14 +380,14 @@ def test_without_mysql_requests_are_answered_and_stored(inference: Inference) ->
     before = len(inference.stored())
     inference.proxy.cut()
     replies = [inference.predict(inference.example())]
-    eventually(lambda: "mysql" in inference.readiness().json["waits_for"], 20, "/readyz names MySQL")
+    wait_until(lambda: "mysql" in inference.readiness().json["waits_for"], 20, "/readyz names MySQL")
     replies.append(inference.predict([inference.example(), inference.example(bed=2)]))
     inference.process.kill()
     inference.start()
-    eventually(lambda: inference.model().status == 200, 60, "a model is served")
+    wait_until(lambda: inference.model().status == 200, 60, "a model is served")
     replies.append(inference.predict(inference.example()))
     inference.proxy.restore()
-    inference.process.ready(30)
+    inference.process.wait_until_ready(30)
     assert {reply.status for reply in replies} == {200}
     _assert_stored_once(inference, replies)
     assert len(inference.stored()) == before + 4
@@ -415,7 +415,7 @@ def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, ob
     full.start()
     body = json.dumps(inference.example()).encode()
     try:
-        eventually(lambda: http_status(f"{full.url}/model") == 200, 60, "a model is served")
+        wait_until(lambda: http_status(f"{full.url}/model") == 200, 60, "a model is served")
         replies = [call(f"{full.url}/predict", body) for _ in range(100)]
         statuses = [reply.status for reply in replies]
         answered, refused = replies[: statuses.index(503)], replies[statuses.index(503) :]
@@ -427,10 +427,10 @@ def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, ob
             assert "price" not in reply.text
         assert "journal" in call(f"{full.url}/readyz").json["waits_for"]
         inference.proxy.restore()
-        eventually(lambda: metric(full.url, JOURNAL) == 0, 20, "the journal is empty")
+        wait_until(lambda: metric(full.url, JOURNAL) == 0, 20, "the journal is empty")
         answered.append(call(f"{full.url}/predict", body))
-        full.ready(5)
-        eventually(lambda: len(inference.stored()) == before + len(answered), 20, "the last one is stored")
+        full.wait_until_ready(5)
+        wait_until(lambda: len(inference.stored()) == before + len(answered), 20, "the last one is stored")
         _assert_stored_once(inference, answered)
     finally:
         full.stop()
@@ -460,8 +460,8 @@ def test_an_invalid_key_is_refused(inference: Inference, key: str) -> None:
 @pytest.mark.failure("F127")
 def test_a_row_that_mysql_refuses_is_dead_lettered(inference: Inference) -> None:
     """The rows that were inserted with it are stored."""
-    where = f"{inference.world.prefix}RAW_DATA.new_{inference.world.dataset.name}"
-    with inference.world.admin.begin() as connection:
+    where = f"{inference.testbed.prefix}RAW_DATA.new_{inference.testbed.dataset.name}"
+    with inference.testbed.admin.begin() as connection:
         connection.exec_driver_sql(f"ALTER TABLE {where} ADD CONSTRAINT no_ys CHECK (city <> 'Ys')")
     items = [inference.example(city="Ys" if i == 7 else "Town") for i in range(16)]
     with ThreadPoolExecutor(len(items)) as pool:
@@ -480,15 +480,15 @@ def test_a_damaged_line_of_the_journal_is_dead_lettered(inference: Inference) ->
     inference.proxy.cut()
     first = inference.predict(inference.example())
     inference.process.kill()
-    (file,) = [path for path in (inference.world.folder / "journal/answered").rglob("*.lines") if path.stat().st_size]
+    (file,) = [path for path in (inference.testbed.folder / "journal/answered").rglob("*.lines") if path.stat().st_size]
     damaged = [b'{"request_id": "damaged"', b'{"request_id": "\xff"}']
     file.write_bytes(b"".join(line + b"\n" for line in damaged) + file.read_bytes())
     before = len(inference.dead_letters())
     inference.start()
     inference.proxy.restore()
-    inference.process.ready(60)
+    inference.process.wait_until_ready(60)
     _assert_stored_once(inference, [first, inference.predict(inference.example())])
-    eventually(lambda: len(inference.dead_letters()) == before + 2, 20, "both lines are dead letters")
+    wait_until(lambda: len(inference.dead_letters()) == before + 2, 20, "both lines are dead letters")
     values = [letter.value for letter in inference.dead_letters()[before:]]
     assert sorted(values) == sorted(line.decode(errors="backslashreplace") for line in damaged)
 
@@ -501,7 +501,7 @@ def test_a_request_is_stored_although_its_client_disconnects(inference: Inferenc
     with socket.create_connection((address.hostname, address.port)) as gone:
         gone.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nX-Request-ID: gone\r\n")
         gone.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-    eventually(lambda: len(inference.stored(client_request_id="gone")) == 1, 20, "the request is stored")
+    wait_until(lambda: len(inference.stored(client_request_id="gone")) == 1, 20, "the request is stored")
 
 
 @pytest.mark.failure("F25")
@@ -513,7 +513,7 @@ def test_a_stop_loses_nothing(inference: Inference) -> None:
     """
     stopped = inference.new_process()
     stopped.start()
-    stopped.ready()
+    stopped.wait_until_ready()
     body = json.dumps(inference.example()).encode()
     started = threading.Event()
 

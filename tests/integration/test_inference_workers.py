@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from support.http import ANSWERED, get, metric, post
 from support.models import Models, served_model
-from support.world import Process, World, eventually, http_status
+from support.testbed import Process, Testbed, http_status, wait_until
 from veleta.tables import dataset_tables
 
 WORKERS = 2
@@ -27,10 +27,10 @@ REQUESTS = 24
 class Setup:
     """Inference with two workers, and its models."""
 
-    def __init__(self, world: World, process: Process) -> None:
-        self.world = world
+    def __init__(self, testbed: Testbed, process: Process) -> None:
+        self.testbed = testbed
         self.process = process
-        self.models = Models(world)
+        self.models = Models(testbed)
 
     def workers(self) -> list[int]:
         """The process ids of the running workers."""
@@ -39,14 +39,14 @@ class Setup:
 
     def responses(self) -> list[dict[str, Any]]:
         """The responses to REQUESTS requests, each on a connection of its own."""
-        replies = [post(f"{self.process.url}/predict", self.world.dataset.example) for _ in range(REQUESTS)]
+        replies = [post(f"{self.process.url}/predict", self.testbed.dataset.example) for _ in range(REQUESTS)]
         assert {status for status, _ in replies} == {200}
         return [body for _, body in replies]
 
     def stored(self) -> Counter[str]:
         """The number of rows of each request in MySQL."""
-        requests = dataset_tables(self.world.dataset).requests
-        return Counter(name for (name,) in self.world.sql(sa.select(requests.c.request_id)))
+        requests = dataset_tables(self.testbed.dataset).requests
+        return Counter(name for (name,) in self.testbed.sql(sa.select(requests.c.request_id)))
 
     def stored_once(self, responses: list[dict[str, Any]]) -> bool:
         """Whether the request of each response is in MySQL once."""
@@ -55,13 +55,13 @@ class Setup:
 
 
 @pytest.fixture(scope="module")
-def setup(world: World) -> Iterator[Setup]:
+def setup(testbed: Testbed) -> Iterator[Setup]:
     """All workers serve version 1."""
-    with world.service("inference", "inference", workers=WORKERS, reconcile_seconds=1) as process:
-        started = Setup(world, process)
-        eventually(lambda: http_status(f"{process.url}/livez") == 200, 60, "inference listens")
+    with testbed.service("inference", "inference", workers=WORKERS, reconcile_seconds=1) as process:
+        started = Setup(testbed, process)
+        wait_until(lambda: http_status(f"{process.url}/livez") == 200, 60, "inference listens")
         started.models.promote()
-        process.ready()
+        process.wait_until_ready()
         yield started
 
 
@@ -69,16 +69,16 @@ def test_all_workers_predict_and_store_requests(setup: Setup) -> None:
     """Each worker has a journal of its own. Each request is in MySQL once. /metrics of each worker covers all."""
     before = metric(setup.process.url, ANSWERED)
     responses = setup.responses()
-    eventually(lambda: setup.stored_once(responses), 20, "all are in MySQL")
+    wait_until(lambda: setup.stored_once(responses), 20, "all are in MySQL")
     assert {metric(setup.process.url, ANSWERED) for _ in range(REQUESTS)} == {before + REQUESTS}
-    folders = {path.parent.name for path in (setup.world.folder / "journal/answered").rglob("lock")}
+    folders = {path.parent.name for path in (setup.testbed.folder / "journal/answered").rglob("lock")}
     assert folders == {"0", "1"}
 
 
 def test_a_promotion_reaches_all_workers(setup: Setup) -> None:
     """No worker still serves the model before. /metrics shows the lowest version that is served."""
     version = setup.models.promote(scale=2).number
-    eventually(
+    wait_until(
         lambda: {served_model(setup.process.url)["version"] for _ in range(REQUESTS)} == {version}, 20, "all serve it"
     )
     assert {response["model"]["version"] for response in setup.responses()} == {version}
@@ -91,13 +91,13 @@ def test_a_worker_that_dies_is_restarted(setup: Setup) -> None:
     responses = setup.responses()
     dead, living = setup.workers()
     os.kill(dead, signal.SIGKILL)
-    eventually(lambda: dead not in setup.workers(), 10, "it does not run")
+    wait_until(lambda: dead not in setup.workers(), 10, "it does not run")
     responses += setup.responses()
-    eventually(lambda: len(setup.workers()) == WORKERS, 20, "it is restarted")
-    eventually(lambda: _all_ready(setup), 60, "all are ready")
+    wait_until(lambda: len(setup.workers()) == WORKERS, 20, "it is restarted")
+    wait_until(lambda: _all_ready(setup), 60, "all are ready")
     assert living in setup.workers()
     responses += setup.responses()
-    eventually(lambda: setup.stored_once(responses), 20, "all are in MySQL")
+    wait_until(lambda: setup.stored_once(responses), 20, "all are in MySQL")
     assert metric(setup.process.url, "veleta_model_version") == served_model(setup.process.url)["version"]
 
 
@@ -108,7 +108,7 @@ def _all_ready(setup: Setup) -> bool:
 def test_a_port_in_use_is_reported(setup: Setup) -> None:
     """In one line. Two services never share a port by mistake."""
     port = int(setup.process.url.rsplit(":", 1)[1])
-    environment = setup.world.environment("inference", "inference", port=port, workers=WORKERS)
+    environment = setup.testbed.environment("inference", "inference", port=port, workers=WORKERS)
     done = subprocess.run(
         [sys.executable, "-m", "veleta_inference"], env=environment, capture_output=True, text=True, check=False
     )
@@ -126,12 +126,12 @@ def test_workers_stop_with_their_supervisor(setup: Setup) -> None:
         assert len(workers) == WORKERS
         os.kill(setup.process.pid, end)
         assert setup.process.wait() == code
-        eventually(partial(_stopped, workers), 30, "no worker runs")
+        wait_until(partial(_stopped, workers), 30, "no worker runs")
         with pytest.raises(URLError):
             get(f"{setup.process.url}/livez")
         setup.process.start()
-        eventually(lambda: http_status(f"{setup.process.url}/livez") == 200, 60, "inference listens")
-    eventually(lambda: _all_ready(setup), 60, "all are ready")
+        wait_until(lambda: http_status(f"{setup.process.url}/livez") == 200, 60, "inference listens")
+    wait_until(lambda: _all_ready(setup), 60, "all are ready")
 
 
 def _stopped(pids: list[int]) -> bool:

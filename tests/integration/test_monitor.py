@@ -18,7 +18,7 @@ from support.hostile import hostile_api, of_rows
 from support.listings import api_rows
 from support.models import Models
 from support.proxy import Proxy
-from support.world import Process, World, eventually, free_port, http_status
+from support.testbed import Process, Testbed, free_port, http_status, wait_until
 from veleta.events.catalogue import (
     BatchRefused,
     Command,
@@ -36,15 +36,15 @@ TIMEOUT_MS = 30_000
 
 
 @contextmanager
-def monitor(world: World, variables: Mapping[str, str] | None = None, **settings: object) -> Iterator[Process]:
+def monitor(testbed: Testbed, variables: Mapping[str, str] | None = None, **settings: object) -> Iterator[Process]:
     """The real process, ready to serve. `variables` override those of the sources that it reads."""
     port = free_port()
-    settings = {"port": port, "refresh": 1, "mlflow_url": world.mlflow_uri, **settings}
-    environment = {**world.environment("monitor", "reader", **settings), **(variables or {})}
-    process = Process("monitor", port, environment, world.folder)
+    settings = {"port": port, "refresh": 1, "mlflow_url": testbed.mlflow_uri, **settings}
+    environment = {**testbed.environment("monitor", "reader", **settings), **(variables or {})}
+    process = Process("monitor", port, environment, testbed.folder)
     process.start()
     try:
-        eventually(lambda: http_status(f"{process.url}/_stcore/health") == 200, 60, "the monitor responds")
+        wait_until(lambda: http_status(f"{process.url}/_stcore/health") == 200, 60, "the monitor responds")
         yield process
     finally:
         process.stop()
@@ -93,13 +93,13 @@ def expect_no_notice(page: Page) -> None:
     expect(page.get_by_role("alert")).to_have_text([], timeout=2 * TIMEOUT_MS)
 
 
-def write_trainings(world: World, now: datetime) -> None:
+def write_trainings(testbed: Testbed, now: datetime) -> None:
     """Write a promoted version and a failed training as the trainer does; also one prediction and one dead letter."""
-    name = world.dataset.name
+    name = testbed.dataset.name
     common = {"cause": {}, "requested_at": now, "attempts": 1}
     request = {"epoch": 1, "number": 0, "reason": "first of the epoch"}
     result = {"run_id": "r", "version": 3, "metrics": {"mae": 61_234.2, "r2": 0.77}}
-    with world.admin.begin() as sql:
+    with testbed.admin.begin() as sql:
         sql.execute(
             sa.insert(trainings).values({**common, **result, "request_id": "a", "state": "finished", "cause": request})
         )
@@ -118,7 +118,7 @@ def write_trainings(world: World, now: datetime) -> None:
             )
         )
         sql.execute(
-            sa.insert(dataset_tables(world.dataset).requests).values(
+            sa.insert(dataset_tables(testbed.dataset).requests).values(
                 request_id="q", item=0, received_at=now, answered_at=now, model_version=3, latency_ms=1, http_status=200
             )
         )
@@ -128,21 +128,21 @@ def write_trainings(world: World, now: datetime) -> None:
         ("50", TrainingProgress(request_id="b", phase="fitting", done=50, of=50, error=0.341)),
         ("failed", TrainingFailed(request_id="b", reason="out of memory")),
     ):
-        publish(world, "training", Event(f"b/{suffix}", "trainer", now.replace(tzinfo=UTC), payload))
+        publish(testbed, "training", Event(f"b/{suffix}", "trainer", now.replace(tzinfo=UTC), payload))
     dead_letter = RecordDeadlettered(
         service="drift", reason="x", error="x", topic=f"{name}.batches", partition=0, offset=1, first_key=name,
         headers={}, value="",
     )  # fmt: skip
-    publish(world, "deadletter", Event("dead", "drift", now.replace(tzinfo=UTC), dead_letter))
+    publish(testbed, "deadletter", Event("dead", "drift", now.replace(tzinfo=UTC), dead_letter))
 
 
-def publish(world: World, name: TopicName, event: Event) -> None:
-    world.log.publish([encode(topic(world.dataset.name, name), event)])
+def publish(testbed: Testbed, name: TopicName, event: Event) -> None:
+    testbed.log.publish([encode(topic(testbed.dataset.name, name), event)])
 
 
-def test_an_empty_deployment_shows_no_values_and_no_errors(world: World, browser: Browser) -> None:
+def test_an_empty_deployment_shows_no_values_and_no_errors(testbed: Testbed, browser: Browser) -> None:
     """Before the first batch, every part of the page shows that there is no data yet."""
-    with monitor(world) as process, visit(browser, process) as page:
+    with monitor(testbed) as process, visit(browser, process) as page:
         expect_texts(page, "USA real estate", "No batch has arrived yet", "No model has been trained yet")
         expect_texts(page, "No model is served: inference is not deployed")
         expect_texts(page, "Waiting for the first batch")
@@ -151,22 +151,22 @@ def test_an_empty_deployment_shows_no_values_and_no_errors(world: World, browser
         expect_no_notice(page)
 
 
-def test_the_page_shows_the_whole_loop(world: World, browser: Browser) -> None:
+def test_the_page_shows_the_whole_loop(testbed: Testbed, browser: Browser) -> None:
     """It shows stages, batches, verdicts, versions, decisions, predictions, dead letters and links of real services."""
-    name = world.dataset.name
-    with world.service("loader", "loader") as loader, world.service("drift", "drift") as drift:
-        loader.ready()
-        drift.ready()
+    name = testbed.dataset.name
+    with testbed.service("loader", "loader") as loader, testbed.service("drift", "drift") as drift:
+        loader.wait_until_ready()
+        drift.wait_until_ready()
         for number in (0, 1):
-            publish_batch(world.log, world.dataset, 1, number, api_rows(5 * number, 200, 1))
+            publish_batch(testbed.log, testbed.dataset, 1, number, api_rows(5 * number, 200, 1))
         refused = BatchRefused(dataset=name, epoch=1, number=2, reason="no JSON", status=200, body="b")
-        publish(world, "batches", Event(f"{name}/1/2/refused", "poller", datetime.now(UTC), refused))
-        eventually(lambda: len(world.sql(sa.select(drift_reports))) == 2, what="both batches are assessed")
-        eventually(lambda: len(world.sql(sa.select(batches))) == 3, what="the refused batch is in the batch table")
-        write_trainings(world, datetime.now(UTC).replace(tzinfo=None))
+        publish(testbed, "batches", Event(f"{name}/1/2/refused", "poller", datetime.now(UTC), refused))
+        wait_until(lambda: len(testbed.sql(sa.select(drift_reports))) == 2, what="both batches are assessed")
+        wait_until(lambda: len(testbed.sql(sa.select(batches))) == 3, what="the refused batch is in the batch table")
+        write_trainings(testbed, datetime.now(UTC).replace(tzinfo=None))
         urls = {"loader": loader.url, "drift": drift.url, "trainer": "http://127.0.0.1:1"}
         links = {"inference_url": "http://127.0.0.1:8000", "source_url": "http://127.0.0.1:8090"}
-        with monitor(world, None, readyz=json.dumps(urls), **links) as process, visit(browser, process) as page:
+        with monitor(testbed, None, readyz=json.dumps(urls), **links) as process, visit(browser, process) as page:
             expect_stage(page, "poller", "not deployed", "batch.refused", f"{name}/1/2/refused")
             expect_stage(page, "loader", "ready", "waiting for events", "lag 0", "batch loaded", f"{name}/1/1")
             expect_stage(page, "drift", "ready", "lag 0", "drift.assessed", f"{name}/1/1/assessed")
@@ -180,102 +180,105 @@ def test_the_page_shows_the_whole_loop(world: World, browser: Browser) -> None:
             expect_row(page, "3", "promoted", "7", "61,234", "lower MAE", "first of the epoch batch 1/0", ANY)
             expect_texts(page, "out of memory")
             expect(page.get_by_test_id("stMetricValue")).to_have_text(["none", "3", "1", "1"])
-            for url in (f"{links['inference_url']}/model", world.mlflow_uri, links["source_url"]):
+            for url in (f"{links['inference_url']}/model", testbed.mlflow_uri, links["source_url"]):
                 expect(page.locator(f'a[href="{url}"]')).to_be_visible()
-            expect(page.locator(f'a[href="{world.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
+            expect(page.locator(f'a[href="{testbed.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
 
 
-def test_a_button_fetches_a_batch(world: World, browser: Browser) -> None:
+def test_a_button_fetches_a_batch(testbed: Testbed, browser: Browser) -> None:
     """A click publishes a command, and the page shows the poller's answer.
 
     The test has its own rows, because the rows of another test's last batch would be a repeated batch.
     """
 
     def closed() -> list[Event]:
-        return [event for event in world.events("batches") if event.type == "batch.closed"]
+        return [event for event in testbed.events("batches") if event.type == "batch.closed"]
 
     before = len(closed())
     with (
         hostile_api([of_rows(0, list(api_rows(0, 10, 2)))]) as (_, url),
-        monitor(world) as process,
+        monitor(testbed) as process,
         visit(browser, process) as page,
     ):
         poller: dict[str, Any] = {"api_url": url, "group_number": 1, "poll": "manual"}
-        with world.service("poller", inbox=world.folder / "inbox", **poller) as running:
-            running.ready()
+        with testbed.service("poller", inbox=testbed.folder / "inbox", **poller) as running:
+            running.wait_until_ready()
             expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=TIMEOUT_MS)
             expect(page.get_by_text("The buttons, and")).to_have_count(0)
             page.get_by_role("button", name="Fetch the next batch").click()
             expect_texts(page, "poll: the next batch is fetched now, if there is one")
-            eventually(lambda: len(closed()) == before + 1, what="the batch is closed")
+            wait_until(lambda: len(closed()) == before + 1, what="the batch is closed")
             page.get_by_role("button", name="Pause").click()
             expect_texts(page, "pause: no batch is fetched until polling is resumed")
-    commands = [event.payload for event in world.events("commands") if isinstance(event.payload, Command)]
+    commands = [event.payload for event in testbed.events("commands") if isinstance(event.payload, Command)]
     assert [(command.TYPE, command.actor) for command in commands] == [
         ("poll", "a user of the monitor"),
         ("pause", "a user of the monitor"),
     ]
 
 
-def test_the_page_shows_why_the_version_is_served(world: World, browser: Browser) -> None:
+def test_the_page_shows_why_the_version_is_served(testbed: Testbed, browser: Browser) -> None:
     """It shows the version that a real inference serves, when it was promoted and its causes."""
-    models = Models(world)
-    with world.service("inference", "inference") as inference:
+    models = Models(testbed)
+    with testbed.service("inference", "inference") as inference:
         urls = json.dumps({"inference": inference.url})
-        eventually(lambda: http_status(f"{inference.url}/model") == 503, what="inference responds without a version")
-        with monitor(world, None, readyz=urls) as process, visit(browser, process) as page:
+        wait_until(lambda: http_status(f"{inference.url}/model") == 503, what="inference responds without a version")
+        with monitor(testbed, None, readyz=urls) as process, visit(browser, process) as page:
             expect_texts(page, "No model is served: ")
             version = models.promote().number
             expect_texts(page, f"Version {version} became the champion by decision 1", "Reason for the training: test.")
             expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(version))
-            expect_stage(page, "inference", "ready", f"serving {world.dataset.name} {version}")
+            expect_stage(page, "inference", "ready", f"serving {testbed.dataset.name} {version}")
             expect_stage(page, "trainer", "model.promoted")
 
 
-def test_a_refused_login_is_a_notice(world: World, browser: Browser) -> None:
+def test_a_refused_login_is_a_notice(testbed: Testbed, browser: Browser) -> None:
     """The page shows MySQL's error message, and everything that it reads from other sources."""
-    publish_batch(world.log, world.dataset, 8, 0, api_rows(0, 10, 1))
-    with monitor(world, {"MYSQL_PASSWORD": "wrong"}) as process, visit(browser, process) as page:
+    publish_batch(testbed.log, testbed.dataset, 8, 0, api_rows(0, 10, 1))
+    with monitor(testbed, {"MYSQL_PASSWORD": "wrong"}) as process, visit(browser, process) as page:
         expect(page.get_by_role("alert")).to_contain_text("MySQL is unavailable: Access denied", timeout=TIMEOUT_MS)
         expect(page.get_by_text("Not available: MySQL does not respond.")).to_have_count(3)
-        expect_texts(page, f"{world.dataset.name}/8/0/closed")
+        expect_texts(page, f"{testbed.dataset.name}/8/0/closed")
         expect_stage(page, "poller", "not deployed", "batch.closed")
 
 
 @pytest.mark.failure("F64")
-def test_the_last_values_remain_while_a_source_is_unavailable(world: World, browser: Browser) -> None:
+def test_the_last_values_remain_while_a_source_is_unavailable(testbed: Testbed, browser: Browser) -> None:
     """An open page shows new events. It shows the last values and their age while Kafka and MySQL are unreachable."""
-    proxies = {"Kafka": Proxy(int(world.bootstrap.rpartition(":")[2])), "MySQL": Proxy(world.mysql("reader").port)}
+    proxies = {
+        "Kafka": Proxy(int(testbed.bootstrap.rpartition(":")[2])),
+        "MySQL": Proxy(testbed.mysql("reader").port),
+    }
     variables = {"KAFKA_BOOTSTRAP": f"127.0.0.1:{proxies['Kafka'].port}", "MYSQL_PORT": str(proxies["MySQL"].port)}
-    with monitor(world, variables) as process, visit(browser, process) as page:
+    with monitor(testbed, variables) as process, visit(browser, process) as page:
         expect_texts(page, "Trainings and versions")
-        publish_batch(world.log, world.dataset, 7, 0, api_rows(0, 10, 1))
-        expect_texts(page, f"{world.dataset.name}/7/0/closed")
+        publish_batch(testbed.log, testbed.dataset, 7, 0, api_rows(0, 10, 1))
+        expect_texts(page, f"{testbed.dataset.name}/7/0/closed")
         expect_no_notice(page)
         for name, proxy in proxies.items():
             proxy.cut()
             notice = page.get_by_role("alert").filter(has_text=name)
             expect(notice).to_contain_text("is unavailable", timeout=TIMEOUT_MS)
             expect(notice).to_contain_text("The values shown are from")
-        expect_texts(page, f"{world.dataset.name}/7/0/closed")
+        expect_texts(page, f"{testbed.dataset.name}/7/0/closed")
         for proxy in proxies.values():
             proxy.restore()
         expect_no_notice(page)
 
 
-def test_an_unknown_setting_is_refused_in_one_line(world: World) -> None:
+def test_an_unknown_setting_is_refused_in_one_line(testbed: Testbed) -> None:
     """An unknown variable with the service's prefix stops it before the server starts."""
     command = [sys.executable, "-m", "veleta_monitor"]
-    environment = world.environment("monitor", "reader", colour="red")
+    environment = testbed.environment("monitor", "reader", colour="red")
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 1
     assert result.stderr.startswith("monitor: unknown setting MONITOR_COLOUR")
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_sigterm_stops_the_monitor_while_a_page_is_open(world: World, browser: Browser) -> None:
+def test_sigterm_stops_the_monitor_while_a_page_is_open(testbed: Testbed, browser: Browser) -> None:
     """It exits within seconds, with 0."""
-    with monitor(world) as process:
+    with monitor(testbed) as process:
         page = browser.new_page()
         page.goto(process.url)
         expect_texts(page, "Trainings and versions")

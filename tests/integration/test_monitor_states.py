@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from support.monitor_states import STATES
-from support.world import eventually, free_port, http_status
+from support.testbed import free_port, http_status, wait_until
 
 TIMEOUT_MS = 120_000
 """How long the page may take to show an expected text."""
@@ -47,7 +47,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         url = f"http://127.0.0.1:{port}"
-        eventually(lambda: http_status(f"{url}/_stcore/health") == 200, 60, "the page is served")
+        wait_until(lambda: http_status(f"{url}/_stcore/health") == 200, 60, "the page is served")
         yield url
     finally:
         process.terminate()
@@ -86,7 +86,7 @@ def test_reduced_motion_is_respected(
         arrow = page.locator(".busy .input")
         expect(arrow).to_have_count(1, timeout=TIMEOUT_MS)
         # A refresh may replace the element, so each check locates it again.
-        eventually(lambda: arrow.evaluate(ANIMATION) == animation, what=f"the animation is {animation}")
+        wait_until(lambda: arrow.evaluate(ANIMATION) == animation, what=f"the animation is {animation}")
 
 
 @pytest.mark.failure("F65", "F139")

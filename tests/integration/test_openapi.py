@@ -21,7 +21,7 @@ def test_the_document_is_that_of_the_dataset(inference: Inference, url: str) -> 
     """The service's own dataset, whatever its name."""
     response = call(f"{url}/openapi.json")
     assert (response.status, response.headers["Content-Type"]) == (200, "application/json")
-    assert response.json == json.loads(json.dumps(document(inference.world.dataset, items_limit())))
+    assert response.json == json.loads(json.dumps(document(inference.testbed.dataset, items_limit())))
 
 
 def test_the_page_needs_no_other_host(browser: Browser, inference: Inference, url: str) -> None:
@@ -42,7 +42,7 @@ def test_the_page_needs_no_other_host(browser: Browser, inference: Inference, ur
     page.goto(f"{url}/docs")
     operations = sum(len(item) - 1 for item in call(f"{url}/openapi.json").json["paths"].values())
     expect(page.locator(".opblock")).to_have_count(operations)
-    expect(page.locator("h1.title, h2.title").first).to_contain_text(inference.world.dataset.title)
+    expect(page.locator("h1.title, h2.title").first).to_contain_text(inference.testbed.dataset.title)
     predict = page.locator("#operations-prices-predict")
     predict.locator("button.opblock-summary-control").click()
     predict.get_by_role("button", name="Execute").click()
@@ -57,4 +57,4 @@ def test_the_page_needs_no_other_host(browser: Browser, inference: Inference, ur
 @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None)
 def test_each_response_is_as_documented(case: schemathesis.Case[Any], inference: Inference, url: str) -> None:
     """To valid and invalid requests."""
-    check_response(case, inference.world.dataset.name, url)
+    check_response(case, inference.testbed.dataset.name, url)

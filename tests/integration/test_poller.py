@@ -12,7 +12,7 @@ import pytest
 from support.hostile import SPELLINGS, HostileApi, Scripted, batch, detail, half, hang_up, hostile_api, silence
 from support.http import metric
 from support.listings import write_csv
-from support.world import Process, World, eventually, free_port, http_status
+from support.testbed import Process, Testbed, free_port, http_status, wait_until
 from veleta.batches import BatchReader, Rows, batch_manifests
 from veleta.events.catalogue import (
     BatchClosed,
@@ -34,11 +34,11 @@ ROWS = 40
 
 
 @pytest.fixture
-def world(backing: Run, tmp_path: Path) -> World:
+def testbed(backing: Run, tmp_path: Path) -> Testbed:
     """Topics for one test. The poller needs no database."""
-    deployment = World(backing, tmp_path)
-    create_topics(deployment.bootstrap, deployment.dataset.name)
-    return deployment
+    testbed = Testbed(backing, tmp_path)
+    create_topics(testbed.bootstrap, testbed.dataset.name)
+    return testbed
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +49,18 @@ def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def running_source(world: World, csv: Path) -> Iterator[Process]:
+def running_source(testbed: Testbed, csv: Path) -> Iterator[Process]:
     """A source that is ready."""
-    with world.service("source", csv=csv, state=world.folder / "source") as source:
-        source.ready()
+    with testbed.service("source", csv=csv, state=testbed.folder / "source") as source:
+        source.wait_until_ready()
         yield source
 
 
 @contextmanager
-def running_poller(world: World, url: str, **settings: Any) -> Iterator[Process]:
+def running_poller(testbed: Testbed, url: str, **settings: Any) -> Iterator[Process]:
     """A poller of this API."""
-    defaults: dict[str, Any] = {"group_number": 7, "poll_every": 0.05, "inbox": world.folder / "inbox"}
-    with world.service("poller", None, api_url=url, **{**defaults, **settings}) as poller:
+    defaults: dict[str, Any] = {"group_number": 7, "poll_every": 0.05, "inbox": testbed.folder / "inbox"}
+    with testbed.service("poller", None, api_url=url, **{**defaults, **settings}) as poller:
         yield poller
 
 
@@ -76,76 +76,78 @@ def is_at_end(poller: Process) -> bool:
     return "end of the data" in activity(poller)
 
 
-def manifests(world: World) -> list[BatchClosed]:
+def manifests(testbed: Testbed) -> list[BatchClosed]:
     """The valid manifest of each batch, in the order of closing."""
-    payloads = [event.payload for event in batch_manifests(world.events("batches")).values()]
+    payloads = [event.payload for event in batch_manifests(testbed.events("batches")).values()]
     return [payload for payload in payloads if isinstance(payload, BatchClosed)]
 
 
-def rows_of(world: World, manifest: BatchClosed) -> Rows:
+def rows_of(testbed: Testbed, manifest: BatchClosed) -> Rows:
     """All rows of a batch. The reader compares count and digest with the manifest."""
-    return [row for chunk in BatchReader(world.log).chunks(manifest) for row in chunk]
+    return [row for chunk in BatchReader(testbed.log).chunks(manifest) for row in chunk]
 
 
 @pytest.mark.failure("F85")
-def test_all_batches_arrive_complete_and_in_order(world: World, csv: Path) -> None:
+def test_all_batches_arrive_complete_and_in_order(testbed: Testbed, csv: Path) -> None:
     """With AT_END=stop the poller stays ready at the end, with an empty inbox."""
-    with running_source(world, csv) as source, running_poller(world, source.url, at_end="stop") as poller:
-        eventually(lambda: is_at_end(poller))
-        closed = manifests(world)
+    with running_source(testbed, csv) as source, running_poller(testbed, source.url, at_end="stop") as poller:
+        wait_until(lambda: is_at_end(poller))
+        closed = manifests(testbed)
         assert [(m.epoch, m.number, m.rows, m.findings) for m in closed] == [(1, n, ROWS, []) for n in range(6)]
-        assert sum(len(rows_of(world, m)) for m in closed) == 6 * ROWS
-        assert {m.dataset_digest for m in closed} == {world.dataset.digest}
-        [declared] = [e.payload for e in world.events("batches") if isinstance(e.payload, DatasetDeclared)]
-        assert declared.digest == world.dataset.digest
-        assert not list((world.folder / "inbox").glob("*.body"))
+        assert sum(len(rows_of(testbed, m)) for m in closed) == 6 * ROWS
+        assert {m.dataset_digest for m in closed} == {testbed.dataset.digest}
+        [declared] = [e.payload for e in testbed.events("batches") if isinstance(e.payload, DatasetDeclared)]
+        assert declared.digest == testbed.dataset.digest
+        assert not list((testbed.folder / "inbox").glob("*.body"))
         with urlopen(f"{source.url}/data?group_number=99", timeout=10) as response:
-            assert rows_of(world, closed[0]) == json.loads(response.read())["data"]
+            assert rows_of(testbed, closed[0]) == json.loads(response.read())["data"]
         assert poller.stop() == 0
 
 
 @pytest.mark.failure("F86")
-def test_polling_is_controlled_from_the_shell(world: World, csv: Path) -> None:
+def test_polling_is_controlled_from_the_shell(testbed: Testbed, csv: Path) -> None:
     """With POLL=manual a poll fetches one batch, and a resume all. A pause survives kill -9."""
 
     def send(kind: type[Command]) -> str:
-        return send_command(world.bootstrap, kind, world.dataset.name, "")
+        return send_command(testbed.bootstrap, kind, testbed.dataset.name, "")
 
     settings = {"at_end": "stop", "poll": "manual"}
-    with running_source(world, csv) as source, running_poller(world, source.url, **settings) as poller:
-        poller.ready()
+    with running_source(testbed, csv) as source, running_poller(testbed, source.url, **settings) as poller:
+        poller.wait_until_ready()
         assert send(Poll) == "the next batch is fetched now, if there is one"
-        eventually(lambda: len(manifests(world)) == 1)
+        wait_until(lambda: len(manifests(testbed)) == 1)
         send(Pause)
         poller.kill()
         poller.start()
-        poller.ready()
+        poller.wait_until_ready()
         send(Poll)
-        eventually(lambda: len(manifests(world)) == 2)
+        wait_until(lambda: len(manifests(testbed)) == 2)
         assert "paused" in activity(poller)
         send(Resume)
-        eventually(lambda: is_at_end(poller))
-        assert len(manifests(world)) == 6
+        wait_until(lambda: is_at_end(poller))
+        assert len(manifests(testbed)) == 6
         with pytest.raises(LocalError, match="refused: the API has returned all batches"):
             send(Poll)
-    replied = [e.payload.command for e in world.events("commands") if isinstance(e.payload, CommandAnswer)]
-    assert replied == [e.id for e in world.events("commands") if isinstance(e.payload, Command)]
+    replied = [e.payload.command for e in testbed.events("commands") if isinstance(e.payload, CommandAnswer)]
+    assert replied == [e.id for e in testbed.events("commands") if isinstance(e.payload, Command)]
 
 
-def test_events_of_a_batch_have_one_trace_and_name_their_cause(world: World, csv: Path) -> None:
+def test_events_of_a_batch_have_one_trace_and_name_their_cause(testbed: Testbed, csv: Path) -> None:
     """batch.opened is the cause of the rows and the manifest."""
-    with running_source(world, csv) as source, running_poller(world, source.url, at_end="stop") as poller:
-        eventually(lambda: is_at_end(poller))
-    opened = {e.id: e.trace for e in world.events("batches") if e.type == "batch.opened"}
-    others = [e for e in (*world.events("rows"), *world.events("batches")) if e.type in ("batch.rows", "batch.closed")]
+    with running_source(testbed, csv) as source, running_poller(testbed, source.url, at_end="stop") as poller:
+        wait_until(lambda: is_at_end(poller))
+    opened = {e.id: e.trace for e in testbed.events("batches") if e.type == "batch.opened"}
+    others = [
+        e for e in (*testbed.events("rows"), *testbed.events("batches")) if e.type in ("batch.rows", "batch.closed")
+    ]
     assert len(opened) == 6
     assert all(opened[str(event.cause)] == event.trace for event in others)
 
 
-def test_restart_begins_the_next_epoch_with_the_same_rows(world: World, csv: Path) -> None:
+def test_restart_begins_the_next_epoch_with_the_same_rows(testbed: Testbed, csv: Path) -> None:
     """The digests of both epochs are equal."""
-    with running_source(world, csv) as source, running_poller(world, source.url, at_end="restart"):
-        closed = eventually(lambda: len(m := manifests(world)) >= 12 and m)
+    with running_source(testbed, csv) as source, running_poller(testbed, source.url, at_end="restart"):
+        closed = wait_until(lambda: len(m := manifests(testbed)) >= 12 and m)
     assert closed
     assert [(m.epoch, m.number) for m in closed[:12]] == [(e, n) for e in (1, 2) for n in range(6)]
     assert [m.digest for m in closed[:6]] == [m.digest for m in closed[6:12]]
@@ -153,66 +155,66 @@ def test_restart_begins_the_next_epoch_with_the_same_rows(world: World, csv: Pat
 
 
 @pytest.mark.failure("F79")
-def test_a_second_poller_waits_for_the_lock(world: World, csv: Path) -> None:
+def test_a_second_poller_waits_for_the_lock(testbed: Testbed, csv: Path) -> None:
     """It sends no request and reports why. When the first one dies, it continues at the same position."""
-    with running_source(world, csv) as source, running_poller(world, source.url, poll_every=600) as first:
-        first.ready()
-        eventually(lambda: len(manifests(world)) == 1)
-        with running_poller(world, source.url, at_end="stop") as second:
-            eventually(lambda: "another poller" in second.log.read_text())
+    with running_source(testbed, csv) as source, running_poller(testbed, source.url, poll_every=600) as first:
+        first.wait_until_ready()
+        wait_until(lambda: len(manifests(testbed)) == 1)
+        with running_poller(testbed, source.url, at_end="stop") as second:
+            wait_until(lambda: "another poller" in second.log.read_text())
             assert http_status(f"{second.url}/readyz") == 503
-            assert len(manifests(world)) == 1
+            assert len(manifests(testbed)) == 1
             first.kill()
-            eventually(lambda: is_at_end(second))
-    assert [(m.epoch, m.number) for m in manifests(world)] == [(1, n) for n in range(6)]
+            wait_until(lambda: is_at_end(second))
+    assert [(m.epoch, m.number) for m in manifests(testbed)] == [(1, n) for n in range(6)]
 
 
 @pytest.mark.failure("F24")
-def test_an_unreachable_api_is_retried(world: World) -> None:
+def test_an_unreachable_api_is_retried(testbed: Testbed) -> None:
     """/readyz names "api". Batches come as soon as it is reachable."""
     port = free_port()
-    with running_poller(world, f"http://127.0.0.1:{port}") as poller:
-        eventually(lambda: '"dependency": "api"' in poller.log.read_text())
+    with running_poller(testbed, f"http://127.0.0.1:{port}") as poller:
+        wait_until(lambda: '"dependency": "api"' in poller.log.read_text())
         assert http_status(f"{poller.url}/readyz") == 503
         with hostile_api([batch(0)], port):
-            eventually(lambda: len(manifests(world)) == 1)
+            wait_until(lambda: len(manifests(testbed)) == 1)
             assert http_status(f"{poller.url}/readyz") == 200
 
 
-def run_script(world: World, script: list[Scripted], **settings: object) -> tuple[HostileApi, float]:
+def run_script(testbed: Testbed, script: list[Scripted], **settings: object) -> tuple[HostileApi, float]:
     """The API after a poller has requested the whole script, and the poller's count of interrupted responses."""
-    with hostile_api(script) as (api, url), running_poller(world, url, **settings) as poller:
-        eventually(lambda: api.requests > len(script))
+    with hostile_api(script) as (api, url), running_poller(testbed, url, **settings) as poller:
+        wait_until(lambda: api.requests > len(script))
         return api, metric(poller.url, 'veleta_poller_responses_total{outcome="interrupted"}')
 
 
-def outcome(world: World) -> tuple[list[str], list[str], list[str]]:
+def outcome(testbed: Testbed) -> tuple[list[str], list[str], list[str]]:
     """The batches that were closed, missed and refused, as epoch/number."""
-    events = [event.payload for event in world.events("batches")]
+    events = [event.payload for event in testbed.events("batches")]
     return (
-        [f"{p.epoch}/{p.number}" for p in manifests(world) if rows_of(world, p)],
+        [f"{p.epoch}/{p.number}" for p in manifests(testbed) if rows_of(testbed, p)],
         [f"{p.epoch}/{p.number}" for p in events if isinstance(p, BatchMissed)],
         [f"{p.epoch}/{p.number}" for p in events if isinstance(p, BatchRefused) and p.status != 503],
     )
 
 
 @pytest.mark.failure("F03", "F75", "F76")
-def test_gaps_repeats_and_new_epochs(world: World) -> None:
+def test_gaps_repeats_and_new_epochs(testbed: Testbed) -> None:
     """The number and the digest of a batch show what happened at the API."""
-    run_script(world, [batch(0), batch(2), batch(2), batch(3), batch(3, price=5.0), batch(0)])
-    assert outcome(world) == (
+    run_script(testbed, [batch(0), batch(2), batch(2), batch(3), batch(3, price=5.0), batch(0)])
+    assert outcome(testbed) == (
         ["1/0", "1/2", "1/3", "2/3", "3/0"],
         ["1/1", "2/0", "2/1", "2/2"],
         [],
     )
-    findings = {f"{m.epoch}/{m.number}": m.findings for m in manifests(world)}
+    findings = {f"{m.epoch}/{m.number}": m.findings for m in manifests(testbed)}
     assert any("batch 2 came twice" in finding for finding in findings["1/3"])
     assert any("other rows" in finding for finding in findings["2/3"])
     assert any("another client restarted the API" in finding for finding in findings["3/0"])
 
 
 @pytest.mark.failure("F07")
-def test_invalid_responses_are_refused_and_quarantined(world: World) -> None:
+def test_invalid_responses_are_refused_and_quarantined(testbed: Testbed) -> None:
     """The event names the file of the body."""
     invalid: list[tuple[int, bytes]] = [
         (500, b"Internal Server Error"),
@@ -220,27 +222,27 @@ def test_invalid_responses_are_refused_and_quarantined(world: World) -> None:
         (200, b'{"batch_number": 1}'),
         (200, b'{"batch_number": 1, "data": []}'),
     ]
-    run_script(world, [batch(0), *invalid, batch(1)])
-    assert outcome(world) == (["1/0", "1/1"], [], ["1/1"] * 4)
-    refused = [e.payload for e in world.events("batches") if isinstance(e.payload, BatchRefused)]
-    bodies = [(world.folder / "inbox" / "kept" / r.body).read_bytes() for r in refused[:4]]
+    run_script(testbed, [batch(0), *invalid, batch(1)])
+    assert outcome(testbed) == (["1/0", "1/1"], [], ["1/1"] * 4)
+    refused = [e.payload for e in testbed.events("batches") if isinstance(e.payload, BatchRefused)]
+    bodies = [(testbed.folder / "inbox" / "kept" / r.body).read_bytes() for r in refused[:4]]
     assert bodies == [body for _, body in invalid]
 
 
 @pytest.mark.failure("F02")
-def test_an_interrupted_request_is_not_repeated(world: World) -> None:
+def test_an_interrupted_request_is_not_repeated(testbed: Testbed) -> None:
     """It is one GET, and the number of the next batch shows that its batch was missed."""
     script = [batch(0), hang_up, batch(2), half, batch(4), silence, batch(6)]
-    _, interrupted = run_script(world, script, read_timeout=1)
-    assert outcome(world) == (["1/0", "1/2", "1/4", "1/6"], ["1/1", "1/3", "1/5"], [])
-    assert len(list((world.folder / "inbox" / "kept").glob("*.part"))) == 1
+    _, interrupted = run_script(testbed, script, read_timeout=1)
+    assert outcome(testbed) == (["1/0", "1/2", "1/4", "1/6"], ["1/1", "1/3", "1/5"], [])
+    assert len(list((testbed.folder / "inbox" / "kept").glob("*.part"))) == 1
     assert interrupted == 3
 
 
 @pytest.mark.failure("F27", "F82")
-def test_the_end_of_the_data_is_recognized_in_every_spelling(world: World) -> None:
+def test_the_end_of_the_data_is_recognized_in_every_spelling(testbed: Testbed) -> None:
     """Each begins a new epoch. A restart that is not confirmed is repeated."""
     ends = [detail(text, status) for text in SPELLINGS for status in (200, 400)]
-    api, _ = run_script(world, [scripted for end in ends for scripted in (batch(0), end)], at_end="restart")
-    assert outcome(world) == ([f"{epoch}/0" for epoch in range(1, 9)], [], [])
+    api, _ = run_script(testbed, [scripted for end in ends for scripted in (batch(0), end)], at_end="restart")
+    assert outcome(testbed) == ([f"{epoch}/0" for epoch in range(1, 9)], [], [])
     assert api.restarts == len(ends) + 1

@@ -13,8 +13,8 @@ from kafka.errors import KafkaTimeoutError
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
-from support.house import ROOT
-from support.world import World
+from support.repository import ROOT
+from support.testbed import Testbed
 from veleta.adapters.mysql import mysql_engine
 from veleta.errors import Retry, Stop
 from veleta.settings import MysqlSettings
@@ -41,88 +41,96 @@ INSERT_REQUEST = (
 
 
 @contextmanager
-def admin(world: World) -> Iterator[KafkaAdminClient]:
-    client = KafkaAdminClient(bootstrap_servers=world.bootstrap)
+def admin(testbed: Testbed) -> Iterator[KafkaAdminClient]:
+    client = KafkaAdminClient(bootstrap_servers=testbed.bootstrap)
     yield client
     client.close()
 
 
-def change(world: World, old: str, new: str) -> None:
+def change(testbed: Testbed, old: str, new: str) -> None:
     """Replace text in the dataset file."""
-    text = world.dataset_path.read_text()
+    text = testbed.dataset_path.read_text()
     assert old in text
-    world.dataset_path.write_text(text.replace(old, new))
+    testbed.dataset_path.write_text(text.replace(old, new))
 
 
-def described(world: World, columns: str, source: str, schema: str) -> list[tuple[Any, ...]]:
+def described(testbed: Testbed, columns: str, source: str, schema: str) -> list[tuple[Any, ...]]:
     """The columns or indexes of a schema, from information_schema."""
     query = sa.text(
         f"SELECT {columns} FROM information_schema.{source} WHERE table_schema = :schema ORDER BY {columns}"
     )
-    return [tuple(row) for row in world.sql(query.bindparams(schema=schema))]
+    return [tuple(row) for row in testbed.sql(query.bindparams(schema=schema))]
 
 
-def everything(world: World) -> dict[str, list[tuple[Any, ...]]]:
+def everything(testbed: Testbed) -> dict[str, list[tuple[Any, ...]]]:
     """All columns and indexes of a deployment, and the rights of its users."""
     state: dict[str, list[tuple[Any, ...]]] = {
-        f"{source} of {schema}": described(world, columns, source, f"{world.prefix}{schema}")
+        f"{source} of {schema}": described(testbed, columns, source, f"{testbed.prefix}{schema}")
         for schema in SCHEMAS
         for columns, source in ((COLUMNS, "columns"), (INDEXES, "statistics"))
     }
     for user in NAMES:
-        state[user] = sorted(tuple(row) for row in world.sql(sa.text(f"SHOW GRANTS FOR '{world.prefix}{user}'@'%'")))
+        state[user] = sorted(
+            tuple(row) for row in testbed.sql(sa.text(f"SHOW GRANTS FOR '{testbed.prefix}{user}'@'%'"))
+        )
     return state
 
 
-def test_a_second_run_changes_nothing(world: World) -> None:
+def test_a_second_run_changes_nothing(testbed: Testbed) -> None:
     """Tables, rows and users stay as they are."""
-    execute(world, "admin", "INSERT INTO {PIPELINE}.marks VALUES ('x', 't', 0, 7)")
-    before = everything(world)
-    again = world.prepare()
+    execute(testbed, "admin", "INSERT INTO {PIPELINE}.marks VALUES ('x', 't', 0, 7)")
+    before = everything(testbed)
+    again = testbed.prepare()
     assert again.returncode == 0, again.stderr
-    assert everything(world) == before
-    assert [row.next_offset for row in world.sql(sa.text(f"SELECT * FROM {world.prefix}PIPELINE.marks"))] == [7]
+    assert everything(testbed) == before
+    assert [row.next_offset for row in testbed.sql(sa.text(f"SELECT * FROM {testbed.prefix}PIPELINE.marks"))] == [7]
 
 
-def test_every_declared_table_and_topic_exists(world: World) -> None:
+def test_every_declared_table_and_topic_exists(testbed: Testbed) -> None:
     """And no other table."""
-    tables = dataset_tables(world.dataset)
+    tables = dataset_tables(testbed.dataset)
     expected = {str(table.fullname) for table in vars(tables).values()}
     expected |= {table.fullname for table in pipeline.sorted_tables}
-    existing = {f"{schema}.{row[0]}" for schema in SCHEMAS for row in everything(world)[f"columns of {schema}"]}
+    existing = {f"{schema}.{row[0]}" for schema in SCHEMAS for row in everything(testbed)[f"columns of {schema}"]}
     assert existing == expected
-    with admin(world) as client:
+    with admin(testbed) as client:
         names = {each["name"] for each in client.describe_topics()}
-    assert {each.name for each in declared_topics(world.dataset.name)} <= names
+    assert {each.name for each in declared_topics(testbed.dataset.name)} <= names
 
 
-def test_a_database_of_the_first_release_is_upgraded(fresh: World) -> None:
+def test_a_database_of_the_first_release_is_upgraded(fresh_testbed: Testbed) -> None:
     """It becomes what a new database is: tables, columns and indexes. The rows stay."""
-    before = everything(fresh)
+    before = everything(fresh_testbed)
     for table in pipeline.sorted_tables:
-        execute(fresh, "admin", f"DROP TABLE {{PIPELINE}}.{table.name}")
+        execute(fresh_testbed, "admin", f"DROP TABLE {{PIPELINE}}.{table.name}")
     for statement in FIRST_RELEASE.read_text().split(";")[:-1]:
-        execute(fresh, "admin", statement.replace(" TABLE ", " TABLE {PIPELINE}.").replace(" ON ", " ON {PIPELINE}."))
-    execute(fresh, "admin", "INSERT INTO {PIPELINE}.marks VALUES ('x', 't', 0, 7)")
-    assert everything(fresh) != before
-    done = fresh.prepare()
+        execute(
+            fresh_testbed,
+            "admin",
+            statement.replace(" TABLE ", " TABLE {PIPELINE}.").replace(" ON ", " ON {PIPELINE}."),
+        )
+    execute(fresh_testbed, "admin", "INSERT INTO {PIPELINE}.marks VALUES ('x', 't', 0, 7)")
+    assert everything(fresh_testbed) != before
+    done = fresh_testbed.prepare()
     assert done.returncode == 0, done.stderr
-    assert everything(fresh) == before
-    assert [row.next_offset for row in fresh.sql(sa.text(f"SELECT * FROM {fresh.prefix}PIPELINE.marks"))] == [7]
+    assert everything(fresh_testbed) == before
+    assert [
+        row.next_offset for row in fresh_testbed.sql(sa.text(f"SELECT * FROM {fresh_testbed.prefix}PIPELINE.marks"))
+    ] == [7]
 
 
 @pytest.mark.failure("F108")
-def test_a_topic_that_differs_is_refused_and_not_changed(world: World) -> None:
+def test_a_topic_that_differs_is_refused_and_not_changed(testbed: Testbed) -> None:
     """The message names every difference. Nothing is overwritten, because an operator may have changed it."""
     name = f"t{uuid4().hex[:8]}"
-    create_topics(world.bootstrap, name)
+    create_topics(testbed.bootstrap, name)
     drift, rows = topic(name, "drift"), topic(name, "rows")
-    with admin(world) as client:
+    with admin(testbed) as client:
         client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, drift, {"retention.ms": "60000"})])
         client.create_partitions({rows: 3})
     for _ in range(2):
         with pytest.raises(Stop) as caught:
-            create_topics(world.bootstrap, name)
+            create_topics(testbed.bootstrap, name)
         assert f"{drift}: retention.ms is 60000, not -1" in str(caught.value)
         assert f"{rows}: partitions is 3, not 1" in str(caught.value)
 
@@ -139,82 +147,82 @@ def test_without_kafka_the_job_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.dependency == "kafka"
 
 
-def test_a_new_column_is_added_as_null(fresh: World) -> None:
+def test_a_new_column_is_added_as_null(fresh_testbed: Testbed) -> None:
     """Existing rows have no value in it. The new drift statistics have their columns too."""
-    raw = f"{fresh.prefix}RAW_DATA.{fresh.dataset.name}"
-    execute(fresh, "admin", "INSERT INTO {RAW_DATA}.{d} (epoch, number, row_no) VALUES (1, 0, 0)")
-    change(fresh, "[cleaning]\n", NEW_COLUMN)
-    change(fresh, "[example]\n", NEW_EXAMPLE)
-    done = fresh.prepare()
+    raw = f"{fresh_testbed.prefix}RAW_DATA.{fresh_testbed.dataset.name}"
+    execute(fresh_testbed, "admin", "INSERT INTO {RAW_DATA}.{d} (epoch, number, row_no) VALUES (1, 0, 0)")
+    change(fresh_testbed, "[cleaning]\n", NEW_COLUMN)
+    change(fresh_testbed, "[example]\n", NEW_EXAMPLE)
+    done = fresh_testbed.prepare()
     assert done.returncode == 0, done.stderr
-    assert [tuple(row) for row in fresh.sql(sa.text(f"SELECT garage FROM {raw}"))] == [(None,)]
-    pipeline_columns = {row[1] for row in everything(fresh)["columns of PIPELINE"]}
+    assert [tuple(row) for row in fresh_testbed.sql(sa.text(f"SELECT garage FROM {raw}"))] == [(None,)]
+    pipeline_columns = {row[1] for row in everything(fresh_testbed)["columns of PIPELINE"]}
     assert {"garage_mean", "garage_std", "garage_50", "garage_75"} <= pipeline_columns
-    again = fresh.prepare()
+    again = fresh_testbed.prepare()
     assert again.returncode == 0, again.stderr
 
 
-def test_a_new_column_of_a_fixed_table_is_added(fresh: World) -> None:
+def test_a_new_column_of_a_fixed_table_is_added(fresh_testbed: Testbed) -> None:
     """To a table of an earlier version that had no such column."""
-    before = everything(fresh)
-    execute(fresh, "admin", "ALTER TABLE {PIPELINE}.trainings DROP COLUMN ended_at")
-    assert everything(fresh) != before
-    done = fresh.prepare()
+    before = everything(fresh_testbed)
+    execute(fresh_testbed, "admin", "ALTER TABLE {PIPELINE}.trainings DROP COLUMN ended_at")
+    assert everything(fresh_testbed) != before
+    done = fresh_testbed.prepare()
     assert done.returncode == 0, done.stderr
-    assert everything(fresh) == before
+    assert everything(fresh_testbed) == before
 
 
-def test_a_new_index_is_added(fresh: World) -> None:
+def test_a_new_index_is_added(fresh_testbed: Testbed) -> None:
     """To a table of an earlier version that had no such index."""
-    before = everything(fresh)
+    before = everything(fresh_testbed)
     for kind in ("new", "refused"):
-        execute(fresh, "admin", f"DROP INDEX received_at ON {{RAW_DATA}}.{kind}_{{d}}")
-    assert everything(fresh) != before
-    done = fresh.prepare()
+        execute(fresh_testbed, "admin", f"DROP INDEX received_at ON {{RAW_DATA}}.{kind}_{{d}}")
+    assert everything(fresh_testbed) != before
+    done = fresh_testbed.prepare()
     assert done.returncode == 0, done.stderr
-    assert everything(fresh) == before
+    assert everything(fresh_testbed) == before
 
 
 @pytest.mark.failure("F38")
-def test_a_retyped_column_is_refused(fresh: World) -> None:
+def test_a_retyped_column_is_refused(fresh_testbed: Testbed) -> None:
     """The values would change their meaning. The message says what to do, and nothing is changed."""
-    before = everything(fresh)
-    change(fresh, 'title = "Broker"\nkind = "identifier"', 'title = "Broker"\nkind = "category"')
-    change(fresh, "brokered_by = 101640.0", 'brokered_by = "A"')
-    done = fresh.prepare()
+    before = everything(fresh_testbed)
+    change(fresh_testbed, 'title = "Broker"\nkind = "identifier"', 'title = "Broker"\nkind = "category"')
+    change(fresh_testbed, "brokered_by = 101640.0", 'brokered_by = "A"')
+    done = fresh_testbed.prepare()
     assert done.returncode == 1
     assert "brokered_by is double in the table but declared as varchar" in done.stderr
     assert "declare the column as it was, or use a new deployment for the changed dataset" in done.stderr
-    assert everything(fresh) == before
+    assert everything(fresh_testbed) == before
 
 
 @pytest.mark.failure("F38")
-def test_a_removed_column_is_refused(fresh: World) -> None:
+def test_a_removed_column_is_refused(fresh_testbed: Testbed) -> None:
     """Its values would be lost. The message names it, and nothing is changed."""
-    before = everything(fresh)
-    change(fresh, '[[columns]]\nname = "brokered_by"\ntitle = "Broker"\nkind = "identifier"\n', "")
-    change(fresh, "brokered_by = 101640.0\n", "")
-    done = fresh.prepare()
+    before = everything(fresh_testbed)
+    change(fresh_testbed, '[[columns]]\nname = "brokered_by"\ntitle = "Broker"\nkind = "identifier"\n', "")
+    change(fresh_testbed, "brokered_by = 101640.0\n", "")
+    done = fresh_testbed.prepare()
     assert done.returncode == 1
     assert "brokered_by is in the table but not declared" in done.stderr
-    assert everything(fresh) == before
+    assert everything(fresh_testbed) == before
 
 
-def test_the_job_fails_with_one_clear_line(world: World) -> None:
+def test_the_job_fails_with_one_clear_line(testbed: Testbed) -> None:
     """The error without a traceback, and the exit code 1."""
-    done = world.prepare(DATASET="nowhere.toml")
+    done = testbed.prepare(DATASET="nowhere.toml")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("prepare: DATASET=nowhere.toml: cannot read nowhere.toml")
     assert "Traceback" not in done.stderr
 
 
-def test_a_second_run_sets_new_passwords(fresh: World) -> None:
+def test_a_second_run_sets_new_passwords(fresh_testbed: Testbed) -> None:
     """The new one is valid, the old one is not."""
-    new = fresh.mysql("drift").model_copy(update={"password": SecretStr("another'\"\\% password")})
-    assert fresh.prepare(MYSQL_DRIFT_PASSWORD=new.password.get_secret_value()).returncode == 0
+    new = fresh_testbed.mysql("drift").model_copy(update={"password": SecretStr("another'\"\\% password")})
+    assert fresh_testbed.prepare(MYSQL_DRIFT_PASSWORD=new.password.get_secret_value()).returncode == 0
     assert login(new)
     with pytest.raises(OperationalError, match="Access denied"):
-        login(fresh.mysql("drift"))
+        login(fresh_testbed.mysql("drift"))
 
 
 @pytest.mark.parametrize(
@@ -238,9 +246,9 @@ def test_a_second_run_sets_new_passwords(fresh: World) -> None:
         ("reader", "SELECT COUNT(*) FROM {PIPELINE}.promotions, {RAW_DATA}.{d}, {RAW_DATA}.new_{d}, {CLEAN_DATA}.{d}"),
     ],
 )  # fmt: skip
-def test_each_user_has_the_rights_it_needs(world: World, user: str, statement: str) -> None:
+def test_each_user_has_the_rights_it_needs(testbed: Testbed, user: str, statement: str) -> None:
     """On its own tables, and on marks and outbox."""
-    execute(world, user, statement)
+    execute(testbed, user, statement)
 
 
 @pytest.mark.failure("F61")
@@ -277,19 +285,19 @@ def test_each_user_has_the_rights_it_needs(world: World, user: str, statement: s
         )),
     ],
 )  # fmt: skip
-def test_no_user_has_other_rights(world: World, user: str, statement: str) -> None:
+def test_no_user_has_other_rights(testbed: Testbed, user: str, statement: str) -> None:
     """MySQL denies the statement."""
     with pytest.raises(OperationalError, match="denied"):
-        execute(world, user, statement)
+        execute(testbed, user, statement)
 
 
-def execute(world: World, user: str, statement: str) -> None:
+def execute(testbed: Testbed, user: str, statement: str) -> None:
     """Run a statement as one of the deployment's users, with the names of the schemas inserted."""
-    names = {schema: f"{world.prefix}{schema}" for schema in SCHEMAS}
-    engine = mysql_engine(world.mysql(user))
+    names = {schema: f"{testbed.prefix}{schema}" for schema in SCHEMAS}
+    engine = mysql_engine(testbed.mysql(user))
     try:
         with engine.begin() as connection:
-            connection.exec_driver_sql(statement.format(d=world.dataset.name, **names))
+            connection.exec_driver_sql(statement.format(d=testbed.dataset.name, **names))
     finally:
         engine.dispose()
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from support.http import get, post
 from support.models import Models
 from support.proxy import Proxy
-from support.world import Process, World, eventually, free_port, http_status
+from support.testbed import Process, Testbed, free_port, http_status, wait_until
 from veleta.clock import for_sql, utc_now
 from veleta.tables import dataset_tables, purges
 
@@ -28,11 +28,11 @@ KINDS = ("requests", "refused")
 class Setup:
     """A deployment with two empty tables of requests, and the processes and commands that change them."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        tables = dataset_tables(world.dataset)
+    def __init__(self, testbed: Testbed) -> None:
+        self.testbed = testbed
+        tables = dataset_tables(testbed.dataset)
         self.tables = {"requests": tables.requests, "refused": tables.refused}
-        with world.admin.begin() as sql:
+        with testbed.admin.begin() as sql:
             for table in (*self.tables.values(), purges):
                 sql.execute(sa.delete(table))
 
@@ -44,22 +44,22 @@ class Setup:
         else:
             row |= {"answered_at": at, "model_version": 1, "latency_ms": 1.0}
             rows = [{**row, "request_id": name, "item": item} for name in names for item in range(items)]
-        with self.world.admin.begin() as sql:
+        with self.testbed.admin.begin() as sql:
             sql.execute(sa.insert(self.tables[kind]), rows)
 
     def remaining(self, kind: str) -> list[str]:
         """The ids of all rows, in order."""
         ids = self.tables[kind].c.request_id
-        return [row[0] for row in self.world.sql(sa.select(ids).order_by(ids))]
+        return [row[0] for row in self.testbed.sql(sa.select(ids).order_by(ids))]
 
     def count_before(self, time: datetime) -> int:
         """The number of rows of answered requests from before a time."""
         table = self.tables["requests"]
-        return int(self.world.sql(sa.select(sa.func.count()).where(table.c.received_at < time))[0][0])
+        return int(self.testbed.sql(sa.select(sa.func.count()).where(table.c.received_at < time))[0][0])
 
     def purge(self, name: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         """Run the command with the login of retention."""
-        environment = self.world.environment("retention", "retention") | variables
+        environment = self.testbed.environment("retention", "retention") | variables
         command = [sys.executable, "-m", "veleta_retention.purge", name]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
@@ -67,8 +67,8 @@ class Setup:
     def behind(self, proxy: Proxy, service: str, **settings: Any) -> Iterator[Process]:
         """Run a process that reaches MySQL through a proxy."""
         port = free_port()
-        environment = self.world.environment(service, service, port=port, **settings)
-        process = Process(service, port, environment | {"MYSQL_PORT": str(proxy.port)}, self.world.folder)
+        environment = self.testbed.environment(service, service, port=port, **settings)
+        process = Process(service, port, environment | {"MYSQL_PORT": str(proxy.port)}, self.testbed.folder)
         process.start()
         try:
             yield process
@@ -77,13 +77,13 @@ class Setup:
 
 
 @pytest.fixture
-def setup(world: World) -> Setup:
-    return Setup(world)
+def setup(testbed: Testbed) -> Setup:
+    return Setup(testbed)
 
 
 @pytest.fixture
-def proxy(world: World) -> Iterator[Proxy]:
-    made = Proxy(world.mysql("retention").port)
+def proxy(testbed: Testbed) -> Iterator[Proxy]:
+    made = Proxy(testbed.mysql("retention").port)
     yield made
     made.cut()
 
@@ -103,8 +103,8 @@ def test_only_expired_requests_are_deleted(setup: Setup) -> None:
     for kind in KINDS:
         setup.insert(kind, NOW - 31 * DAY, "old", "older", items=3)
         setup.insert(kind, NOW - 29 * DAY, "new", "newer", items=3)
-    with setup.world.service("retention", "retention", keep_requests_days=30) as retention:
-        retention.ready()
+    with setup.testbed.service("retention", "retention", keep_requests_days=30) as retention:
+        retention.wait_until_ready()
         assert setup.remaining("requests") == ["new"] * 3 + ["newer"] * 3
         assert setup.remaining("refused") == ["new", "newer"]
         assert [deleted(retention, table, "old") for table in setup.tables.values()] == [6, 2]
@@ -115,8 +115,8 @@ def test_only_expired_requests_are_deleted(setup: Setup) -> None:
 def test_without_a_number_of_days_all_requests_stay(setup: Setup) -> None:
     """This is the default."""
     setup.insert("requests", NOW - 5_000 * DAY, "ancient")
-    with setup.world.service("retention", "retention") as retention:
-        retention.ready()
+    with setup.testbed.service("retention", "retention") as retention:
+        retention.wait_until_ready()
     assert setup.remaining("requests") == ["ancient"]
 
 
@@ -141,8 +141,8 @@ def test_many_rows_are_deleted_in_steps_while_others_are_inserted(setup: Setup) 
         return counts[-1] == 0
 
     try:
-        with setup.world.service("retention", "retention", keep_requests_days=30):
-            eventually(all_deleted, what="the old rows are deleted")
+        with setup.testbed.service("retention", "retention", keep_requests_days=30):
+            wait_until(all_deleted, what="the old rows are deleted")
     finally:
         stopped.set()
         writing.join()
@@ -158,11 +158,11 @@ def test_without_mysql_it_is_not_ready(setup: Setup, proxy: Proxy) -> None:
     proxy.cut()
     with setup.behind(proxy, "retention", keep_requests_days=30) as retention:
         for _ in range(2):
-            eventually(lambda: http_status(f"{retention.url}/readyz") == 503, what="it is not ready")
-            eventually(lambda: "mysql" in get(f"{retention.url}/readyz")[1]["waits_for"], what="it names MySQL")
+            wait_until(lambda: http_status(f"{retention.url}/readyz") == 503, what="it is not ready")
+            wait_until(lambda: "mysql" in get(f"{retention.url}/readyz")[1]["waits_for"], what="it names MySQL")
             proxy.restore()
-            retention.ready()
-            eventually(lambda: setup.remaining("requests") == [], what="the old row is deleted")
+            retention.wait_until_ready()
+            wait_until(lambda: setup.remaining("requests") == [], what="the old row is deleted")
             proxy.cut()
             setup.insert("requests", NOW - 31 * DAY, "old again")
         assert http_status(f"{retention.url}/livez") == 200
@@ -207,26 +207,26 @@ def test_a_purged_request_in_a_journal_is_deleted_later(setup: Setup, proxy: Pro
 
     A request that is repeated with the same key while the first is still in the journal is the same request.
     """
-    world, table = setup.world, setup.tables["requests"]
-    Models(world).promote()
+    testbed, table = setup.testbed, setup.tables["requests"]
+    Models(testbed).promote()
 
     def predict(inference: Process, key: str, name: str) -> None:
         headers = {"Idempotency-Key": key, "X-Request-ID": name}
-        assert post(f"{inference.url}/predict", world.dataset.example, headers)[0] == 200
+        assert post(f"{inference.url}/predict", testbed.dataset.example, headers)[0] == 200
 
     with (
         setup.behind(proxy, "inference") as inference,
-        world.service("retention", "retention") as retention,
+        testbed.service("retention", "retention") as retention,
     ):
-        inference.ready()
-        retention.ready()
+        inference.wait_until_ready()
+        retention.wait_until_ready()
         proxy.cut()
         for key, name in (("key-1", "a"), ("key-2", "b"), ("key-3", "c")):
             predict(inference, key, name)
         assert [setup.purge(name).returncode for name in ("key-1", "b")] == [1, 1]
         predict(inference, "key-1", "a")
         proxy.restore()
-        eventually(lambda: deleted(retention, table, "purged") == 2, what="both are deleted")
+        wait_until(lambda: deleted(retention, table, "purged") == 2, what="both are deleted")
         assert setup.remaining("requests") == ["key-3"]
         predict(inference, "key-1", "a")
-        eventually(lambda: setup.remaining("requests") == ["key-1", "key-3"], what="the later one is stored")
+        wait_until(lambda: setup.remaining("requests") == ["key-1", "key-3"], what="the later one is stored")

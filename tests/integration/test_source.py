@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from support.listings import repeat_csv, write_csv
-from support.world import Process, World, eventually, free_port, http_status
+from support.testbed import Process, Testbed, free_port, http_status, wait_until
 
 ROWS = 30
 GROUPS = count(1)
@@ -29,9 +29,9 @@ def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def source(world: World, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    with world.service("source", csv=csv, state=tmp_path_factory.mktemp("state")) as process:
-        process.ready()
+def source(testbed: Testbed, csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with testbed.service("source", csv=csv, state=tmp_path_factory.mktemp("state")) as process:
+        process.wait_until_ready()
         yield process
 
 
@@ -63,23 +63,23 @@ def test_all_batches_are_served_and_then_the_end(source: Process, group: str) ->
     assert [get(source, f"/data?{group}") for _ in range(2)] == [end, end]
 
 
-def test_without_a_file_rows_are_generated(world: World, tmp_path: Path) -> None:
+def test_without_a_file_rows_are_generated(testbed: Testbed, tmp_path: Path) -> None:
     """In six batches, which are the same in another process with the same seed. An empty SOURCE_CSV is none."""
     served = []
     for state in ("one", "two"):
-        with world.service("source", csv="", scale=0.001, seed=5, state=tmp_path / state) as process:
-            process.ready()
+        with testbed.service("source", csv="", scale=0.001, seed=5, state=tmp_path / state) as process:
+            process.wait_until_ready()
             served.append([get(process, "/data?group_number=1")[1] for _ in range(6)])
             assert get(process, "/data?group_number=1")[0] == 400
     assert [len(body["data"]) for body in served[0]] == [74, 95, 230, 4, 321, 361]
     assert served[0] == served[1]
 
 
-def test_a_dataset_without_a_generator_needs_a_file(world: World, tmp_path: Path) -> None:
+def test_a_dataset_without_a_generator_needs_a_file(testbed: Testbed, tmp_path: Path) -> None:
     """Without one the process exits with one line."""
     plain = tmp_path / "plain.toml"
-    plain.write_text(world.dataset.text.partition("\n[generator]")[0])
-    environment = world.environment("source", state=tmp_path) | {"DATASET": str(plain)}
+    plain.write_text(testbed.dataset.text.partition("\n[generator]")[0])
+    environment = testbed.environment("source", state=tmp_path) | {"DATASET": str(plain)}
     command = [sys.executable, "-m", "veleta_source"]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert process.returncode == 1
@@ -139,15 +139,15 @@ def test_cursors_survive_a_kill(source: Process, group: str) -> None:
         assert get(source, f"/data?{group}")[1]["batch_number"] == number
         source.kill()
         source.start()
-        source.ready()
+        source.wait_until_ready()
 
 
-def test_data_waits_for_the_splitting(world: World, csv: Path, tmp_path: Path) -> None:
+def test_data_waits_for_the_splitting(testbed: Testbed, csv: Path, tmp_path: Path) -> None:
     """While the file is split, /livez is 200, /readyz shows what is missing, and requests of /data wait."""
     large = tmp_path / "large.csv"
     repeat_csv(csv, large, 600)
-    with world.service("source", csv=large, state=tmp_path / "state") as source:
-        eventually(lambda: http_status(f"{source.url}/livez") == 200)
+    with testbed.service("source", csv=large, state=tmp_path / "state") as source:
+        wait_until(lambda: http_status(f"{source.url}/livez") == 200)
         waiting = HTTPConnection(source.url.removeprefix("http://"), timeout=60)
         waiting.request("GET", "/data?group_number=7")
         status, ready = get(source, "/readyz")
@@ -155,7 +155,7 @@ def test_data_waits_for_the_splitting(world: World, csv: Path, tmp_path: Path) -
         assert get(source, "/health")[0] == 200
         assert len(json.loads(waiting.getresponse().read())["data"]) == 600 * ROWS
         waiting.close()
-        source.ready()
+        source.wait_until_ready()
 
 
 @pytest.mark.parametrize(
@@ -163,13 +163,13 @@ def test_data_waits_for_the_splitting(world: World, csv: Path, tmp_path: Path) -
     [(None, "No such file"), ("", "no header"), ("a,b\n", "header lacks: brokered_by"), ("whole", "no complete row")],
 )
 def test_a_file_that_cannot_be_served_is_reported_in_one_line(
-    world: World, csv: Path, tmp_path: Path, content: str | None, message: str
+    testbed: Testbed, csv: Path, tmp_path: Path, content: str | None, message: str
 ) -> None:
     """The process exits with 1 and the reason."""
     path = tmp_path / "broken.csv"
     if content is not None:
         path.write_text(csv.read_text().splitlines()[0] if content == "whole" else content)
-    environment = world.environment("source", port=free_port(), csv=path, state=tmp_path / "state")
+    environment = testbed.environment("source", port=free_port(), csv=path, state=tmp_path / "state")
     command = [sys.executable, "-m", "veleta_source"]
     process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert process.returncode == 1

@@ -17,8 +17,8 @@ from mlflow.entities import Run
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.models import Models, served_model, train
+from support.testbed import Process, Testbed, http_status, wait_until
 from support.trainings import ended, request_training, training_rows
-from support.world import Process, World, eventually, http_status
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFinished, TrainingProgress
 from veleta.features import FEATURE_VERSION
@@ -32,167 +32,167 @@ PAUSE = ("trainer.logged 5",)
 """The trainer pauses for 5 s after it logged a run in MLflow, and before it stores the run in MySQL."""
 
 
-def test_a_batch_becomes_a_champion(world: World) -> None:
+def test_a_batch_becomes_a_champion(testbed: Testbed) -> None:
     """From manifest to alias: run, metrics, pictures, both models, signature, events, and the row of the request."""
-    publish_batch(world.log, world.dataset, 1, 0, list(api_rows(4, 300, 1)))
-    with _drift_and_trainer(world):
-        eventually(lambda: ended(world, "1/0"), SLOW, "the first training ends")
-        champion = MlflowRegistry(world.mlflow_uri, world.dataset.name).alias("champion")
-        publish_batch(world.log, world.dataset, 1, 1, list(api_rows(5, 300, 2)))
-        eventually(lambda: ended(world, "1/1"), SLOW, "the second training ends")
+    publish_batch(testbed.log, testbed.dataset, 1, 0, list(api_rows(4, 300, 1)))
+    with _drift_and_trainer(testbed):
+        wait_until(lambda: ended(testbed, "1/0"), SLOW, "the first training ends")
+        champion = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name).alias("champion")
+        publish_batch(testbed.log, testbed.dataset, 1, 1, list(api_rows(5, 300, 2)))
+        wait_until(lambda: ended(testbed, "1/1"), SLOW, "the second training ends")
     assert champion is not None
-    row = training_rows(world)[f"{world.dataset.name}/1/0/retrain"]
+    row = training_rows(testbed)[f"{testbed.dataset.name}/1/0/retrain"]
     assert (row.state, row.version, row.run_id) == ("finished", 1, champion.run_id)
     assert champion.tags["seq"] == "1"
-    run = MlflowClient(world.mlflow_uri).get_run(champion.run_id)
+    run = MlflowClient(testbed.mlflow_uri).get_run(champion.run_id)
     assert run.info.status == "FINISHED"
     assert {"rmse", "mae", "median_ape", "r2", "accuracy"} <= set(run.data.metrics)
     assert run.data.metrics["accuracy"] == run.data.metrics["r2"]
     assert run.data.params["iterations"] == "20"
-    assert _artifacts(world, run) == {"importance.csv", "summary.png", "bar.png", "waterfall.png"}
-    registered, promoted = (e.payload for e in world.events("models")[:2])
+    assert _artifacts(testbed, run) == {"importance.csv", "summary.png", "bar.png", "waterfall.png"}
+    registered, promoted = (e.payload for e in testbed.events("models")[:2])
     assert isinstance(registered, ModelRegistered)
     assert registered.recipe["batches"][0]["rows"] == 300
     assert isinstance(promoted, ModelPromoted)
-    assert promoted.causes.report == f"{world.dataset.name}/1/0/assessed"
+    assert promoted.causes.report == f"{testbed.dataset.name}/1/0/assessed"
 
 
-def test_each_training_is_one_version(world: World) -> None:
+def test_each_training_is_one_version(testbed: Testbed) -> None:
     """It has one run, one decision, and a point of its learning curve for each tree."""
-    versions = MlflowClient(world.mlflow_uri).search_model_versions(f"name = '{world.dataset.name}'")
-    finished = [e.payload for e in world.events("training") if isinstance(e.payload, TrainingFinished)]
+    versions = MlflowClient(testbed.mlflow_uri).search_model_versions(f"name = '{testbed.dataset.name}'")
+    finished = [e.payload for e in testbed.events("training") if isinstance(e.payload, TrainingFinished)]
     assert sorted(int(v.version) for v in versions) == sorted(p.version for p in finished) == [1, 2]
-    assert [row.seq for row in world.sql(sa.select(promotions))] == [1, 2]
-    progress = [e.payload for e in world.events("training") if isinstance(e.payload, TrainingProgress)]
+    assert [row.seq for row in testbed.sql(sa.select(promotions))] == [1, 2]
+    progress = [e.payload for e in testbed.events("training") if isinstance(e.payload, TrainingProgress)]
     errors = [p.error for p in progress if p.phase == "fitting" and p.error is not None]
     assert len(errors) == 40, "the curve of each training has a point for each of its 20 trees"
     assert errors[-1] < errors[0]
 
 
-def test_the_registered_model_takes_raw_rows(world: World, tmp_path: Path) -> None:
+def test_the_registered_model_takes_raw_rows(testbed: Testbed, tmp_path: Path) -> None:
     """Its signature is the raw columns without the target; its price is that of the native model of the same run."""
-    mlflow.set_tracking_uri(world.mlflow_uri)
-    model = mlflow.pyfunc.load_model(f"models:/{world.dataset.name}@champion")
+    mlflow.set_tracking_uri(testbed.mlflow_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{testbed.dataset.name}@champion")
     inputs = model.metadata.get_input_schema()
     assert inputs is not None
-    assert inputs.input_names() == [c.name for c in world.dataset.inputs]
-    price = model.predict(example_frame(world.dataset))
+    assert inputs.input_names() == [c.name for c in testbed.dataset.inputs]
+    price = model.predict(example_frame(testbed.dataset))
     assert price.shape == (1,)
-    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    registry = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name)
     champion = registry.alias("champion")
     assert champion is not None
     native = CatBoostRegressor().load_model(str(registry.download_native(champion, tmp_path)))
-    values, _ = world.dataset.convert(world.dataset.example)
-    assert Predictor(world.dataset, native).prices([values]) == [pytest.approx(price[0], rel=1e-12)]
+    values, _ = testbed.dataset.convert(testbed.dataset.example)
+    assert Predictor(testbed.dataset, native).prices([values]) == [pytest.approx(price[0], rel=1e-12)]
 
 
 @pytest.mark.failure("F16")
-def test_an_alias_moved_by_hand_is_recorded_and_served(world: World) -> None:
+def test_an_alias_moved_by_hand_is_recorded_and_served(testbed: Testbed) -> None:
     """It becomes a decision `outside` with a number and an event. Inference serves the version."""
-    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    registry = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name)
     before = registry.alias("champion")
     assert before is not None
     other = 3 - before.number
     registry.set_alias("champion", other)
     with (
-        world.service("trainer", "trainer", work=world.folder / "work", trees=20),
-        world.service("inference", "inference") as inference,
+        testbed.service("trainer", "trainer", work=testbed.folder / "work", trees=20),
+        testbed.service("inference", "inference") as inference,
     ):
-        inference.ready()
-        eventually(lambda: _version(inference) == (other, 3), 60, "the version that was chosen by hand is served")
-    last = _last_promotion(world)
+        inference.wait_until_ready()
+        wait_until(lambda: _version(inference) == (other, 3), 60, "the version that was chosen by hand is served")
+    last = _last_promotion(testbed)
     assert (last.seq, last.version, last.previous, last.decision) == (3, other, before.number, "outside")
-    assert world.events("models")[-1].id == f"{world.dataset.name}/outside/3"
+    assert testbed.events("models")[-1].id == f"{testbed.dataset.name}/outside/3"
     previous = registry.alias("previous")
     assert previous is not None
     assert previous.number == before.number
 
 
 @pytest.mark.failure("F119", "F120")
-def test_a_second_trainer_stands_by(world: World) -> None:
+def test_a_second_trainer_stands_by(testbed: Testbed) -> None:
     """One trainer holds the lease. While it is frozen the other one acquires it, and the first one then stands by."""
     settings: dict[str, Any] = {"trees": 20, "lease_seconds": 4}
     with (
-        world.service("trainer", "trainer", work=world.folder / "one", **settings) as one,
-        world.service("trainer", "trainer", work=world.folder / "two", **settings) as two,
+        testbed.service("trainer", "trainer", work=testbed.folder / "one", **settings) as one,
+        testbed.service("trainer", "trainer", work=testbed.folder / "two", **settings) as two,
     ):
-        eventually(lambda: http_status(f"{one.url}/livez") == http_status(f"{two.url}/livez") == 200, 60, "both are up")
-        eventually(lambda: {_holds_lease(one), _holds_lease(two)} == {True, False}, 60, "one holds the lease")
+        wait_until(lambda: http_status(f"{one.url}/livez") == http_status(f"{two.url}/livez") == 200, 60, "both are up")
+        wait_until(lambda: {_holds_lease(one), _holds_lease(two)} == {True, False}, 60, "one holds the lease")
         holder, other = (one, two) if _holds_lease(one) else (two, one)
         _freeze_until_overtaken(holder, other)
-        eventually(lambda: not _holds_lease(holder), 30, "the first one stands by")
-        fence = world.sql(sa.select(leases))[0].fence
+        wait_until(lambda: not _holds_lease(holder), 30, "the first one stands by")
+        fence = testbed.sql(sa.select(leases))[0].fence
         assert fence >= 2
 
 
 @pytest.mark.failure("F119")
-def test_a_zombie_trainer_changes_nothing(world: World) -> None:
+def test_a_zombie_trainer_changes_nothing(testbed: Testbed) -> None:
     """It freezes before it stores a logged run. The other trainer finishes the training, then the zombie tries to."""
     settings: dict[str, Any] = {"trees": 20, "lease_seconds": 2}
-    name = f"{world.dataset.name}/1/2/retrain"
-    publish_batch(world.log, world.dataset, 1, 2, list(api_rows(3, 300, 5)))
-    with world.service("trainer", "trainer", work=world.folder / "one", faults=PAUSE, **settings) as zombie:
-        zombie.ready()
-        with world.service("trainer", "trainer", work=world.folder / "two", **settings) as other:
-            eventually(lambda: http_status(f"{other.url}/livez") == 200, 60, "the other one is up")
-            request_training(world, 1, 2)
-            eventually(lambda: not zombie.faults(), SLOW, "the zombie pauses")
+    name = f"{testbed.dataset.name}/1/2/retrain"
+    publish_batch(testbed.log, testbed.dataset, 1, 2, list(api_rows(3, 300, 5)))
+    with testbed.service("trainer", "trainer", work=testbed.folder / "one", faults=PAUSE, **settings) as zombie:
+        zombie.wait_until_ready()
+        with testbed.service("trainer", "trainer", work=testbed.folder / "two", **settings) as other:
+            wait_until(lambda: http_status(f"{other.url}/livez") == 200, 60, "the other one is up")
+            request_training(testbed, 1, 2)
+            wait_until(lambda: not zombie.faults(), SLOW, "the zombie pauses")
             time.sleep(1)  # its threads end their transactions
             with zombie.frozen():
-                eventually(lambda: ended(world, "1/2"), SLOW, "the other one finishes the training")
-                before, log_size = _state(world, name), zombie.log.stat().st_size
-            eventually(lambda: zombie.log.stat().st_size > log_size, SLOW, "the zombie continues")
-            eventually(lambda: not _holds_lease(zombie), 30, "the zombie stands by")
-            assert _state(world, name) == before
-    row = training_rows(world)[name]
+                wait_until(lambda: ended(testbed, "1/2"), SLOW, "the other one finishes the training")
+                before, log_size = _state(testbed, name), zombie.log.stat().st_size
+            wait_until(lambda: zombie.log.stat().st_size > log_size, SLOW, "the zombie continues")
+            wait_until(lambda: not _holds_lease(zombie), 30, "the zombie stands by")
+            assert _state(testbed, name) == before
+    row = training_rows(testbed)[name]
     assert row.state == "finished"
-    assert len([event for event in world.events("training") if event.id == f"{name}/finished"]) == 1
-    client = MlflowClient(world.mlflow_uri)
-    experiment = client.get_experiment_by_name(world.dataset.name)
+    assert len([event for event in testbed.events("training") if event.id == f"{name}/finished"]) == 1
+    client = MlflowClient(testbed.mlflow_uri)
+    experiment = client.get_experiment_by_name(testbed.dataset.name)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], f"tags.request_id = '{name}'")
     assert [run.info.run_id for run in runs] == [row.run_id]
 
 
 @pytest.mark.failure("F44")
-def test_a_champion_trained_on_other_features_is_replaced(world: World, tmp_path: Path) -> None:
+def test_a_champion_trained_on_other_features_is_replaced(testbed: Testbed, tmp_path: Path) -> None:
     """It cannot be evaluated, so the new version is promoted, and the reason names the champion."""
     path = tmp_path / "champion.cbm"
-    train(world.dataset, path)
+    train(testbed.dataset, path)
     model = CatBoostRegressor().load_model(str(path))
     model.get_metadata()[FEATURES] = str(FEATURE_VERSION + 1)
     model.save_model(str(path))
-    version = Models(world).register(garbage=path.read_bytes())
-    MlflowRegistry(world.mlflow_uri, world.dataset.name).set_alias("champion", version.number)
-    publish_batch(world.log, world.dataset, 1, 3, list(api_rows(2, 300, 6)))
-    with world.service("trainer", "trainer", work=world.folder / "work", trees=20):
-        request_training(world, 1, 3)
-        eventually(lambda: ended(world, "1/3"), SLOW, "the training ends")
-    last = _last_promotion(world)
+    version = Models(testbed).register(garbage=path.read_bytes())
+    MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name).set_alias("champion", version.number)
+    publish_batch(testbed.log, testbed.dataset, 1, 3, list(api_rows(2, 300, 6)))
+    with testbed.service("trainer", "trainer", work=testbed.folder / "work", trees=20):
+        request_training(testbed, 1, 3)
+        wait_until(lambda: ended(testbed, "1/3"), SLOW, "the training ends")
+    last = _last_promotion(testbed)
     assert (last.decision, last.previous) == ("promoted", version.number)
     assert last.reason.startswith(f"version {version.number} cannot be evaluated: ")
 
 
 @pytest.mark.failure("F45")
-def test_too_few_rows_fail_with_their_reason(world: World) -> None:
+def test_too_few_rows_fail_with_their_reason(testbed: Testbed) -> None:
     """A request that can never be trained fails, and becomes a dead letter."""
-    publish_batch(world.log, world.dataset, 2, 0, list(api_rows(0, 5, 3)))
-    publish_batch(world.log, world.dataset, 2, 1, list(api_rows(5, 5, 4)))
-    with _drift_and_trainer(world):
-        eventually(lambda: ended(world, "2/0") and ended(world, "2/1"), SLOW, "both requests end")
-    rows = {name.split("/", 1)[1]: row for name, row in training_rows(world).items()}
+    publish_batch(testbed.log, testbed.dataset, 2, 0, list(api_rows(0, 5, 3)))
+    publish_batch(testbed.log, testbed.dataset, 2, 1, list(api_rows(5, 5, 4)))
+    with _drift_and_trainer(testbed):
+        wait_until(lambda: ended(testbed, "2/0") and ended(testbed, "2/1"), SLOW, "both requests end")
+    rows = {name.split("/", 1)[1]: row for name, row in training_rows(testbed).items()}
     assert all(row.ended_at for row in rows.values())
     assert rows["2/0/retrain"].state == "skipped"
     assert rows["2/1/retrain"].state == "failed"
     assert "are too few" in rows["2/1/retrain"].failure
-    assert len(world.events("deadletter")) == 1
+    assert len(testbed.events("deadletter")) == 1
 
 
 @pytest.mark.failure("F114")
-def test_runs_left_open_are_ended_as_killed(world: World) -> None:
+def test_runs_left_open_are_ended_as_killed(testbed: Testbed) -> None:
     """A trainer was killed. Finished runs stay, and without an experiment there is nothing to do."""
-    experiment = f"{world.dataset.name}_open"
-    runs, client = MlflowRuns(world.mlflow_uri, experiment), MlflowClient(world.mlflow_uri)
+    experiment = f"{testbed.dataset.name}_open"
+    runs, client = MlflowRuns(testbed.mlflow_uri, experiment), MlflowClient(testbed.mlflow_uri)
     runs.end_open()
     number = client.create_experiment(experiment)
     finished, left = (client.create_run(number).info.run_id for _ in range(2))
@@ -214,22 +214,22 @@ def _freeze_until_overtaken(holder: Process, other: Process) -> None:
     """Freeze a trainer until the other one holds the lease. Frozen in a transaction it would block the other one."""
     for _ in range(5):
         with holder.frozen(), contextlib.suppress(AssertionError):
-            eventually(lambda: _holds_lease(other), 15)
+            wait_until(lambda: _holds_lease(other), 15)
             return
     raise AssertionError("the other trainer did not take over")
 
 
-def _last_promotion(world: World) -> Any:
-    return world.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
+def _last_promotion(testbed: Testbed) -> Any:
+    return testbed.sql(sa.select(promotions).order_by(promotions.c.seq))[-1]
 
 
-def _state(world: World, request_id: str) -> tuple[object, ...]:
+def _state(testbed: Testbed, request_id: str) -> tuple[object, ...]:
     """What a training may change: its row, the decisions, the published events and the aliases."""
-    registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    registry = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name)
     return (
-        training_rows(world)[request_id],
-        world.sql(sa.select(promotions).order_by(promotions.c.seq)),
-        [event.id for name in ("training", "models") for event in world.events(name)],
+        training_rows(testbed)[request_id],
+        testbed.sql(sa.select(promotions).order_by(promotions.c.seq)),
+        [event.id for name in ("training", "models") for event in testbed.events(name)],
         [registry.alias(name) for name in ("champion", "previous", "challenger")],
     )
 
@@ -240,16 +240,16 @@ def _holds_lease(trainer: Process) -> bool:
 
 
 @contextmanager
-def _drift_and_trainer(world: World) -> Iterator[Process]:
+def _drift_and_trainer(testbed: Testbed) -> Iterator[Process]:
     with (
-        world.service("drift", "drift") as drift,
-        world.service("trainer", "trainer", work=world.folder / "work", trees=20) as trainer,
+        testbed.service("drift", "drift") as drift,
+        testbed.service("trainer", "trainer", work=testbed.folder / "work", trees=20) as trainer,
     ):
-        drift.ready()
-        trainer.ready()
+        drift.wait_until_ready()
+        trainer.wait_until_ready()
         yield trainer
 
 
-def _artifacts(world: World, run: Run) -> set[str]:
-    client = MlflowClient(world.mlflow_uri)
+def _artifacts(testbed: Testbed, run: Run) -> set[str]:
+    client = MlflowClient(testbed.mlflow_uri)
     return {Path(f.path).name for f in client.list_artifacts(run.info.run_id, "explain")}

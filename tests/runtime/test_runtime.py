@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from support.world import admin_login, eventually
+from support.testbed import admin_login, wait_until
 from veleta.adapters.mysql import mysql_engine
 from veleta_local import mariadb, processes
 from veleta_local.deployment import BACKING, Deployment
@@ -35,8 +35,8 @@ def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     left = _pids(backing, "mlflow") - {killed}
     assert left
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: not left & _pids(backing, "mlflow"), what="the worker has ended")
-    eventually(lambda: backing.health(["mlflow"])["mlflow"].ready, what="the next server is ready")
+    wait_until(lambda: not left & _pids(backing, "mlflow"), what="the worker has ended")
+    wait_until(lambda: backing.health(["mlflow"])["mlflow"].ready, what="the next server is ready")
     again = backing.pid("mlflow")
     time.sleep(3)
     assert backing.pid("mlflow") == again

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from support.browser import chromium
 from support.http import post
-from support.world import Process, World, eventually
+from support.testbed import Process, Testbed, wait_until
 from veleta.tables import batches, dataset_tables, drift_reports, trainings
 from veleta_local.run import Run
 
@@ -30,7 +30,7 @@ SECONDS = 60_000
 class Loop:
     """All services on the second dataset, and the rows of the file."""
 
-    world: World
+    testbed: Testbed
     rows: pd.DataFrame
     services: dict[str, Process]
 
@@ -43,13 +43,13 @@ def loop(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loo
     """From a CSV file to a served price: every batch is loaded and assessed, every training request ended."""
     folder = tmp_path_factory.mktemp("bicycles")
     rows = _write(folder / "bicycles.csv")
-    world = World(backing, folder, TOML.read_text())
-    assert world.prepare().returncode == 0
+    testbed = Testbed(backing, folder, TOML.read_text())
+    assert testbed.prepare().returncode == 0
     with ExitStack() as stack:
         services: dict[str, Process] = {}
 
         def start(name: str, user: str | None = None, **settings: Any) -> Process:
-            services[name] = stack.enter_context(world.service(name, user, **settings))
+            services[name] = stack.enter_context(testbed.service(name, user, **settings))
             return services[name]
 
         source = start("source", csv=folder / "bicycles.csv", state=folder / "source")
@@ -60,28 +60,28 @@ def loop(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loo
         inference = start("inference", "inference", reconcile_seconds=1)
         readyz = json.dumps({name: process.url for name, process in services.items()})
         start("monitor", "reader", readyz=readyz, inference_url=inference.url)
-        eventually(lambda: len(world.sql(sa.select(drift_reports))) == 3, 90, "three verdicts")
-        eventually(lambda: all(line.ended_at for line in world.sql(sa.select(trainings))), 120, "all trainings ended")
-        inference.ready()
-        yield Loop(world, rows, services)
-    world.close()
+        wait_until(lambda: len(testbed.sql(sa.select(drift_reports))) == 3, 90, "three verdicts")
+        wait_until(lambda: all(line.ended_at for line in testbed.sql(sa.select(trainings))), 120, "all trainings ended")
+        inference.wait_until_ready()
+        yield Loop(testbed, rows, services)
+    testbed.close()
 
 
 def test_batches_follow_the_rules_of_its_file(loop: Loop) -> None:
     """Three batches, each row once; only rows within the bounds of the dataset file are clean."""
     places = loop.rows.apply(_place, axis=1)
-    batch_rows = {line.number: line for line in loop.world.sql(sa.select(batches))}
+    batch_rows = {line.number: line for line in loop.testbed.sql(sa.select(batches))}
     assert {n: line.received for n, line in batch_rows.items()} == places.value_counts().to_dict()
     clean = loop.rows[loop.rows["weight"] <= 40]
     assert {n: line.cleaned for n, line in batch_rows.items()} == clean.apply(_place, axis=1).value_counts().to_dict()
-    stored = loop.world.sql(sa.select(dataset_tables(loop.world.dataset).raw.c.serial))
+    stored = loop.testbed.sql(sa.select(dataset_tables(loop.testbed.dataset).raw.c.serial))
     assert sorted(row.serial for row in stored) == sorted(loop.rows["serial"])
 
 
 def test_verdicts_are_those_of_pandas_on_its_numbers(loop: Loop) -> None:
     """The 15 % rule on the columns that the dataset file does not ignore."""
     places = loop.rows.apply(_place, axis=1)
-    verdicts = {line.number: line.verdict for line in loop.world.sql(sa.select(drift_reports))}
+    verdicts = {line.number: line.verdict for line in loop.testbed.sql(sa.select(drift_reports))}
     assert verdicts[0] == "not enough data"
     for number in (1, 2):
         columns = ["gears", "weight", "asking"]
@@ -92,7 +92,7 @@ def test_verdicts_are_those_of_pandas_on_its_numbers(loop: Loop) -> None:
 
 def test_its_target_is_predicted_and_its_fields_are_checked(loop: Loop) -> None:
     """The response has the target's name; a wrong field is named; the request is stored in the dataset's columns."""
-    example = loop.world.dataset.example
+    example = loop.testbed.dataset.example
     status, answer = loop.post(example)
     assert status == 200
     [prediction] = answer["predictions"]
@@ -100,21 +100,21 @@ def test_its_target_is_predicted_and_its_fields_are_checked(loop: Loop) -> None:
     assert prediction["asking"] > 0
     status, problem = loop.post({**example, "gears": "many"})
     assert (status, [error["field"] for error in problem["errors"]]) == (422, ["gears"])
-    table = dataset_tables(loop.world.dataset).requests
+    table = dataset_tables(loop.testbed.dataset).requests
     query = sa.select(table).where(table.c.request_id == answer["request_id"])
-    [kept] = eventually(lambda: loop.world.sql(query), 20, "the request is in MySQL")
+    [kept] = wait_until(lambda: loop.testbed.sql(query), 20, "the request is in MySQL")
     assert (kept.maker, kept.gears, kept.prediction) == (example["maker"], example["gears"], prediction["asking"])
 
 
 def test_its_registered_model_takes_its_raw_rows(loop: Loop) -> None:
     """The signature has the dataset's columns except the target. MLflow returns the service's price."""
-    mlflow.set_tracking_uri(loop.world.mlflow_uri)
-    model = mlflow.pyfunc.load_model(f"models:/{loop.world.dataset.name}@champion")
+    mlflow.set_tracking_uri(loop.testbed.mlflow_uri)
+    model = mlflow.pyfunc.load_model(f"models:/{loop.testbed.dataset.name}@champion")
     inputs = model.metadata.get_input_schema()
     assert inputs is not None
-    names = [column.name for column in loop.world.dataset.inputs]
+    names = [column.name for column in loop.testbed.dataset.inputs]
     assert inputs.input_names() == names
-    example = {name: loop.world.dataset.example[name] for name in names}
+    example = {name: loop.testbed.dataset.example[name] for name in names}
     _, answer = loop.post(example)
     assert model.predict(pd.DataFrame([example]))[0] == pytest.approx(answer["predictions"][0]["asking"], rel=1e-12)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.demo import Demo
-from support.world import eventually, free_base
+from support.testbed import free_base, wait_until
 from veleta.events.catalogue import Poll
 from veleta_local import processes
 from veleta_local.run import Run
@@ -38,7 +38,7 @@ def test_the_demo_reports_continues_and_leaves_no_process(tmp_path: Path) -> Non
 
         other = Demo(home, '{"scale": "0.03"}')
         assert other.process.wait(60) == 1
-        eventually(
+        wait_until(
             lambda: "this folder's run has SCALE=0.02, not 0.03" in other.output, what="the message with the choices"
         )
         assert run.alive()

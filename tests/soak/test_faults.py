@@ -12,7 +12,7 @@ from support.batches import publish_batch
 from support.faulty import kills
 from support.listings import api_rows, write_csv
 from support.models import Models, post_example
-from support.world import Process, World, eventually, http_status
+from support.testbed import Process, Testbed, http_status, wait_until
 from veleta.batches import BatchReader, batch_manifests
 from veleta.events.catalogue import BatchClosed, BatchMissed
 from veleta.tables import batches, dataset_tables, drift_reports
@@ -36,83 +36,83 @@ INFERENCE = ("inference.checked", "inference.predicted", "inference.stored")
 
 def wait_for_all_kills(process: Process, seconds: float = 120) -> None:
     """Wait until all kills happened; restart the process after each."""
-    process.until(lambda: not process.faults(), seconds, "all kills")
+    process.run_until(lambda: not process.faults(), seconds, "all kills")
 
 
 @pytest.mark.failure("F05", "F06", "F72")
-def test_the_poller_is_killed_at_each_step(world: World, tmp_path: Path) -> None:
+def test_the_poller_is_killed_at_each_step(testbed: Testbed, tmp_path: Path) -> None:
     """What arrived completely is closed with its rows. Only the response that was not yet on disk is missed."""
     csv = tmp_path / "listings.csv"
     write_csv(csv, ROWS, seed=3)
     given: dict[str, Any] = {"group_number": 1, "poll_every": 0.05, "at_end": "restart", "inbox": tmp_path / "inbox"}
     with (
-        world.service("source", csv=csv, state=tmp_path / "source") as source,
-        world.service("poller", faults=kills(POLLER), api_url=source.url, **given) as poller,
+        testbed.service("source", csv=csv, state=tmp_path / "source") as source,
+        testbed.service("poller", faults=kills(POLLER), api_url=source.url, **given) as poller,
     ):
-        source.ready()
+        source.wait_until_ready()
         wait_for_all_kills(poller)
-        poller.until(lambda: (2, 5) in _closed(world), 60, "the second epoch")
+        poller.run_until(lambda: (2, 5) in _closed(testbed), 60, "the second epoch")
         expected = [_served_rows(source) for _ in range(6)]
-    missed = [(e.payload.epoch, e.payload.number) for e in world.events("batches") if e.type == BatchMissed.TYPE]  # type: ignore[attr-defined]  # every payload of this type has both
-    found = {key: manifest for key, manifest in _closed(world).items() if key[0] <= 2}
+    missed = [(e.payload.epoch, e.payload.number) for e in testbed.events("batches") if e.type == BatchMissed.TYPE]  # type: ignore[attr-defined]  # every payload of this type has both
+    found = {key: manifest for key, manifest in _closed(testbed).items() if key[0] <= 2}
     assert missed == [(1, 0)]
     assert sorted(found) == [(1, n) for n in range(1, 6)] + [(2, n) for n in range(6)]
     for (_, number), manifest in found.items():
-        rows = [row for chunk in BatchReader(world.log).chunks(manifest) for row in chunk]
+        rows = [row for chunk in BatchReader(testbed.log).chunks(manifest) for row in chunk]
         assert rows == expected[number]
 
 
 @pytest.fixture(scope="module")
-def deployment_with_batches(world: World) -> World:
+def deployment_with_batches(testbed: Testbed) -> Testbed:
     """Batches of three epochs in the topics, after those of the poller's test."""
     for epoch, count in ((11, 4), (12, 3)):
         for number in range(count):
-            publish_batch(world.log, world.dataset, epoch, number, list(api_rows(number % 6, 250, epoch + number)))
-    return world
+            publish_batch(testbed.log, testbed.dataset, epoch, number, list(api_rows(number % 6, 250, epoch + number)))
+    return testbed
 
 
 @pytest.mark.failure("F08")
-def test_the_loader_is_killed_at_each_step(deployment_with_batches: World) -> None:
+def test_the_loader_is_killed_at_each_step(deployment_with_batches: Testbed) -> None:
     """Each row exists once; the rows of old epochs are deleted, those of the newest epoch are present."""
-    world = deployment_with_batches
-    with world.service("loader", "loader", faults=kills(LOADER)) as loader:
+    testbed = deployment_with_batches
+    with testbed.service("loader", "loader", faults=kills(LOADER)) as loader:
         wait_for_all_kills(loader)
-        loader.until(lambda: _state(world, 12, 2) == "loaded", 60, "the last batch is loaded")
-    raw = dataset_tables(world.dataset).raw
-    counted = world.sql(sa.select(raw.c.epoch, raw.c.number, sa.func.count()).group_by(raw.c.epoch, raw.c.number))
+        loader.run_until(lambda: _state(testbed, 12, 2) == "loaded", 60, "the last batch is loaded")
+    raw = dataset_tables(testbed.dataset).raw
+    counted = testbed.sql(sa.select(raw.c.epoch, raw.c.number, sa.func.count()).group_by(raw.c.epoch, raw.c.number))
     assert {tuple(line) for line in counted} == {(12, n, 250) for n in range(3)}
-    assert {row.state for row in world.sql(sa.select(batches).where(batches.c.epoch >= 11))} == {"loaded"}
+    assert {row.state for row in testbed.sql(sa.select(batches).where(batches.c.epoch >= 11))} == {"loaded"}
 
 
 @pytest.mark.failure("F111")
-def test_drift_is_killed_at_each_step(deployment_with_batches: World) -> None:
+def test_drift_is_killed_at_each_step(deployment_with_batches: Testbed) -> None:
     """One report per batch, one event id per report, equal to the table. A failed publication is repeated."""
-    world = deployment_with_batches
-    with world.service("drift", "drift", faults=[*kills(DRIFT), "outbox.published fail"]) as drift:
+    testbed = deployment_with_batches
+    with testbed.service("drift", "drift", faults=[*kills(DRIFT), "outbox.published fail"]) as drift:
         wait_for_all_kills(drift)
-        drift.until(lambda: len(_verdicts(world)) == len(_closed(world)), 60, "every verdict")
-        eventually(lambda: len(_published_verdicts(world)) == len(_closed(world)), 60, "every event")
-    assert _published_verdicts(world) == {
-        f"{world.dataset.name}/{e}/{n}/assessed": v for (e, n), v in _verdicts(world).items()
+        drift.run_until(lambda: len(_verdicts(testbed)) == len(_closed(testbed)), 60, "every verdict")
+        wait_until(lambda: len(_published_verdicts(testbed)) == len(_closed(testbed)), 60, "every event")
+    assert _published_verdicts(testbed) == {
+        f"{testbed.dataset.name}/{e}/{n}/assessed": v for (e, n), v in _verdicts(testbed).items()
     }
 
 
 @pytest.mark.failure("F21", "F22")
-def test_inference_is_killed_around_an_answer(world: World) -> None:
+def test_inference_is_killed_around_an_answer(testbed: Testbed) -> None:
     """Before the journal write nothing is stored; after it the next process stores it. The client never got a price."""
-    Models(world).promote()
-    requests = dataset_tables(world.dataset).requests
-    with world.service("inference", "inference", faults=kills(INFERENCE)) as inference:
+    Models(testbed).promote()
+    requests = dataset_tables(testbed.dataset).requests
+    with testbed.service("inference", "inference", faults=kills(INFERENCE)) as inference:
         for name in ("predicted", "kept", "last"):
-            inference.until(lambda: http_status(f"{inference.url}/readyz") == 200, 60, "it is ready")
-            assert post_example(inference.url, world.dataset, name) == (200 if name == "last" else 0)
+            inference.run_until(lambda: http_status(f"{inference.url}/readyz") == 200, 60, "it is ready")
+            assert post_example(inference.url, testbed.dataset, name) == (200 if name == "last" else 0)
         names = [requests.c.client_request_id]
-        eventually(lambda: len(world.sql(sa.select(*names))) == 2, 20, "the requests are in MySQL")
-    assert {row.client_request_id for row in world.sql(sa.select(*names))} == {"kept", "last"}
+        wait_until(lambda: len(testbed.sql(sa.select(*names))) == 2, 20, "the requests are in MySQL")
+    assert {row.client_request_id for row in testbed.sql(sa.select(*names))} == {"kept", "last"}
 
 
-def _closed(world: World) -> dict[tuple[int, int], BatchClosed]:
-    found = batch_manifests(world.events("batches"))
+def _closed(testbed: Testbed) -> dict[tuple[int, int], BatchClosed]:
+    found = batch_manifests(testbed.events("batches"))
     return {key: event.payload for key, event in found.items() if isinstance(event.payload, BatchClosed)}
 
 
@@ -122,14 +122,14 @@ def _served_rows(source: Process) -> Any:
         return json.loads(answer.read())["data"]
 
 
-def _state(world: World, epoch: int, number: int) -> str:
-    lines = world.sql(sa.select(batches.c.state).where(batches.c.epoch == epoch, batches.c.number == number))
+def _state(testbed: Testbed, epoch: int, number: int) -> str:
+    lines = testbed.sql(sa.select(batches.c.state).where(batches.c.epoch == epoch, batches.c.number == number))
     return str(lines[0].state) if lines else ""
 
 
-def _verdicts(world: World) -> dict[tuple[int, int], str]:
-    return {(row.epoch, row.number): row.verdict for row in world.sql(sa.select(drift_reports))}
+def _verdicts(testbed: Testbed) -> dict[tuple[int, int], str]:
+    return {(row.epoch, row.number): row.verdict for row in testbed.sql(sa.select(drift_reports))}
 
 
-def _published_verdicts(world: World) -> dict[str, str]:
-    return {event.id: event.payload.verdict for event in world.events("drift")}  # type: ignore[attr-defined]  # all are reports
+def _published_verdicts(testbed: Testbed) -> dict[str, str]:
+    return {event.id: event.payload.verdict for event in testbed.events("drift")}  # type: ignore[attr-defined]  # all are reports

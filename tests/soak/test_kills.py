@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 
 from support.batches import publish_batch
 from support.listings import api_rows, repeat_csv, write_csv
+from support.testbed import Testbed, wait_until
 from support.trainings import ended, training_rows
-from support.world import World, eventually
 from veleta.batches import BatchReader, batch_manifests
 from veleta.events.catalogue import BatchClosed, BatchMissed, TrainingFinished
 from veleta.topics import topic
@@ -19,63 +19,63 @@ ROWS, LARGE = 40, 1_000
 
 
 @pytest.mark.failure("F05")
-def test_a_kill_while_publishing_leaves_every_batch_whole(fresh: World, tmp_path: Path) -> None:
+def test_a_kill_while_publishing_leaves_every_batch_whole(fresh_testbed: Testbed, tmp_path: Path) -> None:
     """After a kill with half a batch in the topic, the batch is published again, and each manifest matches its rows."""
-    world = fresh
+    testbed = fresh_testbed
     write_csv(tmp_path / "small.csv", ROWS, seed=5)
     repeat_csv(tmp_path / "small.csv", tmp_path / "large.csv", LARGE)
-    rows = world.log.subscribe([topic(world.dataset.name, "rows")])
+    rows = testbed.log.subscribe([topic(testbed.dataset.name, "rows")])
     given: dict[str, Any] = {"group_number": 7, "poll_every": 0.05, "at_end": "stop", "inbox": tmp_path / "inbox"}
     with (
-        world.service("source", csv=tmp_path / "large.csv", state=tmp_path / "source") as source,
-        world.service("poller", api_url=source.url, **given) as poller,
+        testbed.service("source", csv=tmp_path / "large.csv", state=tmp_path / "source") as source,
+        testbed.service("poller", api_url=source.url, **given) as poller,
     ):
-        source.ready()
+        source.wait_until_ready()
         for _ in range(3):
-            eventually(lambda: rows.poll(0.05))
+            wait_until(lambda: rows.poll(0.05))
             poller.kill()
             poller.start()
             while rows.poll(0.5):
                 pass
-        eventually(lambda: len(_closed(world)) + len(_missed(world)) == 6, what="every batch came, or is missed")
+        wait_until(lambda: len(_closed(testbed)) + len(_missed(testbed)) == 6, what="every batch came, or is missed")
     rows.close()
-    found = _closed(world)
-    assert sorted([m.number for m in found] + _missed(world)) == list(range(6))
-    read = BatchReader(world.log)
+    found = _closed(testbed)
+    assert sorted([m.number for m in found] + _missed(testbed)) == list(range(6))
+    read = BatchReader(testbed.log)
     assert [sum(len(chunk) for chunk in read.chunks(m)) for m in found] == [LARGE * ROWS] * len(found)
-    assert len(world.events("rows")) > sum(m.chunks for m in found), "no kill came in the middle of a batch"
+    assert len(testbed.events("rows")) > sum(m.chunks for m in found), "no kill came in the middle of a batch"
 
 
 @pytest.mark.failure("F14")
-def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh: World) -> None:
+def test_a_kill_in_the_middle_of_training_ends_each_request_once(fresh_testbed: Testbed) -> None:
     """After kill -9 of trainer and child, the training is repeated: one version per training, no open run."""
-    world = fresh
-    request = f"{world.dataset.name}/1/0/retrain"
+    testbed = fresh_testbed
+    request = f"{testbed.dataset.name}/1/0/retrain"
     with (
-        world.service("drift", "drift") as drift,
-        world.service("trainer", "trainer", work=world.folder / "work", trees=20) as trainer,
+        testbed.service("drift", "drift") as drift,
+        testbed.service("trainer", "trainer", work=testbed.folder / "work", trees=20) as trainer,
     ):
-        drift.ready()
-        trainer.ready()
-        publish_batch(world.log, world.dataset, 1, 0, list(api_rows(4, 300, 1)))
-        eventually(lambda: getattr(training_rows(world).get(request), "state", "") == "planned", 120, "the training")
+        drift.wait_until_ready()
+        trainer.wait_until_ready()
+        publish_batch(testbed.log, testbed.dataset, 1, 0, list(api_rows(4, 300, 1)))
+        wait_until(lambda: getattr(training_rows(testbed).get(request), "state", "") == "planned", 120, "the training")
         trainer.kill()
         trainer.start()
-        eventually(lambda: ended(world, "1/0"), 120, "the training ends")
-    client = MlflowClient(world.mlflow_uri)
-    versions = client.search_model_versions(f"name = '{world.dataset.name}'")
-    finished = [e.payload.version for e in world.events("training") if isinstance(e.payload, TrainingFinished)]
-    assert [int(v.version) for v in versions] == finished == [training_rows(world)[request].version] == [1]
-    experiment = client.get_experiment_by_name(world.dataset.name)
+        wait_until(lambda: ended(testbed, "1/0"), 120, "the training ends")
+    client = MlflowClient(testbed.mlflow_uri)
+    versions = client.search_model_versions(f"name = '{testbed.dataset.name}'")
+    finished = [e.payload.version for e in testbed.events("training") if isinstance(e.payload, TrainingFinished)]
+    assert [int(v.version) for v in versions] == finished == [training_rows(testbed)[request].version] == [1]
+    experiment = client.get_experiment_by_name(testbed.dataset.name)
     assert experiment is not None
     assert "RUNNING" not in {run.info.status for run in client.search_runs([experiment.experiment_id])}
 
 
-def _closed(world: World) -> list[BatchClosed]:
+def _closed(testbed: Testbed) -> list[BatchClosed]:
     """The valid manifest of each batch, in the order of closing."""
-    payloads = [event.payload for event in batch_manifests(world.events("batches")).values()]
+    payloads = [event.payload for event in batch_manifests(testbed.events("batches")).values()]
     return [payload for payload in payloads if isinstance(payload, BatchClosed)]
 
 
-def _missed(world: World) -> list[int]:
-    return [e.payload.number for e in world.events("batches") if isinstance(e.payload, BatchMissed)]
+def _missed(testbed: Testbed) -> list[int]:
+    return [e.payload.number for e in testbed.events("batches") if isinstance(e.payload, BatchMissed)]

@@ -18,7 +18,7 @@ ENOUGH = 5_000
 @settings(max_examples=EXAMPLES, database=None, deadline=None)
 def test_each_response_is_as_documented(case: schemathesis.Case[Any], inference: Inference, url: str) -> None:
     """Valid and invalid requests get documented responses. Hypothesis prints how to repeat any other."""
-    check_response(case, inference.world.dataset.name, url)
+    check_response(case, inference.testbed.dataset.name, url)
 
 
 def test_thousands_of_requests_were_sent(url: str) -> None:

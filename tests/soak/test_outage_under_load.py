@@ -15,7 +15,7 @@ from support.disk import small_disk
 from support.http import JOURNAL, get, metric
 from support.load import BROKEN, OK, Answer, load
 from support.models import Models, synthetic
-from support.world import Process, World, eventually
+from support.testbed import Process, Testbed, wait_until
 from veleta.tables import dataset_tables
 from veleta_local.run import Run
 from veleta_local.supervise import Supervisor
@@ -54,14 +54,14 @@ class Outage:
 
 
 @pytest.fixture
-def with_model(fresh: World) -> World:
+def with_model(fresh_testbed: Testbed) -> Testbed:
     """A deployment with a model."""
-    Models(fresh).promote()
-    return fresh
+    Models(fresh_testbed).promote()
+    return fresh_testbed
 
 
 @pytest.mark.failure("F22", "F49", "F50")
-def test_mysql_away_and_a_kill_lose_nothing(backing: Run, with_model: World, tmp_path: Path) -> None:
+def test_mysql_away_and_a_kill_lose_nothing(backing: Run, with_model: Testbed, tmp_path: Path) -> None:
     """/readyz names the unavailable dependency. Requests are answered, by the next process too."""
     with with_model.service("inference", "inference") as inference:
         outage = _outage(backing, with_model, inference, "mysql", tmp_path)
@@ -72,7 +72,7 @@ def test_mysql_away_and_a_kill_lose_nothing(backing: Run, with_model: World, tmp
 
 
 @pytest.mark.failure("F53")
-def test_a_full_disk_and_a_kill_lose_nothing(backing: Run, with_model: World, tmp_path: Path) -> None:
+def test_a_full_disk_and_a_kill_lose_nothing(backing: Run, with_model: Testbed, tmp_path: Path) -> None:
     """The journal fills its disk: 503 and no price, before and after the kill. After MySQL starts, prices again."""
     with (
         small_disk(tmp_path / "disk", DISK_KILOBYTES) as disk,
@@ -86,11 +86,11 @@ def test_a_full_disk_and_a_kill_lose_nothing(backing: Run, with_model: World, tm
     assert outage.statuses(outage.ready, time.time())[OK]
 
 
-def _outage(backing: Run, world: World, inference: Process, dependency: str, folder: Path) -> Outage:
+def _outage(backing: Run, testbed: Testbed, inference: Process, dependency: str, folder: Path) -> Outage:
     """Post all the time while MySQL is stopped, and kill inference half-way; /readyz must name `dependency`."""
     supervisor = Supervisor(backing)
-    inference.ready()
-    with load(inference.url, synthetic(world.dataset, ROWS), CONNECTIONS, folder / "load") as load_answers:
+    inference.wait_until_ready()
+    with load(inference.url, synthetic(testbed.dataset, ROWS), CONNECTIONS, folder / "load") as load_answers:
         time.sleep(AROUND_SECONDS)
         stopped = time.time()
         supervisor.stop(["mysql"])
@@ -103,7 +103,7 @@ def _outage(backing: Run, world: World, inference: Process, dependency: str, fol
         finally:
             started = time.time()
             supervisor.start(["mysql"])
-        inference.ready(120)
+        inference.wait_until_ready(120)
         ready = time.time()
         time.sleep(AROUND_SECONDS)
     outage = Outage(list(load_answers), stopped, killed, started, ready)
@@ -114,7 +114,7 @@ def _outage(backing: Run, world: World, inference: Process, dependency: str, fol
 def _wait_while_unavailable(inference: Process, dependency: str, seconds: float) -> None:
     """Wait some seconds while /readyz names the dependency."""
     end = time.monotonic() + seconds
-    eventually(lambda: dependency in _unavailable(inference.url), 60, f"/readyz names {dependency}")
+    wait_until(lambda: dependency in _unavailable(inference.url), 60, f"/readyz names {dependency}")
     time.sleep(max(0, end - time.monotonic()))
 
 
@@ -125,11 +125,11 @@ def _unavailable(url: str) -> Collection[str]:
         return ()
 
 
-def _assert_stored_once(world: World, answers: Sequence[Answer], inference: Process) -> None:
+def _assert_stored_once(testbed: Testbed, answers: Sequence[Answer], inference: Process) -> None:
     """Each acknowledged request is in MySQL once and unchanged. Only interrupted requests may be there as well."""
-    eventually(lambda: metric(inference.url, JOURNAL) == 0, 120, "the journal is empty")
-    table = dataset_tables(world.dataset).requests
-    rows = world.sql(sa.select(table.c.request_id, table.c.model_version, table.c.prediction))
+    wait_until(lambda: metric(inference.url, JOURNAL) == 0, 120, "the journal is empty")
+    table = dataset_tables(testbed.dataset).requests
+    rows = testbed.sql(sa.select(table.c.request_id, table.c.model_version, table.c.prediction))
     stored = {row.request_id: (row.model_version, row.prediction) for row in rows}
     acknowledged = {answer.request_id: (answer.version, answer.price) for answer in answers if answer.status == OK}
     sys.stdout.write(f"{len(acknowledged):,} requests acknowledged, {len(rows):,} rows in MySQL\n")

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.listings import write_csv
-from support.world import admin_login, eventually, free_base
+from support.testbed import admin_login, free_base, wait_until
 from veleta.adapters.mysql import mysql_engine
 from veleta.tables import batches, drift_reports
 from veleta_local.run import Run
@@ -60,9 +60,9 @@ def test_what_is_away_is_named_and_the_loop_goes_on(run: Run, away: tuple[str, .
         time.sleep(0.5)
     Supervisor(run).start(away)
     assert expected <= told if seconds > DETECTION_SECONDS else told & expected
-    eventually(lambda: all(each.ready for each in run.health(run.parts).values()), 120, "all is ready again")
+    wait_until(lambda: all(each.ready for each in run.health(run.parts).values()), 120, "all is ready again")
     loaded = _settled(run)
-    eventually(lambda: _settled(run) >= loaded + 2, 120, "two more batches are loaded and judged")
+    wait_until(lambda: _settled(run) >= loaded + 2, 120, "two more batches are loaded and judged")
     assert not _refused(run)
 
 

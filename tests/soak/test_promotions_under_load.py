@@ -14,7 +14,7 @@ import pytest
 
 from support.load import OK, Answer, load
 from support.models import Models, served_model, synthetic
-from support.world import World, eventually
+from support.testbed import Testbed, wait_until
 from veleta.ports import Version
 
 PROMOTIONS = int(os.environ.get("PROMOTIONS") or 100)
@@ -30,15 +30,15 @@ Swap = tuple[float, float]
 
 
 @pytest.mark.failure("F47")
-def test_promotions_in_a_row_are_not_noticed(fresh: World, tmp_path: Path) -> None:
+def test_promotions_in_a_row_are_not_noticed(fresh_testbed: Testbed, tmp_path: Path) -> None:
     """No request fails or waits for a swap; each price equals that of the registry's model of its version."""
-    models, rows = Models(fresh), synthetic(fresh.dataset, ROWS)
+    models, rows = Models(fresh_testbed), synthetic(fresh_testbed.dataset, ROWS)
     first, *others = [models.register(1 + number / PROMOTIONS) for number in range(PROMOTIONS + 1)]
     prices = {version.number: models.prices(version.number, rows) for version in (first, *others)}
     models.decide(first)
     decided = {}
-    with fresh.service("inference", "inference") as inference:
-        inference.ready()
+    with fresh_testbed.service("inference", "inference") as inference:
+        inference.wait_until_ready()
         with load(inference.url, rows, CONNECTIONS, tmp_path / "load") as coming:
             for version in others:
                 time.sleep(PAUSE_SECONDS)
@@ -61,7 +61,7 @@ def test_promotions_in_a_row_are_not_noticed(fresh: World, tmp_path: Path) -> No
 
 
 def _wait_for(version: Version, url: str) -> None:
-    eventually(lambda: served_model(url)["version"] == version.number, 30, f"version {version.number} is served")
+    wait_until(lambda: served_model(url)["version"] == version.number, 30, f"version {version.number} is served")
 
 
 def _swaps(decided: dict[int, float], answers: Iterable[Answer]) -> list[Swap]:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.listings import repeat_csv, write_csv
-from support.world import Process, World, eventually, http_status
+from support.testbed import Process, Testbed, http_status, wait_until
 from veleta.service.lifecycle import SHUTDOWN_SECONDS
 from veleta.tables import batches, dataset_tables, drift_reports, trainings
 from veleta.topics import topic
@@ -21,17 +21,17 @@ PLACES = 6
 
 
 @pytest.mark.failure("F25")
-def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path: Path) -> None:
+def test_everything_is_stopped_in_the_middle_and_goes_on(testbed: Testbed, tmp_path: Path) -> None:
     """Three times, each with a batch half published or half loaded. Then every row exists once."""
     write_csv(tmp_path / "small.csv", ROWS, seed=6)
     repeat_csv(tmp_path / "small.csv", tmp_path / "large.csv", TIMES)
     with ExitStack() as stack:
 
         def service(name: str, user: str | None = None, **settings: Any) -> Process:
-            return stack.enter_context(world.service(name, user, **settings))
+            return stack.enter_context(testbed.service(name, user, **settings))
 
         source = service("source", csv=tmp_path / "large.csv", state=tmp_path / "source")
-        source.ready(120)
+        source.wait_until_ready(120)
         poller: dict[str, Any] = {"api_url": source.url, "group_number": 1, "poll_every": 4, "at_end": "stop"}
         all_of_them = [
             source,
@@ -42,9 +42,9 @@ def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path:
             service("inference", "inference"),
         ]
         for _ in range(3):
-            eventually(lambda: all(http_status(f"{p.url}/livez") == 200 for p in all_of_them), 60, "all have started")
-            before = _published(world)
-            eventually(partial(_more_than, world, before), 120, "rows are on their way")
+            wait_until(lambda: all(http_status(f"{p.url}/livez") == 200 for p in all_of_them), 60, "all have started")
+            before = _published(testbed)
+            wait_until(partial(_more_than, testbed, before), 120, "rows are on their way")
             began = time.monotonic()
             with ThreadPoolExecutor(len(all_of_them)) as threads:
                 codes = list(threads.map(Process.stop, all_of_them))
@@ -52,22 +52,22 @@ def test_everything_is_stopped_in_the_middle_and_goes_on(world: World, tmp_path:
             assert codes == [0] * len(all_of_them)
             for process in all_of_them:
                 process.start()
-        eventually(lambda: _loaded(world) == PLACES, 300, "every batch is loaded")
-        eventually(lambda: len(world.sql(sa.select(drift_reports))) == PLACES, 120, "every batch is judged")
-        eventually(lambda: all(row.ended_at for row in world.sql(sa.select(trainings))), 300, "all trainings ended")
-    raw = dataset_tables(world.dataset).raw
-    counted = world.sql(sa.select(raw.c.number, sa.func.count()).group_by(raw.c.number))
+        wait_until(lambda: _loaded(testbed) == PLACES, 300, "every batch is loaded")
+        wait_until(lambda: len(testbed.sql(sa.select(drift_reports))) == PLACES, 120, "every batch is judged")
+        wait_until(lambda: all(row.ended_at for row in testbed.sql(sa.select(trainings))), 300, "all trainings ended")
+    raw = dataset_tables(testbed.dataset).raw
+    counted = testbed.sql(sa.select(raw.c.number, sa.func.count()).group_by(raw.c.number))
     assert {tuple(line) for line in counted} == {(n, ROWS * TIMES) for n in range(PLACES)}
 
 
-def _published(world: World) -> int:
+def _published(testbed: Testbed) -> int:
     """Chunks of rows in the topic."""
-    return sum(end for _, end in world.log.bounds(topic(world.dataset.name, "rows")).values())
+    return sum(end for _, end in testbed.log.bounds(topic(testbed.dataset.name, "rows")).values())
 
 
-def _more_than(world: World, before: int) -> bool:
-    return _published(world) > before
+def _more_than(testbed: Testbed, before: int) -> bool:
+    return _published(testbed) > before
 
 
-def _loaded(world: World) -> int:
-    return len(world.sql(sa.select(batches).where(batches.c.state == "loaded")))
+def _loaded(testbed: Testbed) -> int:
+    return len(testbed.sql(sa.select(batches).where(batches.c.state == "loaded")))

@@ -24,7 +24,7 @@ from support.storm.audit import SystemState, audit_checks, table
 from support.storm.client import DISCONNECTED, NO_ANSWER, Client, Response
 from support.storm.faults import Storm, plan
 from support.storm.state_reader import StateReader
-from support.world import free_base
+from support.testbed import free_base
 from veleta.dataset import load_dataset
 from veleta_local.deployment import BACKING, PYTHON
 from veleta_local.run import Run

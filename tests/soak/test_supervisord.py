@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 import pytest
 
-from support.world import free_base
+from support.testbed import free_base
 from veleta_local import processes, status
 from veleta_local.deployment import BACKING
 from veleta_local.errors import LocalError

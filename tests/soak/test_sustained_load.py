@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from support.http import ANSWERED, JOURNAL, metric
 from support.load import OK, Answer, load
 from support.models import Models, synthetic
-from support.world import Process, World, eventually
+from support.testbed import Process, Testbed, wait_until
 from veleta.tables import dataset_tables
 
 REQUESTS = int(os.environ.get("REQUESTS") or 2_000_000)
@@ -42,19 +42,19 @@ class Sample:
 
 
 @pytest.mark.failure("F22")
-def test_two_million_requests_in_one_run(fresh: World, tmp_path: Path) -> None:
+def test_two_million_requests_in_one_run(fresh_testbed: Testbed, tmp_path: Path) -> None:
     """Each request is answered and stored once; after the warm-up memory is constant, and the journal does not grow."""
-    Models(fresh).promote()
-    with fresh.service("inference", "inference", journal_sync=SYNC) as inference:
-        inference.ready()
-        with load(inference.url, synthetic(fresh.dataset, ROWS), CONNECTIONS, tmp_path / "load") as answers:
+    Models(fresh_testbed).promote()
+    with fresh_testbed.service("inference", "inference", journal_sync=SYNC) as inference:
+        inference.wait_until_ready()
+        with load(inference.url, synthetic(fresh_testbed.dataset, ROWS), CONNECTIONS, tmp_path / "load") as answers:
             samples = list(_samples(inference))
-        eventually(lambda: metric(inference.url, JOURNAL) == 0, 600, "the journal is empty")
-    told, kept = {answer.request_id for answer in answers}, set(_stored_ids(fresh))
+        wait_until(lambda: metric(inference.url, JOURNAL) == 0, 600, "the journal is empty")
+    told, kept = {answer.request_id for answer in answers}, set(_stored_ids(fresh_testbed))
     sys.stdout.write(f"{HEAD}{_table(samples, answers)}{len(told):,} requests answered, {len(kept):,} are in MySQL\n")
     assert [answer for answer in answers if answer.status != OK][:5] == []
     assert sorted(told ^ kept)[:5] == []
-    assert len(told) == sum(1 for _ in answers) == sum(1 for _ in _stored_ids(fresh)) >= REQUESTS
+    assert len(told) == sum(1 for _ in answers) == sum(1 for _ in _stored_ids(fresh_testbed)) >= REQUESTS
     memory = [median(sample.memory for sample in tenth) for tenth in _split(samples, 10)]
     journal = [median(sample.journal for sample in third) for third in _split(samples, 3)]
     assert memory[-1] <= WARM_MEMORY * memory[1]
@@ -69,10 +69,10 @@ def _samples(inference: Process) -> Iterator[Sample]:
         time.sleep(SAMPLE_SECONDS)
 
 
-def _stored_ids(world: World) -> Iterator[str]:
+def _stored_ids(testbed: Testbed) -> Iterator[str]:
     """The request id of each row in MySQL."""
-    with world.admin.connect().execution_options(yield_per=10_000) as sql:
-        yield from sql.scalars(sa.select(dataset_tables(world.dataset).requests.c.request_id))
+    with testbed.admin.connect().execution_options(yield_per=10_000) as sql:
+        yield from sql.scalars(sa.select(dataset_tables(testbed.dataset).requests.c.request_id))
 
 
 def _table(samples: Sequence[Sample], answers: Iterable[Answer]) -> str:

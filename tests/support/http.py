@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from aiohttp import web
 
-from support.world import free_port
+from support.testbed import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ANSWERED = 'veleta_http_request_duration_seconds_count{path="/predict",status="200"}'

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from support.models import Models
 from support.proxy import Proxy
-from support.world import Process, World, eventually, free_port, http_status
+from support.testbed import Process, Testbed, free_port, http_status, wait_until
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.ports import Version
 from veleta.tables import dataset_tables
@@ -49,20 +49,20 @@ def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = N
 class Inference:
     """A process of inference, its table, its models, and a proxy between it and MySQL."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.models = Models(world)
-        self.proxy = Proxy(world.mysql("inference").port)
-        self.table = dataset_tables(world.dataset).requests
+    def __init__(self, testbed: Testbed) -> None:
+        self.testbed = testbed
+        self.models = Models(testbed)
+        self.proxy = Proxy(testbed.mysql("inference").port)
+        self.table = dataset_tables(testbed.dataset).requests
         self.process = self.new_process()
 
     def new_process(self, **changes: object) -> Process:
         """A process that is not yet started. It reaches MySQL through the proxy."""
         port = free_port()
         settings = {"port": port, "reconcile_seconds": 1, "items_limit": ITEMS_LIMIT, **changes}
-        environment = self.world.environment("inference", "inference", **settings)
+        environment = self.testbed.environment("inference", "inference", **settings)
         environment["MYSQL_PORT"] = str(self.proxy.port)
-        return Process("inference", port, environment, self.world.folder)
+        return Process("inference", port, environment, self.testbed.folder)
 
     @contextmanager
     def second_process(self, **settings: object) -> Iterator[Process]:
@@ -70,13 +70,13 @@ class Inference:
         process = self.new_process(**settings)
         process.start()
         try:
-            process.ready()
+            process.wait_until_ready()
             yield process
         finally:
             process.stop()
 
     def example(self, **changes: object) -> dict[str, Any]:
-        return {**self.world.dataset.example, **changes}
+        return {**self.testbed.dataset.example, **changes}
 
     def predict(self, request: object, name: str = "", key: str = "") -> Reply:
         body = request if isinstance(request, bytes) else json.dumps(request).encode()
@@ -90,27 +90,27 @@ class Inference:
         return call(f"{self.process.url}/readyz")
 
     def wait_until_serving(self, version: Version) -> None:
-        eventually(lambda: self.model().json.get("version") == version.number, 20, f"{version.number} is served")
+        wait_until(lambda: self.model().json.get("version") == version.number, 20, f"{version.number} is served")
 
     def stored(self, **where: object) -> list[dict[str, Any]]:
         """The rows of the table, after the journal is empty."""
-        journal = self.world.folder / "journal"
-        eventually(
+        journal = self.testbed.folder / "journal"
+        wait_until(
             lambda: not any(path.stat().st_size for path in journal.rglob("*.lines")), 20, "the journal is empty"
         )
         conditions = [self.table.c[name] == value for name, value in where.items()]
         query = sa.select(self.table).where(*conditions).order_by(self.table.c.request_id, self.table.c.item)
-        return [dict(row._mapping) for row in self.world.sql(query)]
+        return [dict(row._mapping) for row in self.testbed.sql(query)]
 
     def dead_letters(self) -> list[RecordDeadlettered]:
-        return [e.payload for e in self.world.events("deadletter") if isinstance(e.payload, RecordDeadlettered)]
+        return [e.payload for e in self.testbed.events("deadletter") if isinstance(e.payload, RecordDeadlettered)]
 
     def start(self) -> None:
         self.process.start()
-        eventually(lambda: http_status(f"{self.process.url}/livez") == 200, 60, "inference listens")
+        wait_until(lambda: http_status(f"{self.process.url}/livez") == 200, 60, "inference listens")
 
     def stop(self) -> None:
         self.process.stop()
         self.proxy.cut()
-        self.world.log.close()
-        self.world.admin.dispose()
+        self.testbed.log.close()
+        self.testbed.admin.dispose()

@@ -12,7 +12,7 @@ from catboost import CatBoostRegressor, Pool
 from mlflow import MlflowClient
 
 from support.http import get, post
-from support.world import World
+from support.testbed import Testbed
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import utc_now
 from veleta.dataset import Dataset, Values
@@ -72,10 +72,10 @@ def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Value
 class Models:
     """The registered model of a deployment, and its promotions."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._client = MlflowClient(world.mlflow_uri)
-        self.registry = MlflowRegistry(world.mlflow_uri, world.dataset.name)
+    def __init__(self, testbed: Testbed) -> None:
+        self._world = testbed
+        self._client = MlflowClient(testbed.mlflow_uri)
+        self.registry = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name)
         self.seq = 0
 
     def register(self, scale: float = 1.0, garbage: bytes = b"") -> Version:

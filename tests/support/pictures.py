@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 from rich.console import Console
 
 from support.browser import chromium
-from support.house import ROOT
+from support.repository import ROOT
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
 from veleta_local.demo.event_messages import Message

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from support.house import ROOT
-from support.world import free_base
+from support.repository import ROOT
+from support.testbed import free_base
 
 PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor", "jupyter")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from support.house import ROOT
+from support.repository import ROOT
 
 TUTORIAL = ROOT / "docs/tutorial.md"
 _BLOCK = re.compile(r"^```console( title=\"terminal 1\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -9,7 +9,7 @@ from importlib.metadata import packages_distributions
 import grimp
 import pytest
 
-from support.house import ROOT, declared, distribution
+from support.repository import ROOT, declared, distribution
 
 PROJECTS = {
     path.parent.name: path.parent

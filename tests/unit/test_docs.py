@@ -8,12 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from support.contracts import REGENERATE
-from support.house import ROOT, package, services
 from support.reference.blocks import pages_with_blocks
 from support.reference.failures import FAILURE_TESTS, FAILURES, failure_tests_page, failures_page, proofs
 from support.reference.make import MAKEFILE, targets
 from support.reference.make import start_variables as start_of_make
 from support.reference.metrics import declared_metrics
+from support.repository import ROOT, package, services
 from veleta.dataset import load_dataset
 from veleta.tables import STATISTICS, dataset_tables, pipeline
 from veleta.topics import declared_topics

@@ -9,7 +9,7 @@ from pathlib import Path
 import markdown
 import pytest
 
-from support.house import ROOT
+from support.repository import ROOT
 
 LONGEST, MEDIAN = 35, 20
 """Words of the longest sentence, and the bound of the median of a page."""

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from support.house import ROOT
+from support.repository import ROOT
 
 _LOADED = re.compile(r"<(?:script|img|link|iframe)[^>]*?(?:src|href)=[\"']?((?:https?:)?//[^\"' >]+)")
 

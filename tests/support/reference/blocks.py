@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from support.house import ROOT
 from support.reference.configuration import compose_variables, ports, service_settings, start_variables
 from support.reference.http import http_paths
 from support.reference.long_tests import long_tests
 from support.reference.make import make_targets
 from support.reference.metrics import metrics
 from support.reference.topics import topics
+from support.repository import ROOT
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "start variables": start_variables,

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from support.house import ROOT, package, services
+from support.repository import ROOT, package, services
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variables
 from veleta_notebooks.settings import NotebooksSettings
 from veleta_prepare.settings import PrepareSettings, ServiceUsers

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from support.house import ROOT
+from support.repository import ROOT
 from veleta.events.catalogue import PAYLOADS, Payload
 from veleta.topics import Topic, declared_topics
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from support.house import ROOT, python_files
+from support.repository import ROOT, python_files
 
 FAILURES = ROOT / "docs/failures.md"
 FAILURE_TESTS = ROOT / "docs/reference/failure-tests.md"

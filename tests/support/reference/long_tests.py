@@ -3,8 +3,8 @@
 import ast
 from pathlib import Path
 
-from support.house import ROOT
 from support.reference.tables import table
+from support.repository import ROOT
 
 
 def long_tests() -> str:

@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from support.house import ROOT
 from support.reference.tables import table
+from support.repository import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 _TARGET = re.compile(r"^([a-z-]+):[^#\n]*## ([^|\n]*?)(?: \| ([A-Z_ ]+))?$", re.MULTILINE)

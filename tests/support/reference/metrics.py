@@ -8,8 +8,8 @@ from pathlib import Path
 
 import grimp
 
-from support.house import ROOT, python_files, services
 from support.reference.tables import table
+from support.repository import ROOT, python_files, services
 
 _KINDS = {"Counter": "_total", "Gauge": "", "Histogram": "", "Summary": ""}
 """Each kind of metric, with the suffix that the exported name gets."""

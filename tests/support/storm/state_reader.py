@@ -28,7 +28,7 @@ from support.storm.audit import (
     Version,
 )
 from support.storm.expected_rows import canonical
-from support.world import Backing, eventually
+from support.testbed import BackingServices, wait_until
 from veleta.dataset import Dataset
 
 KAFKA_SILENCE = 30.0
@@ -39,7 +39,7 @@ JOURNAL_SECONDS = 60.0
 """How long inference may take to write its journal to MySQL."""
 
 
-class Serving(Backing, Protocol):
+class Serving(BackingServices, Protocol):
     """A run, or a stack in containers."""
 
     def url(self, part: str) -> str:
@@ -56,7 +56,7 @@ class StateReader:
 
     def read(self) -> SystemState:
         """The whole state, after inference wrote its journal to MySQL."""
-        eventually(lambda: self._journal() == 0, JOURNAL_SECONDS, "the journal is empty")
+        wait_until(lambda: self._journal() == 0, JOURNAL_SECONDS, "the journal is empty")
         name = self._dataset.name
         batches = self._events("batches")
         requests = self._select(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from support.house import ROOT
-from support.world import free_base
+from support.repository import ROOT
+from support.testbed import free_base
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
 from veleta_local.addresses import HOST

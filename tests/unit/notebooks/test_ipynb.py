@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.house import ROOT
+from support.repository import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from support.world import free_port
+from support.testbed import free_port
 
 
 @pytest.mark.parametrize(("status", "code", "error"), [(200, 0, ""), (503, 1, "503: Service Unavailable: because\n")])

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from support.house import services
+from support.repository import services
 from veleta.events.catalogue import PAYLOADS
 from veleta.topics import TopicName, declared_topics, topic
 

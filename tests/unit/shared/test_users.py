@@ -2,7 +2,7 @@
 
 import re
 
-from support.house import ROOT
+from support.repository import ROOT
 from veleta.dataset import load_dataset
 from veleta.tables import dataset_tables, pipeline
 from veleta.users import LOGINS, USERS

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from support.load import BROKEN, OK, RECONNECT_SECONDS, load
-from support.world import eventually, free_port
+from support.testbed import free_port, wait_until
 
 RESPONSE = {"request_id": "mine", "model": {"name": "m", "version": 7}, "predictions": [{"price": 236810.5}]}
 
@@ -56,7 +56,7 @@ def test_each_request_is_recorded_once(misbehaving_service: str, tmp_path: Path)
     """With the response of the service."""
     rows = [{"what": what} for what in ("answer", "busy", "break")]
     with load(misbehaving_service, rows, 2, tmp_path / "load") as answers:
-        eventually(lambda: min(FaultyHandler.seen[row["what"]] for row in rows) > 5, 10, "some requests of each kind")
+        wait_until(lambda: min(FaultyHandler.seen[row["what"]] for row in rows) > 5, 10, "some requests of each kind")
     assert {(answer.row, answer.status, answer.price) for answer in answers} == {
         (0, OK, 236810.5), (1, 503, 0.0), (2, BROKEN, 0.0),
     }  # fmt: skip
@@ -68,7 +68,7 @@ def test_each_request_is_recorded_once(misbehaving_service: str, tmp_path: Path)
 def test_a_refused_connection_is_recorded_as_broken(tmp_path: Path) -> None:
     """If no server listens, the clients keep trying."""
     with load(f"http://127.0.0.1:{free_port()}", [{}], 1, tmp_path / "load") as answers:
-        eventually(answers.path.exists, 10, "the clients have begun")
+        wait_until(answers.path.exists, 10, "the clients have begun")
         time.sleep(3 * RECONNECT_SECONDS)
     assert {answer.status for answer in answers} == {BROKEN}
     assert len(list(answers)) > 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.world import eventually
+from support.testbed import wait_until
 from veleta_local.demo.run_demo import until_signal
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -52,4 +52,4 @@ def test_a_closed_terminal_ends_the_block(tmp_path: Path) -> None:
         assert terminal.stdout
         assert terminal.stdout.read(4) == b"line"
         terminal.kill()
-        eventually((tmp_path / "stopped").exists, 20, "the process continues after the block")
+        wait_until((tmp_path / "stopped").exists, 20, "the process continues after the block")

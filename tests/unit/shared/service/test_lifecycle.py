@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from support.world import free_port
+from support.testbed import free_port
 from veleta.errors import Stop
 from veleta.service import lifecycle as lifecycle_module
 from veleta.service.health import ServiceHealth

@@ -1,4 +1,4 @@
-"""Where the parts of the project lie: for tests that look at the code itself."""
+"""Paths and metadata of the project, for tests that check the code itself."""
 
 import re
 import subprocess
@@ -20,19 +20,19 @@ def package(service: str) -> Path:
 
 
 def python_files(*folders: str) -> list[Path]:
-    """All Python files below these folders of the project."""
+    """All Python files in these folders of the project."""
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
 def project_files() -> list[Path]:
-    """What git tracks, or would with the next `git add`."""
+    """All files that git tracks or would add."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     return [ROOT / name for name in listed if (ROOT / name).is_file()]
 
 
 def declared(project: Path) -> set[str]:
-    """The distributions that a project asks for, with those of the extras of shared/ that it uses; veleta apart."""
+    """The distributions that a project declares, with those of the extras of shared/ that it uses, without veleta."""
     wanted, shared = _table(project)["dependencies"], _table(ROOT / "shared")
     ours = next((each for each in wanted if distribution(each) == "veleta"), None)
     if ours:
@@ -42,7 +42,7 @@ def declared(project: Path) -> set[str]:
 
 
 def distribution(requirement: str) -> str:
-    """The name in a requirement, as it is compared."""
+    """The normalised name in a requirement."""
     match = re.match(r"[\w.-]+", requirement)
     assert match
     return re.sub(r"[_.]", "-", match[0].lower())

@@ -1,4 +1,4 @@
-"""A deployment for one test: its own dataset name and database prefix on the run's broker, database and registry."""
+"""A deployment for tests: its own dataset name and database prefix on shared Kafka, MySQL and MLflow."""
 
 import contextlib
 import os
@@ -35,8 +35,8 @@ T = TypeVar("T")
 PASSWORD = uuid4().hex
 
 
-class Backing(Protocol):
-    """Where a broker, a database and a registry are: those of a run of this machine, or of a stack in containers."""
+class BackingServices(Protocol):
+    """The addresses of Kafka, MySQL and MLflow: of a run on this machine, or of a stack in containers."""
 
     @property
     def kafka_bootstrap(self) -> str: ...
@@ -57,8 +57,8 @@ class Backing(Protocol):
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """A `Backing` that somebody else started."""
+class ExternalServices:
+    """`BackingServices` that run already."""
 
     kafka_bootstrap: str
     mlflow_url: str
@@ -67,24 +67,24 @@ class Elsewhere:
     mysql_password: str
 
 
-def eventually(condition: Callable[[], T], seconds: float = 60, what: str = "the condition") -> T:
-    """The first true answer of `condition`; AssertionError when there is none in time."""
+def wait_until(condition: Callable[[], T], seconds: float = 60, what: str = "the condition") -> T:
+    """Return the first true result of `condition`. AssertionError after the time-out."""
     end = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < end, f"{what} did not come true within {seconds} s; last answer: {answer!r}"
+    while not (result := condition()):
+        assert time.monotonic() < end, f"{what}: not true within {seconds} s; last result: {result!r}"
         time.sleep(0.1)
-    return answer
+    return result
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def free_base() -> int:
-    """A PORT_BASE whose ports nobody listens on, nor gets by chance for a connection while a part is down."""
+    """A PORT_BASE with free ports, outside the range that the kernel uses for outgoing connections."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         base = random.randrange(10_000, lowest - len(DEFAULT_PORTS))  # noqa: S311 - a port, no secret
@@ -95,7 +95,7 @@ def free_base() -> int:
 
 
 def http_status(url: str) -> int:
-    """The status of a GET; 0 when nobody answers."""
+    """The status of a GET; 0 if there is no response."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return int(answer.status)
@@ -105,8 +105,8 @@ def http_status(url: str) -> int:
         return 0
 
 
-def admin_login(run: Backing, prefix: str = "") -> MysqlSettings:
-    """The login of a run's administrator, to the databases whose names begin with `prefix`."""
+def admin_login(run: BackingServices, prefix: str = "") -> MysqlSettings:
+    """The administrator's login, for databases whose names start with `prefix`."""
     return MysqlSettings(
         host="127.0.0.1",
         port=run.mysql_port,
@@ -116,10 +116,10 @@ def admin_login(run: Backing, prefix: str = "") -> MysqlSettings:
     )
 
 
-class World:
-    """One deployment. Nothing of it collides with another's."""
+class Testbed:
+    """One deployment, isolated from all others."""
 
-    def __init__(self, backing: Backing, folder: Path, text: str | None = None) -> None:
+    def __init__(self, backing: BackingServices, folder: Path, text: str | None = None) -> None:
         mark = f"t{uuid4().hex[:8]}"
         self.prefix = f"{mark}_"
         self.folder = folder
@@ -145,13 +145,13 @@ class World:
 
     @property
     def admin(self) -> sa.Engine:
-        """An engine that may do anything."""
+        """An engine with the administrator's rights."""
         if self._admin is None:
             self._admin = mysql_engine(self.mysql("admin"))
         return self._admin
 
     def close(self) -> None:
-        """Give up its own connections."""
+        """Close its connections."""
         self.log.close()
         if self._admin is not None:
             self._admin.dispose()
@@ -162,11 +162,11 @@ class World:
             return connection.execute(query).all()
 
     def events(self, name: TopicName) -> list[Event]:
-        """All events of one of the dataset's topics."""
+        """All events in one of the dataset's topics."""
         return [decode(record) for record in read_topic(self.log, topic(self.dataset.name, name))]
 
     def environment(self, service: str, user: str | None = None, **more: object) -> dict[str, str]:
-        """What a process of this deployment is told; `user` logs in to the database."""
+        """The environment of a process of this deployment; `user` is its database user."""
         if service == "inference":
             more = {"journal": self.folder / "journal", **more}
         variables = {
@@ -189,7 +189,7 @@ class World:
         return variables
 
     def prepare(self, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run the job that makes tables, users and topics; `variables` go over the usual ones."""
+        """Run the job that creates tables, users and topics. `variables` override its environment."""
         environment = self.environment("prepare", "admin")
         environment |= {user.password_variable: PASSWORD for user in USERS} | variables
         command = [sys.executable, "-m", "veleta_prepare"]
@@ -199,9 +199,9 @@ class World:
     def service(
         self, name: str, user: str | None = None, faults: Sequence[str] = (), **settings: Any
     ) -> Iterator["Process"]:
-        """A real process of a service, for as long as the block runs; what it logs is shown when the test fails.
+        """Run a real process of a service while the block runs. Its log is shown if the test fails.
 
-        `faults` happen in it in their order (support.faulty).
+        `faults` are injected in order (support.faulty).
         """
         port = free_port()
         process = Process(name, port, self.environment(name, user, port=port, **settings), self.folder, faults)
@@ -213,7 +213,7 @@ class World:
 
 
 class Process:
-    """A service's process. `kill` is kill -9; `start` starts it again with the same settings."""
+    """A process of a service. `kill` is kill -9; `start` restarts it with the same settings."""
 
     def __init__(
         self, name: str, port: int, environment: dict[str, str], folder: Path, faults: Sequence[str] = ()
@@ -237,23 +237,23 @@ class Process:
                 start_new_session=True,
             )
 
-    def until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
-        """Wait for the condition, starting the process again whenever it ends, as supervisor does."""
+    def run_until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
+        """Wait for the condition. Restart the process whenever it ends, as supervisor does."""
 
         def holds() -> object:
             if self._process is None or self._process.poll() is not None:
                 self.start()
             return condition()
 
-        eventually(holds, seconds, what)
+        wait_until(holds, seconds, what)
 
     def faults(self) -> list[str]:
-        """Those that are still to happen."""
+        """The faults that are still to be injected."""
         return self._faults.read_text().splitlines()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """SIGSTOP; at the end SIGCONT."""
+        """SIGSTOP; SIGCONT after the block."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
         try:
@@ -262,7 +262,7 @@ class Process:
             os.kill(self._process.pid, signal.SIGCONT)
 
     def memory(self) -> int:
-        """Bytes of memory (RSS) of the process and of its children, which are of its session."""
+        """Memory (RSS) in bytes of the process and its children, which share its session."""
         assert self._process is not None
         size = 0
         for path in Path("/proc").glob("[0-9]*"):
@@ -271,18 +271,18 @@ class Process:
                     size += int((path / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return size
 
-    def ready(self, seconds: float = 60) -> None:
+    def wait_until_ready(self, seconds: float = 60) -> None:
         """Wait until /readyz is 200."""
-        eventually(lambda: http_status(f"{self.url}/readyz") == 200, seconds, f"{self.name} is ready")
+        wait_until(lambda: http_status(f"{self.url}/readyz") == 200, seconds, f"{self.name} is ready")
 
     @property
     def pid(self) -> int:
-        """Its process id. It has been started."""
+        """The process id."""
         assert self._process is not None
         return self._process.pid
 
     def wait(self) -> int:
-        """The exit code, once it has ended."""
+        """Wait until it ends. Returns the exit code."""
         assert self._process is not None
         return self._process.wait(60)
 
@@ -290,7 +290,7 @@ class Process:
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """SIGTERM; the exit code."""
+        """SIGTERM. Returns the exit code."""
         code = self._end(signal.SIGTERM)
         print(f"--- {self.name}\n{self.log.read_text()[-8000:]}")  # noqa: T201 - pytest shows it when the test fails
         return code

@@ -1,4 +1,4 @@
-"""The house keeps its own rules."""
+"""Rules that the whole repository follows."""
 
 import ast
 import re
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from support.contracts import REGENERATE
-from support.house import ROOT, package, project_files, python_files, services
 from support.reference.env_example import (
     COMPOSE,
     ENV_EXAMPLE,
@@ -17,10 +16,11 @@ from support.reference.env_example import (
     env_example,
     settings_models,
 )
+from support.repository import ROOT, package, project_files, python_files, services
 from veleta.dataset import load_dataset
 
 COMMON_WORDS = {"status", "state", "city"}
-"""Columns of real_estate whose names mean other things too."""
+"""Columns of real_estate whose names also mean something else."""
 SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|ALTER|WHERE|FROM)\b")
 MACHINE_PATH = re.compile(r"(?<![\w.}/-])/(work|root|home|Users)/\w+")
 
@@ -30,12 +30,12 @@ FAULT_POINT = re.compile(r'fault_point\("([a-z.]+)"\)')
 
 
 def test_there_are_eight_services() -> None:
-    """So that the rules below are not kept by nobody."""
+    """The parametrised rules below cover all services."""
     assert services() == ["drift", "inference", "loader", "monitor", "poller", "retention", "source", "trainer"]
 
 
-def test_no_column_of_the_dataset_stands_in_code() -> None:
-    """A second dataset is a second file: whatever depends on a column asks the dataset for it."""
+def test_no_code_names_a_column_of_the_dataset() -> None:
+    """A second dataset is a second file: all code asks the dataset for its columns."""
     names = set(load_dataset("real_estate").names) - COMMON_WORDS
     files = python_files("shared/veleta", "services", "compose")
     found = [f"{path.relative_to(ROOT)}:{line} {name}" for path in files for line, name in _mentions(path, names)]
@@ -61,20 +61,20 @@ def test_no_column_of_the_dataset_stands_in_code() -> None:
         ("x = 1  # its price", False),
     ],
 )
-def test_the_search_for_columns_sees_code_and_no_prose(tmp_path: Path, code: str, seen: bool) -> None:
-    """What reaches a column counts; variables, messages, docstrings and comments may speak of prices."""
+def test_the_column_search_finds_code_but_not_prose(tmp_path: Path, code: str, seen: bool) -> None:
+    """Code that reaches a column counts. Variables, messages, docstrings and comments may mention prices."""
     path = tmp_path / "module.py"
     path.write_text(code)
     assert bool(list(_mentions(path, {"price", "house_size"}))) is seen
 
 
-def test_the_env_example_is_what_the_settings_say() -> None:
+def test_the_env_example_equals_the_generated_one() -> None:
     """Every variable with its default and its meaning, and nothing else."""
     assert ENV_EXAMPLE.read_text() == env_example(), f".env.example: {REGENERATE}"
 
 
 def test_every_setting_is_described() -> None:
-    """The description is what people read in `.env.example`."""
+    """`.env.example` shows the description."""
     assert [name for name, field in documented().items() if not field.description] == []
 
 
@@ -85,13 +85,13 @@ def test_every_part_has_its_settings_in_the_env_example() -> None:
 
 
 def test_every_variable_of_compose_is_in_the_env_example() -> None:
-    """And none that no file asks for."""
+    """And no other variable."""
     assert COMPOSE.keys() == compose_defaults().keys()
     assert set(services()) < set(settings_models())
 
 
 def test_no_secret_has_a_default() -> None:
-    """Whoever starts a part must give it."""
+    """It must be set."""
     secrets = re.findall(r"^#(\w*PASSWORD\w*)=(.*)$", ENV_EXAMPLE.read_text(), re.MULTILINE)
     assert secrets
     assert [name for name, value in secrets if value] == []
@@ -99,7 +99,7 @@ def test_no_secret_has_a_default() -> None:
 
 @every_service
 def test_every_service_has_the_same_shape(service: str) -> None:
-    """Whoever knows one knows all. The monitor has a page where the others have handlers."""
+    """The monitor has a page instead of handlers."""
     folder = package(service)
     handlers = "page.py" if service == "monitor" else "handlers.py"
     wanted = ["__init__.py", "__main__.py", "settings.py", "bootstrap.py", "domain", "adapters", handlers]
@@ -107,20 +107,20 @@ def test_every_service_has_the_same_shape(service: str) -> None:
 
 
 @every_service
-def test_every_service_says_what_it_promises(service: str) -> None:
-    """In the docstring of its package, about ten lines."""
+def test_every_service_states_its_guarantees(service: str) -> None:
+    """In the docstring of its package, in about ten lines."""
     docstring = ast.get_docstring(ast.parse((package(service) / "__init__.py").read_text())) or ""
     assert 3 <= len(docstring.splitlines()) <= 20
 
 
 @every_service
 def test_every_service_starts_in_a_few_lines(service: str) -> None:
-    """Settings, bootstrap, run: anything more belongs elsewhere."""
+    """Settings, bootstrap, run; other code belongs elsewhere."""
     assert len((package(service) / "__main__.py").read_text().splitlines()) < 30
 
 
 def test_every_test_states_its_rule() -> None:
-    """In its docstring: what is true when it passes."""
+    """The docstring of a test says what is true if it passes."""
     silent = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in python_files("tests")
@@ -133,7 +133,7 @@ def test_every_test_states_its_rule() -> None:
 
 
 def test_no_file_names_a_path_of_one_machine() -> None:
-    """What is written holds wherever the project lies."""
+    """The project works in any folder."""
     found = [
         f"{path.relative_to(ROOT)}:{number} {line.strip()[:100]}"
         for path in project_files()
@@ -155,13 +155,13 @@ def test_no_file_names_a_path_of_one_machine() -> None:
         ("GET /health", False),
     ],
 )
-def test_the_search_for_paths_sees_paths(line: str, seen: bool) -> None:
-    """Those of a machine; addresses and relative paths are none."""
+def test_the_path_search_finds_paths(line: str, seen: bool) -> None:
+    """Absolute paths of a machine, not addresses or relative paths."""
     assert bool(MACHINE_PATH.search(line)) is seen
 
 
 def _mentions(path: Path, names: set[str]) -> Iterator[tuple[int, str]]:
-    """Line and name, wherever a file's code bears one of the names as a whole word."""
+    """Line and name of each place where code contains one of the names as a whole word."""
     plain = {name for name in names if "_" not in name}
     for line, text, reaches in _words(ast.parse(path.read_text())):
         for found in re.findall(r"\w+", text):
@@ -170,9 +170,9 @@ def _mentions(path: Path, names: set[str]) -> Iterator[tuple[int, str]]:
 
 
 def _words(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
-    """All names and strings of a module but for docstrings: line, text, and whether one reaches a column by it.
+    """All names and strings of a module except docstrings: line, text, and whether it reaches a column.
 
-    Variables and sentences may use a column's name as the word that it is; strings of one word and SQL may not.
+    Variables and sentences may contain a column's name. Strings of one word and SQL may not.
     """
     docstrings = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     for node in ast.walk(tree):
@@ -185,8 +185,8 @@ def _words(tree: ast.AST) -> Iterator[tuple[int, str, bool]]:
                 yield getattr(node, "lineno", 0), value, not (variable or sentence)
 
 
-def test_every_fault_point_is_tried() -> None:
-    """A place at which nothing is ever made to happen is no place to have a fault point."""
+def test_every_fault_point_is_used() -> None:
+    """Integration or soak tests use every fault point."""
     named = {name for path in python_files("services", "shared") for name in FAULT_POINT.findall(path.read_text())}
     tried = "".join(path.read_text() for path in python_files("tests/integration", "tests/soak"))
     assert len(named) >= 24
