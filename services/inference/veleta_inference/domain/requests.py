@@ -100,8 +100,8 @@ class RequestReader:
             raise InvalidRequest("the list is empty", [])
         if len(items) > self.limit:
             raise InvalidRequest(f"{len(items)} items; one request may have {self.limit}", [])
-        found = (problem for place, item in enumerate(items) for problem in self._item_problems(place, item))
-        if problems := list(islice(found, MAX_PROBLEMS)):
+        all_problems = (problem for place, item in enumerate(items) for problem in self._item_problems(place, item))
+        if problems := list(islice(all_problems, MAX_PROBLEMS)):
             raise InvalidRequest("see `errors`", problems)
         return [self.dataset.convert(item)[0] for item in items]
 
