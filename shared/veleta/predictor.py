@@ -17,15 +17,12 @@ class Booster(Protocol):
     @property
     def feature_names_(self) -> Sequence[str]:
         """The columns of its features, in their order."""
-        ...
 
     def get_metadata(self) -> Mapping[str, str]:
         """The metadata of the model file. FEATURES is the version of the features it was trained with."""
-        ...
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
         """The natural logarithm of the price of each row of features (rows x features), in their order."""
-        ...
 
 
 def has_current_features(booster: Booster) -> bool:

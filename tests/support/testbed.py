@@ -50,7 +50,6 @@ class BackingServices(Protocol):
     @property
     def mysql_user(self) -> str:
         """The administrator."""
-        ...
 
     @property
     def mysql_password(self) -> str: ...

@@ -68,7 +68,6 @@ class ModelSwapper:
 
     @property
     def model(self) -> LoadedModel:
-        """See `ModelProvider.model`."""
         if self._model is None:
             raise Retry("model", self._health.unavailable.get("model", "there is none"))
         return self._model

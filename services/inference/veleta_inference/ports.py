@@ -12,11 +12,9 @@ class ModelProvider(Protocol):
     @property
     def model(self) -> LoadedModel:
         """The served model. Raises Retry while there is none."""
-        ...
 
     def promotions(self) -> Sequence[Promotion]:
         """The last known promotions, the newest first."""
-        ...
 
 
 class JournalWriter(Protocol):
@@ -28,7 +26,6 @@ class JournalWriter(Protocol):
         Raises:
             Retry: the journal is full or cannot be written. Then it contains none of the lines.
         """
-        ...
 
 
 class JournalReader(Protocol):
@@ -36,11 +33,9 @@ class JournalReader(Protocol):
 
     def read(self) -> list[bytes]:
         """The oldest lines, as many as one statement inserts. Empty if there are none."""
-        ...
 
     def acknowledge(self, lines: Sequence[bytes]) -> None:
         """Delete the oldest lines: the database has them."""
-        ...
 
 
 class Journal(JournalWriter, JournalReader, Protocol):
@@ -48,11 +43,9 @@ class Journal(JournalWriter, JournalReader, Protocol):
 
     def check(self) -> None:
         """Raise Retry if nothing can be appended."""
-        ...
 
     def close(self) -> None:
         """Close the files. The next process reads the lines that remain."""
-        ...
 
 
 class RequestTable(Protocol):
@@ -61,7 +54,6 @@ class RequestTable(Protocol):
     @property
     def name(self) -> str:
         """Its full name, for logs and metrics."""
-        ...
 
     async def insert(self, lines: Sequence[bytes]) -> None:
         """Insert the rows of all lines in one statement, or none of them. Requests that the table has are skipped.
@@ -70,4 +62,3 @@ class RequestTable(Protocol):
             Retry: the database is unavailable.
             Reject: the database refuses one of the rows.
         """
-        ...

@@ -13,11 +13,9 @@ class Table(Protocol):
     @property
     def name(self) -> str:
         """Its full name, for logs and metrics."""
-        ...
 
     def delete_before(self, cutoff: datetime) -> int:
         """Delete some of the rows from before a time. Returns how many, 0 if there are none."""
-        ...
 
 
 class RequestTable(Table, Protocol):
@@ -25,11 +23,9 @@ class RequestTable(Table, Protocol):
 
     def delete_purged(self, purge: Purge) -> int:
         """Delete some of the rows of a purge. Returns how many, 0 if there are none."""
-        ...
 
     def pending_purges(self) -> Sequence[Purge]:
         """The purges of which this table has rows, because these were inserted after the purge."""
-        ...
 
 
 class PurgeTable(Table, Protocol):
@@ -37,4 +33,3 @@ class PurgeTable(Table, Protocol):
 
     def save(self, purge: Purge) -> None:
         """Save a purge. It replaces an earlier one with the same name."""
-        ...

@@ -44,7 +44,6 @@ class Serving(BackingServices, Protocol):
 
     def url(self, part: str) -> str:
         """The address of a part."""
-        ...
 
 
 class StateReader:

@@ -22,16 +22,13 @@ class NativeBooster:
 
     @property
     def feature_names_(self) -> Sequence[str]:
-        """See `Booster.feature_names_`."""
         names: Sequence[str] = self._model.feature_names_
         return names
 
     def get_metadata(self) -> dict[str, str]:
-        """See `Booster.get_metadata`."""
         return dict(self._model.get_metadata())
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
-        """See `Booster.predict`."""
         pool = Pool(data, cat_features=self._categories, thread_count=1)
         predictions: Iterable[float] = self._model.predict(pool, thread_count=1)
         return predictions

@@ -67,7 +67,6 @@ class JournalFolder:
             raise Retry("journal", "its disk is full")
 
     async def append(self, lines: Sequence[bytes]) -> None:
-        """See `JournalWriter.append`."""
         data = b"".join(line + b"\n" for line in lines)
         segment = self._segments[-1]
         self.check(len(data))
@@ -87,7 +86,6 @@ class JournalFolder:
             self._begin_segment()
 
     def read(self) -> list[bytes]:
-        """See `JournalReader.read`."""
         self._delete_finished()
         segment = self._segments[0]
         left = segment.size - self._offset
@@ -98,7 +96,6 @@ class JournalFolder:
         return data.split(b"\n")[:-1]
 
     def acknowledge(self, lines: Sequence[bytes]) -> None:
-        """See `JournalReader.acknowledge`."""
         size = sum(len(line) + 1 for line in lines)
         self._offset += size
         self._set_pending(self._pending - size)
@@ -109,7 +106,6 @@ class JournalFolder:
             current.size = self._offset = 0
 
     def close(self) -> None:
-        """See `Journal.close`."""
         self._sync_thread.shutdown()
         for file in (*(segment.file for segment in self._segments), self._lock):
             os.close(file)

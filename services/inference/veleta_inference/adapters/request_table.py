@@ -30,11 +30,9 @@ class MysqlRequestTable:
 
     @property
     def name(self) -> str:
-        """See `RequestTable.name`."""
         return self._table.fullname
 
     async def insert(self, lines: Sequence[bytes]) -> None:
-        """See `RequestTable.insert`."""
         array = b"[%b]" % b",".join(lines)
         try:
             array.decode()

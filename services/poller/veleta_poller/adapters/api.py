@@ -28,7 +28,6 @@ class HttpApi:
         self._inbox = inbox
 
     async def fetch(self, on_progress: Callable[[int], None]) -> StoredResponse:
-        """See `ports.Api.fetch`."""
         try:
             async with self._session.get(f"{self._url}/data", params=self._parameters) as response:
                 with self._inbox.receive(response.status) as partial:
@@ -42,7 +41,6 @@ class HttpApi:
             raise ResponseInterrupted(_describe(error)) from error
 
     async def restart(self) -> None:
-        """See `ports.Api.restart`."""
         try:
             async with self._session.get(f"{self._url}/restart_data_generation", params=self._parameters) as response:
                 body = await response.read()

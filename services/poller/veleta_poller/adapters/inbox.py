@@ -54,18 +54,15 @@ class Inbox:
             raise Retry("inbox", "another poller has the lock; this one waits for it") from error
 
     def load_state(self) -> PollerState:
-        """See `ports.Inbox.load_state`."""
         try:
             return STATE_JSON.validate_json(self._state.read_bytes()) if self._state.exists() else PollerState()
         except (OSError, ValueError) as error:
             raise Stop(f"cannot read {self._state}: {error}") from error
 
     def save_state(self, state: PollerState) -> None:
-        """See `ports.Inbox.save_state`."""
         write_synced(self._state, STATE_JSON.dump_json(state, by_alias=True))
 
     def require_free_space(self, largest_response: int) -> None:
-        """See `ports.Inbox.require_free_space`."""
         required = max(MIN_FREE_BYTES, FREE_RESPONSES * largest_response)
         free = shutil.disk_usage(self._folder).free
         if free < required:
@@ -81,7 +78,6 @@ class Inbox:
             partial.close()
 
     def quarantine_partial(self) -> bool:
-        """See `ports.Inbox.quarantine_partial`."""
         partial = self._responses("*.part")
         successful = any(response.status == HTTP_OK and response.size > 0 for response in partial)
         for response in partial:
@@ -89,21 +85,17 @@ class Inbox:
         return successful
 
     def unpublished(self) -> list[StoredResponse]:
-        """See `ports.Inbox.unpublished`."""
         return self._responses("*.body")
 
     def read(self, response: StoredResponse) -> str:
-        """See `ports.Inbox.read`."""
         return (self._folder / response.name).read_text(encoding="utf-8-sig")
 
     def quarantine(self, response: StoredResponse) -> None:
-        """See `ports.Inbox.quarantine`."""
         (self._folder / response.name).rename(self._quarantine / response.name)
         sync_folder(self._quarantine)
         sync_folder(self._folder)
 
     def delete(self, response: StoredResponse) -> None:
-        """See `ports.Inbox.delete`."""
         (self._folder / response.name).unlink(missing_ok=True)
         sync_folder(self._folder)
 

@@ -25,11 +25,9 @@ class MysqlTable:
 
     @property
     def name(self) -> str:
-        """See `Table.name`."""
         return self._table.fullname
 
     def delete_before(self, cutoff: datetime) -> int:
-        """See `Table.delete_before`."""
         return self._delete_some(self._time < for_sql(cutoff))
 
     def _delete_some(self, *where: sa.ColumnElement[bool]) -> int:
@@ -46,12 +44,10 @@ class MysqlRequestTable(MysqlTable):
         self._ids = (table.c.request_id, table.c.client_request_id)
 
     def delete_purged(self, purge: Purge) -> int:
-        """See `RequestTable.delete_purged`."""
         until = self._time <= for_sql(purge.at)
         return sum(self._delete_some(request_id == purge.name, until) for request_id in self._ids)
 
     def pending_purges(self) -> Sequence[Purge]:
-        """See `RequestTable.pending_purges`."""
         queries = (
             sa.select(purges).join(self._table, request_id == purges.c.name).where(self._time <= purges.c.purged_at)
             for request_id in self._ids
@@ -67,7 +63,6 @@ class MysqlPurgeTable(MysqlTable):
         super().__init__(engine, purges.c.purged_at)
 
     def save(self, purge: Purge) -> None:
-        """See `PurgeTable.save`."""
         row = insert(purges).values(name=purge.name, purged_at=for_sql(purge.at))
         with database_errors(), self._engine.begin() as connection:
             connection.execute(row.on_duplicate_key_update(purged_at=for_sql(purge.at)))

@@ -20,7 +20,6 @@ class Cursors:
             raise Stop(f"cannot read the cursors in {path}: {error}") from error
 
     def advance(self, name: str, batches: int) -> int | None:
-        """See `handlers.Cursors.advance`."""
         number = self._next.get(name, 0)
         if number >= batches:
             return None
@@ -28,7 +27,6 @@ class Cursors:
         return number
 
     def restart(self, name: str) -> None:
-        """See `handlers.Cursors.restart`."""
         self._save(name, 0)
 
     def _save(self, name: str, number: int) -> None:
