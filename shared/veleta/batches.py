@@ -35,8 +35,8 @@ class RowsDigest:
 class BatchReader:
     """Reads exactly the rows of one manifest, and checks them against it."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, event_log: EventLog) -> None:
+        self._event_log = event_log
 
     def chunks(self, manifest: BatchClosed) -> Iterator[Rows]:
         """The rows of a batch, chunk by chunk, in order.
@@ -72,26 +72,26 @@ class BatchReader:
     def _records(self, manifest: BatchClosed, ranges: Sequence[OffsetRange]) -> Iterator[Record]:
         """The records of the batch in these ranges."""
         for part in ranges:
-            for record in self._log.read(topic(manifest.dataset, "rows"), part.partition, part.first, part.last):
+            for record in self._event_log.read(topic(manifest.dataset, "rows"), part.partition, part.first, part.last):
                 if record.key == manifest.batch:
                     yield record
 
     def _search(self, manifest: BatchClosed) -> list[OffsetRange]:
         """The range of the batch's last publication in a topic that was recreated. Empty if the batch is not in it."""
-        records = read_topic(self._log, topic(manifest.dataset, "rows"))
+        records = read_topic(self._event_log, topic(manifest.dataset, "rows"))
         offsets = [(r.partition, r.offset) for r in records if r.key == manifest.batch][-manifest.chunks :]
         return [OffsetRange(partition=offsets[0][0], first=offsets[0][1], last=offsets[-1][1])] if offsets else []
 
 
-def read_topic(log: EventLog, name: str) -> Iterator[Record]:
+def read_topic(event_log: EventLog, name: str) -> Iterator[Record]:
     """All records of a topic, given by its full name, in the order of each partition."""
-    for partition, (first, end) in log.bounds(name).items():
-        yield from log.read(name, partition, first, end - 1)
+    for partition, (first, end) in event_log.bounds(name).items():
+        yield from event_log.read(name, partition, first, end - 1)
 
 
-def read_events(log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
+def read_events(event_log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
     """All events of one of a dataset's topics, in order. Records that cannot be decoded are skipped."""
-    for record in read_topic(log, topic(dataset, name)):
+    for record in read_topic(event_log, topic(dataset, name)):
         try:
             yield decode(record)
         except Reject:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from veleta.events import catalogue as events
 from veleta.events.catalogue import Payload
@@ -34,16 +34,22 @@ class Topic:
         }
 
 
-_DECLARED: dict[TopicName, tuple[Sequence[type[Payload]], Sequence[str], Sequence[str]]] = {
-    "batches": (
+class _Declaration(NamedTuple):
+    events: Sequence[type[Payload]]
+    written_by: Sequence[str]
+    read_by: Sequence[str]
+
+
+_DECLARED: dict[TopicName, _Declaration] = {
+    "batches": _Declaration(
         [events.DatasetDeclared, events.BatchOpened, events.BatchClosed, events.BatchRefused, events.BatchMissed],
         ["poller"],
         ["poller", "loader", "drift", "trainer", "monitor"],
     ),
-    "rows": ([events.BatchRows], ["poller"], ["loader", "drift", "trainer"]),
-    "drift": ([events.DriftAssessed], ["drift"], ["monitor"]),
-    "retrain": ([events.RetrainRequested], ["drift", "trainer"], ["trainer", "monitor"]),
-    "training": (
+    "rows": _Declaration([events.BatchRows], ["poller"], ["loader", "drift", "trainer"]),
+    "drift": _Declaration([events.DriftAssessed], ["drift"], ["drift", "monitor"]),
+    "retrain": _Declaration([events.RetrainRequested], ["drift", "trainer"], ["trainer", "monitor"]),
+    "training": _Declaration(
         [
             events.TrainingStarted,
             events.TrainingProgress,
@@ -53,24 +59,26 @@ _DECLARED: dict[TopicName, tuple[Sequence[type[Payload]], Sequence[str], Sequenc
             events.TrainingFailed,
         ],
         ["trainer"],
-        ["monitor"],
+        ["trainer", "monitor"],
     ),
-    "models": (
+    "models": _Declaration(
         [events.ModelRegistered, events.ModelPromoted, events.ModelRejected],
         ["trainer"],
-        ["inference", "monitor"],
+        ["trainer", "inference", "monitor"],
     ),
-    "commands": (
+    "commands": _Declaration(
         [events.Poll, events.Pause, events.Resume, events.CommandAccepted, events.CommandRefused],
         ["poller", "monitor"],
         ["poller", "monitor"],
     ),
-    "deadletter": ([events.RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]),
+    "deadletter": _Declaration(
+        [events.RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]
+    ),
 }
-"""By topic: its events, the services that write it, and those that read it."""
+"""Drift and the trainer read what they wrote only to restore their tables."""
 
-CONSUMED_TOPICS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
-"""The services with a consumer group, `<dataset>.<service>`, and the topic that each consumes."""
+LAG_TOPICS: Mapping[str, TopicName] = {"loader": "batches", "drift": "batches", "trainer": "retrain"}
+"""By service with a consumer group, `<dataset>.<service>`: the topic whose lag is shown."""
 
 
 def topic(dataset: str, name: TopicName) -> str:

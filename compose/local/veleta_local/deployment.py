@@ -17,7 +17,8 @@ PYTHON = ROOT / ".venv/bin/python"
 
 BACKING = ("kafka", "mysql", "mlflow")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
-ADMIN, ADMIN_PASSWORD = "admin", "MYSQL_ADMIN_PASSWORD"
+ADMIN = "admin"
+ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
 _ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
 """Makes glibc return memory: by default it keeps a heap for each thread that handled a batch."""
@@ -31,7 +32,7 @@ class Deployment:
         self.remembered = self._remembered()
         self.variables = (variables or Variables()).over(self.remembered).with_input()
         self.ports = ports(self.variables.port_base)
-        names = (ADMIN_PASSWORD, *(user.password_variable for user in USERS))
+        names = (ADMIN_PASSWORD_VARIABLE, *(user.password_variable for user in USERS))
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
 
     @property
@@ -78,7 +79,7 @@ class Deployment:
 
     @property
     def mysql_password(self) -> str:
-        return self._passwords[ADMIN_PASSWORD]
+        return self._passwords[ADMIN_PASSWORD_VARIABLE]
 
     @property
     def mysql_prefix(self) -> str:
@@ -104,7 +105,7 @@ class Deployment:
         self.remembered = self.variables
 
     def health_url(self, service: str) -> str:
-        """The address that reports whether a service is ready. The monitor has that of Streamlit."""
+        """The URL of a service's readiness check. For the monitor this is Streamlit's health check."""
         return f"{self.url(service)}{'/_stcore/health' if service == 'monitor' else '/readyz'}"
 
     def environment(self, service: str) -> dict[str, str]:

@@ -39,13 +39,13 @@ def _download(report: Callable[[str], None]) -> None:
     with fresh_folder(folder()) as fresh:
         _maven(fresh / "libs", report)
         _unpack_mariadb(fresh)
-    for old in _RUNTIME.glob("*/libs"):
+    for old in _RUNTIME.glob("*/libs"):  # the versions of earlier pom.xml files are no longer used
         if old.parent != folder():
             shutil.rmtree(old.parent)
 
 
 def _maven(libs: Path, report: Callable[[str], None]) -> None:
-    """Run Maven without -q and -B, with which it would not print its progress."""
+    """Run Maven without -q and -B: these options would hide the progress."""
     goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
     command = [checks.tool("mvn"), "-Dstyle.color=never", "-f", _POM, *goal]
     progress, reporter = MavenProgress(), ProgressReporter(_MEGABYTES, report, live=sys.stdout.isatty())

@@ -24,18 +24,18 @@ from veleta_drift.settings import DriftSettings
 
 
 def build(
-    settings: DriftSettings, health: ServiceHealth, *, log: EventLog | None = None, clock: Clock = utc_now
+    settings: DriftSettings, health: ServiceHealth, *, event_log: EventLog | None = None, clock: Clock = utc_now
 ) -> Service:
-    """Drift on Kafka, Faust and MySQL; the log and the clock can be replaced."""
+    """Drift on Kafka, Faust and MySQL; tests can replace the event log and the clock."""
     dataset = load_dataset(settings.dataset)
-    log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = event_log or KafkaLog(settings.kafka.bootstrap, SERVICE)
     unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
-    publisher = OutboxPublisher(log, transactions)
-    handler = DriftHandler(dataset, log, clock)
+    publisher = OutboxPublisher(event_log, transactions)
+    handler = DriftHandler(dataset, event_log, clock)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     batches = topic(dataset.name, "batches")
-    backlog = Backlog(batches, log, transactions)
+    backlog = Backlog(batches, event_log, transactions)
 
     async def restore_and_publish() -> None:
         published = await asyncio.to_thread(handler.published_reports)

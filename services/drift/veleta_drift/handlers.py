@@ -21,7 +21,7 @@ SERVICE = "drift"
 
 @dataclass(frozen=True)
 class PreparedReport:
-    """A report that is not yet stored. The first batch of an epoch requests a training whatever its verdict."""
+    """A report that is not yet stored. For the first batch of an epoch a training is requested whatever the verdict."""
 
     report: DriftAssessed
     first_of_epoch: bool
@@ -32,10 +32,10 @@ class DriftHandler:
 
     event_types = (BatchClosed,)
 
-    def __init__(self, dataset: Dataset, log: EventLog, clock: Clock) -> None:
+    def __init__(self, dataset: Dataset, event_log: EventLog, clock: Clock) -> None:
         self._dataset = dataset
-        self._log = log
-        self._reader = BatchReader(log)
+        self._event_log = event_log
+        self._reader = BatchReader(event_log)
         self._clock = clock
 
     def prepare(self, event: Event) -> PreparedReport:
@@ -50,7 +50,7 @@ class DriftHandler:
         return PreparedReport(self._report(manifest, number, compare(self._dataset, old, new)), first_of_epoch=False)
 
     def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
-        """Store and publish the report, unless the batch has one; request a training if the rule requires it."""
+        """Store and publish the report, and request a training if one is due. A batch gets only one report."""
         manifest, report = _manifest(event), prepared.report
         if uow.reports.exists(manifest.epoch, manifest.number):
             return
@@ -63,13 +63,13 @@ class DriftHandler:
             uow.outbox.append(encode(topic(manifest.dataset, "retrain"), request))
 
     def on_dead_letter(self, event: Event, error: Exception, uow: DriftUnitOfWork) -> None:
-        """Store a report on a batch that cannot be read, too: not enough data."""
+        """Store the verdict "not enough data" for a batch whose rows cannot be read."""
         report = self._report(_manifest(event), None, Assessment("not enough data", str(error), []))
         self.apply(event, PreparedReport(report, first_of_epoch=False), uow)
 
     def published_reports(self) -> list[tuple[DriftAssessed, datetime]]:
-        """Every published report with its time, in order; some occur twice. Blocks. Raises Retry."""
-        events = read_events(self._log, self._dataset.name, "drift")
+        """All published reports with their times, in order; a report may occur twice. Blocks. Raises Retry."""
+        events = read_events(self._event_log, self._dataset.name, "drift")
         return [(event.payload, event.time) for event in events if isinstance(event.payload, DriftAssessed)]
 
     def restore(self, published: Sequence[tuple[DriftAssessed, datetime]], uow: DriftUnitOfWork) -> None:
@@ -82,7 +82,7 @@ class DriftHandler:
 
     def _previous(self, manifest: BatchClosed) -> tuple[int, Statistics] | None:
         """Number and statistics of the last complete batch before this one in its epoch."""
-        closed = batch_manifests(read_events(self._log, self._dataset.name))
+        closed = batch_manifests(read_events(self._event_log, self._dataset.name))
         before = sorted((key for key in closed if key[0] == manifest.epoch and key[1] < manifest.number), reverse=True)
         for key in before:
             try:

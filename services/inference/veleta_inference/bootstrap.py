@@ -49,20 +49,20 @@ def build(
     settings: InferenceSettings,
     health: ServiceHealth,
     *,
-    log: EventLog | None = None,
+    event_log: EventLog | None = None,
     registry: Registry | None = None,
     journal: Journal | None = None,
     clock: Clock = utc_now,
     peers: Peers | None = None,
 ) -> Service:
-    """Inference on Kafka, MySQL, MLflow and the disk. Tests can replace the log, registry, journal and clock.
+    """Inference on Kafka, MySQL, MLflow and the disk. Tests can replace the event log, registry, journal and clock.
 
     A worker with peers is ready only if they are.
     """
     dataset = load_dataset(settings.dataset)
     # `problem` logs unexpected errors. aiohttp would also log a stack trace for everything that is not HTTP.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    log = log or KafkaLog(settings.kafka.bootstrap, "inference")
+    event_log = event_log or KafkaLog(settings.kafka.bootstrap, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine = async_mysql_engine(settings.mysql)
     tables = dataset_tables(dataset)
@@ -70,7 +70,7 @@ def build(
     refused = MysqlRequestTable(engine, tables.refused, tables.refused.c.keys())
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
-    letters = DeadLetterPublisher(log, dataset.name, health, clock)
+    letters = DeadLetterPublisher(event_log, dataset.name, health, clock)
     folder = Path(tempfile.mkdtemp(prefix="veleta-models-"))
     recent_rows: deque[Values] = deque(maxlen=RECENT_ROWS)
     swapper = ModelSwapper(dataset, registry, NativeBooster, letters, health, clock, folder, recent_rows)
@@ -82,7 +82,7 @@ def build(
     drains = (Drain(journal, answered, letters, health), Drain(refusals, refused, letters, health))
     models = topic(dataset.name, "models")
     checks: dict[str, Callable[[], Awaitable[object]]] = {
-        "kafka": partial(asyncio.to_thread, log.bounds, models),
+        "kafka": partial(asyncio.to_thread, event_log.bounds, models),
         "mysql": answered.check,
         "journal": partial(asyncio.to_thread, journal.check),
         **({"workers": peers.check} if peers else {}),
@@ -92,7 +92,7 @@ def build(
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(tail([models], log, health, swapper.handle))
+            tasks.create_task(tail([models], event_log, health, swapper.handle))
             for dependency, check in checks.items():
                 tasks.create_task(watch_dependency(dependency, check, health))
             for drain in drains:

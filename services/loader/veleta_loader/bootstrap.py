@@ -22,23 +22,23 @@ from veleta_loader.settings import LoaderSettings
 
 
 def build(
-    settings: LoaderSettings, health: ServiceHealth, *, log: EventLog | None = None, clock: Clock = utc_now
+    settings: LoaderSettings, health: ServiceHealth, *, event_log: EventLog | None = None, clock: Clock = utc_now
 ) -> Service:
-    """The loader on Kafka and MySQL; the log and the clock can be replaced."""
+    """The loader on Kafka and MySQL; tests can replace the event log and the clock."""
     dataset = load_dataset(settings.dataset)
-    log = log or KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = event_log or KafkaLog(settings.kafka.bootstrap, SERVICE)
     engine = mysql_engine(settings.mysql)
     tables = dataset_tables(dataset)
     transactions = MysqlTransactions(engine, partial(MysqlLoaderUnitOfWork, tables=tables))
     loader = BatchLoader(
         dataset,
-        BatchReader(log),
+        BatchReader(event_log),
         clear_before=EpochCleaner(engine, tables).clear_before if settings.on_new_epoch == "clear" else None,
         clock=clock,
     )
-    publisher = OutboxPublisher(log, transactions)
+    publisher = OutboxPublisher(event_log, transactions)
     processor = RecordProcessor(loader, transactions, publisher, health, clock, dataset.name)
     group = f"{dataset.name}.loader"
     return Service(
-        partial(consume, [topic(dataset.name, "batches")], group, log, transactions, publisher, processor, health)
+        partial(consume, [topic(dataset.name, "batches")], group, event_log, transactions, publisher, processor, health)
     )

@@ -25,14 +25,14 @@ from veleta_poller.topics import Topics
 def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     """The poller on Kafka, HTTP and one folder."""
     dataset = load_dataset(settings.dataset)
-    log = KafkaLog(settings.kafka.bootstrap, SERVICE)
-    inbox, topics = Inbox(settings.inbox, utc_now), Topics(dataset, log, utc_now)
+    event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    inbox, topics = Inbox(settings.inbox, utc_now), Topics(dataset, event_log, utc_now)
     store = StateStore(inbox)
     responses = ResponseHandler(dataset, inbox, topics, store, health)
     batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")
 
     async def run() -> None:
-        bounds = await health.retry_until_available(partial(asyncio.to_thread, log.bounds, commands))
+        bounds = await health.retry_until_available(partial(asyncio.to_thread, event_log.bounds, commands))
         pending = PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in bounds.values()))
         await start(inbox, store, responses, health, settings.poll)
         timeouts = settings.total_timeout, settings.read_timeout
@@ -41,8 +41,10 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
             asyncio.TaskGroup() as group,
         ):
             background = [
-                group.create_task(watch_dependency("kafka", partial(asyncio.to_thread, log.bounds, batches), health)),
-                group.create_task(tail([commands], log, health, pending.on_records)),
+                group.create_task(
+                    watch_dependency("kafka", partial(asyncio.to_thread, event_log.bounds, batches), health)
+                ),
+                group.create_task(tail([commands], event_log, health, pending.on_records)),
                 group.create_task(CommandHandler(pending, topics, store, health).run()),
             ]
             fetcher = Fetcher(api, inbox, store, health)

@@ -53,7 +53,7 @@ class Fetcher:
             await self._store.update(PollerState.response_interrupted)
 
     async def restart_api(self) -> None:
-        """Begin a new epoch. The state is stored first: after a crash the next batch shows if the API restarted."""
+        """Restart the API. The state is saved first: after a crash the next batch's number shows if it restarted."""
         await self._store.update(PollerState.restart_requested)
         fault_point("poller.restarting")
         await self._health.retry_until_available(self._api.restart)
@@ -76,7 +76,7 @@ class Fetcher:
 
 
 class PollLoop:
-    """Fetches batch after batch until the service stops, at the interval and on command."""
+    """Fetches batch after batch until the service stops, at the interval (seconds) and on command."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class PollLoop:
         self._interval = interval
 
     async def run(self) -> None:
-        """Handle what an earlier process left in the inbox, then poll. `interval` is in seconds."""
+        """Handle what an earlier process left in the inbox, then poll."""
         self._health.set_activity("no batch fetched yet")
         await self._fetcher.quarantine_partial()
         await self._handle(None)
@@ -128,6 +128,6 @@ class PollLoop:
             next_poll = "paused" if mode.paused else f"next request in {remaining:.0f} s"
             self._health.set_activity(f"{activity}; {next_poll}")
             if mode.paused:
-                self._health.mark_started()
+                self._health.mark_started()  # a paused poller is ready without a response
             await self._health.sleep(CHECK_SECONDS if mode.paused else min(remaining, CHECK_SECONDS))
         return False

@@ -28,15 +28,15 @@ DEAD_LETTER_BYTES = 64 * 1024
 class Topics:
     """The poller's topics. Every method blocks and raises Retry if Kafka is unreachable."""
 
-    def __init__(self, dataset: Dataset, log: EventLog, clock: Clock) -> None:
+    def __init__(self, dataset: Dataset, event_log: EventLog, clock: Clock) -> None:
         self._dataset = dataset
-        self._log = log
+        self._event_log = event_log
         self._clock = clock
         self._dead_letters = DeadLetters(SERVICE, dataset.name, clock)
 
     def load_position(self) -> Position:
         """The position in the topics. Declares the dataset if its last declaration differs."""
-        payloads = [event.payload for event in read_events(self._log, self._dataset.name)]
+        payloads = [event.payload for event in read_events(self._event_log, self._dataset.name)]
         declared = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
         if declared[-1:] != [self._dataset.digest]:
             self._publish("batches", [declared_event(self._dataset, len(declared), self._clock())])
@@ -74,12 +74,12 @@ class Topics:
     def _publish(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:
         messages = [encode(topic(self._dataset.name, name), event) for event in events]
         try:
-            return self._log.publish(messages)
+            return self._event_log.publish(messages)
         except Reject as error:
             self._publish_dead_letter(error, max(messages, key=lambda message: len(message.value)))
             raise
 
     def _publish_dead_letter(self, error: Reject, message: Message) -> None:
         beginning = Message(message.topic, message.key, message.headers, message.value[:DEAD_LETTER_BYTES])
-        self._log.publish([self._dead_letters.message(error.reason, error, beginning)])
+        self._event_log.publish([self._dead_letters.message(error.reason, error, beginning)])
         report_dead_letter(error.reason, error)

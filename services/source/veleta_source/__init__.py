@@ -2,6 +2,6 @@
 
 Reads: the file SOURCE_CSV once at the start; without a file, [generator] of the dataset file.
 Writes: SOURCE_STATE: one file for each batch, and the cursors of the groups.
-Promises: it follows the API's protocol. The same file gives the same batches, each with its rows in the file's order.
+Guarantees: it follows the API's protocol. The same file gives the same batches, each with its rows in the file's order.
 A cursor never moves back, except by a restart. The use of memory does not depend on the size of the file.
 """

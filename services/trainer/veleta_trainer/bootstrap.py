@@ -37,19 +37,19 @@ LIBRARIES = ("catboost", "numpy", "pandas", "shap")
 def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     """The trainer on Kafka, MySQL and MLflow."""
     dataset = load_dataset(settings.dataset)
-    log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
     registry = MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     runs = MlflowRuns(settings.mlflow.tracking_uri, dataset.name)
     fitter = ChildProcessFitter(settings.work, settings.kafka.bootstrap, settings.threads, registry, health)
     transactions = MysqlTransactions(mysql_engine(settings.mysql), MysqlTrainerUnitOfWork)
-    publisher = OutboxPublisher(log, transactions)
+    publisher = OutboxPublisher(event_log, transactions)
     fenced = FencedTransactions(transactions, settings.lease_seconds)
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
     aliases = Aliases(registry, fenced, recorder)
-    recipes = RecipeBuilder(dataset, log, params(settings), {name: version(name) for name in LIBRARIES}, health)
+    recipes = RecipeBuilder(dataset, event_log, params(settings), {name: version(name) for name in LIBRARIES}, health)
     planner = TrainingPlanner(recipes, aliases, fenced, recorder)
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)
-    restorer = StateRestorer(dataset.name, log, fenced, health)
+    restorer = StateRestorer(dataset.name, event_log, fenced, health)
     workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
     topics = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
@@ -61,7 +61,9 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch_dependency("mlflow", check_registry, health))
-                group.create_task(consume(topics, consumer_group, log, transactions, publisher, processor, health))
+                group.create_task(
+                    consume(topics, consumer_group, event_log, transactions, publisher, processor, health)
+                )
                 group.create_task(workflow.run())
                 group.create_task(fenced.renew_lease(health))
         finally:

@@ -11,7 +11,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
 from veleta.errors import Retry
-from veleta.topics import CONSUMED_TOPICS, declared_topics, topic
+from veleta.topics import LAG_TOPICS, declared_topics, topic
 
 TIMEOUT_MS = 5000
 Ends = Mapping[TopicPartition, int]
@@ -20,7 +20,7 @@ Ends = Mapping[TopicPartition, int]
 
 @dataclass(frozen=True)
 class Offsets:
-    """`lags`: by service in CONSUMED_TOPICS, the records that its group has not handled; None if it never committed."""
+    """`lags`: by service in LAG_TOPICS, the records that its group has not handled; None if it never committed."""
 
     ends: Ends
     lags: Mapping[str, int | None]
@@ -29,12 +29,12 @@ class Offsets:
 def read_offsets(bootstrap: str, dataset: str, client: str) -> Offsets:
     """The current offsets. Blocks. Raises Retry if Kafka is unreachable."""
     partitions = [TopicPartition(t.name, number) for t in declared_topics(dataset) for number in range(t.partitions)]
-    groups = {service: f"{dataset}.{service}" for service in CONSUMED_TOPICS}
+    groups = {service: f"{dataset}.{service}" for service in LAG_TOPICS}
     with _admin(bootstrap, client) as admin:
         latest = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
         committed = admin.list_group_offsets(list(groups.values()))
     ends = {partition: latest[partition].offset for partition in partitions}
-    consumed = {service: topic_ends(topic(dataset, name), ends) for service, name in CONSUMED_TOPICS.items()}
+    consumed = {service: topic_ends(topic(dataset, name), ends) for service, name in LAG_TOPICS.items()}
     return Offsets(ends, {service: lag(consumed[service], committed[group]) for service, group in groups.items()})
 
 

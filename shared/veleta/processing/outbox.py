@@ -11,8 +11,8 @@ from veleta.ports import EventLog, Transactions, UnitOfWork
 class OutboxPublisher:
     """Publishes the outbox of one service. Events leave in the order in which they were stored, at least once."""
 
-    def __init__(self, log: EventLog, transactions: Transactions[UnitOfWork]) -> None:
-        self._log = log
+    def __init__(self, event_log: EventLog, transactions: Transactions[UnitOfWork]) -> None:
+        self._event_log = event_log
         self._transactions = transactions
         self._lock = asyncio.Lock()
 
@@ -20,7 +20,7 @@ class OutboxPublisher:
         """Publish all stored messages. Raises Retry."""
         async with self._lock:
             while pending := await self._transactions.run(lambda uow: uow.outbox.oldest()):
-                await asyncio.to_thread(self._log.publish, [message for _, message in pending])
+                await asyncio.to_thread(self._event_log.publish, [message for _, message in pending])
                 fault_point("outbox.published")
                 await self._transactions.run(partial(_delete, [message_id for message_id, _ in pending]))
 

@@ -24,7 +24,7 @@ _END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_demo(home: Path, variables: Variables) -> None:
-    """Run until Ctrl-C, SIGTERM or a closed terminal, then end all processes. A run that is up is used, and ended too.
+    """Run until Ctrl-C, SIGTERM or a closed terminal, then end all processes, also of a run that was up.
 
     Raises:
         LocalError: the run could not start, or another command stopped it.
@@ -68,7 +68,7 @@ def until_signal() -> Iterator[None]:
 
 
 def _discard_output() -> None:
-    """Writing to a closed terminal would raise an error before the run is ended."""
+    """Discard further output: writing to a closed terminal raises an error, and the run would not end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream:
@@ -86,6 +86,6 @@ def _addresses(run: Run) -> str:
 
 
 def _silence_logs() -> None:
-    """The state of the parts shows what is unavailable."""
+    """Silence the client libraries: the view shows which part is unavailable."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("kafka").setLevel(logging.CRITICAL)

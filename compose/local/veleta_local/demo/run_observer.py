@@ -47,12 +47,15 @@ class PartStatus:
 
 @dataclass
 class ExampleRequests:
-    """Repeated requests with the example: the answered ones, the last latency, each version's prediction, an error."""
+    """The results of repeated requests with the dataset's example."""
 
     answered: int = 0
     ms: float = 0.0
+    """The latency of the last answer."""
     predictions: dict[int, float] = field(default_factory=dict)
+    """By model version, the latest last."""
     error: str = "no request yet"
+    """Empty if the last request was answered."""
 
 
 class RunObserver:
@@ -68,11 +71,11 @@ class RunObserver:
         self._report = report
         self._clock = clock
         self._began = clock()
-        self._engine = mysql_engine(_login(run))
+        self._engine = mysql_engine(_mysql_settings(run))
         self._loaded: set[tuple[int, int]] = set()
 
     async def observe(self) -> None:
-        """Does not return.
+        """Observe until the task is cancelled.
 
         Raises:
             LocalError: another command stopped the run.
@@ -94,7 +97,7 @@ class RunObserver:
             await asyncio.sleep(POLL_SECONDS)
 
     def _on_records(self, records: Sequence[Record]) -> None:
-        """Older events are read too, for the state of the training, but they are not reported."""
+        """Update the state of the training with every event, and report the new ones."""
         for record in records:
             try:
                 message = self.messages.on_event(decode(record))
@@ -190,7 +193,7 @@ class RunObserver:
         self._report(Message(self._clock(), subject, text, level))
 
 
-def _login(run: Run) -> MysqlSettings:
+def _mysql_settings(run: Run) -> MysqlSettings:
     return MysqlSettings(
         host=HOST, port=run.mysql_port, user=run.mysql_user, password=run.mysql_password, prefix=run.mysql_prefix
     )

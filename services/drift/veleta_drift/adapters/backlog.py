@@ -28,14 +28,14 @@ class Progress:
 class Backlog:
     """Compares the checkpoints of a service with one topic. Each method raises Retry."""
 
-    def __init__(self, topic: str, log: EventLog, transactions: Transactions[UnitOfWork]) -> None:
+    def __init__(self, topic: str, event_log: EventLog, transactions: Transactions[UnitOfWork]) -> None:
         self._topic = topic
-        self._log = log
+        self._event_log = event_log
         self._transactions = transactions
 
     async def bounds(self) -> dict[int, tuple[int, int]]:
         """By partition: the first offset, and the next one that will be written."""
-        return await asyncio.to_thread(self._log.bounds, self._topic)
+        return await asyncio.to_thread(self._event_log.bounds, self._topic)
 
     async def checkpoints(self) -> Checkpoints:
         """The checkpoints of the service."""
@@ -43,7 +43,7 @@ class Backlog:
 
     async def progress(self) -> Progress:
         """How far the topic is processed."""
-        saved = await validated_checkpoints([self._topic], self._log, self._transactions)
+        saved = await validated_checkpoints([self._topic], self._event_log, self._transactions)
         bounds = await self.bounds()
         starts = {
             partition: max(first, saved.get((self._topic, partition), 0)) for partition, (first, _) in bounds.items()
@@ -57,4 +57,4 @@ class Backlog:
 
     def _read(self, progress: Progress) -> list[Record]:
         starts = progress.checkpoints
-        return [r for p, end in progress.ends.items() for r in self._log.read(self._topic, p, starts[p], end - 1)]
+        return [r for p, end in progress.ends.items() for r in self._event_log.read(self._topic, p, starts[p], end - 1)]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from veleta.events.catalogue import BatchOpened
-from veleta.topics import CONSUMED_TOPICS
+from veleta.topics import LAG_TOPICS
 from veleta_monitor.domain.formatting import format_number
 from veleta_monitor.domain.table import Cell, time_cell
 
@@ -19,7 +19,7 @@ STAGES = {
     "inference": "serves the champion",
 }
 """The services in the order of the data flow, each with its purpose."""
-INPUTS: Mapping[str, str] = {"poller": "data API", **CONSUMED_TOPICS, "inference": "models"}
+INPUTS: Mapping[str, str] = {"poller": "data API", **LAG_TOPICS, "inference": "models"}
 """By stage: the topic or the API that it reads from."""
 
 
@@ -96,7 +96,7 @@ def stages(
                 activity=found.error or found.activity,
                 unavailable="; ".join(f"waiting for {part}: {reason}" for part, reason in found.unavailable.items()),
                 last=_last(activities.get(name), now) if name in INPUTS else None,
-                lag=_lag(lags.get(name)) if name in CONSUMED_TOPICS else None,
+                lag=_lag(lags.get(name)) if name in LAG_TOPICS else None,
                 busy=name in busy and found.ready,
             )
         )
