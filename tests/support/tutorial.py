@@ -12,7 +12,9 @@ from support.repository import ROOT
 
 TUTORIAL = ROOT / "docs/tutorial.md"
 _BLOCK = re.compile(r"^```console( title=\"terminal 1\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_VARYING = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,}(?:-[0-9a-f]+)*\b|(?:(?<!\w)-)?\d[\d.,:-]*")
+_VARYING = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b(?=[a-f]*\d)[0-9a-f]{32}\b|(?:(?<!\w)-)?\d[\d.,:-]*"
+)
 """Ids, times and numbers."""
 LEFT_OUT = "…"
 

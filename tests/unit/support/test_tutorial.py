@@ -10,6 +10,8 @@ from support.tutorial import lines_missing, matches, steps
     [
         ("took 1.5 s", "took 20 s", True),
         ("id 01a21be2-fd12-7281-82bf-f264a49e0b22", "id 0ff21be2-ad12-7281-82bf-f264a49e0b22", True),
+        ("id abcdefab-cdef-7281-82bf-f264a49e0b22", "id 0ff21be2-ad12-7281-82bf-f264a49e0b22", True),
+        ("run dbf9d6b2e1214389ac70555b075373d3", "run 0bf9d6b2e1214389ac70555b075373d4", True),
         ("at 07:30:02 on 2026-11-27", "at 11:59:59 on 2027-01-01", True),
         ("x -1.5", "x 3.25", True),
         ("pid  12345  yes", "pid  7 yes", True),
