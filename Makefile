@@ -28,7 +28,7 @@ help: ## list the targets
 	echo "    SCALE=0.02 SEED=n, or CSV=file, or API_URL=address GROUP_NUMBER=n; DATASET=name|file.toml;"
 	echo "    AT_END=restart|stop ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n"
 	echo "    JOURNAL_SYNC=group|none WORKERS=n KEEP_REQUESTS_DAYS=days PORT_BASE=port START_TIMEOUT=seconds"
-	echo "  A run remembers them: the other targets, and the next start, need none. docs/reference/configuration.md explains them."
+	echo "  A run stores them: the other targets, and the next start, need none. docs/reference/configuration.md explains them."
 
 demo: $(INSTALLED) ## start everything and watch it; Ctrl-C stops it, the data stay | START_VARIABLES
 	$(LOCAL) demo

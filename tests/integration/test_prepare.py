@@ -185,7 +185,7 @@ def test_a_new_index_is_added(fresh_testbed: Testbed) -> None:
 
 @pytest.mark.failure("F38")
 def test_a_retyped_column_is_refused(fresh_testbed: Testbed) -> None:
-    """The values would change their meaning. The message says what to do, and nothing is changed."""
+    """The values would change their meaning. The message shows what to do, and nothing is changed."""
     before = everything(fresh_testbed)
     change(fresh_testbed, 'title = "Broker"\nkind = "identifier"', 'title = "Broker"\nkind = "category"')
     change(fresh_testbed, "brokered_by = 101640.0", 'brokered_by = "A"')

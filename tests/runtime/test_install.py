@@ -38,7 +38,7 @@ class Machine:
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
 
-    def lacks(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         (self._top / "bin" / name).unlink()
 
     def has_all(self) -> None:
@@ -154,8 +154,8 @@ def test_sudo_without_a_password_works_as_root(machine: Machine) -> None:
 
 def test_without_apt_the_missing_packages_are_named(machine: Machine) -> None:
     """The system is not Debian."""
-    machine.lacks("apt-get")
-    machine.lacks("apt-cache")
+    machine.remove("apt-get")
+    machine.remove("apt-cache")
     done = machine.install()
     assert done.returncode == 1
     assert done.stderr == "install these packages, or those of your system: default-jre-headless maven\n"
@@ -167,7 +167,7 @@ def test_a_python_without_venv_needs_its_package_if_uv_is_missing(machine: Machi
     machine.is_not_root(sudo=False)
     machine.has(_PYTHON, f'case $2 in *ensurepip*) exit 1 ;; *) exec {sys.executable} "$@" ;; esac')
     assert machine.install().returncode == 0
-    machine.lacks("uv")
+    machine.remove("uv")
     assert machine.install().stderr.endswith(f"--no-install-recommends {_PYTHON}-venv\n")
 
 
@@ -175,7 +175,7 @@ def test_a_python_without_venv_needs_its_package_if_uv_is_missing(machine: Machi
 def test_supported_versions_of_python(machine: Machine, version: str, supported: bool) -> None:
     """3.11 to 3.13, with any name of the program."""
     machine.has_all()
-    machine.lacks(_PYTHON)
+    machine.remove(_PYTHON)
     as_if = f"import sys; sys.version_info = ({version}, 0); exec(sys.argv[1])"
     machine.has("python3", f"exec {sys.executable} -c '{as_if}' \"$2\"")
     done = machine.install()

@@ -34,8 +34,8 @@ class Loop:
     rows: pd.DataFrame
     services: dict[str, Process]
 
-    def post(self, said: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        return post(f"{self.services['inference'].url}/predict", said)
+    def post(self, row: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return post(f"{self.services['inference'].url}/predict", row)
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +102,8 @@ def test_its_target_is_predicted_and_its_fields_are_checked(loop: Loop) -> None:
     assert (status, [error["field"] for error in problem["errors"]]) == (422, ["gears"])
     table = dataset_tables(loop.testbed.dataset).requests
     query = sa.select(table).where(table.c.request_id == answer["request_id"])
-    [kept] = wait_until(lambda: loop.testbed.sql(query), 20, "the request is in MySQL")
-    assert (kept.maker, kept.gears, kept.prediction) == (example["maker"], example["gears"], prediction["asking"])
+    [stored] = wait_until(lambda: loop.testbed.sql(query), 20, "the request is in MySQL")
+    assert (stored.maker, stored.gears, stored.prediction) == (example["maker"], example["gears"], prediction["asking"])
 
 
 def test_its_registered_model_takes_its_raw_rows(loop: Loop) -> None:

@@ -103,12 +103,12 @@ def test_inference_is_killed_around_an_answer(testbed: Testbed) -> None:
     Models(testbed).promote()
     requests = dataset_tables(testbed.dataset).requests
     with testbed.service("inference", "inference", faults=kills(INFERENCE)) as inference:
-        for name in ("predicted", "kept", "last"):
+        for name in ("predicted", "stored", "last"):
             inference.run_until(lambda: http_status(f"{inference.url}/readyz") == 200, 60, "it is ready")
             assert post_example(inference.url, testbed.dataset, name) == (200 if name == "last" else 0)
         names = [requests.c.client_request_id]
         wait_until(lambda: len(testbed.sql(sa.select(*names))) == 2, 20, "the requests are in MySQL")
-    assert {row.client_request_id for row in testbed.sql(sa.select(*names))} == {"kept", "last"}
+    assert {row.client_request_id for row in testbed.sql(sa.select(*names))} == {"stored", "last"}
 
 
 def _closed(testbed: Testbed) -> dict[tuple[int, int], BatchClosed]:

@@ -61,7 +61,7 @@ def with_model(fresh_testbed: Testbed) -> Testbed:
 
 
 @pytest.mark.failure("F22", "F49", "F50")
-def test_mysql_away_and_a_kill_lose_nothing(backing: Run, with_model: Testbed, tmp_path: Path) -> None:
+def test_an_outage_of_mysql_and_a_kill_lose_nothing(backing: Run, with_model: Testbed, tmp_path: Path) -> None:
     """/readyz names the unavailable dependency. Requests are answered, by the next process too."""
     with with_model.service("inference", "inference") as inference:
         outage = _outage(backing, with_model, inference, "mysql", tmp_path)

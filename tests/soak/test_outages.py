@@ -25,7 +25,7 @@ NEEDS = {
     "mlflow": ("trainer",),
 }
 """The services that report a dependency on /readyz. Inference serves without the registry."""
-AWAY = (("kafka",), ("mysql",), ("mlflow",), ("kafka", "mysql"), ("mysql", "mlflow"), ("kafka", "mlflow"))
+STOPPED = (("kafka",), ("mysql",), ("mlflow",), ("kafka", "mysql"), ("mysql", "mlflow"), ("kafka", "mlflow"))
 DETECTION_SECONDS = 45.0
 """Seconds within which an outage is reported: a check runs every 10 s, and a Kafka call may take 15 s."""
 
@@ -48,18 +48,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 @pytest.mark.failure("F23", "F95")
 @pytest.mark.parametrize("seconds", [20, 300])
-@pytest.mark.parametrize("away", AWAY, ids="+".join)
-def test_what_is_away_is_named_and_the_loop_goes_on(run: Run, away: tuple[str, ...], seconds: float) -> None:
+@pytest.mark.parametrize("stopped", STOPPED, ids="+".join)
+def test_stopped_parts_are_named_and_the_loop_goes_on(run: Run, stopped: tuple[str, ...], seconds: float) -> None:
     """/readyz of each dependent service names it. After its start all services become ready, and batches flow."""
     began = time.monotonic()
-    Supervisor(run).stop(away)
-    told: set[tuple[str, str]] = set()
-    expected = {(service, part) for part in away for service in NEEDS[part]}
+    Supervisor(run).stop(stopped)
+    reported: set[tuple[str, str]] = set()
+    expected = {(service, part) for part in stopped for service in NEEDS[part]}
     while time.monotonic() - began < seconds:
-        told |= {(service, part) for service in run.services for part in _waits_for(run, service)}
+        reported |= {(service, part) for service in run.services for part in _waits_for(run, service)}
         time.sleep(0.5)
-    Supervisor(run).start(away)
-    assert expected <= told if seconds > DETECTION_SECONDS else told & expected
+    Supervisor(run).start(stopped)
+    assert expected <= reported if seconds > DETECTION_SECONDS else reported & expected
     wait_until(lambda: all(each.ready for each in run.health(run.parts).values()), 120, "all is ready again")
     loaded = _settled(run)
     wait_until(lambda: _settled(run) >= loaded + 2, 120, "two more batches are loaded and judged")

@@ -166,7 +166,8 @@ def _remarks(state: SystemState, responses: Sequence[Response]) -> str:
     """Figures that no check covers."""
     names = {DISCONNECTED: "disconnected", NO_ANSWER: "no answer"}
     letters = Counter(
-        f"{said.value['service']}: {said.value['reason']} ({said.value['error'][:100]})" for said in state.deadletter
+        f"{event.value['service']}: {event.value['reason']} ({event.value['error'][:100]})"
+        for event in state.deadletter
     )
     tallies = {
         "answers": Counter(names.get(response.status, str(response.status)) for response in responses),

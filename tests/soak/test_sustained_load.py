@@ -50,11 +50,13 @@ def test_two_million_requests_in_one_run(fresh_testbed: Testbed, tmp_path: Path)
         with load(inference.url, synthetic(fresh_testbed.dataset, ROWS), CONNECTIONS, tmp_path / "load") as answers:
             samples = list(_samples(inference))
         wait_until(lambda: metric(inference.url, JOURNAL) == 0, 600, "the journal is empty")
-    told, kept = {answer.request_id for answer in answers}, set(_stored_ids(fresh_testbed))
-    sys.stdout.write(f"{HEAD}{_table(samples, answers)}{len(told):,} requests answered, {len(kept):,} are in MySQL\n")
+    answered, stored = {answer.request_id for answer in answers}, set(_stored_ids(fresh_testbed))
+    sys.stdout.write(
+        f"{HEAD}{_table(samples, answers)}{len(answered):,} requests answered, {len(stored):,} are in MySQL\n"
+    )
     assert [answer for answer in answers if answer.status != OK][:5] == []
-    assert sorted(told ^ kept)[:5] == []
-    assert len(told) == sum(1 for _ in answers) == sum(1 for _ in _stored_ids(fresh_testbed)) >= REQUESTS
+    assert sorted(answered ^ stored)[:5] == []
+    assert len(answered) == sum(1 for _ in answers) == sum(1 for _ in _stored_ids(fresh_testbed)) >= REQUESTS
     memory = [median(sample.memory for sample in tenth) for tenth in _split(samples, 10)]
     journal = [median(sample.journal for sample in third) for third in _split(samples, 3)]
     assert memory[-1] <= WARM_MEMORY * memory[1]

@@ -42,8 +42,8 @@ def test_a_worker_that_resumes_late_publishes_nothing(testbed: Testbed) -> None:
             wait_until(lambda: batch in _numbers(testbed), 60, "the other one's verdict")
             sleeper.wait_until_ready(90)
             other.wait_until_ready()
-        told = [event.id for event in testbed.events("drift") if event.id.endswith(f"/1/{batch}/assessed")]
-    assert len(told) == 1
+        assessed = [event.id for event in testbed.events("drift") if event.id.endswith(f"/1/{batch}/assessed")]
+    assert len(assessed) == 1
     assert _numbers(testbed) == list(range(batch + 1))
 
 

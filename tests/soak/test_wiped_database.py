@@ -34,7 +34,7 @@ def test_wiped_tables_are_filled_again_and_the_loop_goes_on(testbed: Testbed) ->
             publish_batch(testbed.log, testbed.dataset, 1, number, list(api_rows(place, 300, number)))
             wait_until(partial(_settled, testbed, number), 90, f"batch {number} is settled")
         inference.wait_until_ready()
-        before, told = _tables(testbed), _counts(testbed)
+        before, counts = _tables(testbed), _counts(testbed)
         decided = len(before["promotions"])
         _wipe(testbed)
         assert testbed.prepare().returncode == 0
@@ -49,8 +49,8 @@ def test_wiped_tables_are_filled_again_and_the_loop_goes_on(testbed: Testbed) ->
         champion = _champion(testbed)
         wait_until(lambda: served_model(inference.url)["version"] == champion, 30, "the champion is served")
     assert _counts(testbed) == {
-        "drift": told["drift"] + 1,
-        "training": told["training"] + _events_of_last_training(testbed),
+        "drift": counts["drift"] + 1,
+        "training": counts["training"] + _events_of_last_training(testbed),
     }
 
 
@@ -70,9 +70,9 @@ def _settled(testbed: Testbed, number: int) -> bool:
 def _tables(testbed: Testbed) -> dict[str, list[Any]]:
     """All tables except requests, transient rows and load times."""
     tables = dataset_tables(testbed.dataset)
-    kept = [t for t in pipeline.sorted_tables if t.name not in LEFT_OUT]
+    compared = [t for t in pipeline.sorted_tables if t.name not in LEFT_OUT]
     found = {}
-    for table in (*kept, tables.raw, tables.clean, tables.comparison):
+    for table in (*compared, tables.raw, tables.clean, tables.comparison):
         columns = [c for c in table.columns if c.name not in TIMES_OF_LOADING]
         lines = testbed.sql(sa.select(*columns).order_by(*table.primary_key.columns))
         found[table.name if table is not tables.clean else "clean"] = [tuple(line) for line in lines]

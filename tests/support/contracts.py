@@ -18,7 +18,7 @@ from veleta.events.catalogue import PAYLOADS, Payload
 CONTRACT = Path(__file__).parents[1] / "contract"
 SCHEMAS, EXAMPLES = CONTRACT / "schemas", CONTRACT / "examples"
 OPENAPI = Path(__file__).parents[2] / "docs/openapi.json"
-REGENERATE = "`make contracts` writes it anew"
+REGENERATE = "`make contracts` writes it again"
 
 
 def file_name(schema: str) -> str:
@@ -42,7 +42,7 @@ def example(schema: str) -> dict[str, Any]:
 
 
 def stale() -> list[Path]:
-    """The committed files that differ from what the code says."""
+    """The committed files that differ from the code."""
     return [path for path, text in _generated().items() if not path.exists() or path.read_text() != text]
 
 

@@ -125,10 +125,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         self._read += data
-        head, end, said = self._read.partition(b"\r\n\r\n")
+        head, end, body = self._read.partition(b"\r\n\r\n")
         length = LENGTH.search(head)
-        if end and length and len(said) == int(length[1]):
-            self._record_result(head[9:12], said)
+        if end and length and len(body) == int(length[1]):
+            self._record_result(head[9:12], body)
             self._read = b""
             self._post_next()
 

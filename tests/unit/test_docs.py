@@ -103,8 +103,8 @@ def test_the_tests_of_the_failures_are_what_the_markers_say() -> None:
 def test_every_topic_and_event_is_in_the_architecture() -> None:
     """With the services that write and read it."""
     table = {row[0]: row for row in _rows(ARCHITECTURE) if row[0].startswith("real_estate.")}
-    told = {name: (_services(row[3]), _services(row[4])) for name, row in table.items()}
-    assert told == {t.name: (set(t.written_by), set(t.read_by)) for t in declared_topics("real_estate")}
+    documented = {name: (_services(row[3]), _services(row[4])) for name, row in table.items()}
+    assert documented == {t.name: (set(t.written_by), set(t.read_by)) for t in declared_topics("real_estate")}
     for t in declared_topics("real_estate"):
         words = set(re.findall(r"[a-z]+(?:\.[a-z]+)?", table[t.name][2]))
         events = {payload.TYPE for payload in t.events}

@@ -120,7 +120,7 @@ def test_every_service_starts_in_a_few_lines(service: str) -> None:
 
 
 def test_every_test_states_its_rule() -> None:
-    """The docstring of a test says what is true if it passes."""
+    """The docstring of a test states what is true if it passes."""
     silent = [
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
         for path in python_files("tests")

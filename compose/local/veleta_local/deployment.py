@@ -29,8 +29,8 @@ class Deployment:
 
     def __init__(self, home: Path, variables: Variables | None = None) -> None:
         self.home = home.absolute()
-        self.remembered = self._remembered()
-        self.variables = (variables or Variables()).over(self.remembered).with_input()
+        self.saved = self._load()
+        self.variables = (variables or Variables()).merged_over(self.saved).with_default_input()
         self.ports = ports(self.variables.port_base)
         names = (ADMIN_PASSWORD_VARIABLE, *(user.password_variable for user in USERS))
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
@@ -97,12 +97,12 @@ class Deployment:
     def log(self, part: str) -> Path:
         return self.home / "logs" / f"{part}.log"
 
-    def remember(self) -> None:
+    def save(self) -> None:
         """Save the variables and the passwords for later commands and starts."""
         self.folder("")
         write_private(self.home / "run.json", json.dumps(self.variables.given(), indent=2) + "\n")
         write_private(self.home / "secrets", shell_lines(self._passwords))
-        self.remembered = self.variables
+        self.saved = self.variables
 
     def health_url(self, service: str) -> str:
         """The URL of a service's readiness check. For the monitor this is Streamlit's health check."""
@@ -182,7 +182,7 @@ class Deployment:
                 settings |= {"readyz": json.dumps(readyz)}
         return {name: str(value) for name, value in settings.items()}
 
-    def _remembered(self) -> Variables:
+    def _load(self) -> Variables:
         try:
             return Variables(**json.loads((self.home / "run.json").read_text()))
         except FileNotFoundError:

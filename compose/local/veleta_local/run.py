@@ -106,7 +106,7 @@ class Run(Deployment):
         return up and all(report.ready for report in self.health(self.awaited).values())
 
     def _changed(self) -> list[str]:
-        return self.variables.changed(self.remembered)
+        return self.variables.changed(self.saved)
 
     def _without_data(self) -> list[str]:
         return [part for part in BACKING if not (self.home / part).exists()]
@@ -148,7 +148,7 @@ class Run(Deployment):
         if not self._supervisor.states():
             checks.disk(self.home)
             downloads.ensure(self._report)
-            self.remember()
+            self.save()
             self._supervisor.spawn(self._programs())
         elif changed := self._changed():
             names = ", ".join(name.upper() for name in changed)

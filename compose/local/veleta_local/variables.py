@@ -1,4 +1,4 @@
-"""The variables of a run: make passes them once, and the run remembers them."""
+"""The variables of a run: make passes them once, and the run stores them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +61,7 @@ class Variables(BaseModel):
         None, ge=2000, le=59999, description="the parts listen on this port and the next ones, so that two runs fit"
     )
     start_timeout: float = Field(
-        600, gt=0, exclude=True, description="seconds until a start fails; the run does not remember it"
+        600, gt=0, exclude=True, description="seconds until a start fails; the run does not store it"
     )
     mysql_prefix: str = ""
     extra: dict[str, str] = Field(default_factory=dict)
@@ -101,14 +101,14 @@ class Variables(BaseModel):
         """The variables that were passed, by field name, without `start_timeout`."""
         return self.model_dump(exclude_unset=True, exclude_none=True)
 
-    def over(self, remembered: Self) -> Self:
-        """The remembered variables, replaced by those of this start.
+    def merged_over(self, saved: Self) -> Self:
+        """The saved variables, replaced by those of this start.
 
         Raises:
             LocalError: a variable changed on which the data of the run depend.
         """
-        before = remembered.given()
-        for name in self.changed(remembered):
+        before = saved.given()
+        for name in self.changed(saved):
             if before and name in _FIXED:
                 raise LocalError(
                     f"this folder's run has {name.upper()}={before.get(name, '(none)')}, not {getattr(self, name)}: "
@@ -116,19 +116,19 @@ class Variables(BaseModel):
                 )
         return type(self)(**before | self.given())
 
-    def with_input(self) -> Self:
+    def with_default_input(self) -> Self:
         """Without a file and an API, scale and seed of the generated rows count as passed."""
         if self.csv or self.api_url:
             return self
         return self.model_copy(update={"scale": self.scale, "seed": self.seed})
 
-    def changed(self, remembered: Self) -> list[str]:
+    def changed(self, saved: Self) -> list[str]:
         """The names of the passed variables that had another value."""
-        before = remembered.given()
+        before = saved.given()
         return [
             name
             for name, value in self.given().items()
-            if value != (before.get(name) if name in _INPUTS else getattr(remembered, name))
+            if value != (before.get(name) if name in _INPUTS else getattr(saved, name))
         ]
 
 

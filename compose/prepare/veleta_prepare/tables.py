@@ -31,7 +31,7 @@ def create_tables(connection: sa.Connection, dataset: Dataset) -> None:
     """Create missing tables; add new columns and indexes; refuse a column that was removed or has another type.
 
     Raises:
-        Stop: a difference that a new column does not resolve. The message says what to do.
+        Stop: a difference that a new column does not resolve. The message shows what to do.
     """
     of_dataset = dataset_tables(dataset)
     for table in (*pipeline.sorted_tables, *vars(of_dataset).values()):

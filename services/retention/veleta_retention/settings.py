@@ -11,5 +11,5 @@ class RetentionSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True)
     port: int = Field(8095, description="the port of /livez, /readyz and /metrics")
-    keep_requests_days: int = Field(0, ge=0, le=9_999, description="days that requests stay in MySQL; 0: for ever")
+    keep_requests_days: int = Field(0, ge=0, le=9_999, description="days that requests stay in MySQL; 0: no limit")
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

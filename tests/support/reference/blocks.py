@@ -31,7 +31,7 @@ _BLOCK = re.compile(r"<!-- generated: (.+?) -->\n.*?<!-- end of \1 -->\n", re.DO
 
 
 def pages_with_blocks() -> dict[Path, str]:
-    """Each page that has a generated block, with its text as the code says it."""
+    """Each page that has a generated block, with its text as generated from the code."""
     texts = {path: path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))}
     return {path: _fill(text) for path, text in texts.items() if _BLOCK.search(text)}
 

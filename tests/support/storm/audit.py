@@ -112,7 +112,7 @@ class SystemState:
 
     def places(self, kind: str) -> set[BatchId]:
         """The batches with an event of this type."""
-        return {said.batch_id for said in self.batches if said.type == kind}
+        return {event.batch_id for event in self.batches if event.type == kind}
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _batches(served: Sequence[ServedBatch], state: SystemState, kills: Sequence[
     closed, missed = state.places("batch.closed"), state.places("batch.missed")
     lost = [batch for batch_id, batch in given.items() if batch_id not in closed]
     states = {each.batch_id: each.state for each in state.batch_rows}
-    manifests = {(said.batch_id, said.value["digest"]) for said in state.batches if said.type == "batch.closed"}
+    manifests = {(event.batch_id, event.value["digest"]) for event in state.batches if event.type == "batch.closed"}
     return [
         _all_hold(
             "served batches: closed, missed, or the last of an epoch",
@@ -232,7 +232,7 @@ def _verdicts(dataset: Dataset, served: Sequence[ServedBatch], state: SystemStat
     due = _due_verdicts(dataset, [batch for batch in served if batch.batch_id in closed])
     opening = {min(batch_id for batch_id in due if batch_id[0] == epoch) for epoch, _ in due}
     requested = [batch_id for batch_id, word in due.items() if word == "drift" or batch_id in opening]
-    reported = {(said.batch_id, said.value["verdict"], said.id) for said in state.drift}
+    reported = {(event.batch_id, event.value["verdict"], event.id) for event in state.drift}
     return [
         _equal("verdicts in drift_reports, as computed with pandas", due.items(), state.reports),
         _equal(
@@ -257,16 +257,18 @@ def _due_verdicts(dataset: Dataset, complete: Sequence[ServedBatch]) -> dict[Bat
 
 
 def _trainings(state: SystemState) -> list[Check]:
-    requested = {said.id for said in state.retrain}
+    requested = {event.id for event in state.retrain}
     kinds = {f"training.{end}": end for end in ENDS}
     reported = {(s.value["request_id"], kinds[s.type], s.id) for s in state.training if s.type in kinds}
-    kept = [(request, state) for request, state, _ in state.trainings]
-    started = {said.value["request_id"] for said in state.training if said.type == "training.started"}
+    in_table = [(request, state) for request, state, _ in state.trainings]
+    started = {event.value["request_id"] for event in state.training if event.type == "training.started"}
     return [
-        _equal("requests in trainings", requested, [request for request, _ in kept]),
-        _all_hold("training requests that ended, by the table", kept, lambda each: each[1] in ENDS),
+        _equal("requests in trainings", requested, [request for request, _ in in_table]),
+        _all_hold("training requests that ended, by the table", in_table, lambda each: each[1] in ENDS),
         _equal("final events in the topic, each request once", requested, [request for request, _, _ in reported]),
-        _equal("final events in the topic, equal to the table", kept, [(request, end) for request, end, _ in reported]),
+        _equal(
+            "final events in the topic, equal to the table", in_table, [(request, end) for request, end, _ in reported]
+        ),
         _all_hold("finished trainings with a start event", _finished(state), lambda each: each[0] in started),
     ]
 
@@ -306,12 +308,12 @@ def _requests(state: SystemState, responses: Sequence[Response], kills: Sequence
     answered = [response for response in responses if response.status == 200]
     reported = [each for response in answered for each in _predictions(response)]
     ids = {response.body.get("request_id") for response in answered}
-    kept = [(k.request_id, k.item, k.version, k.price) for k in state.requests if k.request_id in ids]
+    predictions = [(k.request_id, k.item, k.version, k.price) for k in state.requests if k.request_id in ids]
     posted = Counter({response.name: response.items for response in responses})
     stored = Counter(each.name for each in state.requests)
     other = [response for response in responses if response.status not in (200, 503, DISCONNECTED)]
     return [
-        _equal("predictions answered with 200: stored once, same version and price", reported, kept),
+        _equal("predictions answered with 200: stored once, same version and price", reported, predictions),
         _empty("requests stored more than once", [name for name in stored if stored[name] > posted.get(name, 0) > 0]),
         _empty("stored requests that no client sent", [name for name in stored if name not in posted]),
         _all_hold(

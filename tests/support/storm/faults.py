@@ -14,14 +14,14 @@ from typing import Literal
 from veleta_local.run import Run
 from veleta_local.supervise import Supervisor
 
-Kind = Literal["killed", "child killed", "away", "frozen"]
+Kind = Literal["killed", "child killed", "stopped", "frozen"]
 PAUSE_SECONDS = (6.0, 10.0)
 """Seconds from one fault to the next."""
 STOPPED_SECONDS = (3.0, 20.0)
 FROZEN_SECONDS = (2.0, 12.0)
 RECOVERY_SECONDS = 3.0
 """Seconds without a fault for a part that resumed."""
-WEIGHTS: dict[Kind, int] = {"killed": 60, "child killed": 5, "away": 20, "frozen": 15}
+WEIGHTS: dict[Kind, int] = {"killed": 60, "child killed": 5, "stopped": 20, "frozen": 15}
 PROCESS_SECONDS = 3.0
 """Seconds that a fault waits until its part has a process."""
 
@@ -63,7 +63,7 @@ def plan(seed: int, seconds: float, backing: Sequence[str], services: Sequence[s
 def _fault(
     chance: random.Random, at: float, kind: Kind, backing: list[str], services: list[str], turn: list[str]
 ) -> Fault:
-    if kind == "away" and backing:
+    if kind == "stopped" and backing:
         count = min(len(backing), chance.choice((1, 1, 2)))
         return Fault(at, kind, tuple(sorted(chance.sample(backing, count))), chance.uniform(*STOPPED_SECONDS))
     if kind == "frozen" and services:
@@ -129,7 +129,7 @@ class Storm:
 
     def _begin(self, fault: Fault, at: float) -> None:
         when, missed = time.monotonic(), ""
-        if fault.kind == "away":
+        if fault.kind == "stopped":
             Supervisor(self.run).stop(fault.parts)
         else:
             missed = self._inject(fault)
@@ -137,7 +137,7 @@ class Storm:
         self.say(f"{at:7.1f} s  {fault}{missed and f': {missed}'}")
 
     def _end(self, fault: Fault, at: float) -> None:
-        if fault.kind == "away":
+        if fault.kind == "stopped":
             Supervisor(self.run).start(fault.parts)
         else:
             self._resume(fault.parts[0])

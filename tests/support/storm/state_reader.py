@@ -93,8 +93,8 @@ class StateReader:
 
     def unsettled(self) -> list[str]:
         """What is still under way, in words."""
-        closed = {said.batch_id for said in self._events("batches") if said.type == "batch.closed"}
-        requested = {said.id for said in self._events("retrain")}
+        closed = {event.batch_id for event in self._events("batches") if event.type == "batch.closed"}
+        requested = {event.id for event in self._events("retrain")}
         loaded = self._select("SELECT epoch, number FROM PIPELINE.batches WHERE state = 'loaded'")
         assessed = self._select("SELECT epoch, number FROM PIPELINE.drift_reports")
         lines = self._select("SELECT request_id, state FROM PIPELINE.trainings")
@@ -120,7 +120,7 @@ class StateReader:
 
     def _rows(self, batches: Sequence[TopicEvent]) -> dict[BatchId, list[str]]:
         """The rows of each batch at the offsets of its last manifest, without records of other batches."""
-        manifests = {said.batch_id: said.value for said in batches if said.type == "batch.closed"}
+        manifests = {event.batch_id: event.value for event in batches if event.type == "batch.closed"}
         chunks: dict[tuple[str, int, int], list[str]] = {}
         for record in self._records(f"{self._dataset.name}.rows"):
             lines = [canonical(row) for row in json.loads(record.value)["rows"]]

@@ -11,7 +11,7 @@ from veleta_local.variables import Variables
 def test_only_the_owner_can_read_passwords(tmp_path: Path) -> None:
     """Files with passwords are never readable by others, not even for a moment."""
     deployment = Deployment(tmp_path / "home", Variables(csv="/a.csv"))
-    deployment.remember()
+    deployment.save()
     write_private(deployment.home / "env", shell_lines(deployment.environment_of_clients()))
     assert {(deployment.home / name).stat().st_mode & 0o777 for name in ("secrets", "env", "run.json")} == {0o600}
     assert deployment.mysql_password in (deployment.home / "secrets").read_text()
@@ -33,7 +33,7 @@ def test_a_service_gets_the_settings_that_it_needs(tmp_path: Path) -> None:
 def test_the_job_gets_the_password_of_each_user(tmp_path: Path) -> None:
     """Each part logs in with the same password; the users' passwords differ."""
     deployment = Deployment(tmp_path)
-    deployment.remember()
+    deployment.save()
     job = deployment.environment_of_prepare()
     for part, user in LOGINS.items():
         login = deployment.environment_of_notebooks() if part == "notebooks" else deployment.environment(part)

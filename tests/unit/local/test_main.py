@@ -42,7 +42,7 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_a_purge_needs_a_request_and_a_run(
     variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message says what to do."""
+    """The message shows what to do."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert command_line.main(["purge"]) == 1

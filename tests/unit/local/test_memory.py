@@ -10,6 +10,6 @@ from veleta_local.run import Run
 
 
 def test_a_run_that_is_down_is_refused(tmp_path: Path) -> None:
-    """The message says what to do."""
+    """The message shows what to do."""
     with pytest.raises(LocalError, match="the run is down: make start first"):
         next(samples(Run(tmp_path), 1))

@@ -18,7 +18,7 @@ BICYCLES = ROOT / "tests/datasets/bicycles.toml"
 
 
 def test_an_invalid_dataset_file_is_refused_with_its_error(tmp_path: Path) -> None:
-    """The run does not remember it, so the next start may name another file."""
+    """The run does not store it, so the next start may name another file."""
     text = load_dataset(str(BICYCLES)).text
     (tmp_path / "bad.toml").write_text(text.replace('target = "asking"', 'target = "fule"'))
     run = Run(tmp_path / "run", Variables(dataset=str(tmp_path / "bad.toml"), csv=str(tmp_path / "gone.csv")))
@@ -45,11 +45,11 @@ def test_a_missing_csv_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.failure("F71")
 def test_a_port_in_use_is_named_with_its_part(tmp_path: Path) -> None:
-    """The message says what to do. The run does not remember the failed start."""
+    """The message shows what to do. The run does not store the failed start."""
     base = free_base()
     with socket.create_server((HOST, base + 1)):
         run = Run(tmp_path / "home", Variables(port_base=str(base)))
         with pytest.raises(LocalError, match=f"port {base + 1}, needed for mysql, is in use: pass PORT_BASE="):
             run.start_backing()
     assert not run.alive()
-    assert Run(run.home).remembered == Variables()
+    assert Run(run.home).saved == Variables()

@@ -16,7 +16,7 @@ BASE = 23000
 def test_a_run_remembers_its_variables(tmp_path: Path) -> None:
     """stop, status and a second start need none."""
     given = Variables(csv="/data/a.csv", port_base=str(BASE), at_end="restart", extra={"TRAINER_TREES": "50"})
-    Deployment(tmp_path, given).remember()
+    Deployment(tmp_path, given).save()
     assert Deployment(tmp_path).variables == given
     assert Deployment(tmp_path, Variables(csv="/data/a.csv")).variables == given
 
@@ -33,7 +33,7 @@ def test_variables_that_an_earlier_version_saved_are_read(tmp_path: Path) -> Non
 )
 def test_another_input_is_refused_with_the_choices(tmp_path: Path, other: Variables) -> None:
     """The data in the home come from one input."""
-    Deployment(tmp_path, Variables(csv="/a.csv", port_base=str(BASE))).remember()
+    Deployment(tmp_path, Variables(csv="/a.csv", port_base=str(BASE))).save()
     with pytest.raises(LocalError, match="make stop && make clean"):
         Deployment(tmp_path, other)
 
@@ -41,14 +41,14 @@ def test_another_input_is_refused_with_the_choices(tmp_path: Path, other: Variab
 @pytest.mark.parametrize("other", [Variables(csv="/b.csv"), Variables(scale="1"), Variables(seed="2")])
 def test_generated_rows_are_an_input_too(tmp_path: Path, other: Variables) -> None:
     """Another file, scale or seed would give other data."""
-    Deployment(tmp_path).remember()
+    Deployment(tmp_path).save()
     with pytest.raises(LocalError, match="make stop && make clean"):
         Deployment(tmp_path, other)
 
 
 def test_what_does_not_concern_the_data_may_change(tmp_path: Path) -> None:
-    """The new value replaces the remembered one."""
-    Deployment(tmp_path, Variables(trees=50, poll="manual")).remember()
+    """The new value replaces the saved one."""
+    Deployment(tmp_path, Variables(trees=50, poll="manual")).save()
     assert Deployment(tmp_path, Variables(poll="auto")).variables == Variables(trees=50)
 
 
@@ -100,7 +100,7 @@ def test_two_inputs_are_refused() -> None:
 def test_without_an_input_rows_are_generated(tmp_path: Path) -> None:
     """At 1/50, again and again. A file is served once, and an external API is restarted at its end."""
     generated = Deployment(tmp_path / "generated")
-    generated.remember()
+    generated.save()
     assert Variables.from_environment({"SEED": "20261125"}, tmp_path).seed == 20261125
     same = Variables.from_environment({"SCALE": "0.020", "SEED": "01"}, tmp_path)
     assert Deployment(tmp_path / "generated", same).variables == generated.variables

@@ -84,7 +84,7 @@ async def test_no_request_is_sent_without_free_space_on_disk(scene: Scene, monke
 async def test_three_responses_of_the_largest_size_must_fit(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One byte less, and no request is sent. The largest size is remembered after smaller responses and a restart."""
+    """One byte less, and no request is sent. The largest size is stored after smaller responses and a restart."""
     large = batch(1, city="x" * 10_000)
     await scene.run(batch(0), large, batch(2))
     required = 3 * len(large[1].encode())

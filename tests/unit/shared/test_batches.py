@@ -68,7 +68,7 @@ def test_other_records_within_the_range_are_skipped(log: MemoryLog) -> None:
     """Those of another writer or another batch: the key of a record is its batch."""
     one, two, three = chunk_messages("d", 1, 1, CHUNKS)
     (other,) = chunk_messages("d", 9, 9, [[{"a": 9}]])
-    offsets = publish(log, [one, message(ROWS, "somebody", b"\xff"), two, other, three])
+    offsets = publish(log, [one, message(ROWS, "another batch", b"\xff"), two, other, three])
     manifest = publish_chunks(MemoryLog(), "d", 1, 1, CHUNKS)
     assert read(log, altered(manifest, ranges=[offsets])) == CHUNKS
 

@@ -31,7 +31,7 @@ def example(dataset: Dataset) -> Values:
 
 
 def test_neither_the_target_nor_a_plain_identifier_is_a_feature(dataset: Dataset) -> None:
-    """An identifier without a prefix says nothing about the price."""
+    """An identifier without a prefix has no information about the price."""
     assert [c.name for c in feature_columns(dataset)] == ORDER
 
 

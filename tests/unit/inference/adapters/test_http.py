@@ -99,7 +99,7 @@ async def test_a_body_that_does_not_arrive_in_time_is_refused(start: Start) -> N
 
 @pytest.mark.failure("F62")
 async def test_an_incomplete_body_is_a_refusal(start: Start) -> None:
-    """If the client disconnects, or if the body is not compressed as its header says, it is a client error."""
+    """If the client disconnects, or if the body is not compressed as its header states, it is a client error."""
     client, answered, refused = await start()
     _, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY[:50]))

@@ -128,7 +128,7 @@ async def test_a_read_is_limited_but_returns_a_line(journal: Open, monkeypatch: 
 
 
 async def test_a_full_journal_refuses_more_lines(journal: Open) -> None:
-    """It says how many bytes are pending. It accepts lines again when there is room."""
+    """It reports how many bytes are pending. It accepts lines again when there is room."""
     own = journal(limit=30)
     await own.append(LINES)
     with pytest.raises(Retry, match="journal: 27 bytes are not yet in MySQL, the limit is 30"):

@@ -1,4 +1,4 @@
-"""The request bodies of other protocols: each valid form becomes rows, and a message says what is wrong with others."""
+"""The request bodies of other protocols: each valid form becomes rows, and a message shows the fault of others."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_one_row_may_have_values_without_lists(body: dict[str, Any]) -> None:
     ],
 )
 def test_a_body_in_no_form_of_mlflow_is_refused(body: object, message: str) -> None:
-    """The message says what is expected, and what is wrong."""
+    """The message shows what is expected, and what is wrong."""
     with pytest.raises(InvalidRequest) as refusal:
         mlflow_rows(body)
     assert message in refusal.value.detail
@@ -86,7 +86,7 @@ def test_tensors_are_columns() -> None:
     ],
 )
 def test_a_body_that_is_not_an_inference_request_is_refused(body: object, message: str) -> None:
-    """The message says what is expected, and which tensor is wrong."""
+    """The message shows what is expected, and which tensor is wrong."""
     with pytest.raises(InvalidRequest) as refusal:
         open_inference_rows(body)
     assert message in refusal.value.detail

@@ -23,7 +23,7 @@ def without(*keys: str) -> Dataset:
 
 
 def test_a_dataset_without_a_generator_needs_a_csv_file() -> None:
-    """The message says so."""
+    """The message shows it."""
     plain = parse_dataset(DATASET.text.partition("\n[generator]")[0])
     with pytest.raises(Stop, match=r"no CSV is given, and .* has no \[generator\]"):
         parse_generator(plain)

@@ -314,9 +314,9 @@ STORED = "predictions answered with 200: stored once, same version and price"
         ([replace(INTACT.requests[0], version=2), INTACT.requests[1]], STORED),
         ([replace(INTACT.requests[0], price=5.5), INTACT.requests[1]], STORED),
         ([*INTACT.requests, StoredPrediction("b", 0, GOOD.name, 1, 5.0)], "requests stored more than once"),
-        ([*INTACT.requests, StoredPrediction("b", 0, "somebody", 1, 5.0)], "stored requests that no client sent"),
+        ([*INTACT.requests, StoredPrediction("b", 0, "another client", 1, 5.0)], "stored requests that no client sent"),
     ],
-    ids=["lost", "doubled", "another version", "another price", "kept twice under two ids", "of nobody"],
+    ids=["lost", "doubled", "another version", "another price", "stored twice under two ids", "of no client"],
 )
 def test_a_wrongly_stored_request_is_detected(stored: list[StoredPrediction], what: str) -> None:
     """By item, and by the client's own request id."""
@@ -394,8 +394,8 @@ def test_a_seed_repeats_its_plan() -> None:
     killed = Counter(fault.parts[0] for fault in faults if fault.kind == "killed")
     assert set(killed) == {*backing, *services}
     assert min(killed.values()) >= 10
-    assert {fault.kind for fault in faults} == {"killed", "child killed", "away", "frozen"}
-    assert {len(fault.parts) for fault in faults if fault.kind == "away"} == {1, 2}
+    assert {fault.kind for fault in faults} == {"killed", "child killed", "stopped", "frozen"}
+    assert {len(fault.parts) for fault in faults if fault.kind == "stopped"} == {1, 2}
     assert all(fault.seconds <= STOPPED_SECONDS[1] for fault in faults)
     for one in (fault for fault in faults if fault.seconds):
         during = [each for each in faults if one.at < each.at <= one.at + one.seconds and each.kind != "child killed"]
