@@ -37,6 +37,7 @@ def page(browser: Browser, url: str, name: str, width: int, height: int, scheme:
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]  # a Literal
     sheet = context.new_page()
     sheet.goto(url)
+    sheet.locator(".veleta table").nth(1).wait_for(timeout=60_000)
     sheet.wait_for_timeout(DRAWN_MS)
     sheet.screenshot(path=PICTURES / f"{name}.png")
     context.close()
