@@ -118,6 +118,8 @@ def admin_login(run: BackingServices, prefix: str = "") -> MysqlSettings:
 class Testbed:
     """One deployment, isolated from all others."""
 
+    __test__ = False  # pytest would collect a class with this name
+
     def __init__(self, backing: BackingServices, folder: Path, text: str | None = None) -> None:
         mark = f"t{uuid4().hex[:8]}"
         self.prefix = f"{mark}_"
