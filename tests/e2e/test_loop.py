@@ -34,6 +34,7 @@ from veleta.tables import batches, dataset_tables, drift_reports, promotions, tr
 from veleta.topics import declared_topics
 from veleta_local import topics
 from veleta_local.deployment import PYTHON, ROOT
+from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
 from veleta_local.supervise import base_environment
@@ -309,7 +310,17 @@ def test_a_second_start_changes_nothing_and_a_demo_whose_terminal_closes_leaves_
         demo.wait_for(text)
     demo.close()
     wait_until(lambda: not stack.run.alive(), 60, "every process of the run has stopped")
+    wait_until(lambda: _is_unlocked(stack.run), 20, "the demo has ended")
     assert not (stack.run.home / "env").exists()
+
+
+def _is_unlocked(run: Run) -> bool:
+    """Whether no other command works on the run."""
+    try:
+        run.stop()
+    except LocalError:
+        return False
+    return True
 
 
 def _state(stack: Stack, state: str) -> bool:
