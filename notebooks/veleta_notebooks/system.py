@@ -26,7 +26,7 @@ ROWS_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelVersion:
     """A registered version. `metrics` are those of its run: `mae` in the target's unit, `r2`, `holdout_rows`, ..."""
 
     number: int
@@ -48,7 +48,7 @@ class System:
         self._registry = MlflowRegistry(settings.mlflow.tracking_uri, self.dataset.name)
         self._client = MlflowClient(settings.mlflow.tracking_uri)
 
-    def champion(self) -> Model:
+    def champion(self) -> ModelVersion:
         """The version in production, which has the alias `champion`.
 
         Raises:
@@ -59,7 +59,7 @@ class System:
             raise LookupError(f"no version of {self.dataset.name} is promoted yet: wait for the first training")
         return self._model(version)
 
-    def version(self, number: int) -> Model:
+    def version(self, number: int) -> ModelVersion:
         """A version by its number.
 
         Raises:
@@ -103,16 +103,16 @@ class System:
         """The dataset's example row."""
         return [self.dataset.convert(self.dataset.example)[0]]
 
-    def explain(self, model: Model, rows: list[Values]) -> shap.Explanation:
+    def explain(self, model: ModelVersion, rows: list[Values]) -> shap.Explanation:
         """The SHAP values of typed rows; see `veleta.explanation`."""
         return explanation(model.booster, self.dataset, feature_frame(self.dataset, rows))
 
-    def influence(self, model: Model, rows: list[Values]) -> pd.DataFrame:
+    def influence(self, model: ModelVersion, rows: list[Values]) -> pd.DataFrame:
         """The mean influence of each feature on the prices of these rows, the strongest first."""
         return influence(self.explain(model, rows), [column.name for column in feature_columns(self.dataset)])
 
-    def _model(self, version: Version) -> Model:
+    def _model(self, version: Version) -> ModelVersion:
         with tempfile.TemporaryDirectory() as folder:
             booster = CatBoostRegressor().load_model(str(self._registry.download_native(version, Path(folder))))
         metrics = self._client.get_run(version.run_id).data.metrics
-        return Model(version.number, booster, dict(metrics))
+        return ModelVersion(version.number, booster, dict(metrics))

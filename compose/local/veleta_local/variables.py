@@ -15,7 +15,7 @@ _FIXED = (*_INPUTS, "seed", "group_number", "port_base", "dataset", "mysql_prefi
 
 
 class Variables(BaseModel):
-    """A field that was not passed has its default. The described fields are variables of make."""
+    """The variables of one start. A field that was not passed has its default; described fields are make variables."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     scale: float = Field(0.02, gt=0, le=1, description="the size of the generated batches; 1 is that of the real ones")

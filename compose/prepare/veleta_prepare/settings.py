@@ -24,7 +24,7 @@ ServiceUsers = create_model("ServiceUsers", __base__=_Passwords, __doc__="The pa
 
 
 class PrepareSettings(BaseSettings):
-    """The job's settings."""
+    """The settings of the job: where Kafka and MySQL are, and the passwords of the users that it creates."""
 
     model_config = SettingsConfigDict(frozen=True)
     dataset: str = Field(

@@ -49,7 +49,7 @@ class Journal(JournalWriter, JournalReader, Protocol):
 
 
 class RequestTable(Protocol):
-    """A table of requests."""
+    """A table into which the drain inserts requests."""
 
     @property
     def name(self) -> str:

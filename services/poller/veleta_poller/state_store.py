@@ -8,7 +8,7 @@ from veleta_poller.ports import Inbox
 
 
 class StateStore:
-    """Applies transitions one at a time, since the poll loop and the command handler run concurrently."""
+    """Saves each transition of the state, one at a time: the poll loop and the command handler run concurrently."""
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox

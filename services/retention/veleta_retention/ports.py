@@ -19,7 +19,7 @@ class Table(Protocol):
 
 
 class RequestTable(Table, Protocol):
-    """A table of requests."""
+    """A table from which requests are deleted."""
 
     def delete_purged(self, purge: Purge) -> int:
         """Delete some of the rows of a purge. Returns how many, 0 if there are none."""

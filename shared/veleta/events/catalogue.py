@@ -147,21 +147,21 @@ class RetrainRequested(BatchPayload):
     batches: list[str]
 
 
-class RequestPayload(Payload):
+class TrainingRequestPayload(Payload):
     """An event about a training request."""
 
     KEY = "request_id"
     request_id: str
 
 
-class TrainingStarted(RequestPayload):
+class TrainingStarted(TrainingRequestPayload):
     """A training started. `recipe` contains everything to repeat it from the topics."""
 
     TYPE = "training.started"
     recipe: dict[str, Any]
 
 
-class TrainingProgress(RequestPayload):
+class TrainingProgress(TrainingRequestPayload):
     """The progress of a training: `done` of `of` steps in this phase.
 
     While trees are fitted, `error` is the error on the training rows: the root mean square error of the logarithm of
@@ -175,7 +175,7 @@ class TrainingProgress(RequestPayload):
     error: float | None = None
 
 
-class TrainingFinished(RequestPayload):
+class TrainingFinished(TrainingRequestPayload):
     """A training registered a version, and it was compared with the champion."""
 
     TYPE = "training.finished"
@@ -185,21 +185,21 @@ class TrainingFinished(RequestPayload):
     metrics: dict[str, float]
 
 
-class TrainingMerged(RequestPayload):
+class TrainingMerged(TrainingRequestPayload):
     """The training of another waiting request replaces this one."""
 
     TYPE = "training.merged"
     into: str
 
 
-class TrainingSkipped(RequestPayload):
+class TrainingSkipped(TrainingRequestPayload):
     """The request required no training."""
 
     TYPE = "training.skipped"
     reason: str
 
 
-class TrainingFailed(RequestPayload):
+class TrainingFailed(TrainingRequestPayload):
     """The training failed for good. The champion is still served."""
 
     TYPE = "training.failed"

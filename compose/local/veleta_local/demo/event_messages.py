@@ -22,12 +22,12 @@ from veleta.events.catalogue import (
     ModelRejected,
     Payload,
     RecordDeadlettered,
-    RequestPayload,
     RetrainRequested,
     TrainingFailed,
     TrainingFinished,
     TrainingMerged,
     TrainingProgress,
+    TrainingRequestPayload,
     TrainingSkipped,
     TrainingStarted,
 )
@@ -98,7 +98,7 @@ def subject(payload: Payload) -> str:
     match payload:
         case BatchPayload():
             return f"batch {payload.epoch}/{payload.number}"
-        case RequestPayload():
+        case TrainingRequestPayload():
             return f"training {_batch_of(payload.request_id)}"
         case ModelPayload():
             return f"version {payload.version}"

@@ -12,7 +12,7 @@ from veleta_drift.handlers import SERVICE
 
 
 class MysqlReports:
-    """`ReportRepository` on one connection."""
+    """Stores drift reports: `ReportRepository` on one connection."""
 
     def __init__(self, connection: sa.Connection, comparison: sa.Table) -> None:
         self._connection = connection

@@ -1,4 +1,6 @@
-"""The journal on disk: a folder per process, with files of lines. A file is deleted when the database has its lines.
+"""The journal on disk: a folder per process, with files of lines. A line is one answered or refused request.
+
+A file is deleted when the database has its lines.
 
 A process that starts owns the first folder without an owner, and moves the files of other such folders into it.
 """

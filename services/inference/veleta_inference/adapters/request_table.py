@@ -17,7 +17,7 @@ STATEMENT_SECONDS = 10.0
 
 
 class MysqlRequestTable:
-    """`RequestTable` on asyncmy.
+    """Inserts the requests of a journal into a table of MySQL: `RequestTable` on asyncmy.
 
     A line has a value for each of the `request_columns`. The objects in its list `items` have the values of the other
     columns, and each of them becomes a row.

@@ -11,7 +11,7 @@ ROWS_PER_DELETE = 5_000
 
 
 class EpochCleaner:
-    """Deletes rows in small transactions. TRUNCATE would commit implicitly and wait for every reader."""
+    """Deletes the rows of earlier epochs in small transactions. TRUNCATE would commit, and wait for every reader."""
 
     def __init__(self, engine: sa.Engine, tables: DatasetTables) -> None:
         self._engine = engine

@@ -16,7 +16,7 @@ from veleta_loader.ports import BatchEntry
 
 
 class MysqlBatches:
-    """`BatchRepository` on one connection."""
+    """Stores the batch table: `BatchRepository` on one connection."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -36,7 +36,7 @@ class MysqlBatches:
 
 
 class MysqlRows:
-    """`RowRepository` on one connection."""
+    """Stores raw and clean rows: `RowRepository` on one connection."""
 
     def __init__(self, connection: sa.Connection, tables: DatasetTables) -> None:
         self._connection = connection
@@ -49,7 +49,7 @@ class MysqlRows:
 
 
 class MysqlDatasets:
-    """`DatasetRepository` on one connection."""
+    """Stores declared datasets: `DatasetRepository` on one connection."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection

@@ -34,7 +34,11 @@ def apply_event(progress: TrainingProgress | None, event: Event) -> TrainingProg
     payload = event.payload
     if isinstance(payload, events.TrainingStarted):
         return TrainingProgress(payload.request_id, event.time, event.time)
-    if progress is None or not isinstance(payload, events.RequestPayload) or payload.request_id != progress.request_id:
+    if (
+        progress is None
+        or not isinstance(payload, events.TrainingRequestPayload)
+        or payload.request_id != progress.request_id
+    ):
         return progress
     if isinstance(payload, events.TrainingProgress):
         return _advance(progress, payload, event.time)
@@ -62,7 +66,7 @@ def _advance(progress: TrainingProgress, payload: events.TrainingProgress, at: d
     return TrainingProgress(progress.request_id, at, since, payload.phase, start, payload.done, payload.of, curve)
 
 
-def _outcome(payload: events.RequestPayload) -> str:
+def _outcome(payload: events.TrainingRequestPayload) -> str:
     match payload:
         case events.TrainingFinished():
             return f"version {payload.version} was {payload.decision}"

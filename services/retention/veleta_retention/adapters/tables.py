@@ -37,7 +37,7 @@ class MysqlTable:
 
 
 class MysqlRequestTable(MysqlTable):
-    """`RequestTable`. The two ids are queried separately, because not every database uses both indexes for OR."""
+    """Deletes requests: `RequestTable`. Queries the two ids one by one: not every database uses both indexes for OR."""
 
     def __init__(self, engine: sa.Engine, table: sa.Table) -> None:
         super().__init__(engine, table.c.received_at)
@@ -57,7 +57,7 @@ class MysqlRequestTable(MysqlTable):
 
 
 class MysqlPurgeTable(MysqlTable):
-    """`PurgeTable`."""
+    """Stores purges: `PurgeTable`."""
 
     def __init__(self, engine: sa.Engine) -> None:
         super().__init__(engine, purges.c.purged_at)

@@ -40,7 +40,7 @@ class Places(Section):
 
 
 class GeneratedColumn(Section):
-    """A column of generated rows."""
+    """How the values of one column are generated, as declared in the dataset file."""
 
     column: Name
 
@@ -57,7 +57,7 @@ class NumberColumn(GeneratedColumn):
 
 
 class CategoryColumn(GeneratedColumn):
-    """A category, with the shares of its values."""
+    """A category: the shares of its values."""
 
     shares: dict[str, float]
 

@@ -30,7 +30,7 @@ from veleta_trainer.ports import LeaseRow
 
 
 class MysqlTrainings:
-    """`TrainingRepository` on one connection."""
+    """Stores trainings: `TrainingRepository` on one connection."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -92,7 +92,7 @@ class MysqlTrainings:
 
 
 class MysqlPromotions:
-    """`PromotionRepository` on one connection."""
+    """Stores decisions: `PromotionRepository` on one connection."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -127,7 +127,7 @@ class MysqlPromotions:
 
 
 class MysqlLease:
-    """`LeaseRepository` as a row of PIPELINE.leases."""
+    """Stores the lease as a row of PIPELINE.leases: `LeaseRepository` on one connection."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
