@@ -46,6 +46,11 @@ class ServiceHealth:
         return time.monotonic() - self._last_heartbeat < LIVENESS_SECONDS
 
     @property
+    def ready(self) -> bool:
+        """Whether the service has started, consumes, and has no unavailable dependency."""
+        return not self.unavailable
+
+    @property
     def unavailable(self) -> dict[str, str]:
         """Each dependency that is missing for readiness, with the reason. Empty if the service is ready."""
         return {**self._unavailable, **({self.service: self.stop_reason} if self.stop_reason else {})}

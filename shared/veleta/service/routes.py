@@ -22,9 +22,8 @@ async def _livez(request: web.Request) -> web.Response:
 
 async def _readyz(request: web.Request) -> web.Response:
     health = request.app[HEALTH]
-    ready = not health.unavailable
-    body = {"ready": ready, "doing": health.activity, "waits_for": health.unavailable}
-    return web.json_response(body, status=200 if ready else 503)
+    body = {"ready": health.ready, "doing": health.activity, "waits_for": health.unavailable}
+    return web.json_response(body, status=200 if health.ready else 503)
 
 
 async def _metrics(_request: web.Request) -> web.Response:
