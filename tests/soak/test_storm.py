@@ -42,7 +42,7 @@ STILL_SECONDS = 10.0
 """How long nothing may be pending before the run counts as settled: the poller may hold a batch."""
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print progress; pytest runs with -s."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
@@ -65,13 +65,15 @@ def running(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         trees="20",
         port_base=os.environ.get("PORT_BASE") or str(free_base()),
     )
-    run = Run(top / "run", variables, report=say)
+    run = Run(top / "run", variables, report=print_line)
     try:
         yield run
     finally:
         if KEEP:
-            say(f"\nthe run stays up: PORT_BASE={variables.port_base}, folder {run.home}; to stop it:")
-            say(f"{PYTHON} -c \"import pathlib, veleta_local.run as r; r.Run(pathlib.Path('{run.home}')).stop()\"")
+            print_line(f"\nthe run stays up: PORT_BASE={variables.port_base}, folder {run.home}; to stop it:")
+            print_line(
+                f"{PYTHON} -c \"import pathlib, veleta_local.run as r; r.Run(pathlib.Path('{run.home}')).stop()\""
+            )
         else:
             run.stop()
             shutil.rmtree(top)
@@ -84,7 +86,7 @@ def api() -> RecordingApi:
 
 @pytest.fixture(scope="module")
 def run(api: RecordingApi) -> Iterator[Run]:
-    say(f"\nSEED={SEED} SOAK_S={SECONDS:g}: {BATCHES} batches")
+    print_line(f"\nSEED={SEED} SOAK_S={SECONDS:g}: {BATCHES} batches")
     with (
         pytest.MonkeyPatch.context() as monkeypatch,
         data_api(api.data, api.restart) as url,
@@ -96,13 +98,13 @@ def run(api: RecordingApi) -> Iterator[Run]:
 
 def test_nothing_is_lost_doubled_or_wrong_after_a_storm(run: Run, api: RecordingApi) -> None:
     """Every batch, row, verdict, training, version, decision and answered request exists once and is right."""
-    storm = Storm(run, plan(SEED, SECONDS, BACKING, run.services), say)
+    storm = Storm(run, plan(SEED, SECONDS, BACKING, run.services), print_line)
     client = Client(run.url("inference"), DATASET.example, SEED)
     reader = StateReader(run, DATASET)
     with client.posting():
         api.open.set()
         storm.execute()
-        say(f"\nthe storm ended (SEED={SEED})\n{storm.table()}\n")
+        print_line(f"\nthe storm ended (SEED={SEED})\n{storm.table()}\n")
         unready = _recovered(run)
         before = {part: state.pid for part, state in run.states().items()}
         unsettled = _settled(run, api, reader)
@@ -111,7 +113,7 @@ def test_nothing_is_lost_doubled_or_wrong_after_a_storm(run: Run, api: Recording
     counts = audit_checks(
         DATASET, api.served, state, client.responses, {part: storm.kills_of(part) for part in run.parts}
     )
-    say(f"\n{table(counts)}\n\n{_remarks(state, client.responses)}")
+    print_line(f"\n{table(counts)}\n\n{_remarks(state, client.responses)}")
     assert not unready, f"not ready again after {RECOVERY_SECONDS:g} s: {unready}"
     assert not restarted, f"restarted after the storm: {restarted}"
     assert not unsettled, f"not settled after {SETTLE_SECONDS:g} s: {unsettled}"
@@ -153,17 +155,17 @@ def _until_none(left: Callable[[], Sequence[str]], seconds: float, what: str) ->
     began, last = time.monotonic(), ""
     while words := "; ".join(left()):
         if words != last:
-            say(f"  {time.monotonic() - began:5.0f} s  {words}")
+            print_line(f"  {time.monotonic() - began:5.0f} s  {words}")
         if time.monotonic() - began > seconds:
             return words
         last = words
         time.sleep(1)
-    say(f"{what} ({time.monotonic() - began:.0f} s)")
+    print_line(f"{what} ({time.monotonic() - began:.0f} s)")
     return ""
 
 
 def _remarks(state: SystemState, responses: Sequence[Response]) -> str:
-    """Figures that no check covers."""
+    """Counts that no check covers."""
     names = {DISCONNECTED: "disconnected", NO_ANSWER: "no answer"}
     letters = Counter(
         f"{event.value['service']}: {event.value['reason']} ({event.value['error'][:100]})"

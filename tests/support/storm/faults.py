@@ -93,7 +93,7 @@ class Storm:
 
     run: Run
     faults: list[Fault]
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     injected: list[InjectedFault] = field(default_factory=list)
     _frozen: dict[str, int] = field(default_factory=dict)
 
@@ -134,14 +134,14 @@ class Storm:
         else:
             missed = self._inject(fault)
         self.injected.append(InjectedFault(when, fault, missed))
-        self.say(f"{at:7.1f} s  {fault}{missed and f': {missed}'}")
+        self.report(f"{at:7.1f} s  {fault}{missed and f': {missed}'}")
 
     def _end(self, fault: Fault, at: float) -> None:
         if fault.kind == "stopped":
             Supervisor(self.run).start(fault.parts)
         else:
             self._resume(fault.parts[0])
-        self.say(f"{at:7.1f} s  {' and '.join(fault.parts)} back")
+        self.report(f"{at:7.1f} s  {' and '.join(fault.parts)} back")
 
     def _inject(self, fault: Fault) -> str:
         """Send one signal to one process. Returns the reason if there was none."""
