@@ -19,16 +19,19 @@ _TIMEOUT_SECONDS = 3
 
 @dataclass(frozen=True)
 class Health:
-    """Whether a part is ready and listens, its activity, and the dependencies it waits for with the reasons."""
+    """Whether a part is ready and listens, its activity, the dependencies it waits for, and its warnings."""
 
     ready: bool
     doing: str = ""
     waits_for: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, str] = field(default_factory=dict)
     listens: bool = True
 
     def __str__(self) -> str:
         waits = [f"waits for {what}: {why}" for what, why in self.waits_for.items()]
-        return "; ".join([self.doing, *waits] if self.doing else waits) or ("ready" if self.ready else "not ready")
+        warnings = [f"warning: {text}" for text in self.warnings.values()]
+        texts = [*filter(None, [self.doing]), *waits, *warnings]
+        return "; ".join(texts) or ("ready" if self.ready else "not ready")
 
 
 def check(deployment: Deployment, part: str) -> Health:
@@ -98,4 +101,5 @@ def _parse(body: bytes, *, ready: bool) -> Health:
         report = {}
     if not isinstance(report, dict) or "ready" not in report:
         return Health(ready=ready, doing="answers" if ready else "is not ready")
-    return Health(ready, str(report.get("doing") or ""), dict(report.get("waits_for") or {}))
+    waits_for, warnings = (dict(report.get(name) or {}) for name in ("waits_for", "warnings"))
+    return Health(ready, str(report.get("doing") or ""), waits_for, warnings)

@@ -69,7 +69,7 @@ def header() -> None:
 
 
 def notices(snapshot: Snapshot) -> None:
-    """One notice for each source with an error."""
+    """One notice for each source with an error, and for each warning of a service."""
     sources = {
         "MySQL": (snapshot.history, snapshot.requests),
         "Kafka": (snapshot.topics,),
@@ -79,6 +79,10 @@ def notices(snapshot: Snapshot) -> None:
         if failed := next((value for value in values if value.error), None):
             age = f" The values shown are from {format_age(failed.read_at, snapshot.now)}." if failed.read_at else ""
             st.html(markup.notice_html(f"{name} {failed.error}.{age}"))
+    statuses = snapshot.statuses.value
+    for service, status in statuses.services.items() if statuses else ():
+        for text in status.warnings.values():
+            st.html(markup.notice_html(f"{service}: {text}"))
 
 
 def loop(snapshot: Snapshot) -> None:

@@ -37,6 +37,8 @@ class ServiceHealth:
         self.stopping = asyncio.Event()
         self.activity = "starting"
         self.stop_reason = ""
+        self.warnings: dict[str, str] = {}
+        """What a person should look at, by subject. A service with warnings is ready."""
         self._unavailable: dict[str, str] = {STARTUP: "not yet started"}
         self._last_heartbeat = time.monotonic()
 
@@ -78,6 +80,12 @@ class ServiceHealth:
         """Record that `dependency` is available (again)."""
         if self._unavailable.pop(dependency, None) is not None and dependency != STARTUP:
             log.info("available", dependency=dependency)
+
+    def set_warning(self, subject: str, warning: str) -> None:
+        """Show a warning on /readyz, in `make status` and on the monitor. An empty one removes it."""
+        if warning and self.warnings.get(subject) != warning:
+            log.warning("warning", subject=subject, warning=warning)
+        self.warnings = {name: text for name, text in {**self.warnings, subject: warning}.items() if text}
 
     def stop_consuming(self, reason: str) -> None:
         """Stop consuming until the service restarts; /readyz shows the reason."""

@@ -22,7 +22,12 @@ async def _livez(request: web.Request) -> web.Response:
 
 async def _readyz(request: web.Request) -> web.Response:
     health = request.app[HEALTH]
-    body = {"ready": health.ready, "doing": health.activity, "waits_for": health.unavailable}
+    body = {
+        "ready": health.ready,
+        "doing": health.activity,
+        "waits_for": health.unavailable,
+        "warnings": health.warnings,
+    }
     return web.json_response(body, status=200 if health.ready else 503)
 
 

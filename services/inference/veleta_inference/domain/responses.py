@@ -85,7 +85,7 @@ def response_types(target: str) -> list[Any]:
         "ServerLive": {"live": bool},
         "ServerReady": {"ready": bool},
         "Alive": {"alive": bool},
-        "Readiness": {"ready": bool, "doing": str, "waits_for": dict[str, str]},
+        "Readiness": {"ready": bool, "doing": str, "waits_for": dict[str, str], "warnings": dict[str, str]},
     }
     return [Model, History, Problem, *(_type(name, fields_) for name, fields_ in fields.items())]
 

@@ -31,6 +31,7 @@ class ServiceStatus:
     activity: str = ""
     unavailable: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,10 @@ class Stage:
 
 def parse_status(body: Mapping[str, Any]) -> ServiceStatus:
     """The status in the JSON of /readyz."""
-    unavailable = {str(name): str(reason) for name, reason in (body.get("waits_for") or {}).items()}
-    return ServiceStatus(body.get("ready") is True, str(body.get("doing") or ""), unavailable)
+    unavailable, warnings = (
+        {str(name): str(text) for name, text in (body.get(key) or {}).items()} for key in ("waits_for", "warnings")
+    )
+    return ServiceStatus(body.get("ready") is True, str(body.get("doing") or ""), unavailable, warnings=warnings)
 
 
 def latest(activities: Sequence[LastActivity]) -> LastActivity:

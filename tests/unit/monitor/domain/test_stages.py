@@ -24,6 +24,12 @@ def test_every_stage_has_a_state() -> None:
     assert [stage.input for stage in shown] == ["", "data API", "batches", "batches", "retrain", "models"]
 
 
+def test_the_warnings_of_a_service_are_read() -> None:
+    """The page shows each of them as a notice. A service without warnings, or of an older version, has none."""
+    assert parse_status({"ready": True, "warnings": {"rows": "9 of 12"}}).warnings == {"rows": "9 of 12"}
+    assert parse_status({"ready": True}).warnings == {}
+
+
 def test_before_the_first_responses_no_stage_is_shown_as_unavailable() -> None:
     """All stages are being checked. That is no error, and none is shown as not deployed."""
     assert {stage.state.text for stage in stages(None, {}, {}, (), NOW)} == {"checking"}

@@ -45,10 +45,26 @@ async def test_readyz_is_200_if_no_dependency_is_unavailable(client: Client, hea
     """It shows the activity, and each unavailable dependency with its reason."""
     health.mark_started()
     health.set_activity("waiting for events")
-    assert await get(client, "/readyz") == (200, {"ready": True, "doing": "waiting for events", "waits_for": {}})
+    assert await get(client, "/readyz") == (
+        200,
+        {"ready": True, "doing": "waiting for events", "waits_for": {}, "warnings": {}},
+    )
     health.set_unavailable("kafka", "down")
     status, body = await get(client, "/readyz")
-    assert (status, body) == (503, {"ready": False, "doing": "waiting for events", "waits_for": {"kafka": "down"}})
+    assert (status, body) == (
+        503,
+        {"ready": False, "doing": "waiting for events", "waits_for": {"kafka": "down"}, "warnings": {}},
+    )
+
+
+async def test_a_service_with_a_warning_is_ready(client: Client, health: ServiceHealth) -> None:
+    """/readyz shows the warning until it is removed."""
+    health.mark_started()
+    health.set_warning("rows", "9 of 12 rows are left out")
+    status, body = await get(client, "/readyz")
+    assert (status, body["warnings"]) == (200, {"rows": "9 of 12 rows are left out"})
+    health.set_warning("rows", "")
+    assert (await get(client, "/readyz"))[1]["warnings"] == {}
 
 
 async def test_metrics_are_in_the_prometheus_text_format(client: Client) -> None:
