@@ -51,13 +51,13 @@ pause: $(INSTALLED) ## fetch no more batches until resume | REASON
 resume: $(INSTALLED) ## fetch batches again | REASON
 	$(LOCAL) resume
 
-topics: $(INSTALLED) ## list the topics, with the number of records and the last event of each
+topics: $(INSTALLED) ## list the topics, with the number of records and the last event of each; JSON=1: a line of JSON for each | JSON
 	$(LOCAL) topics
 
-tail: $(INSTALLED) ## show the last N events of TOPIC, or N events from offset FROM | TOPIC FROM N
+tail: $(INSTALLED) ## show the last N (10) events of TOPIC, as drift, or N events from offset FROM; JSON=1: a line of JSON for each | TOPIC FROM N JSON
 	$(LOCAL) tail
 
-dead: $(INSTALLED) ## list the dead letters with their reasons; RESEND=id publishes one again | RESEND
+dead: $(INSTALLED) ## list the dead letters with their reasons; RESEND=id publishes one again; JSON=1: a line of JSON for each | RESEND JSON
 	$(LOCAL) dead
 
 purge: $(INSTALLED) ## delete everything that MySQL has of one request | REQUEST_ID
@@ -116,7 +116,7 @@ lock: $(INSTALLED) ## write requirements.lock; UPGRADE=1 takes newer versions | 
 pictures: $(INSTALLED) ## take the pictures of the documentation from the run that is up
 	PYTHONPATH=tests .venv/bin/python -m support.pictures
 
-clean: $(INSTALLED) ## delete the run and its data; refuses while the run is up
+clean: $(INSTALLED) ## delete the run and its data, and show how much that is; refuses while the run is up
 	$(LOCAL) clean
 
 $(INSTALLED): requirements.lock compose/local/install.sh $(PROJECTS)

@@ -26,13 +26,14 @@ from support.http import get, post
 from support.listings import write_csv
 from support.scoring_forms import forms, guessed_forms, invalid_forms
 from support.testbed import admin_login, free_base, free_port, http_status, wait_until
+from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import Poll
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import declared_topics
-from veleta_local import topics
+from veleta_local import record_format, topics
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
@@ -266,10 +267,9 @@ def test_topics_and_tail_are_readable(stack: Stack) -> None:
     bootstrap = stack.run.kafka_bootstrap
     ours = sorted(name for name in topics.names(bootstrap) if name.startswith(f"{DATASET.name}."))
     assert ours == sorted(t.name for t in declared_topics(DATASET.name))
-    lines = topics.listing(bootstrap, ours).splitlines()[1:]
-    assert [line.split()[0] for line in lines] == ours
-    assert "drift.assessed" in next(line for line in lines if ".drift" in line)
-    shown = "\n".join(topics.tail(bootstrap, f"{DATASET.name}.drift", None, 1))
+    log, drift = KafkaLog(bootstrap, "test"), f"{DATASET.name}.drift"
+    assert "drift.assessed" in record_format.title(topics.summary(log, drift).last[0])
+    shown = "\n".join(map(record_format.as_text, topics.tail(log, drift, None, 1)))
     assert "verdict: drift" in shown
     assert "house_size" in shown
 

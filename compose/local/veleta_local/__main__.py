@@ -1,23 +1,30 @@
 """`python -m veleta_local start|stop|...` (see `_COMMANDS`). make passes its variables in the environment."""
 
+import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from veleta.adapters.kafka import KafkaLog
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
 from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta_local import status, topics
+from veleta_local.clean import clean
 from veleta_local.dead_letters import DeadLetters
 from veleta_local.demo.run_demo import run_demo
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
+from veleta_local.output import discard_output
+from veleta_local.record_format import as_json, as_text, title
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
 from veleta_local.supervise import base_environment
+from veleta_local.text import aligned
 from veleta_local.variables import Variables
 
 _HOME = ROOT / ".veleta"
@@ -44,21 +51,32 @@ def _stop() -> None:
 
 
 def _status() -> None:
-    render = status.as_json if os.environ.get("JSON") == "1" else status.as_table
+    render = status.as_json if _for_programs() else status.as_table
     print(render(Run(_HOME)))
 
 
 def _topics() -> None:
     bootstrap = Run(_HOME).kafka_bootstrap
-    print(topics.listing(bootstrap, topics.names(bootstrap)))
+    log = KafkaLog(bootstrap, "topics")
+    summaries = [topics.summary(log, name) for name in topics.names(bootstrap)]
+    if _for_programs():
+        _print_json({"topic": s.name, "records": s.records, "last": [*map(as_json, s.last)]} for s in summaries)
+        return
+    rows = [[s.name, f"{s.records:,}", ", ".join(map(title, s.last))] for s in summaries]
+    _print_lines(aligned([["topic", "records", "last event"], *rows], right={1}))
 
 
 def _tail() -> None:
     name, count, start = os.environ.get("TOPIC"), _number("N") or 10, _number("FROM")
     if not name:
         raise LocalError("pass a topic: make tail TOPIC=name (make topics lists them)")
-    for event in topics.tail(Run(_HOME).kafka_bootstrap, name, start, count):
-        print(event)
+    bootstrap = Run(_HOME).kafka_bootstrap
+    topic = topics.find(name, topics.names(bootstrap))
+    records = topics.tail(KafkaLog(bootstrap, "tail"), topic, start, count)
+    if _for_programs():
+        _print_json(map(as_json, records))
+    else:
+        _print_lines(map(as_text, records))
 
 
 def _dead() -> None:
@@ -66,9 +84,10 @@ def _dead() -> None:
     letters = DeadLetters(run.kafka_bootstrap, _dataset(run))
     if letter_id := os.environ.get("RESEND"):
         print(letters.resend(letter_id))
-        return
-    for letter in letters.listing():
-        print(letter)
+    elif _for_programs():
+        _print_json(letters.objects())
+    else:
+        _print_lines(letters.listing())
 
 
 def _send(kind: type[Command]) -> None:
@@ -87,9 +106,22 @@ def _number(name: str) -> int | None:
     return int(value) if value else None
 
 
-def _memory() -> None:
-    for line in samples(Run(_HOME), float(_number("EVERY") or 10)):
+def _for_programs() -> bool:
+    return os.environ.get("JSON") == "1"
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
         print(line, flush=True)
+
+
+def _print_json(objects: Iterable[object]) -> None:
+    """One object in each line."""
+    _print_lines(json.dumps(each, ensure_ascii=False) for each in objects)
+
+
+def _memory() -> None:
+    _print_lines(samples(Run(_HOME), float(_number("EVERY") or 10)))
 
 
 def _notebooks() -> None:
@@ -112,7 +144,7 @@ def _exec(module: str, argument: str, environment: Callable[[Run], dict[str, str
 
 
 def _clean() -> None:
-    Run(_HOME).clean()
+    _print_lines(clean(Run(_HOME)))
 
 
 _COMMANDS: dict[str, Callable[[], None]] = {
@@ -134,19 +166,32 @@ _COMMANDS: dict[str, Callable[[], None]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command: the exit code. An error is one line."""
+    """Run one command: the exit code. An error is one line. A reader that closes the pipe, as head, is no error."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+        return 0
+    return code
+
+
+def _run(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in _COMMANDS:
-        print(f"python -m veleta_local {'|'.join(_COMMANDS)}", file=sys.stderr)
-        return 1
+        return _fail(f"python -m veleta_local {'|'.join(_COMMANDS)}")
     try:
         _COMMANDS[arguments[0]]()
     except (LocalError, Stop) as error:
-        print(error, file=sys.stderr)
-        return 1
+        return _fail(str(error))
     except KeyboardInterrupt:
-        print("interrupted: started parts still run; make start waits for them, make stop ends them", file=sys.stderr)
-        return 1
+        return _fail("interrupted: started parts still run; make start waits for them, make stop ends them")
     return 0
+
+
+def _fail(text: str) -> int:
+    with suppress(OSError):  # nobody reads it
+        print(text, file=sys.stderr, flush=True)
+    return 1
 
 
 if __name__ == "__main__":

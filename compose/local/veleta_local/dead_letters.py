@@ -1,6 +1,7 @@
 """Lists dead letters, and sends the record of one to its service again."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.batches import read_events, read_topic
@@ -25,12 +26,17 @@ class DeadLetters:
 
     def listing(self) -> Iterator[str]:
         """Each letter as a few lines, oldest first."""
-        letters = self._letters()
+        letters = self._with_resent()
         if not letters:
             yield "no dead letters"
-        ids = {name: self._ids(name) for name in {_payload(letter).topic for letter in letters.values()}}
-        for letter in letters.values():
-            yield "\n".join(_lines(letter, resent=_resent_id(letter) in ids[_payload(letter).topic]))
+        for letter, resent in letters:
+            yield "\n".join(_lines(letter, resent=resent))
+
+    def objects(self) -> Iterator[dict[str, Any]]:
+        """Each letter as an object without the record itself, oldest first."""
+        for letter, resent in self._with_resent():
+            fields = _payload(letter).model_dump(exclude={"headers", "value"})
+            yield {"id": letter.id, "time": letter.time.isoformat(), "resent": resent} | fields
 
     def resend(self, letter_id: str) -> str:
         """Publish a letter's record again, for the service that could not process it: a line with the new offset.
@@ -49,6 +55,12 @@ class DeadLetters:
             raise LocalError(f"{letter_id} was sent again before; if that failed too, there is a new dead letter")
         ((_, offset),) = self._publish(self._message(letter))
         return f"sent again to {payload.service}: {payload.topic} {offset}"
+
+    def _with_resent(self) -> Sequence[tuple[Event, bool]]:
+        """Each letter, and whether it was sent again."""
+        letters = self._letters().values()
+        ids = {name: self._ids(name) for name in {_payload(letter).topic for letter in letters}}
+        return [(letter, _resent_id(letter) in ids[_payload(letter).topic]) for letter in letters]
 
     def _letters(self) -> dict[str, Event]:
         """By id: the topic may contain a letter twice."""

@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from veleta_local.errors import LocalError
@@ -57,3 +57,12 @@ def private_folder(path: Path) -> None:
     private = stat.S_ISDIR(status.st_mode) and not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     if not private or status.st_uid != os.getuid():
         raise LocalError(f"{path} is not a private folder of this user: delete it and start again")
+
+
+def disk_usage(folder: Path) -> int:
+    """Bytes that the files of a folder occupy on disk. Files that are deleted meanwhile count as 0."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_blocks * 512
+    return size

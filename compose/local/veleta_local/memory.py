@@ -3,13 +3,13 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
 from veleta_local import processes
 from veleta_local.deployment import BACKING
 from veleta_local.errors import LocalError
+from veleta_local.files import disk_usage
 from veleta_local.run import Run
 
 _MB = 2**20
@@ -28,7 +28,7 @@ def samples(run: Run, seconds: float) -> Iterator[str]:
     while running := processes.by_part(run.home):
         used = {part: sum(map(_pss, running.get(part, []))) for part in run.parts}
         used["services"] = sum(size for part, size in used.items() if part not in BACKING)
-        used["disk"] = _disk(run.home)
+        used["disk"] = disk_usage(run.home)
         yield " ".join([f"{time.strftime('%H:%M:%S')}", *(f"{used[name] / _MB:>9,.0f}" for name in names)])
         time.sleep(seconds)
 
@@ -38,12 +38,3 @@ def _pss(process: psutil.Process) -> int:
     with suppress(psutil.Error):
         return int(process.memory_full_info().pss)
     return 0
-
-
-def _disk(folder: Path) -> int:
-    """Bytes that the files of a folder occupy on disk. Files that are deleted meanwhile count as 0."""
-    size = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            size += path.lstat().st_blocks * 512
-    return size

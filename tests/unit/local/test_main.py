@@ -1,9 +1,13 @@
 """The command line: an error is one line and the exit code 1."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from support.repository import ROOT
 from veleta_local import __main__ as command_line
 
 
@@ -47,3 +51,23 @@ def test_a_purge_needs_a_request_and_a_run(
         monkeypatch.setenv(name, value)
     assert command_line.main(["purge"]) == 1
     assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
+def test_a_closed_pipe_ends_a_command_silently(closed: str, tmp_path: Path) -> None:
+    """`make status JSON=1 | head -1` shows no traceback. An error that nobody reads keeps its exit code."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    streams |= {name: writer for name in streams if closed in (name, "both")}
+    arguments = {"stdout": "status"}.get(closed, "wrong")
+    done = subprocess.run(
+        [sys.executable, "-m", "support.command_line", arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "JSON": "1"},
+        check=False,
+        **streams,  # type: ignore[call-overload]  # its overloads take no mapping
+    )
+    os.close(writer)
+    assert (done.stdout or b"", done.stderr or b"") == (b"", b"")
+    assert done.returncode == (0 if closed == "stdout" else 1)

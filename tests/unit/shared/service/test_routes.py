@@ -62,9 +62,12 @@ async def test_a_service_with_a_warning_is_ready(client: Client, health: Service
     health.mark_started()
     health.set_warning("rows", "9 of 12 rows are left out")
     status, body = await get(client, "/readyz")
+    assert isinstance(body, dict)
     assert (status, body["warnings"]) == (200, {"rows": "9 of 12 rows are left out"})
     health.set_warning("rows", "")
-    assert (await get(client, "/readyz"))[1]["warnings"] == {}
+    _, body = await get(client, "/readyz")
+    assert isinstance(body, dict)
+    assert body["warnings"] == {}
 
 
 async def test_metrics_are_in_the_prometheus_text_format(client: Client) -> None:
