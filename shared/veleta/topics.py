@@ -59,7 +59,7 @@ _DECLARED: dict[TopicName, _Declaration] = {
             events.TrainingFailed,
         ],
         ["trainer"],
-        ["trainer", "monitor"],
+        ["trainer", "inference", "monitor"],
     ),
     "models": _Declaration(
         [events.ModelRegistered, events.ModelPromoted, events.ModelRejected],

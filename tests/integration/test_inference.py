@@ -46,11 +46,11 @@ def test_without_a_promotion_there_are_no_prices(backing: Run, tmp_path: Path) -
         unready = [call(f"{inference.process.url}/{path}") for path in ("ping", "v2/health/ready")]
         for reply in (inference.predict(inference.example()), inference.model(), *unready):
             assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
-            assert "no version is promoted yet" in reply.json["detail"]
+            assert "no model yet: no training has started" in reply.json["detail"]
             assert int(reply.headers["Retry-After"]) > 0
         history = call(f"{inference.process.url}/models/history").json
         assert (history["serving"], history["promotions"]) == (None, [])
-        assert inference.readiness().json["waits_for"]["model"] == "no version is promoted yet"
+        assert inference.readiness().json["waits_for"]["model"] == "no model yet: no training has started"
         inference.models.promote()
         inference.process.wait_until_ready(20)
         assert inference.predict(inference.example()).status == 200

@@ -61,7 +61,7 @@ class MemoryProvider:
     @property
     def model(self) -> LoadedModel:
         if not self.has_model:
-            raise Retry("model", "no version is promoted yet")
+            raise Retry("model", "no model yet: no training has started")
         return LoadedModel(self.promotions()[0], Predictor(DATASET, self.booster), NOW, Path("model.cbm"), Path())
 
     def promotions(self) -> list[Promotion]:

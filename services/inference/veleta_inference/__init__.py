@@ -1,6 +1,7 @@
 """Inference: prices over HTTP.
 
-Reads: requests over HTTP, promotions from `models`, the champion and its native model from the registry.
+Reads: requests over HTTP, promotions from `models`, the champion and its native model from the registry;
+`training`, to show its progress while there is no model.
 Writes: its journal on disk; from there RAW_DATA.new_<dataset>, a row for each item of each answered request, and
 RAW_DATA.refused_<dataset>, the refused requests; dead letters.
 Guarantees: no request fails during a model swap, and a response names the version that predicted. A price is sent only

@@ -80,7 +80,7 @@ def build(
     guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)
     explainers = ExplainerPool(settings.dataset, settings.explainers, settings.explain_seconds)
     drains = (Drain(journal, answered, letters, health), Drain(refusals, refused, letters, health))
-    models = topic(dataset.name, "models")
+    models, training = topic(dataset.name, "models"), topic(dataset.name, "training")
     checks: dict[str, Callable[[], Awaitable[object]]] = {
         "kafka": partial(asyncio.to_thread, event_log.bounds, models),
         "mysql": answered.check,
@@ -90,9 +90,15 @@ def build(
     for dependency in checks:
         health.set_unavailable(dependency, "not yet checked")
 
+    async def follow_trainings() -> None:
+        bounds = await health.retry_until_available(partial(asyncio.to_thread, event_log.bounds, training))
+        last = {(training, partition): max(first, end - 1) for partition, (first, end) in bounds.items()}
+        await tail([training], event_log, health, swapper.handle_training, last)
+
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(tail([models], event_log, health, swapper.handle))
+            tasks.create_task(follow_trainings())
             for dependency, check in checks.items():
                 tasks.create_task(watch_dependency(dependency, check, health))
             for drain in drains:

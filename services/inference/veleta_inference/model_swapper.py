@@ -23,6 +23,7 @@ from veleta.service.health import ServiceHealth
 from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.promotions import LoadedModel, Promotion, promotion_of_alias, promotion_of_event
 from veleta_inference.domain.smoke_check import smoke_check
+from veleta_inference.domain.training_status import training_status
 
 log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(
@@ -64,7 +65,9 @@ class ModelSwapper:
         self._promotions: dict[int, Promotion] = {}
         self._records: dict[int, Record] = {}
         self._changed = asyncio.Event()
-        health.set_unavailable("model", "no version is promoted yet")
+        self._training = "no training has started"
+        self._fault = ""
+        self._report()
 
     @property
     def model(self) -> LoadedModel:
@@ -89,6 +92,14 @@ class ModelSwapper:
             if isinstance(event.payload, ModelPromoted) and self._add(promotion_of_event(event.payload, event.time)):
                 self._records[event.payload.seq] = record
 
+    def handle_training(self, records: Sequence[Record]) -> None:
+        """Report the training that the last of these records is about, while there is no model."""
+        for record in records:
+            with contextlib.suppress(Reject):
+                self._training = training_status(decode(record).payload) or self._training
+        if not self._model:
+            self._report()
+
     async def run(self, reconcile_seconds: float) -> None:
         """Serve the newest promotion. Reconcile with the registry regularly, which also retries what failed."""
         while not self._health.stopping.is_set():
@@ -98,7 +109,8 @@ class ModelSwapper:
                 await self.reconcile()
             except Exception as error:  # noqa: BLE001 - the served model stays, whatever the registry returns
                 log.warning("unavailable", dependency="mlflow", reason=str(error))
-                self._report("the registry (mlflow) is unavailable")
+                self._fault = "the registry (mlflow) is unavailable"
+                self._report()
                 pause = min(reconcile_seconds, RETRY_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), pause)
@@ -111,11 +123,13 @@ class ModelSwapper:
         """
         if version := await asyncio.to_thread(self._registry.alias, CHAMPION):
             self._add(promotion_of_alias(version))
+        faults = []
         for seq in sorted(self._promotions, reverse=True):
             if self._model and seq <= self._model.promotion.seq:
-                return
-            if await self._swap_to(seq):
-                return
+                break
+            faults.append(await self._swap_to(seq))
+        self._fault = "; ".join(filter(None, faults))
+        self._report()
 
     def _add(self, promotion: Promotion) -> bool:
         """Add a promotion. False if nothing is new: an event has causes, the registry's alias has none."""
@@ -129,16 +143,15 @@ class ModelSwapper:
         self._changed.set()
         return True
 
-    async def _swap_to(self, seq: int) -> bool:
-        """Load, check and serve a promotion. False if its model is broken."""
+    async def _swap_to(self, seq: int) -> str:
+        """Load, check and serve a promotion: empty, or the fault of its model, which is then not served."""
         promotion = self._promotions[seq]
         try:
             model = await asyncio.to_thread(self._load_and_check, promotion)
         except Retry:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a broken model does, the served one stays
-            self._report_failure(promotion, error)
-            return False
+            return self._refuse(promotion, error)
         fault_point("inference.checked")
         # The event may have arrived while the model was loaded.
         model = replace(model, promotion=self._promotions[seq], loaded_at=self._clock())
@@ -150,9 +163,7 @@ class ModelSwapper:
         self._records.pop(seq, None)
         VERSION.set(model.version)
         log.info("model swapped", version=model.version, seq=seq)
-        self._health.set_available("model")
-        self._report("")
-        return True
+        return ""
 
     def _load_and_check(self, promotion: Promotion) -> LoadedModel:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
@@ -172,17 +183,21 @@ class ModelSwapper:
         before = served.predictor.prices(rows) if served and rows else []
         smoke_check(self._dataset, price, prices, before)
 
-    def _report_failure(self, promotion: Promotion, error: Exception) -> None:
+    def _refuse(self, promotion: Promotion, error: Exception) -> str:
         LOAD_FAILURES.inc()
         log.error("model refused", version=promotion.version.number, seq=promotion.seq, error=str(error))
-        self._report(f"version {promotion.version.number} is refused: {error}")
         if record := self._records.pop(promotion.seq, None):
             self._letters.send(error, "the model does not load or fails its smoke check", record)
+        return f"version {promotion.version.number} is refused: {error}"
 
-    def _report(self, fault: str) -> None:
-        """Show the served version and a fault, if any, on /readyz."""
+    def _report(self) -> None:
+        """Show on /readyz the served version or why there is none, and the fault that the last reconciliation found."""
         if self._model:
-            serving = f"serving {self._dataset.name} {self._model.version}"
-            self._health.set_activity("; ".join(filter(None, [serving, fault])))
-        elif fault:
-            self._health.set_unavailable("model", fault)
+            self._health.set_available("model")
+            self._health.set_activity(_joined(f"serving {self._dataset.name} {self._model.version}", self._fault))
+        else:
+            self._health.set_unavailable("model", _joined(f"no model yet: {self._training}", self._fault))
+
+
+def _joined(state: str, fault: str) -> str:
+    return f"{state}; {fault}" if fault else state

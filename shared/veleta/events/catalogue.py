@@ -153,6 +153,11 @@ class TrainingRequestPayload(Payload):
     KEY = "request_id"
     request_id: str
 
+    @property
+    def short_id(self) -> str:
+        """Epoch and number of the batch that caused the request: `1/4` for `real_estate/1/4/retrain`."""
+        return "/".join(self.request_id.split("/")[1:3]) or self.request_id
+
 
 class TrainingStarted(TrainingRequestPayload):
     """A training started. `recipe` contains everything to repeat it from the topics."""

@@ -6,7 +6,7 @@ from functools import partial
 
 from veleta.errors import Retry
 from veleta.events.envelope import Record
-from veleta.ports import EventLog, Subscription
+from veleta.ports import Checkpoints, EventLog, Subscription
 from veleta.service.health import ServiceHealth
 
 POLL_SECONDS = 0.5
@@ -16,12 +16,19 @@ RecordsCallback = Callable[[Sequence[Record]], None]
 """Gets the records that arrived together, in order. It must neither block nor raise."""
 
 
-async def tail(topics: Sequence[str], event_log: EventLog, health: ServiceHealth, on_records: RecordsCallback) -> None:
+async def tail(
+    topics: Sequence[str],
+    event_log: EventLog,
+    health: ServiceHealth,
+    on_records: RecordsCallback,
+    start: Checkpoints | None = None,
+) -> None:
     """Pass each record of the topics to `on_records` once, until the service stops.
 
-    Every process reads all records. After an outage of Kafka it resumes at the next record.
+    Every process reads all records, of a partition in `start` those from that offset on. After an outage of Kafka it
+    resumes at the next record.
     """
-    offsets: dict[tuple[str, int], int] = {}
+    offsets = dict(start or {})
     while not health.stopping.is_set():
         subscribe = partial(asyncio.to_thread, event_log.subscribe, topics, None, dict(offsets))
         subscription = await health.retry_until_available(subscribe)

@@ -146,7 +146,7 @@ async def test_without_the_journal_no_price_is_sent(setup: Setup) -> None:
 async def test_without_a_model_a_request_fails_with_retry(setup: Setup) -> None:
     """It is not stored."""
     setup.provider.has_model = False
-    with pytest.raises(Retry, match="no version is promoted yet"):
+    with pytest.raises(Retry, match="no model yet: no training has started"):
         await setup.predict("a", 1)
     assert setup.journal.groups == []
 

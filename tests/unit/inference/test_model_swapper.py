@@ -1,7 +1,7 @@
 """ModelSwapper: the newest promotion that passes the smoke check is served, in whatever order promotions arrive."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,19 +10,20 @@ import pytest
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
-from veleta.events.catalogue import Causes, ModelPromoted
+from veleta.events.catalogue import Causes, ModelPromoted, TrainingFailed, TrainingProgress
 from veleta.events.envelope import Event, Message, encode
 from veleta.features import FEATURE_VERSION, Feature
 from veleta.ports import NATIVE, Version
 from veleta.predictor import FEATURES
 from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth
+from veleta_inference import model_swapper
 from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.model_swapper import ModelSwapper
 
 DATASET = load_dataset("real_estate")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-MODELS = "real_estate.models"
+MODELS, TRAINING = "real_estate.models", "real_estate.training"
 
 
 class Constant:
@@ -106,6 +107,17 @@ class Setup:
         return len(self.log.topics.get("real_estate.deadletter", []))
 
 
+def _training(kind: type[TrainingProgress | TrainingFailed], **fields: object) -> Message:
+    payload = kind(request_id="real_estate/1/0/retrain", **fields)
+    return encode(TRAINING, Event("t", "trainer", NOW, payload))
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - the state has no event to wait for
+            await asyncio.sleep(0)
+
+
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
     return Setup(tmp_path)
@@ -114,9 +126,49 @@ def setup(tmp_path: Path) -> Setup:
 async def test_without_a_promotion_there_is_no_model(setup: Setup) -> None:
     """/readyz shows that no version is promoted."""
     await setup.reconcile()
-    with pytest.raises(Retry, match="no version is promoted yet"):
+    with pytest.raises(Retry, match="no model yet: no training has started"):
         _ = setup.swapper.model
     assert "model" in setup.health.unavailable
+
+
+async def test_while_there_is_no_model_the_training_is_shown(setup: Setup) -> None:
+    """The reason follows each event; an event that cannot be read changes nothing."""
+    rubbish = Message(TRAINING, "k", (), b"rubbish")
+    setup.log.publish([_training(TrainingProgress, phase="fitting", done=120, of=500), rubbish])
+    setup.swapper.handle_training(list(setup.log.read(TRAINING, 0, 0, 1)))
+    assert setup.health.unavailable["model"] == "no model yet: training 1/0 is at tree 120 of 500"
+    setup.log.publish([_training(TrainingFailed, reason="12 rows are too few")])
+    setup.swapper.handle_training(list(setup.log.read(TRAINING, 0, 2, 2)))
+    with pytest.raises(Retry, match="no model yet: training 1/0 failed: 12 rows are too few"):
+        _ = setup.swapper.model
+    setup.promote(setup.version("11"), 1)
+    await setup.reconcile()
+    setup.swapper.handle_training(list(setup.log.read(TRAINING, 0, 0, 0)))
+    assert setup.health.activity == "serving real_estate 1"
+    assert not setup.health.unavailable.keys() & {"model"}
+
+
+async def test_an_unavailable_registry_is_shown_only_while_it_is(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without a model. The next successful reconciliation removes it."""
+    monkeypatch.setattr(model_swapper, "RETRY_SECONDS", 0.001)
+    calls = iter([False, True, True, False, True])
+
+    def alias(_alias: str) -> None:
+        if not next(calls, True):
+            raise Retry("mlflow", "connection refused")
+
+    monkeypatch.setattr(setup.registry, "alias", alias)
+    running = asyncio.create_task(setup.swapper.run(reconcile_seconds=3600))
+    await _until(lambda: setup.health.unavailable["model"].endswith("started; the registry (mlflow) is unavailable"))
+    await _until(lambda: setup.health.unavailable["model"] == "no model yet: no training has started")
+    setup.promote(setup.version("11"), 2)
+    setup.swapper.handle(list(setup.log.read(MODELS, 0, 0, 0)))
+    await _until(lambda: setup.health.activity == "serving real_estate 1")
+    setup.promote(setup.version("12"), 1)
+    setup.swapper.handle(list(setup.log.read(MODELS, 0, 1, 1)))
+    await _until(lambda: setup.health.activity == "serving real_estate 1; the registry (mlflow) is unavailable")
+    await _until(lambda: setup.health.activity == "serving real_estate 1")
+    running.cancel()
 
 
 async def test_the_highest_sequence_number_is_served(setup: Setup) -> None:
@@ -189,6 +241,7 @@ async def test_after_a_restart_the_newest_valid_model_is_served(setup: Setup) ->
     setup.promote(setup.version("rubbish"), 3)
     await setup.reconcile()
     assert setup.served == (2, 2)
+    assert setup.health.activity.startswith("serving real_estate 2; version 3 is refused: ")
 
 
 @pytest.mark.failure("F19")

@@ -62,3 +62,17 @@ async def test_each_record_is_passed_on_once_in_spite_of_an_outage(monkeypatch: 
     async with asyncio.timeout(10):
         await tail([TOPIC], log, health, on_records)
     assert keys == ["old", "older", "late"]
+
+
+async def test_a_partition_may_start_at_a_later_record() -> None:
+    """For a process that needs only the last event, and those that follow."""
+    log, health, keys = MemoryLog(), ServiceHealth("inference"), list[str]()
+    log.publish([Message(TOPIC, key, (), b"") for key in ("old", "last")])
+
+    def on_records(records: Sequence[Record]) -> None:
+        keys.extend(record.key for record in records)
+        health.stopping.set()
+
+    async with asyncio.timeout(10):
+        await tail([TOPIC], log, health, on_records, {(TOPIC, 0): 1})
+    assert keys == ["last"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -29,7 +30,7 @@ async def client(health: ServiceHealth) -> AsyncIterator[Client]:
         yield client
 
 
-async def get(client: Client, path: str) -> tuple[int, object]:
+async def get(client: Client, path: str) -> tuple[int, Any]:
     async with client.get(path) as response:
         return response.status, json.loads(await response.text())
 
