@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 import tomllib
 from collections.abc import Mapping
 from datetime import date
@@ -13,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from veleta.errors import Stop
+from veleta.values import DecimalMark, parse_category, parse_date, parse_identifier, parse_number
 
 Kind = Literal["number", "identifier", "category", "date"]
 Value = float | str | date | None
@@ -61,15 +61,28 @@ class Column(Section):
         """Whether the data API sends it as a JSON number."""
         return self.kind in ("number", "identifier")
 
-    def convert(self, value: object) -> Value:
-        """`value` in this column's type, or None if it does not fit (a string for a number, NaN, a long text)."""
-        if self.numeric:
-            return _finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-        if not isinstance(value, str):
-            return None
-        if self.kind == "date":
-            return _date(value)
-        return value if len(value) <= MAX_TEXT else None
+    def convert(self, value: object, mark: DecimalMark = ".") -> Value:
+        """`value` in this column's type, or None if it does not fit (a word for a number, NaN, a long text).
+
+        Text is read as `veleta.values` describes. `mark` is the decimal mark of numbers in it.
+        """
+        if isinstance(value, str):
+            return self._parse(value, mark)
+        return (
+            _finite(value) if self.numeric and isinstance(value, int | float) and not isinstance(value, bool) else None
+        )
+
+    def _parse(self, text: str, mark: DecimalMark) -> Value:
+        match self.kind:
+            case "number":
+                return parse_number(text, self.unit, mark)
+            case "identifier":
+                return parse_identifier(text, self.digits, mark)
+            case "date":
+                return parse_date(text)
+            case "category":
+                category = parse_category(text)
+                return category if category is None or len(category) <= MAX_TEXT else None
 
 
 class Condition(Section):
@@ -213,12 +226,3 @@ def _finite(number: float) -> float | None:
         return float(number) if math.isfinite(number) else None
     except OverflowError:
         return None  # an integer that exceeds every float
-
-
-def _date(text: str) -> date | None:
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +13,7 @@ import msgspec
 
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
 from veleta.errors import Reject
+from veleta.values import parse_category
 
 MAX_PROBLEMS = 20
 """A response lists at most this many problems. It bounds the work that a bad request causes."""
@@ -54,13 +56,24 @@ def list_type(item: Any, limit: int) -> Any:
 
 
 def _value_type(column: Column) -> Any:
-    """The values that `Column.convert` accepts, from the column's minimum on."""
+    """The values that a request may have, from the column's minimum on. An identifier with `digits` may be text."""
     title, unit = column.title, column.unit or None
     if column.numeric:
-        return Annotated[float, msgspec.Meta(ge=column.minimum, title=title, description=unit)]
+        number = Annotated[float, msgspec.Meta(ge=column.minimum, title=title, description=unit)]
+        return number | Annotated[str, msgspec.Meta(pattern=_digits_pattern(column))] if _has_digits(column) else number
     if column.kind == "date":
         return Annotated[date, msgspec.Meta(title=title, description=unit)]
-    return Annotated[str, msgspec.Meta(max_length=MAX_TEXT, title=title, description=unit)]
+    return Annotated[str, msgspec.Meta(max_length=MAX_TEXT, pattern=r"\S", title=title, description=unit)]
+
+
+def _has_digits(column: Column) -> bool:
+    """Whether a request may have this number as text: its leading zeros are part of the name."""
+    return column.kind == "identifier" and column.digits > 0
+
+
+def _digits_pattern(column: Column) -> str:
+    """An identifier as text, as 06016 or 06016-1234."""
+    return rf"^ *[0-9]{{1,{column.digits}}}(-[0-9]{{4}})? *$"
 
 
 class RequestReader:
@@ -75,6 +88,8 @@ class RequestReader:
         self.limit = limit
         item = item_type(dataset)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list_type(item, limit))
+        self._categories = [column.name for column in dataset.inputs if column.kind == "category"]
+        self._identifiers = [column for column in dataset.inputs if _has_digits(column)]
 
     def read(self, body: bytes) -> list[Values]:
         """The typed rows of a body.
@@ -87,7 +102,9 @@ class RequestReader:
         except (ValueError, RecursionError):  # msgspec's errors and those of UTF-8 are ValueErrors
             return self.convert(parse_json(body))
         rows = [msgspec.structs.asdict(item) for item in (items if isinstance(items, list) else [items])]
-        return self.convert(parse_json(body)) if self._may_repeat_names(body, rows) else rows
+        if self._may_repeat_names(body, rows) or not self._convert_texts(rows):
+            return self.convert(parse_json(body))
+        return rows
 
     def convert(self, decoded: object) -> list[Values]:
         """The typed rows of a decoded body.
@@ -104,6 +121,21 @@ class RequestReader:
         if problems := list(islice(all_problems, MAX_PROBLEMS)):
             raise InvalidRequest("see `errors`", problems)
         return [self.dataset.convert(item)[0] for item in items]
+
+    def _convert_texts(self, rows: list[Values]) -> bool:
+        """Convert the texts of decoded rows, in place, as `Column.convert` does. Returns False if one does not fit."""
+        for row in rows:
+            for name in self._categories:
+                text = parse_category(row[name])  # type: ignore[arg-type]  # the decoder returns text
+                if text is None or len(text) > MAX_TEXT:
+                    return False
+                row[name] = text
+            for column in self._identifiers:
+                if isinstance(row[column.name], str):
+                    row[column.name] = column.convert(row[column.name])
+                    if self._value_problem(column.name, row[column.name]):
+                        return False
+        return True
 
     def _may_repeat_names(self, body: bytes, rows: list[Values]) -> bool:
         """Whether an item may have one name twice. The decoder would use the last value without an error.
@@ -132,7 +164,7 @@ class RequestReader:
             return f"is not known; did you mean {near[0]}?" if near else "is not known"
         if value is None:
             return "must not be null"
-        typed = column.convert(value)
+        typed = None if _is_refused_text(column, value) else column.convert(value)
         if typed is None:
             return _expected(column)
         too_small = column.minimum is not None and isinstance(typed, float) and typed < column.minimum
@@ -162,7 +194,16 @@ def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return values
 
 
+def _is_refused_text(column: Column, value: object) -> bool:
+    """Whether this is text for a number. Rows of a file may have it, and a request only for an identifier."""
+    if not (column.numeric and isinstance(value, str)):
+        return False
+    return not (_has_digits(column) and re.search(_digits_pattern(column), value))
+
+
 def _expected(column: Column) -> str:
+    if _has_digits(column):
+        return f"must be a finite number, or text of {column.digits} digits"
     if column.numeric:
         return "must be a finite number"
-    return "must be a date as 1999-09-30" if column.kind == "date" else f"must be text of up to {MAX_TEXT} characters"
+    return "must be a date as 1999-09-30" if column.kind == "date" else f"must be text of 1 to {MAX_TEXT} characters"

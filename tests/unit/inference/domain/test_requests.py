@@ -36,6 +36,31 @@ def test_values_are_typed() -> None:
     assert (row["bed"], row["city"], row["prev_sold_date"]) == (4.0, "Macondo", date(1999, 9, 30))
 
 
+@pytest.mark.parametrize(
+    ("field", "sent", "value"),
+    [
+        ("zip_code", "06016", 6016.0),
+        ("zip_code", "06016-1234", 6016.0),
+        ("zip_code", 6016, 6016.0),
+        ("city", " East Windsor ", "East Windsor"),
+        ("city", "Man\u0303on", "Ma\u00f1on"),
+    ],
+)
+def test_identifiers_and_categories_are_read_as_in_files(field: str, sent: object, value: object) -> None:
+    """A leading zero, a ZIP+4 code and spaces change nothing, in both decoders."""
+    body = {**EXAMPLE, field: sent}
+    assert READER.read(json.dumps(body).encode())[0][field] == READER.convert(body)[0][field] == value
+
+
+def test_an_identifier_as_text_has_the_minimum_of_its_column() -> None:
+    """In both decoders."""
+    text = DATASET.text.replace('title = "ZIP code"', 'title = "ZIP code"\nminimum = 501')
+    reader = RequestReader(parse_dataset(text), 1)
+    assert reader.read(json.dumps({**EXAMPLE, "zip_code": "00501"}).encode())[0]["zip_code"] == 501.0
+    with pytest.raises(InvalidRequest):
+        reader.read(json.dumps({**EXAMPLE, "zip_code": "00500"}).encode())
+
+
 def test_the_target_may_be_left_out() -> None:
     """It is what the client wants to know. If it is sent, it stays in the row."""
     assert READER.convert(without("price"))[0]["price"] is None
@@ -55,8 +80,8 @@ def test_the_target_may_be_left_out() -> None:
         ("price", None, "must not be null"),
         ("price", -5.0, "must be at least 0"),
         ("price", "dear", "must be a finite number"),
-        ("city", 7, "must be text of up to 255 characters"),
-        ("city", "x" * 256, "must be text of up to 255 characters"),
+        ("city", 7, "must be text of 1 to 255 characters"),
+        ("city", "x" * 256, "must be text of 1 to 255 characters"),
         ("prev_sold_date", "1999-02-30", "must be a date as 1999-09-30"),
         ("prev_sold_date", "30.09.1999", "must be a date as 1999-09-30"),
         ("beds", 4.0, "is not known; did you mean bed?"),
@@ -92,7 +117,7 @@ def test_all_problems_are_listed_up_to_a_limit() -> None:
     assert problems({**EXAMPLE, "bed": "x", "bath": "y", "city": 1}) == [
         (0, "bed", "must be a finite number"),
         (0, "bath", "must be a finite number"),
-        (0, "city", "must be text of up to 255 characters"),
+        (0, "city", "must be text of 1 to 255 characters"),
     ]
     assert len(problems({f"field{i}": i for i in range(100_000)})) == MAX_PROBLEMS
 
@@ -138,7 +163,10 @@ def test_a_body_that_is_not_json_in_utf8_is_unreadable(body: bytes) -> None:
         {"price": None},
         {"bed": 4, "bath": 0, "house_size": 1e308},
         {"house_size": 123456789012345678901234567890, "acre_lot": 5e-324},
-        {"city": "", "state": "x" * 255},
+        {"city": "x", "state": "x" * 255},
+        {"city": " East\u00a0", "state": "Canada\u0303", "status": "x" * 255 + " "},
+        {"zip_code": "06016"},
+        {"zip_code": " 06016-1234 "},
         {"city": "A: b", "street": 1.0},
         {"city": 'É\u2028"\\\n😀' + chr(0)},
         {"prev_sold_date": "0001-01-01"},
@@ -164,7 +192,15 @@ def test_both_decoders_return_the_same_rows(changes: Mapping[str, object]) -> No
         {"city": "x" * 256},
         {"prev_sold_date": "1999-9-30"},
         {"prev_sold_date": "1999-02-30"},
-        {"prev_sold_date": "1999-09-30T00:00:00"},
+        {"prev_sold_date": "1999-09-30T12:00:00"},
+        {"city": ""},
+        {"city": " "},
+        {"city": "NaN"},
+        {"city": "\u0344" * 200},
+        {"zip_code": "sixty"},
+        {"zip_code": "1,000"},
+        {"zip_code": "123456"},
+        {"street": "1758218"},
         {"beds": 1},
     ],
 )
