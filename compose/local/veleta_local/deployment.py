@@ -6,6 +6,7 @@ import os
 import secrets
 import shlex
 from pathlib import Path
+from urllib.parse import quote
 
 from veleta.users import LOGINS, USERS
 from veleta_local.addresses import HOST, ports
@@ -22,6 +23,19 @@ ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a v
 
 _ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
 """Makes glibc return memory: by default it keeps a heap for each thread that handled a batch."""
+
+
+def mysql_clients(host: str, port: int, user: str, password: str) -> dict[str, str]:
+    """The variables of clients of MySQL: URLs for SQLAlchemy, and their parts for drivers that take no URL."""
+    address = f"{quote(user)}:{quote(password)}@{host}:{port}/"
+    return {
+        "VELETA_MYSQL_URL": f"mysql+pymysql://{address}",
+        "VELETA_MYSQL_ASYNC_URL": f"mysql+asyncmy://{address}",
+        "VELETA_MYSQL_HOST": host,
+        "VELETA_MYSQL_PORT": str(port),
+        "VELETA_MYSQL_USER": user,
+        "VELETA_MYSQL_PASSWORD": password,
+    }
 
 
 class Deployment:
@@ -122,12 +136,11 @@ class Deployment:
 
     def environment_of_clients(self) -> dict[str, str]:
         """The variables of `.veleta/env`, for tools outside the run. No start reads them."""
-        reader = LOGINS["notebooks"]
-        login = f"{self.mysql_prefix}{reader.name}:{self._passwords[reader.password_variable]}"
+        login = self._login("notebooks")
+        mysql = mysql_clients(HOST, self.mysql_port, login["MYSQL_USER"], login["MYSQL_PASSWORD"])
         published = [part for part in ("mlflow", "inference", "monitor", "source") if part in self.parts]
-        mysql = f"mysql+asyncmy://{login}@{HOST}:{self.mysql_port}/"
         urls = {f"VELETA_{part.upper()}_URL": self.url(part) for part in published}
-        return {"VELETA_KAFKA": self.kafka_bootstrap, "VELETA_MYSQL_URL": mysql, **urls}
+        return {"VELETA_KAFKA": self.kafka_bootstrap, **mysql, **urls}
 
     def _common(self) -> dict[str, str]:
         return _ALLOCATOR | {

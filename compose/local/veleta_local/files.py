@@ -28,6 +28,11 @@ def shell_lines(values: Mapping[str, str]) -> str:
     return "".join(f"""{name}='{value.replace("'", _QUOTE)}'\n""" for name, value in values.items())
 
 
+def export_lines(values: Mapping[str, str]) -> str:
+    """As `shell_lines`, and the programs that the shell starts get the variables too."""
+    return "".join(f"export {shell_lines({name: value})}" for name, value in values.items())
+
+
 @contextmanager
 def fresh_folder(target: Path) -> Iterator[Path]:
     """An empty folder that is renamed to `target` after the block. What an interrupted block left is deleted."""

@@ -11,7 +11,7 @@ from veleta.dataset import load_dataset
 from veleta_local import checks, downloads, health, kafka, mariadb, mlflow_server, processes, subprocesses
 from veleta_local.deployment import BACKING, PYTHON, Deployment
 from veleta_local.errors import LocalError
-from veleta_local.files import locked, shell_lines, write_private
+from veleta_local.files import export_lines, locked, write_private
 from veleta_local.health import Health
 from veleta_local.supervise import Program, State, Supervisor
 from veleta_local.variables import Variables
@@ -55,7 +55,7 @@ class Run(Deployment):
             self._spawn_backing(self.parts)
             self._wait_until_ready(("kafka", "mysql"), timeout)
             self._provision_topics_and_tables(deadline - time.monotonic())
-            write_private(self.home / "env", shell_lines(self.environment_of_clients()))
+            write_private(self.home / "env", export_lines(self.environment_of_clients()))
             self._supervisor.start(self._down(self.services))
         return True
 

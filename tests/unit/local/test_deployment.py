@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from veleta.users import LOGINS, USERS
 from veleta_local.deployment import Deployment
-from veleta_local.files import shell_lines, write_private
+from veleta_local.files import export_lines, write_private
 from veleta_local.variables import Variables
 
 
@@ -12,7 +14,7 @@ def test_only_the_owner_can_read_passwords(tmp_path: Path) -> None:
     """Files with passwords are never readable by others, not even for a moment."""
     deployment = Deployment(tmp_path / "home", Variables(csv="/a.csv"))
     deployment.save()
-    write_private(deployment.home / "env", shell_lines(deployment.environment_of_clients()))
+    write_private(deployment.home / "env", export_lines(deployment.environment_of_clients()))
     assert {(deployment.home / name).stat().st_mode & 0o777 for name in ("secrets", "env", "run.json")} == {0o600}
     assert deployment.mysql_password in (deployment.home / "secrets").read_text()
     assert Deployment(deployment.home).mysql_password == deployment.mysql_password
@@ -49,3 +51,13 @@ def test_an_external_api_replaces_source(tmp_path: Path) -> None:
     assert deployment.environment("poller")["POLLER_AT_END"] == "restart"
     assert "MONITOR_SOURCE_URL" not in deployment.environment("monitor")
     assert "VELETA_SOURCE_URL" not in deployment.environment_of_clients()
+
+
+def test_clients_get_one_login_in_three_forms(tmp_path: Path) -> None:
+    """A URL for synchronous drivers, one for asynchronous drivers, and its parts for drivers that take no URL."""
+    variables = Deployment(tmp_path, Variables(port_base=20_500)).environment_of_clients()
+    for name, driver in (("VELETA_MYSQL_URL", "pymysql"), ("VELETA_MYSQL_ASYNC_URL", "asyncmy")):
+        url = make_url(variables[name])
+        assert url.get_driver_name() == driver
+        parts = {part: variables[f"VELETA_MYSQL_{part.upper()}"] for part in ("host", "port", "user", "password")}
+        assert parts == {"host": url.host, "port": str(url.port), "user": url.username, "password": url.password}

@@ -6,13 +6,20 @@ from pathlib import Path
 import pytest
 
 from veleta_local.errors import LocalError
-from veleta_local.files import fresh_folder, locked, private_folder, shell_lines
+from veleta_local.files import export_lines, fresh_folder, locked, private_folder, shell_lines
 
 SPECIAL = """it's "50 %" # of ; $HOME `x` \\ ñ"""
 
 
+def test_programs_get_exported_values() -> None:
+    """After `. .veleta/env` every program that the shell starts finds the variables in its environment."""
+    script = export_lines({"VALUE": SPECIAL, "OTHER": "x"}) + "printenv VALUE OTHER"
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{SPECIAL}\nx\n"
+
+
 def test_sh_reads_any_value() -> None:
-    """`.veleta/env` and the scripts of the parts contain values with special characters."""
+    """The scripts of the parts contain values with special characters."""
     script = shell_lines({"VALUE": SPECIAL}) + 'printf %s "$VALUE"'
     done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == SPECIAL
