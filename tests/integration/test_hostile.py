@@ -80,14 +80,14 @@ def all_cases() -> list[Case]:
     """In the order of the script."""
     other_rows = rows(19)
     return [
-        refused("status 500", 1, (500, b"Internal Server Error"), "HTTP 500"),
+        refused("status 500", 1, (500, b"Internal Server Error"), "answered 500 Internal Server Error"),
         lost("a time-out", 2, silence, "Timeout"),
         lost("half a body", 4, half, "ClientPayloadError"),
         lost("no answer at all", 6, hang_up, "Disconnected"),
         refused("broken JSON", 8, (200, b'{"batch_number": 8, "da'), "not JSON"),
-        refused("no data", 9, (200, b'{"batch_number": 9}'), "data is missing"),
-        refused("an empty batch", 10, (200, b'{"batch_number": 10, "data": []}'), "the batch is empty"),
-        refused("200 with detail", 11, (200, b'{"detail": "try later"}'), "invalid (detail: try later)"),
+        refused("no data", 9, (200, b'{"batch_number": 9}'), "batch 9 has no list `data`, only batch_number"),
+        refused("an empty batch", 10, (200, b'{"batch_number": 10, "data": []}'), "batch 10 has no rows"),
+        refused("200 with detail", 11, (200, b'{"detail": "try later"}'), "without batch_number"),
         Case(
             "a repeated number", [of_rows(11, rows(11)), of_rows(12, rows(12))], (1, 12), "batch 11 came twice",
             "batch 11 came twice", arrived={(1, 12): rows(12)},

@@ -200,7 +200,7 @@ def test_a_button_fetches_a_batch(testbed: Testbed, browser: Browser) -> None:
         monitor(testbed) as process,
         visit(browser, process) as page,
     ):
-        poller: dict[str, Any] = {"api_url": url, "group_number": 1, "poll": "manual"}
+        poller: dict[str, Any] = {"api_url": url, "group_number": 7, "poll": "manual"}
         with testbed.service("poller", inbox=testbed.folder / "inbox", **poller) as running:
             running.wait_until_ready()
             expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=TIMEOUT_MS)

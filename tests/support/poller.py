@@ -6,9 +6,10 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from support.twins.shared import MemoryLog
 from veleta.batches import BatchReader, batch_manifests, read_events
@@ -20,6 +21,7 @@ from veleta.events.envelope import Event, Message, Record, decode, encode
 from veleta.service.health import ServiceHealth
 from veleta.topics import topic
 from veleta_poller.adapters.inbox import Inbox
+from veleta_poller.api_status import ApiStatus
 from veleta_poller.bootstrap import start
 from veleta_poller.domain.state import COMMAND_TYPES
 from veleta_poller.handlers import CommandHandler, ResponseHandler
@@ -29,16 +31,28 @@ from veleta_poller.state_store import StateStore
 from veleta_poller.topics import Topics
 
 DATASET = load_dataset("real_estate")
+GROUP = 7
+"""The group whose batches the poller requests."""
 END = (400, json.dumps({"detail": "Ya se recolectó toda la información mínima necesaria"}))
 COMMANDS = topic(DATASET.name, "commands")
-Scripted = tuple[int, str] | Exception | str
+
+
+class Asking(NamedTuple):
+    """A response that asks to wait, in seconds."""
+
+    status: int
+    body: str
+    retry_after: float
+
+
+Scripted = tuple[int, str] | Asking | Exception | str
 """Status and body; an error; or a text, the part that came before the response was interrupted."""
 
 
 def batch(number: int, price: float = 1.0, **more: object) -> tuple[int, str]:
     """A response with two rows."""
     rows = [{**DATASET.example, "price": price + i, **more} for i in range(2)]
-    return 200, json.dumps({"group_number": 7, "batch_number": number, "data": rows})
+    return 200, json.dumps({"group_number": GROUP, "batch_number": number, "data": rows})
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -78,13 +92,14 @@ class ScriptedApi:
         scripted = self._script.pop(0)
         if isinstance(scripted, Exception):
             raise scripted
-        status, text = scripted if isinstance(scripted, tuple) else (200, scripted)
+        status, text = scripted[:2] if isinstance(scripted, tuple) else (200, scripted)
         with self._inbox.receive(status) as partial:
             partial.write(text.encode(errors="surrogateescape"))
             on_progress(partial.size)
             if isinstance(scripted, str):
                 raise ResponseInterrupted("cut off")
-            return partial.complete()
+            stored = partial.complete()
+        return replace(stored, retry_after=scripted.retry_after) if isinstance(scripted, Asking) else stored
 
     async def restart(self) -> None:
         self.restarted += 1
@@ -128,17 +143,19 @@ class Scene:
         *script: Scripted,
         at_end: Literal["restart", "stop"] = "restart",
         poll: Literal["auto", "manual"] = "auto",
+        interval: float = 0,
     ) -> None:
         """Run the poller until the script ends or the service stops."""
         self.api = ScriptedApi(script, self.inbox, self.health, self.restarts)
         topics, store = Topics(DATASET, self.log, self.clock), StateStore(self.inbox)
-        responses = ResponseHandler(DATASET, self.inbox, topics, store, self.health)
+        api_status = ApiStatus(self.health)
+        responses = ResponseHandler(DATASET, GROUP, self.inbox, topics, store, api_status, self.health)
         fetcher = Fetcher(self.api, self.inbox, store, self.health)
         with contextlib.suppress(asyncio.CancelledError):
             await start(self.inbox, store, responses, self.health, poll)
             async with asyncio.TaskGroup() as group:
                 commands = group.create_task(CommandHandler(self.pending, topics, store, self.health).run())
-                await PollLoop(fetcher, responses, store, self.health, at_end, interval=0).run()
+                await PollLoop(fetcher, responses, store, api_status, self.health, at_end, interval).run()
                 commands.cancel()
 
     @asynccontextmanager

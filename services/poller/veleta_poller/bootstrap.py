@@ -13,6 +13,7 @@ from veleta.service.lifecycle import Service
 from veleta.topics import topic
 from veleta_poller.adapters.api import connect
 from veleta_poller.adapters.inbox import Inbox
+from veleta_poller.api_status import ApiStatus
 from veleta_poller.domain.events import SERVICE
 from veleta_poller.domain.state import COMMAND_TYPES
 from veleta_poller.handlers import CommandHandler, ResponseHandler
@@ -28,7 +29,8 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
     inbox, topics = Inbox(settings.inbox, utc_now), Topics(dataset, event_log, utc_now)
     store = StateStore(inbox)
-    responses = ResponseHandler(dataset, inbox, topics, store, health)
+    api_status = ApiStatus(health)
+    responses = ResponseHandler(dataset, settings.group_number, inbox, topics, store, api_status, health)
     batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")
 
     async def run() -> None:
@@ -37,7 +39,7 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
         await start(inbox, store, responses, health, settings.poll)
         timeouts = settings.total_timeout, settings.read_timeout
         async with (
-            connect(settings.api_url, settings.group_number, inbox, *timeouts) as api,
+            connect(settings.api_url, settings.group_number, inbox, utc_now, *timeouts) as api,
             asyncio.TaskGroup() as group,
         ):
             background = [
@@ -48,7 +50,7 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
                 group.create_task(CommandHandler(pending, topics, store, health).run()),
             ]
             fetcher = Fetcher(api, inbox, store, health)
-            await PollLoop(fetcher, responses, store, health, settings.at_end, settings.poll_every).run()
+            await PollLoop(fetcher, responses, store, api_status, health, settings.at_end, settings.poll_every).run()
             for task in background:
                 task.cancel()
 

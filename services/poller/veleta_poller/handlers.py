@@ -12,6 +12,7 @@ from veleta.errors import MAX_REASON_LENGTH, Reject, Retry
 from veleta.faults import fault_point
 from veleta.processing.dead_letters import MAX_CONSECUTIVE, ConsecutiveDeadLetters
 from veleta.service.health import ServiceHealth
+from veleta_poller.api_status import ApiStatus
 from veleta_poller.domain.responses import Batch, EndOfData, InvalidResponse, Response, parse_response
 from veleta_poller.domain.sequence import BatchId, Placement
 from veleta_poller.domain.state import Phase, PollerState
@@ -30,12 +31,21 @@ class ResponseHandler:
     """Publishes, ignores or refuses each response in the inbox, and removes it from there."""
 
     def __init__(
-        self, dataset: Dataset, inbox: Inbox, topics: Topics, store: StateStore, health: ServiceHealth
+        self,
+        dataset: Dataset,
+        group: int,
+        inbox: Inbox,
+        topics: Topics,
+        store: StateStore,
+        api_status: ApiStatus,
+        health: ServiceHealth,
     ) -> None:
         self._dataset = dataset
+        self._group = group
         self._inbox = inbox
         self._topics = topics
         self._store = store
+        self._api_status = api_status
         self._health = health
         self._consecutive = ConsecutiveDeadLetters()
         self._position_loaded = False
@@ -50,7 +60,8 @@ class ResponseHandler:
     async def handle_all(self, fetched: StoredResponse | None) -> None:
         """Handle every response in the inbox. `fetched` came just now; others were left by an earlier process."""
         self._fetched = fetched
-        for response in await asyncio.to_thread(self._inbox.unpublished):
+        for stored in await asyncio.to_thread(self._inbox.unpublished):
+            response = fetched if fetched == stored else stored
             await self._health.retry_until_available(partial(self._handle, response))
 
     async def _handle(self, response: StoredResponse) -> None:
@@ -60,18 +71,22 @@ class ResponseHandler:
                 await self.load_position()
             match await asyncio.to_thread(self._parse, response):
                 case Batch() as batch:
+                    self._api_status.accept()
                     await self._handle_batch(response, batch)
                 case EndOfData():
+                    self._api_status.accept()
                     await self._handle_end(response)
                 case InvalidResponse(reason):
                     await self._refuse(response, self._store.state.expected, reason)
+                    self._api_status.refuse(reason)
         except Retry:
             self._position_loaded = False
             raise
 
     def _parse(self, response: StoredResponse) -> Response:
         try:
-            return parse_response(response.status, self._inbox.read(response), self._dataset)
+            body = self._inbox.read(response)
+            return parse_response(response.status, body, self._group, self._dataset, response.redirect)
         except Exception as error:  # noqa: BLE001 - no response may stop the poller: it is refused instead
             return InvalidResponse(f"{type(error).__name__}: {error}"[:MAX_REASON_LENGTH])
 

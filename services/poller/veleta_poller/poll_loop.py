@@ -7,9 +7,11 @@ import asyncio
 import time
 from typing import Literal
 
+from veleta.clock import utc_now
 from veleta.errors import Retry
 from veleta.faults import fault_point
 from veleta.service.health import ServiceHealth
+from veleta_poller.api_status import ApiStatus
 from veleta_poller.domain.state import Phase, PollerState
 from veleta_poller.handlers import RESPONSES, ResponseHandler
 from veleta_poller.ports import Api, Inbox, ResponseInterrupted, StoredResponse
@@ -30,7 +32,7 @@ class Fetcher:
 
     async def fetch(self) -> StoredResponse | None:
         """Fetch the next response. None if it was interrupted, or if polling was paused before the request."""
-        self._health.set_activity("requesting the next batch")
+        self._health.set_activity(f"waiting for the response to GET /data, sent at {utc_now():%H:%M:%S} UTC")
         try:
             response = await self._health.retry_until_available(self._request)
         except ResponseInterrupted as error:
@@ -42,8 +44,6 @@ class Fetcher:
         if response is None:
             return None
         fault_point("poller.received")
-        self._health.set_available("api")
-        self._health.mark_started()
         await self._store.update(lambda state: state.response_received(response.size))
         return response
 
@@ -83,6 +83,7 @@ class PollLoop:
         fetcher: Fetcher,
         responses: ResponseHandler,
         store: StateStore,
+        api_status: ApiStatus,
         health: ServiceHealth,
         at_end: Literal["restart", "stop"],
         interval: float,
@@ -90,6 +91,7 @@ class PollLoop:
         self._fetcher = fetcher
         self._responses = responses
         self._store = store
+        self._api_status = api_status
         self._health = health
         self._at_end = at_end
         self._interval = interval
@@ -101,8 +103,9 @@ class PollLoop:
         await self._handle(None)
         interval = 0.0
         while await self._wait_until_due(interval):
-            await self._handle(await self._fetcher.fetch())
-            interval = self._interval
+            fetched = await self._fetcher.fetch()
+            await self._handle(fetched)
+            interval = self._pause(fetched)
         while await self._health.sleep(CHECK_SECONDS):
             pass  # heartbeats continue
 
@@ -115,6 +118,15 @@ class PollLoop:
         else:
             await self._store.update(PollerState.polling_ended)
             self._health.mark_started()
+
+    def _pause(self, fetched: StoredResponse | None) -> float:
+        """The seconds until the next request. The poller has started when it has handled a response."""
+        if fetched is None:
+            return self._interval
+        self._health.mark_started()
+        if fetched.retry_after:
+            self._health.set_activity(f"{self._health.activity}; the API asks to wait {fetched.retry_after:.0f} s")
+        return self._api_status.pause(self._interval, fetched.retry_after)
 
     async def _wait_until_due(self, interval: float) -> bool:
         """Wait until a poll is due by the interval or by command. Returns False if none will be."""

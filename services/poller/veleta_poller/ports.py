@@ -1,7 +1,7 @@
 """The interfaces that the poller requires of its adapters."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
@@ -14,10 +14,16 @@ class ResponseInterrupted(Exception):
 
 @dataclass(frozen=True)
 class StoredResponse:
-    """A file in the inbox: `<time>-<status>.body`, or `.part` if the response was interrupted. `size` is in bytes."""
+    """A file in the inbox: `<time>-<status>.body`, or `.part` if the response was interrupted. `size` is in bytes.
+
+    Only the process that received it knows the rest. `redirect` tells why a redirect was not followed; `retry_after`
+    is how many seconds the API asked to wait.
+    """
 
     name: str
     size: int
+    redirect: str = field(default="", compare=False)
+    retry_after: float = field(default=0.0, compare=False)
 
     @property
     def status(self) -> int:
@@ -57,8 +63,8 @@ class Inbox(Protocol):
     def unpublished(self) -> list[StoredResponse]:
         """The complete responses, oldest first."""
 
-    def read(self, response: StoredResponse) -> str:
-        """The body. Raises UnicodeDecodeError if it is not UTF-8."""
+    def read(self, response: StoredResponse) -> bytes:
+        """The body."""
 
     def quarantine(self, response: StoredResponse) -> None:
         """Move a response to the folder for inspection."""

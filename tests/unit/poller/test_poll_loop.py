@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from support.poller import END, Scene, batch, until
+from support.poller import END, Asking, Scene, batch, until
 from veleta.errors import Retry
 from veleta.events.catalogue import BatchClosed, BatchRefused, Pause, Poll, Resume
 from veleta_poller.adapters import inbox as inbox_module
@@ -28,6 +28,26 @@ async def test_the_poller_is_ready_after_the_first_response(scene: Scene) -> Non
     await scene.run(ResponseInterrupted("timeout"), batch(0))
     assert set(scene.health.unavailable) == {"api"}
     assert "over" in scene.health.unavailable["api"]
+
+
+@pytest.mark.failure("F172")
+async def test_readiness_shows_why_the_first_response_was_refused(scene: Scene) -> None:
+    """Before and without a second request: the reason is on /readyz until a batch comes."""
+    async with scene.running((404, '{"detail": "Not Found"}'), interval=60):
+        await until(lambda: "start" not in scene.health.unavailable)
+        assert scene.health.unavailable == {"api": "GET /data answered 404 Not Found: is API_URL right?"}
+        assert "refused a response: GET /data answered 404" in scene.health.activity
+
+
+@pytest.mark.failure("F171")
+async def test_the_poller_waits_as_long_as_the_api_asks(scene: Scene) -> None:
+    """Longer than the interval of polling. A poll command is a person's decision, and does not wait."""
+    async with scene.running(Asking(429, "{}", retry_after=20.0), batch(0), interval=0):
+        await until(lambda: "the API asks to wait 20 s; next request in" in scene.health.activity)
+        assert scene.closed() == []
+        scene.send(Poll, "1")
+        await until(lambda: scene.closed() == [(1, 0)])
+        assert scene.health.unavailable == {} or "over" in scene.health.unavailable["api"]
 
 
 @pytest.mark.failure("F27")

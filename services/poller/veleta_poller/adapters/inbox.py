@@ -87,8 +87,8 @@ class Inbox:
     def unpublished(self) -> list[StoredResponse]:
         return self._responses("*.body")
 
-    def read(self, response: StoredResponse) -> str:
-        return (self._folder / response.name).read_text(encoding="utf-8-sig")
+    def read(self, response: StoredResponse) -> bytes:
+        return (self._folder / response.name).read_bytes()
 
     def quarantine(self, response: StoredResponse) -> None:
         (self._folder / response.name).rename(self._quarantine / response.name)

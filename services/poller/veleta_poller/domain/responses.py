@@ -13,6 +13,7 @@ from veleta.batches import Rows, RowsDigest
 from veleta.dataset import Dataset
 from veleta.errors import MAX_REASON_LENGTH
 from veleta_poller.domain.findings import schema_findings, strip_column_names, value_findings
+from veleta_poller.domain.refusals import answered, describe_content, describe_error, describe_undecodable
 
 END_DETAIL = "ya se recolecto toda la informacion minima necesaria"
 HTTP_OK = 200
@@ -21,6 +22,9 @@ MAX_BATCH_NUMBER = 9_999
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 """The integers that JSON in the topics can hold. Others become floats or text."""
 MAX_DIGITS = len(str(MAX_INTEGER))
+WHOLE_NUMBER = re.compile("[0-9]{1,9}")
+MAX_SHOWN = 60
+"""Characters of a wrong value that a reason shows."""
 LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -49,22 +53,29 @@ class InvalidResponse:
 Response = Batch | EndOfData | InvalidResponse
 
 
-def parse_response(status: int, text: str, dataset: Dataset) -> Response:
-    """Parse the body of a response with this HTTP status."""
+def parse_response(status: int, body: bytes, group: int, dataset: Dataset, redirect: str = "") -> Response:
+    """Parse a response to a request for the batches of `group`.
+
+    `redirect` tells why its redirect was not followed. It is empty if there was none.
+    """
+    if redirect:
+        return _invalid(f"{answered(status)}: {redirect}")
     try:
-        body = _decode(text)
+        content = _decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        return _invalid(f"not JSON: {error}" if status == HTTP_OK else f"HTTP {status}, not JSON: {error}")
-    if isinstance(body, dict) and _is_end(body.get("detail")):
+        described = describe_undecodable if status == HTTP_OK else describe_error
+        return _invalid(described(status, body, error))
+    if isinstance(content, dict) and _is_end(content.get("detail")):
         return EndOfData()
     if status != HTTP_OK:
-        detail = body.get("detail", "") if isinstance(body, dict) else ""
-        return _invalid(f"HTTP {status} {detail}".strip())
-    return _parse_batch(body, dataset)
+        return _invalid(describe_error(status, body, content))
+    if not isinstance(content, dict) or "batch_number" not in content:
+        return _invalid(describe_content(status, body, "without batch_number"))
+    return _parse_batch(content, group, dataset)
 
 
 def _invalid(reason: str) -> InvalidResponse:
-    return InvalidResponse(reason[:MAX_REASON_LENGTH])
+    return InvalidResponse(" ".join(reason.split())[:MAX_REASON_LENGTH])
 
 
 def _is_end(detail: object) -> bool:
@@ -76,17 +87,19 @@ def _is_end(detail: object) -> bool:
     return folded.strip().removesuffix(".").rstrip() == END_DETAIL
 
 
-def _parse_batch(body: object, dataset: Dataset) -> Batch | InvalidResponse:
-    if not isinstance(body, dict):
-        return _invalid("the body is not an object")
-    number, rows = body.get("batch_number"), body.pop("data", None)
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MAX_BATCH_NUMBER:
-        detail = f" (detail: {body['detail']})" if "detail" in body else ""
-        return _invalid(f"batch_number is missing or invalid{detail}")
+def _parse_batch(content: dict[str, Any], group: int, dataset: Dataset) -> Batch | InvalidResponse:
+    number, rows = _whole(content["batch_number"]), content.get("data")
+    if number is None or not 0 <= number <= MAX_BATCH_NUMBER:
+        shown = _shown(content["batch_number"])
+        return _invalid(f"batch_number is {shown}, not a whole number from 0 to {MAX_BATCH_NUMBER}")
+    if (other := content.get("group_number")) is not None and _whole(other) != group:
+        return _invalid(f"batch {number} is of group {_shown(other)}, not of group {group}: is GROUP_NUMBER right?")
     if not isinstance(rows, list) or not rows:
-        return _invalid("the batch is empty" if rows == [] else "data is missing or not a list")
-    if not all(isinstance(row, dict) for row in rows):
-        return _invalid("a row is not an object")
+        described = "no rows" if rows == [] else f"no list `data`, only {', '.join(content)}"
+        return _invalid(f"batch {number} has {described}")
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            return _invalid(f"row {index} of batch {number} is {_shown(row)}, not an object with a value per column")
     findings = [*strip_column_names(rows), *schema_findings(rows, dataset), *value_findings(rows, dataset)]
     digest = RowsDigest()
     try:
@@ -94,8 +107,23 @@ def _parse_batch(body: object, dataset: Dataset) -> Batch | InvalidResponse:
         orjson.dumps({"rows": [row for row in rows if any(isinstance(value, dict | list) for value in row.values())]})
         digest.add(rows)
     except orjson.JSONEncodeError as error:
-        return _invalid(f"a row cannot be written as JSON: {error}")
+        return _invalid(f"a row of batch {number} cannot be written as JSON: {error}")
     return Batch(number, rows, digest.hexdigest(), findings)
+
+
+def _whole(value: object) -> int | None:
+    """A whole number, also as text or with a decimal point: 15, "15" and 15.0 are the same."""
+    if isinstance(value, str) and WHOLE_NUMBER.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value == int(value) else None
+
+
+def _shown(value: object) -> str:
+    """The beginning of a JSON value."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
 def _decode(text: str) -> Any:

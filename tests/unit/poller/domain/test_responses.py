@@ -17,8 +17,9 @@ ROW: dict[str, Any] = dict(DATASET.example)
 
 
 def parse(body: object, status: int = 200) -> Response:
-    """Parse a body. A string is not encoded."""
-    return parse_response(status, body if isinstance(body, str) else json.dumps(body), DATASET)
+    """Parse a response to group 7. Bytes and strings are sent as they are."""
+    text = body if isinstance(body, bytes | str) else json.dumps(body)
+    return parse_response(status, text if isinstance(text, bytes) else text.encode(), 7, DATASET)
 
 
 def parse_rows(*rows: object, number: object = 3) -> Response:
@@ -72,35 +73,81 @@ def test_the_end_of_the_data_is_recognized_by_its_detail(detail: str, status: in
     assert parse({"detail": detail}, status) == EndOfData()
 
 
+@pytest.mark.parametrize("number", [15, "15", " 15", 15.0])
+@pytest.mark.parametrize("group", [7, "7", 7.0, None])
+def test_whole_numbers_have_one_meaning(number: object, group: object) -> None:
+    """A number as text or with a decimal point is the same number. An API may leave the group out."""
+    response = parse({"group_number": group, "batch_number": number, "data": [ROW]})
+    assert isinstance(response, Batch)
+    assert response.number == 15
+
+
+def test_a_byte_order_mark_is_ignored() -> None:
+    """It is no part of the JSON."""
+    assert rows_of(parse(b"\xef\xbb\xbf" + json.dumps({"batch_number": 0, "data": [ROW]}).encode())) == [ROW]
+
+
 @pytest.mark.failure("F07")
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
-        ("{", 200, "not JSON"),
-        ("", 200, "not JSON"),
+        ("{", 200, "GET /data answered 200 OK with a body that is not JSON: Expecting property name"),
+        ("", 200, "GET /data answered 200 OK without a body"),
+        ("", 204, "GET /data answered 204 No Content without a body"),
         ("[" * 100_000, 200, "not JSON"),
-        ("<html>", 502, "HTTP 502, not JSON"),
-        ({"detail": "down"}, 500, "HTTP 500 down"),
-        ([], 503, "HTTP 503"),
-        ({"batch_number": 1, "data": [ROW]}, 500, "HTTP 500"),
-        ([1], 200, "not an object"),
-        ({"detail": 7}, 200, "batch_number is missing or invalid (detail: 7)"),
-        ({"data": [ROW]}, 200, "batch_number"),
-        ({"batch_number": "1", "data": [ROW]}, 200, "batch_number"),
-        ({"batch_number": True, "data": [ROW]}, 200, "batch_number"),
-        ({"batch_number": -1, "data": [ROW]}, 200, "batch_number"),
-        ({"batch_number": 1_000_000_000, "data": [ROW]}, 200, "batch_number"),
-        ({"batch_number": 1}, 200, "data is missing"),
-        ({"batch_number": 1, "data": {}}, 200, "data is missing"),
-        ({"batch_number": 1, "data": []}, 200, "empty"),
-        ({"batch_number": 1, "data": [ROW, 1]}, 200, "a row is not an object"),
+        (b'{"city": "Mayag\xfcez"}', 200, 'not UTF-8: byte 0xfc at 15, after \'{"city": "Mayag\''),
+        ("<html>502 Bad Gateway</html>", 502, "GET /data answered 502 Bad Gateway with a web page, not JSON: 502 Bad"),
+        (
+            "<!DOCTYPE html><head><title>Log&nbsp;in</title></head>x",
+            200,
+            "GET /data answered 200 OK with a web page, not JSON: Log in: is API_URL right?",
+        ),
+        ({"detail": "down"}, 500, "GET /data answered 500 Internal Server Error: down"),
+        ("busy", 503, "GET /data answered 503 Service Unavailable: busy"),
+        ([], 503, "GET /data answered 503 Service Unavailable: []"),
+        ({"detail": "x"}, 599, "GET /data answered 599: x"),
+        ({"detail": "Not Found"}, 404, "GET /data answered 404 Not Found: is API_URL right?"),
+        ({"error": "no such path"}, 404, 'Not Found: {"error": "no such path"}: is API_URL right?'),
+        (
+            {"detail": [{"type": "missing", "loc": ["query", "day"], "msg": "Field required"}, 7]},
+            422,
+            ": query.day: Field required; 7",
+        ),
+        ({"detail": "All has been collected"}, 400, "All has been collected: is this the end of the data?"),
+        ({"batch_number": 1, "data": [ROW]}, 500, "GET /data answered 500"),
+        ([1], 200, "GET /data answered 200 OK without batch_number: [1]"),
+        ({"detail": 7}, 200, 'without batch_number: {"detail": 7}'),
+        ({"error": "maintenance"}, 200, 'without batch_number: {"error": "maintenance"}'),
+        ({"data": [ROW]}, 200, "without batch_number"),
+        ({"batch_number": "one", "data": [ROW]}, 200, 'batch_number is "one", not a whole number from 0 to 9999'),
+        ({"batch_number": 1.5, "data": [ROW]}, 200, "batch_number is 1.5"),
+        ({"batch_number": True, "data": [ROW]}, 200, "batch_number is true"),
+        ({"batch_number": -1, "data": [ROW]}, 200, "batch_number is -1"),
+        ({"batch_number": 1_000_000_000, "data": [ROW]}, 200, "batch_number is 1000000000"),
+        ({"batch_number": "x" * 500, "data": [ROW]}, 200, "xxx..., not a whole number"),
+        (
+            {"group_number": 9, "batch_number": 12, "data": [ROW]},
+            200,
+            "batch 12 is of group 9, not of group 7: is GROUP_NUMBER right?",
+        ),
+        ({"batch_number": 1, "rows": []}, 200, "batch 1 has no list `data`, only batch_number, rows"),
+        ({"batch_number": 1, "data": {}}, 200, "batch 1 has no list `data`"),
+        ({"batch_number": 3, "data": []}, 200, "batch 3 has no rows"),
+        ({"batch_number": 1, "data": [ROW, [1.0, "a"]]}, 200, 'row 1 of batch 1 is [1.0, "a"], not an object'),
     ],
 )
 def test_any_other_response_is_invalid(body: object, status: int, reason: str) -> None:
-    """The reason describes the first fault."""
+    """The reason shows what the API answered, in one line."""
     response = parse(body, status)
     assert isinstance(response, InvalidResponse)
     assert reason in response.reason
+    assert len(response.reason.splitlines()) == 1
+
+
+def test_a_redirect_that_is_not_followed_is_the_reason() -> None:
+    """Whatever its body is."""
+    response = parse_response(302, json.dumps({"batch_number": 1, "data": [ROW]}).encode(), 7, DATASET, "it loops")
+    assert response == InvalidResponse("GET /data answered 302 Found: it loops")
 
 
 def test_a_reason_is_short() -> None:

@@ -1,0 +1,91 @@
+"""Why a response of the data API is no batch, in words for the person who chose API_URL."""
+
+import html
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+CHECK_URL = "is API_URL right?"
+HINTS: Mapping[int, str] = {
+    HTTPStatus.BAD_REQUEST: "is this the end of the data? See docs/data-api.md",
+    HTTPStatus.NOT_FOUND: CHECK_URL,
+    HTTPStatus.METHOD_NOT_ALLOWED: CHECK_URL,
+    HTTPStatus.GONE: CHECK_URL,
+}
+"""What a status may mean."""
+MAX_SHOWN = 100
+"""Characters of a body that a reason shows."""
+MAX_READ = 20_000
+"""Bytes of a body that are searched for a title."""
+TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+TAG = re.compile(r"<(script|style).*?</\1>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+
+
+def answered(status: int) -> str:
+    """`GET /data answered 404 Not Found`."""
+    phrase = HTTPStatus(status).phrase if status in list(HTTPStatus) else ""
+    return f"GET /data answered {status} {phrase}".rstrip()
+
+
+def describe_error(status: int, body: bytes, content: Any) -> str:
+    """Why a response with an error status has no batch. `content` is its JSON, or None if it is not JSON."""
+    said = _detail(content["detail"]) if isinstance(content, dict) and "detail" in content else _beginning(body)
+    if _is_page(body):
+        return describe_page(status, body)
+    if not said:
+        return f"{answered(status)} without a body"
+    shown = "" if answered(status).endswith(said) else said
+    return ": ".join(filter(None, [answered(status), shown, HINTS.get(status, "")]))
+
+
+def describe_undecodable(status: int, body: bytes, error: Exception) -> str:
+    """Why the body of a successful response is not JSON in UTF-8."""
+    if not body.strip():
+        return f"{answered(status)} without a body"
+    if _is_page(body):
+        return describe_page(status, body)
+    if isinstance(error, UnicodeDecodeError):
+        before = body[max(0, error.start - 20) : error.start].decode(errors="replace")
+        byte = f"byte 0x{body[error.start]:02x} at {error.start}, after {before!r}"
+        return f"{answered(status)} with a body that is not UTF-8: {byte}"
+    return f"{answered(status)} with a body that is not JSON: {error}: {_beginning(body)}"
+
+
+def describe_page(status: int, body: bytes) -> str:
+    """`GET /data answered 200 OK with a web page, not JSON: Login: is API_URL right?`."""
+    text = body[:MAX_READ].decode(errors="replace")
+    title = TITLE.search(text)
+    shown = " ".join(html.unescape(title[1] if title else TAG.sub(" ", text)).split())[:MAX_SHOWN]
+    return ": ".join(filter(None, [f"{answered(status)} with a web page, not JSON", shown, CHECK_URL]))
+
+
+def describe_content(status: int, body: bytes, fault: str) -> str:
+    """`GET /data answered 200 OK without batch_number: {"error": "maintenance"}`."""
+    return f"{answered(status)} {fault}: {_beginning(body)}"
+
+
+def _detail(detail: object) -> str:
+    """An error's detail in one line. FastAPI's list of faults becomes `query.day: Field required`."""
+    if isinstance(detail, list):
+        return "; ".join(map(_fault, detail))
+    return detail if isinstance(detail, str) else orjson.dumps(detail).decode()
+
+
+def _fault(fault: object) -> str:
+    match fault:
+        case {"loc": list(places), "msg": message}:
+            return f"{'.'.join(map(str, places))}: {message}"
+        case _:
+            return orjson.dumps(fault).decode()
+
+
+def _beginning(body: bytes) -> str:
+    """The first characters of a body, in one line."""
+    return " ".join(body[: 4 * MAX_SHOWN].decode("utf-8-sig", errors="replace").split())[:MAX_SHOWN]
+
+
+def _is_page(body: bytes) -> bool:
+    return body[:100].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

@@ -1,0 +1,153 @@
+"""The data API over HTTP, on a server in the same process."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from support.poller import Clock
+from veleta.errors import Retry
+from veleta_poller.adapters.api import MAX_RETRY_AFTER, HttpApi, connect
+from veleta_poller.adapters.inbox import Inbox
+from veleta_poller.ports import ResponseInterrupted, StoredResponse
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BODY = b'{"batch_number": 0}'
+
+
+@asynccontextmanager
+async def serving(folder: Path, routes: Mapping[str, Handler]) -> AsyncIterator[HttpApi]:
+    """An API with a handler for each path."""
+    app = web.Application()
+    app.add_routes([web.get(path, handler) for path, handler in routes.items()])
+    async with (
+        TestServer(app) as server,
+        connect(str(server.make_url("/")), 7, Inbox(folder, Clock()), Clock(), total=10, read=10) as api,
+    ):
+        yield api
+
+
+async def fetch(folder: Path, routes: Mapping[str, Handler]) -> StoredResponse:
+    """The response to one GET of /data."""
+    async with serving(folder, routes) as api:
+        return await api.fetch(lambda _size: None)
+
+
+def redirect(location: str, status: int = 302) -> Handler:
+    """A handler that redirects."""
+
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers={"Location": location})
+
+    return handle
+
+
+def refuse(status: int, retry_after: str) -> Handler:
+    """A handler that asks to wait."""
+
+    async def handle(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers={"Retry-After": retry_after})
+
+    return handle
+
+
+async def serve(request: web.Request) -> web.StreamResponse:
+    """A batch for group 7."""
+    return web.Response(body=BODY) if request.query == {"group_number": "7"} else web.Response(status=422)
+
+
+async def test_the_body_is_in_the_inbox(tmp_path: Path) -> None:
+    """Byte by byte, with its status."""
+    response = await fetch(tmp_path, {"/data": serve})
+    assert (response.status, response.size, response.redirect, response.retry_after) == (200, len(BODY), "", 0)
+    assert (tmp_path / response.name).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("location", ["/data/?group_number=7", "data/?group_number=7"])
+async def test_a_redirect_to_another_path_of_the_server_is_followed(tmp_path: Path, location: str) -> None:
+    """The redirect leaves nothing in the inbox."""
+    response = await fetch(tmp_path, {"/data": redirect(location), "/data/": serve})
+    assert (response.status, response.redirect) == (200, "")
+    assert Inbox(tmp_path, Clock()).unpublished() == [response]
+
+
+@pytest.mark.failure("F170")
+@pytest.mark.parametrize("location", ["http://127.0.0.2:1/data", "https://127.0.0.1/data", "//other/data", "mailto:x"])
+async def test_a_redirect_to_another_server_is_not_followed(tmp_path: Path, location: str) -> None:
+    """The rows of a server that nobody configured would be trained."""
+    response = await fetch(tmp_path, {"/data": redirect(location)})
+    assert response.status == 302
+    assert "another server, which is not followed: is API_URL right?" in response.redirect
+    assert location.rpartition("//")[2] in response.redirect
+
+
+@pytest.mark.failure("F170")
+async def test_a_redirect_in_a_circle_ends(tmp_path: Path) -> None:
+    """At the first address that comes again."""
+    response = await fetch(tmp_path, {"/data": redirect("/a", 307), "/a": redirect("/b"), "/b": redirect("/a")})
+    assert "in a circle" in response.redirect
+    assert response.redirect.endswith("/a: is API_URL right?")
+
+
+@pytest.mark.failure("F170")
+async def test_an_endless_redirect_ends(tmp_path: Path) -> None:
+    """Though no address comes again."""
+
+    async def further(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(f"/data?n={int(request.query.get('n', 0)) + 1}")
+
+    response = await fetch(tmp_path, {"/data": further})
+    assert "redirects more than 10 times" in response.redirect
+
+
+async def test_a_redirect_without_a_target_is_a_response(tmp_path: Path) -> None:
+    """It is refused later, because of its status."""
+    response = await fetch(tmp_path, {"/data": redirect("http://[")})
+    assert (response.status, response.redirect) == (302, "")
+
+
+@pytest.mark.failure("F171")
+@pytest.mark.parametrize(
+    ("status", "header", "seconds"),
+    [
+        (429, "20", 20),
+        (503, "Thu, 01 Jan 2026 00:01:31 GMT", 90),
+        (503, "Thu, 01 Jan 2020 00:00:00 GMT", 0),
+        (429, "1000000", MAX_RETRY_AFTER),
+        (429, "soon", 0),
+        (429, "-5", 0),
+        (200, "20", 0),
+    ],
+)
+async def test_the_wish_of_an_overloaded_api_is_read(tmp_path: Path, status: int, header: str, seconds: float) -> None:
+    """In seconds or as a date; at most ten minutes."""
+    assert (await fetch(tmp_path, {"/data": refuse(status, header)})).retry_after == seconds
+
+
+async def test_a_response_that_breaks_off_is_interrupted(tmp_path: Path) -> None:
+    """The error shows how much came."""
+
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.content_length = 1_000
+        await response.prepare(request)
+        await response.write(BODY)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    with pytest.raises(ResponseInterrupted, match=f"GET /data broke off after {len(BODY)} bytes: ClientPayloadError"):
+        await fetch(tmp_path, {"/data": break_off})
+
+
+@pytest.mark.failure("F82")
+async def test_a_restart_that_is_not_confirmed_shows_the_answer(tmp_path: Path) -> None:
+    """Also if it is a redirect to another server."""
+    path = "/restart_data_generation"
+    for handler, reason in ((refuse(503, "1"), "answered 503"), (redirect("//other/x"), "answered 302 it redirects")):
+        async with serving(tmp_path, {path: handler}) as api:
+            with pytest.raises(Retry, match=f"GET {path} {reason}"):
+                await api.restart()
