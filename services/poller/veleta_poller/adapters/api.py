@@ -138,7 +138,8 @@ def _seconds_until(http_date: str, now: datetime) -> float:
 
 
 def _describe(error: Exception) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    """The error in a line, without the parser's error that aiohttp appends."""
+    return f"{type(error).__name__} {str(error).partition(': <')[0]}".strip()
 
 
 def _is_confirmed(body: bytes) -> bool:

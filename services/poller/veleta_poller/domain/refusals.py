@@ -51,6 +51,8 @@ def describe_undecodable(status: int, body: bytes, error: Exception) -> str:
         before = body[max(0, error.start - 20) : error.start].decode(errors="replace")
         byte = f"byte 0x{body[error.start]:02x} at {error.start}, after {before!r}"
         return f"{answered(status)} with a body that is not UTF-8: {byte}"
+    if _is_cut_off(body):
+        return f"{answered(status)} with JSON that breaks off after {len(body):,} bytes"
     return f"{answered(status)} with a body that is not JSON: {error}: {_beginning(body)}"
 
 
@@ -59,7 +61,8 @@ def describe_page(status: int, body: bytes) -> str:
     text = body[:MAX_READ].decode(errors="replace")
     title = TITLE.search(text)
     shown = " ".join(html.unescape(title[1] if title else TAG.sub(" ", text)).split())[:MAX_SHOWN]
-    return ": ".join(filter(None, [f"{answered(status)} with a web page, not JSON", shown, CHECK_URL]))
+    hint = "" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else CHECK_URL
+    return ": ".join(filter(None, [f"{answered(status)} with a web page, not JSON", shown, hint]))
 
 
 def describe_content(status: int, body: bytes, fault: str) -> str:
@@ -85,6 +88,11 @@ def _fault(fault: object) -> str:
 def _beginning(body: bytes) -> str:
     """The first characters of a body, in one line."""
     return " ".join(body[: 4 * MAX_SHOWN].decode("utf-8-sig", errors="replace").split())[:MAX_SHOWN]
+
+
+def _is_cut_off(body: bytes) -> bool:
+    """Whether a JSON object or list has no end."""
+    return body.lstrip()[:1] in (b"{", b"[") and body.rstrip()[-1:] not in (b"}", b"]")
 
 
 def _is_page(body: bytes) -> bool:

@@ -91,12 +91,17 @@ def test_a_byte_order_mark_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("body", "status", "reason"),
     [
-        ("{", 200, "GET /data answered 200 OK with a body that is not JSON: Expecting property name"),
+        ('{"batch', 200, "GET /data answered 200 OK with JSON that breaks off after 7 bytes"),
+        ("{batch}", 200, "GET /data answered 200 OK with a body that is not JSON: Expecting property name"),
         ("", 200, "GET /data answered 200 OK without a body"),
         ("", 204, "GET /data answered 204 No Content without a body"),
-        ("[" * 100_000, 200, "not JSON"),
+        ("[" * 50_000 + "]" * 50_000, 200, "not JSON"),
         (b'{"city": "Mayag\xfcez"}', 200, 'not UTF-8: byte 0xfc at 15, after \'{"city": "Mayag\''),
-        ("<html>502 Bad Gateway</html>", 502, "GET /data answered 502 Bad Gateway with a web page, not JSON: 502 Bad"),
+        (
+            "<html>502 Bad Gateway</html>",
+            502,
+            "GET /data answered 502 Bad Gateway with a web page, not JSON: 502 Bad Gateway",
+        ),
         (
             "<!DOCTYPE html><head><title>Log&nbsp;in</title></head>x",
             200,
