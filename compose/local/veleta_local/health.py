@@ -1,20 +1,20 @@
-"""Checks whether a part is ready, by a request in the protocol of the part."""
+"""Checks whether a part is ready, by a request in the protocol of the part. No check takes longer than 3 s."""
 
-import http.client
+import asyncio
 import json
 import logging
 import socket
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from veleta_local.addresses import HOST
-from veleta_local.deployment import Deployment
+from veleta_local.deployment import BACKING, Deployment
 
-_TIMEOUT_SECONDS = 3
+TIMEOUT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -34,72 +34,105 @@ class Health:
         return "; ".join(texts) or ("ready" if self.ready else "not ready")
 
 
-def check(deployment: Deployment, part: str) -> Health:
-    """Request the health of a part."""
+def check(deployment: Deployment, parts: Iterable[str]) -> dict[str, Health]:
+    """Request the health of parts in parallel. A part that does not answer within TIMEOUT_SECONDS is not ready.
+
+    The threads of late parts are left behind: their own time-outs end them.
+    """
+    late = Health(ready=False, doing=f"listens but does not answer within {TIMEOUT_SECONDS:g} s")
+    reports: dict[str, Health] = {}
+
+    def request(part: str) -> None:
+        try:
+            reports[part] = _check(deployment, part)
+        except TimeoutError:
+            reports[part] = late
+        except Exception as error:  # noqa: BLE001 - whatever a part answers, it is not ready
+            reports[part] = Health(ready=False, doing=f"listens but does not answer: {error or type(error).__name__}")
+
+    threads = {part: threading.Thread(target=request, args=(part,), daemon=True) for part in parts}
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    for thread in threads.values():
+        thread.start()
+    for thread in threads.values():
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return {part: reports.get(part, late) for part in threads}
+
+
+def _check(deployment: Deployment, part: str) -> Health:
     if not _listens(deployment.ports[part]):
         return Health(ready=False, doing="does not listen yet", listens=False)
-    if part == "kafka":
-        return _kafka(deployment)
-    if part == "mysql":
-        return _mysql(deployment)
-    if part == "mlflow":
-        return _http(f"{deployment.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1")
-    return _http(deployment.health_url(part))
+    match part:
+        case "kafka":
+            return _kafka(deployment)
+        case "mysql":
+            return _mysql(deployment)
+        case "mlflow":
+            return _http(part, f"{deployment.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1")
+        case _:
+            return _http(part, deployment.health_url(part))
 
 
 def _listens(port: int) -> bool:
     with closing(socket.socket()) as probe:
-        probe.settimeout(_TIMEOUT_SECONDS)
+        probe.settimeout(TIMEOUT_SECONDS)
         return probe.connect_ex((HOST, port)) == 0
 
 
 def _kafka(deployment: Deployment) -> Health:
     from kafka import KafkaAdminClient  # noqa: PLC0415 (half a second that a stop does not need)
-    from kafka.errors import KafkaError  # noqa: PLC0415
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    try:
-        client = KafkaAdminClient(
-            bootstrap_servers=deployment.kafka_bootstrap, bootstrap_timeout_ms=_TIMEOUT_SECONDS * 1000
-        )
-        with closing(client):
-            client.describe_cluster()
-    except KafkaError as error:
-        return Health(ready=False, doing=f"listens but does not answer: {error}")
+    milliseconds = int(TIMEOUT_SECONDS * 1000)
+    client = KafkaAdminClient(
+        bootstrap_servers=deployment.kafka_bootstrap,
+        bootstrap_timeout_ms=milliseconds,
+        request_timeout_ms=milliseconds,
+    )
+    with closing(client):
+        client.describe_cluster()
     return Health(ready=True, doing="answers")
 
 
 def _mysql(deployment: Deployment) -> Health:
     import pymysql  # noqa: PLC0415
 
-    user, password = deployment.mysql_user, deployment.mysql_password
     try:
         pymysql.connect(
-            host=HOST, port=deployment.mysql_port, user=user, password=password, connect_timeout=_TIMEOUT_SECONDS
+            host=HOST,
+            port=deployment.mysql_port,
+            user=deployment.mysql_user,
+            password=deployment.mysql_password,
+            connect_timeout=TIMEOUT_SECONDS,
+            read_timeout=TIMEOUT_SECONDS,  # without it a frozen server, which accepts the connection, is waited for
+            write_timeout=TIMEOUT_SECONDS,
         ).close()
     except pymysql.Error as error:
         return Health(ready=False, doing=f"listens but refuses: {error}")
     return Health(ready=True, doing="answers")
 
 
-def _http(url: str) -> Health:
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 (our own address)
-            return _parse(response.read(), ready=True)
-    except urllib.error.HTTPError as error:
-        with error:
-            return _parse(error.read(), ready=False)
-    except (OSError, http.client.HTTPException) as error:
-        return Health(ready=False, doing=f"listens but does not answer: {error}")
+def _http(part: str, url: str) -> Health:
+    import aiohttp  # noqa: PLC0415
+
+    async def get() -> Health:
+        # The total bounds a body that never ends. Proxies of the environment are not used for this machine.
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            return _parse(part, await response.read(), ready=response.ok)
+
+    return asyncio.run(get())
 
 
-def _parse(body: bytes, *, ready: bool) -> Health:
+def _parse(part: str, body: bytes, *, ready: bool) -> Health:
     """The body of /readyz. Streamlit and MLflow have no such body: only their status counts."""
     try:
         report: Any = json.loads(body)
     except ValueError:
         report = {}
-    if not isinstance(report, dict) or "ready" not in report:
+    if isinstance(report, dict) and "ready" in report:
+        waits_for, warnings = (dict(report.get(name) or {}) for name in ("waits_for", "warnings"))
+        return Health(ready, str(report.get("doing") or ""), waits_for, warnings)
+    if part in (*BACKING, "monitor"):
         return Health(ready=ready, doing="answers" if ready else "is not ready")
-    waits_for, warnings = (dict(report.get(name) or {}) for name in ("waits_for", "warnings"))
-    return Health(ready, str(report.get("doing") or ""), waits_for, warnings)
+    return Health(ready=False, doing="another program answers on its port")

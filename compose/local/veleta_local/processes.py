@@ -10,15 +10,17 @@ from pathlib import Path
 import psutil
 
 HOME_MARK, PART_MARK = "VELETA_RUN_HOME", "VELETA_RUN_PART"
+SUPERVISORD = ""
+"""The name under which `by_part` has supervisord, which belongs to no part."""
 
 
 def by_part(home: Path) -> dict[str, list[psutil.Process]]:
-    """This user's processes of the run with this home, by part; supervisord belongs to the part with an empty name."""
+    """This user's processes of the run with this home, by part, and supervisord."""
     processes = defaultdict(list)
     for process in psutil.process_iter(["environ"]):
         environment = process.info["environ"] or {}  # none for the processes of other users
         if environment.get(HOME_MARK) == str(home):
-            processes[environment.get(PART_MARK, "")].append(process)
+            processes[environment.get(PART_MARK, SUPERVISORD)].append(process)
     return processes
 
 

@@ -3,17 +3,18 @@
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from veleta.dataset import load_dataset
 from veleta_local import checks, downloads, health, kafka, mariadb, mlflow_server, processes, subprocesses
+from veleta_local.attempts import Attempts
 from veleta_local.deployment import BACKING, PYTHON, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.files import export_lines, locked, write_private
 from veleta_local.health import Health
-from veleta_local.supervise import Program, State, Supervisor
+from veleta_local.log_errors import reason_of
+from veleta_local.supervise import Program, State, Supervisor, Unresponsive
 from veleta_local.variables import Variables
 
 _BACKING = {"kafka": kafka, "mysql": mariadb, "mlflow": mlflow_server}
@@ -28,6 +29,7 @@ class Run(Deployment):
 
     def __init__(self, home: Path, variables: Variables | None = None, report: Callable[[str], None] = print) -> None:
         super().__init__(home, variables)
+        self.attempts = Attempts(self)
         self._report = report
         self._supervisor = Supervisor(self)
 
@@ -65,8 +67,9 @@ class Run(Deployment):
             return
         with self._lock():
             (self.home / "env").unlink(missing_ok=True)
-            for parts in (self.services, ("mlflow",), ("mysql", "kafka")):
-                self._supervisor.stop(parts)
+            with suppress(Unresponsive):
+                for parts in (self.services, ("mlflow",), ("mysql", "kafka")):
+                    self._supervisor.stop(parts)
             self._supervisor.shutdown()
 
     def clean(self) -> None:
@@ -81,19 +84,24 @@ class Run(Deployment):
         return bool(processes.of_run(self.home))
 
     def states(self) -> dict[str, State]:
-        """The state of each part in supervisord."""
+        """The state of each part in supervisord, or of its process if supervisord does not answer."""
         down = {part: State("STOPPED", 0) for part in self.parts}
-        return down | self._supervisor.states()
+        try:
+            return down | self._supervisor.states()
+        except Unresponsive:
+            return down | {
+                part: State("UNKNOWN", min(process.pid for process in running))
+                for part, running in processes.by_part(self.home).items()
+                if part != processes.SUPERVISORD
+            }
 
     def pid(self, part: str) -> int:
         """The process id of a part; 0 if it has no process."""
         return self.states()[part].pid
 
     def health(self, parts: Iterable[str]) -> dict[str, Health]:
-        """The health of each part, requested in parallel."""
-        names = list(parts)
-        with ThreadPoolExecutor(len(names)) as threads:
-            return dict(zip(names, threads.map(lambda part: health.check(self, part), names), strict=True))
+        """The health of each part, requested in parallel, within about 3 s."""
+        return health.check(self, parts)
 
     def _lock(self) -> AbstractContextManager[None]:
         return locked(self.folder("") / "lock", wait=False)
@@ -196,4 +204,4 @@ class Run(Deployment):
         log = self.log(part)
         if report.listens or not log.exists():
             return ""
-        return f" ({log}: {subprocesses.error_line(log.read_text(errors='replace'))})"
+        return f" ({log}: {reason_of(log.read_text(errors='replace'))})"

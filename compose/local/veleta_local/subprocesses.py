@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from veleta_local.errors import LocalError
+from veleta_local.log_errors import reason_of
 
 
 def run(
@@ -33,7 +34,7 @@ def run(
     except subprocess.TimeoutExpired:
         raise LocalError(f"{failure}: it did not end within {seconds:.0f} s") from None
     if done.returncode:
-        raise LocalError(f"{failure}: {error_line(done.stderr.strip() or done.stdout)}")
+        raise LocalError(f"{failure}: {_reason(done.stderr.strip() or done.stdout)}")
 
 
 def run_with_lines(command: Sequence[object], failure: str, *, folder: Path, on_line: Callable[[str], None]) -> None:
@@ -47,10 +48,8 @@ def run_with_lines(command: Sequence[object], failure: str, *, folder: Path, on_
             lines.append(line)
             on_line(line)
     if process.returncode:
-        raise LocalError(f"{failure}: {error_line(''.join(lines))}")
+        raise LocalError(f"{failure}: {_reason(''.join(lines))}")
 
 
-def error_line(output: str) -> str:
-    """The line of an output that most likely gives the reason: Maven's first error, else the last line."""
-    lines = output.strip().splitlines() or ["it printed nothing"]
-    return next((line for line in lines if line.startswith("[ERROR]")), lines[-1])
+def _reason(output: str) -> str:
+    return reason_of(output) or "it printed nothing"

@@ -8,20 +8,23 @@ import http.client
 import os
 import shlex
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
-from xmlrpc.client import Fault, ServerProxy
-
-from supervisor.xmlrpc import SupervisorTransport
+from xmlrpc.client import Fault, ServerProxy, Transport
 
 from veleta_local import processes, subprocesses
 from veleta_local.deployment import PYTHON, ROOT, Deployment
+from veleta_local.errors import LocalError
 from veleta_local.files import private_folder, shell_lines, write_private
 
 UP = ("STARTING", "RUNNING", "BACKOFF")
+TIMEOUT_SECONDS = 3.0
+"""supervisord does not wait for anything before it answers."""
 
 _HEAD = """\
 [supervisord]
@@ -83,8 +86,37 @@ class State:
         return self.name in UP
 
 
+class Unresponsive(LocalError):
+    """supervisord runs and does not answer: it is frozen, or the machine is overloaded."""
+
+    def __init__(self) -> None:
+        super().__init__(f"supervisord does not answer within {TIMEOUT_SECONDS:g} s: make stop ends the run")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket, whose path is the host."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(TIMEOUT_SECONDS)
+        self.sock.connect(self.host)
+
+
+class _UnixTransport(Transport):
+    """XML-RPC over a unix socket, with a time-out."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = self._connection[1] or _UnixConnection(str(self._path))
+        self._connection = host, connection
+        return connection
+
+
 class Supervisor:
-    """The supervisord of one run."""
+    """The supervisord of one run. Each method raises Unresponsive if it runs and does not answer."""
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
@@ -95,6 +127,8 @@ class Supervisor:
         try:
             with self._rpc() as supervisor:
                 return {info["name"]: State(info["statename"], info["pid"]) for info in supervisor.getAllProcessInfo()}
+        except (TimeoutError, BlockingIOError) as error:
+            raise Unresponsive from error
         except (OSError, http.client.HTTPException, Fault):
             return {}
 
@@ -129,16 +163,18 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """End supervisord and all processes of the run, and delete the folder in /tmp."""
-        if self.states():
-            with self._rpc() as supervisor:
-                supervisor.shutdown()
+        try:
+            if self.states():
+                with self._rpc() as supervisor:
+                    supervisor.shutdown()
+        except Unresponsive:
+            processes.kill_part(self._deployment.home, processes.SUPERVISORD)
         processes.end_run(self._deployment.home)
         shutil.rmtree(self._deployment.sockets, ignore_errors=True)
 
     @contextmanager
     def _rpc(self) -> Iterator[Any]:
-        transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
-        with ServerProxy("http://supervisor", transport=transport) as proxy:
+        with ServerProxy("http://supervisor", transport=_UnixTransport(self._socket)) as proxy:
             yield proxy.supervisor
 
     def _states_after_stopping(self) -> dict[str, State]:
