@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
@@ -11,7 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from veleta.dataset_faults import consistency_faults, declared_names
 from veleta.errors import Stop
+from veleta.toml_document import Fault, read_toml, structure_faults, valid_parts
+from veleta.valid_values import NAME_PATTERN, alternatives
 from veleta.values import DecimalMark, parse_category, parse_date, parse_identifier, parse_number
 
 Kind = Literal["number", "identifier", "category", "date"]
@@ -23,13 +25,9 @@ Values = dict[str, Value]
 
 MAX_TEXT = 255
 """The most characters of a category: the width of its column in MySQL."""
-RESERVED = {
-    "epoch", "number", "row_no", "rest", "request_id", "item", "client_request_id", "received_at", "answered_at",
-    "prediction", "low", "high", "model_version", "latency_ms", "http_status", "previous", "compared_at", "retrain",
-}  # fmt: skip
-"""Names of the tables' own columns (names.md, Tables)."""
+_SHIPPED = Path(__file__).parent / "datasets"
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 
 class Section(BaseModel):
@@ -49,12 +47,6 @@ class Column(Section):
     feature: Literal["none", "prefix"] = "none"
     digits: int = 0
     prefix: int = 0
-
-    @model_validator(mode="after")
-    def _prefix_is_complete(self) -> Self:
-        if self.feature == "prefix" and not (self.kind == "identifier" and 1 <= self.prefix <= self.digits):
-            raise ValueError("feature = prefix requires kind = identifier and 1 <= prefix <= digits")
-        return self
 
     @property
     def numeric(self) -> bool:
@@ -98,7 +90,7 @@ class Condition(Section):
         value = values[self.column]
         if self.equals is not None:
             return value == self.equals
-        assert isinstance(value, float)  # noqa: S101 - the dataset's validator admits only numeric columns here
+        assert isinstance(value, float)  # noqa: S101 - dataset_faults admits only numeric columns here
         return (self.above is None or value > self.above) and (self.at_most is None or value <= self.at_most)
 
 
@@ -163,62 +155,77 @@ class Dataset(Section):
         return values, rest
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        names = [c.name for c in self.columns]
-        if reserved := sorted(RESERVED.intersection(names)):
-            raise ValueError(f"these names are reserved: {', '.join(reserved)}")
-        if len(set(names)) != len(names):
-            raise ValueError("a column is declared twice")
-        conditions = [c for rule in self.source for c in rule.where]
-        used = {self.target, *self.identity, *self.cleaning, *self.drift.ignore, *(c.column for c in conditions)}
-        if unknown := sorted(used.difference(names)):
-            raise ValueError(f"these are not columns: {', '.join(unknown)}")
-        if wrong := sorted(set(names).symmetric_difference(self.example)):
-            raise ValueError(f"the example must have each column once; wrong: {', '.join(wrong)}")
-        if self.by_name[self.target].kind != "number":
-            raise ValueError("the target must be a number")
-        if self.cleaning.get(self.target, (0.0, 0.0))[0] <= 0:
-            raise ValueError("[cleaning] must bound the target above 0, because its logarithm is fitted")
-        numeric = {n for n, c in self.by_name.items() if c.numeric}
-        compared = {*self.cleaning, *(c.column for c in conditions if c.equals is None)}
-        if textual := sorted(compared - numeric):
-            raise ValueError(f"bounds require numbers: {', '.join(textual)}")
+    def _example_as_json(self) -> Self:
+        """Convert the example to the values of a row as received: a model's signature is inferred from it."""
+        for name, value in self.example.items():
+            text = value.isoformat() if isinstance(value, date) else value
+            converted = self.by_name[name].convert(text) if name in self.by_name else None
+            as_json = converted.isoformat() if isinstance(converted, date) else converted
+            self.example[name] = text if as_json is None else as_json
         return self
 
 
+class _Draft(Dataset):
+    """What remains of a dataset file without its invalid parts, so that the rest is checked too."""
+
+    name: str = ""
+    title: str = ""
+    target: str = ""
+    identity: list[str] = []
+    columns: list[Column] = []
+    example: dict[str, Any] = {}
+
+
 def parse_dataset(text: str) -> Dataset:
-    """The dataset that a file's text declares.
+    """The dataset that a text declares. Only its structure is checked: it may be older than a rule of a start.
 
     Raises:
-        Stop: the text is not TOML or not a valid dataset; the message lists the faults.
+        Stop: the text is not TOML or has another structure. The message has a line for each fault.
     """
+    document = read_toml(text)
     try:
-        return Dataset.model_validate({**tomllib.loads(text), "text": text})
-    except tomllib.TOMLDecodeError as error:
-        raise Stop(f"the dataset file is not TOML: {error}") from error
+        return Dataset.model_validate({**document, "text": text})
     except ValidationError as error:
-        faults = "; ".join(": ".join(filter(None, (_location(e), _message(e)))) for e in error.errors())
-        raise Stop(f"the dataset file is not valid: {faults}") from error
+        raise Stop("\n".join(structure_faults(Dataset, document, error.errors()))) from error
 
 
 def load_dataset(name: str) -> Dataset:
-    """The dataset of this name in veleta/datasets, or in the TOML file at this path."""
-    path = Path(name) if name.endswith(".toml") else Path(__file__).parent / "datasets" / f"{name}.toml"
+    """The dataset of this name in veleta/datasets, or in the TOML file at this path.
+
+    Raises:
+        Stop: the file cannot be read or breaks a rule. The message has a line for each fault.
+    """
+    path = Path(name) if name.endswith(".toml") else _SHIPPED / f"{name}.toml"
+    if not name.endswith(".toml") and not path.is_file():
+        shipped = alternatives(sorted(each.stem for each in _SHIPPED.glob("*.toml")))
+        raise Stop(f"DATASET={name}: there is no such dataset: use {shipped}, or the path of a .toml file")
+    if path.exists() and not path.is_file():
+        raise Stop(f"DATASET={name}: this is no file: use the path of a .toml file")
     try:
-        return parse_dataset(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        raise Stop(f"DATASET={name}: line {line}: byte {byte:#04x} is not UTF-8: save the file as UTF-8") from error
     except OSError as error:
         raise Stop(f"DATASET={name}: cannot read {path.name} ({error.strerror})") from error
+    try:
+        return _checked(text)
     except Stop as error:
-        raise Stop(f"DATASET={name}: {error}") from error
+        raise Stop("\n".join(f"{path.name}: {fault}" for fault in str(error).splitlines())) from error
 
 
-def _location(fault: Mapping[str, Any]) -> str:
-    """Where the fault is in the file, as `columns.2.kind`."""
-    return ".".join(map(str, fault["loc"]))
-
-
-def _message(fault: Mapping[str, Any]) -> str:
-    return str(fault["msg"]).removeprefix("Value error, ")
+def _checked(text: str) -> Dataset:
+    document, errors = read_toml(text), list[Fault]()
+    try:
+        dataset = Dataset.model_validate({**document, "text": text})
+    except ValidationError as error:
+        errors = list(error.errors())
+        dataset = _Draft.model_validate({**valid_parts(document, errors), "text": text})
+    broken = {str(error["loc"][0]) for error in errors}
+    consistency = consistency_faults(dataset, declared_names(document), broken)
+    if faults := [*structure_faults(Dataset, document, errors), *consistency]:
+        raise Stop("\n".join(faults))
+    return dataset
 
 
 def _finite(number: float) -> float | None:

@@ -9,15 +9,15 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 
+from support.bicycles import BICYCLES
 from support.contracts import OPENAPI, REGENERATE, openapi_text
 from support.memory_inference import MemoryInference
-from support.repository import ROOT
 from veleta.dataset import load_dataset
 from veleta.service.routes import health_routes
 from veleta_inference.adapters import docs
 from veleta_inference.adapters.guard import OPEN
 
-DATASETS = ("real_estate", str(ROOT / "tests/datasets/bicycles.toml"))
+DATASETS = ("real_estate", str(BICYCLES))
 every_dataset = pytest.mark.parametrize("name", DATASETS, ids=["real_estate", "bicycles"])
 Document = dict[str, Any]
 

@@ -1,13 +1,9 @@
 """The whole system on another dataset: other names, columns, kinds and target, without code of its own."""
 
-import csv
 import json
-import random
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -15,14 +11,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from support.bicycles import BICYCLES, BICYCLES_CSV
 from support.browser import chromium
 from support.http import post
 from support.testbed import Process, Testbed, wait_until
 from veleta.tables import batches, dataset_tables, drift_reports, trainings
 from veleta_local.run import Run
 
-TOML = Path(__file__).parents[1] / "datasets" / "bicycles.toml"
-BICYCLES = 900
 SECONDS = 60_000
 
 
@@ -42,8 +37,8 @@ class Loop:
 def loop(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     """From a CSV file to a served price: every batch is loaded and assessed, every training request ended."""
     folder = tmp_path_factory.mktemp("bicycles")
-    rows = _write(folder / "bicycles.csv")
-    testbed = Testbed(backing, folder, TOML.read_text())
+    rows = pd.read_csv(BICYCLES_CSV)
+    testbed = Testbed(backing, folder, BICYCLES.read_text())
     assert testbed.prepare().returncode == 0
     with ExitStack() as stack:
         services: dict[str, Process] = {}
@@ -52,7 +47,7 @@ def loop(backing: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loo
             services[name] = stack.enter_context(testbed.service(name, user, **settings))
             return services[name]
 
-        source = start("source", csv=folder / "bicycles.csv", state=folder / "source")
+        source = start("source", csv=BICYCLES_CSV, state=folder / "source")
         start("poller", api_url=source.url, group_number=1, poll_every=0.5, at_end="stop", inbox=folder / "inbox")
         start("loader", "loader")
         start("drift", "drift")
@@ -134,19 +129,3 @@ def _place(row: Any) -> int:
     if row["asking"] <= 700:
         return 0
     return 1 if row["maker"] == "Velox" else 2
-
-
-def _write(path: Path) -> pd.DataFrame:
-    """Bicycles whose price depends on maker, weight and gears; some are too heavy to be clean."""
-    chance = random.Random(11)  # noqa: S311 - test data, no secret
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["serial", "bought", "maker", "gears", "weight", "shop", "asking"])
-        for serial in range(BICYCLES):
-            maker, level = chance.choice([("Rota", 1.0), ("Velox", 1.8), ("Kette", 0.7)])
-            gears, weight = chance.randrange(1, 31), round(chance.gauss(14, 3), 1)
-            weight = 45.0 if serial % 50 == 0 else max(6.0, weight)
-            bought = date(2015, 1, 1) + timedelta(days=chance.randrange(3000))
-            asking = round(level * (300 + 20 * gears) * (20 / min(weight, 30)) * chance.lognormvariate(0, 0.1))
-            writer.writerow([serial, bought.isoformat(), maker, gears, weight, chance.randrange(1000, 9999), asking])
-    return pd.read_csv(path)

@@ -1,4 +1,4 @@
-"""Writes the committed files that are generated: event schemas, the OpenAPI document, `.env.example`, reference pages.
+"""Writes the committed files that are generated: schemas, the OpenAPI document, `.env.example`, pages, example rows.
 
 `make contracts` runs it; the tests compare each file with the code. Golden examples are written by hand, once for each
 event and version, and never change.
@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from support.bicycles import BICYCLES_CSV, bicycles_csv
 from support.reference.blocks import pages_with_blocks
 from support.reference.env_example import ENV_EXAMPLE, env_example
 from support.reference.events import EVENTS, events_page
@@ -57,8 +58,9 @@ def main() -> None:
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
     whole = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), ENV_EXAMPLE: env_example()}
+    rows = {BICYCLES_CSV: bicycles_csv()}
     failures = {FAILURES: failures_page(), FAILURE_TESTS: failure_tests_page()}
-    return {**schemas, **whole, **failures, **pages_with_blocks()}
+    return {**schemas, **whole, **failures, **rows, **pages_with_blocks()}
 
 
 if __name__ == "__main__":

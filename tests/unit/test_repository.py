@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.bicycles import BICYCLES_CSV, bicycles_csv
 from support.contracts import REGENERATE
 from support.reference.env_example import (
     COMPOSE,
@@ -71,6 +72,11 @@ def test_the_column_search_finds_code_but_not_prose(tmp_path: Path, code: str, s
 def test_the_env_example_equals_the_generated_one() -> None:
     """Every variable with its default and its meaning, and nothing else."""
     assert ENV_EXAMPLE.read_text() == env_example(), f".env.example: {REGENERATE}"
+
+
+def test_the_rows_of_the_second_example_are_the_generated_ones() -> None:
+    """`make contracts` writes them, so that the soak test and the documentation have the same."""
+    assert BICYCLES_CSV.read_text() == bicycles_csv()
 
 
 def test_every_setting_is_described() -> None:

@@ -3,6 +3,7 @@
 from functools import partial
 
 from veleta.dataset import load_dataset
+from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
@@ -21,6 +22,8 @@ def build(settings: SourceSettings, health: ServiceHealth) -> Service:
     except OSError as error:
         raise Stop(f"SOURCE_STATE={settings.state}: {error.strerror}") from error
     folder = settings.state / "spool"
+    if faults := input_faults(dataset):
+        raise Stop("\n".join(faults))
     if settings.csv:
         create_batches = partial(split_csv, settings.csv, folder, dataset)
     else:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from veleta.dataset import MAX_TEXT, RESERVED, BatchRule, Column, Condition, Dataset, load_dataset, parse_dataset
-from veleta.errors import Stop
+from veleta.dataset import MAX_TEXT, BatchRule, Column, Condition, Dataset, load_dataset, parse_dataset
 
 SMALL = """
 name = "cars"
@@ -42,22 +41,6 @@ plate = "A"
 serial = 7.0
 built = "2020-01-31"
 """
-RULE = '[[source]]\nplace = 0\nwhere = [{{ column = "{}", above = 1 }}]\n[drift]'
-
-
-def refusal(text: str) -> str:
-    """The error for a file that is not valid."""
-    with pytest.raises(Stop) as caught:
-        parse_dataset(text)
-    return str(caught.value)
-
-
-def with_reserved(name: str) -> str:
-    return (
-        SMALL.replace('name = "serial"', f'name = "{name}"')
-        .replace("serial =", f"{name} =")
-        .replace('["serial"]', "[]")
-    )
 
 
 def test_any_file_can_be_a_dataset(tmp_path: Path) -> None:
@@ -82,52 +65,6 @@ def test_real_estate_has_the_columns_of_the_data_api() -> None:
     assert len(dataset.names) == 12
     assert sum(c.numeric for c in dataset.columns) == 8
     assert dataset.drift_columns == ["brokered_by", "price", "bed", "bath", "acre_lot", "house_size"]
-
-
-def test_a_missing_file_is_an_error() -> None:
-    """The message contains the setting."""
-    with pytest.raises(Stop, match=r"DATASET=boats: cannot read boats.toml \(No such file"):
-        load_dataset("boats")
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('name = "cars"', "name = cars", "not TOML"),
-        ('name = "cars"', 'name = "Cars!"', "name: String should match pattern"),
-        ('title = "Cars"', 'title = "Cars"\ncolour = 1', "colour: Extra inputs are not permitted"),
-        ('kind = "date"', 'kind = "moment"', "columns.3.kind: Input should be"),
-        ('name = "serial"', 'name = "cost"', "a column is declared twice"),
-        ('target = "cost"', 'target = "weight"', "these are not columns: weight"),
-        ('identity = ["plate"]', 'identity = ["plate", "engine"]', "these are not columns: engine"),
-        ("cost = [1, 9]", "cost = [0, 9]", "[cleaning] must bound the target above 0, because its logarithm is fitted"),
-        ("cost = [1, 9]", "", "[cleaning] must bound the target above 0, because its logarithm is fitted"),
-        ("cost = [1, 9]", "weight = [1, 9]", "these are not columns: weight"),
-        ('ignore = ["serial"]', 'ignore = ["weight"]', "these are not columns: weight"),
-        ("serial = 7.0\n", "", "the example must have each column once; wrong: serial"),
-        ("serial = 7.0", "serial = 7.0\nextra = 1", "the example must have each column once; wrong: extra"),
-        ('target = "cost"', 'target = "plate"', "the target must be a number"),
-        ("cost = [1, 9]", "cost = [1, 9]\nplate = [1, 9]", "bounds require numbers: plate"),
-        ("[drift]", RULE.format("plate"), "bounds require numbers: plate"),
-        ("[drift]", RULE.format("weight"), "these are not columns: weight"),
-    ],
-)  # fmt: skip
-def test_each_fault_of_a_file_has_its_message(old: str, new: str, message: str) -> None:
-    """With the location, where the fault has one."""
-    assert old in SMALL
-    assert message in refusal(SMALL.replace(old, new))
-
-
-@pytest.mark.parametrize("name", sorted(RESERVED))
-def test_a_reserved_name_is_refused(name: str) -> None:
-    """For a column of any kind."""
-    assert f"these names are reserved: {name}" in refusal(with_reserved(name))
-
-
-def test_all_reserved_names_are_listed_at_once() -> None:
-    """So that they can be corrected together."""
-    text = with_reserved("number").replace('name = "built"', 'name = "epoch"')
-    assert "these names are reserved: epoch, number" in refusal(text)
 
 
 def test_the_example_is_a_complete_row() -> None:

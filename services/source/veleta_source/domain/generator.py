@@ -3,23 +3,30 @@
 The fields have the names of the keys in the file. Levels, spreads and growths are in units of the natural logarithm.
 """
 
-from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Self
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
-from veleta.dataset import Dataset, Name, Section
+from veleta.dataset import Dataset, Kind, Name, Section
+from veleta.dataset_faults import input_faults, repeated, unknown
 from veleta.errors import Stop
+from veleta.toml_document import structure_faults
+from veleta.valid_values import did_you_mean
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Spread = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Region(Section):
     """A region: its share of the properties, the level of its targets above the median, and its range of codes."""
 
     name: str
-    share: float
-    level: float
+    share: Spread
+    level: Finite
     codes: tuple[int, int]
 
 
@@ -31,12 +38,12 @@ class Places(Section):
     code: Name
     address: Name
     addresses: tuple[int, int]
-    towns: int
-    town_spread: float
-    prefixes: list[str]
-    stems: list[str]
-    endings: list[str]
-    regions: list[Region]
+    towns: int = Field(ge=1, le=1_000_000)
+    town_spread: Spread
+    prefixes: list[str] = Field(min_length=1)
+    stems: list[str] = Field(min_length=1)
+    endings: list[str] = Field(min_length=1)
+    regions: list[Region] = Field(min_length=1)
 
 
 class GeneratedColumn(Section):
@@ -48,18 +55,18 @@ class GeneratedColumn(Section):
 class NumberColumn(GeneratedColumn):
     """A log-normal number between `least` and `most`. `follows`: the exponents of earlier numbers as factors."""
 
-    median: float
-    spread: float
-    step: float
-    least: float
-    most: float
+    median: Positive
+    spread: Spread
+    step: Positive
+    least: Finite
+    most: Finite
     follows: dict[Name, float] = Field(default_factory=dict)
 
 
 class CategoryColumn(GeneratedColumn):
     """A category: the shares of its values."""
 
-    shares: dict[str, float]
+    shares: dict[str, Spread]
 
 
 class DateColumn(GeneratedColumn):
@@ -67,7 +74,7 @@ class DateColumn(GeneratedColumn):
 
     first: date
     last: date
-    growth_per_year: float
+    growth_per_year: Finite
 
 
 class IdentifierColumn(GeneratedColumn):
@@ -80,9 +87,9 @@ class IdentifierColumn(GeneratedColumn):
 class TargetColumn(Section):
     """The target. `follows`: the exponents of numbers as factors. `spread` is the unexplained part."""
 
-    median: float
-    spread: float
-    step: float
+    median: Positive
+    spread: Spread
+    step: Positive
     follows: dict[Name, float]
 
 
@@ -90,10 +97,10 @@ class BatchShape(Section):
     """A batch: its rows at scale 1, and the least, greatest and mean target. `tail`: a Pareto distribution."""
 
     place: int
-    rows: int
-    least: float
-    most: float
-    mean: float
+    rows: int = Field(ge=1, le=10_000_000)
+    least: Positive
+    most: Finite
+    mean: Finite
     tail: bool = False
 
     def targets(self, count: int) -> np.ndarray:
@@ -109,7 +116,7 @@ class BatchShape(Section):
 class Generator(Section):
     """The whole section. `offers` is the mean number of offers of one property."""
 
-    offers: float
+    offers: Positive
     places: Places
     numbers: list[NumberColumn]
     choices: list[CategoryColumn]
@@ -118,35 +125,123 @@ class Generator(Section):
     target: TargetColumn
     batches: list[BatchShape]
 
-    @model_validator(mode="after")
-    def _follows_declared_numbers(self) -> Self:
-        declared: set[str] = set()
-        for name, follows in [*((n.column, n.follows) for n in self.numbers), ("the target", self.target.follows)]:
-            if unknown := set(follows) - declared:
-                raise ValueError(f"{name} follows undeclared columns: {', '.join(sorted(unknown))}")
-            declared.add(name)
-        return self
-
     @property
-    def columns(self) -> list[str]:
-        """All generated columns except the target."""
+    def columns(self) -> list[tuple[str, Kind]]:
+        """All generated columns except the target, each with the kind that it must have."""
         places = self.places
-        others: list[GeneratedColumn] = [*self.numbers, *self.choices, *self.days, *self.identifiers]
-        return [places.region, places.town, places.code, places.address, *(other.column for other in others)]
+        located: list[tuple[str, Kind]] = [
+            (places.region, "category"),
+            (places.town, "category"),
+            (places.code, "identifier"),
+            (places.address, "identifier"),
+        ]
+        lists: list[tuple[Sequence[GeneratedColumn], Kind]] = [
+            (self.numbers, "number"),
+            (self.choices, "category"),
+            (self.days, "date"),
+            (self.identifiers, "identifier"),
+        ]
+        return located + [(each.column, kind) for columns, kind in lists for each in columns]
 
 
 def parse_generator(dataset: Dataset) -> Generator:
-    """The generator of a dataset. Raises Stop if there is none, or if it is not valid."""
+    """The generator of a dataset.
+
+    Raises:
+        Stop: the dataset has none, or it is not valid. The message has a line for each fault.
+    """
     if not dataset.generator:
-        raise Stop(f"no CSV is given, and the dataset file of {dataset.name} has no [generator]")
+        raise Stop(f"{dataset.name} has no [generator]: pass its rows with CSV=file or API_URL=address")
     try:
         generator = Generator.model_validate(dataset.generator)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'section'}: {e['msg']}" for e in error.errors())
-        raise Stop(f"[generator] of the dataset file is not valid: {faults}") from error
-    generated, required = Counter(generator.columns), Counter(column.name for column in dataset.inputs)
-    if wrong := sorted((generated - required) + (required - generated)):
-        raise Stop(f"[generator] must have each column except the target once; wrong: {', '.join(wrong)}")
-    if unknown := {batch.place for batch in generator.batches} - {rule.place for rule in dataset.source}:
-        raise Stop(f"[generator] has batches at places without a [[source]] rule: {sorted(unknown)}")
+        faults = structure_faults(Generator, dataset.generator, error.errors(), section=("generator",))
+        raise Stop("\n".join(faults)) from error
+    if faults := [*input_faults(dataset), *_faults(generator, dataset)]:
+        raise Stop("\n".join(faults))
     return generator
+
+
+def _faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
+    yield from _column_faults(generator, dataset)
+    yield from _range_faults(generator)
+    yield from _share_faults(generator)
+    yield from _order_faults(generator)
+    yield from _batch_faults(generator, dataset)
+
+
+def _column_faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
+    names = [name for name, _ in generator.columns]
+    yield from unknown("[generator]", names, dataset.names)
+    yield from (f"[generator] {name} is generated twice: remove one" for name in repeated(names))
+    yield from (f"[generator] {c.name} is not generated: add it" for c in dataset.inputs if c.name not in names)
+    for name, kind in generator.columns:
+        column = dataset.by_name.get(name)
+        if name == dataset.target:
+            yield f"[generator] {name} is the target, which [generator.target] generates: remove it"
+        elif column and column.kind != kind:
+            yield f"[generator] {name} is generated as {kind}, and its kind is {column.kind}: use the same"
+
+
+def _range_faults(generator: Generator) -> Iterator[str]:
+    places = generator.places
+    ranges: list[tuple[str, Any, Any]] = [("[generator.places] addresses", *places.addresses)]
+    ranges += [(f"[[generator.places.regions]] {each.name}: codes", *each.codes) for each in places.regions]
+    ranges += [
+        (f"[[generator.numbers]] {each.column}: least, most", each.least, each.most) for each in generator.numbers
+    ]
+    ranges += [(f"[[generator.days]] {each.column}: first, last", each.first, each.last) for each in generator.days]
+    ranges += [
+        (f"[[generator.identifiers]] {each.column}: first, last", each.first, each.last)
+        for each in generator.identifiers
+    ]
+    yield from (f"{where} = {low}, {high}: use the lower one first" for where, low, high in ranges if low > high)
+
+
+def _share_faults(generator: Generator) -> Iterator[str]:
+    """Shares are weights, so that their sum may be any number above 0."""
+    shares = {"[[generator.places.regions]]": {each.name: each.share for each in generator.places.regions}}
+    shares |= {f"[[generator.choices]] {each.column}": each.shares for each in generator.choices}
+    for where, weights in shares.items():
+        if not sum(weights.values()) > 0:
+            yield f"{where}: the sum of the shares is 0: use shares above 0"
+    yield from (
+        f"[[generator.places.regions]] {name} is there twice: remove one"
+        for name in repeated(region.name for region in generator.places.regions)
+    )
+
+
+def _order_faults(generator: Generator) -> Iterator[str]:
+    """A number is computed from those declared before it, and the target from all of them."""
+    declared: list[str] = []
+    for number in generator.numbers:
+        yield from _unknown_factors(f"[[generator.numbers]] {number.column}", number.follows, declared)
+        declared.append(number.column)
+    yield from _unknown_factors("[generator.target]", generator.target.follows, declared)
+
+
+def _unknown_factors(where: str, follows: Iterable[str], declared: Sequence[str]) -> Iterator[str]:
+    wrong = (name for name in follows if name not in declared)
+    return (f"{where} follows {name}, which is no number declared before it" for name in wrong)
+
+
+def _batch_faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
+    rules = {rule.place: rule for rule in dataset.source}
+    if not generator.batches:
+        yield "[[generator.batches]] is empty: declare each batch"
+    yield from (
+        f"[[generator.batches]] place = {place} is there twice: remove one"
+        for place in repeated(batch.place for batch in generator.batches)
+    )
+    regions = [region.name for region in generator.places.regions if region.share > 0]
+    for batch in generator.batches:
+        where = f"[[generator.batches]] place {batch.place}"
+        if not batch.least < batch.mean < batch.most:
+            seen = f"least, mean, most = {batch.least:g}, {batch.mean:g}, {batch.most:g}"
+            yield f"{where}: {seen}: use an ascending order"
+        if not (rule := rules.get(batch.place)):
+            yield f"{where} has no [[source]] rule: add one"
+            continue
+        for condition in rule.where:
+            if condition.column == generator.places.region and condition.equals not in (None, *regions):
+                yield f"{where}: no region is {condition.equals}: {did_you_mean(condition.equals, regions)}"

@@ -1,6 +1,10 @@
 """The section [generator] of a dataset file."""
 
+import math
 import tomllib
+from datetime import date
+from functools import reduce
+from typing import Any
 
 import pytest
 
@@ -11,44 +15,85 @@ from veleta_source.domain.generator import parse_generator
 DATASET = load_dataset("real_estate")
 
 
-def without(*keys: str) -> Dataset:
-    """The dataset without this key of [generator]."""
+def changed(*path: Any, **values: Any) -> Dataset:
+    """The dataset with other values of a table of [generator]; None removes a key."""
     generator = tomllib.loads(DATASET.text)["generator"]
-    *path, last = keys
-    part = generator
-    for key in path:
-        part = part[key]
-    del part[last]
+    table = reduce(lambda part, key: part[key], path, generator)
+    table |= values
+    for key in [key for key, value in values.items() if value is None]:
+        del table[key]
     return DATASET.model_copy(update={"generator": generator})
 
 
-def test_a_dataset_without_a_generator_needs_a_csv_file() -> None:
-    """The message shows it."""
+BREAKS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
+    ((), {"offers": 0}, "[generator] offers = 0: use a number above 0"),
+    ((), {"ofers": 1}, "[generator] ofers is no key: did you mean offers?"),
+    ((), {"batches": []}, "[[generator.batches]] is empty: declare each batch"),
+    ((), {"days": []}, "[generator] prev_sold_date is not generated: add it"),
+    (("places",), {"town_spread": None}, "[generator.places] town_spread is missing: use a number from 0"),
+    (("places",), {"towns": 0}, "[generator.places] towns = 0: use a whole number from 1 up to 1,000,000"),
+    (("places",), {"stems": []}, "[generator.places] stems = []: use a list of texts"),
+    (("places",), {"town": "cty"}, "[generator] cty is no column: did you mean city?"),
+    (("places",), {"town": "bed"}, "[generator] bed is generated twice: remove one"),
+    (("places",), {"town": "price"}, "[generator] price is the target, which [generator.target] generates: remove it"),
+    (("places",), {"town": "bed"}, "[generator] bed is generated as category, and its kind is number: use the same"),
+    (("places",), {"addresses": [9, 1]}, "[generator.places] addresses = 9, 1: use the lower one first"),
+    (("places", "regions", 4), {"share": -1}, "[[generator.places.regions]] California: share = -1: use a number"),
+    (("places", "regions", 4), {"codes": [9, 1]}, "[[generator.places.regions]] California: codes = 9, 1: use the"),
+    (("places", "regions", 4), {"name": "Texas"}, "[[generator.places.regions]] Texas is there twice: remove one"),
+    (("places", "regions", 21), {"name": "Mass"}, "place 3: no region is Massachusetts: "),
+    (("numbers", 0), {"step": 0}, "[[generator.numbers]] house_size: step = 0: use a number above 0"),
+    (("numbers", 0), {"spread": -1}, "[[generator.numbers]] house_size: spread = -1: use a number from 0"),
+    (("numbers", 0), {"least": 9, "most": 1}, "[[generator.numbers]] house_size: least, most = 9.0, 1.0: use the"),
+    (("numbers", 0), {"most": math.inf}, "[[generator.numbers]] house_size: most = inf: use a finite number"),
+    (("numbers", 0), {"follows": {"bed": 1}}, "[[generator.numbers]] house_size follows bed, which is no number"),
+    (("choices", 0), {"shares": {"sold": 0}}, "[[generator.choices]] status: the sum of the shares is 0: use"),
+    (("choices", 0), {"shares": {"sold": -1}}, "[generator.choices.shares] status: sold = -1: use a number from 0"),
+    (("days", 0), {"first": date(2024, 1, 1)}, "prev_sold_date: first, last = 2024-01-01, 2023-12-31: use the lower"),
+    (("days", 0), {"last": "2023-02-30"}, "[[generator.days]] prev_sold_date: last = '2023-02-30': use a date as"),
+    (("identifiers", 0), {"first": 110_143}, "[[generator.identifiers]] brokered_by: first, last = 110143, 110142"),
+    (("target",), {"median": -5}, "[generator.target] median = -5: use a number above 0"),
+    (("target",), {"follows": {"city": 1.0}}, "[generator.target] follows city, which is no number declared before it"),
+    (("batches", 0), {"place": 9}, "[[generator.batches]] place 9 has no [[source]] rule: add one"),
+    (("batches", 0), {"place": 1}, "[[generator.batches]] place = 1 is there twice: remove one"),
+    (
+        ("batches", 0),
+        {"rows": 0},
+        "[[generator.batches]] place 0: rows = 0: use a whole number from 1 up to 10,000,000",
+    ),
+    (("batches", 0), {"mean": 1}, "[[generator.batches]] place 0: least, mean, most = 1, 1, 300000: use an ascending"),
+]
+"""A table of the section, its wrong values, and the line of the fault."""
+
+
+@pytest.mark.parametrize(("path", "values", "message"), BREAKS, ids=[message for *_, message in BREAKS])
+def test_each_way_to_break_the_section_has_its_line(
+    path: tuple[Any, ...], values: dict[str, Any], message: str
+) -> None:
+    """With the table, what was seen and what is valid."""
+    with pytest.raises(Stop) as caught:
+        parse_generator(changed(*path, **values))
+    assert any(message in line for line in str(caught.value).splitlines()), str(caught.value)
+
+
+def test_all_faults_of_the_section_are_found_at_once() -> None:
+    """In the order of the section."""
+    broken = changed("places", "regions", 4, codes=[9, 1]).generator
+    broken["days"][0]["first"] = date(2024, 1, 1)
+    broken["choices"][0]["shares"] = {"sold": 0}
+    with pytest.raises(Stop) as caught:
+        parse_generator(DATASET.model_copy(update={"generator": broken}))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_dataset_without_a_generator_needs_another_input() -> None:
+    """The message shows which."""
     plain = parse_dataset(DATASET.text.partition("\n[generator]")[0])
-    with pytest.raises(Stop, match=r"no CSV is given, and .* has no \[generator\]"):
+    with pytest.raises(Stop, match=r"real_estate has no \[generator\]: pass its rows with CSV=file or API_URL=address"):
         parse_generator(plain)
 
 
-def test_a_fault_in_the_section_is_named() -> None:
-    """A missing key, and a column that is not generated."""
-    with pytest.raises(Stop, match=r"places\.town_spread: Field required"):
-        parse_generator(without("places", "town_spread"))
-    with pytest.raises(Stop, match="must have each column except the target once; wrong: prev_sold_date"):
-        parse_generator(DATASET.model_copy(update={"generator": {**DATASET.generator, "days": []}}))
-
-
-def test_a_column_follows_only_numbers_declared_before_it() -> None:
-    """So does the target."""
-    numbers = list(reversed(DATASET.generator["numbers"]))
-    with pytest.raises(Stop, match="follows undeclared columns"):
-        parse_generator(DATASET.model_copy(update={"generator": {**DATASET.generator, "numbers": numbers}}))
-    target = {**DATASET.generator["target"], "follows": {"city": 1.0}}
-    with pytest.raises(Stop, match="the target follows undeclared columns: city"):
-        parse_generator(DATASET.model_copy(update={"generator": {**DATASET.generator, "target": target}}))
-
-
-def test_a_batch_needs_a_rule() -> None:
-    """Otherwise no row would match it."""
-    batches = [{**DATASET.generator["batches"][0], "place": 9}]
-    with pytest.raises(Stop, match=r"places without a \[\[source\]\] rule: \[9\]"):
-        parse_generator(DATASET.model_copy(update={"generator": {**DATASET.generator, "batches": batches}}))
+def test_generated_rows_need_rules_of_batches() -> None:
+    """As the rows of a file."""
+    with pytest.raises(Stop, match=r"no \[\[source\]\]: add one"):
+        parse_generator(DATASET.model_copy(update={"source": []}))

@@ -1,0 +1,77 @@
+"""Describes what a field of a pydantic model accepts, in words for the author of a file or the user of a variable."""
+
+import types
+from collections.abc import Iterable, Mapping
+from datetime import date
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,47}$"
+NAME_WORDS = "1 to 48 lower case letters, digits and _, with a letter first"
+URL_PATTERN = r"^https?://[^\s/]+\S*$"
+
+_PATTERNS = {NAME_PATTERN: NAME_WORDS, URL_PATTERN: "an address as http://host:port"}
+_BOUNDS = {"ge": "from", "gt": "above", "le": "up to", "lt": "below"}
+_TYPES: Mapping[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "a text",
+    date: "a date as 1999-12-31",
+    tuple[float, float]: "[lowest, highest]",
+    tuple[int, int]: "[lowest, highest] in whole numbers",
+}
+
+
+def valid_values(field: FieldInfo) -> str:
+    """What the field accepts, as `a whole number from 1 up to 64` or `restart or stop`."""
+    annotation = _without_none(field.annotation)
+    if get_origin(annotation) is Literal:
+        return alternatives(map(str, get_args(annotation)))
+    pattern = next(filter(None, (getattr(each, "pattern", None) for each in field.metadata)), "")
+    return _PATTERNS.get(pattern) or f"{_type(annotation)}{_bounds(field)}"
+
+
+def valid_item(field: FieldInfo) -> str:
+    """What an item of a table or of a list accepts."""
+    return _type(get_args(field.annotation)[-1])
+
+
+def alternatives(values: Iterable[str]) -> str:
+    """`a, b or c`."""
+    *most, last = values
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def did_you_mean(name: object, names: Iterable[str]) -> str:
+    """The name that is most like a wrong one, as a question; or else all of them."""
+    known = list(names)
+    if close := get_close_matches(str(name), known, 1):
+        return f"did you mean {close[0]}?"
+    return f"use {alternatives(known)}" if known else "there is none"
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(each for each in get_args(annotation) if each is not type(None))
+    return annotation
+
+
+def _type(annotation: Any) -> str:
+    if annotation in _TYPES:
+        return _TYPES[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is list:
+        return f"a list of {_type(arguments[0]).removeprefix('a ')}s"
+    if origin is Annotated:
+        field = FieldInfo.from_annotation(annotation)
+        return "a name" if field.annotation is str else valid_values(field)
+    return "a text" if origin is None and not hasattr(annotation, "model_fields") else "a table"
+
+
+def _bounds(field: FieldInfo) -> str:
+    """The bounds of a number, as ` from 1 up to 64`."""
+    bounds = {name: getattr(each, name) for each in field.metadata for name in _BOUNDS if hasattr(each, name)}
+    return "".join(f" {_BOUNDS[name]} {value:,}" for name, value in bounds.items())
