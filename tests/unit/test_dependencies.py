@@ -29,6 +29,7 @@ IMPORTED_BY_OTHERS = {
     "numba": "shap; an older one does not support this numpy",
     "pymysql": "SQLAlchemy's driver",
     "structlog": "every service, but not the notebooks; it is a dependency of shared/",
+    "supervisor": "run by `python -m`",
     "zstandard": "kafka-python's compression",
 }
 """Distributions that our code does not import, with the one that does."""
