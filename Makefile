@@ -10,8 +10,10 @@ export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
 export SOAK_S KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
 # Material announces its successor at each build: docs/decisions/0025-documentation-site.md.
 export NO_MKDOCS_2_WARNING := 1
-# With it every command would compile all its modules again.
-unexport PYTHONDONTWRITEBYTECODE
+# What a user has set for other programs: modules from elsewhere, another encoding, no asserts, each module compiled again.
+unexport PYTHONPATH PYTHONHOME PYTHONIOENCODING PYTHONOPTIMIZE PYTHONWARNINGS PYTHONDONTWRITEBYTECODE
+# Output and file names are UTF-8. In the locale C, neither Python nor Java can read a path with other letters.
+export LC_ALL := C.UTF-8
 
 LOCAL := .venv/bin/python -u -m veleta_local
 PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
@@ -19,7 +21,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo start stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
-.PHONY: test test-compose soak bench lint docs docs-serve contracts lock pictures clean
+.PHONY: test test-tools test-compose soak bench lint docs docs-serve contracts lock pictures clean
 
 help: ## list the targets
 	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
@@ -81,10 +83,10 @@ logs: ## docker compose: follow the logs; Ctrl-C stops it
 ps: ## docker compose: list the containers with their health
 	docker compose ps
 
-test: lint ## run lint and all tests
+test: test-tools lint ## run lint and all tests
 	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-soak: $(INSTALLED) ## run the long tests with kills, outages and full load, as root | SOAK_S SEED KEEP PORT_BASE PROMOTIONS OUTAGE_S REQUESTS LOAD_S JOURNAL_SYNC
+soak: test-tools ## run the long tests with kills, outages and full load, as root | SOAK_S SEED KEEP PORT_BASE PROMOTIONS OUTAGE_S REQUESTS LOAD_S JOURNAL_SYNC
 	.venv/bin/pytest tests/soak -s
 
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine
@@ -118,6 +120,9 @@ pictures: $(INSTALLED) ## take the pictures of the documentation from the run th
 
 clean: $(INSTALLED) ## delete the run and its data, and show how much that is; refuses while the run is up
 	$(LOCAL) clean
+
+test-tools: $(INSTALLED)
+	compose/local/install.sh tests
 
 $(INSTALLED): requirements.lock compose/local/install.sh $(PROJECTS)
 	compose/local/install.sh

@@ -1,7 +1,13 @@
 #!/bin/sh
 # Creates .venv from requirements.lock. Before that it installs what is missing: a JRE, Maven and uv.
 # make runs it in the root of the checkout when one of its inputs has changed.
+#
+# `install.sh tests` installs only what the tests need besides: a browser and curl.
 set -eu
+purpose=${1:-run}
+
+# A user may have set these. They would lead pip, uv and Python to other folders than .venv and .runtime.
+unset PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV UV_SYSTEM_PYTHON UV_PYTHON UV_TARGET PYTHONHOME PYTHONPATH
 
 fail() {
     echo "$1" >&2
@@ -52,6 +58,11 @@ jre() {
 
 # The Debian packages of what is missing. On Debian, ensurepip is in the venv package.
 missing() {
+    if [ "$purpose" = tests ]; then
+        command -v chromium >/dev/null || command -v google-chrome >/dev/null || echo chromium
+        command -v curl >/dev/null || echo curl
+        return
+    fi
     has_java || jre
     command -v mvn >/dev/null || echo maven
     has_uv || "$PYTHON" -c "import ensurepip" 2>/dev/null ||
@@ -94,7 +105,7 @@ install_missing() {
         fail "run this as root first: apt-get update && apt-get install -y --no-install-recommends $*"
     fi
     mkdir -p .runtime
-    if ! in_lists maven; then
+    if ! in_lists "$1"; then
         update
         # shellcheck disable=SC2046 # words; the new lists may have a better JRE
         set -- $(missing)
@@ -102,12 +113,18 @@ install_missing() {
     echo "installing with apt: $*"
     apt_install "$@" || { update && apt_install "$@"; } ||
         fail "apt could not install $*: $(grep '^E:' .runtime/apt.log | tail -n 1)"
-    has_java || fail "java is still older than 17: select another one with update-alternatives --config java"
+    [ "$purpose" = tests ] || has_java ||
+        fail "java is still older than 17: select another one with update-alternatives --config java"
 }
 
 # shellcheck disable=SC2046 # words
 set -- $(missing)
+# A complete .venv is only brought up to date.
+if [ $# -gt 0 ] || ! [ -e .venv/installed ]; then
+    "$PYTHON" -I "${0%/*}/veleta_local/disk_space.py" "$purpose" "$@" || exit 1
+fi
 [ $# = 0 ] || install_missing "$@"
+[ "$purpose" = run ] || exit 0
 
 if ! has_uv; then
     echo "installing uv into .runtime/uv"

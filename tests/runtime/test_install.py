@@ -1,5 +1,6 @@
 """What `compose/local/install.sh` installs and requires, with fake programs."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ _REAL = ("cat", "cp", "grep", "mkdir", "sed", "tail", "touch", "true")
 _JAVA = """echo 'openjdk version "{}.0.2" 2026-01-20' >&2"""
 _KNOWN = '[ "$1" = show ] && case $2 in maven | openjdk-17-jre-headless) echo "Package: $2" ;; esac'
 _APT_INSTALL = "apt-get install -y -qq --no-install-recommends -o APT::Status-Fd=1"
+_REAL_PYTHON = shlex.quote(sys.executable)
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -21,13 +23,14 @@ class Machine:
 
     def __init__(self, top: Path) -> None:
         self._top = top
+        self.checkout = top / "checkout"
         for folder in ("bin", "later", "checkout/services/one"):
             (top / folder).mkdir(parents=True)
         for name in _REAL:
             (top / "bin" / name).symlink_to(shutil.which(name) or name)
-        self.has(_PYTHON, f'exec {sys.executable} "$@"')
+        self.has(_PYTHON, f'exec {_REAL_PYTHON} "$@"')
         self.has("apt-cache", _KNOWN)
-        self.has("apt-get", self._record("apt-get") + f'[ "$1" = update ] || cp {top}/later/* {top}/bin')
+        self.has("apt-get", self._record("apt-get") + '[ "$1" = update ] || cp ../later/* ../bin')
         self.has("uv", self._record("uv") + "mkdir -p .venv/bin")
         self.has("id", "echo 0")
         self.has("mvn", "", folder="later")
@@ -49,10 +52,10 @@ class Machine:
         self.has("id", "echo 1000")
         self.has("sudo", (self._record("sudo") + 'shift; exec "$@"') if sudo else "exit 1")
 
-    def install(self) -> "subprocess.CompletedProcess[str]":
+    def install(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            ["/bin/sh", ROOT / "compose/local/install.sh"],
-            cwd=self._top / "checkout",
+            ["/bin/sh", ROOT / "compose/local/install.sh", *arguments],
+            cwd=self.checkout,
             env={"PATH": str(self._top / "bin")},
             capture_output=True,
             text=True,
@@ -65,7 +68,7 @@ class Machine:
         return [line for line in lines if line.startswith(of)]
 
     def _record(self, name: str) -> str:
-        return f'echo "{name} $*" >> {self._top}/calls\n'
+        return f'echo "{name} $*" >> ../calls\n'
 
 
 @pytest.fixture
@@ -165,10 +168,46 @@ def test_a_python_without_venv_needs_its_package_if_uv_is_missing(machine: Machi
     """Debian's Python cannot create the folder for uv without it."""
     machine.has_all()
     machine.is_not_root(sudo=False)
-    machine.has(_PYTHON, f'case $2 in *ensurepip*) exit 1 ;; *) exec {sys.executable} "$@" ;; esac')
+    machine.has(_PYTHON, f'case $2 in *ensurepip*) exit 1 ;; *) exec {_REAL_PYTHON} "$@" ;; esac')
     assert machine.install().returncode == 0
     machine.remove("uv")
     assert machine.install().stderr.endswith(f"--no-install-recommends {_PYTHON}-venv\n")
+
+
+def test_the_tests_need_a_browser_and_curl(machine: Machine) -> None:
+    """`install.sh tests` installs what is missing, and leaves .venv alone."""
+    machine.has("apt-cache", "echo Package")
+    assert machine.install("tests").returncode == 0
+    assert machine.calls("apt-get") == [f"{_APT_INSTALL} chromium curl"]
+    assert not machine.calls("uv pip")
+
+
+@pytest.mark.parametrize("browser", ["chromium", "google-chrome"])
+def test_a_browser_that_is_there_is_used(machine: Machine, browser: str) -> None:
+    """apt is not called."""
+    machine.has(browser, "")
+    machine.has("curl", "")
+    assert machine.install("tests").returncode == 0
+    assert not machine.calls("apt-get")
+
+
+@pytest.mark.failure("F142")
+def test_a_full_disk_is_found_before_anything_is_installed(machine: Machine) -> None:
+    """The check runs first, and its line is the only one."""
+    machine.has(_PYTHON, f"[ $1 = -I ] || exec {_REAL_PYTHON} \"$@\"; echo '1.0 GB are free at /' >&2; exit 1")
+    done = machine.install()
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "1.0 GB are free at /\n")
+    assert not machine.calls("apt-get")
+    assert not machine.calls("uv pip")
+
+
+def test_a_complete_installation_is_updated_without_a_check_of_the_disk(machine: Machine) -> None:
+    """A newer requirements.lock needs little space."""
+    machine.has_all()
+    (machine.checkout / ".venv").mkdir()
+    (machine.checkout / ".venv/installed").touch()
+    machine.has(_PYTHON, f'[ $1 != -I ] || exit 1; exec {_REAL_PYTHON} "$@"')
+    assert machine.install().returncode == 0
 
 
 @pytest.mark.parametrize(("version", "supported"), [("3, 10", False), ("3, 13", True), ("3, 14", False)])
@@ -177,7 +216,7 @@ def test_supported_versions_of_python(machine: Machine, version: str, supported:
     machine.has_all()
     machine.remove(_PYTHON)
     as_if = f"import sys; sys.version_info = ({version}, 0); exec(sys.argv[1])"
-    machine.has("python3", f"exec {sys.executable} -c '{as_if}' \"$2\"")
+    machine.has("python3", f"[ $1 = -I ] || exec {_REAL_PYTHON} -c '{as_if}' \"$2\"")
     done = machine.install()
     assert done.returncode == (0 if supported else 1)
     assert bool(machine.calls("uv venv --quiet --clear --python python3 .venv")) is supported

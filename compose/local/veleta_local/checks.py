@@ -7,18 +7,17 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from veleta_local import disk_space
 from veleta_local.addresses import HOST
 from veleta_local.errors import LocalError
 
-_FREE_GIB = 2
 _JAVA = 17
 
 
-def disk(folder: Path) -> None:
-    """Require free space for data and downloads."""
-    free = shutil.disk_usage(folder).free / 2**30
-    if free < _FREE_GIB:
-        raise LocalError(f"{free:.1f} GiB are free at {folder}: {_FREE_GIB} GiB are needed")
+def disk(*demands: disk_space.Demand) -> None:
+    """Require free space for data or downloads."""
+    if text := disk_space.shortage(demands):
+        raise LocalError(text)
 
 
 def tool(name: str) -> str:

@@ -3,11 +3,13 @@
 import hashlib
 import shutil
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 from zipfile import ZipFile
 
-from veleta_local import checks, subprocesses
+from veleta_local import checks, disk_space, subprocesses
 from veleta_local.deployment import ROOT
 from veleta_local.files import fresh_folder, locked
 from veleta_local.maven_progress import MavenProgress, ProgressReporter
@@ -35,7 +37,7 @@ def ensure(report: Callable[[str], None]) -> None:
 
 
 def _download(report: Callable[[str], None]) -> None:
-    checks.disk(_RUNTIME)
+    checks.disk((disk_space.RUNTIME_MB, _RUNTIME), (disk_space.MAVEN_MB, Path.home() / ".m2"))
     with fresh_folder(folder()) as fresh:
         _maven(fresh / "libs", report)
         _unpack_mariadb(fresh)
@@ -47,7 +49,7 @@ def _download(report: Callable[[str], None]) -> None:
 def _maven(libs: Path, report: Callable[[str], None]) -> None:
     """Run Maven without -q and -B: these options would hide the progress."""
     goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
-    command = [checks.tool("mvn"), "-Dstyle.color=never", "-f", _POM, *goal]
+    command = [checks.tool("mvn"), "-Dstyle.color=never", *proxy_options(), "-f", _POM, *goal]
     progress, reporter = MavenProgress(), ProgressReporter(_MEGABYTES, report, live=sys.stdout.isatty())
 
     def on_line(line: str) -> None:
@@ -58,6 +60,21 @@ def _maven(libs: Path, report: Callable[[str], None]) -> None:
         subprocesses.run_with_lines(command, _FAILURE, folder=_RUNTIME, on_line=on_line)
     finally:
         reporter.close()
+
+
+def proxy_options() -> list[str]:
+    """The proxies of the environment as properties of Java, because Maven does not read these variables."""
+    proxies = urllib.request.getproxies()
+    options = []
+    for scheme in proxies.keys() & {"http", "https"}:
+        address = urlsplit(proxies[scheme] if "//" in proxies[scheme] else f"//{proxies[scheme]}")
+        options += [f"-D{scheme}.proxyHost={address.hostname}", f"-D{scheme}.proxyPort={address.port or 80}"]
+    if not options:
+        return []
+    direct = [name.strip().lstrip(".") for name in proxies.get("no", "").split(",") if name.strip()]
+    hosts = "|".join(pattern for name in direct for pattern in (name, f"*.{name}"))
+    # Maven 3.9 reads these properties only with the last one.
+    return [*sorted(options), f"-Dhttp.nonProxyHosts={hosts}", "-Daether.connector.http.useSystemProperties=true"]
 
 
 def _unpack_mariadb(fresh: Path) -> None:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from veleta.dataset import load_dataset
-from veleta_local import checks, downloads, health, kafka, mariadb, mlflow_server, processes, subprocesses
+from veleta_local import checks, disk_space, downloads, health, kafka, mariadb, mlflow_server, processes, subprocesses
 from veleta_local.attempts import Attempts
 from veleta_local.deployment import BACKING, PYTHON, Deployment
 from veleta_local.errors import LocalError
@@ -154,7 +154,7 @@ class Run(Deployment):
     def _spawn_supervisord(self) -> None:
         """Start supervisord if it is down. If it is up, its configuration and so the variables cannot change."""
         if not self._supervisor.states():
-            checks.disk(self.home)
+            checks.disk((disk_space.RUN_MB, self.home))
             downloads.ensure(self._report)
             self.save()
             self._supervisor.spawn(self._programs())
