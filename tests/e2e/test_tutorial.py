@@ -18,10 +18,11 @@ from support.tutorial import Step, lines_missing, matches, steps
 from veleta_local.addresses import DEFAULT_PORTS, ports
 from veleta_local.run import Run
 
-SHELL = f"""
-make() {{
-    command make -f {ROOT}/Makefile INSTALLED= LOCAL="{ROOT}/.venv/bin/python -u -m support.command_line" "$@"
-}}
+SHELL = """
+make() {
+    local="PYTHONPATH=checkout/tests .venv/bin/python -u -m support.command_line"
+    command make -f checkout/Makefile INSTALLED= LOCAL="$local" "$@"
+}
 """
 """`make`, for a run in the current folder."""
 
@@ -35,11 +36,8 @@ class Terminal:
         self.shown = ""
         self._folder = folder
         self._ports = {str(DEFAULT_PORTS[part]): str(port) for part, port in ports(base).items()}
-        self._environment = {
-            **os.environ,
-            "PORT_BASE": str(base),
-            "PYTHONPATH": str(ROOT / "tests"),
-        }
+        self._environment = {**os.environ, "PORT_BASE": str(base)}
+        (folder / "checkout").symlink_to(ROOT)
         (folder / ".venv").symlink_to(ROOT / ".venv")
 
     def open(self, command: str) -> None:

@@ -29,7 +29,7 @@ from veleta.events.envelope import Event, decode
 from veleta.settings import MysqlSettings
 from veleta.topics import TopicName, topic
 from veleta.users import USERS
-from veleta_local.addresses import DEFAULT_PORTS, ports
+from veleta_local.addresses import DEFAULT_PORTS
 
 T = TypeVar("T")
 PASSWORD = uuid4().hex
@@ -77,20 +77,23 @@ def wait_until(condition: Callable[[], T], seconds: float = 60, what: str = "the
 
 def free_port() -> int:
     """A port on which no process listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return _first_of_free_ports(1)
 
 
 def free_base() -> int:
-    """A PORT_BASE with free ports, outside the range that the kernel uses for outgoing connections."""
+    """A PORT_BASE with free ports."""
+    return _first_of_free_ports(len(DEFAULT_PORTS))
+
+
+def _first_of_free_ports(count: int) -> int:
+    """Outside the kernel's range for outgoing connections, which could take one before its server listens."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        base = random.randrange(10_000, lowest - len(DEFAULT_PORTS))  # noqa: S311 - a port, no secret
+        first = random.choice(range(10_000, lowest - count) or range(10_000, 60_000))  # noqa: S311 - a port, no secret
         with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
-            for port in ports(base).values():
+            for port in range(first, first + count):
                 probes.enter_context(socket.create_server(("127.0.0.1", port)))
-            return base
+            return first
 
 
 def http_status(url: str) -> int:

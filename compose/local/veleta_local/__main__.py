@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -189,8 +188,10 @@ def _run(arguments: list[str]) -> int:
 
 
 def _fail(text: str) -> int:
-    with suppress(OSError):  # nobody reads it
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it
+        discard_output()
     return 1
 
 

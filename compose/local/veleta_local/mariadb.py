@@ -66,13 +66,17 @@ def provision(deployment: Deployment) -> None:
 
 
 def _install(deployment: Deployment) -> None:
+    """Create the system tables without mariadb-install-db, a shell script that breaks at a space in a path."""
     base = downloads.folder() / "mariadb"
+    tables = (base / "share/mariadb_system_tables.sql").read_text(encoding="utf-8")
     with fresh_folder(deployment.home / "mysql") as fresh:
-        options = [f"--basedir={base}", f"--datadir={fresh}", "--auth-root-authentication-method=normal"]
-        command = [base / "scripts/mariadb-install-db", "--no-defaults", *options, "--skip-test-db", *_as_root()]
+        options = [f"--basedir={base}", f"--datadir={fresh}", f"--tmpdir={deployment.home / TEMPORARY}"]
+        command = [base / "bin/mariadbd", "--no-defaults", *_as_root(), "--bootstrap", *options]
         failure = "MariaDB's system tables could not be created"
-        environment = base_environment() | {"TMPDIR": str(deployment.home / TEMPORARY)}
-        subprocesses.run(command, failure, folder=deployment.home, environment=environment)
+        statements = f"CREATE DATABASE mysql;\nUSE mysql;\n{tables}"
+        subprocesses.run(
+            command, failure, folder=deployment.home, environment=base_environment(), standard_input=statements
+        )
 
 
 def _as_root() -> list[str]:

@@ -15,8 +15,9 @@ def run(
     folder: Path,
     environment: Mapping[str, str] | None = None,
     seconds: float | None = None,
+    standard_input: str = "",
 ) -> None:
-    """Run a command.
+    """Run a command with this text as its input.
 
     Raises:
         LocalError: it failed or took too long. The message is `failure` and the tool's own error.
@@ -27,8 +28,10 @@ def run(
             cwd=folder,
             env=environment,
             timeout=seconds,
+            input=standard_input,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -42,7 +45,13 @@ def run_with_lines(command: Sequence[object], failure: str, *, folder: Path, on_
     arguments = [str(argument) for argument in command]
     lines = []
     with subprocess.Popen(
-        arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        arguments,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
     ) as process:
         for line in process.stdout or ():
             lines.append(line)

@@ -27,7 +27,8 @@ def test_sh_reads_any_value() -> None:
 
 def test_a_folder_of_another_user_in_tmp_is_refused(tmp_path: Path) -> None:
     """Another user may have created the folder for the sockets first, or a link with its name."""
-    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o755)
     (tmp_path / "link").symlink_to(tmp_path / "open")
     for name in ("open", "link"):
         with pytest.raises(LocalError, match="not a private folder"):

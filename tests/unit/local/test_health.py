@@ -111,3 +111,14 @@ def test_a_part_that_does_not_listen_is_reported_at_once(deployment: Deployment)
     reports = check(deployment, ["kafka", "loader"])
     assert [report.doing for report in reports.values()] == ["does not listen yet"] * 2
     assert not any(report.listens or report.ready for report in reports.values())
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_health_is_requested_without_a_proxy(
+    variable: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts are on this machine, and a proxy cannot reach them."""
+    monkeypatch.setenv(variable, f"http://{HOST}:{free_base()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with server(deployment.ports["loader"], lambda connection, _: connection.sendall(OK + b'{"ready": true}')):
+        assert check(deployment, ["loader"])["loader"].ready

@@ -64,7 +64,7 @@ def test_a_closed_pipe_ends_a_command_silently(closed: str, tmp_path: Path) -> N
     done = subprocess.run(
         [sys.executable, "-m", "support.command_line", arguments],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "JSON": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), "JSON": "1", "PYTHONUNBUFFERED": ""},
         check=False,
         **streams,  # type: ignore[call-overload]  # its overloads take no mapping
     )
