@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from veleta.bounds import Port
 from veleta.settings import MlflowSettings, MysqlSettings
 
 
@@ -11,7 +12,7 @@ class NotebooksSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NOTEBOOKS_", frozen=True)
     host: str = Field("127.0.0.1", description="the address that JupyterLab listens on")
-    port: int = Field(8888, description="the port of JupyterLab")
+    port: Port = Field(8888, description="the port of JupyterLab")
     dataset: str = Field(
         "real_estate",
         validation_alias="DATASET",

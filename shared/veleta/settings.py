@@ -2,13 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from veleta.bounds import Port
 from veleta.errors import Stop
+from veleta.valid_values import did_you_mean, valid_values
 
 _SECRETS = Path("/run/secrets")
 SECRETS = _SECRETS if _SECRETS.is_dir() else None
@@ -27,7 +29,7 @@ class MysqlSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MYSQL_", secrets_dir=SECRETS, frozen=True)
     host: str = Field("127.0.0.1", description="the host of MySQL")
-    port: int = Field(3306, description="the port of MySQL")
+    port: Port = Field(3306, description="the port of MySQL")
     user: str = Field(description="the MySQL user of this process; each service has its own")
     password: SecretStr = Field(description="the password of that user")
     prefix: str = Field("", description="prefix of the names of all databases and users (for tests)")
@@ -45,7 +47,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True)
     host: str = Field("127.0.0.1", description="the address to listen on")
-    port: int = Field(description="the port of /livez, /readyz and /metrics, and of the service's own routes")
+    port: Port = Field(description="the port of /livez, /readyz and /metrics, and of the service's own routes")
     dataset: str = Field(
         "real_estate",
         validation_alias="DATASET",
@@ -67,25 +69,41 @@ def read_settings(kind: type[S]) -> S:
     """Read the settings from the environment.
 
     Raises:
-        Stop: a value is missing or wrong, or a name with the service's prefix is unknown. The message names it.
+        Stop: a value is missing or wrong, or a name with the service's prefix is unknown. The message has a line for
+            each.
     """
     prefix, known = kind.model_config.get("env_prefix", ""), variables(kind)
-    if prefix and (unknown := sorted(n for n in os.environ if n.startswith(prefix) and n not in known)):
-        raise Stop(f"unknown setting {', '.join(unknown)}; use one of {', '.join(sorted(known))}")
+    unknown = sorted(name for name in os.environ if prefix and name.startswith(prefix) and name not in known)
+    faults = [f"{name} is no setting: {did_you_mean(name, sorted(known))}" for name in unknown]
+    factories = {name: field.default_factory for name, field in kind.model_fields.items()}
+    nested = {name: model for name, model in factories.items() if _is_model(model)}
+    own = create_model(kind.__name__, __base__=kind, **dict.fromkeys(nested, (Any, None)))  # type: ignore[call-overload]  # its stub forbids computed names
+    for model in (*nested.values(), own):
+        faults += _faults(model)
+    if faults:
+        raise Stop("\n".join(faults))
+    return kind()
+
+
+def _faults(kind: type[BaseSettings]) -> list[str]:
+    """A line for each wrong variable of one model."""
     try:
-        return kind()
+        kind()
     except ValidationError as error:
-        errors = [f"{_variable(error.title, e['loc'], kind)}: {e['msg']}" for e in error.errors()]
-        raise Stop("; ".join(errors)) from error
+        return [_fault(kind, str(each["loc"][0]), each["type"], each["input"]) for each in error.errors()]
+    return []
+
+
+def _fault(kind: type[BaseSettings], name: str, error: str, value: object) -> str:
+    """The line of a wrong variable. It does not show secrets."""
+    variable = name if name.isupper() else f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+    field = variables(kind)[variable]
+    valid = f"use {valid_values(field)} ({field.description})"
+    if error == "missing":
+        return f"{variable} is missing: {valid}"
+    secret = field.annotation is SecretStr or not field.repr
+    return f"{variable} is wrong: {valid}" if secret else f"{variable}={value}: {valid}"
 
 
 def _is_model(value: object) -> TypeGuard[type[BaseSettings]]:
     return isinstance(value, type) and issubclass(value, BaseSettings)
-
-
-def _variable(model: str, location: tuple[int | str, ...], kind: type[BaseSettings]) -> str:
-    """The name of the variable that an error of a model, or of a model nested in it, is about."""
-    nested = (field.default_factory for field in kind.model_fields.values())
-    prefixes = {each.__name__: each.model_config.get("env_prefix", "") for each in (kind, *filter(_is_model, nested))}
-    name = str(location[0]) if location else model
-    return name if name.isupper() else f"{prefixes.get(model, '')}{name}".upper()

@@ -1,5 +1,6 @@
 """Describes what a field of a pydantic model accepts, in words for the author of a file or the user of a variable."""
 
+import math
 import types
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -37,6 +38,15 @@ def valid_values(field: FieldInfo) -> str:
 def valid_item(field: FieldInfo) -> str:
     """What an item of a table or of a list accepts."""
     return _type(get_args(field.annotation)[-1])
+
+
+def nearest_valid(field: FieldInfo, value: object) -> object:
+    """The bound of a number that is nearest to a value beyond it; the default for what is no number."""
+    bounds = {name: getattr(each, name) for each in field.metadata for name in ("ge", "le") if hasattr(each, name)}
+    number = float(value) if isinstance(value, int | float | str) else math.nan
+    if "le" in bounds and number > bounds["le"]:
+        return bounds["le"]
+    return bounds["ge"] if "ge" in bounds and number < bounds["ge"] else field.get_default()
 
 
 def alternatives(values: Iterable[str]) -> str:

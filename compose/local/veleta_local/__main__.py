@@ -42,7 +42,10 @@ def _start() -> None:
 
 
 def _variables() -> Variables:
-    return Variables.from_environment(os.environ, Path.cwd())
+    variables, faults = Variables.from_environment(os.environ, Path.cwd())
+    if faults:
+        raise LocalError("\n".join(faults))
+    return variables
 
 
 def _stop() -> None:

@@ -26,6 +26,8 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
         "kafka-controller": 9093,
     }
 )
+MIN_PORT_BASE = 2_000
+MAX_PORT_BASE = 65_536 - len(DEFAULT_PORTS)
 
 
 def ports(base: int | None = None) -> dict[str, int]:

@@ -43,7 +43,7 @@ class Deployment:
 
     def __init__(self, home: Path, variables: Variables | None = None) -> None:
         self.home = home.absolute()
-        self.saved = self._load()
+        self.saved, self.adjusted = self._load()
         self.variables = (variables or Variables()).merged_over(self.saved).with_default_input()
         self.ports = ports(self.variables.port_base)
         names = (ADMIN_PASSWORD_VARIABLE, *(user.password_variable for user in USERS))
@@ -195,11 +195,11 @@ class Deployment:
                 settings |= {"readyz": json.dumps(readyz)}
         return {name: str(value) for name, value in settings.items()}
 
-    def _load(self) -> Variables:
+    def _load(self) -> tuple[Variables, list[str]]:
         try:
-            return Variables(**json.loads((self.home / "run.json").read_text()))
+            return Variables.from_saved(json.loads((self.home / "run.json").read_text()))
         except FileNotFoundError:
-            return Variables()
+            return Variables(), []
 
     @property
     def _passwords(self) -> dict[str, str]:

@@ -2,100 +2,67 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from veleta.start_variables import INPUTS, StartVariables
+from veleta.valid_values import nearest_valid
+from veleta_local.addresses import MAX_PORT_BASE, MIN_PORT_BASE
 from veleta_local.errors import LocalError
 
-_INPUTS = ("csv", "api_url", "scale")
-_FIXED = (*_INPUTS, "seed", "group_number", "port_base", "dataset", "mysql_prefix")
+_FIXED = (*INPUTS, "seed", "group_number", "port_base", "dataset", "mysql_prefix")
 """The data of a run depend on these, so they cannot change later."""
 
 
-class Variables(BaseModel):
-    """The variables of one start. A field that was not passed has its default; described fields are make variables."""
+class Variables(StartVariables):
+    """The variables of one start on this machine."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    scale: float = Field(0.02, gt=0, le=1, description="the size of the generated batches; 1 is that of the real ones")
-    seed: int = Field(1, ge=0, description="the random seed of the generated rows")
-    csv: str | None = Field(None, description="the file that `source` serves, once")
-    dataset: str = Field(
-        "real_estate", description="the columns: a name in `shared/veleta/datasets`, or the path of a .toml file"
-    )
-    api_url: str | None = Field(
-        None,
-        pattern=r"^https?://\S+$",
-        description="an external data API, as http://host:port; `source` is then not started",
-    )
-    group_number: int = Field(1, ge=0, description="the group whose batches are fetched")
-    at_end: Literal["restart", "stop"] = Field(
-        default_factory=lambda given: "stop" if given.get("csv") else "restart",
-        description="at the end of the data: restart the API and start a new epoch, or stop polling",
-        json_schema_extra={"default": "restart, with CSV stop"},
-    )
-    on_new_epoch: Literal["clear", "keep"] = Field(
-        "clear", description="clear or keep the rows of the old epoch in RAW_DATA and CLEAN_DATA"
-    )
-    poll: Literal["auto", "manual"] = Field(
-        "auto", description="`manual`: start paused and poll by hand; `make start` then does not wait for a model"
-    )
-    poll_every: float = Field(
-        default_factory=lambda given: 60.0 if given.get("api_url") else 10.0,
-        ge=0,
-        description="seconds between two requests to the API",
-        json_schema_extra={"default": "10, with API_URL 60"},
-    )
-    trees: int = Field(500, ge=1, description="trees of a model")
-    journal_sync: Literal["group", "none"] = Field(
-        "group",
-        description="`group`: answered requests survive a power failure; `none`: they survive only kills, and the "
-        "latency is lower",
-    )
-    workers: int = Field(1, ge=1, le=99, description="processes of `inference` that share its port")
-    keep_requests_days: int = Field(
-        0, ge=0, le=9999, description="days until answered and refused requests are deleted from MySQL; 0: never"
-    )
     port_base: int | None = Field(
-        None, ge=2000, le=59999, description="the parts listen on this port and the next ones, so that two runs fit"
+        None,
+        ge=MIN_PORT_BASE,
+        le=MAX_PORT_BASE,
+        description="the parts listen on this port and the next ones, so that two runs fit",
     )
     start_timeout: float = Field(
-        600, gt=0, exclude=True, description="seconds until a start fails; the run does not store it"
+        600,
+        ge=1,
+        le=86_400,
+        allow_inf_nan=False,
+        exclude=True,
+        description="seconds until a start fails; the run does not store it",
     )
     mysql_prefix: str = ""
     extra: dict[str, str] = Field(default_factory=dict)
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], folder: Path) -> Self:
-        """The variables that make passed. Relative paths start at `folder`; an empty variable counts as missing.
+    def from_environment(cls, environ: Mapping[str, str], folder: Path) -> tuple[Self, list[str]]:
+        """The variables that make passed without the wrong ones, and a line for each fault.
 
-        Raises:
-            LocalError: a value is wrong. The message names the variable and the valid values.
+        Relative paths start at `folder`.
         """
-        given: dict[str, Any] = {name.lower(): environ[name] for name in variables_of_make() if environ.get(name)}
-        for name in ("csv", "dataset"):
-            if name in given and (name == "csv" or given[name].endswith(".toml")):
-                given[name] = str((folder / Path(given[name]).expanduser()).resolve())
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            wrong = {str(e["loc"][0]): e for e in error.errors() if e["type"] != "default_factory_not_called"}
-            raise LocalError(
-                "; ".join(
-                    f"{name.upper()}={e['input']}: {e['msg']} ({cls.model_fields[name].description})"
-                    for name, e in wrong.items()
-                )
-            ) from None
+        paths = {
+            name: str((folder / Path(value).expanduser()).resolve())
+            for name in ("CSV", "DATASET")
+            if (value := environ.get(name)) and (name == "CSV" or value.endswith(".toml"))
+        }
+        variables, faults = cls.read({**environ, **paths})
+        return variables, [*faults, *variables.conflicts()]
 
-    @model_validator(mode="after")
-    def _one_input(self) -> Self:
-        inputs = [f"{name.upper()}=" for name in _INPUTS if name in self.given()]
-        if len(inputs) > 1:
-            raise LocalError(f"{' and '.join(inputs)} are two inputs: pass one of them")
-        if "seed" in self.given() and (self.csv or self.api_url):
-            raise LocalError("SEED= is for generated rows: do not pass it with CSV= or API_URL=")
-        return self
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> tuple[Self, list[str]]:
+        """The variables that a run saved, and a line for each that an earlier version allowed.
+
+        Such a value becomes the nearest one that is allowed now. The data of a run depend on none of them.
+        """
+        try:
+            return cls(**saved), []
+        except ValidationError as error:
+            wrong = {str(e["loc"][0]) for e in error.errors() if e["type"] != "default_factory_not_called"}
+            nearest = {name: nearest_valid(cls.model_fields[name], saved[name]) for name in wrong}
+            lines = [f"{name.upper()}={saved[name]} of this run is now {value}" for name, value in nearest.items()]
+            return cls(**{**saved, **nearest}), lines
 
     def given(self) -> dict[str, Any]:
         """The variables that were passed, by field name, without `start_timeout`."""
@@ -105,15 +72,17 @@ class Variables(BaseModel):
         """The saved variables, replaced by those of this start.
 
         Raises:
-            LocalError: a variable changed on which the data of the run depend.
+            LocalError: variables changed on which the data of the run depend. The message has a line for each.
         """
         before = saved.given()
-        for name in self.changed(saved):
-            if before and name in _FIXED:
-                raise LocalError(
-                    f"this folder's run has {name.upper()}={before.get(name, '(none)')}, not {getattr(self, name)}: "
-                    "make start without it continues; make stop && make clean deletes the run; or use another folder"
-                )
+        faults = [
+            f"this folder's run has {name.upper()}={before.get(name, '(none)')}, not {getattr(self, name)}: "
+            "make start without it continues; make stop && make clean deletes the run; or use another folder"
+            for name in self.changed(saved)
+            if before and name in _FIXED
+        ]
+        if faults:
+            raise LocalError("\n".join(faults))
         return type(self)(**before | self.given())
 
     def with_default_input(self) -> Self:
@@ -128,7 +97,7 @@ class Variables(BaseModel):
         return [
             name
             for name, value in self.given().items()
-            if value != (before.get(name) if name in _INPUTS else getattr(saved, name))
+            if value != (before.get(name) if name in INPUTS else getattr(saved, name))
         ]
 
 

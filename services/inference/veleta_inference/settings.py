@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from veleta.bounds import Bytes, Count, Port, Seconds, Workers
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
 
 
@@ -13,26 +14,27 @@ class InferenceSettings(ServiceSettings):
     """Variables that begin with INFERENCE_."""
 
     model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True)
-    port: int = Field(8000, description="the port of /predict, /docs, /livez, /readyz and /metrics")
-    workers: int = Field(1, gt=0, description="processes that share the port; each limit applies to one of them")
-    body_limit: int = Field(1024 * 1024, gt=0, description="maximum bytes of a request's body")
-    items_limit: int = Field(1_000, gt=0, description="maximum items of one request")
-    queue_limit: int = Field(1_000, gt=0, description="maximum requests in flight; above it: 503")
+    port: Port = Field(8000, description="the port of /predict, /docs, /livez, /readyz and /metrics")
+    workers: Workers = Field(1, description="processes that share the port; each limit applies to one of them")
+    body_limit: Bytes = Field(1024 * 1024, description="maximum bytes of a request's body")
+    items_limit: Count = Field(1_000, description="maximum items of one request")
+    queue_limit: Count = Field(1_000, description="maximum requests in flight; above it: 503")
     journal: Path = Field(description="the folder where requests are stored until MySQL has them")
     journal_sync: Literal["group", "none"] = Field(
         "group", description="group: requests survive a power failure; none: only a kill, and responses are faster"
     )
-    journal_limit: int = Field(1024**3, gt=0, description="maximum bytes that are not yet in MySQL; above it: 503")
+    journal_limit: Bytes = Field(1024**3, description="maximum bytes that are not yet in MySQL; above it: 503")
     api_keys: str = Field(
         "",
+        repr=False,
         pattern=r"^([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?$",
         description="the SHA-256 of each valid API key, hexadecimal, separated by commas; empty: no key is required",
     )
-    client_limit: int = Field(500, gt=0, description="maximum requests in flight of one client; above it: 429")
-    body_seconds: float = Field(10.0, gt=0, description="seconds in which a body must arrive; otherwise 408")
-    explainers: int = Field(1, gt=0, description="processes that explain prices; started by the first explanation")
-    explain_seconds: float = Field(10.0, gt=0, description="seconds that an explanation may take; otherwise 503")
-    reconcile_seconds: float = Field(30.0, gt=0, description="seconds between two checks of the registry's champion")
+    client_limit: Count = Field(500, description="maximum requests in flight of one client; above it: 429")
+    body_seconds: Seconds = Field(10.0, description="seconds in which a body must arrive; otherwise 408")
+    explainers: Workers = Field(1, description="processes that explain prices; started by the first explanation")
+    explain_seconds: Seconds = Field(10.0, description="seconds that an explanation may take; otherwise 503")
+    reconcile_seconds: Seconds = Field(30.0, description="seconds between two checks of the registry's champion")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)

@@ -3,6 +3,7 @@
 from pydantic import Field, Json
 from pydantic_settings import SettingsConfigDict
 
+from veleta.bounds import Port, Seconds
 from veleta.settings import KafkaSettings, MysqlSettings, ServiceSettings
 
 
@@ -10,7 +11,7 @@ class MonitorSettings(ServiceSettings):
     """Variables with the prefix MONITOR_."""
 
     model_config = SettingsConfigDict(env_prefix="MONITOR_", frozen=True)
-    port: int = Field(8501, description="the port of the page and of its health check /_stcore/health")
+    port: Port = Field(8501, description="the port of the page and of its health check /_stcore/health")
     readyz: Json[dict[str, str]] = Field(
         "{}",  # type: ignore[arg-type]  # pydantic decodes the default as it does the variable
         description="JSON: the base URL of each service, as this process reaches it, for /readyz and /model",
@@ -18,6 +19,6 @@ class MonitorSettings(ServiceSettings):
     inference_url: str = Field("", description="the URL of the prediction API, as browsers reach it")
     mlflow_url: str = Field("", description="the URL of MLflow, as browsers reach it")
     source_url: str = Field("", description="the URL of the data API, as browsers reach it")
-    refresh: float = Field(3.0, gt=0, description="seconds between two refreshes of an open page")
+    refresh: Seconds = Field(3.0, description="seconds between two refreshes of an open page")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

@@ -6,24 +6,26 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from veleta.bounds import GroupNumber, PollEvery, Port, Seconds
 from veleta.settings import KafkaSettings, ServiceSettings
+from veleta.valid_values import URL_PATTERN
 
 
 class PollerSettings(ServiceSettings):
     """Variables that begin with POLLER_."""
 
     model_config = SettingsConfigDict(env_prefix="POLLER_", frozen=True)
-    port: int = Field(8091, description="the port of /livez, /readyz and /metrics")
-    api_url: str = Field(pattern="^https?://.", description="the data API's address, as http://127.0.0.1:8090")
-    group_number: int = Field(description="the group whose batches are fetched")
+    port: Port = Field(8091, description="the port of /livez, /readyz and /metrics")
+    api_url: str = Field(pattern=URL_PATTERN, description="the data API's address, as http://127.0.0.1:8090")
+    group_number: GroupNumber = Field(description="the group whose batches are fetched")
     at_end: Literal["restart", "stop"] = Field(
         "restart", description="at the end of the data: restart the API and begin a new epoch, or stop polling"
     )
     poll: Literal["auto", "manual"] = Field(
         "auto", description="auto: fetch batches at the interval; manual: start paused and fetch batches on command"
     )
-    poll_every: float = Field(60.0, ge=0, description="seconds between two requests for a batch")
+    poll_every: PollEvery = Field(60.0, description="seconds between two requests for a batch")
     inbox: Path = Field(description="the folder for responses that are not yet published")
-    total_timeout: float = Field(600.0, gt=0, description="seconds after which a response is abandoned")
-    read_timeout: float = Field(120.0, gt=0, description="seconds without data after which a response is abandoned")
+    total_timeout: Seconds = Field(600.0, description="seconds after which a response is abandoned")
+    read_timeout: Seconds = Field(120.0, description="seconds without data after which a response is abandoned")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

@@ -3,6 +3,7 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from veleta.bounds import KeepRequestsDays, Port
 from veleta.settings import MysqlSettings, ServiceSettings
 
 
@@ -10,6 +11,6 @@ class RetentionSettings(ServiceSettings):
     """Variables that begin with RETENTION_."""
 
     model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True)
-    port: int = Field(8095, description="the port of /livez, /readyz and /metrics")
-    keep_requests_days: int = Field(0, ge=0, le=9_999, description="days that requests stay in MySQL; 0: no limit")
+    port: Port = Field(8095, description="the port of /livez, /readyz and /metrics")
+    keep_requests_days: KeepRequestsDays = Field(0, description="days that requests stay in MySQL; 0: no limit")
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from veleta.bounds import Port, Scale, Seed
 from veleta.settings import ServiceSettings
 
 
@@ -12,10 +13,10 @@ class SourceSettings(ServiceSettings):
     """Variables that begin with SOURCE_."""
 
     model_config = SettingsConfigDict(env_prefix="SOURCE_", frozen=True)
-    port: int = Field(8090, description="the port of the API, and of /livez, /readyz and /metrics")
+    port: Port = Field(8090, description="the port of the API, and of /livez, /readyz and /metrics")
     csv: Path | None = Field(None, description="the CSV file that is served; without one, rows are generated")
-    scale: float = Field(0.02, gt=0, le=1, description="the size of generated batches, 1 for that of the real ones")
-    seed: int = Field(1, ge=0, description="the random seed of generated rows: the same seed gives the same rows")
+    scale: Scale = Field(0.02, description="the size of generated batches, 1 for that of the real ones")
+    seed: Seed = Field(1, description="the random seed of generated rows: the same seed gives the same rows")
     state: Path = Field(description="the folder for batch files and for the cursors of the groups")
 
     @field_validator("csv", mode="before")

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from veleta.bounds import Port, Seconds, Seed, Trees, Workers
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
 
 
@@ -12,13 +13,13 @@ class TrainerSettings(ServiceSettings):
     """Variables that start with TRAINER_."""
 
     model_config = SettingsConfigDict(env_prefix="TRAINER_", frozen=True)
-    port: int = Field(8094, description="the port of /livez, /readyz and /metrics")
+    port: Port = Field(8094, description="the port of /livez, /readyz and /metrics")
     work: Path = Field(description="the folder for a training's files until they are in MLflow")
-    trees: int = Field(500, ge=1, description="trees of a model")
+    trees: Trees = Field(500, description="trees of a model")
     depth: int = Field(6, ge=1, le=10, description="depth of a tree")
-    seed: int = Field(0, description="random seed of CatBoost; part of each recipe")
-    threads: int = Field(2, ge=1, description="threads that CatBoost may use; they do not affect the result")
-    lease_seconds: float = Field(10.0, gt=0, description="seconds until a lease that is not renewed expires")
+    seed: Seed = Field(0, description="random seed of CatBoost; part of each recipe")
+    threads: Workers = Field(2, description="threads that CatBoost may use; they do not affect the result")
+    lease_seconds: Seconds = Field(10.0, description="seconds until a lease that is not renewed expires")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)

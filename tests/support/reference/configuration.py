@@ -6,16 +6,21 @@ from pydantic.fields import FieldInfo
 
 from support.reference.env_example import COMPOSE, compose_defaults, fields_by_part, written
 from support.reference.tables import table
+from veleta.valid_values import valid_values
 from veleta_local.addresses import DEFAULT_PORTS
 from veleta_local.variables import variables_of_make
 
-_HEAD = ("variable", "default", "meaning")
+_HEAD = ("variable", "default", "valid", "meaning")
 
 
 def start_variables() -> str:
     """The variables of `make start` and `make demo`."""
     return table(
-        _HEAD, ((f"`{name}`", default(field), field.description or "") for name, field in variables_of_make().items())
+        _HEAD,
+        (
+            (f"`{name}`", default(field), valid_values(field), field.description or "")
+            for name, field in variables_of_make().items()
+        ),
     )
 
 
@@ -28,7 +33,10 @@ def default(field: FieldInfo) -> str:
 def compose_variables() -> str:
     """The variables of `docker compose up`."""
     defaults = compose_defaults()
-    return table(_HEAD, ((f"`{name}`", defaults[name], meaning) for name, meaning in COMPOSE.items()))
+    return table(
+        ("variable", "default", "meaning"),
+        ((f"`{name}`", defaults[name], meaning) for name, meaning in COMPOSE.items()),
+    )
 
 
 def ports() -> str:
@@ -45,5 +53,6 @@ def _settings(fields: Mapping[str, FieldInfo]) -> str:
     return table(_HEAD, (_row(name, field) for name, field in fields.items()))
 
 
-def _row(name: str, field: FieldInfo) -> tuple[str, str, str]:
-    return f"`{name}`", "required" if field.is_required() else written(field), field.description or ""
+def _row(name: str, field: FieldInfo) -> tuple[str, str, str, str]:
+    shown = "required" if field.is_required() else written(field)
+    return f"`{name}`", shown, valid_values(field), field.description or ""

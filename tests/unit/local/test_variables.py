@@ -1,16 +1,29 @@
 """The variables of a start: valid values, defaults, and what may change later."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from support.reference.configuration import default
+from veleta.valid_values import valid_values
+from veleta_inference.settings import InferenceSettings
 from veleta_local.deployment import Deployment
 from veleta_local.errors import LocalError
 from veleta_local.variables import Variables, variables_of_make
+from veleta_poller.settings import PollerSettings
+from veleta_retention.settings import RetentionSettings
+from veleta_source.settings import SourceSettings
 from veleta_trainer.settings import TrainerSettings
 
 BASE = 23000
+
+
+def variables_of(environ: dict[str, str], folder: Path) -> Variables:
+    """The variables of an environment without a fault."""
+    variables, faults = Variables.from_environment(environ, folder)
+    assert faults == []
+    return variables
 
 
 def test_a_run_remembers_its_variables(tmp_path: Path) -> None:
@@ -56,53 +69,109 @@ def test_variables_are_read_from_the_environment_of_make(tmp_path: Path) -> None
     """A relative CSV starts at make's folder; an empty variable counts as missing; VELETA_ variables are not read."""
     environ = {"CSV": "a.csv", "PORT_BASE": "23000", "AT_END": "", "VELETA_KAFKA": "elsewhere:1"}
     expected = Variables(csv=str(tmp_path / "a.csv"), port_base="23000")
-    assert Variables.from_environment(environ, tmp_path) == expected
-    assert Variables.from_environment({"DATASET": "real_estate"}, tmp_path).dataset == "real_estate"
-    path = Variables.from_environment({"DATASET": "my/homes.toml"}, tmp_path).dataset
+    assert variables_of(environ, tmp_path) == expected
+    assert variables_of({"DATASET": "real_estate"}, tmp_path).dataset == "real_estate"
+    path = variables_of({"DATASET": "my/homes.toml"}, tmp_path).dataset
     assert path == str(tmp_path / "my/homes.toml")
 
 
 @pytest.mark.parametrize(
     ("name", "value", "valid"),
     [
-        ("PORT_BASE", "80", "greater than or equal to 2000"),
-        ("AT_END", "never", "'restart' or 'stop'"),
-        ("SCALE", "0.0", "greater than 0"),
-        ("SCALE", "2", "less than or equal to 1"),
-        ("API_URL", "x", "an external data API, as http://host:port"),
-        ("TREES", "-1", "greater than or equal to 1"),
-        ("WORKERS", "0", "greater than or equal to 1"),
-        ("KEEP_REQUESTS_DAYS", "10000", "less than or equal to 9999"),
-        ("START_TIMEOUT", "soon", "a valid number"),
+        ("PORT_BASE", "80", "a whole number from 2,000 up to 65,520"),
+        ("PORT_BASE", "65521", "a whole number from 2,000 up to 65,520"),
+        ("AT_END", "never", "restart or stop"),
+        ("ON_NEW_EPOCH", "no", "clear or keep"),
+        ("POLL", "never", "auto or manual"),
+        ("JOURNAL_SYNC", "all", "group or none"),
+        ("SCALE", "0.0", "a number above 0 up to 1"),
+        ("SCALE", "2", "a number above 0 up to 1"),
+        ("SCALE", "nan", "a number above 0 up to 1"),
+        ("SEED", "-1", "a whole number from 0 up to 999,999,999,999"),
+        ("GROUP_NUMBER", "1.5", "a whole number from 0 up to 999,999,999,999"),
+        ("API_URL", "x", "an address as http://host:port"),
+        ("API_URL", "http://", "an address as http://host:port"),
+        ("POLL_EVERY", "-1", "a number from 0 up to 86,400"),
+        ("POLL_EVERY", "inf", "a number from 0 up to 86,400"),
+        ("POLL_EVERY", "nan", "a number from 0 up to 86,400"),
+        ("TREES", "0", "a whole number from 1 up to 10,000"),
+        ("TREES", "10001", "a whole number from 1 up to 10,000"),
+        ("WORKERS", "0", "a whole number from 1 up to 64"),
+        ("WORKERS", "99", "a whole number from 1 up to 64"),
+        ("KEEP_REQUESTS_DAYS", "10000", "a whole number from 0 up to 9,999"),
+        ("START_TIMEOUT", "soon", "a number from 1 up to 86,400"),
+        ("START_TIMEOUT", "inf", "a number from 1 up to 86,400"),
     ],
 )
 def test_a_wrong_variable_is_named_with_the_valid_values(name: str, value: str, valid: str, tmp_path: Path) -> None:
-    """Only the wrong one, in one line."""
-    with pytest.raises(LocalError) as caught:
-        Variables.from_environment({name: value}, tmp_path)
-    message = str(caught.value)
-    assert message.startswith(f"{name}={value}: ")
-    assert valid in message
-    assert "\n" not in message
-    assert [other for other in variables_of_make() if f"{other}=" in message] == [name]
+    """Only the wrong one, in one line. The others keep their values."""
+    variables, [line] = Variables.from_environment({"ON_NEW_EPOCH": "keep", name: value}, tmp_path)
+    assert line.startswith(f"{name}={value}: use {valid} (")
+    assert [other for other in variables_of_make() if f"{other}=" in line] == [name]
+    assert variables.given() == ({} if name == "ON_NEW_EPOCH" else {"on_new_epoch": "keep"})
 
 
-def test_two_inputs_are_refused() -> None:
+def test_all_wrong_variables_are_reported_together(tmp_path: Path) -> None:
+    """Each in its line, also when an input is wrong."""
+    environ = {"TREES": "0", "WORKERS": "99", "API_URL": "x", "CSV": "a.csv", "SEED": "2", "POLL_EVERY": "5"}
+    variables, lines = Variables.from_environment(environ, tmp_path)
+    assert [line.partition("=")[0] for line in lines] == ["API_URL", "TREES", "WORKERS", "SEED"]
+    assert variables.poll_every == 5
+
+
+def test_two_inputs_are_refused(tmp_path: Path) -> None:
     """`source` serves a file or generated rows, or an external API is used."""
-    with pytest.raises(LocalError, match="CSV= and API_URL="):
-        Variables(csv="/a.csv", api_url="http://x")
-    with pytest.raises(LocalError, match="CSV= and SCALE="):
-        Variables(csv="/a.csv", scale="1")
-    with pytest.raises(LocalError, match="SEED= is for generated rows"):
-        Variables(csv="/a.csv", seed="1")
+
+    def faults(**environ: str) -> list[str]:
+        return Variables.from_environment(environ, tmp_path)[1]
+
+    assert faults(CSV="/a.csv", API_URL="http://x") == ["CSV= and API_URL= are two inputs: pass one of them"]
+    assert faults(CSV="/a.csv", SCALE="1") == ["CSV= and SCALE= are two inputs: pass one of them"]
+    assert faults(CSV="/a.csv", SEED="1") == ["SEED= is for generated rows: do not pass it with CSV= or API_URL="]
+
+
+@pytest.mark.parametrize(
+    ("saved", "now"),
+    [
+        ({"workers": 99}, {"workers": 64}),
+        ({"trees": 50_000}, {"trees": 10_000}),
+        ({"poll_every": float("inf")}, {"poll_every": 86_400}),
+        ({"poll_every": float("nan")}, {}),
+    ],
+)
+def test_a_run_with_a_value_that_an_earlier_version_allowed_starts(
+    saved: dict[str, float], now: dict[str, float], tmp_path: Path
+) -> None:
+    """Such a value becomes the nearest valid one, which the start reports. The input stays as it was."""
+    (tmp_path / "run.json").write_text(json.dumps({"csv": "/a.csv", "port_base": 34_000, **saved}))
+    run = Deployment(tmp_path)
+    assert run.variables.model_copy(update=now) == run.variables
+    assert (run.variables.csv, run.variables.port_base) == ("/a.csv", 34_000)
+    assert [line.split("=")[0].lower() for line in run.adjusted] == list(saved)
+
+
+def test_the_services_have_the_bounds_of_the_variables(tmp_path: Path) -> None:
+    """In docker compose the variables go to the settings of the services."""
+    settings = {
+        "scale": SourceSettings.model_fields["scale"],
+        "seed": SourceSettings.model_fields["seed"],
+        "group_number": PollerSettings.model_fields["group_number"],
+        "poll_every": PollerSettings.model_fields["poll_every"],
+        "trees": TrainerSettings.model_fields["trees"],
+        "workers": InferenceSettings.model_fields["workers"],
+        "keep_requests_days": RetentionSettings.model_fields["keep_requests_days"],
+        "api_url": PollerSettings.model_fields["api_url"],
+    }
+    expected = {name: valid_values(Variables.model_fields[name]) for name in settings}
+    assert {name: valid_values(field) for name, field in settings.items()} == expected
 
 
 def test_without_an_input_rows_are_generated(tmp_path: Path) -> None:
     """At 1/50, again and again. A file is served once, and an external API is restarted at its end."""
     generated = Deployment(tmp_path / "generated")
     generated.save()
-    assert Variables.from_environment({"SEED": "20261125"}, tmp_path).seed == 20261125
-    same = Variables.from_environment({"SCALE": "0.020", "SEED": "01"}, tmp_path)
+    assert variables_of({"SEED": "20261125"}, tmp_path).seed == 20261125
+    same = variables_of({"SCALE": "0.020", "SEED": "01"}, tmp_path)
     assert Deployment(tmp_path / "generated", same).variables == generated.variables
     assert generated.environment("source")["SOURCE_SCALE"] == "0.02"
     assert generated.environment("poller")["POLLER_AT_END"] == "restart"

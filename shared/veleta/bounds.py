@@ -1,0 +1,20 @@
+"""The bounds of settings and variables: beyond them a part fails, or does what nobody wants."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+"""A time limit or an interval, at most a day."""
+PollEvery = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+GroupNumber = Annotated[int, Field(ge=0, le=999_999_999_999)]
+Seed = Annotated[int, Field(ge=0, le=999_999_999_999)]
+Scale = Annotated[float, Field(gt=0, le=1)]
+Trees = Annotated[int, Field(ge=1, le=10_000)]
+Workers = Annotated[int, Field(ge=1, le=64)]
+"""Processes of a service: each needs about 150 MB."""
+KeepRequestsDays = Annotated[int, Field(ge=0, le=9_999)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A limit of requests or items."""
+Bytes = Annotated[int, Field(ge=1, le=2**50)]
