@@ -7,7 +7,7 @@ from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
-from veleta_source.adapters.batch_files import generate_batches, split_csv
+from veleta_source.adapters.batch_files import generate_batches, split_file
 from veleta_source.adapters.cursors import Cursors
 from veleta_source.domain.generator import parse_generator
 from veleta_source.handlers import DataApi
@@ -15,7 +15,7 @@ from veleta_source.settings import SourceSettings
 
 
 def build(settings: SourceSettings, health: ServiceHealth) -> Service:
-    """The source on a CSV file or generated rows, and one folder."""
+    """The source on a file or generated rows, and one folder."""
     dataset = load_dataset(settings.dataset)
     try:
         settings.state.mkdir(parents=True, exist_ok=True)
@@ -25,7 +25,7 @@ def build(settings: SourceSettings, health: ServiceHealth) -> Service:
     if faults := input_faults(dataset):
         raise Stop("\n".join(faults))
     if settings.csv:
-        create_batches = partial(split_csv, settings.csv, folder, dataset)
+        create_batches = partial(split_file, settings.csv, folder, dataset)
     else:
         parse_generator(dataset)  # a fault stops the process at once
         create_batches = partial(generate_batches, settings.scale, settings.seed, folder, dataset)

@@ -1,7 +1,8 @@
 """The routes of the data API. Each GET of /data moves a cursor before the first byte of the batch is sent."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,9 +14,14 @@ from aiohttp.typedefs import Handler
 
 from veleta.service.health import ServiceHealth
 from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, InvalidQuery, Query, body_parts, parse_query
+from veleta_source.domain.row_counts import RowCounts
 
 log = structlog.get_logger()
 SERVED = prometheus_client.Counter("veleta_source_batches", "batches served", ["number"])
+ROWS = prometheus_client.Gauge("veleta_source_rows", "rows of the input, by outcome: complete or left_out", ["outcome"])
+LEFT_OUT = prometheus_client.Gauge(
+    "veleta_source_rows_left_out", "rows that are left out, by reason; a row may have several", ["reason"]
+)
 CHUNK_BYTES = 256 * 1024
 
 
@@ -29,11 +35,20 @@ class Cursors(Protocol):
         """Move the cursor to batch 0."""
 
 
-CreateBatches = Callable[[Callable[[int], None]], Sequence[Path]]
-"""Creates a file for each batch: its rows as JSON objects with commas between them.
+@dataclass(frozen=True)
+class BatchFiles:
+    """The files of the batches, by number: rows as JSON objects with commas between them.
 
-The argument is called now and then with the number of lines so far. Blocks. Raises Stop.
-"""
+    `counts` has the counts of all rows, and `summary` shows them in one line.
+    """
+
+    paths: list[Path]
+    counts: RowCounts
+    summary: str
+
+
+CreateBatches = Callable[[Callable[[int], None]], BatchFiles]
+"""Creates the batches. The argument is called now and then with the number of rows so far. Blocks. Raises Stop."""
 
 
 class DataApi:
@@ -44,7 +59,7 @@ class DataApi:
         self._cursors = cursors
         self._health = health
         self._cursor_lock = asyncio.Lock()
-        self._batches: asyncio.Future[Sequence[Path]] = asyncio.get_running_loop().create_future()
+        self._batches: asyncio.Future[list[Path]] = asyncio.get_running_loop().create_future()
 
     def routes(self) -> web.Application:
         """The routes. A HEAD is not allowed, since it would move a cursor too."""
@@ -62,17 +77,19 @@ class DataApi:
         """Create the batches, then serve until the service stops. Raises Stop if the batches cannot be created."""
         self._health.set_unavailable("batches", "splitting")
         batches = await asyncio.to_thread(self._create_batches, self._report_progress)
-        self._batches.set_result(batches)
+        self._batches.set_result(batches.paths)
+        _show_counts(batches.counts)
+        self._health.set_warning("rows", batches.counts.warning())
         self._health.set_available("batches")
         self._health.mark_started()
-        self._health.set_activity(f"serving {len(batches)} batches")
+        self._health.set_activity(f"serving {len(batches.paths)} batches; {batches.summary}")
         while await self._health.sleep(60):
             pass
 
-    def _report_progress(self, lines: int) -> None:
+    def _report_progress(self, rows: int) -> None:
         if self._health.stopping.is_set():
             raise asyncio.CancelledError("stopping")
-        self._health.set_activity(f"splitting ({lines} lines)")
+        self._health.set_activity(f"splitting ({rows:,} rows)")
 
     async def _welcome(self, _request: web.Request) -> web.Response:
         return _json_response(WELCOME)
@@ -95,6 +112,13 @@ class DataApi:
             return _json_response(END, status=400)
         SERVED.labels(number).inc()
         return await _send_batch(request, query, number, batches[number])
+
+
+def _show_counts(counts: RowCounts) -> None:
+    ROWS.labels("complete").set(counts.complete)
+    ROWS.labels("left_out").set(counts.left_out)
+    for reason, count in counts.reasons.items():
+        LEFT_OUT.labels(reason).set(count)
 
 
 @web.middleware

@@ -14,7 +14,9 @@ class SourceSettings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="SOURCE_", frozen=True)
     port: Port = Field(8090, description="the port of the API, and of /livez, /readyz and /metrics")
-    csv: Path | None = Field(None, description="the CSV file that is served; without one, rows are generated")
+    csv: Path | None = Field(
+        None, description="the CSV or Parquet file that is served; without one, rows are generated"
+    )
     scale: Scale = Field(0.02, description="the size of generated batches, 1 for that of the real ones")
     seed: Seed = Field(1, description="the random seed of generated rows: the same seed gives the same rows")
     state: Path = Field(description="the folder for batch files and for the cursors of the groups")

@@ -1,51 +1,63 @@
 """Write each batch to a file, so that the use of memory does not depend on its size."""
 
-import csv
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import orjson
 
 from veleta.dataset import Dataset
 from veleta.errors import Stop
-from veleta_source.domain.batch_assignment import BatchAssigner, Row
+from veleta_source.adapters.input_rows import InputRows, open_rows, reported
+from veleta_source.domain.batch_assignment import Row
+from veleta_source.domain.row_counts import RowCounts
 from veleta_source.domain.row_generator import RowGenerator
-
-T = TypeVar("T")
-ROWS_PER_REPORT = 10_000
+from veleta_source.handlers import BatchFiles
 
 
-def split_csv(csv_file: Path, folder: Path, dataset: Dataset, report_progress: Callable[[int], None]) -> list[Path]:
-    """Split a CSV file into the batches of the dataset, by number. The content of `folder` is replaced.
+def split_file(path: Path, folder: Path, dataset: Dataset, report_progress: Callable[[int], None]) -> BatchFiles:
+    """Split a CSV or Parquet file into the batches of the dataset. The content of `folder` is replaced.
 
-    `report_progress` is called now and then with the number of lines read. Raises Stop if the file cannot be split.
+    `report_progress` is called now and then with the number of rows read. Raises Stop if the file cannot be split.
     """
     try:
-        with csv_file.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file)
-            assigner = BatchAssigner(dataset, next(lines, []))
-            rows = map(assigner.assign, _reported(lines, report_progress))
-            batches = _write(filter(None, rows), folder)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Stop(f"cannot split {csv_file}: {error}") from error
-    if not batches:
-        raise Stop(f"{csv_file} has no complete row that matches a batch rule")
-    return batches
+        with open_rows(path, dataset) as rows:
+            rows.require_no_faults()
+            batches = _write(_until_fault(rows, report_progress), folder)
+            rows.require_no_faults()
+            rows.require_usable_rows()
+            return BatchFiles(batches, rows.counts, rows.summary())
+    except OSError as error:
+        raise Stop(f"cannot split {path}: {error}") from error
 
 
 def generate_batches(
     scale: float, seed: int, folder: Path, dataset: Dataset, report_progress: Callable[[int], None]
-) -> list[Path]:
-    """Generate the batches of the dataset, as `split_csv` splits a file. Raises Stop."""
+) -> BatchFiles:
+    """Generate the batches of the dataset, as `split_file` splits a file. Raises Stop."""
+    counts = RowCounts("row")
     batches = RowGenerator(dataset, scale, seed).batches()
     rows = ((place, row) for place, batch in batches for row in batch)
     try:
-        return _write(_reported(rows, report_progress), folder)
+        paths = _write(reported(_counted(rows, counts), report_progress), folder)
     except OSError as error:
         raise Stop(f"cannot write the batches to {folder}: {error}") from error
+    return BatchFiles(paths, counts, f"{counts.total:,} rows: generated")
+
+
+def _until_fault(rows: InputRows, report_progress: Callable[[int], None]) -> Iterator[tuple[int, Row]]:
+    """The rows with their places. Raises FaultyInput at the first fault, before the rest of the file is read."""
+    for assigned in rows.assigned(report_progress=report_progress):
+        rows.require_no_faults()
+        yield assigned
+
+
+def _counted(rows: Iterable[tuple[int, Row]], counts: RowCounts) -> Iterator[tuple[int, Row]]:
+    for place, row in rows:
+        counts.add_complete(place)
+        yield place, row
 
 
 def _write(rows: Iterable[tuple[int, Row]], folder: Path) -> list[Path]:
@@ -61,10 +73,3 @@ def _write(rows: Iterable[tuple[int, Row]], folder: Path) -> list[Path]:
                 files[place] = open_files.enter_context((folder / f"{place}.json").open("wb"))
             files[place].write(orjson.dumps(row))
     return [folder / f"{place}.json" for place in sorted(files)]
-
-
-def _reported(items: Iterable[T], report_progress: Callable[[int], None]) -> Iterator[T]:
-    for number, item in enumerate(items):
-        if number % ROWS_PER_REPORT == 0:
-            report_progress(number)
-        yield item

@@ -1,57 +1,94 @@
-"""Assign the lines of a CSV file to batches."""
+"""Assign the rows of a file to batches."""
 
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Mapping, Sequence
+from datetime import date
 
-from veleta.dataset import Column, Dataset
-from veleta.errors import Stop
+from veleta.dataset import MAX_TEXT, Column, Dataset, Values
+from veleta.values import DecimalMark, parse_category
+from veleta_source.domain.faults import quoted
+from veleta_source.domain.header import Header
+from veleta_source.domain.row_counts import Reason
 
 Row = dict[str, float | str]
 """A complete row as the API sends it: floats and texts, in the dataset's order of columns."""
+Cells = Sequence[object]
+"""The cells of a row as the file has them: text, or numbers. None: no value."""
 
 
 class BatchAssigner:
-    """Assigns lines of one CSV file to batches by the rules in [[source]] of the dataset file."""
+    """Assigns the rows of one file to batches by the rules in [[source]] of the dataset file."""
 
-    def __init__(self, dataset: Dataset, header: Sequence[str]) -> None:
-        """`header` has the column names of the file, in any order. Raises Stop if one of the dataset is missing."""
-        if not header:
-            raise Stop("the CSV has no header")
-        names = [name.strip() for name in header]
-        if missing := [name for name in dataset.names if name not in names]:
-            raise Stop(f"the CSV's header lacks: {', '.join(missing)}")
-        self._dataset = dataset
-        self._cells = [(names.index(name), column) for name, column in dataset.by_name.items()]
+    def __init__(self, dataset: Dataset, header: Header, marks: Mapping[str, DecimalMark]) -> None:
+        """`header` has the position of each column, and `marks` the decimal mark of each numeric one."""
+        self._rules = dataset.source
+        self._width, self._named = header.width, header.named
+        self._columns = [(header.positions[c.name], c, marks.get(c.name, ".")) for c in dataset.columns]
 
-    def assign(self, cells: Sequence[str]) -> tuple[int, Row] | None:
-        """The place of the batch, and the row. None if the row is incomplete or no rule matches."""
-        row = self._row(cells)
-        if row is None:
-            return None
-        values, rest = self._dataset.convert(row)
-        if rest:
-            return None
-        matching = (rule for rule in self._dataset.source if all(c.holds(values) for c in rule.where))
-        rule = next(matching, None)
-        return (rule.place, row) if rule else None
-
-    def _row(self, cells: Sequence[str]) -> Row | None:
-        row: Row = {}
-        for index, column in self._cells:
-            value = _parse_cell(column, cells[index]) if index < len(cells) else None
+    def assign(self, cells: Cells) -> tuple[int, Row] | list[Reason]:
+        """The place of the batch and the row, or every reason why the row is left out."""
+        if len(cells) != self._width and (reason := self._wrong_width(cells)):
+            return [Reason(reason, f"{len(cells)} and not {self._width}")]
+        values: Values = {}
+        reasons: list[Reason] = []
+        for position, column, mark in self._columns:
+            value = column.convert(_cell(column, cells[position]), mark)
             if value is None:
-                return None
-            row[column.name] = value
-        return row
+                reasons.append(_reason(column, cells[position], mark))
+            values[column.name] = value
+        if reasons:
+            return reasons
+        for rule in self._rules:
+            if all(condition.holds(values) for condition in rule.where):
+                return rule.place, _as_sent(values)
+        return [Reason("no batch rule")]
+
+    def _wrong_width(self, cells: Cells) -> str:
+        """The reason if the number of cells is wrong. Cells at the end without a name or a value do not count."""
+        if len(cells) < self._named:
+            return "fewer cells than the header"
+        return "" if all(map(_is_empty, cells[self._width :])) else "more cells than the header"
 
 
-def _parse_cell(column: Column, cell: str) -> float | str | None:
-    if not cell:
-        return None
-    if not column.numeric:
-        return cell
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
+def looks_like_row(dataset: Dataset, header: Header, cells: Cells) -> bool:
+    """Whether each cell has a value of its column's kind, or none."""
+    return len(cells) == header.width and all(
+        _is_empty(cells[position]) or dataset.by_name[name].convert(cells[position]) is not None
+        for name, position in header.positions.items()
+    )
+
+
+def _cell(column: Column, cell: object) -> object:
+    """The cell, as text if the column is not numeric: a file with types may have a number for a category."""
+    return cell if column.numeric or cell is None or isinstance(cell, str) else str(cell)
+
+
+def _is_empty(cell: object) -> bool:
+    return cell is None or parse_category(str(cell)) is None
+
+
+def _reason(column: Column, cell: object, mark: DecimalMark) -> Reason:
+    if _is_empty(cell):
+        return Reason(f"{column.name} missing")
+    return Reason(f"{column.name} {_fault(column, cell, mark)}", quoted(cell))
+
+
+def _fault(column: Column, cell: object, mark: DecimalMark) -> str:
+    """What is wrong with a cell that is no value of its column."""
+    match column.kind:
+        case "category":
+            return f"longer than {MAX_TEXT} characters"
+        case "date":
+            return "not a date"
+        case _ if not mark and column.convert(cell) is not None:
+            return "with two meanings"
+        case "identifier" if column.digits:
+            return f"not a number of up to {column.digits} digits"
+        case "identifier":
+            return "not a whole number"
+        case _:
+            return "not a number"
+
+
+def _as_sent(values: Values) -> Row:
+    """The row as JSON has it: dates become text."""
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}  # type: ignore[misc]  # a complete row has no None

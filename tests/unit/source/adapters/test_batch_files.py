@@ -1,4 +1,4 @@
-"""How a CSV file is split into batch files."""
+"""How a file is split into batch files."""
 
 import asyncio
 from collections import Counter
@@ -10,13 +10,13 @@ import pytest
 from support.listings import HEADER, LINE, write_csv
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
-from veleta_source.adapters.batch_files import split_csv
+from veleta_source.adapters.batch_files import generate_batches, split_file
 
 DATASET = load_dataset("real_estate")
 
 
 def split(csv: Path, folder: Path) -> list[Path]:
-    return split_csv(csv, folder, DATASET, lambda _lines: None)
+    return split_file(csv, folder, DATASET, lambda _rows: None).paths
 
 
 def write_lines(csv: Path, lines: list[dict[str, str]]) -> None:
@@ -58,23 +58,52 @@ def test_a_second_split_replaces_the_files_of_the_first(tmp_path: Path) -> None:
     assert len(split(csv, folder)) == len(list(folder.iterdir())) == 1
 
 
+def test_every_row_is_counted(tmp_path: Path) -> None:
+    """The summary has the rows that are left out with their reasons, and the batches without rows."""
+    csv = tmp_path / "a.csv"
+    write_lines(csv, [LINE, {**LINE, "bed": ""}, {**LINE, "status": "other"}])
+    batches = split_file(csv, tmp_path / "spool", DATASET, lambda _rows: None)
+    assert batches.summary == (
+        "3 rows: 1 complete; 2 left out: bed missing 1 (line 3), no batch rule 1 (line 4); "
+        "batch 1, 2, 3, 4, 5 have no rows, so later ones move up"
+    )
+    assert (batches.counts.complete, batches.counts.left_out) == (1, 2)
+
+
+def test_generated_rows_are_counted_too(tmp_path: Path) -> None:
+    """All of them are complete."""
+    batches = generate_batches(0.001, 1, tmp_path / "spool", DATASET, lambda _rows: None)
+    assert batches.counts.batches == Counter({place: len(rows_of(path)) for place, path in enumerate(batches.paths)})
+    assert batches.summary == f"{batches.counts.complete:,} rows: generated"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "No such file"),
-        (b"", "no header"),
-        (b"\xff\xfe", "utf-8"),
-        (",".join(HEADER).encode(), "no complete row"),
-        (",".join(HEADER).encode() + b'\n"' + b"x" * 200_000 + b'"', "field larger"),
+        (b"", "a.csv: is empty"),
+        (",".join(HEADER).encode(), "a.csv: has a header, but no rows"),
+        (
+            ",".join(HEADER).encode() + b"\n" + b"," * 11,
+            r"no usable row; 1 rows: 0 complete; 1 left out: .* \(line 2\)",
+        ),
+        (",".join(HEADER[:-1]).encode() + b"\n", "column prev_sold_date is missing"),
+        (",".join(HEADER).encode() + b"\n\xfc\n" + b"x\n" * 100_000, r"byte 0xFC at column 1: .* save it as UTF-8$"),
     ],
 )
-def test_a_file_that_cannot_be_split_stops_the_source(tmp_path: Path, content: bytes | None, message: str) -> None:
-    """The message has the reason."""
+def test_a_file_that_cannot_be_split_stops_the_source(tmp_path: Path, content: bytes, message: str) -> None:
+    """With the reason, at the first fault that would lose rows."""
     csv = tmp_path / "a.csv"
-    if content is not None:
-        csv.write_bytes(content)
+    csv.write_bytes(content)
     with pytest.raises(Stop, match=message):
         split(csv, tmp_path / "spool")
+
+
+def test_a_folder_that_cannot_be_written_stops_the_source(tmp_path: Path) -> None:
+    """The message has the reason."""
+    write_lines(tmp_path / "a.csv", [LINE])
+    (tmp_path / "spool").touch()
+    with pytest.raises(Stop, match=r"cannot split .*a.csv: .*File exists"):
+        split(tmp_path / "a.csv", tmp_path / "spool")
 
 
 def test_splitting_is_cancelled_when_the_service_stops(tmp_path: Path) -> None:
@@ -82,17 +111,17 @@ def test_splitting_is_cancelled_when_the_service_stops(tmp_path: Path) -> None:
     csv = tmp_path / "a.csv"
     write_lines(csv, [LINE])
 
-    def stop(_lines: int) -> None:
+    def stop(_rows: int) -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        split_csv(csv, tmp_path / "spool", DATASET, stop)
+        split_file(csv, tmp_path / "spool", DATASET, stop)
 
 
 def test_progress_is_reported_now_and_then(tmp_path: Path) -> None:
-    """With the number of lines so far."""
+    """With the number of rows so far, also of those that are left out."""
     csv = tmp_path / "a.csv"
-    write_lines(csv, [LINE] * 10_001)
+    write_lines(csv, [LINE, *[{**LINE, "bed": ""}] * 10_000])
     reported: list[int] = []
-    split_csv(csv, tmp_path / "spool", DATASET, reported.append)
+    split_file(csv, tmp_path / "spool", DATASET, reported.append)
     assert reported == [0, 10_000]

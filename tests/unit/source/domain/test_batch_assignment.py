@@ -1,20 +1,37 @@
-"""Which line of a CSV file belongs to which batch."""
+"""Which row of a file belongs to which batch, and why a row is left out."""
+
+from datetime import date
 
 import orjson
 import pytest
 
 from support.listings import LINE
 from veleta.dataset import load_dataset
-from veleta.errors import Stop
-from veleta_source.domain.batch_assignment import BatchAssigner
+from veleta.values import DecimalMark
+from veleta_source.domain.batch_assignment import BatchAssigner, Cells, Row, looks_like_row
+from veleta_source.domain.header import match_header
 
 DATASET = load_dataset("real_estate")
+HEADER = match_header(DATASET, list(LINE))
 
 
-def place(**changes: str) -> int | None:
-    """The place of LINE with some other cells."""
-    assigned = BatchAssigner(DATASET, list(LINE)).assign(list({**LINE, **changes}.values()))
-    return assigned[0] if assigned else None
+def assign(cells: Cells, marks: dict[str, DecimalMark] | None = None) -> tuple[int, Row]:
+    """The place and the row of cells that are complete."""
+    assigned = BatchAssigner(DATASET, HEADER, marks or {}).assign(cells)
+    assert isinstance(assigned, tuple)
+    return assigned
+
+
+def reasons(cells: Cells, marks: dict[str, DecimalMark] | None = None) -> list[tuple[str, str]]:
+    """Why the row is left out: texts, and what was seen."""
+    assigned = BatchAssigner(DATASET, HEADER, marks or {}).assign(cells)
+    assert isinstance(assigned, list)
+    return [(reason.text, reason.seen) for reason in assigned]
+
+
+def line(**changes: object) -> list[object]:
+    """LINE with some other cells."""
+    return list({**LINE, **changes}.values())
 
 
 @pytest.mark.parametrize(
@@ -29,46 +46,100 @@ def place(**changes: str) -> int | None:
         ({"state": "Massachusetts", "price": "300001.0"}, 4),
         ({"price": "500000.0"}, 4),
         ({"price": "500000.5"}, 5),
-        ({"status": "ready_to_build"}, None),
+        ({"price": "$500,001", "status": " for_sale "}, 5),
     ],
 )
-def test_the_first_matching_rule_determines_the_place(changes: dict[str, str], expected: int | None) -> None:
-    """Rules are tried in the file's order. A row without a matching rule is left out."""
-    assert place(**changes) == expected
+def test_the_first_matching_rule_determines_the_place(changes: dict[str, str], expected: int) -> None:
+    """Rules are tried in the file's order, on values as they are read."""
+    assert assign(line(**changes))[0] == expected
+
+
+def test_a_row_without_a_rule_is_left_out() -> None:
+    """For example one with another status."""
+    assert reasons(line(status="ready_to_build")) == [("no batch rule", "")]
 
 
 @pytest.mark.parametrize("column", list(LINE))
-def test_an_incomplete_row_is_left_out(column: str) -> None:
+@pytest.mark.parametrize("empty", ["", " ", "NaN", None])
+def test_an_incomplete_row_is_left_out(column: str, empty: str | None) -> None:
     """Only complete rows are served."""
-    assert place(**{column: ""}) is None
+    assert reasons(line(**{column: empty})) == [(f"{column} missing", "")]
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"price": "cheap"}, {"bed": "nan"}, {"bath": "inf"}, {"prev_sold_date": "28/06/2019"}, {"city": "x" * 256}],
+    ("changes", "expected"),
+    [
+        ({"price": "POA"}, ("price not a number", "'POA'")),
+        ({"price": "x" * 100}, ("price not a number", f"'{'x' * 39}…'")),
+        ({"price": "a\nb"}, ("price not a number", "'a b'")),
+        ({"street": "1.5"}, ("street not a whole number", "'1.5'")),
+        ({"zip_code": "123456"}, ("zip_code not a number of up to 5 digits", "'123456'")),
+        ({"prev_sold_date": "soon"}, ("prev_sold_date not a date", "'soon'")),
+        ({"city": "x" * 256}, ("city longer than 255 characters", f"'{'x' * 39}…'")),
+    ],
 )
-def test_a_row_with_an_invalid_value_is_left_out(changes: dict[str, str]) -> None:
-    """All values of a served row fit their columns."""
-    assert place(**changes) is None
+def test_a_cell_that_is_no_value_is_a_reason(changes: dict[str, str], expected: tuple[str, str]) -> None:
+    """With what was seen, in one short line."""
+    assert reasons(line(**changes)) == [expected]
 
 
-def test_a_short_line_is_left_out() -> None:
-    """Its last cells are missing."""
-    assert BatchAssigner(DATASET, list(LINE)).assign(list(LINE.values())[:-1]) is None
+def test_each_reason_of_a_row_is_named() -> None:
+    """So the counts show how many values each column lacks."""
+    assert reasons(line(bed="", price="POA")) == [("price not a number", "'POA'"), ("bed missing", "")]
 
 
-def test_numbers_become_floats_in_the_order_of_the_dataset() -> None:
-    """The ZIP code has no leading zero. The order of columns in the file does not matter."""
-    reordered = dict(reversed(LINE.items()))
-    assigned = BatchAssigner(DATASET, list(reordered)).assign(list(reordered.values()))
-    assert assigned is not None
-    row = assigned[1]
-    assert list(row) == DATASET.names
-    assert (row["zip_code"], row["bed"], row["city"]) == (601.0, 3.0, "Adjuntas")
-    assert orjson.dumps(row["bed"]) == b"3.0"
+def test_the_decimal_mark_of_a_column_decides() -> None:
+    """Without one, a number with two meanings is no value."""
+    assert assign(line(acre_lot="1,234"), {"acre_lot": ","})[1]["acre_lot"] == 1.234
+    assert assign(line(acre_lot="1,234"), {"acre_lot": "."})[1]["acre_lot"] == 1234.0
+    assert reasons(line(acre_lot="1,234"), {"acre_lot": ""}) == [("acre_lot with two meanings", "'1,234'")]
 
 
-def test_a_header_without_a_column_of_the_dataset_names_it() -> None:
-    """All missing columns are listed."""
-    with pytest.raises(Stop, match="lacks: price, zip_code"):
-        BatchAssigner(DATASET, [name for name in LINE if name not in ("price", "zip_code")])
+def test_a_row_has_as_many_cells_as_the_header() -> None:
+    """Others would have their values in wrong columns. Empty cells at the end do no harm."""
+    assert reasons(line()[:-1]) == [("fewer cells than the header", "11 and not 12")]
+    assert reasons([*line(), "x"]) == [("more cells than the header", "13 and not 12")]
+    assert assign([*line(), "", " "])[0] == 0
+
+
+def test_a_cell_without_a_name_at_the_end_may_be_missing() -> None:
+    """Some programs write a separator at the end of the header only."""
+    header = match_header(DATASET, [*LINE, ""])
+    for cells in (line(), [*line(), "x"]):
+        assert isinstance(BatchAssigner(DATASET, header, {}).assign(cells), tuple)
+
+
+def test_columns_are_found_by_name() -> None:
+    """Their order in the file does not matter, and the row has the dataset's order."""
+    reordered = {"": "7", **dict(reversed(LINE.items()))}
+    assigned = BatchAssigner(DATASET, match_header(DATASET, list(reordered)), {}).assign(list(reordered.values()))
+    assert isinstance(assigned, tuple)
+    assert list(assigned[1]) == DATASET.names
+    assert orjson.dumps(assigned[1]) == orjson.dumps(assign(line())[1])
+
+
+def test_numbers_become_floats_and_texts_have_one_spelling() -> None:
+    """As the API sends them."""
+    row = assign(line(bed=" 3 ", city="Man\u0303on", prev_sold_date="20190628"))[1]
+    assert (row["bed"], row["zip_code"], row["city"], row["prev_sold_date"]) == (3.0, 601.0, "Ma\u00f1on", "2019-06-28")
+
+
+def test_a_file_with_types_may_have_numbers_for_texts() -> None:
+    """They are read as CSV would have them."""
+    row = assign(line(bed=3, city=7, prev_sold_date=date(2019, 6, 28)))[1]
+    assert (row["bed"], row["city"], row["prev_sold_date"]) == (3.0, "7", "2019-06-28")
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (line(), True),
+        (line(bed="", price=""), True),
+        (line(bed="many"), False),
+        (line()[:-1], False),
+        (["a text", *line()[:-2]], False),
+    ],
+)
+def test_cells_look_like_a_row_by_the_kinds_of_their_values(cells: Cells, expected: bool) -> None:
+    """So that a text with commas is not one."""
+    assert looks_like_row(DATASET, HEADER, cells) is expected

@@ -1,0 +1,124 @@
+"""Read the rows of an input file, assign each to its batch, and count those that are left out."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from veleta.dataset import Dataset
+from veleta_source.adapters.csv_table import CsvTable
+from veleta_source.adapters.input_file import is_parquet, open_text, require_file
+from veleta_source.domain.batch_assignment import BatchAssigner, Cells, Row, looks_like_row
+from veleta_source.domain.decimal_marks import find_decimal_marks
+from veleta_source.domain.faults import FaultyInput
+from veleta_source.domain.header import match_header
+from veleta_source.domain.row_counts import Reason, RowCounts
+
+T = TypeVar("T")
+ROWS_PER_REPORT = 10_000
+SAMPLE_ROWS = 10_000
+"""The first rows, which show the decimal marks."""
+MALFORMED = Reason("malformed quotes or a huge cell")
+NumberedCells = tuple[int, Cells | None]
+"""The number of a row's first line, and its cells. None: its quotes are malformed."""
+
+
+class Table(Protocol):
+    """The rows of a file. `noun` is what their numbers count."""
+
+    noun: str
+    header: list[str]
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """The faults of what was read so far."""
+
+    def rows(self, is_row: Callable[[Cells], bool]) -> Iterator[NumberedCells]:
+        """The rows. `is_row` decides whether cells look like a row. Raises FaultyInput."""
+
+
+class InputRows:
+    """The rows of one file. `counts` has the counts of those that were read so far."""
+
+    def __init__(self, path: Path, table: Table, dataset: Dataset) -> None:
+        self._path = path
+        self._table = table
+        self._dataset = dataset
+        self.header = match_header(dataset, table.header)
+        self.counts = RowCounts(table.noun)
+        self._rows = table.rows(partial(looks_like_row, dataset, self.header))
+
+    @property
+    def faults(self) -> list[str]:
+        """The faults of the header and of the rows that were read so far."""
+        return [*self.header.faults, *self._table.faults]
+
+    def require_no_faults(self) -> None:
+        """Raises FaultyInput if there are faults so far."""
+        if faults := self.faults:
+            raise FaultyInput(self._path, faults)
+
+    def skip(self, limit: int) -> bool:
+        """Read up to `limit` rows without their values. Returns whether the file ends before. Raises FaultyInput."""
+        return sum(1 for _ in islice(self._rows, limit)) < limit
+
+    def assigned(
+        self, limit: int | None = None, report_progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[tuple[int, Row]]:
+        """The place of its batch and the row, for each complete row among the next `limit` ones. Counts all of them.
+
+        The header must have no faults. `report_progress` is called now and then with the number of rows read.
+
+        Raises:
+            FaultyInput: the rest of the file cannot be read.
+        """
+        sample = list(islice(self._rows, SAMPLE_ROWS))
+        marks = find_decimal_marks(
+            self._dataset, self.header.positions, (cells for _, cells in sample if cells is not None)
+        )
+        assigner = BatchAssigner(self._dataset, self.header, marks)
+        self._rows = chain(sample, self._rows)
+        for number, cells in reported(islice(self._rows, limit), report_progress):
+            assigned = [MALFORMED] if cells is None else assigner.assign(cells)
+            if isinstance(assigned, list):
+                self.counts.add_left_out(number, assigned)
+            else:
+                self.counts.add_complete(assigned[0])
+                yield assigned
+
+    def require_usable_rows(self) -> None:
+        """Raises FaultyInput, with the reasons, if no row belongs to a batch."""
+        if not self.counts.total:
+            raise FaultyInput(self._path, ["has a header, but no rows"])
+        if not self.counts.complete:
+            raise FaultyInput(self._path, [f"has no usable row; {self.summary()}"])
+
+    def summary(self) -> str:
+        """One line: the counts, the batches without rows, and the columns that are ignored."""
+        ignored = f"columns ignored: {', '.join(self.header.ignored)}" if self.header.ignored else ""
+        empty = self.counts.empty_batches([rule.place for rule in self._dataset.source]) if self.counts.complete else ""
+        return "; ".join(filter(None, [self.counts.summary(), empty, ignored]))
+
+
+def reported(items: Iterable[T], report_progress: Callable[[int], None]) -> Iterator[T]:
+    """The items. `report_progress` is called now and then with their number so far."""
+    for number, item in enumerate(items):
+        if number % ROWS_PER_REPORT == 0:
+            report_progress(number)
+        yield item
+
+
+@contextmanager
+def open_rows(path: Path, dataset: Dataset) -> Iterator[InputRows]:
+    """The rows of a CSV file (plain, .gz or .zip) or of a Parquet file. Raises FaultyInput."""
+    require_file(path)
+    if is_parquet(path):
+        from veleta_source.adapters.parquet_table import ParquetTable  # noqa: PLC0415 - pyarrow takes half a second
+
+        yield InputRows(path, ParquetTable(path), dataset)
+        return
+    with open_text(path) as text:
+        table = CsvTable(path, text, lambda cells: len(match_header(dataset, cells).positions))
+        yield InputRows(path, table, dataset)

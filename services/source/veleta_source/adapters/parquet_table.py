@@ -1,0 +1,46 @@
+"""Read the rows of a Parquet file."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from veleta_source.domain.faults import FaultyInput
+
+ROWS_PER_BLOCK = 10_000
+
+
+class ParquetTable:
+    """The rows of one Parquet file, as `CsvTable` reads those of a CSV file."""
+
+    noun = "row"
+    faults: Sequence[str] = ()
+
+    def __init__(self, path: Path) -> None:
+        """Raises FaultyInput."""
+        self._path = path
+        try:
+            self._file = pq.ParquetFile(path)
+        except pa.ArrowException as error:
+            raise FaultyInput(path, [f"is a damaged Parquet file: {error}"]) from error
+        self.header = list(self._file.schema_arrow.names)
+
+    def rows(self, _is_row: object) -> Iterator[tuple[int, Sequence[object]]]:
+        """The number of each row, from 1, and its cells. Dates and decimals have the form that CSV gives them."""
+        number = 0
+        try:
+            for block in self._file.iter_batches(ROWS_PER_BLOCK):
+                for cells in zip(*(_plain(column).to_pylist() for column in block.columns), strict=True):
+                    number += 1
+                    yield number, cells
+        except (pa.ArrowException, OSError) as error:
+            raise FaultyInput(self._path, [f"row {number + 1:,}: the Parquet data are damaged: {error}"]) from error
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column of texts, numbers and nulls."""
+    kind = column.type
+    if pa.types.is_temporal(kind) or pa.types.is_boolean(kind) or pa.types.is_binary(kind):
+        return column.cast(pa.string())
+    return column.cast(pa.float64()) if pa.types.is_decimal(kind) else column

@@ -1,0 +1,84 @@
+"""Match the names in a file's header with the columns of the dataset."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from veleta.dataset import Column, Dataset
+from veleta_source.domain.faults import quoted
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where the columns are: `positions` by name, from 0. `width` is the number of cells, `named` without unnamed ones
+    at the end.
+
+    `ignored` names the cells that no column matches, and `faults` has a line for each fault.
+    """
+
+    positions: Mapping[str, int]
+    width: int
+    named: int
+    ignored: Sequence[str]
+    faults: Sequence[str]
+
+
+def match_header(dataset: Dataset, cells: Sequence[str]) -> Header:
+    """Match each column by its name, or else by its title, whatever the case, spaces and hyphens."""
+    found = _find_cells(dataset, cells)
+    named = max((i + 1 for i, cell in enumerate(cells) if cell.strip()), default=0)
+    if not found:
+        return Header({}, len(cells), named, [], [_foreign_header(dataset, cells)])
+    used = {position for positions in found.values() for position in positions}
+    others = {i: cell for i, cell in enumerate(cells) if i not in used}
+    faults = [_twice(name, positions) for name, positions in found.items() if len(positions) > 1]
+    faults += [_missing(column, others.values()) for column in dataset.columns if column.name not in found]
+    ignored = [quoted(cell) if cell.strip() else f"the one without a name ({i + 1})" for i, cell in others.items()]
+    positions = {name: found[name][0] for name in dataset.names if name in found}
+    return Header(positions, len(cells), named, ignored, faults)
+
+
+def _find_cells(dataset: Dataset, cells: Sequence[str]) -> dict[str, list[int]]:
+    """The positions of the cells that match each column. Titles are compared if no cell has the column's name."""
+    keys = [_key(cell) for cell in cells]
+    found = {column.name: _positions(keys, [column.name, f"{column.name} {column.unit}"]) for column in dataset.columns}
+    used = {position for positions in found.values() for position in positions}
+    rest = ["" if position in used else key for position, key in enumerate(keys)]
+    for column in dataset.columns:
+        found[column.name] = found[column.name] or _positions(rest, [column.title, f"{column.title} {column.unit}"])
+    return {name: positions for name, positions in found.items() if positions}
+
+
+def _positions(keys: Sequence[str], names: Iterable[str]) -> list[int]:
+    wanted = {_key(name) for name in names} - {""}
+    return [position for position, key in enumerate(keys) if key in wanted]
+
+
+def _key(name: str) -> str:
+    """Letters and digits in lower case: `Zip Code`, `zip-code`, `zipCode` and `ZIP_CODE` are one name."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _twice(name: str, positions: Sequence[int]) -> str:
+    places = " and ".join(str(position + 1) for position in positions)
+    return f"column {name} is in the header more than once, at {places}; keep one of them"
+
+
+def _missing(column: Column, others: Iterable[str]) -> str:
+    """The message for a missing column, with the cell whose name is nearest."""
+    by_key = {_key(other): other for other in others if other.strip()}
+    near = [
+        match for name in (column.name, column.title) for match in difflib.get_close_matches(_key(name), by_key, n=1)
+    ]
+    hint = f"; the nearest name is {quoted(by_key[near[0]])}" if near else ""
+    return f"column {column.name} is missing in the header{hint}"
+
+
+def _foreign_header(dataset: Dataset, cells: Sequence[str]) -> str:
+    """The message for a header without one column: perhaps it holds values, or another separator."""
+    names, shown = ", ".join(dataset.names), quoted(", ".join(cells[:4]))
+    if any(column.convert(cell) is not None for column in dataset.columns if column.numeric for cell in cells):
+        return f"the first line has values ({shown}) and no header; add a line with the names {names}"
+    separators = "" if len(cells) > 1 else ", separated by commas, semicolons, tabs or |"
+    return f"the header {shown} has no column of the dataset; wanted: {names}{separators}"
