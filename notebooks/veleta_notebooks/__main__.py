@@ -6,6 +6,7 @@ address.
 
 import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def main() -> None:
     token, address = _token(), f"http://{settings.host}:{settings.port}/lab"
     server = LabApp.initialize_server([f"--{name}={value}" for name, value in _options(settings, token).items()])
     server.contents_manager.register_pre_save_hook(without_outputs)
-    print(f"JupyterLab  {address}{'' if _token_file() else f'?token={token}'}  (Ctrl-C stops it)", flush=True)  # noqa: T201 - the address for the user
+    line = f"JupyterLab  {address}{'' if _token_file() else f'?token={token}'}  (Ctrl-C stops it)"
+    server.io_loop.add_callback(print, line, flush=True)  # after the callback that listens on the port
+    signal.signal(signal.SIGINT, lambda *_: server.stop(from_signal=True))  # Jupyter's own handler asks back
     server.start()
 
 
@@ -39,7 +42,6 @@ def _options(settings: NotebooksSettings, token: str) -> dict[str, object]:
         "ServerApp.open_browser": False,
         "ServerApp.port_retries": 0,
         "ServerApp.allow_root": os.geteuid() == 0,
-        "ServerApp.answer_yes": True,
         "ServerApp.log_level": "ERROR",
         "LabApp.log_level": "ERROR",
         "LabApp.extension_manager": "readonly",
