@@ -20,7 +20,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo start stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
+.PHONY: help demo watch start stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench lint docs docs-serve contracts lock pictures clean
 
 help: ## list the targets
@@ -32,8 +32,11 @@ help: ## list the targets
 	echo "    JOURNAL_SYNC=group|none WORKERS=n KEEP_REQUESTS_DAYS=days PORT_BASE=port START_TIMEOUT=seconds"
 	echo "  A run stores them: the other targets, and the next start, need none. docs/reference/configuration.md explains them."
 
-demo: $(INSTALLED) ## start everything and watch it; Ctrl-C stops it, the data stay | START_VARIABLES
+demo: $(INSTALLED) ## start everything and watch it; Ctrl-C stops it, the data stay; on a run that is up: as watch | START_VARIABLES
 	$(LOCAL) demo
+
+watch: $(INSTALLED) ## watch the run that is up; Ctrl-C ends only the viewer
+	$(LOCAL) watch
 
 start: $(INSTALLED) ## start everything in the background; return when a model is served | START_VARIABLES
 	$(LOCAL) start
@@ -68,7 +71,7 @@ purge: $(INSTALLED) ## delete everything that MySQL has of one request | REQUEST
 memory: $(INSTALLED) ## print the memory of each part, a line every EVERY seconds (10) | EVERY
 	$(LOCAL) memory
 
-notebooks: $(INSTALLED) ## start JupyterLab on the run that is up; Ctrl-C stops it
+notebooks: $(INSTALLED) ## start JupyterLab on the run that is up, and print its address; Ctrl-C stops it
 	$(LOCAL) notebooks
 
 up: ## docker compose: build the images, start everything, return when all is healthy

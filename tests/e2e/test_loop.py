@@ -34,8 +34,8 @@ from veleta.events.catalogue import Poll
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import declared_topics
 from veleta_local import record_format, topics
+from veleta_local.demo.view import VIEWER_HINT
 from veleta_local.deployment import PYTHON, ROOT
-from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
 from veleta_local.supervise import base_environment
@@ -296,31 +296,19 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
     assert [row[0].split() for row in versions if "served" in row[0]] == [[str(model["version"]), "served"]]
 
 
-def test_a_second_start_changes_nothing_and_a_demo_whose_terminal_closes_leaves_no_process(stack: Stack) -> None:
-    """A demo joins the run that is up and draws it on the terminal; when the terminal closes, every process stops."""
+def test_a_second_start_changes_nothing_and_a_demo_of_a_run_that_is_up_is_a_viewer(stack: Stack) -> None:
+    """It draws the run on the terminal. Ctrl-C and a closed terminal end only the viewer."""
     before = {part: stack.run.pid(part) for part in stack.run.parts}
     stack.run.start(60)
     assert {part: stack.run.pid(part) for part in stack.run.parts} == before
-    demo = DemoInTerminal(stack.run.home, "{}")
-    for text in (
-        "the run is up already",
-        "no training is running",
-        f"the example: v{get(f'{stack.url}/model')[1]['version']} ",
-    ):
-        demo.wait_for(text)
-    demo.close()
-    wait_until(lambda: not stack.run.alive(), 60, "every process of the run has stopped")
-    wait_until(lambda: _is_unlocked(stack.run), 20, "the demo has ended")
-    assert not (stack.run.home / "env").exists()
-
-
-def _is_unlocked(run: Run) -> bool:
-    """Whether no other command works on the run."""
-    try:
-        run.stop()
-    except LocalError:
-        return False
-    return True
+    version = get(f"{stack.url}/model")[1]["version"]
+    viewers = [DemoInTerminal(stack.run.home, "{}", columns) for columns in (80, 120)]
+    for viewer in viewers:
+        for text in ("no training is running", f"the example:  v{version} ", stack.url, VIEWER_HINT):
+            viewer.wait_for(text)
+    assert viewers[0].end() == 0
+    viewers[1].close()
+    assert {part: stack.run.pid(part) for part in stack.run.parts} == before
 
 
 def _state(stack: Stack, state: str) -> bool:

@@ -1,11 +1,12 @@
 """`make demo` as a process: it starts, reports, is killed, continues, and ends without a process left."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.demo import Demo
+from support.demo import Demo, DemoInTerminal, command
 from support.testbed import free_base, wait_until
 from veleta.events.catalogue import Poll
 from veleta_local import processes
@@ -43,11 +44,32 @@ def test_the_demo_reports_continues_and_leaves_no_process(tmp_path: Path) -> Non
         )
         assert run.alive()
 
-        second = Demo(home, "{}", terminal=True)
-        second.wait_for("no training is running")
-        second.wait_for("published batch 1/0")
-        assert "fetched: " not in second.output  # earlier events are not reported again
-        assert second.end(signal.SIGTERM) == 0
-        assert "all processes have ended" in second.output
+        Run(home, report=lambda _: None).stop()
+        second = DemoInTerminal(home, "{}", 80)
+        second.wait_for("no training is running", 120)
+        second.wait_for("published batch 1/0", 120)
+        assert b"fetched: " not in second.output  # earlier events are not reported again
+        second.process.send_signal(signal.SIGTERM)
+        second.wait_for("stopping: ", 60)
+        assert second.process.wait(60) == 0
+        assert b"all processes have ended" in second.output
         assert not processes.of_run(home)
         assert (home / "mysql").is_dir()
+
+
+def test_a_closed_terminal_and_a_closed_pipe_end_a_real_run(tmp_path: Path) -> None:
+    """The terminal is closed while the parts start, then when they are ready. The pipe is closed by head."""
+    variables = f'{{"poll": "manual", "port_base": "{free_base()}"}}'
+    with at(tmp_path / "run") as home:
+        for text in ("kafka is ready", "no training is running", "trainer    ready"):
+            window = DemoInTerminal(home, variables, 120)
+            window.wait_for(text, 120)
+            assert processes.of_run(home)
+            window.close()
+            wait_until(lambda: not processes.of_run(home), 60, "the run has ended")
+        with subprocess.Popen(command(home, variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+            assert process.stdout
+            assert b"kafka is ready" in process.stdout.readline()
+            process.stdout.close()
+            assert process.wait(60) == 0
+        assert not processes.of_run(home)

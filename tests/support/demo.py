@@ -1,13 +1,13 @@
-"""`make demo` as a process, with its output."""
+"""`make demo` as a process, with its output or in a terminal."""
 
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
+from support.pseudo_terminal import PseudoTerminal
 from veleta_local.deployment import PYTHON
 
 DEMO = """\
@@ -19,16 +19,17 @@ run_demo(Path(sys.argv[1]), Variables(**json.loads(sys.argv[2]), start_timeout=3
 """
 
 
+def command(home: Path, variables: str) -> list[str]:
+    """`make demo` of a run in another folder, with the variables as JSON."""
+    return [str(PYTHON), "-c", DEMO, str(home), variables]
+
+
 class Demo:
     """The process and its output so far."""
 
-    _terminal: Sequence[str] = ()
-
-    def __init__(self, home: Path, variables: str, terminal: bool = False) -> None:
-        ours, its = os.openpty() if terminal else os.pipe()
-        environ = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
-        command = [*self._terminal, str(PYTHON), "-c", DEMO, str(home), variables]
-        self.process = subprocess.Popen(command, stdout=its, stderr=its, env=environ, start_new_session=True)
+    def __init__(self, home: Path, variables: str) -> None:
+        ours, its = os.pipe()
+        self.process = subprocess.Popen(command(home, variables), stdout=its, stderr=its, start_new_session=True)
         os.close(its)
         self.output = ""
         self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
@@ -51,18 +52,12 @@ class Demo:
 
     def _read(self, descriptor: int) -> None:
         with open(descriptor, encoding="utf-8", newline="") as output:
-            try:
-                while chunk := os.read(output.fileno(), 65536):
-                    self.output += chunk.decode(errors="replace")
-            except OSError:  # a terminal whose process has ended
-                pass
+            while chunk := os.read(output.fileno(), 65536):
+                self.output += chunk.decode(errors="replace")
 
 
-class DemoInTerminal(Demo):
-    """The same in a terminal window: `process` is the window, and the demo is its child."""
+class DemoInTerminal(PseudoTerminal):
+    """The same in a terminal window."""
 
-    _terminal = (str(PYTHON), "-c", "import pty, sys; pty.spawn(sys.argv[1:])")
-
-    def close(self) -> None:
-        """Close the window. Its processes get SIGHUP."""
-        self.end(signal.SIGKILL)
+    def __init__(self, home: Path, variables: str, columns: int) -> None:
+        super().__init__(command(home, variables), columns, rows=40)

@@ -13,7 +13,8 @@ from veleta.clock import utc_now
 from veleta.dataset import load_dataset
 from veleta_local.demo.event_messages import Message
 from veleta_local.demo.run_observer import RunObserver
-from veleta_local.demo.terminal import Terminal, view
+from veleta_local.demo.terminal import Terminal
+from veleta_local.demo.view import HINT, view
 from veleta_local.run import Run
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -55,7 +56,7 @@ async def _watch_promotion(run: Run, console: Console) -> None:
     terminal, replaced = Terminal(console, utc_now), asyncio.Event()
 
     def report(message: Message) -> None:
-        terminal.print_message(message)
+        terminal.add(message)
         if message.subject == "serving" and "(version " in message.text:
             replaced.set()
 
@@ -64,7 +65,8 @@ async def _watch_promotion(run: Run, console: Console) -> None:
     await asyncio.wait_for(replaced.wait(), PROMOTION_SECONDS)
     await asyncio.sleep(2)
     observing.cancel()
-    console.print(view(observer, utc_now()))
+    terminal.finish()
+    console.print(view(observer, utc_now(), console.width, HINT))
 
 
 if __name__ == "__main__":

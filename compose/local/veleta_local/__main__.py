@@ -14,7 +14,7 @@ from veleta.events.catalogue import Command, Pause, Poll, Resume
 from veleta_local import status, topics
 from veleta_local.clean import clean
 from veleta_local.dead_letters import DeadLetters
-from veleta_local.demo.run_demo import run_demo
+from veleta_local.demo.run_demo import run_demo, watch
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
@@ -31,6 +31,10 @@ _HOME = ROOT / ".veleta"
 
 def _demo() -> None:
     run_demo(_HOME, _variables())
+
+
+def _watch() -> None:
+    watch(_HOME)
 
 
 def _start() -> None:
@@ -151,6 +155,7 @@ def _clean() -> None:
 
 _COMMANDS: dict[str, Callable[[], None]] = {
     "demo": _demo,
+    "watch": _watch,
     "start": _start,
     "stop": _stop,
     "status": _status,

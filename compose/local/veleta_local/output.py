@@ -2,6 +2,7 @@
 
 import io
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -13,6 +14,15 @@ def discard_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream:
             _discard(stream.fileno())
+
+
+def is_closed() -> bool:
+    """Whether the reader of standard output has gone, although nothing was written since."""
+    if not sys.stdout:
+        return False
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return bool(output.poll(0))
 
 
 @contextmanager

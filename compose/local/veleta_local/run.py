@@ -49,7 +49,7 @@ class Run(Deployment):
     def spawn(self, timeout: float = 600) -> bool:
         """Start what is down, and return before the services are ready. False: everything was up and ready."""
         deadline = time.monotonic() + timeout
-        if self._is_up():
+        if self.is_up() and self._is_ready():
             self._report("the run is up already")
             return False
         with self._lock():
@@ -83,6 +83,13 @@ class Run(Deployment):
         """Whether the run has any process, with or without supervisord."""
         return bool(processes.of_run(self.home))
 
+    def is_up(self) -> bool:
+        """Whether each part runs, ready or not, with the variables of this start."""
+        if self._without_data() or self._changed():
+            return False
+        states = self._supervisor.states()
+        return all(part in states and states[part].up for part in self.parts)
+
     def states(self) -> dict[str, State]:
         """The state of each part in supervisord, or of its process if supervisord does not answer."""
         down = {part: State("STOPPED", 0) for part in self.parts}
@@ -106,12 +113,8 @@ class Run(Deployment):
     def _lock(self) -> AbstractContextManager[None]:
         return locked(self.folder("") / "lock", wait=False)
 
-    def _is_up(self) -> bool:
-        if self._without_data() or self._changed():
-            return False
-        states = self._supervisor.states()
-        up = all(part in states and states[part].up for part in self.parts)
-        return up and all(report.ready for report in self.health(self.awaited).values())
+    def _is_ready(self) -> bool:
+        return all(report.ready for report in self.health(self.awaited).values())
 
     def _changed(self) -> list[str]:
         return self.variables.changed(self.saved)

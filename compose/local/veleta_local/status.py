@@ -37,6 +37,7 @@ def rows(run: Run) -> list[dict[str, Any]]:
             "restarts": max(0, len(attempts[part]) - 1),
             "ready": part in health and health[part].ready,
             "doing": str(health[part]) if part in health else _WITHOUT_PROCESS.get(states[part].name, ""),
+            "warnings": [*health[part].warnings.values()] if part in health else [],
             "url": run.url(part).removeprefix("http://" if part in ("kafka", "mysql") else ""),
             "error": run.attempts.last_error(part, attempts[part]),
         }

@@ -72,9 +72,13 @@ class EventMessages:
 
     def __init__(self) -> None:
         self.training: CurrentTraining | None = None
+        self._ids: set[str] = set()
 
     def on_event(self, event: Event) -> Message | None:
-        """The message for the next event; None if other messages contain the same."""
+        """The message for the next event; None if other messages contain the same, or the topic has the event twice."""
+        if event.id in self._ids:
+            return None
+        self._ids.add(event.id)
         payload = event.payload
         if isinstance(payload, TrainingProgress):
             return self._on_progress(payload, event.time)

@@ -1,78 +1,142 @@
-"""Starts the run, shows it, and ends it on a signal."""
+"""Starts the run, shows it, and stops it at the end; or shows a run that is up."""
 
 import asyncio
 import logging
 import os
-import signal
-import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
 from rich.console import Console
+from rich.text import Text
 
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
+from veleta_local import processes
 from veleta_local.demo.run_observer import RunObserver
-from veleta_local.demo.terminal import Terminal
-from veleta_local.errors import LocalError
+from veleta_local.demo.signals import EndSignals, hang_up, until_signal
+from veleta_local.demo.terminal import Terminal, silent_keyboard
+from veleta_local.demo.view import HINT, VIEWER_HINT, view
+from veleta_local.errors import LocalError, RunStopped
+from veleta_local.output import is_closed, surviving_output
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
-_END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_REDRAW_SECONDS = 0.25
+_AGAIN = "; Ctrl-C again does not make it faster"
 
 
 def run_demo(home: Path, variables: Variables) -> None:
-    """Run until Ctrl-C, SIGTERM or a closed terminal, then end all processes, also of a run that was up.
+    """Run until Ctrl-C, SIGTERM or a closed terminal, then end all processes. A run that is up is only shown.
 
     Raises:
         LocalError: the run could not start, or another command stopped it.
     """
-    _silence_logs()
-    terminal = Terminal(Console(), utc_now)
-    with until_signal():
+    signals = EndSignals()
+    with _terminal() as terminal:
         run = Run(home, variables, terminal.print_text)
-        was_up = run.alive()
+        if run.is_up():
+            _show_only(run, terminal, signals)
+            return
+        was_alive, ours = run.alive(), True
         try:
-            run.spawn(variables.start_timeout)
-        except LocalError:
-            if not was_up:
-                with suppress(LocalError):  # another make works on the run
-                    run.stop()
-            raise
+            with until_signal(signals):
+                try:
+                    run.spawn(variables.start_timeout)
+                except LocalError:
+                    ours = not was_alive
+                    raise
+                _show(run, terminal, HINT)
+        finally:
+            if ours:
+                _stop(run, terminal, signals)
+
+
+def watch(home: Path) -> None:
+    """Show a run that is up until Ctrl-C.
+
+    Raises:
+        LocalError: the run is down.
+    """
+    with _terminal() as terminal:
+        run = Run(home)
+        if not run.alive():
+            raise LocalError("the run is down: make start first")
+        _show_only(run, terminal, EndSignals())
+
+
+def _show_only(run: Run, terminal: Terminal, signals: EndSignals) -> None:
+    terminal.print_text(f"the run is up already. {VIEWER_HINT}")
+    with until_signal(signals):
+        try:
+            _show(run, terminal, VIEWER_HINT)
+        except RunStopped:
+            terminal.print_text("another command stopped the run: make start starts it again")
+            return
+    terminal.print_text("the viewer has ended, the run goes on: make stop ends it")
+
+
+def _show(run: Run, terminal: Terminal, hint: str) -> None:
+    """Show the run until it is stopped by another command, or until a signal."""
+    if not terminal.can_redraw:
         terminal.print_text(_addresses(run))
-        observer = RunObserver(run, load_dataset(run.dataset), terminal.print_message, utc_now)
-        with terminal.live_view(observer):
-            asyncio.run(observer.observe())
-    terminal.print_text("ending all processes")
-    Run(home, report=terminal.print_text).stop()
-    terminal.print_text("all processes have ended; make demo continues from here")
+    try:
+        with silent_keyboard():
+            asyncio.run(_draw(run, terminal, hint))
+    finally:
+        terminal.finish()
+
+
+async def _draw(run: Run, terminal: Terminal, hint: str) -> None:
+    asyncio.get_running_loop().set_default_executor(_Threads())
+    observer = RunObserver(run, load_dataset(run.dataset), terminal.add, utc_now)
+    observing = asyncio.ensure_future(observer.observe())
+    while not observing.done():
+        terminal.draw(view(observer, utc_now(), terminal.width, hint))
+        if is_closed():
+            hang_up()
+        await asyncio.wait([observing], timeout=_REDRAW_SECONDS)
+    await observing
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that the end does not wait for: a server that hangs must not delay the stop of the run."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002 - see above
+        super().shutdown(wait=False, cancel_futures=True)
+
+
+def _stop(run: Run, terminal: Terminal, signals: EndSignals) -> None:
+    """Stop the run, and show which parts still run."""
+    began, presses = time.monotonic(), signals.count
+    terminal.print_text("stopping all processes")
+    with ThreadPoolExecutor(1) as thread:
+        stopping = thread.submit(Run(run.home, report=terminal.print_text).stop)
+        while not stopping.done():
+            again = _AGAIN if signals.count > presses else ""
+            terminal.draw(Text(f"stopping: {_running(run)} ({time.monotonic() - began:.0f} s){again}"))
+            wait([stopping], timeout=_REDRAW_SECONDS)
+    stopping.result()
+    terminal.print_text(f"all processes have ended ({time.monotonic() - began:.0f} s); make demo continues from here")
+
+
+def _running(run: Run) -> str:
+    running = processes.by_part(run.home)
+    return ", ".join(part for part in run.parts if part in running) or "supervisord"
 
 
 @contextmanager
-def until_signal() -> Iterator[None]:
-    """Run the block until one of the signals arrives; ignore signals from then on."""
-
-    def end(number: int, _frame: object) -> None:
-        for each in _END_SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        if number == signal.SIGHUP:
-            _discard_output()
-        raise KeyboardInterrupt
-
-    for each in _END_SIGNALS:
-        signal.signal(each, end)
-    with suppress(KeyboardInterrupt):
-        yield
-
-
-def _discard_output() -> None:
-    """Discard further output: writing to a closed terminal raises an error, and the run would not end."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.__stdout__, sys.__stderr__):
-        if stream:
-            os.dup2(nowhere, stream.fileno())
+def _terminal() -> Iterator[Terminal]:
+    """Standard output. When it is closed, this process gets SIGHUP."""
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the view shows which part is unavailable
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    for name in ("COLUMNS", "LINES"):  # exported ones do not follow the size of the window
+        os.environ.pop(name, None)
+    with surviving_output(hang_up):
+        yield Terminal(Console(), utc_now)
 
 
 def _addresses(run: Run) -> str:
@@ -83,9 +147,3 @@ def _addresses(run: Run) -> str:
     ]
     by_hand = ["", "make poll, in another terminal, fetches a batch"] if run.variables.poll == "manual" else []
     return "\n".join(["", *lines, *by_hand, ""])
-
-
-def _silence_logs() -> None:
-    """Silence the client libraries: the view shows which part is unavailable."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)

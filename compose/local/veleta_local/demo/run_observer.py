@@ -26,7 +26,7 @@ from veleta.topics import declared_topics
 from veleta_local import status
 from veleta_local.addresses import HOST
 from veleta_local.demo.event_messages import EventMessages, Level, Message
-from veleta_local.errors import LocalError
+from veleta_local.errors import LocalError, RunStopped
 from veleta_local.run import Run
 
 POLL_SECONDS = 1.0
@@ -43,6 +43,7 @@ class PartStatus:
     ready: bool
     doing: str
     lag: int | None
+    warnings: Sequence[str] = ()
 
 
 @dataclass
@@ -66,6 +67,12 @@ class RunObserver:
         self.example = ExampleRequests()
         self.messages = EventMessages()
         self.unit = dataset.by_name[dataset.target].unit
+        self.addresses = {
+            "monitor": run.url("monitor"),
+            "predict": f"{run.url('inference')}/predict",
+            "MLflow": run.mlflow_url,
+        }
+        self.polls_by_hand = run.variables.poll == "manual"
         self._run = run
         self._dataset = dataset
         self._report = report
@@ -109,15 +116,12 @@ class RunObserver:
     async def _poll_parts(self) -> None:
         rows = await asyncio.to_thread(status.rows, self._run)
         if not any(row["pid"] for row in rows):
-            raise LocalError("another command stopped the run: make demo starts it again")
+            raise RunStopped("another command stopped the run: make demo starts it again")
         lags = await asyncio.to_thread(self._lags)
         before = {part.name: part.ready for part in self.parts}
-        self.parts = [
-            PartStatus(str(row["part"]), bool(row["ready"]), str(row["doing"]), lags.get(str(row["part"])))
-            for row in rows
-        ]
+        self.parts = [_part(row, lags) for row in rows]
         for part in self.parts:
-            if part.ready != before.get(part.name, False):
+            if part.ready != before.get(part.name, part.ready):
                 if part.ready:
                     self._report_now(part.name, "ready", "success")
                 else:
@@ -151,6 +155,8 @@ class RunObserver:
             version, prediction = await self._predict()
         except LookupError as error:
             self._on_error(str(error.args[0]))
+        except aiohttp.ClientConnectorError:
+            self._on_error("inference does not listen yet" if not self.example.answered else "inference is down")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             self._on_error(f"no answer: {error or type(error).__name__}")
         else:
@@ -191,6 +197,10 @@ class RunObserver:
 
     def _report_now(self, subject: str, text: str, level: Level) -> None:
         self._report(Message(self._clock(), subject, text, level))
+
+
+def _part(row: Mapping[str, Any], lags: Mapping[str, int | None]) -> PartStatus:
+    return PartStatus(row["part"], row["ready"], row["doing"], lags.get(row["part"]), row["warnings"])
 
 
 def _mysql_settings(run: Run) -> MysqlSettings:

@@ -1,24 +1,26 @@
-"""Prints the demo: lines, and on a terminal a live view of the run below them."""
+"""Prints the demo: messages in the order of their times and, on a terminal, a live block below them."""
 
+import os
+import sys
+import termios
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.text import Text
 
 from veleta.clock import Clock
-from veleta_local.demo.event_messages import CurrentTraining, Level, Message
-from veleta_local.demo.run_observer import ExampleRequests, PartStatus, RunObserver
+from veleta_local.demo.event_messages import Level, Message
+from veleta_local.demo.message_queue import DELAY, MessageQueue
+from veleta_local.demo.screen import Screen
 
-_STYLES: dict[Level, str] = {"info": "", "success": "green", "warning": "yellow", "error": "red", "detail": "dim"}
-_SUBJECT_WIDTH, _BAR_WIDTH = 14, 30
-"""In characters."""
-_SERVERS = ("kafka", "mysql", "mlflow", "retention", "monitor")
-"""These parts do not process batches. They share one line."""
+STYLES: dict[Level, str] = {"info": "", "success": "green", "warning": "yellow", "error": "red", "detail": "dim"}
+_SUBJECT_WIDTH, _INDENT = 14, 26
+"""In characters. The text of a message begins after the time and the subject."""
+_NARROW = 60
+"""On a narrower terminal the text begins in a row of its own."""
 
 
 class Terminal:
@@ -27,78 +29,91 @@ class Terminal:
     def __init__(self, console: Console, clock: Clock) -> None:
         self._console = console
         self._clock = clock
-        self._can_redraw = console.is_terminal and not console.is_dumb_terminal
+        self._queue = MessageQueue()
+        self._screen = Screen(console) if console.is_terminal and not console.is_dumb_terminal else None
+
+    @property
+    def can_redraw(self) -> bool:
+        """Whether blocks are shown."""
+        return self._screen is not None
+
+    @property
+    def width(self) -> int:
+        """In characters; it changes with the window."""
+        return self._console.width
 
     def print_text(self, text: str) -> None:
-        """Print text as it is."""
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Print text as it is, and remove the block."""
+        self._print(text.splitlines() or [""], None)
 
-    def print_message(self, message: Message) -> None:
-        """Print a message as one line with its time."""
-        time, text = (f"{message.at.astimezone():%H:%M:%S}  ", "dim"), (message.text, _STYLES[message.level])
-        self._console.print(Text.assemble(time, f"{message.subject:<{_SUBJECT_WIDTH}}  ", text), soft_wrap=True)
+    def add(self, message: Message) -> None:
+        """Print a message with one of the next drawings, after those of earlier events."""
+        self._queue.put(message)
 
-    @contextmanager
-    def live_view(self, observer: RunObserver) -> Iterator[None]:
-        """Show the state of the run below the lines, if this is a terminal."""
-        if not self._can_redraw:
-            yield
+    def draw(self, block: RenderableType) -> None:
+        """Print what has waited long enough, and replace the block."""
+        self._print(_lines(self._queue.take(self._clock() - DELAY)), block)
+
+    def finish(self) -> None:
+        """Print all that still waits, and remove the block."""
+        self._print(_lines(self._queue.take(datetime.max.replace(tzinfo=self._clock().tzinfo))), None)
+
+    def _print(self, lines: Sequence[RenderableType], block: RenderableType | None) -> None:
+        if self._screen:
+            self._screen.draw([Text(line) if isinstance(line, str) else line for line in lines], block)
             return
-        live = Live(
-            get_renderable=lambda: view(observer, self._clock()),
-            console=self._console,
-            refresh_per_second=4,
-            transient=True,
-        )
-        with live:
-            yield
+        for line in lines:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def view(observer: RunObserver, now: datetime) -> RenderableType:
-    """The state of the run at `now`."""
-    return Group(
-        "",
-        _parts(observer.parts),
-        _row("training", *_training(observer.messages.training, now)),
-        _row("serving", *_example(observer.example, observer.unit)),
-        Text("  Ctrl-C ends all processes; the data stay, and make demo continues with them.", "dim"),
-    )
+class Line:
+    """A message with its time: one line in a file, and on a terminal as many rows as needed, without a broken word."""
+
+    def __init__(self, message: Message) -> None:
+        self._time = f"{message.at.astimezone():%H:%M:%S}"
+        self._subject = message.subject
+        self._text = Text(_printable(message.text), STYLES[message.level])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        head = Text.assemble((f"{self._time}  ", "dim"), f"{self._subject:<{_SUBJECT_WIDTH}}  ")
+        if options.no_wrap:
+            yield head + self._text
+        elif options.max_width < _NARROW:
+            yield head
+            yield Padding(self._text, (0, 0, 0, 2))
+        else:
+            first, *others = self._text.wrap(console, options.max_width - _INDENT, overflow="fold")
+            yield head + first
+            for row in others:
+                yield Text(" " * _INDENT) + row
 
 
-def _parts(parts: Sequence[PartStatus]) -> RenderableType:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=True)
-    for head in ("  service", "state", "lag"):
-        table.add_column(head, no_wrap=True)
-    table.add_column("doing", no_wrap=True, overflow="ellipsis", ratio=1)
-    for part in (part for part in parts if part.name not in _SERVERS):
-        lag = "" if part.lag is None else f"{part.lag:,}"
-        table.add_row(f"  {part.name}", _state(part), lag, Text(part.doing))
-    servers = [cell for part in parts if part.name in _SERVERS for cell in (Text(f"{part.name} "), _state(part), "  ")]
-    return Group(table, Text.assemble("  ", *servers))
+@contextmanager
+def silent_keyboard() -> Iterator[None]:
+    """The terminal shows no typed characters in the block: a typed newline would move what is redrawn."""
+    try:
+        descriptor = sys.__stdin__.fileno() if sys.__stdin__ else -1
+        before = termios.tcgetattr(descriptor)
+        in_foreground = os.tcgetpgrp(descriptor) == os.getpgrp()
+    except (OSError, ValueError, termios.error):
+        in_foreground = False
+    if not in_foreground:  # changing the terminal would stop a process in the background
+        yield
+        return
+    silent = list(before)
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):  # the terminal was closed
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _state(part: PartStatus) -> Text:
-    return Text("ready", "green") if part.ready else Text("not ready", "yellow")
+def _lines(messages: Sequence[Message]) -> list[RenderableType]:
+    return [Line(message) for message in messages]
 
 
-def _row(head: str, *cells: RenderableType) -> RenderableType:
-    row = Table.grid(padding=(0, 2, 0, 0))
-    row.add_row(f"  {head:<9}", *cells)
-    return row
-
-
-def _training(training: CurrentTraining | None, now: datetime) -> list[RenderableType]:
-    if training is None:
-        return [Text("no training is running", "dim")]
-    left = training.seconds_left(now)
-    text = f"{training.subject.removeprefix('training ')}: {training.phase} {training.done:,} of {training.of:,}"
-    bar = ProgressBar(total=training.of, completed=training.done, width=_BAR_WIDTH)
-    return [bar, Text(text if left is None else f"{text}, {left:.0f} s left")]
-
-
-def _example(example: ExampleRequests, unit: str) -> list[RenderableType]:
-    if example.error:
-        return [Text(example.error, "yellow")]
-    predictions = "  ".join(f"v{version} {value:,.0f}" for version, value in example.predictions.items())
-    count = Text(f"{example.answered:,} requests, {example.ms:.0f} ms", "dim")
-    return [Text(f"the example: {predictions} {unit}", "bold"), count]
+def _printable(text: str) -> str:
+    """The text in one line. Control characters, which an external API can send, would move the cursor."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in " ".join(text.split()))

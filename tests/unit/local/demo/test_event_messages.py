@@ -104,7 +104,7 @@ SILENT = {catalogue.DatasetDeclared, catalogue.BatchRows, catalogue.TrainingFini
 
 
 def message(messages: EventMessages, payload: catalogue.Payload, seconds: float = 0) -> Message | None:
-    return messages.on_event(Event("id", "test", NOON + timedelta(seconds=seconds), payload))
+    return messages.on_event(Event(str(payload), "test", NOON + timedelta(seconds=seconds), payload))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,13 @@ def test_every_declared_event_has_a_message_or_is_silent() -> None:
     """A new event needs an entry here."""
     covered = {type(payload) for payload, *_ in MESSAGES} | SILENT | {catalogue.TrainingProgress}
     assert {event for topic in declared_topics("homes") for event in topic.events} == covered
+
+
+def test_an_event_that_a_topic_has_twice_has_one_message() -> None:
+    """A service that was killed after a publication publishes again, with the same id."""
+    messages, opened = EventMessages(), catalogue.BatchOpened(**BATCH, rows=1, digest="d")
+    assert message(messages, opened)
+    assert message(messages, opened) is None
 
 
 def test_progress_has_one_message_for_each_phase_and_a_pace() -> None:

@@ -1,7 +1,6 @@
-"""How the demo ends."""
+"""How the demo ends: by Ctrl-C, by a closed terminal or pipe, and by a fault. The run is one sleeping process."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,47 +8,103 @@ from pathlib import Path
 
 import pytest
 
+from support.pseudo_terminal import PseudoTerminal
+from support.repository import ROOT
 from support.testbed import wait_until
-from veleta_local.demo.run_demo import until_signal
+from veleta_local import processes
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PRINT_FOREVER = """\
-import sys, time
-from pathlib import Path
-from veleta_local.demo.run_demo import until_signal
-with until_signal():
-    while True:
-        print("line", flush=True)
-        time.sleep(0.01)
-print("the run is stopped here", flush=True)
-Path(sys.argv[1]).touch()
-"""
+ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
 
 
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """Restores the handlers of the signals."""
-    before = {each: signal.getsignal(each) for each in SIGNALS}
-    yield
-    for each, handler in before.items():
-        signal.signal(each, handler)
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """The home of a run whose processes are ended afterwards."""
+    yield tmp_path / "run"
+    processes.end_run(tmp_path / "run")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_block(number: signal.Signals) -> None:
-    """A second signal has no effect, so that the run is stopped without an interruption."""
-    with until_signal():
-        os.kill(os.getpid(), number)
-        pytest.fail("the block continues")
-    os.kill(os.getpid(), number)
+def demo(home: Path, mode: str = "") -> list[str]:
+    """The command."""
+    return [sys.executable, "-m", "support.fake_demo", str(home), mode]
 
 
-def test_a_closed_terminal_ends_the_block(tmp_path: Path) -> None:
-    """The process continues after the block although it can no longer write to the terminal."""
-    command = [sys.executable, "-c", PRINT_FOREVER, str(tmp_path / "stopped")]
-    window = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *command]
-    with subprocess.Popen(window, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as terminal:
-        assert terminal.stdout
-        assert terminal.stdout.read(4) == b"line"
-        terminal.kill()
-        wait_until((tmp_path / "stopped").exists, 20, "the process continues after the block")
+def terminal(home: Path, mode: str = "") -> PseudoTerminal:
+    """A terminal with a demo in it."""
+    return PseudoTerminal(demo(home, mode), environ=ENVIRON)
+
+
+def wait_until_down(home: Path) -> None:
+    """Wait until the run has no process."""
+    wait_until(lambda: not processes.of_run(home), 20, "the run has ended")
+
+
+def test_ctrl_c_shows_what_the_end_waits_for_and_a_second_one_changes_nothing(home: Path) -> None:
+    """The parts that still run, with the seconds; no traceback, and the exit code 0."""
+    window = terminal(home, "slow")
+    window.wait_for("Ctrl-C ends all processes")
+    window.type(b"\x03")
+    window.wait_for("stopping: kafka (")
+    window.type(b"\x03")
+    window.wait_for("stopping: kafka (1 s); Ctrl-C again does not make it faster")
+    assert window.process.wait(20) == 0
+    wait_until(lambda: "all processes have ended" in window.lines[-1], 5, "the last line")
+    assert b"Traceback" not in window.output
+    assert not processes.of_run(home)
+
+
+@pytest.mark.parametrize(("shell", "mode"), [([], ""), (["sh", "-c", '"$@"; true', "sh"], "silent")], ids=["", "shell"])
+def test_a_closed_terminal_ends_the_run(home: Path, shell: list[str], mode: str) -> None:
+    """Also if the process gets no SIGHUP, and if nothing is printed. It cannot write to the terminal while it stops."""
+    window = PseudoTerminal([*shell, *demo(home, mode)], environ=ENVIRON)
+    window.wait_for("Ctrl-C ends all processes")
+    assert processes.of_run(home)
+    window.close()
+    wait_until_down(home)
+
+
+@pytest.mark.parametrize(("stderr", "mode"), [(subprocess.PIPE, ""), (subprocess.STDOUT, "silent")], ids=["", "both"])
+def test_a_closed_pipe_ends_the_run(home: Path, stderr: int, mode: str) -> None:
+    """`make demo | head -1`, also with standard error in the pipe, and if nothing more is printed. It ends silently."""
+    with subprocess.Popen(demo(home, mode), stdout=subprocess.PIPE, stderr=stderr, env=ENVIRON) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"kafka is ready (0.1 s)\n"
+        process.stdout.close()
+        assert process.wait(20) == 0
+        assert not process.stderr or process.stderr.read() == b""
+    assert not processes.of_run(home)
+
+
+def test_a_fault_of_the_demo_ends_the_run(home: Path) -> None:
+    """The fault is on standard error, after the stop."""
+    done = subprocess.run(demo(home, "broken"), capture_output=True, env=ENVIRON, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "a fault of the observer" in done.stderr
+    assert "all processes have ended" in done.stdout
+    assert not processes.of_run(home)
+
+
+def test_a_fault_and_a_closed_pipe_end_the_run(home: Path) -> None:
+    """The message has no stream, and the run ends all the same."""
+    with subprocess.Popen(
+        demo(home, "broken"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=ENVIRON
+    ) as process:
+        assert process.stdout
+        process.stdout.close()
+        process.wait(20)
+    assert not processes.of_run(home)
+
+
+def test_a_second_demo_is_a_viewer(home: Path) -> None:
+    """Its Ctrl-C and its closed window end only the viewer; when the run ends, the viewer's message shows it."""
+    first = terminal(home)
+    first.wait_for("Ctrl-C ends all processes")
+    viewers = [terminal(home), terminal(home)]
+    for viewer in viewers:
+        viewer.wait_for("This is a viewer: Ctrl-C ends only the viewer; make stop ends the run.")
+    assert viewers[0].end() == 0
+    assert "the viewer has ended, the run goes on: make stop ends it" in viewers[0].lines
+    viewers[1].close()
+    assert processes.of_run(home)
+    first.wait_for("Ctrl-C ends all processes")
+    assert first.end() == 0
+    assert not processes.of_run(home)
