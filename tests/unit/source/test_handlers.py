@@ -11,6 +11,7 @@ from veleta_source.domain.row_counts import Reason, RowCounts
 from veleta_source.handlers import BatchFiles, Cursors, DataApi
 
 
+@pytest.mark.failure("F183")
 @pytest.mark.parametrize(
     ("complete", "warnings"), [(9, {}), (1, {"rows": "1 of 2 rows (50%) are left out: bed missing 1 (line 7)"})]
 )

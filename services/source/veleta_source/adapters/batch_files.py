@@ -12,7 +12,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Stop
 from veleta_source.adapters.input_rows import InputRows, open_rows, reported
 from veleta_source.domain.batch_assignment import Row
-from veleta_source.domain.row_counts import RowCounts
+from veleta_source.domain.row_counts import FEW_REASONS, RowCounts
 from veleta_source.domain.row_generator import RowGenerator
 from veleta_source.handlers import BatchFiles
 
@@ -28,7 +28,7 @@ def split_file(path: Path, folder: Path, dataset: Dataset, report_progress: Call
             batches = _write(_until_fault(rows, report_progress), folder)
             rows.require_no_faults()
             rows.require_usable_rows()
-            return BatchFiles(batches, rows.counts, rows.summary())
+            return BatchFiles(batches, rows.counts, rows.summary(FEW_REASONS))
     except OSError as error:
         raise Stop(f"cannot split {path}: {error}") from error
 
@@ -44,7 +44,7 @@ def generate_batches(
         paths = _write(reported(_counted(rows, counts), report_progress), folder)
     except OSError as error:
         raise Stop(f"cannot write the batches to {folder}: {error}") from error
-    return BatchFiles(paths, counts, f"{counts.total:,} rows: generated")
+    return BatchFiles(paths, counts, f"{counts.total:,} generated rows")
 
 
 def _until_fault(rows: InputRows, report_progress: Callable[[int], None]) -> Iterator[tuple[int, Row]]:

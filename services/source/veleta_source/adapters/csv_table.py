@@ -37,7 +37,9 @@ class CsvTable:
         try:
             self.header = next(self._reader)
         except csv.Error as error:
-            raise FaultyInput(path, [f"line {self._first_number}: the header cannot be read: {error}"]) from error
+            raise FaultyInput(
+                path, [f"line {self._first_number}: the header has a malformed quote: {error}"]
+            ) from error
 
     @property
     def faults(self) -> list[str]:
@@ -78,7 +80,7 @@ class CsvTable:
             last = self._lines.number
             raise FaultyInput(
                 self._path,
-                [f'line {number}: a quote (") is opened and not closed; it swallows the lines up to {last:,}'],
+                [f'line {number}: a quote (") is opened and not closed; it swallows the lines up to {last}'],
             )
 
     def _next_line(self) -> str:
@@ -110,7 +112,9 @@ class _Lines:
                 byte = ord(undecoded[0]) - 0xDC00
                 self._add("not UTF-8; save it as UTF-8", f"byte 0x{byte:02X}", undecoded.start())
             if "\0" in line:
-                self._add("not text in UTF-8", "a NUL byte", line.index("\0"))
+                self._add(
+                    "binary, or UTF-16 without a byte order mark; save it as UTF-8", "a NUL byte", line.index("\0")
+                )
             self.record.append(line)
             yield line
 

@@ -14,7 +14,7 @@ from veleta_source.domain.batch_assignment import BatchAssigner, Cells, Row, loo
 from veleta_source.domain.decimal_marks import find_decimal_marks
 from veleta_source.domain.faults import FaultyInput
 from veleta_source.domain.header import match_header
-from veleta_source.domain.row_counts import Reason, RowCounts
+from veleta_source.domain.row_counts import MAX_REASONS, Reason, RowCounts
 
 T = TypeVar("T")
 ROWS_PER_REPORT = 10_000
@@ -52,8 +52,9 @@ class InputRows:
 
     @property
     def faults(self) -> list[str]:
-        """The faults of the header and of the rows that were read so far."""
-        return [*self.header.faults, *self._table.faults]
+        """The faults of the header and of the rows that were read so far. A file that is not text has no header."""
+        of_table = list(self._table.faults)
+        return of_table if of_table and not self.header.positions else [*self.header.faults, *of_table]
 
     def require_no_faults(self) -> None:
         """Raises FaultyInput if there are faults so far."""
@@ -95,11 +96,11 @@ class InputRows:
         if not self.counts.complete:
             raise FaultyInput(self._path, [f"has no usable row; {self.summary()}"])
 
-    def summary(self) -> str:
+    def summary(self, reasons: int = MAX_REASONS) -> str:
         """One line: the counts, the batches without rows, and the columns that are ignored."""
         ignored = f"columns ignored: {', '.join(self.header.ignored)}" if self.header.ignored else ""
         empty = self.counts.empty_batches([rule.place for rule in self._dataset.source]) if self.counts.complete else ""
-        return "; ".join(filter(None, [self.counts.summary(), empty, ignored]))
+        return "; ".join(filter(None, [self.counts.summary(reasons), empty, ignored]))
 
 
 def reported(items: Iterable[T], report_progress: Callable[[int], None]) -> Iterator[T]:

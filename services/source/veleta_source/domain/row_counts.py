@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 MAX_REASONS = 12
 """A summary names at most this many reasons."""
-REASONS_OF_WARNING = 3
+FEW_REASONS = 3
+"""A warning and the activity of a service name at most this many."""
 WARNING_SHARE = 0.2
 """If more than this share of the rows is left out, a person should look at the file."""
 
@@ -50,28 +51,35 @@ class RowCounts:
             self.reasons[reason.text] += 1
             if reason.text not in self.examples:
                 seen = f": {reason.seen}" if reason.seen else ""
-                self.examples[reason.text] = f"{self.noun} {number:,}{seen}"
+                self.examples[reason.text] = f"{self.noun} {number}{seen}"
 
-    def summary(self) -> str:
-        """One line, as `12,885 rows: 3,465 complete; 9,420 left out: prev_sold_date missing 8,581 (line 3), ...`."""
-        left_out = f"; {self.left_out:,} left out: {self._top_reasons(MAX_REASONS)}" if self.left_out else ""
-        return f"{self.total:,} rows: {self.complete:,} complete{left_out}"
+    def summary(self, reasons: int = MAX_REASONS) -> str:
+        """One line with the most frequent reasons.
+
+        As `12,885 rows: 3,465 complete; 9,420 left out: prev_sold_date missing 8,581 (line 3), and 8 more reasons`.
+        """
+        left_out = f"; {self.left_out:,} left out: {self._top_reasons(reasons)}" if self.left_out else ""
+        return f"{self.total:,} {_plural('row', self.total)}: {self.complete:,} complete{left_out}"
 
     def empty_batches(self, places: Sequence[int]) -> str:
         """A note on the batches without rows. Empty if each of `places` has rows."""
         empty = [str(place) for place in sorted(places) if not self.batches[place]]
         verb = "has" if len(empty) == 1 else "have"
-        return f"batch {', '.join(empty)} {verb} no rows, so later ones move up" if empty else ""
+        return f"{_plural('batch', len(empty), 'es')} {', '.join(empty)} {verb} no rows" if empty else ""
 
     def warning(self) -> str:
         """What a person should look at: more than WARNING_SHARE is left out. Otherwise empty."""
         if self.left_out <= WARNING_SHARE * self.total:
             return ""
         share = f"{self.left_out:,} of {self.total:,} rows ({self.left_out / self.total:.0%}) are left out"
-        return f"{share}: {self._top_reasons(REASONS_OF_WARNING)}"
+        return f"{share}: {self._top_reasons(FEW_REASONS)}"
 
     def _top_reasons(self, limit: int) -> str:
         """The most frequent reasons with their counts and examples."""
         top = [f"{text} {count:,} ({self.examples[text]})" for text, count in self.reasons.most_common(limit)]
         more = len(self.reasons) - len(top)
-        return ", ".join(top) + (f", and {more} more reasons" if more else "")
+        return ", ".join(top) + (f", and {more} more {_plural('reason', more)}" if more else "")
+
+
+def _plural(noun: str, count: int, ending: str = "s") -> str:
+    return noun if count == 1 else noun + ending

@@ -65,7 +65,7 @@ def test_every_row_is_counted(tmp_path: Path) -> None:
     batches = split_file(csv, tmp_path / "spool", DATASET, lambda _rows: None)
     assert batches.summary == (
         "3 rows: 1 complete; 2 left out: bed missing 1 (line 3), no batch rule 1 (line 4); "
-        "batch 1, 2, 3, 4, 5 have no rows, so later ones move up"
+        "batches 1, 2, 3, 4, 5 have no rows"
     )
     assert (batches.counts.complete, batches.counts.left_out) == (1, 2)
 
@@ -74,9 +74,10 @@ def test_generated_rows_are_counted_too(tmp_path: Path) -> None:
     """All of them are complete."""
     batches = generate_batches(0.001, 1, tmp_path / "spool", DATASET, lambda _rows: None)
     assert batches.counts.batches == Counter({place: len(rows_of(path)) for place, path in enumerate(batches.paths)})
-    assert batches.summary == f"{batches.counts.complete:,} rows: generated"
+    assert batches.summary == f"{batches.counts.complete:,} generated rows"
 
 
+@pytest.mark.failure("F184")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -84,7 +85,7 @@ def test_generated_rows_are_counted_too(tmp_path: Path) -> None:
         (",".join(HEADER).encode(), "a.csv: has a header, but no rows"),
         (
             ",".join(HEADER).encode() + b"\n" + b"," * 11,
-            r"no usable row; 1 rows: 0 complete; 1 left out: .* \(line 2\)",
+            r"no usable row; 1 row: 0 complete; 1 left out: .* \(line 2\)",
         ),
         (",".join(HEADER[:-1]).encode() + b"\n", "column prev_sold_date is missing"),
         (",".join(HEADER).encode() + b"\n\xfc\n" + b"x\n" * 100_000, r"byte 0xFC at column 1: .* save it as UTF-8$"),

@@ -6,6 +6,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,7 @@ def zipped(*names: str) -> bytes:
         zipped("listings.csv"),
         zipped("data/", "data/listings.csv", "__MACOSX/._listings.csv"),
     ],
+    ids=count(),
 )
 def test_a_file_is_read_whatever_program_wrote_it(write: Write, content: str | bytes) -> None:
     """Separators, line ends, byte order marks and compression make no difference. The name of the file neither."""
@@ -126,6 +128,7 @@ def test_a_long_text_with_commas_and_line_ends_is_no_swallowed_row(write: Write)
     assert len(rows) == 2
 
 
+@pytest.mark.failure("F182")
 @pytest.mark.parametrize(
     ("closing", "last"),
     [
@@ -142,6 +145,7 @@ def test_a_quote_that_does_not_close_is_a_fault(write: Write, closing: list[str]
     assert faults(write("\n".join([NAMES, *lines]))) == [expected]
 
 
+@pytest.mark.failure("F182")
 def test_two_adjacent_rows_that_a_quote_joins_are_a_fault(write: Write) -> None:
     """Together they would look like one row."""
     lines = [line(city='"OBrien'), line(city='Ware"'), line()]
@@ -155,6 +159,7 @@ def test_a_row_with_quotes_inside_a_cell_is_left_out(write: Write) -> None:
     assert read(write(content))[1] == ("3 rows: 2 complete; 1 left out: malformed quotes or a huge cell 1 (line 3)")
 
 
+@pytest.mark.failure("F183")
 def test_rows_of_another_width_are_counted(write: Write) -> None:
     """None disappears without a count. A blank line is no row."""
     content = f"{NAMES}\n{CELLS}\n\n{CELLS},x\na,b\n"
@@ -164,6 +169,7 @@ def test_rows_of_another_width_are_counted(write: Write) -> None:
     ).replace("'", "")
 
 
+@pytest.mark.failure("F181")
 def test_bytes_of_another_encoding_are_a_fault(write: Write) -> None:
     """The first one is named, and the lines are counted."""
     content = f"{NAMES}\n{CELLS}\n{line(city='Zürich')}\n{line(city='Zürich')}\n".encode("cp1252")
@@ -173,6 +179,7 @@ def test_bytes_of_another_encoding_are_a_fault(write: Write) -> None:
     ]
 
 
+@pytest.mark.failure("F181")
 def test_faults_of_header_and_encoding_are_named_together(write: Write) -> None:
     """So they can be corrected together."""
     content = f"{NAMES.replace('bed,', '')},city\n{line(city='Zürich')}\n".encode("cp1252")
@@ -183,12 +190,14 @@ def test_faults_of_header_and_encoding_are_named_together(write: Write) -> None:
     ]
 
 
-@pytest.mark.parametrize("content", [GOOD.replace("Adjuntas", "A\0"), GOOD.encode("utf-16-le")])
+@pytest.mark.failure("F181")
+@pytest.mark.parametrize("content", [GOOD.replace("Adjuntas", "A\0"), GOOD.encode("utf-16-le")], ids=count())
 def test_nul_bytes_are_a_fault(write: Write, content: str | bytes) -> None:
     """The file is binary, or UTF-16 without its mark."""
     assert any("a NUL byte at column" in fault for fault in faults(write(content)))
 
 
+@pytest.mark.failure("F180")
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
@@ -210,10 +219,11 @@ def test_nul_bytes_are_a_fault(write: Write, content: str | bytes) -> None:
         (b"PAR1garbage", "is a damaged Parquet file"),
         (GOOD.encode("utf-16")[:-1], "the text is damaged"),
         ("x" * (1 << 20), "line 1: has more than 1,048,576 characters"),
-        (f'"{NAMES}', "line 1: the header cannot be read: unexpected end of data"),
+        (f'"{NAMES}', "line 1: the header has a malformed quote: unexpected end of data"),
         ("city;price,bed", "line 1: the separator may be"),
     ],
-)  # fmt: skip
+    ids=count(),
+)
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(write: Write, content: bytes | str, fault: str) -> None:
     """In one line."""
     (found,) = faults(write(content))
@@ -221,6 +231,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(write: Write, conte
     assert "\n" not in found
 
 
+@pytest.mark.failure("F180")
 def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
     """A named pipe would block until somebody writes."""
     os.mkfifo(tmp_path / "pipe")
@@ -234,4 +245,4 @@ def test_the_rows_after_the_sample_follow_it(write: Write) -> None:
     """Each row is read once, and its line is known."""
     rows, summary = read(write("\n".join([NAMES, *[CELLS] * SAMPLE_ROWS, line(bed=""), CELLS])))
     assert len(rows) == SAMPLE_ROWS + 1
-    assert summary.endswith(f"bed missing 1 (line {SAMPLE_ROWS + 2:,})")
+    assert summary.endswith(f"bed missing 1 (line {SAMPLE_ROWS + 2})")

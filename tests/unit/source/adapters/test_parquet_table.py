@@ -50,14 +50,14 @@ def columns(**changes: object) -> dict[str, object]:
 )
 def test_values_of_any_type_are_read(tmp_path: Path, changes: dict[str, object]) -> None:
     """Whole numbers, decimals, categories, dates and times of midnight are those of the CSV file."""
-    assert read(tmp_path / "a.parquet", columns(**changes)) == ([TYPED], "1 rows: 1 complete")
+    assert read(tmp_path / "a.parquet", columns(**changes)) == ([TYPED], "1 row: 1 complete")
 
 
 def test_nulls_and_values_of_another_kind_are_counted(tmp_path: Path) -> None:
     """By the number of the row."""
     _, summary = read(tmp_path / "a.parquet", columns(bed=pa.array([None], pa.int64()), bath=[True], price=[[1.0]]))
     assert summary == (
-        "1 rows: 0 complete; 1 left out: price not a number 1 (row 1: '[1.0]'), bed missing 1 (row 1), "
+        "1 row: 0 complete; 1 left out: price not a number 1 (row 1: '[1.0]'), bed missing 1 (row 1), "
         "bath not a number 1 (row 1: 'true')"
     )
 

@@ -83,6 +83,7 @@ def test_a_cell_that_is_no_value_is_a_reason(changes: dict[str, str], expected: 
     assert reasons(line(**changes)) == [expected]
 
 
+@pytest.mark.failure("F183")
 def test_each_reason_of_a_row_is_named() -> None:
     """So the counts show how many values each column lacks."""
     assert reasons(line(bed="", price="POA")) == [("price not a number", "'POA'"), ("bed missing", "")]

@@ -18,7 +18,7 @@ def test_a_summary_has_the_reasons_with_their_first_examples() -> None:
     missing, words = Reason("bed missing"), Reason("price not a number", "'POA'")
     counts = counted(1_000, [words, missing], [missing], [Reason("price not a number", "'from 5'")], [missing])
     assert counts.summary() == (
-        "1,004 rows: 1,000 complete; 4 left out: bed missing 3 (line 1,002), price not a number 2 (line 1,002: 'POA')"
+        "1,004 rows: 1,000 complete; 4 left out: bed missing 3 (line 1002), price not a number 2 (line 1002: 'POA')"
     )
 
 
@@ -32,6 +32,7 @@ def test_a_summary_is_bounded() -> None:
     counts = counted(0, *[[Reason(f"column {i} missing")] for i in range(MAX_REASONS + 3)])
     assert counts.summary().count("missing") == MAX_REASONS
     assert counts.summary().endswith(", and 3 more reasons")
+    assert counts.summary(MAX_REASONS + 2).endswith(", and 1 more reason")
 
 
 def test_more_than_a_fifth_left_out_is_a_warning() -> None:
@@ -45,5 +46,5 @@ def test_more_than_a_fifth_left_out_is_a_warning() -> None:
 def test_batches_without_rows_are_named() -> None:
     """Since the numbers of later batches change."""
     assert counted(1).empty_batches([0]) == ""
-    assert counted(1).empty_batches([2, 1, 0]) == "batch 1, 2 have no rows, so later ones move up"
-    assert counted(1).empty_batches([0, 3]) == "batch 3 has no rows, so later ones move up"
+    assert counted(1).empty_batches([2, 1, 0]) == "batches 1, 2 have no rows"
+    assert counted(1).empty_batches([0, 3]) == "batch 3 has no rows"
