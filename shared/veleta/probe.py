@@ -7,10 +7,9 @@ TIMEOUT_SECONDS = 5
 
 
 def main() -> None:
-    """Send one request, without a proxy: the service is in the same container."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """Send one request."""
     try:
-        with direct.open(sys.argv[1], timeout=TIMEOUT_SECONDS):
+        with urllib.request.urlopen(sys.argv[1], timeout=TIMEOUT_SECONDS):  # noqa: S310 - the URL is that of a service in the same container
             pass
     except OSError as error:
         sys.exit(f"{error}: {error.read(2000).decode(errors='replace')}" if hasattr(error, "read") else str(error))

@@ -19,6 +19,7 @@ from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
 from veleta_local.output import discard_output
+from veleta_local.preflight import variables_of_start
 from veleta_local.record_format import as_json, as_text, title
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
@@ -46,10 +47,7 @@ def _start() -> None:
 
 
 def _variables() -> Variables:
-    variables, faults = Variables.from_environment(os.environ, Path.cwd())
-    if faults:
-        raise LocalError("\n".join(faults))
-    return variables
+    return variables_of_start(_HOME, os.environ, Path.cwd())
 
 
 def _stop() -> None:

@@ -127,6 +127,12 @@ class Deployment:
         settings = {f"{service}_{name}".upper(): value for name, value in self._settings(service).items()}
         return self._common() | self._login(service) | settings | self.variables.extra
 
+    def environment_of_preflight(self) -> dict[str, str]:
+        """The check of the input gets what the source and the poller get. It creates no folder."""
+        v = self.variables
+        api = {"API_URL": v.api_url, "POLLER_INBOX": str(self.home / "inbox")} if v.api_url else {}
+        return {"DATASET": self.dataset, "SOURCE_CSV": v.csv or ""} | api
+
     def environment_of_prepare(self) -> dict[str, str]:
         """The job logs in as the administrator, and gets the passwords of all users."""
         return self._common() | self._mysql(ADMIN, self.mysql_password) | self._passwords

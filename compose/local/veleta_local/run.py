@@ -6,8 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from veleta.dataset import load_dataset
-from veleta_local import checks, disk_space, downloads, health, kafka, mariadb, mlflow_server, processes, subprocesses
+from veleta_local import (
+    checks,
+    disk_space,
+    downloads,
+    health,
+    kafka,
+    mariadb,
+    mlflow_server,
+    preflight,
+    processes,
+    subprocesses,
+)
 from veleta_local.attempts import Attempts
 from veleta_local.deployment import BACKING, PYTHON, Deployment
 from veleta_local.errors import LocalError
@@ -52,8 +62,8 @@ class Run(Deployment):
         if self.is_up() and self._is_ready():
             self._report("the run is up already")
             return False
+        preflight.check(self, self._report)
         with self._lock():
-            self._check_input()
             self._spawn_backing(self.parts)
             self._wait_until_ready(("kafka", "mysql"), timeout)
             self._provision_topics_and_tables(deadline - time.monotonic())
@@ -125,16 +135,6 @@ class Run(Deployment):
     def _down(self, parts: Iterable[str]) -> list[str]:
         states = self.states()
         return [part for part in parts if not states[part].up]
-
-    def _check_input(self) -> None:
-        dataset = load_dataset(self.dataset)
-        if self.variables.csv:
-            checks.readable_file(Path(self.variables.csv))
-        elif not self.variables.api_url and not dataset.generator:
-            raise LocalError(
-                f"DATASET={self.dataset} has no generator: pass its rows with make start CSV=file, "
-                "or make start API_URL=address"
-            )
 
     def _spawn_backing(self, wanted: Iterable[str]) -> None:
         """Start the backing parts that are down, after a check of the ports of all `wanted` parts.

@@ -1,16 +1,26 @@
-"""`python -m veleta_source.preflight`: checks the input before anything starts, with the settings of the source.
+"""`python -m veleta_source.preflight`: checks variables, dataset file and input before anything starts.
 
 Prints every fault as a line to stderr and exits with 1. Without a fault it prints a summary of the rows and exits with
 0. A second line that begins with `WARNING:` follows if many rows are left out.
+
+It reads the settings of the source, and the variables of a start that are in the environment. With API_URL it asks
+whether the API answers at all, unless POLLER_INBOX has data: a run that has data waits for its API.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import Field
+
 from veleta.dataset import Dataset, load_dataset
+from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.settings import read_settings
+from veleta.start_variables import StartVariables
+from veleta_source.adapters.api_probe import api_fault
+from veleta_source.adapters.input_file import require_file
 from veleta_source.adapters.input_rows import InputRows, open_rows
 from veleta_source.domain.faults import FaultyInput
 from veleta_source.domain.generator import parse_generator
@@ -18,22 +28,56 @@ from veleta_source.settings import SourceSettings
 
 CHECKED_ROWS = 50_000
 """So many rows are read with their values, which takes a second. The rows after them are read by the source."""
+_POSITION = "position.json"
+"""The poller stores it with its first batch."""
 
 
 class PreflightSettings(SourceSettings):
-    """The settings of the source. Nothing is written, so the folder is not needed."""
+    """The settings of the source, whose folder is not needed, because nothing is written."""
 
     state: Path = Path()
+    inbox: Path | None = Field(None, validation_alias="POLLER_INBOX")
 
 
-def main() -> Iterator[str]:
-    """The lines of the report. Raises Stop."""
-    settings = read_settings(PreflightSettings)
-    dataset = load_dataset(settings.dataset)
-    if settings.csv is None:
+def main() -> int:
+    """Print the report: the exit code."""
+    variables, faults = StartVariables.read(os.environ)
+    lines: list[str] = []
+    try:
+        settings = read_settings(PreflightSettings)
+        if variables.api_url and not _has_data(settings):
+            faults += filter(None, [api_fault(variables.api_url)])
+        try:
+            dataset = load_dataset(settings.dataset)
+        except Stop as error:
+            faults += str(error).splitlines()
+            if settings.csv:
+                require_file(settings.csv)
+        else:
+            lines += _check_rows(settings, dataset, variables.api_url)
+    except FaultyInput as error:
+        faults += error.faults
+    except Stop as error:
+        faults += str(error).splitlines()
+    (sys.stderr if faults else sys.stdout).writelines(f"{line}\n" for line in faults or lines)
+    return 1 if faults else 0
+
+
+def _has_data(settings: PreflightSettings) -> bool:
+    return settings.inbox is not None and (settings.inbox / _POSITION).exists()
+
+
+def _check_rows(settings: PreflightSettings, dataset: Dataset, api_url: str | None) -> Iterator[str]:
+    """The lines about the rows. Raises Stop."""
+    if api_url:
+        yield f"rows come from {api_url}"
+    elif settings.csv:
+        if faults := input_faults(dataset):
+            raise Stop("\n".join(faults))
+        yield from check(settings.csv, dataset)
+    else:
         parse_generator(dataset)
-        return iter([f"rows are generated from [generator] of {dataset.name}"])
-    return check(settings.csv, dataset)
+        yield f"rows are generated from [generator] of {dataset.name}"
 
 
 def check(path: Path, dataset: Dataset) -> Iterator[str]:
@@ -61,10 +105,4 @@ def _read(rows: InputRows) -> bool:
 
 
 if __name__ == "__main__":
-    try:
-        for line in main():
-            sys.stdout.write(f"{line}\n")
-    except FaultyInput as error:
-        sys.exit("\n".join(error.faults))
-    except Stop as error:
-        sys.exit(str(error))
+    sys.exit(main())

@@ -1,12 +1,14 @@
 """The check of an input before anything starts."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from support.bicycles import BICYCLES, BICYCLES_CSV
 from support.listings import LINE
 from veleta.dataset import load_dataset
 from veleta_source import preflight
@@ -78,3 +80,43 @@ def test_a_large_file_is_checked_in_part(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text(f"{NAMES}\n{CELLS}\n{CELLS}\n")
     (summary,) = preflight.check(path, DATASET)
     assert summary.startswith(f"{path}: 2 rows: 2 complete")
+
+
+def check_in(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """The command with these variables."""
+    command = [sys.executable, "-m", "veleta_source.preflight"]
+    return subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_all_faults_of_a_start_are_found_at_once(tmp_path: Path) -> None:
+    """Of variables, dataset file and input file. docker compose passes all variables."""
+    (tmp_path / "mine.toml").write_text(BICYCLES.read_text().replace('"date"', '"day"'))
+    gone = tmp_path / "gone.csv"
+    done = check_in(
+        {"TREES": "0", "SCALE": "", "WORKERS": "99", "DATASET": str(tmp_path / "mine.toml"), "SOURCE_CSV": str(gone)}
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == [
+        "TREES=0", "WORKERS=99", "mine.toml", str(gone),
+    ]  # fmt: skip
+
+
+def test_a_file_needs_rules_of_batches(tmp_path: Path) -> None:
+    """An API has batches of its own."""
+    (tmp_path / "mine.toml").write_text(BICYCLES.read_text().partition("# Which rows")[0])
+    done = check_in({"DATASET": str(tmp_path / "mine.toml"), "SOURCE_CSV": str(BICYCLES_CSV)})
+    assert (done.returncode, done.stderr.split(":")[0]) == (1, "no [[source]]")
+
+
+def test_an_api_is_asked_until_there_are_data(tmp_path: Path) -> None:
+    """Its dataset needs no generator. A run that has data waits for its API."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    environment = {"API_URL": url, "DATASET": str(BICYCLES), "POLLER_INBOX": str(tmp_path)}
+    first = check_in(environment)
+    assert (first.returncode, first.stderr) == (1, f"API_URL={url}: connection refused: is the API running?\n")
+    (tmp_path / "position.json").write_text("{}")
+    later = check_in(environment)
+    assert (later.returncode, later.stdout) == (0, f"rows come from {url}\n")
