@@ -69,16 +69,16 @@ class ResponseHandler:
         try:
             if not self._position_loaded:
                 await self.load_position()
-            match await asyncio.to_thread(self._parse, response):
+            parsed = await asyncio.to_thread(self._parse, response)
+            if response == self._fetched:
+                self._api_status.update(parsed)
+            match parsed:
                 case Batch() as batch:
-                    self._api_status.accept()
                     await self._handle_batch(response, batch)
                 case EndOfData():
-                    self._api_status.accept()
                     await self._handle_end(response)
                 case InvalidResponse(reason):
                     await self._refuse(response, self._store.state.expected, reason)
-                    self._api_status.refuse(reason)
         except Retry:
             self._position_loaded = False
             raise

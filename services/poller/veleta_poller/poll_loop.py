@@ -120,10 +120,9 @@ class PollLoop:
             self._health.mark_started()
 
     def _pause(self, fetched: StoredResponse | None) -> float:
-        """The seconds until the next request. The poller has started when it has handled a response."""
+        """The seconds until the next request."""
         if fetched is None:
             return self._interval
-        self._health.mark_started()
         if fetched.retry_after:
             self._health.set_activity(f"{self._health.activity}; the API asks to wait {fetched.retry_after:.0f} s")
         return self._api_status.pause(self._interval, fetched.retry_after)
