@@ -3,6 +3,11 @@
 from veleta.dataset import Dataset, Values
 
 
+def column_of(reason: str) -> str:
+    """The column of a reason that `rejection` gave."""
+    return reason.partition(":")[0]
+
+
 def rejection(dataset: Dataset, values: Values) -> str | None:
     """Why this typed row is not clean, as `<column>: <reason>`. None if it is clean.
 

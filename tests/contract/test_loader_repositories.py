@@ -96,6 +96,14 @@ async def test_saving_again_updates_the_entry(transactions: LoaderTransactions, 
     assert await load(transactions, loaded.epoch, 0) == replace(loaded, state="refused", finding="two")
 
 
+async def test_the_newest_loaded_batch_is_found(transactions: LoaderTransactions, loaded: BatchEntry) -> None:
+    """Of the highest epoch. Batches in another state do not count."""
+    earlier, epoch = loaded, next(EPOCHS)
+    newest = replace(loaded, epoch=epoch, number=1)
+    await save(transactions, newest, earlier, replace(loaded, epoch=epoch), BatchEntry(epoch, 2, "open"))
+    assert await transactions.run(lambda uow: uow.batches.newest_loaded()) == newest
+
+
 async def test_every_other_open_batch_is_abandoned(
     transactions: LoaderTransactions, epoch: int, loaded: BatchEntry
 ) -> None:

@@ -173,7 +173,7 @@ def test_a_second_poller_waits_for_the_lock(testbed: Testbed, csv: Path) -> None
 def test_an_unreachable_api_is_retried(testbed: Testbed) -> None:
     """/readyz names "api". Batches come as soon as it is reachable."""
     port = free_port()
-    with running_poller(testbed, f"http://127.0.0.1:{port}") as poller:
+    with running_poller(testbed, f"http://127.0.0.1:{port}", poll_every=600) as poller:
         wait_until(lambda: '"dependency": "api"' in poller.log.read_text())
         assert http_status(f"{poller.url}/readyz") == 503
         with hostile_api([batch(0)], port):

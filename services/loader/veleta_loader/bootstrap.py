@@ -1,5 +1,6 @@
 """Builds the loader from its parts."""
 
+import asyncio
 from functools import partial
 
 from veleta.adapters.kafka import KafkaLog
@@ -17,7 +18,7 @@ from veleta.tables import dataset_tables
 from veleta.topics import topic
 from veleta_loader.adapters.epoch_cleaner import EpochCleaner
 from veleta_loader.adapters.repositories import MysqlLoaderUnitOfWork
-from veleta_loader.handlers import SERVICE, BatchLoader
+from veleta_loader.handlers import SERVICE, BatchLoader, RowReporter
 from veleta_loader.settings import LoaderSettings
 
 
@@ -37,8 +38,15 @@ def build(
         clock=clock,
     )
     publisher = OutboxPublisher(event_log, transactions)
-    processor = RecordProcessor(loader, transactions, publisher, health, clock, dataset.name)
-    group = f"{dataset.name}.loader"
-    return Service(
-        partial(consume, [topic(dataset.name, "batches")], group, event_log, transactions, publisher, processor, health)
+    reporter = RowReporter(transactions, health)
+    processor = RecordProcessor(
+        loader, transactions, publisher, health, clock, dataset.name, after_record=reporter.report
     )
+    topics, group = [topic(dataset.name, "batches")], f"{dataset.name}.loader"
+
+    async def run() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(health.retry_until_available(reporter.restore))
+            tasks.create_task(consume(topics, group, event_log, transactions, publisher, processor, health))
+
+    return Service(run)

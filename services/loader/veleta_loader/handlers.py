@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import prometheus_client
 import structlog
 
 from veleta.batches import BatchReader
@@ -13,11 +14,17 @@ from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
 from veleta.faults import fault_point
+from veleta.left_out import describe_left_out, left_out_warning
+from veleta.ports import Transactions
+from veleta.service.health import ServiceHealth
 from veleta_loader.domain.row_splitter import RowSplitter
 from veleta_loader.ports import BatchEntry, DatasetRepository, LoaderUnitOfWork
 
 SERVICE = "loader"
 log = structlog.get_logger()
+ROWS = prometheus_client.Counter(
+    "veleta_loader_rows", "rows of loaded batches: clean, or the reason why they are left out", ["outcome"]
+)
 MAX_FINDINGS_LENGTH = 10_000
 """Characters of findings that the batch table stores; the topics have all."""
 
@@ -84,6 +91,7 @@ class BatchLoader:
             fault_point("loader.chunk")
         rejected = dict(splitter.rejected)
         log.info("rows inserted", batch=manifest.batch, rows=splitter.received, rejected=rejected)
+        left_out = describe_left_out(splitter.received, rejected, splitter.examples)
         loaded = replace(
             entry,
             state="loaded",
@@ -94,7 +102,7 @@ class BatchLoader:
             closed_at=for_sql(at),
             loaded_at=for_sql(self._clock()),
         )
-        uow.batches.save(_with_findings(loaded, [*manifest.findings, *findings]))
+        uow.batches.save(_with_findings(loaded, [*filter(None, [left_out]), *manifest.findings, *findings]))
 
     def _declared_dataset(self, manifest: BatchClosed, datasets: DatasetRepository) -> tuple[Dataset, list[str]]:
         """The dataset file of the batch, which may be an older version, and findings about it."""
@@ -108,6 +116,37 @@ class BatchLoader:
         entry = _entry(batch, uow)
         changed = entry if entry.loaded else replace(entry, state=state)
         uow.batches.save(_with_findings(changed, [finding]))
+
+
+class RowReporter:
+    """Shows the newest loaded batch: a warning on /readyz if too many of its rows are left out, and a metric."""
+
+    def __init__(self, transactions: Transactions[LoaderUnitOfWork], health: ServiceHealth) -> None:
+        self._transactions = transactions
+        self._health = health
+        self._reported = (0, 0)
+
+    async def restore(self) -> None:
+        """Show the warning that the batch table gives, after a restart. Raises Retry."""
+        await self._warn()
+
+    async def report(self) -> None:
+        """Show the warning, and count the rows of a batch that was loaded just now. Raises Retry."""
+        if newest := await self._warn():
+            ROWS.labels("clean").inc(newest.cleaned or 0)
+            for reason, count in (newest.rejected or {}).items():
+                ROWS.labels(reason).inc(count)
+
+    async def _warn(self) -> BatchEntry | None:
+        """The newest loaded batch, if it was not reported before."""
+        newest = await self._transactions.run(lambda uow: uow.batches.newest_loaded())
+        if newest is None or (newest.epoch, newest.number) == self._reported:
+            return None
+        self._reported = newest.epoch, newest.number
+        name = f"{newest.epoch}/{newest.number}"
+        warning = left_out_warning(name, newest.received or 0, newest.rejected or {}, newest.finding or "")
+        self._health.set_warning("rows", warning)
+        return newest
 
 
 def _entry(batch: BatchPayload, uow: LoaderUnitOfWork) -> BatchEntry:

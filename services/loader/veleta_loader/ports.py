@@ -41,6 +41,9 @@ class BatchRepository(Protocol):
     def save(self, entry: BatchEntry) -> None:
         """Insert or update the entry of a batch. A field that is None stays as it is in the table."""
 
+    def newest_loaded(self) -> BatchEntry | None:
+        """The entry of the last batch of the last epoch that is loaded. None if no batch is."""
+
     def abandon_open(self, epoch: int, number: int) -> None:
         """Set every open batch except this one to `abandoned`: it will not be closed any more."""
 

@@ -25,7 +25,6 @@ from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.scores import scores
 from veleta_trainer.domain.training_data import ColumnarRows, TrainingData
 
-MIN_TRAINING_ROWS = 20
 LEARNING_CURVE_POINTS = 20
 
 
@@ -68,9 +67,8 @@ def _read_rows(recipe: Recipe, dataset: Dataset, reader: BatchReader) -> Trainin
         report_progress("reading", done, total)
         for rows in reader.chunks(manifest):
             data.append(rows, holdout_only=done >= len(recipe.batches))
-    train, holdout = len(data.train), len(data.holdout)
-    if train < MIN_TRAINING_ROWS or not holdout:
-        raise Reject(f"{train} clean training rows and {holdout} holdout rows are too few")
+    if shortage := data.shortage(recipe.batches[0].epoch):
+        raise Reject(shortage)
     return data
 
 

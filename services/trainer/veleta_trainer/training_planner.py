@@ -35,11 +35,9 @@ class RecipeBuilder:
     _libraries: dict[str, str]
     _health: ServiceHealth
 
-    def build(self, request: TrainingRequest, champion: int | None, champion_recipe: Recipe | None) -> Recipe | None:
-        """The recipe for a request, or None if no batch of its epoch is readable. Blocks. Raises Retry."""
+    def build(self, request: TrainingRequest, champion: int | None, champion_recipe: Recipe | None) -> Recipe:
+        """The recipe for a request. Blocks. Raises Retry, and Reject if no batch of its epoch is readable."""
         batches = self._readable_batches(request)
-        if not batches:
-            return None
         holdout = [*champion_recipe.batches, *champion_recipe.more_holdout] if champion_recipe else []
         return Recipe(
             request_id=request.request_id,
@@ -55,19 +53,29 @@ class RecipeBuilder:
         )
 
     def _readable_batches(self, request: TrainingRequest) -> list[BatchClosed]:
-        """The closed batches of the epoch, up to that of the request, whose rows match their manifest."""
+        """The closed batches of the epoch, up to that of the request, whose rows match their manifest.
+
+        Raises Reject if there is none.
+        """
         manifests = sorted(batch_manifests(read_events(self._event_log, self._dataset.name)).items())
         batches = [e.payload for (epoch, number), e in manifests if epoch == request.epoch and number <= request.number]
-        return [b for b in batches if isinstance(b, BatchClosed) and self._is_readable(b)]
+        faults = {b.batch: self._fault(b) for b in batches if isinstance(b, BatchClosed)}
+        readable = [b for b in batches if isinstance(b, BatchClosed) and not faults[b.batch]]
+        if not readable:
+            described = "; ".join(f"{batch}: {fault}" for batch, fault in faults.items())
+            detail = described or f"no batch of epoch {request.epoch} up to {request.number} is closed"
+            raise Reject("no batch of the epoch can be read", detail)
+        return readable
 
-    def _is_readable(self, manifest: BatchClosed) -> bool:
+    def _fault(self, manifest: BatchClosed) -> str:
+        """Why a batch is not readable. Empty if it is."""
         try:
             for _ in BatchReader(self._event_log).chunks(manifest):
                 self._health.heartbeat()
         except Reject as error:
             log.error("batch excluded", batch=manifest.batch, reason=str(error))  # noqa: TRY400 - the batch is at fault
-            return False
-        return True
+            return str(error)
+        return ""
 
 
 @dataclass
@@ -96,6 +104,11 @@ class TrainingPlanner:
         fault_point("trainer.planned")
         return True
 
-    async def _recipe(self, request: TrainingRequest, champion: int | None) -> Recipe | None:
+    async def _recipe(self, request: TrainingRequest, champion: int | None) -> Recipe | Reject:
+        """The recipe, or why there is none."""
         training = await self._transactions.run(lambda uow: uow.trainings.of_version(champion)) if champion else None
-        return await asyncio.to_thread(self._recipes.build, request, champion, training.recipe if training else None)
+        champion_recipe = training.recipe if training else None
+        try:
+            return await asyncio.to_thread(self._recipes.build, request, champion, champion_recipe)
+        except Reject as error:
+            return error

@@ -34,22 +34,22 @@ class TrainingRecorder:
         """Publish the stored events."""
         await self._publisher.publish_pending()
 
-    async def planned(self, plan: Plan, recipe: Recipe | None, champion: int | None) -> None:
-        """Store what becomes of the waiting requests. Without a recipe, the request to train fails."""
+    async def planned(self, plan: Plan, recipe: Recipe | Reject | None, champion: int | None) -> None:
+        """Store what becomes of the waiting requests. Without a recipe, the request to train fails with the reason."""
 
         def transaction(uow: TrainerUnitOfWork) -> None:
             for request in plan.skip:
                 reason = f"{request.reason}, and version {champion or '?'} is the champion"
                 skipped = catalogue.TrainingSkipped(request_id=request.request_id, reason=reason)
                 self._store(uow, request, "waiting", {"state": "skipped"}, skipped)
-            if plan.train is None:
+            if plan.train is None or recipe is None:
                 return
             lead = plan.train.request_id
             for request in plan.merge:
                 merged = catalogue.TrainingMerged(request_id=request.request_id, into=lead)
                 self._store(uow, request, "waiting", {"state": "merged", "merged_into": lead}, merged)
-            if recipe is None:
-                self._store_failure(uow, plan.train, "waiting", Reject("no batch of this epoch can be read"))
+            if isinstance(recipe, Reject):
+                self._store_failure(uow, plan.train, "waiting", recipe)
                 return
             document = recipe.model_dump(mode="json")
             started = catalogue.TrainingStarted(request_id=lead, recipe=document)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Generic, Protocol
 
@@ -56,7 +57,10 @@ class RecordProcessor(Generic[U]):
         health: ServiceHealth,
         clock: Clock,
         dataset: str,
+        after_record: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`after_record` is called when a record has been processed. It may raise Retry."""
+        self._after_record = after_record
         self._handler = handler
         self._transactions = transactions
         self._publisher = publisher
@@ -77,6 +81,8 @@ class RecordProcessor(Generic[U]):
         with structlog.contextvars.bound_contextvars(**_log_context(record)):
             await self._health.retry_until_available(partial(self._handle_or_dead_letter, record))
             await self._health.retry_until_available(self._publisher.publish_pending)
+            if self._after_record:
+                await self._health.retry_until_available(self._after_record)
 
     async def process_or_stop_consuming(self, record: Record) -> bool:
         """Process one record. On an unrecoverable error stop consuming, and wait here until the service stops.

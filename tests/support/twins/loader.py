@@ -24,6 +24,9 @@ class MemoryBatches:
         values = {name: value for name, value in vars(entry).items() if value is not None}
         self.entries[key] = replace(self.entries.get(key, entry), **values)
 
+    def newest_loaded(self) -> BatchEntry | None:
+        return max((e for e in self.entries.values() if e.loaded), key=lambda e: (e.epoch, e.number), default=None)
+
     def abandon_open(self, epoch: int, number: int) -> None:
         for key, entry in self.entries.items():
             if key != (epoch, number) and entry.state == "open":

@@ -1,5 +1,6 @@
 """What the loader does with each event, on in-memory repositories."""
 
+import prometheus_client
 import pytest
 
 from support.batches import TIME, publish_batch
@@ -11,7 +12,8 @@ from veleta.dataset import load_dataset, parse_dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
-from veleta_loader.handlers import MAX_FINDINGS_LENGTH, BatchLoader
+from veleta.service.health import ServiceHealth
+from veleta_loader.handlers import MAX_FINDINGS_LENGTH, BatchLoader, RowReporter
 from veleta_loader.ports import BatchEntry
 
 DATASET = load_dataset("real_estate")
@@ -30,12 +32,12 @@ class Loader:
             clear_before=lambda epoch, number: self.cleared.append((epoch, number)),
             clock=lambda: TIME,
         )
-        self._transactions = MemoryTransactions(MemoryLoaderUnitOfWork())
+        self.transactions = MemoryTransactions(MemoryLoaderUnitOfWork())
 
     @property
     def committed(self) -> MemoryLoaderUnitOfWork:
         """The committed state of all tables."""
-        return self._transactions.committed
+        return self.transactions.committed
 
     def entry(self, number: int) -> BatchEntry:
         """The entry of a batch of epoch 1."""
@@ -44,11 +46,11 @@ class Loader:
     async def handle(self, payload: BatchPayload | DatasetDeclared) -> None:
         event = Event("id", "poller", TIME, payload)
         self.handler.prepare(event)
-        await self._transactions.run(lambda uow: self.handler.apply(event, None, uow))
+        await self.transactions.run(lambda uow: self.handler.apply(event, None, uow))
 
     async def dead_letter(self, payload: BatchPayload, error: Exception) -> None:
         event = Event("id", "poller", TIME, payload)
-        await self._transactions.run(lambda uow: self.handler.on_dead_letter(event, error, uow))
+        await self.transactions.run(lambda uow: self.handler.on_dead_letter(event, error, uow))
 
 
 @pytest.fixture
@@ -163,3 +165,63 @@ async def test_a_dataset_file_that_was_never_declared_is_a_finding(loader: Loade
     await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS, dataset_digest="unknown"))
     assert len(loader.committed.rows.raw) == len(ROWS)
     assert "never declared" in (loader.entry(0).finding or "")
+
+
+BAD = [{**row, "price": "POA"} for row in ROWS]
+
+
+class Reporter:
+    """A RowReporter beside a loader."""
+
+    def __init__(self, loader: Loader) -> None:
+        self.health = ServiceHealth("loader")
+        self.reporter = RowReporter(loader.transactions, self.health)
+
+    @property
+    def warning(self) -> str:
+        return self.health.warnings.get("rows", "")
+
+
+def counted(outcome: str) -> float:
+    """The metric of loaded rows."""
+    return prometheus_client.REGISTRY.get_sample_value("veleta_loader_rows_total", {"outcome": outcome}) or 0.0
+
+
+@pytest.mark.failure("F173")
+async def test_rows_left_out_are_a_finding_with_an_example(loader: Loader) -> None:
+    """The counts stay by reason. A batch of clean rows has no finding."""
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS))
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 1, [*ROWS, {**ROWS[0], "bed": -1.0}]))
+    assert loader.entry(0).finding is None
+    assert loader.entry(1).rejected == {"bed: below 0": 1}
+    assert loader.entry(1).finding == "1 of 251 rows are left out (0.398 %): bed: below 0 1 (row 250: -1.0)"
+
+
+@pytest.mark.failure("F173")
+async def test_the_warning_concerns_the_newest_loaded_batch(loader: Loader) -> None:
+    """It is there after a restart, and disappears with the next good batch."""
+    reporter = Reporter(loader)
+    await reporter.reporter.restore()
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, BAD))
+    await reporter.reporter.report()
+    expected = 'batch 1/0 has no clean row: 250 of 250 rows are left out (100 %): price: no value 250 (row 0: "POA")'
+    assert reporter.warning == expected
+    restarted = Reporter(loader)
+    await restarted.reporter.restore()
+    assert restarted.warning == expected
+    await loader.handle(opened(1))
+    await restarted.reporter.report()
+    assert restarted.warning == expected
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 1, ROWS))
+    await restarted.reporter.report()
+    assert restarted.warning == ""
+
+
+async def test_the_rows_of_a_loaded_batch_are_counted_once(loader: Loader) -> None:
+    """By outcome, and not again after a restart."""
+    reporter, before = Reporter(loader), [counted("clean"), counted("price: no value")]
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, [*ROWS, *BAD[:10]]))
+    for _ in range(2):
+        await reporter.reporter.report()
+    await Reporter(loader).reporter.restore()
+    assert [counted("clean") - before[0], counted("price: no value") - before[1]] == [250, 10]

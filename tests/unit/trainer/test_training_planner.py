@@ -59,12 +59,19 @@ async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> N
 
 
 async def test_a_request_without_a_readable_batch_fails() -> None:
-    """It does not block later requests."""
+    """It does not block later requests. The reason names each batch and its fault."""
     harness = TrainerHarness()
+    publish_batch(harness.log, DATASET, 8, 0, api_rows(0, 30, 3), digest="wrong")
+    await harness.add_request(request(0, epoch=8))
+    await harness.finish()
     await harness.add_request(request(0, epoch=9))
     await harness.finish()
-    assert harness.types("training") == ["training.failed"]
-    assert harness.types("deadletter") == ["record.deadlettered"]
+    assert harness.types("training") == ["training.failed"] * 2
+    assert harness.types("deadletter") == ["record.deadlettered"] * 2
+    assert [row["failure"] for row in harness.rows.values()] == [
+        "no batch of the epoch can be read: real_estate/8/0: the manifest does not match: the rows have another digest",
+        "no batch of the epoch can be read: no batch of epoch 9 up to 0 is closed",
+    ]
 
 
 def _denied(_alias: str) -> None:

@@ -36,8 +36,17 @@ def compare(dataset: Dataset, old: Statistics, new: Statistics) -> Assessment:
     if above:
         return Assessment("drift", _reason(dataset, above), compared)
     if all(each.change is None for each in compared):
-        return Assessment("not enough data", "no statistic can be compared", compared)
+        return Assessment("not enough data", _nothing_to_compare(compared), compared)
     return Assessment("no drift", f"no statistic changed by more than {LIMIT}", compared)
+
+
+def _nothing_to_compare(compared: list[Statistic]) -> str:
+    """Why no statistic has a change."""
+    if all(each.new is None for each in compared):
+        return "no statistic can be compared: this batch has no number in the compared columns"
+    if all(each.old is None for each in compared):
+        return "no statistic can be compared: the batch before has no number in the compared columns"
+    return "no statistic can be compared"
 
 
 def _statistic(column: str, name: str, old: float, new: float) -> Statistic:

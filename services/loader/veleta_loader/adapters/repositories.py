@@ -30,6 +30,12 @@ class MysqlBatches:
         values = {name: value for name, value in asdict(entry).items() if value is not None}
         self._connection.execute(insert(batches).values(values).on_duplicate_key_update(values))
 
+    def newest_loaded(self) -> BatchEntry | None:
+        newest = batches.c.epoch.desc(), batches.c.number.desc()
+        query = sa.select(batches).where(batches.c.state == "loaded").order_by(*newest).limit(1)
+        row = self._connection.execute(query).mappings().first()
+        return BatchEntry(**row) if row else None
+
     def abandon_open(self, epoch: int, number: int) -> None:
         other = sa.or_(batches.c.epoch != epoch, batches.c.number != number)
         self._connection.execute(sa.update(batches).where(batches.c.state == "open", other).values(state="abandoned"))

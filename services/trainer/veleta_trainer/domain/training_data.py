@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,9 @@ import pandas as pd
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
 from veleta.features import categorical, feature_columns, features, in_holdout
+from veleta.left_out import describe_left_out
+
+MIN_TRAINING_ROWS = 20
 
 
 class ColumnarRows:
@@ -46,23 +50,42 @@ class ColumnarRows:
 
 
 class TrainingData:
-    """The rows of a recipe: `train` for fitting, `holdout` for comparing champion and challenger."""
+    """The rows of a recipe: `train` for fitting, `holdout` for comparing champion and challenger.
+
+    `received` and `rejected` (by reason) count the rows, without those that were added for the holdout only.
+    """
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         self.train = ColumnarRows(dataset)
         self.holdout = ColumnarRows(dataset)
+        self.received = 0
+        self.rejected: Counter[str] = Counter()
 
     def append(self, rows: Iterable[Row], *, holdout_only: bool) -> None:
         """Append the clean rows among received rows; with `holdout_only`, only those of the holdout."""
         for row in rows:
             values, _ = self._dataset.convert(row)
-            if rejection(self._dataset, values):
+            reason = rejection(self._dataset, values)
+            self.received += not holdout_only
+            if reason:
+                self.rejected[reason] += not holdout_only
                 continue
             if in_holdout(self._dataset, values):
                 self.holdout.append(values)
             elif not holdout_only:
                 self.train.append(values)
+
+    def shortage(self, epoch: int) -> str:
+        """Why the rows of this epoch are too few to learn from and to compare. Empty if they are enough."""
+        if len(self.train) >= MIN_TRAINING_ROWS and len(self.holdout) > 0:
+            return ""
+        left_out = describe_left_out(self.received, self.rejected)
+        if self.received == self.rejected.total():
+            return f"epoch {epoch} has no clean row: {left_out}"
+        counts = f"{len(self.train):,} clean training rows and {len(self.holdout):,} holdout rows of epoch {epoch}"
+        few = f"{counts} are too few, {MIN_TRAINING_ROWS} and 1 are needed"
+        return f"{few}: {left_out}" if left_out else few
 
 
 def _series(values: "list[str] | array[float]") -> "pd.Series[Any]":

@@ -42,6 +42,16 @@ def test_one_change_above_the_threshold_is_enough() -> None:
     assert reason == "standard deviation of price 10 -> 20 (+100 %, limit 15 %), and 1 more"
 
 
+def test_a_batch_without_numbers_is_named() -> None:
+    """Nothing can be compared with it."""
+    empty, batch = {("price", "mean"): math.nan}, {("price", "mean"): 1.0}
+    reasons = [compare(DATASET, *pair).reason for pair in ((batch, empty), (empty, batch))]
+    assert reasons == [
+        "no statistic can be compared: this batch has no number in the compared columns",
+        "no statistic can be compared: the batch before has no number in the compared columns",
+    ]
+
+
 @pytest.mark.parametrize(
     ("column", "statistic", "old", "new", "reason"),
     [

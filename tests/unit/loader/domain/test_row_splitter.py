@@ -35,6 +35,21 @@ def test_rows_are_split_into_raw_and_clean() -> None:
         "house_size: outside 200 .. 20000": 1,
         "bed: below 0": 1,
     }
+    assert splitter.examples == {
+        "price: no value": 'row 1: "cheap"',
+        "house_size: no value": "row 2",
+        "house_size: outside 200 .. 20000": "row 3: 10.0",
+        "bed: below 0": "row 4: -1.0",
+    }
+
+
+def test_the_first_row_with_a_reason_is_its_example() -> None:
+    """Its number counts through the batch, and a long value is cut."""
+    good = dict(api_rows(0, 1, seed=1)[0])
+    splitter = RowSplitter(DATASET, 1, 7)
+    splitter.split([good])
+    splitter.split([{**good, "price": "x" * 500}, {**good, "price": "POA"}])
+    assert splitter.examples == {"price: no value": f'row 1: "{"x" * 39}...'}
 
 
 def test_row_numbers_and_counts_continue_through_the_chunks_of_a_batch() -> None:

@@ -20,3 +20,24 @@ def test_the_holdout_is_never_trained_on() -> None:
     assert len(both.holdout) == pytest.approx(500 * HOLDOUT_PERCENT / 100, rel=0.3)
     assert list(both.holdout.frame().columns) == list(both.train.frame().columns)
     assert "price" not in both.train.frame().columns
+
+
+def test_the_reason_of_a_training_without_clean_rows_counts_them() -> None:
+    """Rows for the holdout only do not count."""
+    data = TrainingData(DATASET)
+    rows = api_rows(0, 400, 3)
+    data.append([{**row, "price": "POA"} for row in rows], holdout_only=False)
+    data.append(rows[:50], holdout_only=True)
+    assert data.shortage(1) == ("epoch 1 has no clean row: 400 of 400 rows are left out (100 %): price: no value 400")
+
+
+def test_the_reason_of_too_few_rows_names_what_is_needed() -> None:
+    """And why the others are left out, if any are."""
+    data, few = TrainingData(DATASET), TrainingData(DATASET)
+    rows = api_rows(0, 400, 3)
+    few.append(rows[:5], holdout_only=False)
+    assert few.shortage(2).endswith("holdout rows of epoch 2 are too few, 20 and 1 are needed")
+    few.append([{**rows[5], "bed": None}], holdout_only=False)
+    assert few.shortage(2).endswith("are needed: 1 of 6 rows are left out (16.7 %): bed: no value 1")
+    data.append(rows, holdout_only=False)
+    assert data.shortage(2) == ""
