@@ -29,6 +29,12 @@ TEXTS: Mapping[str, Sequence[str]] = {
         "no response",
         "waiting for mysql",
     ],
+    "without rows": [
+        "loader: batch 3/4 has no clean row: 400 of 400 rows are left out (100 %): price: no value 400",
+        "No batch arrives: GET /data answered 404 Not Found: is API_URL right?",
+        "No model is served: training 3/4 is at tree 120 of 500.",
+        "78 %",
+    ],
     "broken": [FAILED_SECTION, "Batch 3/4", "Fitting tree 275 of 500", "Version 3 became the champion"],
 }
 

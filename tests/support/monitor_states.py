@@ -119,6 +119,24 @@ UNAVAILABLE = {
     "loader": ServiceStatus(activity="waiting", unavailable={"mysql": "Can't connect to MySQL server on '127.0.0.1'"}),
     "trainer": ServiceStatus(error="cannot connect"),
 }
+LEFT_OUT = '{} of 400 rows are left out ({} %): price: no value {} (row 0: "POA")'
+WITHOUT_ROWS = {
+    **IDLE,
+    "poller": ServiceStatus(
+        activity="refused a response: GET /data answered 404 Not Found: is API_URL right?; next request in 20 s",
+        unavailable={"api": "GET /data answered 404 Not Found: is API_URL right?"},
+    ),
+    "loader": ServiceStatus(
+        ready=True, activity="waiting for events",
+        warnings={"rows": f"batch 3/4 has no clean row: {LEFT_OUT.format(400, 100, 400)}"},
+    ),
+    "inference": ServiceStatus(
+        activity="waiting for a model", unavailable={"model": "no model yet: training 3/4 is at tree 120 of 500"}
+    ),
+}  # fmt: skip
+REFUSED = Batch(
+    3, 5, "refused", finding="refused: GET /data answered 404 Not Found: is API_URL right?", updated_at=ago(5)
+)
 STATES: Mapping[str, Snapshot] = {
     "empty": fresh(
         History([], 0, []),
@@ -145,6 +163,40 @@ STATES: Mapping[str, Snapshot] = {
         stale(WORKING.topics),
         CachedValue(ServiceStatuses(UNAVAILABLE, MODEL, ""), START),
         CommandStatus("poll: the next batch is fetched now, if there is one", "good"),
+    ),
+    "without rows": fresh(
+        History(
+            [
+                REFUSED,
+                batch(
+                    4,
+                    "not enough data",
+                    "no statistic can be compared: this batch has no number",
+                    30,
+                    received=400,
+                    cleaned=0,
+                    rejected={"price: no value": 400},
+                    finding=LEFT_OUT.format(400, 100, 400),
+                ),
+                batch(
+                    3,
+                    "no drift",
+                    "no statistic changed by more than 15 %",
+                    90,
+                    received=400,
+                    cleaned=88,
+                    rejected={"price: no value": 312},
+                    finding=LEFT_OUT.format(312, 78, 312),
+                ),
+                *BATCHES[2:],
+            ],
+            17,
+            [],
+            LOADED,
+        ),
+        REQUESTS,
+        TopicSummary({}, NO_LAG, 0, RUNNING),
+        ServiceStatuses(WITHOUT_ROWS, None, "no model yet: training 3/4 is at tree 120 of 500"),
     ),
     "broken": fresh(
         History([batch(4, rejected=UNREADABLE)], 17, [Training("promoted", 3, 7, metrics=UNREADABLE)], LOADED),

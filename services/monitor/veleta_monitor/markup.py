@@ -37,9 +37,10 @@ def batch_html(progress: BatchProgress) -> str:
         f"<small>{escape(step.note)}</small></li>"
         for step in progress.steps
     )
-    reason = escape(progress.batch.reason or progress.batch.finding)
-    headline = escape(progress.headline)
-    return f'<div class="veleta"><p>{headline}</p><ol class="steps">{steps}</ol><small>{reason}</small></div>'
+    texts = "".join(
+        f"<small>{escape(text)}</small>" for text in (progress.batch.reason, progress.batch.finding) if text
+    )
+    return f'<div class="veleta"><p>{escape(progress.headline)}</p><ol class="steps">{steps}</ol>{texts}</div>'
 
 
 def training_html(progress: TrainingProgress, headline: str) -> str:

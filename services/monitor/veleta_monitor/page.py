@@ -15,6 +15,7 @@ from veleta_monitor import markup
 from veleta_monitor.background_cache import CachedValue
 from veleta_monitor.bootstrap import Monitor, build
 from veleta_monitor.command_sender import first_delivery, next_click
+from veleta_monitor.domain import stages
 from veleta_monitor.domain.batches import batch_table
 from veleta_monitor.domain.formatting import NO_VALUE, format_age, format_number
 from veleta_monitor.domain.table import Cell, age_cell
@@ -69,7 +70,7 @@ def header() -> None:
 
 
 def notices(snapshot: Snapshot) -> None:
-    """One notice for each source with an error, and for each warning of a service."""
+    """One notice for each source with an error, and for what the services show."""
     sources = {
         "MySQL": (snapshot.history, snapshot.requests),
         "Kafka": (snapshot.topics,),
@@ -80,9 +81,8 @@ def notices(snapshot: Snapshot) -> None:
             age = f" The values shown are from {format_age(failed.read_at, snapshot.now)}." if failed.read_at else ""
             st.html(markup.notice_html(f"{name} {failed.error}.{age}"))
     statuses = snapshot.statuses.value
-    for service, status in statuses.services.items() if statuses else ():
-        for text in status.warnings.values():
-            st.html(markup.notice_html(f"{service}: {text}"))
+    for text in stages.notices(statuses.services) if statuses else ():
+        st.html(markup.notice_html(text))
 
 
 def loop(snapshot: Snapshot) -> None:
@@ -135,7 +135,8 @@ def promotion(snapshot: Snapshot) -> None:
     if snapshot.model:
         st.html(markup.sentences_html(promotion_sentences(snapshot.model, snapshot.now)))
     elif snapshot.statuses.value:
-        st.html(markup.sentences_html([f"No model is served: {snapshot.statuses.value.no_model_reason}."]))
+        reason = snapshot.statuses.value.no_model_reason.removeprefix("no model yet: ")
+        st.html(markup.sentences_html([f"No model is served: {reason}."]))
     else:
         st.caption("Waiting for the response of inference.")
 

@@ -78,8 +78,11 @@ def _steps(batch: Batch, training: Training | None, model: ServedModel | None) -
 
 
 def _loaded(batch: Batch) -> Step:
+    if batch.without_clean_row:
+        return Step("loaded", "failed", "no clean row")
     if batch.state == "loaded":
-        return Step("loaded", "done", f"{format_number(batch.cleaned)} rows")
+        total = f" of {format_number(batch.received)}" if batch.left_out else ""
+        return Step("loaded", "done", f"{format_number(batch.cleaned)}{total} rows")
     return Step("loaded", "current", "in progress")
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from veleta.left_out import left_out_warning
 from veleta_monitor.domain.formatting import NO_VALUE, format_number, format_numbers
 from veleta_monitor.domain.table import Cell, Column, Table, Tone, time_cell
 
 COLUMNS = (
     Column("Batch"), Column("State"), Column("Received", numeric=True), Column("Cleaned", numeric=True),
-    Column("Rejected", numeric=True), Column("Verdict"), Column("Reason", wide=True), Column("When"),
+    Column("Left out", numeric=True), Column("Verdict"), Column("Reason", wide=True), Column("When"),
 )  # fmt: skip
 STATE_TONES: Mapping[str, Tone] = {"loaded": "good", "refused": "bad", "missed": "bad", "abandoned": "neutral"}
 """Tones of final states. All other states are in progress."""
@@ -36,6 +37,21 @@ class Batch:
         """Epoch and number, as `3/4`."""
         return f"{self.epoch}/{self.number}"
 
+    @property
+    def left_out(self) -> int:
+        """How many rows are not clean."""
+        return sum(self.rejected.values())
+
+    @property
+    def without_clean_row(self) -> bool:
+        """Whether it is loaded, but no row of it can be used."""
+        return self.received is not None and 0 < self.received <= self.left_out
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether more rows are left out than usual."""
+        return bool(left_out_warning(self.name, self.received or 0, self.rejected))
+
 
 def batch_table(batches: Sequence[Batch], now: datetime) -> Table:
     """The batches in the given order."""
@@ -43,17 +59,30 @@ def batch_table(batches: Sequence[Batch], now: datetime) -> Table:
 
 
 def _row(batch: Batch, now: datetime) -> list[Cell]:
-    rejected = sum(batch.rejected.values()) if batch.received is not None else None
     return [
         Cell(batch.name, hint=f"epoch {batch.epoch}, batch {batch.number}"),
-        Cell(batch.state, tone=STATE_TONES.get(batch.state, "warn")),
+        _state(batch),
         Cell(format_number(batch.received)),
         Cell(format_number(batch.cleaned)),
-        Cell(format_number(rejected), hint=format_numbers(batch.rejected)),
+        _left_out(batch),
         _verdict(batch),
         Cell(batch.reason or batch.finding or NO_VALUE, note=batch.finding if batch.reason else ""),
         time_cell(batch.updated_at, now),
     ]
+
+
+def _state(batch: Batch) -> Cell:
+    if batch.without_clean_row:
+        return Cell(batch.state, tone="bad", note="no clean row")
+    return Cell(batch.state, tone="warn" if batch.doubtful else STATE_TONES.get(batch.state, "warn"))
+
+
+def _left_out(batch: Batch) -> Cell:
+    if not batch.received:
+        return Cell(NO_VALUE)
+    tone: Tone = "bad" if batch.without_clean_row else "warn" if batch.doubtful else ""
+    note = f"{100 * batch.left_out / batch.received:.3g} %" if batch.doubtful else ""
+    return Cell(format_number(batch.left_out), hint=format_numbers(batch.rejected), tone=tone, note=note)
 
 
 def _verdict(batch: Batch) -> Cell:

@@ -70,6 +70,13 @@ def parse_status(body: Mapping[str, Any]) -> ServiceStatus:
     return ServiceStatus(body.get("ready") is True, str(body.get("doing") or ""), unavailable, warnings=warnings)
 
 
+def notices(services: Mapping[str, ServiceStatus]) -> list[str]:
+    """What a person should look at: the warnings of all services, and an API that serves no batch."""
+    warnings = [f"{name}: {text}" for name, status in services.items() for text in status.warnings.values()]
+    api = [reason for status in services.values() for part, reason in status.unavailable.items() if part == "api"]
+    return [*warnings, *(f"No batch arrives: {reason}" for reason in api)]
+
+
 def latest(activities: Sequence[LastActivity]) -> LastActivity:
     """The latest of some activities; one without a time counts as the oldest."""
     return max(activities, key=lambda activity: activity.at.timestamp() if activity.at else 0.0)

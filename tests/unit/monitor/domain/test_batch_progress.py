@@ -65,6 +65,14 @@ def test_a_batch_with_drift_leads_to_a_version(
     assert shown == ["fetched done", "loaded done 90 rows", "assessed done drift", trained, last]
 
 
+def test_rows_that_are_left_out_are_shown_at_the_step() -> None:
+    """A batch without a clean row has failed to load, and is assessed nevertheless."""
+    few = Batch(1, 4, "loaded", 100, 90, {"bed: below 1": 10}, verdict="no drift")
+    none = Batch(1, 4, "loaded", 100, 0, {"bed: below 1": 100}, verdict="no drift")
+    assert steps(current_batch([few], [], None, None))[1:3] == ["loaded done 90 of 100 rows", "assessed done no drift"]
+    assert steps(current_batch([none], [], None, None))[1:3] == ["loaded failed no clean row", "assessed done no drift"]
+
+
 def test_all_steps_of_a_lost_batch_are_skipped() -> None:
     """The first step failed, and the others are not expected."""
     progress = current_batch([Batch(1, 2, "missed")], [], None, None)

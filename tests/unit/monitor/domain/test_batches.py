@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime
 
+import pytest
+
 from veleta_monitor.domain.batches import Batch, batch_table
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
 
 def test_a_batch_shows_its_counts_and_its_verdict() -> None:
-    """Counts have separators, the tooltip lists the rejected rows by reason, and the verdict has its reason."""
+    """Counts have separators, the tooltip lists the rows left out by reason, and the verdict has its reason."""
     batch = Batch(
         3,
         4,
@@ -43,3 +45,19 @@ def test_a_loaded_batch_without_a_report_is_not_yet_assessed() -> None:
     reason = table.rows[1][titles.index("Reason")]
     assert verdicts == ["not yet assessed", "no drift"]
     assert (reason.text, reason.note) == ("all within", "odd")
+
+
+@pytest.mark.failure("F173")
+def test_a_batch_without_a_clean_row_is_not_shown_as_good() -> None:
+    """More than a fifth left out is a warning with its share, and no clean row is red. Few are as usual."""
+    shown = []
+    for left_out in (0, 80, 81, 400):
+        rejected = {"bed: below 1": left_out} if left_out else {}
+        (row,) = batch_table([Batch(1, 0, "loaded", 400, 400 - left_out, rejected)], NOW).rows
+        shown.append([(cell.text, cell.tone, cell.note) for cell in (row[1], row[4])])
+    assert shown == [
+        [("loaded", "good", ""), ("0", "", "")],
+        [("loaded", "good", ""), ("80", "", "")],
+        [("loaded", "warn", ""), ("81", "warn", "20.2 %")],
+        [("loaded", "bad", "no clean row"), ("400", "bad", "100 %")],
+    ]

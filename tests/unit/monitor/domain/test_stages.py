@@ -2,7 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
-from veleta_monitor.domain.stages import STAGES, LastActivity, ServiceStatus, busy_stages, latest, parse_status, stages
+from veleta_monitor.domain.stages import (
+    STAGES,
+    LastActivity,
+    ServiceStatus,
+    busy_stages,
+    latest,
+    notices,
+    parse_status,
+    stages,
+)
 from veleta_monitor.domain.table import Cell
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -28,6 +37,18 @@ def test_the_warnings_of_a_service_are_read() -> None:
     """The page shows each of them as a notice. A service without warnings, or of an older version, has none."""
     assert parse_status({"ready": True, "warnings": {"rows": "9 of 12"}}).warnings == {"rows": "9 of 12"}
     assert parse_status({"ready": True}).warnings == {}
+
+
+def test_warnings_and_an_api_that_only_refuses_are_notices() -> None:
+    """Other unavailable dependencies are shown at their stage: most of them come back without a person."""
+    services = {
+        "poller": ServiceStatus(unavailable={"api": "GET /data answered 404 Not Found", "kafka": "refused"}),
+        "loader": ServiceStatus(ready=True, warnings={"rows": "batch 1/0 has no clean row"}),
+    }
+    assert notices(services) == [
+        "loader: batch 1/0 has no clean row",
+        "No batch arrives: GET /data answered 404 Not Found",
+    ]
 
 
 def test_before_the_first_responses_no_stage_is_shown_as_unavailable() -> None:
