@@ -75,7 +75,7 @@ notebooks: $(INSTALLED) ## start JupyterLab on the run that is up, and print its
 	$(LOCAL) notebooks
 
 up: ## docker compose: build the images, start everything, return when all is healthy
-	docker compose up --build --detach --wait
+	docker compose up --build --detach --wait || { docker compose logs --no-log-prefix preflight >&2; exit 1; }
 
 down: ## docker compose: stop everything; the data stay in the volumes
 	docker compose --profile '*' down

@@ -1,0 +1,64 @@
+"""The files of docker compose, read without an engine."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from support.repository import ROOT
+from veleta.start_variables import StartVariables
+
+LOCAL_ONLY = {"csv", "api_url"}
+"""Variables that an overlay passes."""
+
+
+def services(*names: str) -> dict[str, dict[str, Any]]:
+    """The services of these files in compose/."""
+    files = [yaml.safe_load((ROOT / f"compose/{name}.yaml").read_text()) for name in names]
+    return {name: service for file in files for name, service in file["services"].items()}
+
+
+ALL = services("secrets", "broker", "database", "registry", "services", "tools")
+
+
+def before(name: str) -> set[str]:
+    """The services that must be there before this one starts."""
+    needed = set(ALL[name].get("depends_on", ()))
+    return needed.union(*map(before, needed))
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"preflight"}))
+def test_everything_starts_after_the_check(name: str) -> None:
+    """So a fault stops `docker compose up` before a database or a topic is created."""
+    assert "preflight" in before(name)
+
+
+def test_the_check_is_a_job_that_all_wait_for() -> None:
+    """They wait for its success. It does not start again after a fault, and needs nothing itself."""
+    waits = [
+        service["depends_on"]["preflight"] for service in ALL.values() if "preflight" in service.get("depends_on", ())
+    ]
+    assert waits
+    assert all(wait == {"condition": "service_completed_successfully"} for wait in waits)
+    assert "restart" not in ALL["preflight"]
+    assert before("preflight") == set()
+
+
+def test_the_check_gets_every_variable_of_a_start() -> None:
+    """With the default that the services have."""
+    passed = ALL["preflight"]["environment"]
+    names = {name.upper() for name in StartVariables.model_fields if name not in LOCAL_ONLY}
+    assert names <= passed.keys()
+    asked = {value for service in ALL.values() for value in map(str, dict(service.get("environment", {})).values())}
+    assert {passed[name] for name in names} <= asked
+    assert {name: passed[name].partition(":-")[0] for name in names} == {name: f"${{{name}" for name in names}
+
+
+def test_the_overlays_pass_their_input_to_the_check() -> None:
+    """As they pass it to the source or the poller."""
+    csv, api = services("csv"), services("api")
+    assert csv["preflight"]["environment"]["SOURCE_CSV"] == csv["source"]["environment"]["SOURCE_CSV"]
+    assert csv["preflight"]["volumes"] == csv["source"]["volumes"]
+    assert api["preflight"]["environment"]["API_URL"] == api["poller"]["environment"]["POLLER_API_URL"]
+    assert api["preflight"]["extra_hosts"] == api["poller"]["extra_hosts"]
+    assert ALL["preflight"]["volumes"] == ["inbox:/data"] == ALL["poller"]["volumes"]
