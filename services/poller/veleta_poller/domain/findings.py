@@ -3,6 +3,7 @@
 from collections import Counter
 
 from veleta.batches import Rows
+from veleta.column_names import match_columns
 from veleta.dataset import Dataset
 
 MAX_NAMES = 5
@@ -21,6 +22,23 @@ def strip_column_names(rows: Rows) -> list[str]:
         duplicates.update(key.strip() for key in row if key != key.strip() and key.strip() in plain)
         rows[index] = stripped | plain
     return _list_columns("columns came twice, the name without spaces counts", duplicates)
+
+
+def match_column_names(rows: Rows, dataset: Dataset) -> list[str]:
+    """Give a column its declared name, in place, if a row has it under another one: `zipCode` becomes `zip_code`.
+
+    A name is left as it is if the row also has the declared name, or if two names match the column.
+    """
+    renamed: Counter[str] = Counter()
+    plans: dict[tuple[str, ...], dict[str, str]] = {}
+    for index, row in enumerate(rows):
+        names = tuple(row)
+        if names not in plans:
+            plans[names] = _renaming(names, dataset)
+        if plan := plans[names]:
+            rows[index] = {plan.get(name, name): value for name, value in row.items()}
+            renamed.update(f"{name} -> {plan[name]}" for name in plan)
+    return _list_columns("columns renamed", renamed)
 
 
 def schema_findings(rows: Rows, dataset: Dataset) -> list[str]:
@@ -46,6 +64,12 @@ def value_findings(rows: Rows, dataset: Dataset) -> list[str]:
         nulls[name] = values.count(None)
         invalid[name] = [*map(column.convert, values)].count(None) - nulls[name]
     return [*_list_columns("nulls", +nulls), *_list_columns("values that do not fit", +invalid)]
+
+
+def _renaming(names: tuple[str, ...], dataset: Dataset) -> dict[str, str]:
+    """The declared name of each received name that differs from it."""
+    matches = match_columns(dataset, names).items()
+    return {names[places[0]]: column for column, places in matches if column not in names and len(places) == 1}
 
 
 def _is_reordered(keys: tuple[str, ...], declared: list[str]) -> bool:

@@ -12,7 +12,7 @@ import orjson
 from veleta.batches import Rows, RowsDigest
 from veleta.dataset import Dataset
 from veleta.errors import MAX_REASON_LENGTH
-from veleta_poller.domain.findings import schema_findings, strip_column_names, value_findings
+from veleta_poller.domain.findings import match_column_names, schema_findings, strip_column_names, value_findings
 from veleta_poller.domain.refusals import answered, describe_content, describe_error, describe_undecodable
 
 END_DETAIL = "ya se recolecto toda la informacion minima necesaria"
@@ -30,7 +30,7 @@ LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows as received, except that column names are stripped and all values can be written as JSON."""
+    """Rows as received, except that columns have their declared names and all values can be written as JSON."""
 
     number: int
     rows: Rows
@@ -100,7 +100,8 @@ def _parse_batch(content: dict[str, Any], group: int, dataset: Dataset) -> Batch
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             return _invalid(f"row {index} of batch {number} is {_shown(row)}, not an object with a value per column")
-    findings = [*strip_column_names(rows), *schema_findings(rows, dataset), *value_findings(rows, dataset)]
+    named = [*strip_column_names(rows), *match_column_names(rows, dataset)]
+    findings = [*named, *schema_findings(rows, dataset), *value_findings(rows, dataset)]
     digest = RowsDigest()
     try:
         # In an event the rows are nested two levels deeper, which may exceed the depth that orjson writes.

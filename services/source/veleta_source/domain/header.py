@@ -1,10 +1,10 @@
 """Match the names in a file's header with the columns of the dataset."""
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from veleta.column_names import column_key, match_columns
 from veleta.dataset import Column, Dataset
 from veleta_source.domain.faults import quoted
 
@@ -26,7 +26,7 @@ class Header:
 
 def match_header(dataset: Dataset, cells: Sequence[str]) -> Header:
     """Match each column by its name, or else by its title, whatever the case, spaces and hyphens."""
-    found = _find_cells(dataset, cells)
+    found = match_columns(dataset, cells)
     named = max((i + 1 for i, cell in enumerate(cells) if cell.strip()), default=0)
     if not found:
         return Header({}, len(cells), named, [], [_foreign_header(dataset, cells)])
@@ -39,27 +39,6 @@ def match_header(dataset: Dataset, cells: Sequence[str]) -> Header:
     return Header(positions, len(cells), named, ignored, faults)
 
 
-def _find_cells(dataset: Dataset, cells: Sequence[str]) -> dict[str, list[int]]:
-    """The positions of the cells that match each column. Titles are compared if no cell has the column's name."""
-    keys = [_key(cell) for cell in cells]
-    found = {column.name: _positions(keys, [column.name, f"{column.name} {column.unit}"]) for column in dataset.columns}
-    used = {position for positions in found.values() for position in positions}
-    rest = ["" if position in used else key for position, key in enumerate(keys)]
-    for column in dataset.columns:
-        found[column.name] = found[column.name] or _positions(rest, [column.title, f"{column.title} {column.unit}"])
-    return {name: positions for name, positions in found.items() if positions}
-
-
-def _positions(keys: Sequence[str], names: Iterable[str]) -> list[int]:
-    wanted = {_key(name) for name in names} - {""}
-    return [position for position, key in enumerate(keys) if key in wanted]
-
-
-def _key(name: str) -> str:
-    """Letters and digits in lower case: `Zip Code`, `zip-code`, `zipCode` and `ZIP_CODE` are one name."""
-    return re.sub(r"[\W_]+", "", name.casefold())
-
-
 def _twice(name: str, positions: Sequence[int]) -> str:
     places = " and ".join(str(position + 1) for position in positions)
     return f"column {name} is in the header more than once, at {places}; keep one of them"
@@ -67,9 +46,11 @@ def _twice(name: str, positions: Sequence[int]) -> str:
 
 def _missing(column: Column, others: Iterable[str]) -> str:
     """The message for a missing column, with the cell whose name is nearest."""
-    by_key = {_key(other): other for other in others if other.strip()}
+    by_key = {column_key(other): other for other in others if other.strip()}
     near = [
-        match for name in (column.name, column.title) for match in difflib.get_close_matches(_key(name), by_key, n=1)
+        match
+        for name in (column.name, column.title)
+        for match in difflib.get_close_matches(column_key(name), by_key, n=1)
     ]
     hint = f"; the nearest name is {quoted(by_key[near[0]])}" if near else ""
     return f"column {column.name} is missing in the header{hint}"
