@@ -35,6 +35,7 @@ def reported(run: Deployment) -> list[str]:
     return lines
 
 
+@pytest.mark.failure("F200")
 def test_all_faults_are_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of variables, dataset file, input and ports, before anything is written."""
     monkeypatch.setattr(checks, "outgoing_ports", lambda: LOCAL_RANGE)
@@ -64,6 +65,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert line == f"{tmp_path / 'gone.csv'}: cannot be read: No such file or directory"
 
 
+@pytest.mark.failure("F205")
 def test_an_api_that_does_not_answer_is_refused_at_the_first_start(tmp_path: Path) -> None:
     """A run that has data waits for its API."""
     with socket.create_server((HOST, 0)) as listener:
@@ -87,6 +89,7 @@ def test_every_port_in_use_is_named_with_its_part(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.failure("F203")
 def test_ports_of_outgoing_connections_are_refused_for_a_new_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from veleta_local.run import Run
 from veleta_local.variables import Variables
 
 
+@pytest.mark.failure("F201")
 def test_an_invalid_dataset_file_is_refused_with_its_error(tmp_path: Path) -> None:
     """The run does not store it, so the next start may name another file."""
     text = load_dataset(str(BICYCLES)).text

@@ -111,6 +111,7 @@ def test_a_wrong_variable_is_named_with_the_valid_values(name: str, value: str, 
     assert variables.given() == ({} if name == "ON_NEW_EPOCH" else {"on_new_epoch": "keep"})
 
 
+@pytest.mark.failure("F200")
 def test_all_wrong_variables_are_reported_together(tmp_path: Path) -> None:
     """Each in its line, also when an input is wrong."""
     environ = {"TREES": "0", "WORKERS": "99", "API_URL": "x", "CSV": "a.csv", "SEED": "2", "POLL_EVERY": "5"}
@@ -130,6 +131,7 @@ def test_two_inputs_are_refused(tmp_path: Path) -> None:
     assert faults(CSV="/a.csv", SEED="1") == ["SEED= is for generated rows: do not pass it with CSV= or API_URL="]
 
 
+@pytest.mark.failure("F204")
 @pytest.mark.parametrize(
     ("saved", "now"),
     [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.adapters.mysql import database_url
 from veleta.errors import Stop
@@ -84,6 +84,7 @@ def test_an_error_names_the_variable(
     assert message in refusal()
 
 
+@pytest.mark.failure("F200")
 def test_all_faults_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the service, of what is nested in its settings, and unknown names: a line for each."""
     for name, value in {"EXAMPLE_PROT": "1", "EXAMPLE_PORT": "many", "MYSQL_PORT": "0"}.items():
@@ -92,6 +93,17 @@ def test_all_faults_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> No
     assert [line.replace("=", " ").split()[0] for line in refusal().splitlines()] == [
         "EXAMPLE_PROT", "MYSQL_PORT", "MYSQL_USER", "EXAMPLE_PORT",
     ]  # fmt: skip
+
+
+def test_a_wrong_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in the place of its digest is a secret too."""
+
+    class Keys(BaseSettings):
+        api_keys: str = Field("", repr=False, pattern="^[0-9a-f]*$", description="digests")
+
+    monkeypatch.setenv("API_KEYS", "my secret")
+    with pytest.raises(Stop, match=r"^API_KEYS is wrong: use a text \(digests\)$"):
+        read_settings(Keys)
 
 
 def test_a_password_is_not_shown() -> None:
