@@ -134,12 +134,15 @@ def test_a_client_that_disconnects_has_moved_the_cursor(source: Process, group: 
 
 
 def test_cursors_survive_a_kill(source: Process, group: str) -> None:
-    """After a complete response its move of the cursor is durable."""
+    """After a complete response its move of the cursor is durable. The counts of the rows are shown again."""
     for number in range(3):
         assert get(source, f"/data?{group}")[1]["batch_number"] == number
         source.kill()
         source.start()
         source.wait_until_ready()
+        assert (
+            f"serving 6 batches; {ROWS * 6 * 5 // 4} rows: {ROWS * 6} complete; " in get(source, "/readyz")[1]["doing"]
+        )
 
 
 def test_data_waits_for_the_splitting(testbed: Testbed, csv: Path, tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def test_data_waits_for_the_splitting(testbed: Testbed, csv: Path, tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "No such file"), ("", "no header"), ("a,b\n", "header lacks: brokered_by"), ("whole", "no complete row")],
+    [(None, "No such file"), ("a,b\n", "has no column of the dataset"), ("whole", "has a header, but no rows")],
 )
 def test_a_file_that_cannot_be_served_is_reported_in_one_line(
     testbed: Testbed, csv: Path, tmp_path: Path, content: str | None, message: str

@@ -57,7 +57,7 @@ def main() -> int:
             lines += _check_rows(settings, dataset, variables.api_url)
     except FaultyInput as error:
         faults += error.faults
-    except Stop as error:
+    except (Stop, OSError) as error:
         faults += str(error).splitlines()
     (sys.stderr if faults else sys.stdout).writelines(f"{line}\n" for line in faults or lines)
     return 1 if faults else 0

@@ -90,16 +90,18 @@ def _decompress(path: Path, file: io.BufferedReader) -> Iterator[io.BufferedRead
         with gzip.open(file) as content:
             yield io.BufferedReader(content)
     elif magic == ZIP:
-        with zipfile.ZipFile(file) as archive, _open_member(path, archive) as member:
+        with _open_member(path, file) as member:
             yield io.BufferedReader(member)  # type: ignore[arg-type]  # typeshed: an IO has no readinto, and this one has
     else:
         yield file
 
 
-def _open_member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
+def _open_member(path: Path, file: IO[bytes]) -> IO[bytes]:
+    """The only file in an archive."""
     try:
+        archive = zipfile.ZipFile(file)
         return archive.open(_only_file(path, archive))
-    except (NotImplementedError, RuntimeError) as error:  # another compression, or a password
+    except (NotImplementedError, RuntimeError, OSError) as error:  # another compression, a password, a wrong offset
         raise FaultyInput(path, [f"the archive cannot be opened: {error}"]) from error
 
 

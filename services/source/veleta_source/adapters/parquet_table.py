@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 from veleta_source.domain.faults import FaultyInput
 
 ROWS_PER_BLOCK = 10_000
+_DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for a damaged file."""
 
 
 class ParquetTable:
@@ -22,7 +24,7 @@ class ParquetTable:
         self._path = path
         try:
             self._file = pq.ParquetFile(path)
-        except pa.ArrowException as error:
+        except _DAMAGED as error:
             raise FaultyInput(path, [f"is a damaged Parquet file: {error}"]) from error
         self.header = list(self._file.schema_arrow.names)
 
@@ -34,7 +36,7 @@ class ParquetTable:
                 for cells in zip(*(_plain(column).to_pylist() for column in block.columns), strict=True):
                     number += 1
                     yield number, cells
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGED as error:
             raise FaultyInput(self._path, [f"row {number + 1:,}: the Parquet data are damaged: {error}"]) from error
 
 

@@ -10,7 +10,7 @@ class FaultyInput(Stop):
     """The file cannot be used. `faults` has one line for each fault, which names the file; in `details` it does not."""
 
     def __init__(self, path: Path, faults: Iterable[str]) -> None:
-        self.details = list(faults)
+        self.details = [" ".join(fault.split()) for fault in faults]
         self.faults = [f"{path}: {detail}" for detail in self.details]
         super().__init__("; ".join(self.faults))
 

@@ -11,6 +11,7 @@ import pytest
 from support.listings import LINE
 from veleta.dataset import load_dataset
 from veleta_source.adapters.input_rows import open_rows
+from veleta_source.domain.faults import FaultyInput
 
 DATASET = load_dataset("real_estate")
 TYPED: dict[str, object] = {
@@ -60,6 +61,20 @@ def test_nulls_and_values_of_another_kind_are_counted(tmp_path: Path) -> None:
         "1 row: 0 complete; 1 left out: price not a number 1 (row 1: '[1.0]'), bed missing 1 (row 1), "
         "bath not a number 1 (row 1: 'true')"
     )
+
+
+@pytest.mark.failure("F180")
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    """Whether its end or its data are damaged."""
+    path = tmp_path / "a.parquet"
+    read(path, columns())
+    content = path.read_bytes()
+    path.write_bytes(content[:-10])
+    with pytest.raises(FaultyInput, match="is a damaged Parquet file"), open_rows(path, DATASET):
+        pass
+    path.write_bytes(content[:4] + b"\xff" * 100 + content[104:])
+    with pytest.raises(FaultyInput, match="row 1: the Parquet data are damaged"), open_rows(path, DATASET) as rows:
+        rows.skip(1)
 
 
 def test_a_header_is_matched_as_that_of_a_csv_file(tmp_path: Path) -> None:

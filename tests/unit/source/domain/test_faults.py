@@ -7,7 +7,7 @@ from veleta_source.domain.faults import FaultyInput, quoted
 
 def test_each_fault_names_the_file() -> None:
     """The message of the error has all of them in one line."""
-    error = FaultyInput(Path("a.csv"), ["is long", "is wide"])
+    error = FaultyInput(Path("a.csv"), ["is long", "is\n wide\n"])
     assert error.faults == ["a.csv: is long", "a.csv: is wide"]
     assert str(error) == "a.csv: is long; a.csv: is wide"
 
