@@ -22,6 +22,7 @@ def test_the_holdout_is_never_trained_on() -> None:
     assert "price" not in both.train.frame().columns
 
 
+@pytest.mark.failure("F45")
 def test_the_reason_of_a_training_without_clean_rows_counts_them() -> None:
     """Rows for the holdout only do not count."""
     data = TrainingData(DATASET)
@@ -31,6 +32,7 @@ def test_the_reason_of_a_training_without_clean_rows_counts_them() -> None:
     assert data.shortage(1) == ("epoch 1 has no clean row: 400 of 400 rows are left out (100 %): price: no value 400")
 
 
+@pytest.mark.failure("F45")
 def test_the_reason_of_too_few_rows_names_what_is_needed() -> None:
     """And why the others are left out, if any are."""
     data, few = TrainingData(DATASET), TrainingData(DATASET)
