@@ -43,12 +43,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def backing(request: pytest.FixtureRequest) -> Iterator[BackingServices]:
-    """Real Kafka, MariaDB and MLflow, in a folder that only its owner may enter, with a path of 100 characters."""
+    """Real Kafka, MariaDB and MLflow, in a folder that only its owner may enter, whose path has any characters."""
     if given := request.config.getoption("--backing"):
         yield ExternalServices(**json.loads(given))
         return
     top = Path(tempfile.mkdtemp(prefix="veleta-test-"))
-    home = top / ("long-" + "x" * (100 - len(str(top)) - 6))
+    home = top / f'it\'s a (100%) long $HOME; ü, "x" & #1 `y` {"z" * 100}'
     run = Run(home, Variables(port_base=str(free_base())), report=lambda _line: None)
     try:
         run.start_backing()
