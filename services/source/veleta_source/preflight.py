@@ -27,7 +27,9 @@ from veleta_source.domain.generator import parse_generator
 from veleta_source.settings import SourceSettings
 
 CHECKED_ROWS = 50_000
-"""So many rows are read with their values, which takes a second. The rows after them are read by the source."""
+"""So many rows are read with their values, which takes less than a second. The source reads all of them."""
+SKIPPED_ROWS, SKIPPED_CHARACTERS = 500_000, 64_000_000
+"""So many rows after them, or characters, are read without their values: encoding and quotes."""
 _POSITION = "position.json"
 """The poller stores it with its first batch."""
 
@@ -89,19 +91,21 @@ def check(path: Path, dataset: Dataset) -> Iterator[str]:
             raise FaultyInput(path, [*rows.faults, *error.details]) from error
         rows.require_no_faults()
         rows.require_usable_rows()
-    note = "" if complete else f"the first {CHECKED_ROWS:,} rows were checked; "
+    note = "" if complete else f"the values of the first {CHECKED_ROWS:,} rows were checked; "
     yield f"{path}: {note}{rows.summary()}"
     if warning := rows.counts.warning():
         yield f"WARNING: {path}: {warning}"
 
 
 def _read(rows: InputRows) -> bool:
-    """Read the first rows, and their values if the header has no faults. Returns whether these are all rows."""
-    if rows.header.faults:
-        return rows.skip(CHECKED_ROWS)
-    for _ in rows.assigned(CHECKED_ROWS):
-        pass
-    return rows.skip(1)
+    """Read the first rows, with their values if the header has no faults. Returns whether these are all rows."""
+    if not rows.header.faults:
+        for _ in rows.assigned(CHECKED_ROWS):
+            pass
+    values_of_all = rows.skip(1, SKIPPED_CHARACTERS)
+    if not values_of_all:
+        rows.skip(SKIPPED_ROWS, SKIPPED_CHARACTERS)
+    return values_of_all
 
 
 if __name__ == "__main__":

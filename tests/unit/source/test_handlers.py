@@ -13,7 +13,7 @@ from veleta_source.handlers import BatchFiles, Cursors, DataApi
 
 @pytest.mark.failure("F183")
 @pytest.mark.parametrize(
-    ("complete", "warnings"), [(9, {}), (1, {"rows": "1 of 2 rows (50%) are left out: bed missing 1 (line 7)"})]
+    ("complete", "warnings"), [(9, {}), (1, {"rows": "1 of 2 rows (50 %) are left out: bed missing 1 (line 7)"})]
 )
 async def test_rows_that_are_left_out_are_shown(complete: int, warnings: dict[str, str]) -> None:
     """In the activity and the metrics, and as a warning if there are many."""

@@ -34,7 +34,7 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     summary, warning = done.stdout.splitlines()
     assert summary.startswith(f"{path}: 2 rows: 1 complete; 1 left out: price not a number 1 (line 3: 'POA')")
-    assert warning == f"WARNING: {path}: 1 of 2 rows (50%) are left out: price not a number 1 (line 3: 'POA')"
+    assert warning == f"WARNING: {path}: 1 of 2 rows (50 %) are left out: price not a number 1 (line 3: 'POA')"
 
 
 def test_every_fault_is_a_line(tmp_path: Path) -> None:
@@ -76,7 +76,10 @@ def test_a_large_file_is_checked_in_part(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "a.csv"
     path.write_text(f"{NAMES}\n{CELLS}\n{CELLS}\n{CELLS}\n")
     (summary,) = preflight.check(path, DATASET)
-    assert summary.startswith(f"{path}: the first 2 rows were checked; 2 rows: 2 complete")
+    assert summary.startswith(f"{path}: the values of the first 2 rows were checked; 2 rows: 2 complete")
+    path.write_text(f'{NAMES}\n{CELLS}\n{CELLS}\n{CELLS}\n"{CELLS}\n')
+    with pytest.raises(FaultyInput, match="line 5: a quote"):
+        list(preflight.check(path, DATASET))
     path.write_text(f"{NAMES}\n{CELLS}\n{CELLS}\n")
     (summary,) = preflight.check(path, DATASET)
     assert summary.startswith(f"{path}: 2 rows: 2 complete")

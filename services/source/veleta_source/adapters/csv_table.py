@@ -42,6 +42,11 @@ class CsvTable:
             ) from error
 
     @property
+    def characters(self) -> int:
+        """How many characters were read."""
+        return self._lines.characters
+
+    @property
     def faults(self) -> list[str]:
         """The faults of the lines that were read."""
         return self._lines.faults()
@@ -96,6 +101,7 @@ class _Lines:
 
     def __init__(self, path: Path, text: TextIO) -> None:
         self.number = 0
+        self.characters = 0
         self.record: list[str] = []
         """The lines since it was cleared."""
         self._path = path
@@ -106,6 +112,7 @@ class _Lines:
     def __iter__(self) -> Iterator[str]:
         while line := self._text.readline(MAX_LINE):
             self.number += 1
+            self.characters += len(line)
             if len(line) == MAX_LINE:
                 raise FaultyInput(self._path, [f"line {self.number}: has more than {MAX_LINE:,} characters"])
             if not line.isascii() and (undecoded := _UNDECODED.search(line)):

@@ -32,6 +32,10 @@ class Table(Protocol):
     header: list[str]
 
     @property
+    def characters(self) -> int:
+        """How many characters of text were read so far. 0 if it is no text."""
+
+    @property
     def faults(self) -> Sequence[str]:
         """The faults of what was read so far."""
 
@@ -61,9 +65,17 @@ class InputRows:
         if faults := self.faults:
             raise FaultyInput(self._path, faults)
 
-    def skip(self, limit: int) -> bool:
-        """Read up to `limit` rows without their values. Returns whether the file ends before. Raises FaultyInput."""
-        return sum(1 for _ in islice(self._rows, limit)) < limit
+    def skip(self, limit: int, characters: int) -> bool:
+        """Read up to `limit` rows or `characters` without the values. Returns whether the file ends before.
+
+        Raises:
+            FaultyInput: the rest of the file cannot be read.
+        """
+        first = self._table.characters
+        for number, _ in enumerate(self._rows, 1):
+            if number == limit or self._table.characters - first > characters:
+                return False
+        return True
 
     def assigned(
         self, limit: int | None = None, report_progress: Callable[[int], None] = lambda _: None

@@ -18,6 +18,7 @@ class ParquetTable:
 
     noun = "row"
     faults: Sequence[str] = ()
+    characters = 0
 
     def __init__(self, path: Path) -> None:
         """Raises FaultyInput."""

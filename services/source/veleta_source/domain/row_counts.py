@@ -71,7 +71,7 @@ class RowCounts:
         """What a person should look at: more than WARNING_SHARE is left out. Otherwise empty."""
         if self.left_out <= WARNING_SHARE * self.total:
             return ""
-        share = f"{self.left_out:,} of {self.total:,} rows ({self.left_out / self.total:.0%}) are left out"
+        share = f"{self.left_out:,} of {self.total:,} rows ({100 * self.left_out / self.total:.0f} %) are left out"
         return f"{share}: {self._top_reasons(FEW_REASONS)}"
 
     def _top_reasons(self, limit: int) -> str:

@@ -55,7 +55,7 @@ def faults(path: Path) -> list[str]:
     try:
         with open_rows(path, DATASET) as rows:
             try:
-                rows.skip(1_000_000)
+                rows.skip(1_000_000, 1_000_000)
             finally:
                 found = rows.faults
     except FaultyInput as error:
@@ -239,6 +239,13 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
     assert faults(tmp_path)[0].startswith("is a directory; a CSV file")
     assert faults(tmp_path / "missing.csv") == ["cannot be read: No such file or directory"]
     assert faults(Path("/proc/self/mem"))[0].startswith("cannot be read: ")
+
+
+@pytest.mark.parametrize(("limit", "characters", "ends"), [(3, 1_000, True), (2, 1_000, False), (3, 10, False)])
+def test_rows_can_be_skipped_up_to_a_limit(write: Write, limit: int, characters: int, ends: bool) -> None:
+    """Of rows, or of characters."""
+    with open_rows(write(GOOD), DATASET) as rows:
+        assert rows.skip(limit, characters) is ends
 
 
 def test_the_rows_after_the_sample_follow_it(write: Write) -> None:

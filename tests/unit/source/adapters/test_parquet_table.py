@@ -74,7 +74,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         pass
     path.write_bytes(content[:4] + b"\xff" * 100 + content[104:])
     with pytest.raises(FaultyInput, match="row 1: the Parquet data are damaged"), open_rows(path, DATASET) as rows:
-        rows.skip(1)
+        rows.skip(1, 1)
 
 
 def test_a_header_is_matched_as_that_of_a_csv_file(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_more_than_a_fifth_left_out_is_a_warning() -> None:
     """It has the share and the reasons."""
     reason = [Reason("bed missing")]
     assert counted(4, reason).warning() == ""
-    assert counted(3, reason).warning() == "1 of 4 rows (25%) are left out: bed missing 1 (line 5)"
+    assert counted(3, reason).warning() == "1 of 4 rows (25 %) are left out: bed missing 1 (line 5)"
     assert RowCounts().warning() == ""
 
 
