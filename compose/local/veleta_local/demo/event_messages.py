@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from veleta.events.catalogue import (
     BatchClosed,
@@ -32,6 +32,7 @@ from veleta.events.catalogue import (
     TrainingStarted,
 )
 from veleta.events.envelope import Event
+from veleta.left_out import describe_left_out, left_out_warning
 
 Level = Literal["info", "success", "warning", "error", "detail"]
 """Only the colour of a message depends on it."""
@@ -110,6 +111,16 @@ def subject(payload: Payload) -> str:
             return "polling"
         case _:
             return "dead letter"
+
+
+def loaded_message(row: Mapping[str, Any]) -> Message:
+    """The message for a loaded batch, from its row in the batch table."""
+    name, rejected = f"{row['epoch']}/{row['number']}", row["rejected"] or {}
+    text = f"loaded: {row['cleaned']:,} clean rows"
+    if left_out := describe_left_out(row["received"], rejected):
+        text += f"; {left_out}"
+    level: Level = "warning" if left_out_warning(name, row["received"], rejected) else "info"
+    return Message(row["loaded_at"].replace(tzinfo=UTC), f"batch {name}", text, level)
 
 
 def _batch_of(request_id: str) -> str:

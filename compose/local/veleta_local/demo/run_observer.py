@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC
 from typing import Any
 
 import aiohttp
@@ -25,7 +24,7 @@ from veleta.tables import batches
 from veleta.topics import declared_topics
 from veleta_local import status
 from veleta_local.addresses import HOST
-from veleta_local.demo.event_messages import EventMessages, Level, Message
+from veleta_local.demo.event_messages import EventMessages, Level, Message, loaded_message
 from veleta_local.errors import LocalError, RunStopped
 from veleta_local.run import Run
 
@@ -138,7 +137,7 @@ class RunObserver:
             batch = row["epoch"], row["number"]
             if batch not in self._loaded:
                 self._loaded.add(batch)
-                self._report(_loaded_message(row))
+                self._report(loaded_message(row))
 
     def _newly_loaded(self) -> Sequence[Mapping[str, Any]]:
         query = sa.select(batches).where(batches.c.loaded_at >= self._began.replace(tzinfo=None))
@@ -207,12 +206,3 @@ def _mysql_settings(run: Run) -> MysqlSettings:
     return MysqlSettings(
         host=HOST, port=run.mysql_port, user=run.mysql_user, password=run.mysql_password, prefix=run.mysql_prefix
     )
-
-
-def _loaded_message(row: Mapping[str, Any]) -> Message:
-    rejected = row["rejected"] or {}
-    text = f"loaded: {row['cleaned']:,} clean rows"
-    if rejected:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejected.items())
-        text += f", {sum(rejected.values()):,} rejected ({reasons})"
-    return Message(row["loaded_at"].replace(tzinfo=UTC), f"batch {row['epoch']}/{row['number']}", text)

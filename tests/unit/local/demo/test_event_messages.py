@@ -7,7 +7,7 @@ import pytest
 from veleta.events import catalogue
 from veleta.events.envelope import Event
 from veleta.topics import declared_topics
-from veleta_local.demo.event_messages import EventMessages, Level, Message
+from veleta_local.demo.event_messages import EventMessages, Level, Message, loaded_message
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 BATCH = {"dataset": "homes", "epoch": 1, "number": 4}
@@ -159,3 +159,38 @@ def test_an_ended_training_is_not_the_running_one(end: catalogue.Payload) -> Non
     message(messages, catalogue.TrainingProgress(**REQUEST, phase="fitting", done=0, of=100))
     message(messages, end)
     assert messages.training is None
+
+
+@pytest.mark.failure("F173")
+@pytest.mark.parametrize(
+    ("cleaned", "rejected", "text", "level"),
+    [
+        (400, None, "loaded: 400 clean rows", "info"),
+        (
+            388,
+            {"bed: below 1": 12},
+            "loaded: 388 clean rows; 12 of 400 rows are left out (3 %): bed: below 1 12",
+            "info",
+        ),
+        (
+            0,
+            {"price: no value": 400},
+            "loaded: 0 clean rows; 400 of 400 rows are left out (100 %): price: no value 400",
+            "warning",
+        ),
+    ],
+)
+def test_a_loaded_batch_shows_the_rows_that_are_left_out(
+    cleaned: int, rejected: dict[str, int] | None, text: str, level: str
+) -> None:
+    """More than a fifth is a warning."""
+    row = {
+        "epoch": 1,
+        "number": 3,
+        "received": 400,
+        "cleaned": cleaned,
+        "rejected": rejected,
+        "loaded_at": NOON.replace(tzinfo=None),
+    }
+    message = loaded_message(row)
+    assert (message.subject, message.text, message.level, message.at.tzinfo) == ("batch 1/3", text, level, UTC)
