@@ -17,7 +17,6 @@ AsBody = Callable[[Row], Any]
 BODY_LIMIT = int(InferenceSettings.model_fields["body_limit"].default)
 GZIP = {"Content-Encoding": "gzip"}
 NOT_JSON = "the body is not JSON in UTF-8"
-FINITE = "must be a finite number"
 ROW: Row = {column.name: DATASET.example[column.name] for column in DATASET.inputs}
 NUMBER = next(column for column in DATASET.inputs if column.kind == "number")
 TEXT = next(column for column in DATASET.inputs if column.kind == "category")
@@ -57,21 +56,24 @@ def _unreadable(good: bytes) -> list[Bad]:
     """Not JSON in UTF-8, or ambiguous JSON."""
     text = good.decode()
     return [
-        Bad("nothing", b"", 400, NOT_JSON),
+        Bad("nothing", b"", 400, "it is empty"),
         Bad("truncated", good[:-1], 400, NOT_JSON),
         Bad("trailing data", good + b"{}", 400, "Extra data"),
-        Bad("XML", b"<item/>", 400, NOT_JSON, {"Content-Type": "application/xml"}),
-        Bad("a form", b"a=4&b=2", 400, NOT_JSON, {"Content-Type": "application/x-www-form-urlencoded"}),
-        Bad("UTF-16", text.encode("utf-16"), 400, NOT_JSON),
-        Bad("UTF-32", text.encode("utf-32-le"), 400, NOT_JSON),
+        Bad("XML", b"<item/>", 400, "it looks like XML", {"Content-Type": "application/xml"}),
+        Bad("a form", b"a=4&b=2", 400, "it is a form", {"Content-Type": "application/x-www-form-urlencoded"}),
+        Bad("CSV", b"bed,bath\n4,2\n", 400, "it looks like CSV", {"Content-Type": "text/csv"}),
+        Bad("NDJSON", good + b"\n" + good, 400, "in each line", {"Content-Type": "application/x-ndjson"}),
+        Bad("a word", b"four", 400, NOT_JSON, {"Content-Type": "text/plain"}),
+        Bad("UTF-16", text.encode("utf-16"), 400, "it is UTF-16"),
+        Bad("UTF-32", text.encode("utf-32-le"), 400, "it is UTF-16 or UTF-32"),
         Bad("Latin-1", b'{"\xe9": 1}', 400, NOT_JSON),
-        Bad("a byte order mark", b"\xef\xbb\xbf" + good, 400, "Unexpected UTF-8 BOM"),
+        Bad("a byte order mark", b"\xef\xbb\xbf" + good, 400, "begins with a byte order mark"),
         Bad("zeros", bytes(1_000), 400, NOT_JSON),
         Bad("a zero in a name", b'{"a\0b": 1}', 400, "Invalid control character"),
         Bad("deep lists", b"[" * 100_000, 400, "recursion"),
         Bad("deep objects", b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 400, "recursion"),
         Bad("a name twice", b'{"inputs": 1, "inputs": 2}', 400, "two values with one name: inputs"),
-        Bad("compressed without a header", gzip.compress(good), 400, NOT_JSON),
+        Bad("compressed without a header", gzip.compress(good), 400, "it is compressed"),
         Bad("not compressed, with a header", good, 400, "the body is incomplete", GZIP),
         Bad("half of a compressed body", gzip.compress(good)[:40], 400, NOT_JSON, GZIP),
     ]
@@ -101,22 +103,28 @@ def _of_another_shape(good: bytes) -> list[Bad]:
 def _values(with_value: Callable[[str, bytes], bytes]) -> list[Bad]:
     """One value is not valid for its column."""
     numbers = {
-        "NaN": b"NaN",
-        "minus infinity": b"-Infinity",
-        "beyond all numbers": b"1e400",
-        "400 digits": b"9" * 400,
-        "400,000 digits": b"9" * 400_000,
-        "text": b'"4"',
-        "true": b"true",
-        "a deep list": b"[" * 500 + b"]" * 500,
-        "an object": b'{"a": {"b": [1, 2]}}',
+        "NaN": (b"NaN", "must be a finite number, not NaN"),
+        "minus infinity": (b"-Infinity", "must be a finite number, not -Infinity"),
+        "beyond all numbers": (b"1e400", "must be a finite number, not Infinity"),
+        "400 digits": (b"9" * 400, "must be a finite number, not Infinity"),
+        "400,000 digits": (b"9" * 400_000, "must be a finite number, not Infinity"),
+        "text": (b'"four"', "'four' is no number"),
+        "a number as text": (b'"4"', "'4' is text: write the number without quotes"),
+        "true": (b"true", "true is no number"),
+        "a deep list": (b"[" * 500 + b"]" * 500, "a list is no number"),
+        "an object": (b'{"a": {"b": [1, 2]}}', "an object is no number"),
     }
     return [
-        *(Bad(name, with_value(NUMBER.name, value), 422, FINITE) for name, value in numbers.items()),
-        Bad("far below the minimum", with_value(NUMBER.name, b"-1e308"), 422, "must be at least"),
+        *(Bad(name, with_value(NUMBER.name, value), 422, text) for name, (value, text) in numbers.items()),
+        Bad("far below the minimum", with_value(NUMBER.name, b"-1e308"), 422, "must be at least 0, not -1e+308"),
         Bad("null", with_value(NUMBER.name, b"null"), 422, "must not be null"),
         Bad("half a character", with_value(TEXT.name, rb'"\ud800"'), 400, NOT_JSON),
-        Bad("a huge text", with_value(TEXT.name, b'"%b"' % (b"x" * 500_000)), 422, "must be text of 1 to"),
+        Bad(
+            "a huge text",
+            with_value(TEXT.name, b'"%b"' % (b"x" * 500_000)),
+            422,
+            "has 500,000 characters, and may have 255",
+        ),
     ]
 
 

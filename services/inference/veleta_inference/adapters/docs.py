@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from html import escape
+from http import HTTPStatus
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from aiohttp import web
 
 ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js")
 """The files of Swagger UI in the package fastapi-offline, of which nothing is imported."""
-DOCUMENT, PAGE = "/openapi.json", "/docs"
-PATHS = (DOCUMENT, PAGE, *(f"{PAGE}/{name}" for name in ASSETS))
+ROOT, DOCUMENT, PAGE = "/", "/openapi.json", "/docs"
+PATHS = (ROOT, DOCUMENT, PAGE, *(f"{PAGE}/{name}" for name in ASSETS))
 START = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#page", tryItOutEnabled: true, validatorUrl: null})'
 HTML = """<!doctype html>
 <html lang="en">
@@ -41,10 +42,13 @@ POLICY = (
 
 
 def routes(document: dict[str, Any]) -> Sequence[web.RouteDef]:
-    """GET /openapi.json, the page /docs, and the page's files."""
+    """GET /openapi.json, the page /docs with its files, and / that leads to it."""
     encoded = orjson.dumps(document)
     page = HTML.format(title=escape(document["info"]["title"]), start=START)
     folder = Path(str(distribution("fastapi-offline").locate_file("fastapi_offline/static")))
+
+    async def root(_request: web.Request) -> web.Response:
+        return web.Response(status=HTTPStatus.FOUND, headers={"Location": "docs"})
 
     async def openapi(_request: web.Request) -> web.Response:
         return web.Response(body=encoded, content_type="application/json")
@@ -55,4 +59,5 @@ def routes(document: dict[str, Any]) -> Sequence[web.RouteDef]:
     async def asset(request: web.Request) -> web.FileResponse:
         return web.FileResponse(folder / request.path.rpartition("/")[2])
 
-    return [web.get(DOCUMENT, openapi), web.get(PAGE, docs), *(web.get(f"{PAGE}/{name}", asset) for name in ASSETS)]
+    pages = [web.get(ROOT, root), web.get(DOCUMENT, openapi), web.get(PAGE, docs)]
+    return [*pages, *(web.get(f"{PAGE}/{name}", asset) for name in ASSETS)]

@@ -9,8 +9,8 @@ from typing import Any
 from aiohttp import web
 
 from veleta_inference.adapters.request_adapter import API_VERSION, RequestAdapter, json_response, price_response
+from veleta_inference.domain.errors import UnreadableBody
 from veleta_inference.domain.protocols import NUMERIC, input_tensors, open_inference_rows
-from veleta_inference.domain.requests import UnreadableBody
 from veleta_inference.handlers import VersionNotServed
 
 MODEL = "/v2/models/{model}"
@@ -63,7 +63,7 @@ class _Handlers:
                 request_id["id"] = body["id"]
             return open_inference_rows(body)
 
-        response = await self._adapter.predict_rows(request, rows, self._requested_version(request))
+        response = await self._adapter.predict_rows(request, "tensors", rows, self._requested_version(request))
         model = {"model_name": self._name, "model_version": str(response.model.version)}
         output = {**self._output, "shape": [len(response.prices)], "data": response.prices}
         return price_response(response, {**model, **request_id, "outputs": [output]})

@@ -14,7 +14,7 @@ from veleta.errors import Reject, Retry
 from veleta_inference.adapters.guard import TooManyRequests, Unauthorized
 from veleta_inference.adapters.request_adapter import BodyTimeout, json_response
 from veleta_inference.domain import responses
-from veleta_inference.domain.requests import InvalidRequest, UnreadableBody, ValidationProblem
+from veleta_inference.domain.errors import InvalidRequest, UnreadableBody, ValidationProblem
 from veleta_inference.handlers import VersionNotServed
 
 log = structlog.get_logger()
@@ -66,7 +66,18 @@ def problem(error: Exception) -> Problem:  # noqa: PLR0911 - a line for each kin
         case Retry():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=RETRY_AFTER)
         case web.HTTPException():
-            allow = {name: value for name, value in error.headers.items() if name == "Allow"}
-            return Problem(HTTPStatus(error.status), error.text or "", headers=allow)
+            return _http_problem(error)
     log.error("request failed", exc_info=error)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error; the service's log has the details")
+
+
+def _http_problem(error: web.HTTPException) -> Problem:
+    """The problem of an error that aiohttp finds, such as a wrong path."""
+    detail, headers = error.text or "", {}
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        methods = " or ".join(sorted(error.allowed_methods - {"HEAD"}))
+        detail = f"{error.method} is not possible on this path: use {methods} (/docs has examples)"
+        headers = {"Allow": error.headers["Allow"]}
+    elif isinstance(error, web.HTTPNotFound):
+        detail = "there is no such path: /docs shows all paths"
+    return Problem(HTTPStatus(error.status), detail, headers=headers)

@@ -13,7 +13,9 @@ from veleta.clock import Clock
 from veleta.dataset import Values
 from veleta.errors import Reject
 from veleta.tables import MAX_CLIENT_REQUEST_ID
-from veleta_inference.domain.requests import RequestReader, UnreadableBody, parse_json
+from veleta_inference.domain.errors import UnreadableBody
+from veleta_inference.domain.forms import Form
+from veleta_inference.domain.requests import RequestReader
 from veleta_inference.handlers import PredictionRequest, PredictionResponse, PredictionService
 
 REQUEST_ID = "X-Request-ID"
@@ -53,10 +55,10 @@ class RequestAdapter:
         return await self.service.predict(PredictionRequest(request_id, read(body), client_id, received_at, version))
 
     async def predict_rows(
-        self, request: web.Request, rows: Callable[[object], list[dict[str, Any]]], version: int | None = None
+        self, request: web.Request, form: Form, rows: Callable[[object], object], version: int | None = None
     ) -> PredictionResponse:
         """As `predict`, of a body in another protocol, which `rows` turns into untyped rows."""
-        return await self.predict(request, lambda body: self.reader.convert(rows(parse_json(body))), version)
+        return await self.predict(request, lambda body: self.reader.read_form(body, form, rows), version)
 
     async def _read_body(self, request: web.Request) -> bytes:
         """The whole body.

@@ -16,7 +16,7 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
     """POST /invocations, GET /ping, /health, /version."""
 
     async def invocations(request: web.Request) -> web.Response:
-        response = await adapter.predict_rows(request, mlflow_rows)
+        response = await adapter.predict_rows(request, "mlflow", mlflow_rows)
         return price_response(response, {"predictions": response.prices})
 
     async def ping(_request: web.Request) -> web.Response:

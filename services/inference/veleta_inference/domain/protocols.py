@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from veleta.dataset import Dataset
-from veleta_inference.domain.requests import MAX_NAME, InvalidRequest
+from veleta_inference.domain.errors import MAX_NAME, InvalidRequest
 from veleta_inference.domain.responses import Tensor
 
 Rows = list[dict[str, Any]]

@@ -1,10 +1,8 @@
 """The rows of a request: their types, and the checks that name every problem."""
 
 import difflib
-import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import islice
 from typing import Annotated, Any
@@ -12,35 +10,10 @@ from typing import Annotated, Any
 import msgspec
 
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
-from veleta.errors import Reject
 from veleta.values import parse_category
-
-MAX_PROBLEMS = 20
-"""A response lists at most this many problems. It bounds the work that a bad request causes."""
-MAX_NAME = 64
-"""Characters of an unknown field's name that are compared and shown."""
-
-
-@dataclass(frozen=True)
-class ValidationProblem:
-    """What is wrong in which item (from 0) and field (null: the whole item)."""
-
-    item: int
-    field: str | None
-    message: str
-
-
-class UnreadableBody(Reject):
-    """The body is not JSON, or is ambiguous JSON."""
-
-
-class InvalidRequest(Reject):
-    """The body is JSON, but not a valid request. `problems` lists what is wrong with its items."""
-
-    def __init__(self, detail: str, problems: list[ValidationProblem]) -> None:
-        super().__init__("the request is not valid", detail)
-        self.detail = detail
-        self.problems = problems
+from veleta_inference.domain import forms, messages
+from veleta_inference.domain.errors import MAX_NAME, MAX_PROBLEMS, InvalidRequest, ValidationProblem
+from veleta_inference.domain.json_body import parse_json
 
 
 def item_type(dataset: Dataset) -> Any:
@@ -100,11 +73,22 @@ class RequestReader:
         try:
             items = self._decoder.decode(body)
         except (ValueError, RecursionError):  # msgspec's errors and those of UTF-8 are ValueErrors
-            return self.convert(parse_json(body))
+            return self.read_form(body, "rows", lambda decoded: decoded)
         rows = [msgspec.structs.asdict(item) for item in (items if isinstance(items, list) else [items])]
         if self._may_repeat_names(body, rows) or not self._convert_texts(rows):
-            return self.convert(parse_json(body))
+            return self.read_form(body, "rows", lambda decoded: decoded)
         return rows
+
+    def read_form(self, body: bytes, form: forms.Form, rows: Callable[[object], object]) -> list[Values]:
+        """The typed rows of a body in any form. `rows` returns the untyped rows of a decoded body.
+
+        Raises:
+            UnreadableBody, InvalidRequest: see `parse_json` and `convert`. A body in another form gets advice.
+        """
+        decoded = parse_json(body)
+        if advice := forms.advice(decoded, self.dataset.names, form):
+            raise InvalidRequest(advice, [])
+        return self.convert(rows(decoded))
 
     def convert(self, decoded: object) -> list[Values]:
         """The typed rows of a decoded body.
@@ -148,7 +132,7 @@ class RequestReader:
 
     def _item_problems(self, place: int, item: object) -> Iterator[ValidationProblem]:
         if not isinstance(item, dict):
-            yield ValidationProblem(place, None, "must be an object")
+            yield ValidationProblem(place, None, messages.no_object(item))
             return
         for column in self.dataset.inputs:
             if column.name not in item:
@@ -166,32 +150,10 @@ class RequestReader:
             return "must not be null"
         typed = None if _is_refused_text(column, value) else column.convert(value)
         if typed is None:
-            return _expected(column)
-        too_small = column.minimum is not None and isinstance(typed, float) and typed < column.minimum
-        return f"must be at least {column.minimum:g}" if too_small else None
-
-
-def parse_json(body: bytes) -> object:
-    """The decoded body. NaN and infinities are accepted, although they are not JSON, so that `convert` names the field.
-
-    Raises:
-        UnreadableBody: it is not JSON in UTF-8, or an object has one name twice.
-    """
-    try:
-        decoded = json.loads(body.decode(), parse_int=float, object_pairs_hook=_unique_names)
-        json.dumps(decoded, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored in a table
-    except (ValueError, RecursionError) as error:
-        raise UnreadableBody("the body is not JSON in UTF-8", str(error)[:200]) from error
-    return decoded
-
-
-def _unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    values = dict[str, object]()
-    for name, value in pairs:
-        if name in values:
-            raise UnreadableBody("two values with one name", name[:MAX_NAME])
-        values[name] = value
-    return values
+            return messages.unfit(column, value)
+        if column.minimum is not None and isinstance(typed, float) and typed < column.minimum:
+            return messages.too_small(column.minimum, typed)
+        return None
 
 
 def _is_refused_text(column: Column, value: object) -> bool:
@@ -199,11 +161,3 @@ def _is_refused_text(column: Column, value: object) -> bool:
     if not (column.numeric and isinstance(value, str)):
         return False
     return not (_has_digits(column) and re.search(_digits_pattern(column), value))
-
-
-def _expected(column: Column) -> str:
-    if _has_digits(column):
-        return f"must be a finite number, or text of {column.digits} digits"
-    if column.numeric:
-        return "must be a finite number"
-    return "must be a date as 1999-09-30" if column.kind == "date" else f"must be text of 1 to {MAX_TEXT} characters"

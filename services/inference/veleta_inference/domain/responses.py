@@ -6,7 +6,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 
-from veleta_inference.domain.requests import ValidationProblem
+from veleta_inference.domain.errors import ValidationProblem
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 

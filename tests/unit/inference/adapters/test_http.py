@@ -147,3 +147,46 @@ async def test_explain_accepts_fewer_items_than_predict(start: Start, items_limi
     response = await client.post("/explain", json=[DATASET.example] * (explain_limit + 1))
     detail = f"{explain_limit + 1} items; one request may have {explain_limit}"
     assert (response.status, (await response.json())["detail"]) == (422, detail)
+
+
+async def test_the_root_leads_to_the_page(start: Start) -> None:
+    """By a relative location, which also works behind a proxy with a path of its own. It needs no key."""
+    client, _, _ = await start(digests=DIGESTS)
+    response = await client.get("/", allow_redirects=False)
+    assert (response.status, response.headers["Location"]) == (302, "docs")
+    assert (await client.get("/")).content_type == "text/html"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "detail"),
+    [
+        ("GET", "/predict", 405, "GET is not possible on this path: use POST (/docs has examples)"),
+        ("DELETE", "/model", 405, "DELETE is not possible on this path: use GET (/docs has examples)"),
+        ("POST", "/prediction", 404, "there is no such path: /docs shows all paths"),
+    ],
+)
+async def test_a_wrong_path_or_method_gets_advice(
+    start: Start, method: str, path: str, status: int, detail: str
+) -> None:
+    """What to use instead."""
+    client, _, _ = await start()
+    response = await client.request(method, path)
+    assert (response.status, (await response.json())["detail"]) == (status, detail)
+    assert ("Allow" in response.headers) == (status == 405)
+
+
+async def test_a_body_of_another_path_gets_advice(start: Start) -> None:
+    """On each path that takes bodies, whatever the Content-Type."""
+    client, _, _ = await start()
+    row = DATASET.example
+    wrong = {
+        "/predict": {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}},
+        "/explain": {"data": [row]},
+        "/invocations": [row],
+        "/v2/models/real_estate/infer": {"instances": [row]},
+    }
+    for path, body in wrong.items():
+        for headers in ({"Content-Type": "application/json"}, {"Content-Type": "text/csv"}):
+            response = await client.post(path, data=json.dumps(body), headers=headers)
+            assert response.status == 422
+            assert "send " in (await response.json())["detail"]

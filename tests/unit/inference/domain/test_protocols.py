@@ -6,8 +6,8 @@ import pytest
 
 from support.scoring_forms import forms
 from veleta.dataset import load_dataset
+from veleta_inference.domain.errors import InvalidRequest
 from veleta_inference.domain.protocols import input_tensors, mlflow_rows, open_inference_rows
-from veleta_inference.domain.requests import InvalidRequest
 
 ROWS = [{"bed": 4, "city": "A"}, {"bed": 5, "city": "B"}]
 
