@@ -4,7 +4,7 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
-START_VARIABLES := CSV DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC WORKERS KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
+START_VARIABLES := CSV DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC WORKERS STRICT KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
 export $(START_VARIABLES)
 export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
 export SOAK_S KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
@@ -29,7 +29,8 @@ help: ## list the targets
 	echo "  START_VARIABLES are:"
 	echo "    SCALE=0.02 SEED=n, or CSV=file, or API_URL=address GROUP_NUMBER=n; DATASET=name|file.toml;"
 	echo "    AT_END=restart|stop ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n"
-	echo "    JOURNAL_SYNC=group|none WORKERS=n KEEP_REQUESTS_DAYS=days PORT_BASE=port START_TIMEOUT=seconds"
+	echo "    JOURNAL_SYNC=group|none WORKERS=n STRICT=0|1 KEEP_REQUESTS_DAYS=days PORT_BASE=port"
+	echo "    START_TIMEOUT=seconds"
 	echo "  A run stores them: the other targets, and the next start, need none. docs/reference/configuration.md explains them."
 
 demo: $(INSTALLED) ## start everything and watch it; Ctrl-C stops it, the data stay; on a run that is up: as watch | START_VARIABLES

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from hashlib import blake2b
 
 from veleta.dataset import Column, Dataset, Value, Values
@@ -33,6 +33,14 @@ def features(columns: Sequence[Column], values: Values) -> list[Feature]:
     identifier with a prefix becomes the first digits of its zero-padded number (6016.0 with five digits: `060`).
     """
     return [_FEATURE[column.kind](column, values[column.name]) for column in columns]
+
+
+def date_of_feature(feature: float) -> date:
+    """The date whose feature this is: a year with a fraction."""
+    year, days = int(feature), (feature - int(feature)) * _DAYS_PER_YEAR
+    if round(days, 1) < 1:  # the last day of a leap year, which has more days than _DAYS_PER_YEAR
+        return date(year - 1, 12, 31)
+    return date(year, 1, 1) + timedelta(days=round(days) - 1)
 
 
 def in_holdout(dataset: Dataset, values: Values) -> bool:

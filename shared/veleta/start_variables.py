@@ -51,6 +51,9 @@ class StartVariables(BaseModel):
         "latency is lower",
     )
     workers: Workers = Field(1, description="processes of `inference` that share its port")
+    strict: Literal["0", "1"] = Field(
+        "0", description="1: `inference` refuses values outside what the model has learnt; 0: it warns"
+    )
     keep_requests_days: KeepRequestsDays = Field(
         0, description="days until answered and refused requests are deleted from MySQL; 0: never"
     )

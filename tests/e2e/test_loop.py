@@ -238,6 +238,7 @@ def test_mlflow_serves_the_same_price(stack: Stack, tmp_path: Path) -> None:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
     _, answer = post(f"{stack.url}/predict", [row, other])
+    assert "city" in {warning["field"] for warning in answer["predictions"][1]["warnings"]}  # learnt by a real training
     prices = pytest.approx([each[DATASET.target] for each in answer["predictions"]], rel=1e-12)
     assert several == [(200, {"predictions": prices})] * len(several)
     assert one == [(200, {"predictions": pytest.approx(invoked[0][:1], rel=1e-12)})] * len(one)

@@ -149,6 +149,21 @@ def test_an_unknown_city_has_a_price(inference: Inference) -> None:
     assert reply.price > 0
 
 
+def test_a_value_out_of_bounds_gets_a_warning_or_is_refused(inference: Inference) -> None:
+    """The bounds of the dataset file count also for a model that does not say what it has learnt."""
+    message = "1e+308 is outside 1 .. 30, the bounds of the dataset file"
+    item = inference.example(bed=1e308)
+    reply = inference.predict(item)
+    assert (reply.status, reply.price > 0) == (200, True)
+    assert reply.json["predictions"][0]["warnings"] == [{"field": "bed", "message": message}]
+    (explanation,) = call(f"{inference.process.url}/explain", json.dumps(item).encode()).json["explanations"]
+    assert explanation["warnings"] == [{"field": "bed", "message": message}]
+    with inference.second_process(strict=1) as strict:
+        refused = call(f"{strict.url}/predict", json.dumps([inference.example(), item]).encode())
+        assert (refused.status, refused.json["errors"]) == (422, [{"item": 1, "field": "bed", "message": message}])
+        assert call(f"{strict.url}/predict", json.dumps(inference.example()).encode()).status == 200
+
+
 def test_the_target_is_stored_and_not_used(inference: Inference) -> None:
     """The price is the same with and without it, and whatever its value."""
     without = inference.example()

@@ -25,6 +25,7 @@ from veleta.features import FEATURE_VERSION
 from veleta.predictor import FEATURES, Predictor
 from veleta.pyfunc import example_frame
 from veleta.tables import leases, promotions
+from veleta.training_values import TrainingValues
 from veleta_trainer.adapters.runs import MlflowRuns
 
 SLOW = 120
@@ -83,6 +84,9 @@ def test_the_registered_model_takes_raw_rows(testbed: Testbed, tmp_path: Path) -
     assert champion is not None
     native = CatBoostRegressor().load_model(str(registry.download_native(champion, tmp_path)))
     values, _ = testbed.dataset.convert(testbed.dataset.example)
+    learnt = TrainingValues.of_model(native.get_metadata())
+    assert learnt is not None
+    assert learnt.ranges.keys() | learnt.texts.keys() == set(native.feature_names_)
     assert Predictor(testbed.dataset, native).prices([values]) == [pytest.approx(price[0], rel=1e-12)]
 
 

@@ -17,17 +17,21 @@ from veleta.features import FEATURE_VERSION, Feature
 from veleta.ports import Version
 from veleta.predictor import FEATURES, Predictor
 from veleta.service.health import ServiceHealth
+from veleta.training_values import TrainingValues
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application
 from veleta_inference.adapters.request_adapter import RequestAdapter
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.requests import RequestReader
+from veleta_inference.domain.value_checks import ValueChecks
 from veleta_inference.handlers import PredictionService
 from veleta_inference.refusals import Refusals
 
 DATASET = load_dataset("real_estate")
 BODY_LIMIT = 100_000
+MOST_BEDS = 20
+"""The model in memory has learnt from houses with up to this many beds."""
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
@@ -62,7 +66,9 @@ class MemoryProvider:
     def model(self) -> LoadedModel:
         if not self.has_model:
             raise Retry("model", "no model yet: no training has started")
-        return LoadedModel(self.promotions()[0], Predictor(DATASET, self.booster), NOW, Path("model.cbm"), Path())
+        checks = ValueChecks(DATASET, TrainingValues(ranges={"bed": (1, MOST_BEDS)}, texts={}))
+        predictor = Predictor(DATASET, self.booster)
+        return LoadedModel(self.promotions()[0], predictor, checks, NOW, Path("model.cbm"), Path())
 
     def promotions(self) -> list[Promotion]:
         return [Promotion(Version(7, "run", {}), 3, {})]
@@ -97,13 +103,16 @@ class MemoryInference:
     client_limit: int = 10
     body_seconds: float = 5.0
     items_limit: int = 10
+    strict: bool = False
     provider: MemoryProvider = field(default_factory=MemoryProvider)
     answered: GatedJournal = field(default_factory=GatedJournal)
     refused: GatedJournal = field(default_factory=GatedJournal)
 
     def __post_init__(self) -> None:
         health, recent_rows = ServiceHealth("inference"), deque[Values](maxlen=1)
-        self.service = PredictionService(DATASET, self.provider, self.answered, health, lambda: NOW, 100, recent_rows)
+        self.service = PredictionService(
+            DATASET, self.provider, self.answered, health, lambda: NOW, 100, recent_rows, strict=self.strict
+        )
         self.application = self._application()
 
     def _application(self) -> web.Application:

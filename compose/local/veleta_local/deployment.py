@@ -191,7 +191,8 @@ class Deployment:
             case "trainer":
                 settings |= {"work": self.folder("trainer"), "trees": v.trees}
             case "inference":
-                settings |= {"journal": self.folder("journal"), "journal_sync": v.journal_sync, "workers": v.workers}
+                settings |= {"journal": self.folder("journal"), "journal_sync": v.journal_sync}
+                settings |= {"workers": v.workers, "strict": v.strict}
             case "retention":
                 settings |= {"keep_requests_days": v.keep_requests_days}
             case "monitor":

@@ -74,7 +74,10 @@ def build(
     folder = Path(tempfile.mkdtemp(prefix="veleta-models-"))
     recent_rows: deque[Values] = deque(maxlen=RECENT_ROWS)
     swapper = ModelSwapper(dataset, registry, NativeBooster, letters, health, clock, folder, recent_rows)
-    service = PredictionService(dataset, swapper, journal, health, clock, settings.queue_limit, recent_rows)
+    strict = settings.strict == "1"
+    service = PredictionService(
+        dataset, swapper, journal, health, clock, settings.queue_limit, recent_rows, strict=strict
+    )
     reader = RequestReader(dataset, settings.items_limit)
     adapter = RequestAdapter(service, reader, clock, settings.body_seconds)
     guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -15,6 +15,7 @@ from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, Retry
 from veleta.faults import fault_point
 from veleta.service.health import ServiceHealth
+from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest, ValidationProblem
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.responses import History, Model, PromotionDetails
 from veleta_inference.ports import JournalWriter, ModelProvider
@@ -27,6 +28,7 @@ IDLE_TURNS = 4
 """A group is complete after this many turns of the event loop without another request."""
 MAX_INLINE_ROWS = 64
 """More rows than this are predicted in a thread, so that the event loop is not blocked."""
+STRICT_REFUSAL = "a value is outside what the model has learnt, and INFERENCE_STRICT=1 refuses it: see `errors`"
 REQUEST_FIELDS = (
     "request_id", "client_request_id", "received_at", "answered_at", "model_version", "latency_ms", "http_status",
 )  # fmt: skip
@@ -54,6 +56,8 @@ class PredictionResponse(Struct, frozen=True):
     request: PredictionRequest
     model: LoadedModel
     prices: Sequence[float]
+    warnings: Sequence[ValidationProblem] = ()
+    """Values that the model has not learnt, or that are outside the bounds of the dataset file."""
 
 
 class PendingRequest(Struct, frozen=True, eq=False):
@@ -86,8 +90,13 @@ class PredictionService:
         clock: Clock,
         limit: int,
         recent_rows: deque[Values],
+        *,
+        strict: bool = False,
     ) -> None:
-        """At most `limit` requests may be in flight. One row of each group is appended to `recent_rows`."""
+        """At most `limit` requests may be in flight. One row of each group is appended to `recent_rows`.
+
+        With `strict`, requests with unusual values (see `ValueChecks`) are refused; otherwise they get warnings.
+        """
         self._dataset = dataset
         self._provider = provider
         self._journal = journal
@@ -95,6 +104,7 @@ class PredictionService:
         self._clock = clock
         self._limit = limit
         self._recent_rows = recent_rows
+        self._strict = strict
         self._in_flight = 0
         self._pending: list[PendingRequest] = []
         self._arrived = asyncio.Event()
@@ -104,6 +114,7 @@ class PredictionService:
 
         Raises:
             VersionNotServed: the request requires another version than the served one.
+            InvalidRequest: in strict mode, a value is unusual.
             Retry: there is no model yet, too many requests are in flight, or the request cannot be stored.
         """
         if self._in_flight >= self._limit:
@@ -165,7 +176,10 @@ class PredictionService:
     async def _predict_together(self, group: Sequence[PendingRequest]) -> list[PredictedRequest]:
         """Predict the requests of a group that accept the served version, by one call of the model."""
         model = self._provider.model
-        group = _accepting(model.version, group)
+        unusual = {p: model.checks.unusual(p.request.rows) for p in _accepting(model.version, group)}
+        group = _refuse_unusual(unusual) if self._strict else list(unusual)
+        if not group:
+            return []
         rows = [row for pending in group for row in pending.request.rows]
         predict = model.predictor.prices
         prices = iter(await asyncio.to_thread(predict, rows) if len(rows) > MAX_INLINE_ROWS else predict(rows))
@@ -174,7 +188,8 @@ class PredictionService:
         answered_at = for_sql(now)
         predicted = []
         for pending in group:
-            response = PredictionResponse(pending.request, model, [next(prices) for _ in pending.request.rows])
+            own_prices = [next(prices) for _ in pending.request.rows]
+            response = PredictionResponse(pending.request, model, own_prices, unusual[pending])
             predicted.append(PredictedRequest(pending, response, _journal_line(response, now, answered_at)))
         return predicted
 
@@ -227,6 +242,14 @@ def _accepting(version: int, group: Sequence[PendingRequest]) -> Sequence[Pendin
     others = [pending for pending in group if pending.request.version not in (None, version)]
     _fail(others, VersionNotServed(f"version {version} is served"))
     return [pending for pending in group if pending not in others] if others else group
+
+
+def _refuse_unusual(unusual: Mapping[PendingRequest, Sequence[ValidationProblem]]) -> list[PendingRequest]:
+    """The requests without unusual values. The others fail."""
+    for pending, problems in unusual.items():
+        if problems:
+            _fail([pending], InvalidRequest(STRICT_REFUSAL, list(problems[:MAX_PROBLEMS])))
+    return [pending for pending, problems in unusual.items() if not problems]
 
 
 def _fail(group: Sequence[PendingRequest], error: Exception) -> None:

@@ -20,10 +20,12 @@ from veleta.faults import fault_point
 from veleta.ports import CHAMPION, Registry
 from veleta.predictor import Booster, Predictor
 from veleta.service.health import ServiceHealth
+from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.promotions import LoadedModel, Promotion, promotion_of_alias, promotion_of_event
 from veleta_inference.domain.smoke_check import smoke_check
 from veleta_inference.domain.training_status import training_status
+from veleta_inference.domain.value_checks import ValueChecks
 
 log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(
@@ -169,12 +171,14 @@ class ModelSwapper:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
             path = self._registry.download_native(promotion.version, folder)
-            predictor = Predictor(self._dataset, self._load(path))
+            booster = self._load(path)
+            predictor = Predictor(self._dataset, booster)
+            checks = ValueChecks(self._dataset, TrainingValues.of_model(booster.get_metadata()))
             self._smoke_check(predictor)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return LoadedModel(promotion, predictor, self._clock(), path, folder)
+        return LoadedModel(promotion, predictor, checks, self._clock(), path, folder)
 
     def _smoke_check(self, predictor: Predictor) -> None:
         example, _ = self._dataset.convert(self._dataset.example)

@@ -32,6 +32,9 @@ class InferenceSettings(ServiceSettings):
     )
     client_limit: Count = Field(500, description="maximum requests in flight of one client; above it: 429")
     body_seconds: Seconds = Field(10.0, description="seconds in which a body must arrive; otherwise 408")
+    strict: Literal["0", "1"] = Field(
+        "0", description="1: values outside what the model has learnt are refused with 422; 0: warnings"
+    )
     explainers: Workers = Field(1, description="processes that explain prices; started by the first explanation")
     explain_seconds: Seconds = Field(10.0, description="seconds that an explanation may take; otherwise 503")
     reconcile_seconds: Seconds = Field(30.0, description="seconds between two checks of the registry's champion")

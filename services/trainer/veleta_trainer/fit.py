@@ -35,6 +35,7 @@ def main(folder: Path, bootstrap: str, threads: int) -> None:
     data = _read_rows(recipe, dataset, BatchReader(KafkaLog(bootstrap, "trainer-fit")))
     booster = _fit(recipe, dataset, data.train, threads)
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
+    data.train.training_values().save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
     metrics = _evaluate(booster, dataset, data)
     champion = load_champion(folder / child_protocol.CHAMPION)

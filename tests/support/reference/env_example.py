@@ -44,6 +44,7 @@ COMPOSE = {
     "TREES": "number of trees of a model",
     "JOURNAL_SYNC": "group: answered requests survive a power loss; none: only a kill, and answers are faster",
     "WORKERS": "number of inference processes that share the port",
+    "STRICT": "1: inference refuses values outside what the model has learnt; 0: it answers with warnings",
     "KEEP_REQUESTS_DAYS": "days after which stored requests are deleted, answered and refused ones; 0: never",
     "SECRETS": "a folder with passwords of your own (compose/prepare/veleta_prepare/passwords.py lists the files)",
     "API_URL": "with compose/api.yaml: the address of the data API",

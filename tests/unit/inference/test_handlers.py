@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from support.memory_inference import DATASET, NOW, GatedJournal, MemoryProvider
+from support.memory_inference import DATASET, MOST_BEDS, NOW, GatedJournal, MemoryProvider
 from veleta.dataset import Values
 from veleta.errors import Retry
 from veleta.service.health import ServiceHealth
+from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest
 from veleta_inference.handlers import (
     MAX_INLINE_ROWS,
     REQUEST_FIELDS,
@@ -25,13 +26,13 @@ LIMIT = 4
 class Setup:
     """A running PredictionService with a model and a journal in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = False) -> None:
         self.provider = MemoryProvider()
         self.journal = GatedJournal()
         self.health = ServiceHealth("inference")
         self.recent_rows: deque[Values] = deque(maxlen=2)
         self.service = PredictionService(
-            DATASET, self.provider, self.journal, self.health, lambda: NOW, LIMIT, self.recent_rows
+            DATASET, self.provider, self.journal, self.health, lambda: NOW, LIMIT, self.recent_rows, strict=strict
         )
 
     def predict(self, name: str, *beds: int, version: int | None = None) -> asyncio.Task[PredictionResponse]:
@@ -43,9 +44,10 @@ class Setup:
         return [line["request_id"] for group in self.journal.groups for line in group]
 
 
-@pytest.fixture
-async def setup() -> AsyncIterator[Setup]:
-    made = Setup()
+@pytest.fixture(params=[False])
+async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
+    """Not strict, unless a test's parameter says so."""
+    made = Setup(strict=request.param)
     running = asyncio.create_task(made.service.run())
     yield made
     running.cancel()
@@ -164,6 +166,31 @@ async def test_a_request_for_another_version_is_refused(setup: Setup) -> None:
     assert setup.stored == ["a", "c", "d"]
     with pytest.raises(VersionNotServed, match="version 7 is served"):
         await setup.predict("e", 1, version=8)
+
+
+async def test_an_unusual_value_gets_a_warning(setup: Setup) -> None:
+    """Each request of a group gets its own, and the request is stored as every other."""
+    usual, unusual = await asyncio.gather(setup.predict("a", 1, 2), setup.predict("b", 3, MOST_BEDS + 1))
+    assert usual.warnings == []
+    assert [(warning.item, warning.field) for warning in unusual.warnings] == [(1, "bed")]
+    assert len(unusual.prices) == 2
+    assert setup.stored == ["a", "b"]
+
+
+@pytest.mark.parametrize("setup", [True], indirect=True)
+async def test_in_strict_mode_an_unusual_value_is_refused(setup: Setup) -> None:
+    """With the texts of the warnings, before a price is computed. The others of the group are answered."""
+    answers = await asyncio.gather(
+        setup.predict("a", 1), setup.predict("b", 1, MOST_BEDS + 1), setup.predict("c", *[99] * 30),
+        return_exceptions=True,
+    )  # fmt: skip
+    assert isinstance(answers[0], PredictionResponse)
+    assert isinstance(answers[1], InvalidRequest)
+    message = f"{MOST_BEDS + 1} is outside 1 .. {MOST_BEDS}, what the model has learnt"
+    assert [(p.item, p.field, p.message) for p in answers[1].problems] == [(1, "bed", message)]
+    assert isinstance(answers[2], InvalidRequest)
+    assert len(answers[2].problems) == MAX_PROBLEMS
+    assert (setup.stored, setup.provider.booster.calls) == (["a"], [1])
 
 
 async def test_one_row_of_each_group_is_remembered(setup: Setup) -> None:

@@ -204,6 +204,7 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "TREES": generated.environment("trainer")["TRAINER_TREES"],
         "JOURNAL_SYNC": generated.environment("inference")["INFERENCE_JOURNAL_SYNC"],
         "WORKERS": generated.environment("inference")["INFERENCE_WORKERS"],
+        "STRICT": generated.environment("inference")["INFERENCE_STRICT"],
         "KEEP_REQUESTS_DAYS": generated.environment("retention")["RETENTION_KEEP_REQUESTS_DAYS"],
         "PORT_BASE": "",
         "START_TIMEOUT": f"{Variables().start_timeout:.0f}",

@@ -10,6 +10,7 @@ from veleta.features import (
     HOLDOUT_PERCENT,
     Feature,
     categorical,
+    date_of_feature,
     feature_columns,
     features,
     in_holdout,
@@ -98,3 +99,14 @@ def test_the_side_of_a_property_never_changes(dataset: Dataset, example: Values)
     """The hash is part of the contract: all versions are compared on the same rows."""
     sides = "".join(str(int(in_holdout(dataset, each))) for each in properties(example)[:40])
     assert sides == "0000000001011000000000100001000000001000"
+
+
+@pytest.mark.parametrize("year", [1, 1900, 1999, 2000, 2001, 2020, 2023, 2024, 9999])
+def test_a_date_can_be_read_from_its_feature(dataset: Dataset, example: Values, year: int) -> None:
+    """Each day of the year, also of a leap year."""
+    columns = [column for column in feature_columns(dataset) if column.kind == "date"]
+    first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
+    for day in map(date.fromordinal, range(first, last + 1)):
+        (feature,) = features(columns, {**example, columns[0].name: day})
+        assert isinstance(feature, float)
+        assert date_of_feature(feature) == day

@@ -29,6 +29,7 @@ from veleta_inference.adapters.request_adapter import (
     printable,
 )
 from veleta_inference.domain.contributions import price_contributions
+from veleta_inference.domain.errors import ValidationProblem
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.handlers import PredictionResponse
 from veleta_inference.refusals import Refusal, Refusals
@@ -47,14 +48,15 @@ def application(
 
     async def predict(request: web.Request) -> web.Response:
         response = await adapter.predict(request, adapter.reader.read)
-        predictions = [{dataset.target: price} for price in response.prices]
+        predictions = _with_warnings([{dataset.target: price} for price in response.prices], response.warnings)
         return price_response(response, {**_common(response), "predictions": predictions})
 
     async def explain(request: web.Request) -> web.Response:
         response = await adapter.predict(request, few_items.read)
         names, shap_values = await explainers.shap_values(response.model, response.request.rows)
         pairs = zip(response.prices, shap_values, strict=True)
-        explanations = [_explanation(dataset.target, price, names, values) for price, values in pairs]
+        plain = [_explanation(dataset.target, price, names, values) for price, values in pairs]
+        explanations = _with_warnings(plain, response.warnings)
         return price_response(response, {**_common(response), "explanations": explanations})
 
     async def model(_request: web.Request) -> web.Response:
@@ -109,6 +111,13 @@ def _error_middleware(guard: Guard, refusals: Refusals, clock: Clock) -> Middlew
 def _explanation(target: str, price: float, names: Sequence[str], shap_values: Sequence[float]) -> dict[str, Any]:
     base, contributions = price_contributions(price, shap_values)
     return {target: price, "base": base, "contributions": dict(zip(names, contributions, strict=True))}
+
+
+def _with_warnings(items: list[dict[str, Any]], warnings: Sequence[ValidationProblem]) -> list[dict[str, Any]]:
+    """The items of a response, in place, with `warnings` on those that have some."""
+    for warning in warnings:
+        items[warning.item].setdefault("warnings", []).append({"field": warning.field, "message": warning.message})
+    return items
 
 
 @cache

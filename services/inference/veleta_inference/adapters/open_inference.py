@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from veleta_inference.adapters.request_adapter import API_VERSION, RequestAdapter, json_response, price_response
-from veleta_inference.domain.errors import UnreadableBody
+from veleta_inference.domain.errors import UnreadableBody, in_one_line
 from veleta_inference.domain.protocols import NUMERIC, input_tensors, open_inference_rows
 from veleta_inference.handlers import VersionNotServed
 
@@ -66,7 +66,8 @@ class _Handlers:
         response = await self._adapter.predict_rows(request, "tensors", rows, self._requested_version(request))
         model = {"model_name": self._name, "model_version": str(response.model.version)}
         output = {**self._output, "shape": [len(response.prices)], "data": response.prices}
-        return price_response(response, {**model, **request_id, "outputs": [output]})
+        parameters = {"parameters": {"warnings": in_one_line(response.warnings)}} if response.warnings else {}
+        return price_response(response, {**model, **request_id, **parameters, "outputs": [output]})
 
     def _served_version(self) -> int:
         """The served version. Raises Retry while there is none."""

@@ -18,6 +18,7 @@ from veleta_inference.adapters.request_adapter import (
     REQUEST_ID,
     TRACE,
 )
+from veleta_inference.adapters.scoring import WARNINGS
 from veleta_inference.domain.protocols import inference_request, input_tensors, mlflow_forms
 from veleta_inference.domain.requests import item_type, list_type
 from veleta_inference.domain.responses import response_types
@@ -34,7 +35,8 @@ ERRORS = {
     404: "There is no such model, or another version is served.",
     408: "The body did not arrive in time.",
     413: "The body is too large.",
-    422: "A field is missing, unknown or of the wrong kind; the list is empty or too long. `errors` names each.",
+    422: "A field is missing, unknown or of the wrong kind; the list is empty or too long; or the service is strict "
+    "and the model has not learnt a value. `errors` names each.",
     429: "This client has too many requests in flight.",
     500: "An error in the service.",
     503: "No model is served yet, the request cannot be stored, or too many requests are in flight.",
@@ -126,7 +128,7 @@ def _mlflow(dataset: Dataset) -> Part:
     served = "Whether a model is served, in MLflow's scoring protocol."
     version = _get("MLflow", "version", "The version of MLflow whose protocol this is.", _text(), *GUARDED)
     return {
-        "/invocations": {"post": invoke | _bodies("Invocation", examples, "Invoked")},
+        "/invocations": {"post": invoke | _bodies("Invocation", examples, "Invoked", headers=[WARNINGS])},
         "/ping": {"get": _open(_get("MLflow", "ping", served, _text(), 503))},
         "/health": {"get": _open(_get("MLflow", "health", served, _text(), 503))},
         "/version": {"get": version},
@@ -167,10 +169,10 @@ def _post(tag: str, name: str, summary: str) -> Part:
     return {"tags": [tag], "operationId": name, "summary": summary, "parameters": key}
 
 
-def _bodies(request: str, examples: Part, response: str, *errors: int) -> Part:
-    """The bodies of a request for prices and of its response, and its errors."""
+def _bodies(request: str, examples: Part, response: str, *errors: int, headers: Sequence[str] = ()) -> Part:
+    """The bodies of a request for prices and of its response, its errors, and further headers of the response."""
     content = {"application/json": {"schema": _schema(request), "examples": examples}}
-    responses = {"200": _success(_json(response), MODEL_VERSION), **_errors(*PRICE_ERRORS, *errors)}
+    responses = {"200": _success(_json(response), MODEL_VERSION, *headers), **_errors(*PRICE_ERRORS, *errors)}
     return {"requestBody": {"required": True, "content": content}, "responses": responses}
 
 
@@ -223,6 +225,7 @@ def _headers() -> Part:
         (REQUEST_ID, True, TEXT, "The id that the client sent, or else the request's own."),
         (TRACE, False, TEXT, "As it was sent."),
         (MODEL_VERSION, True, INTEGER, "The version that predicted."),
+        (WARNINGS, False, TEXT, "Values that the model has not learnt, or outside the bounds of the dataset file."),
         ("Retry-After", True, INTEGER, "Seconds after which to repeat the request."),
         ("WWW-Authenticate", True, TEXT, "How to send a key."),
     )

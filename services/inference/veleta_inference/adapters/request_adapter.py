@@ -77,9 +77,11 @@ class RequestAdapter:
             raise UnreadableBody("the body is incomplete", " ".join(str(error).split())) from error
 
 
-def price_response(response: PredictionResponse, body: Mapping[str, Any]) -> web.Response:
+def price_response(
+    response: PredictionResponse, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
+) -> web.Response:
     """A response with prices, in the form of its protocol. A header names the version."""
-    return json_response(body, headers={MODEL_VERSION: str(response.model.version)})
+    return json_response(body, headers={MODEL_VERSION: str(response.model.version), **(headers or {})})
 
 
 def json_response(

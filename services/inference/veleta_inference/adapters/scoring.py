@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from aiohttp import web
 from mlflow.version import VERSION
 
-from veleta_inference.adapters.request_adapter import RequestAdapter, price_response
+from veleta_inference.adapters.request_adapter import RequestAdapter, price_response, printable
+from veleta_inference.domain.errors import in_one_line
 from veleta_inference.domain.protocols import mlflow_rows
+
+WARNINGS = "X-Warnings"
+"""The header with warnings: MLflow's response has no place for them."""
 
 
 def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
@@ -17,7 +21,8 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
 
     async def invocations(request: web.Request) -> web.Response:
         response = await adapter.predict_rows(request, "mlflow", mlflow_rows)
-        return price_response(response, {"predictions": response.prices})
+        headers = {WARNINGS: printable(in_one_line(response.warnings))} if response.warnings else {}
+        return price_response(response, {"predictions": response.prices}, headers)
 
     async def ping(_request: web.Request) -> web.Response:
         adapter.service.model()  # raises Retry while there is none

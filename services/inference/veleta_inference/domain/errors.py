@@ -1,5 +1,6 @@
-"""The errors of a request, and the problems that they list."""
+"""The errors of a request, and the problems that errors and warnings list."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from veleta.errors import Reject
@@ -17,6 +18,12 @@ class ValidationProblem:
     item: int
     field: str | None
     message: str
+
+
+def in_one_line(problems: Sequence[ValidationProblem]) -> str:
+    """The first problems as text, for protocols without a field for them."""
+    shown = [f"item {problem.item}: {problem.field} {problem.message}" for problem in problems[:MAX_PROBLEMS]]
+    return "; ".join([*shown, "..."] if len(problems) > MAX_PROBLEMS else shown)
 
 
 class UnreadableBody(Reject):

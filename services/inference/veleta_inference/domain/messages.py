@@ -14,13 +14,15 @@ _DATE_LIKE = re.compile(r"\s*(\d{4})\D(\d{1,2})\D(\d{1,2})(?!\d)", re.ASCII)
 
 
 def shown(value: object) -> str:
-    """A value of a JSON document as a message shows it, cut to MAX_SHOWN characters."""
+    """A value as a message shows it, cut to MAX_SHOWN characters."""
     if isinstance(value, str):
         return repr(value) if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]!r}..."
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, int | float):
         return _number(value)
+    if isinstance(value, date):
+        return value.isoformat()
     return "an object" if isinstance(value, dict) else "a list"
 
 

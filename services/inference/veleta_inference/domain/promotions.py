@@ -9,6 +9,7 @@ from typing import Any
 from veleta.events.catalogue import ModelPromoted
 from veleta.ports import NATIVE, SEQ, Version
 from veleta.predictor import Predictor
+from veleta_inference.domain.value_checks import ValueChecks
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class LoadedModel:
 
     promotion: Promotion
     predictor: Predictor
+    checks: ValueChecks
     loaded_at: datetime
     path: Path
     """Its CatBoost file, below `folder`. The folder is deleted when another version is served."""

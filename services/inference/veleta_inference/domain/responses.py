@@ -69,16 +69,36 @@ class Problem(TypedDict):
     error: NotRequired[str]
 
 
+class FieldWarning(TypedDict):
+    """A value that the model has not learnt, or that is outside the bounds of the dataset file."""
+
+    field: str
+    message: str
+
+
+class ResponseParameters(TypedDict):
+    """Warnings of the Open Inference Protocol: one text for all items."""
+
+    warnings: str
+
+
 def response_types(target: str) -> list[Any]:
     """The types of all responses. The field of a price has the target's name."""
-    prediction: Any = _type("Prediction", {target: float})
-    explanation: Any = _type("Explanation", {target: float, "base": float, "contributions": dict[str, float]})
+    item: dict[str, Any] = {target: float, "warnings": NotRequired[list[FieldWarning]]}
+    prediction: Any = _type("Prediction", item)
+    explanation: Any = _type("Explanation", {**item, "base": float, "contributions": dict[str, float]})
     tensors: Any = list[Tensor]
     fields: Mapping[str, dict[str, Any]] = {
         "Predictions": {"request_id": str, "model": ModelName, "predictions": list[prediction]},
         "Explanations": {"request_id": str, "model": ModelName, "explanations": list[explanation]},
         "Invoked": {"predictions": list[float]},
-        "Inferred": {"id": NotRequired[str], "model_name": str, "model_version": str, "outputs": list[OutputTensor]},
+        "Inferred": {
+            "id": NotRequired[str],
+            "model_name": str,
+            "model_version": str,
+            "parameters": NotRequired[ResponseParameters],
+            "outputs": list[OutputTensor],
+        },
         "ModelMetadata": {"name": str, "versions": list[str], "platform": str, "inputs": tensors, "outputs": tensors},
         "ModelReady": {"name": str, "ready": bool},
         "Server": {"name": str, "version": str, "extensions": list[str]},

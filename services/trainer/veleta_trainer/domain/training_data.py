@@ -13,8 +13,11 @@ from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
 from veleta.features import categorical, feature_columns, features, in_holdout
 from veleta.left_out import describe_left_out
+from veleta.training_values import TrainingValues
 
 MIN_TRAINING_ROWS = 20
+MAX_TEXTS = 100_000
+"""If a column has more texts than this, the model's file contains none of them: it would grow by many megabytes."""
 
 
 class ColumnarRows:
@@ -43,6 +46,15 @@ class ColumnarRows:
         """The features, one column each, in the order of `feature_columns`."""
         columns = zip(self._columns, self._values, strict=True)
         return pd.DataFrame({c.name: _series(values) for c, values in columns})
+
+    def training_values(self) -> TrainingValues:
+        """The range or the texts of each feature, for the model's file. There must be rows."""
+        columns = [(c.name, values) for c, values in zip(self._columns, self._values, strict=True)]
+        texts = {name: sorted(set(values)) for name, values in columns if isinstance(values, list)}
+        return TrainingValues(
+            ranges={name: (min(values), max(values)) for name, values in columns if isinstance(values, array)},
+            texts={name: known for name, known in texts.items() if len(known) <= MAX_TEXTS},
+        )
 
     def prices(self) -> np.ndarray:
         """The target of each row, float64."""

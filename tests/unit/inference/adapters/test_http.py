@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -11,9 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from support.memory_inference import DATASET, GatedJournal, MemoryInference
+from support.memory_inference import DATASET, MOST_BEDS, GatedJournal, MemoryInference
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS
 from veleta_inference.adapters.guard import OPEN
+from veleta_inference.domain.protocols import input_tensors
 
 KEYS = ("the old one", "the new one")
 DIGESTS = [hashlib.sha256(key.encode()).hexdigest().upper() for key in KEYS]
@@ -25,7 +27,7 @@ class Start(Protocol):
     """Starts the application. Returns a client, and the journals of answered and of refused requests."""
 
     async def __call__(
-        self, *, digests: list[str] = ..., limit: int = ..., seconds: float = ..., items: int = ...
+        self, *, digests: list[str] = ..., limit: int = ..., seconds: float = ..., items: int = ..., strict: bool = ...
     ) -> tuple[Client, GatedJournal, GatedJournal]: ...
 
 
@@ -35,9 +37,14 @@ async def start() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def starting(
-            *, digests: list[str] | None = None, limit: int = 10, seconds: float = 5.0, items: int = 10
+            *,
+            digests: list[str] | None = None,
+            limit: int = 10,
+            seconds: float = 5.0,
+            items: int = 10,
+            strict: bool = False,
         ) -> tuple[Client, GatedJournal, GatedJournal]:
-            inference = MemoryInference(digests or [], limit, seconds, items)
+            inference = MemoryInference(digests or [], limit, seconds, items, strict)
             running = asyncio.create_task(inference.service.run())
             stack.callback(running.cancel)
             client: Client = await stack.enter_async_context(TestClient(TestServer(inference.application)))
@@ -190,3 +197,67 @@ async def test_a_body_of_another_path_gets_advice(start: Start) -> None:
             response = await client.post(path, data=json.dumps(body), headers=headers)
             assert response.status == 422
             assert "send " in (await response.json())["detail"]
+
+
+MANY_BEDS = {**DATASET.example, "bed": 30}
+WARNING = f"30 is outside 1 .. {MOST_BEDS}, what the model has learnt"
+
+
+def tensors(row: Mapping[str, object]) -> dict[str, object]:
+    """A request of the Open Inference Protocol."""
+    columns = [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in input_tensors(DATASET)]
+    return {"inputs": columns}
+
+
+async def test_an_unusual_value_is_answered_with_a_warning(start: Start) -> None:
+    """On its item. An item without one has only its price, as before."""
+    client, _, _ = await start()
+    response = await client.post("/predict", json=[DATASET.example, MANY_BEDS])
+    usual, unusual = (await response.json())["predictions"]
+    assert usual.keys() == {"price"}
+    assert unusual == {"price": math.exp(31), "warnings": [{"field": "bed", "message": WARNING}]}
+
+
+async def test_the_other_protocols_have_one_text_with_the_warnings(start: Start) -> None:
+    """In a header, and in the parameters of the response. Without warnings there is neither."""
+    client, _, _ = await start()
+    text = f"item 0: bed {WARNING}"
+    for row, expected in ((MANY_BEDS, text), (DATASET.example, None)):
+        invoked = await client.post("/invocations", json={"instances": [row]})
+        assert (invoked.status, invoked.headers.get("X-Warnings")) == (200, expected)
+        assert (await invoked.json()).keys() == {"predictions"}
+        inferred = await (await client.post("/v2/models/real_estate/infer", json=tensors(row))).json()
+        assert inferred.get("parameters") == ({"warnings": expected} if expected else None)
+
+
+async def test_many_warnings_fit_into_a_header(start: Start) -> None:
+    """Of a limited length."""
+    client, _, _ = await start(items=100)
+    response = await client.post("/invocations", json={"instances": [MANY_BEDS] * 100})
+    assert response.status == 200
+    assert len(response.headers["X-Warnings"]) < 4_000
+
+
+async def test_a_strict_service_refuses_an_unusual_value(start: Start) -> None:
+    """On every path, with the text of the warning. The refusal is stored, and no price."""
+    client, answered, refused = await start(strict=True)
+    bodies = {
+        "/predict": [MANY_BEDS],
+        "/explain": MANY_BEDS,
+        "/invocations": {"instances": [MANY_BEDS]},
+        "/v2/models/real_estate/infer": tensors(MANY_BEDS),
+    }
+    for path, body in bodies.items():
+        response = await client.post(path, json=body)
+        problem = await response.json()
+        assert (response.status, problem["errors"]) == (422, [{"item": 0, "field": "bed", "message": WARNING}])
+        assert "INFERENCE_STRICT=1" in problem["detail"]
+    assert (len(answered.groups), len(refused.groups)) == (0, len(bodies))
+    assert (await client.post("/predict", data=BODY)).status == 200
+
+
+async def test_a_price_that_is_not_finite_is_not_sent(start: Start) -> None:
+    """A value that is a valid number may make the model exceed all numbers."""
+    client, answered, _ = await start()
+    response = await client.post("/predict", json={**DATASET.example, "bed": 710})
+    assert (response.status, answered.groups) == (500, [])

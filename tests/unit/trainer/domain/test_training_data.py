@@ -5,6 +5,7 @@ import pytest
 from support.listings import api_rows
 from support.trainer import DATASET
 from veleta.features import HOLDOUT_PERCENT
+from veleta_trainer.domain import training_data
 from veleta_trainer.domain.training_data import TrainingData
 
 
@@ -43,3 +44,23 @@ def test_the_reason_of_too_few_rows_names_what_is_needed() -> None:
     assert few.shortage(2).endswith("are needed: 1 of 6 rows are left out (16.7 %): bed: no value 1")
     data.append(rows, holdout_only=False)
     assert data.shortage(2) == ""
+
+
+def test_the_training_values_are_those_of_the_training_rows() -> None:
+    """The range of each number, and the texts of each category. The holdout, the target and identifiers have none."""
+    data = TrainingData(DATASET)
+    data.append(api_rows(0, 500, 3), holdout_only=False)
+    frame, learnt = data.train.frame(), data.train.training_values()
+    assert learnt.ranges.keys() | learnt.texts.keys() == set(frame.columns)
+    assert learnt.ranges["bed"] == (frame["bed"].min(), frame["bed"].max())
+    assert learnt.texts["city"] == sorted(set(frame["city"]))
+    assert all(len(text) == 3 for text in learnt.texts["zip_code"])
+
+
+def test_a_column_with_too_many_texts_has_no_training_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model's file would become too large. The other columns have theirs."""
+    monkeypatch.setattr(training_data, "MAX_TEXTS", 3)
+    data = TrainingData(DATASET)
+    data.append(api_rows(0, 500, 3), holdout_only=False)
+    assert {"city", "zip_code"}.isdisjoint(data.train.training_values().texts)
+    assert "status" in data.train.training_values().texts

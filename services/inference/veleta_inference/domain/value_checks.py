@@ -1,0 +1,112 @@
+"""Finds values that the model has not learnt, or that are outside the bounds of the dataset file."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from veleta.dataset import Column, Dataset, Values
+from veleta.features import date_of_feature, features
+from veleta.training_values import TrainingValues
+from veleta_inference.domain.errors import ValidationProblem
+from veleta_inference.domain.messages import shown
+
+LEARNT, BOUNDS = "what the model has learnt", "the bounds of the dataset file"
+MAX_LISTED = 5
+"""A message lists the known texts if there are at most this many."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """The lowest and the highest value of a column, and whose range it is."""
+
+    name: str
+    low: Any
+    high: Any
+    source: str
+
+    def message(self, values: Values) -> str | None:
+        """Why the value is unusual; None if it is not."""
+        value: Any = values[self.name]
+        if self.low <= value <= self.high:
+            return None
+        return f"{shown(value)} is outside {shown(self.low)} .. {shown(self.high)}, {self.source}"
+
+
+@dataclass(frozen=True)
+class KnownTexts:
+    """The texts of a category that the model has learnt, or the prefixes of an identifier."""
+
+    column: Column
+    known: Collection[str]
+
+    @property
+    def name(self) -> str:
+        return self.column.name
+
+    def message(self, values: Values) -> str | None:
+        """As `Range.message`."""
+        (text,) = features([self.column], values)
+        if text in self.known:
+            return None
+        value = shown(values[self.name])
+        if self.column.kind == "identifier":
+            return f"{value} begins with {text}, and the model has learnt no value that does"
+        if len(self.known) <= MAX_LISTED:
+            return f"{value} is none of {', '.join(map(shown, sorted(self.known)))}, {LEARNT}"
+        return f"{value} is none of the {len(self.known):,} values that the model has learnt"
+
+
+class ValueChecks:
+    """Checks the values of requests against what a model has learnt, and against the bounds of the dataset file."""
+
+    def __init__(self, dataset: Dataset, learnt: TrainingValues | None) -> None:
+        """A model of an earlier version does not say what it has `learnt`."""
+        ranges, texts = (learnt.ranges, learnt.texts) if learnt else ({}, {})
+        numbers = {column.name: column for column in dataset.inputs if column.kind in ("number", "date")}
+        others = {column.name: column for column in dataset.inputs if column.name not in numbers}
+        bounds = {name: pair for name, pair in dataset.cleaning.items() if name != dataset.target}
+        self._ranges = [_learnt(numbers[name], *pair) for name, pair in ranges.items() if name in numbers]
+        self._ranges += [Range(name, *pair, BOUNDS) for name, pair in bounds.items()]
+        self._texts = [KnownTexts(others[name], frozenset(known)) for name, known in texts.items() if name in others]
+        # All that most rows need, without a call for each value.
+        self._limits = _narrowest(self._ranges)
+        self._categories = [(each.name, each.known) for each in self._texts if each.column.kind == "category"]
+        self._prefixes = [each for each in self._texts if each.column.kind == "identifier"]
+
+    def unusual(self, rows: Sequence[Values]) -> list[ValidationProblem]:
+        """The unusual values of complete rows: one problem for each field."""
+        return [
+            problem for place, row in enumerate(rows) if not self._is_usual(row) for problem in self._all(place, row)
+        ]
+
+    def _is_usual(self, row: Mapping[str, Any]) -> bool:
+        for name, (low, high) in self._limits:
+            if not low <= row[name] <= high:
+                return False
+        for name, known in self._categories:
+            if row[name] not in known:
+                return False
+        return all(each.message(row) is None for each in self._prefixes)  # type: ignore[arg-type]
+
+    def _all(self, place: int, row: Values) -> list[ValidationProblem]:
+        found: dict[str, str] = {}
+        checks: list[Range | KnownTexts] = [*self._ranges, *self._texts]
+        for check in checks:
+            if check.name not in found and (message := check.message(row)):
+                found[check.name] = message
+        return [ValidationProblem(place, name, message) for name, message in found.items()]
+
+
+def _learnt(column: Column, low: float, high: float) -> Range:
+    if column.kind == "date":
+        return Range(column.name, date_of_feature(low), date_of_feature(high), LEARNT)
+    return Range(column.name, low, high, LEARNT)
+
+
+def _narrowest(ranges: Sequence[Range]) -> Sequence[tuple[str, tuple[Any, Any]]]:
+    """The values of each column that are within all its ranges."""
+    limits: dict[str, tuple[Any, Any]] = {}
+    for each in ranges:
+        low, high = limits.get(each.name, (each.low, each.high))
+        limits[each.name] = max(low, each.low), min(high, each.high)
+    return list(limits.items())
