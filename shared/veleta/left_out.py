@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 WARNING_SHARE = 0.2
-"""A batch with a greater share of rows left out gets a warning."""
+"""A file or a batch with a greater share of rows left out gets a warning: a person should look at it."""
 MAX_REASONS = 5
 """How many reasons a text lists. The others are counted."""
 _VERB = "rows are left out"

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from veleta.left_out import WARNING_SHARE
+
 MAX_REASONS = 12
 """A summary names at most this many reasons."""
 FEW_REASONS = 3
 """A warning and the activity of a service name at most this many."""
-WARNING_SHARE = 0.2
-"""If more than this share of the rows is left out, a person should look at the file."""
 
 
 @dataclass(frozen=True)
