@@ -10,6 +10,7 @@ whether the API answers at all, unless POLLER_INBOX has data: a run that has dat
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import Field
@@ -45,24 +46,30 @@ def main() -> int:
     """Print the report: the exit code."""
     variables, faults = StartVariables.read(os.environ)
     lines: list[str] = []
-    try:
+    with _appended_to(faults):
         settings = read_settings(PreflightSettings)
         if variables.api_url and not _has_data(settings):
             faults += filter(None, [api_fault(variables.api_url)])
-        try:
+        dataset = None
+        with _appended_to(faults):
             dataset = load_dataset(settings.dataset)
-        except Stop as error:
-            faults += str(error).splitlines()
-            if settings.csv:
-                require_file(settings.csv)
-        else:
+        if dataset:
             lines += _check_rows(settings, dataset, variables.api_url)
+        elif settings.csv:
+            require_file(settings.csv)
+    (sys.stderr if faults else sys.stdout).writelines(f"{line}\n" for line in faults or lines)
+    return 1 if faults else 0
+
+
+@contextmanager
+def _appended_to(faults: list[str]) -> Iterator[None]:
+    """Append the faults of an error in the block, and continue after it."""
+    try:
+        yield
     except FaultyInput as error:
         faults += error.faults
     except (Stop, OSError) as error:
         faults += str(error).splitlines()
-    (sys.stderr if faults else sys.stdout).writelines(f"{line}\n" for line in faults or lines)
-    return 1 if faults else 0
 
 
 def _has_data(settings: PreflightSettings) -> bool:
