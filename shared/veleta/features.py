@@ -11,6 +11,8 @@ FEATURE_VERSION = 1
 """Increases with each change of `features`. A model is only used with the version that it was trained with."""
 HOLDOUT_PERCENT = 20
 """Percentage of the properties that are never used for training."""
+MIN_TRAINING_ROWS = 20
+"""The fewest clean rows that a model is fitted on."""
 _DAYS_PER_YEAR = 365.25
 
 Feature = float | str

@@ -23,6 +23,7 @@ from veleta.start_variables import StartVariables
 from veleta_source.adapters.api_probe import api_fault
 from veleta_source.adapters.input_file import require_file
 from veleta_source.adapters.input_rows import InputRows, open_rows
+from veleta_source.domain.clean_rows import CleanRows
 from veleta_source.domain.faults import FaultyInput
 from veleta_source.domain.generator import parse_generator
 from veleta_source.settings import SourceSettings
@@ -91,24 +92,26 @@ def _check_rows(settings: PreflightSettings, dataset: Dataset, api_url: str | No
 
 def check(path: Path, dataset: Dataset) -> Iterator[str]:
     """The lines about a file. Raises FaultyInput with all faults."""
+    clean_rows = CleanRows(dataset)
     with open_rows(path, dataset) as rows:
         try:
-            complete = _read(rows)
+            complete = _read(rows, clean_rows)
         except FaultyInput as error:
             raise FaultyInput(path, [*rows.faults, *error.details]) from error
         rows.require_no_faults()
         rows.require_usable_rows()
+        if complete and (fault := clean_rows.fault()):
+            raise FaultyInput(path, [fault])
     note = "" if complete else f"the values of the first {CHECKED_ROWS:,} rows were checked; "
     yield f"{path}: {note}{rows.summary()}"
-    if warning := rows.counts.warning():
-        yield f"WARNING: {path}: {warning}"
+    yield from (f"WARNING: {path}: {each}" for each in (rows.counts.warning(), clean_rows.warning()) if each)
 
 
-def _read(rows: InputRows) -> bool:
+def _read(rows: InputRows, clean_rows: CleanRows) -> bool:
     """Read the first rows, with their values if the header has no faults. Returns whether these are all rows."""
     if not rows.header.faults:
-        for _ in rows.assigned(CHECKED_ROWS):
-            pass
+        for _, row in rows.assigned(CHECKED_ROWS):
+            clean_rows.add(row)
     values_of_all = rows.skip(1, SKIPPED_CHARACTERS)
     if not values_of_all:
         rows.skip(SKIPPED_ROWS, SKIPPED_CHARACTERS)

@@ -19,6 +19,14 @@ NAMES = ",".join(LINE)
 CELLS = ",".join(LINE.values())
 
 
+def lines(count: int, **cells: str) -> str:
+    """Lines of this many properties, each with its own street and price."""
+    return "".join(
+        ",".join({**LINE, "street": f"{i}.0", "price": f"{105_000 + i}.0", **cells}.values()) + "\n"
+        for i in range(count)
+    )
+
+
 def run(path: Path | str) -> subprocess.CompletedProcess[str]:
     """The command with this SOURCE_CSV. No other setting is needed."""
     environment = {**os.environ, "SOURCE_CSV": str(path)}
@@ -29,12 +37,12 @@ def run(path: Path | str) -> subprocess.CompletedProcess[str]:
 def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
     """A line with the counts, and a warning if many rows are left out. The exit code is 0."""
     path = tmp_path / "a.csv"
-    path.write_text(f"{NAMES}\n{CELLS}\n{CELLS.replace('105000.0', 'POA')}\n")
+    path.write_text(f"{NAMES}\n{lines(60)}{lines(40, price='POA')}")
     done = run(path)
     assert (done.returncode, done.stderr) == (0, "")
     summary, warning = done.stdout.splitlines()
-    assert summary.startswith(f"{path}: 2 rows: 1 complete; 1 left out: price not a number 1 (line 3: 'POA')")
-    assert warning == f"WARNING: {path}: 1 of 2 rows (50 %) are left out: price not a number 1 (line 3: 'POA')"
+    assert summary.startswith(f"{path}: 100 rows: 60 complete; 40 left out: price not a number 40 (line 62: 'POA')")
+    assert warning == f"WARNING: {path}: 40 of 100 rows (40 %) are left out: price not a number 40 (line 62: 'POA')"
 
 
 def test_every_fault_is_a_line(tmp_path: Path) -> None:
@@ -80,9 +88,42 @@ def test_a_large_file_is_checked_in_part(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text(f'{NAMES}\n{CELLS}\n{CELLS}\n{CELLS}\n"{CELLS}\n')
     with pytest.raises(FaultyInput, match="line 5: a quote"):
         list(preflight.check(path, DATASET))
-    path.write_text(f"{NAMES}\n{CELLS}\n{CELLS}\n")
+    monkeypatch.setattr(preflight, "CHECKED_ROWS", 60)
+    path.write_text(f"{NAMES}\n{lines(60)}")
     (summary,) = preflight.check(path, DATASET)
-    assert summary.startswith(f"{path}: 2 rows: 2 complete")
+    assert summary.startswith(f"{path}: 60 rows: 60 complete")
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        (
+            lines(40, bed="99"),
+            "no row is within [cleaning] of the dataset file: 40 of 40 rows are left out",
+        ),
+        (lines(9), "clean training rows and "),
+        (lines(60, street="7"), " 0 holdout rows are too few for a model, 20 and 1 are needed"),
+        (lines(60, price="200000"), "price has one value in all rows, so there is nothing to learn"),
+    ],
+)
+def test_rows_on_which_no_model_can_be_trained_are_refused(rows: str, fault: str, tmp_path: Path) -> None:
+    """The training would fail, so the start would have no model."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{NAMES}\n{rows}")
+    with pytest.raises(FaultyInput) as caught:
+        list(preflight.check(path, DATASET))
+    assert fault in str(caught.value)
+
+
+def test_rows_that_are_not_clean_are_a_warning(tmp_path: Path) -> None:
+    """Complete rows beyond the bounds are served, but no model learns from them."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{NAMES}\n{lines(60)}{lines(40, bed='99')}")
+    summary, warning = preflight.check(path, DATASET)
+    assert "100 rows: 100 complete" in summary
+    assert warning.startswith(
+        f"WARNING: {path}: not clean: 40 of 100 rows are left out (40 %): bed: outside 1 .. 30 40"
+    )
 
 
 def check_in(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

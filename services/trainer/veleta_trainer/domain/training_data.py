@@ -11,11 +11,10 @@ import pandas as pd
 
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
-from veleta.features import categorical, feature_columns, features, in_holdout
+from veleta.features import MIN_TRAINING_ROWS, categorical, feature_columns, features, in_holdout
 from veleta.left_out import describe_left_out
 from veleta.training_values import TrainingValues
 
-MIN_TRAINING_ROWS = 20
 MAX_TEXTS = 100_000
 """If a column has more texts than this, the model's file contains none of them: it would grow by many megabytes."""
 
