@@ -7,6 +7,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -30,11 +31,13 @@ class FakeRun(Run):
         return self.alive()
 
     def spawn(self, timeout: float = 600) -> bool:
-        self._report("kafka is ready (0.1 s)")
         marks = {processes.HOME_MARK: str(self.home), processes.PART_MARK: "kafka"}
         script = f"trap '{'sleep 2; ' if MODE == 'slow' else ''}exit' TERM; while :; do sleep 0.1; done"
         environ, nowhere = os.environ | marks, subprocess.DEVNULL
         subprocess.Popen(["sh", "-c", script], env=environ, start_new_session=True, stdout=nowhere, stderr=nowhere)
+        while not self.alive():  # a process has no environment for an instant
+            time.sleep(0.01)
+        self._report("kafka is ready (0.1 s)")
         return True
 
     def stop(self) -> None:

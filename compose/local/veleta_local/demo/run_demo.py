@@ -131,7 +131,8 @@ def _running(run: Run) -> str:
 @contextmanager
 def _terminal() -> Iterator[Terminal]:
     """Standard output. When it is closed, this process gets SIGHUP."""
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # the view shows which part is unavailable
+    for name in ("kafka", "asyncio"):  # the view shows which part is unavailable
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     for name in ("COLUMNS", "LINES"):  # exported ones do not follow the size of the window
         os.environ.pop(name, None)

@@ -9,7 +9,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class EndSignals:
-    """Counts the signals. The first one raises KeyboardInterrupt, unless the end has begun without it."""
+    """Counts the signals. Each one raises KeyboardInterrupt until the end has begun.
+
+    Python discards an exception that is raised in a finalizer, so the first one may have no effect.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -23,7 +26,6 @@ class EndSignals:
         """Handle a signal."""
         self.count += 1
         if not self._ending:
-            self._ending = True
             raise KeyboardInterrupt
 
 
