@@ -130,8 +130,8 @@ class Deployment:
     def environment_of_preflight(self) -> dict[str, str]:
         """The check of the input gets what the source and the poller get. It creates no folder."""
         v = self.variables
-        api = {"API_URL": v.api_url, "POLLER_INBOX": str(self.home / "inbox")} if v.api_url else {}
-        return {"DATASET": self.dataset, "SOURCE_CSV": v.csv or ""} | api
+        inputs = {"SOURCE_CSV": v.csv or "", "API_URL": v.api_url or "", "SCALE": str(v.scale)}
+        return {"DATASET": self.dataset, "POLLER_INBOX": str(self.home / "inbox"), **inputs}
 
     def environment_of_prepare(self) -> dict[str, str]:
         """The job logs in as the administrator, and gets the passwords of all users."""

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 
 from pydantic import Field
@@ -18,6 +19,7 @@ from pydantic import Field
 from veleta.dataset import Dataset, load_dataset
 from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
+from veleta.features import MIN_TRAINING_ROWS
 from veleta.settings import read_settings
 from veleta.start_variables import StartVariables
 from veleta_source.adapters.api_probe import api_fault
@@ -32,6 +34,8 @@ CHECKED_ROWS = 50_000
 """So many rows are read with their values, which takes less than a second. The source reads all of them."""
 SKIPPED_ROWS, SKIPPED_CHARACTERS = 500_000, 64_000_000
 """So many rows after them, or characters, are read without their values: encoding and quotes."""
+_FIRST_ROWS = 2 * MIN_TRAINING_ROWS
+"""So many rows have enough for a training and some for the holdout."""
 _POSITION = "position.json"
 """The poller stores it with its first batch."""
 
@@ -49,13 +53,14 @@ def main() -> int:
     lines: list[str] = []
     with _appended_to(faults):
         settings = read_settings(PreflightSettings)
-        if variables.api_url and not _has_data(settings):
+        is_first = not _has_data(settings)
+        if variables.api_url and is_first:
             faults += filter(None, [api_fault(variables.api_url)])
         dataset = None
         with _appended_to(faults):
             dataset = load_dataset(settings.dataset)
         if dataset:
-            lines += _check_rows(settings, dataset, variables.api_url)
+            lines += _check_rows(settings, dataset, variables, is_first)
         elif settings.csv:
             require_file(settings.csv)
     (sys.stderr if faults else sys.stdout).writelines(f"{line}\n" for line in faults or lines)
@@ -77,16 +82,21 @@ def _has_data(settings: PreflightSettings) -> bool:
     return settings.inbox is not None and (settings.inbox / _POSITION).exists()
 
 
-def _check_rows(settings: PreflightSettings, dataset: Dataset, api_url: str | None) -> Iterator[str]:
+def _check_rows(
+    settings: PreflightSettings, dataset: Dataset, variables: StartVariables, is_first: bool
+) -> Iterator[str]:
     """The lines about the rows. Raises Stop."""
-    if api_url:
-        yield f"rows come from {api_url}"
+    if variables.api_url:
+        yield f"rows come from {variables.api_url}"
     elif settings.csv:
         if faults := input_faults(dataset):
             raise Stop("\n".join(faults))
         yield from check(settings.csv, dataset)
     else:
-        parse_generator(dataset)
+        first, *_ = sorted(parse_generator(dataset).batches, key=lambda batch: batch.place)
+        if is_first and first.rows * variables.scale < _FIRST_ROWS:
+            least = ceil(_FIRST_ROWS / first.rows * 1e5) / 1e5
+            raise Stop(f"SCALE={variables.scale:g}: the first batch is too small for a model: use at least {least:g}")
         yield f"rows are generated from [generator] of {dataset.name}"
 
 

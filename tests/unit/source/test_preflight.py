@@ -164,3 +164,14 @@ def test_an_api_is_asked_until_there_are_data(tmp_path: Path) -> None:
     (tmp_path / "position.json").write_text("{}")
     later = check_in(environment)
     assert (later.returncode, later.stdout) == (0, f"rows come from {url}\n")
+
+
+def test_a_scale_without_a_model_is_refused_until_there_are_data(tmp_path: Path) -> None:
+    """The first batch has enough rows for a training and for the holdout. A run that has data continues."""
+    small = {"SCALE": "0.0001", "POLLER_INBOX": str(tmp_path)}
+    first = check_in(small)
+    expected = "SCALE=0.0001: the first batch is too small for a model: use at least 0.00055\n"
+    assert (first.returncode, first.stderr) == (1, expected)
+    assert check_in({**small, "SCALE": "0.00055"}).returncode == 0
+    (tmp_path / "position.json").write_text("{}")
+    assert check_in(small).returncode == 0
