@@ -21,7 +21,9 @@ SIGNS_OF_CURRENCIES = {
 CURRENCY_SIGNS = tuple("$€£¥₹₩₽₺₫₴₪₱฿₦₡₲₵₸₼₾")
 
 _SAME_MARKS = str.maketrans({"’": "'", "−": "-", "٫": ".", "٬": "_", "．": ".", "，": ",", "＄": "$"})  # noqa: RUF001 - such marks are read
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+]00:?00)?)?", re.ASCII)
+_DATE = re.compile(
+    r"(\d{4})(?P<mark>[-/.])(\d\d)(?P=mark)(\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+]00:?00)?)?", re.ASCII
+)
 _COMPACT_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T000000Z?)?", re.ASCII)
 
 
@@ -73,12 +75,12 @@ def parse_identifier(text: str, digits: int = 0, mark: DecimalMark = ".") -> flo
 
 
 def parse_date(text: str) -> date | None:
-    """The date of an ISO date, as 1999-09-30 or 19990930, or None. A time of midnight is left out."""
+    """The date of a text as 1999-09-30, 1999/09/30 or 19990930, or None. A time of midnight is left out."""
     match = _DATE.fullmatch(plain := _plain(text)) or _COMPACT_DATE.fullmatch(plain)
     if match is None:
         return None
     try:
-        return date(*map(int, match.groups()))
+        return date(*(int(group) for group in match.groups() if group.isdecimal()))
     except ValueError:
         return None
 

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TextIO
@@ -12,6 +13,7 @@ from veleta_source.domain.faults import FaultyInput, quoted
 SEPARATORS = ",;\t|"
 MAX_LINE = 1 << 20
 """The most characters of a line, so that a file without line ends does not fill the memory."""
+_parse = partial(csv.reader, strict=True, skipinitialspace=True)
 _UNDECODED = re.compile("[\udc80-\udcff]")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 
@@ -31,15 +33,16 @@ class CsvTable:
         else:
             self._separator = _find_separator(path, first, count_columns)
         self._first_number = self._lines.number
-        self._reader = csv.reader(
-            chain([first], self._lines), delimiter=self._separator, strict=True, skipinitialspace=True
-        )
+        self._lines.record[:] = [first]
+        self._reader = _parse(chain([first], self._lines), delimiter=self._separator)
         try:
             self.header = next(self._reader)
         except csv.Error as error:
-            raise FaultyInput(
-                path, [f"line {self._first_number}: the header has a malformed quote: {error}"]
-            ) from error
+            cells = self._repaired()
+            if cells is None:
+                fault = f"line {self._first_number}: the header has a malformed quote: {error}"
+                raise FaultyInput(path, [fault]) from error
+            self.header = cells
 
     @property
     def characters(self) -> int:
@@ -68,13 +71,23 @@ class CsvTable:
             except StopIteration:
                 return
             except csv.Error as error:
-                cells = None
+                cells = self._repaired()
                 self._require_closed_quotes(number, is_row, at_end="end of data" in str(error))
             else:
                 if len(self._lines.record) > 1:
                     self._require_closed_quotes(number, is_row)
             if cells is None or any(cells) or len(cells) > 1:
                 yield number, cells
+
+    def _repaired(self) -> list[str] | None:
+        """The cells of a line that has spaces between a quote and a separator. None if that is not its only fault."""
+        if len(self._lines.record) > 1:
+            return None
+        line = re.sub(rf'" +(?={re.escape(self._separator)}|$)', '"', self._lines.record[0].rstrip())
+        try:
+            return next(_parse([line], delimiter=self._separator))
+        except csv.Error:
+            return None
 
     def _require_closed_quotes(
         self, number: int, is_row: Callable[[Sequence[object]], bool], *, at_end: bool = False

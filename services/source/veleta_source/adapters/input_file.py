@@ -27,6 +27,7 @@ OTHER_KINDS = {
     b"\xfd7zXZ": "compressed by xz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd",
     b"7z\xbc\xaf": "a 7z archive",
+    b"ARROW1": "an Arrow file",
     b"SQLite format": "an SQLite database",
     b"%PDF": "a PDF file",
     b"<!doctype": "an HTML page",

@@ -90,6 +90,8 @@ def zipped(*names: str) -> bytes:
         GOOD.replace(NAMES, "\ufeff" + ",".join(f'"{name}"' for name in LINE)),
         f"{NAMES},\n{CELLS},\n{CELLS},",
         GOOD.replace(CELLS, ", ".join(f'"{cell}"' for cell in LINE.values())),
+        GOOD.replace(CELLS, " , ".join(f'"{cell}"' for cell in LINE.values()) + " "),
+        GOOD.replace(NAMES, " , ".join(f'"{name}"' for name in LINE)),
         GOOD.encode("utf-16"),
         codecs.BOM_UTF16_BE + GOOD.encode("utf-16-be"),
         GOOD.encode("utf-32"),
