@@ -85,7 +85,7 @@ def all_cases() -> list[Case]:
         lost("half a body", 4, half, "ClientPayloadError"),
         lost("no answer at all", 6, hang_up, "Disconnected"),
         refused("broken JSON", 8, (200, b'{"batch_number": 8, "da'), "JSON that breaks off"),
-        refused("no data", 9, (200, b'{"batch_number": 9}'), "batch 9 has no list `data`, only batch_number"),
+        refused("no data", 9, (200, b'{"batch_number": 9}'), "batch 9 has no `data`, only batch_number"),
         refused("an empty batch", 10, (200, b'{"batch_number": 10, "data": []}'), "batch 10 has no rows"),
         refused("200 with detail", 11, (200, b'{"detail": "try later"}'), "without batch_number"),
         Case(

@@ -110,6 +110,7 @@ class ResponseHandler:
         findings = [*self._store.state.findings, *filter(None, [placement.finding]), *batch.findings]
         await asyncio.to_thread(self._topics.publish_batch, placement, batch, findings)
         self._consecutive.reset()
+        self._health.set_warning("api", "")
         RESPONSES.labels("batch").inc()
         ROWS.inc(rows)
         if placement.missed:
@@ -124,6 +125,7 @@ class ResponseHandler:
         if response == self._fetched:
             RESPONSES.labels("repeat").inc()
             log.warning("batch repeated", finding=finding)
+            self._health.set_warning("api", finding)
             self._health.set_activity(finding)
             await self._store.update(lambda state: state.repeat_ignored(finding))
         await asyncio.to_thread(self._inbox.delete, response)

@@ -12,6 +12,7 @@ from veleta.errors import Retry
 from veleta.faults import fault_point
 from veleta.service.health import ServiceHealth
 from veleta_poller.api_status import ApiStatus
+from veleta_poller.domain.sequence import Position
 from veleta_poller.domain.state import Phase, PollerState
 from veleta_poller.handlers import RESPONSES, ResponseHandler
 from veleta_poller.ports import Api, Inbox, ResponseInterrupted, StoredResponse
@@ -114,8 +115,12 @@ class PollLoop:
         if self._store.state.phase is not Phase.END_OF_DATA:
             return
         if self._at_end == "restart":
+            if self._store.state.restarting:
+                self._health.set_unavailable("api", "GET /data answered the end of the data again, after a restart")
             await self._fetcher.restart_api()
         else:
+            if self._store.state.position == Position():
+                self._health.set_unavailable("api", "GET /data answered the end of the data before the first batch")
             await self._store.update(PollerState.polling_ended)
             self._health.mark_started()
 

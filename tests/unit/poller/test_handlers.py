@@ -46,6 +46,17 @@ async def test_a_repeat_is_ignored_and_is_a_finding_of_the_next_manifest(scene: 
     assert scene.files() == []
 
 
+@pytest.mark.failure("F75")
+async def test_a_repeat_is_a_warning_until_the_next_batch(scene: Scene) -> None:
+    """An API whose cursor does not move would otherwise look like one without news."""
+    async with scene.running(batch(0), batch(0), batch(1), poll="manual"):
+        for number, expected in enumerate(({}, {"api": "batch 0 came twice"}, {})):
+            scene.send(Poll, str(number))
+            await until(lambda count=number: len(scene.replies()) == count + 1)  # type: ignore[misc]  # bound at once
+            await until(lambda wanted=expected: scene.health.warnings == wanted)  # type: ignore[misc]  # bound at once
+    assert scene.closed() == [(1, 0), (1, 1)]
+
+
 @pytest.mark.failure("F76", "F77")
 async def test_an_epoch_that_another_client_began_is_a_finding(scene: Scene) -> None:
     """An unexpected 0, or other rows with the number of the last batch."""
@@ -171,8 +182,8 @@ async def test_three_dead_letters_in_a_row_stop_the_poller(scene: Scene) -> None
 
 async def test_commands_are_refused_at_the_end_of_the_data(scene: Scene) -> None:
     """With AT_END=stop no command can take effect."""
-    async with scene.running(END, at_end="stop"):
-        await until(lambda: not scene.health.unavailable)
+    async with scene.running(batch(0), END, at_end="stop"):
+        await until(lambda: scene.health.activity == "at the end of the data")
         for number, kind in enumerate((Poll, Pause, Resume)):
             scene.send(kind, str(number))
         await until(lambda: len(scene.replies()) == 3)

@@ -87,6 +87,27 @@ async def test_polling_stops_at_the_end_of_the_data(scene: Scene) -> None:
     assert (scene.closed(), scene.api.restarted) == ([(1, 0)], 0)
 
 
+@pytest.mark.failure("F172")
+async def test_an_end_before_the_first_batch_makes_the_api_unavailable(scene: Scene) -> None:
+    """With AT_END=stop no batch will come."""
+    async with scene.running(END, at_end="stop"):
+        expected = {"api": "GET /data answered the end of the data before the first batch"}
+        await until(lambda: scene.health.unavailable == expected)
+
+
+@pytest.mark.failure("F172")
+@pytest.mark.parametrize(("ends", "reported"), [(1, 0), (2, 1), (3, 2)])
+async def test_an_end_after_a_restart_makes_the_api_unavailable(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, ends: int, reported: int
+) -> None:
+    """Until a batch comes. The first end is no fault: an earlier client may have moved the cursor."""
+    reasons: list[str] = []
+    monkeypatch.setattr(scene.health, "set_unavailable", lambda _dependency, reason: reasons.append(reason))
+    await scene.run(*[END] * ends, batch(0))
+    assert reasons.count("GET /data answered the end of the data again, after a restart") == reported
+    assert scene.closed() == [(1, 0)]
+
+
 @pytest.mark.failure("F01")
 async def test_no_request_is_sent_without_free_space_on_disk(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """A response that does not fit would be lost."""

@@ -88,15 +88,15 @@ def _is_end(detail: object) -> bool:
 
 
 def _parse_batch(content: dict[str, Any], group: int, dataset: Dataset) -> Batch | InvalidResponse:
-    number, rows = _whole(content["batch_number"]), content.get("data")
+    number = _whole(content["batch_number"])
     if number is None or not 0 <= number <= MAX_BATCH_NUMBER:
         shown = _shown(content["batch_number"])
         return _invalid(f"batch_number is {shown}, not a whole number from 0 to {MAX_BATCH_NUMBER}")
     if (other := content.get("group_number")) is not None and _whole(other) != group:
         return _invalid(f"batch {number} is of group {_shown(other)}, not of group {group}: is GROUP_NUMBER right?")
-    if not isinstance(rows, list) or not rows:
-        described = "no rows" if rows == [] else f"no list `data`, only {', '.join(content)}"
-        return _invalid(f"batch {number} has {described}")
+    if fault := _rows_fault(content):
+        return _invalid(f"batch {number} has {fault}")
+    rows: Rows = content["data"]
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             return _invalid(f"row {index} of batch {number} is {_shown(row)}, not an object with a value per column")
@@ -110,6 +110,15 @@ def _parse_batch(content: dict[str, Any], group: int, dataset: Dataset) -> Batch
     except orjson.JSONEncodeError as error:
         return _invalid(f"a row of batch {number} cannot be written as JSON: {error}")
     return Batch(number, rows, digest.hexdigest(), findings)
+
+
+def _rows_fault(content: dict[str, Any]) -> str:
+    """What is wrong with the rows of a batch as a whole. Empty if nothing is."""
+    if "data" not in content:
+        return f"no `data`, only {', '.join(content)}"
+    if not isinstance(content["data"], list):
+        return f"no list of rows in `data`, but {_shown(content['data'])}"
+    return "" if content["data"] else "no rows"
 
 
 def _whole(value: object) -> int | None:
