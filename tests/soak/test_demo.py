@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from support.demo import Demo, DemoInTerminal, command
 from support.testbed import free_base, wait_until
 from veleta.events.catalogue import Poll
@@ -57,6 +59,7 @@ def test_the_demo_reports_continues_and_leaves_no_process(tmp_path: Path) -> Non
         assert (home / "mysql").is_dir()
 
 
+@pytest.mark.failure("F220")
 def test_a_closed_terminal_and_a_closed_pipe_end_a_real_run(tmp_path: Path) -> None:
     """The terminal is closed while the parts start, then when they are ready. The pipe is closed by head."""
     variables = f'{{"poll": "manual", "port_base": "{free_base()}"}}'

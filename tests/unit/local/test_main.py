@@ -53,6 +53,7 @@ def test_a_purge_needs_a_request_and_a_run(
     assert capsys.readouterr().err.startswith(message)
 
 
+@pytest.mark.failure("F222")
 @pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
 def test_a_closed_pipe_ends_a_command_silently(closed: str, tmp_path: Path) -> None:
     """`make status JSON=1 | head -1` shows no traceback. An error that nobody reads keeps its exit code."""

@@ -52,6 +52,7 @@ def test_ctrl_c_shows_what_the_end_waits_for_and_a_second_one_changes_nothing(ho
     assert not processes.of_run(home)
 
 
+@pytest.mark.failure("F220")
 @pytest.mark.parametrize(("shell", "mode"), [([], ""), (["sh", "-c", '"$@"; true', "sh"], "silent")], ids=["", "shell"])
 def test_a_closed_terminal_ends_the_run(home: Path, shell: list[str], mode: str) -> None:
     """Also if the process gets no SIGHUP, and if nothing is printed. It cannot write to the terminal while it stops."""
@@ -62,6 +63,7 @@ def test_a_closed_terminal_ends_the_run(home: Path, shell: list[str], mode: str)
     wait_until_down(home)
 
 
+@pytest.mark.failure("F220")
 @pytest.mark.parametrize(("stderr", "mode"), [(subprocess.PIPE, ""), (subprocess.STDOUT, "silent")], ids=["", "both"])
 def test_a_closed_pipe_ends_the_run(home: Path, stderr: int, mode: str) -> None:
     """`make demo | head -1`, also with standard error in the pipe, and if nothing more is printed. It ends silently."""
@@ -74,6 +76,7 @@ def test_a_closed_pipe_ends_the_run(home: Path, stderr: int, mode: str) -> None:
     assert not processes.of_run(home)
 
 
+@pytest.mark.failure("F221")
 def test_a_fault_of_the_demo_ends_the_run(home: Path) -> None:
     """The fault is on standard error, after the stop."""
     done = subprocess.run(demo(home, "broken"), capture_output=True, env=ENVIRON, text=True, timeout=30, check=False)
@@ -83,6 +86,7 @@ def test_a_fault_of_the_demo_ends_the_run(home: Path) -> None:
     assert not processes.of_run(home)
 
 
+@pytest.mark.failure("F221")
 def test_a_fault_and_a_closed_pipe_end_the_run(home: Path) -> None:
     """The message has no stream, and the run ends all the same."""
     with subprocess.Popen(
@@ -94,6 +98,7 @@ def test_a_fault_and_a_closed_pipe_end_the_run(home: Path) -> None:
     assert not processes.of_run(home)
 
 
+@pytest.mark.failure("F220")
 def test_a_second_demo_is_a_viewer(home: Path) -> None:
     """Its Ctrl-C and its closed window end only the viewer; when the run ends, the viewer's message shows it."""
     first = terminal(home)
