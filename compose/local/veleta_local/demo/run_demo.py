@@ -51,7 +51,7 @@ def run_demo(home: Path, variables: Variables) -> None:
                     raise
                 _show(run, terminal, HINT)
         finally:
-            if ours:
+            if ours and run.alive():
                 _stop(run, terminal, signals)
 
 

@@ -10,8 +10,11 @@ import pytest
 
 from support.pseudo_terminal import PseudoTerminal
 from support.repository import ROOT
-from support.testbed import wait_until
+from support.testbed import free_base, wait_until
 from veleta_local import processes
+from veleta_local.demo.run_demo import run_demo
+from veleta_local.errors import LocalError
+from veleta_local.variables import Variables
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
 
@@ -113,3 +116,12 @@ def test_a_second_demo_is_a_viewer(home: Path) -> None:
     first.wait_for("Ctrl-C ends all processes")
     assert first.end() == 0
     assert not processes.of_run(home)
+
+
+def test_a_refused_start_shows_only_its_faults(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing was started, so nothing is stopped."""
+    variables = Variables(csv=str(home.parent / "gone.csv"), port_base=free_base())
+    with pytest.raises(LocalError, match=r"gone\.csv: cannot be read: No such file"):
+        run_demo(home, variables)
+    assert capsys.readouterr().out == ""
+    assert not home.exists()
