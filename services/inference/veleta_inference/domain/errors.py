@@ -10,6 +10,9 @@ MAX_PROBLEMS = 20
 MAX_NAME = 64
 """Characters of an unknown field's name that are compared and shown."""
 
+MAX_LINE = 4096
+"""Characters of all problems in one line: clients refuse headers of more than 8 KiB."""
+
 
 @dataclass(frozen=True)
 class ValidationProblem:
@@ -23,7 +26,7 @@ class ValidationProblem:
 def in_one_line(problems: Sequence[ValidationProblem]) -> str:
     """The first problems as text, for protocols without a field for them."""
     shown = [f"item {problem.item}: {problem.field} {problem.message}" for problem in problems[:MAX_PROBLEMS]]
-    return "; ".join([*shown, "..."] if len(problems) > MAX_PROBLEMS else shown)
+    return "; ".join([*shown, "..."] if len(problems) > MAX_PROBLEMS else shown)[:MAX_LINE]
 
 
 class UnreadableBody(Reject):

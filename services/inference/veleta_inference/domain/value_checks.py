@@ -1,6 +1,6 @@
 """Finds values that the model has not learnt, or that are outside the bounds of the dataset file."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,7 @@ class KnownTexts:
             return None
         value = shown(values[self.name])
         if self.column.kind == "identifier":
-            return f"{value} begins with {text}, and the model has learnt no value that does"
+            return f"{value} begins with {text} as {self.column.digits} digits, and the model has learnt no such value"
         if len(self.known) <= MAX_LISTED:
             return f"{value} is none of {', '.join(map(shown, sorted(self.known)))}, {LEARNT}"
         return f"{value} is none of the {len(self.known):,} values that the model has learnt"
@@ -79,14 +79,14 @@ class ValueChecks:
             problem for place, row in enumerate(rows) if not self._is_usual(row) for problem in self._all(place, row)
         ]
 
-    def _is_usual(self, row: Mapping[str, Any]) -> bool:
+    def _is_usual(self, row: Any) -> bool:
         for name, (low, high) in self._limits:
             if not low <= row[name] <= high:
                 return False
         for name, known in self._categories:
             if row[name] not in known:
                 return False
-        return all(each.message(row) is None for each in self._prefixes)  # type: ignore[arg-type]
+        return all(each.message(row) is None for each in self._prefixes)
 
     def _all(self, place: int, row: Values) -> list[ValidationProblem]:
         found: dict[str, str] = {}

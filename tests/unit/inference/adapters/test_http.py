@@ -230,14 +230,6 @@ async def test_the_other_protocols_have_one_text_with_the_warnings(start: Start)
         assert inferred.get("parameters") == ({"warnings": expected} if expected else None)
 
 
-async def test_many_warnings_fit_into_a_header(start: Start) -> None:
-    """Of a limited length."""
-    client, _, _ = await start(items=100)
-    response = await client.post("/invocations", json={"instances": [MANY_BEDS] * 100})
-    assert response.status == 200
-    assert len(response.headers["X-Warnings"]) < 4_000
-
-
 async def test_a_strict_service_refuses_an_unusual_value(start: Start) -> None:
     """On every path, with the text of the warning. The refusal is stored, and no price."""
     client, answered, refused = await start(strict=True)

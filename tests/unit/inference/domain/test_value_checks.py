@@ -54,8 +54,8 @@ def test_learnt_values_are_usual(changes: dict[str, object]) -> None:
         ({"city": "Atlantis"}, "'Atlantis' is none of the 18,213 values that the model has learnt"),
         ({"city": "x" * 255}, f"'{'x' * 40}'... is none of the 18,213 values that the model has learnt"),
         ({"status": "Sold"}, "'Sold' is none of 'for_sale', 'sold', what the model has learnt"),
-        ({"zip_code": 99_950.0}, "99950 begins with 999, and the model has learnt no value that does"),
-        ({"zip_code": 601.0}, "601 begins with 006, and the model has learnt no value that does"),
+        ({"zip_code": 99_950.0}, "99950 begins with 999 as 5 digits, and the model has learnt no such value"),
+        ({"zip_code": 601.0}, "601 begins with 006 as 5 digits, and the model has learnt no such value"),
     ],
 )
 def test_an_unusual_value_is_shown_with_what_is_usual(changes: dict[str, object], message: str) -> None:
