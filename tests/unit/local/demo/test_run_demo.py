@@ -1,5 +1,6 @@
 """How the demo ends: by Ctrl-C, by a closed terminal or pipe, and by a fault. The run is one sleeping process."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,9 +13,6 @@ from support.pseudo_terminal import PseudoTerminal
 from support.repository import ROOT
 from support.testbed import free_base, wait_until
 from veleta_local import processes
-from veleta_local.demo.run_demo import run_demo
-from veleta_local.errors import LocalError
-from veleta_local.variables import Variables
 
 ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
 
@@ -118,10 +116,11 @@ def test_a_second_demo_is_a_viewer(home: Path) -> None:
     assert not processes.of_run(home)
 
 
-def test_a_refused_start_shows_only_its_faults(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_start_shows_only_its_faults(home: Path) -> None:
     """Nothing was started, so nothing is stopped."""
-    variables = Variables(csv=str(home.parent / "gone.csv"), port_base=free_base())
-    with pytest.raises(LocalError, match=r"gone\.csv: cannot be read: No such file"):
-        run_demo(home, variables)
-    assert capsys.readouterr().out == ""
+    variables = {"csv": str(home.parent / "gone.csv"), "port_base": free_base()}
+    command = [sys.executable, "-m", "support.demo", str(home), json.dumps(variables)]
+    done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].endswith("gone.csv: cannot be read: No such file or directory")
     assert not home.exists()
