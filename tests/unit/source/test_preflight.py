@@ -78,6 +78,17 @@ def test_a_quote_is_named_with_the_other_faults(tmp_path: Path) -> None:
     ]
 
 
+def test_the_rows_of_another_encoding_are_not_read(tmp_path: Path) -> None:
+    """Their texts cannot be used. The lines after them are searched for faults."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(f"{NAMES}\n{CELLS}\n{CELLS}\n{CELLS}\n".replace("Adjuntas", "Mayag\u00fcez").encode("cp1252"))
+    with pytest.raises(FaultyInput) as caught:
+        list(preflight.check(path, DATASET))
+    (detail,) = caught.value.details
+    assert detail.startswith("line 2, byte 0xFC at column ")
+    assert detail.endswith("(3 such lines so far)")
+
+
 def test_a_large_file_is_checked_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The summary says so."""
     monkeypatch.setattr(preflight, "CHECKED_ROWS", 2)

@@ -10,7 +10,7 @@ import orjson
 
 from veleta.dataset import Dataset
 from veleta.errors import Stop
-from veleta_source.adapters.input_rows import InputRows, open_rows, reported
+from veleta_source.adapters.input_rows import open_rows, reported
 from veleta_source.domain.batch_assignment import Row
 from veleta_source.domain.row_counts import FEW_REASONS, RowCounts
 from veleta_source.domain.row_generator import RowGenerator
@@ -25,7 +25,7 @@ def split_file(path: Path, folder: Path, dataset: Dataset, report_progress: Call
     try:
         with open_rows(path, dataset) as rows:
             rows.require_no_faults()
-            batches = _write(_until_fault(rows, report_progress), folder)
+            batches = _write(rows.assigned(report_progress=report_progress), folder)
             rows.require_no_faults()
             rows.require_usable_rows()
             return BatchFiles(batches, rows.counts, rows.summary(FEW_REASONS))
@@ -45,13 +45,6 @@ def generate_batches(
     except OSError as error:
         raise Stop(f"cannot write the batches to {folder}: {error}") from error
     return BatchFiles(paths, counts, f"{counts.total:,} generated rows")
-
-
-def _until_fault(rows: InputRows, report_progress: Callable[[int], None]) -> Iterator[tuple[int, Row]]:
-    """The rows with their places. Raises FaultyInput at the first fault, before the rest of the file is read."""
-    for assigned in rows.assigned(report_progress=report_progress):
-        rows.require_no_faults()
-        yield assigned
 
 
 def _counted(rows: Iterable[tuple[int, Row]], counts: RowCounts) -> Iterator[tuple[int, Row]]:

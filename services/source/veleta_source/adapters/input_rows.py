@@ -82,7 +82,8 @@ class InputRows:
     ) -> Iterator[tuple[int, Row]]:
         """The place of its batch and the row, for each complete row among the next `limit` ones. Counts all of them.
 
-        The header must have no faults. `report_progress` is called now and then with the number of rows read.
+        The header must have no faults. It ends at a fault of the rows. `report_progress` is called now and then with
+        the number of rows read.
 
         Raises:
             FaultyInput: the rest of the file cannot be read.
@@ -94,6 +95,8 @@ class InputRows:
         assigner = BatchAssigner(self._dataset, self.header, marks)
         self._rows = chain(sample, self._rows)
         for number, cells in reported(islice(self._rows, limit), report_progress):
+            if self._table.faults:
+                return
             assigned = [MALFORMED] if cells is None else assigner.assign(cells)
             if isinstance(assigned, list):
                 self.counts.add_left_out(number, assigned)
