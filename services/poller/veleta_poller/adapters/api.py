@@ -26,6 +26,7 @@ MAX_RETRY_AFTER = 600.0
 """The longest pause, in seconds, that an API can ask for with Retry-After."""
 OVERLOADED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 REDIRECTED = (301, 302, 303, 307, 308)
+DEFAULT_PORTS = {"http": 80, "https": 443}
 NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """Errors before a connection exists: the API did not get the request."""
 
@@ -72,7 +73,7 @@ class HttpApi:
         while True:
             visited.append(url)
             async with self._session.get(url, allow_redirects=False) as response:
-                target = _redirect_target(response)
+                target = _redirect_target(response, url)
                 refusal = _refuse_redirect(target, visited) if target else ""
                 if target is None or refusal:
                     yield response, refusal
@@ -110,11 +111,12 @@ async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandler
         raise aiohttp.ClientError(_describe(error)) from error
 
 
-def _redirect_target(response: aiohttp.ClientResponse) -> str | None:
-    """The address that a response redirects to. None if it is no redirect."""
+def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str | None:
+    """The address that the response to a request for `url` redirects to. None if there is no valid one."""
     location = response.headers.get("Location") if response.status in REDIRECTED else None
     try:
-        return urljoin(str(response.url), location) if location else None
+        target = urljoin(url, location) if location else None
+        return target if target and _server(target) else None
     except ValueError:
         return None
 
@@ -124,13 +126,14 @@ def _refuse_redirect(target: str, visited: Sequence[str]) -> str:
     if _server(target) != _server(visited[0]):
         return f"it redirects to {target}, another server, which is not followed: {CHECK_URL}"
     if target in visited:
-        return f"it redirects in a circle, to {target}: {CHECK_URL}"
+        return f"it redirects in a circle, to {urlsplit(target).path}: {CHECK_URL}"
     return f"it redirects more than {MAX_REDIRECTS} times: {CHECK_URL}" if len(visited) > MAX_REDIRECTS else ""
 
 
-def _server(url: str) -> tuple[str, str]:
+def _server(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port. Raises ValueError if the port is not valid."""
     parts = urlsplit(url)
-    return parts.scheme, parts.netloc.lower()
+    return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 def _seconds_until(http_date: str, now: datetime) -> float:

@@ -1,12 +1,11 @@
 """Why a response of the data API is no batch, in words for the person who chose API_URL."""
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
-
-import orjson
 
 CHECK_URL = "is API_URL right?"
 HINTS: Mapping[int, str] = {
@@ -42,11 +41,9 @@ def describe_error(status: int, body: bytes, content: Any) -> str:
 
 
 def describe_undecodable(status: int, body: bytes, error: Exception) -> str:
-    """Why the body of a successful response is not JSON in UTF-8."""
-    if not body.strip():
-        return f"{answered(status)} without a body"
-    if _is_page(body):
-        return describe_page(status, body)
+    """Why a response whose body is not JSON in UTF-8 has no batch."""
+    if status != HTTPStatus.OK or not body.strip() or _is_page(body):
+        return describe_error(status, body, None)
     if isinstance(error, UnicodeDecodeError):
         before = body[max(0, error.start - 20) : error.start].decode(errors="replace")
         byte = f"byte 0x{body[error.start]:02x} at {error.start}, after {before!r}"
@@ -74,7 +71,7 @@ def _detail(detail: object) -> str:
     """An error's detail in one line. FastAPI's list of faults becomes `query.day: Field required`."""
     if isinstance(detail, list):
         return "; ".join(map(_fault, detail))
-    return detail if isinstance(detail, str) else orjson.dumps(detail).decode()
+    return detail if isinstance(detail, str) else json.dumps(detail, ensure_ascii=False)
 
 
 def _fault(fault: object) -> str:
@@ -82,7 +79,7 @@ def _fault(fault: object) -> str:
         case {"loc": list(places), "msg": message}:
             return f"{'.'.join(map(str, places))}: {message}"
         case _:
-            return orjson.dumps(fault).decode()
+            return json.dumps(fault, ensure_ascii=False)
 
 
 def _beginning(body: bytes) -> str:

@@ -63,8 +63,7 @@ def parse_response(status: int, body: bytes, group: int, dataset: Dataset, redir
     try:
         content = _decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        described = describe_undecodable if status == HTTP_OK else describe_error
-        return _invalid(described(status, body, error))
+        return _invalid(describe_undecodable(status, body, error))
     if isinstance(content, dict) and _is_end(content.get("detail")):
         return EndOfData()
     if status != HTTP_OK:

@@ -21,13 +21,17 @@ BODY = b'{"batch_number": 0}'
 @asynccontextmanager
 async def serving(folder: Path, routes: Mapping[str, Handler]) -> AsyncIterator[HttpApi]:
     """An API with a handler for each path."""
-    app = web.Application()
-    app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     async with (
-        TestServer(app) as server,
+        TestServer(_application(routes)) as server,
         connect(str(server.make_url("/")), 7, Inbox(folder, Clock()), Clock(), total=10, read=10) as api,
     ):
         yield api
+
+
+def _application(routes: Mapping[str, Handler]) -> web.Application:
+    app = web.Application()
+    app.add_routes([web.get(path, handler) for path, handler in routes.items()])
+    return app
 
 
 async def fetch(folder: Path, routes: Mapping[str, Handler]) -> StoredResponse:
@@ -105,8 +109,26 @@ async def test_an_endless_redirect_ends(tmp_path: Path) -> None:
 
 async def test_a_redirect_without_a_target_is_a_response(tmp_path: Path) -> None:
     """It is refused later, because of its status."""
-    response = await fetch(tmp_path, {"/data": redirect("http://[")})
-    assert (response.status, response.redirect) == (302, "")
+    for location in ("http://[", "http://127.0.0.1:99999/"):
+        response = await fetch(tmp_path, {"/data": redirect(location)})
+        assert (response.status, response.redirect) == (302, "")
+
+
+async def test_the_password_of_the_api_is_sent_and_not_shown(tmp_path: Path) -> None:
+    """Also after a redirect to another path."""
+
+    async def serve_user(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=request.headers.get("Authorization", "").encode())
+
+    async with TestServer(_application({"/data": redirect("/data/"), "/data/": serve_user})) as server:
+        url = str(server.make_url("/").with_user("ana").with_password("secret"))
+        async with connect(url, 7, Inbox(tmp_path, Clock()), Clock(), total=10, read=10) as api:
+            response = await api.fetch(lambda _size: None)
+    assert Inbox(tmp_path, Clock()).read(response).startswith(b"Basic ")
+    async with TestServer(_application({"/data": redirect("/data?group_number=7")})) as server:
+        url = str(server.make_url("/").with_user("ana").with_password("secret"))
+        async with connect(url, 7, Inbox(tmp_path, Clock()), Clock(), total=10, read=10) as api:
+            assert "secret" not in (await api.fetch(lambda _size: None)).redirect
 
 
 @pytest.mark.failure("F171")
