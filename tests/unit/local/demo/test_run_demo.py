@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.demo import command
 from support.pseudo_terminal import PseudoTerminal
 from support.repository import ROOT
 from support.testbed import free_base, wait_until
@@ -119,8 +120,8 @@ def test_a_second_demo_is_a_viewer(home: Path) -> None:
 def test_a_refused_start_shows_only_its_faults(home: Path) -> None:
     """Nothing was started, so nothing is stopped."""
     variables = {"csv": str(home.parent / "gone.csv"), "port_base": free_base()}
-    command = [sys.executable, "-m", "support.demo", str(home), json.dumps(variables)]
-    done = subprocess.run(command, env=ENVIRON, capture_output=True, text=True, check=False, timeout=60)
+    started = command(home, json.dumps(variables))
+    done = subprocess.run(started, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1].endswith("gone.csv: cannot be read: No such file or directory")
     assert not home.exists()
