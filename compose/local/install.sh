@@ -14,6 +14,10 @@ fail() {
     exit 1
 }
 
+case $PWD in
+    *:*) fail "$PWD: PATH and Java allow no colon in a path, so move or rename this folder" ;;
+esac
+
 supported() {
     "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }

@@ -191,6 +191,14 @@ def test_a_browser_that_is_there_is_used(machine: Machine, browser: str) -> None
     assert not machine.calls("apt-get")
 
 
+def test_a_colon_in_the_path_is_refused(machine: Machine) -> None:
+    """It separates the folders of PATH and of Java's class path. Every other character works."""
+    machine.checkout = machine.checkout.rename(machine.checkout.with_name("a:b"))
+    done = machine.install()
+    assert (done.returncode, done.stderr.split(": ")[1][:4]) == (1, "PATH")
+    assert not machine.calls("apt-get")
+
+
 @pytest.mark.failure("F142")
 def test_a_full_disk_is_found_before_anything_is_installed(machine: Machine) -> None:
     """The check runs first, and its line is the only one."""

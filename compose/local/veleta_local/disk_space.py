@@ -32,9 +32,10 @@ def shortage(demands: Iterable[Demand]) -> str:
         needed[device] += megabytes
         folders.setdefault(device, existing)
     for device, folder in folders.items():
-        free = shutil.disk_usage(folder).free / 10**6
+        free = shutil.disk_usage(folder).free // 10**6
         if free < needed[device]:
-            return f"{free / 1000:.1f} GB are free at {folder}: {needed[device] / 1000:.1f} GB are needed"
+            # Rounded apart, so that the two never look equal.
+            return f"{free // 100 / 10} GB are free at {folder}: {-(-needed[device] // 100) / 10} GB are needed"
     return ""
 
 

@@ -34,6 +34,11 @@ def test_the_folders_of_one_file_system_share_its_space(tmp_path: Path, free: in
     assert text == f"1.0 GB are free at {tmp_path}: 1.2 GB are needed"
 
 
+def test_the_two_sizes_never_look_equal(tmp_path: Path, free: int) -> None:
+    """What is free is rounded down, and what is needed is rounded up."""
+    assert disk_space.shortage([(free + 1, tmp_path)]) == f"1.0 GB are free at {tmp_path}: 1.1 GB are needed"
+
+
 def test_each_file_system_is_looked_at(tmp_path: Path, free: int) -> None:
     """The first one has enough."""
     assert disk_space.shortage([(600, tmp_path), (2000, Path("/proc"))]).startswith("1.0 GB are free at /proc")

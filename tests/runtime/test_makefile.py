@@ -1,0 +1,34 @@
+"""What make passes to the programs that it starts."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from support.repository import ROOT
+
+_SHOW = "python3 -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+
+
+def environment_below_make(**variables: str) -> dict[str, str]:
+    """The environment of a command, if make has these variables."""
+    command = ["make", "INSTALLED=", f"LOCAL={_SHOW} #", "status"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | variables
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "de_DE.ISO-8859-1", ""])
+def test_every_program_runs_in_utf_8(locale: str) -> None:
+    """Whatever the locale of the user is: paths, files and output may have any letter."""
+    assert environment_below_make(LC_ALL=locale, LANG=locale)["LC_ALL"] == "C.UTF-8"
+
+
+def test_python_is_not_changed_by_variables_of_other_programs() -> None:
+    """Neither modules from elsewhere, nor another encoding, nor asserts left out. Proxies stay, for downloads."""
+    names = ["PYTHONPATH", "PYTHONHOME", "PYTHONIOENCODING", "PYTHONOPTIMIZE", "PYTHONWARNINGS"]
+    given = {"PYTHONIOENCODING": "ascii", "PYTHONOPTIMIZE": "2", "PYTHONPATH": "docs", "HTTPS_PROXY": "http://proxy"}
+    environ = environment_below_make(**given)
+    assert not environ.keys() & set(names)
+    assert environ["HTTPS_PROXY"] == "http://proxy"
