@@ -7,9 +7,10 @@ TIMEOUT_SECONDS = 5
 
 
 def main() -> None:
-    """Send one request."""
+    """Send one request, without a proxy: the service is in the same container."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(sys.argv[1], timeout=TIMEOUT_SECONDS):  # noqa: S310 - the URL is that of a service in the same container
+        with direct.open(sys.argv[1], timeout=TIMEOUT_SECONDS):
             pass
     except OSError as error:
         sys.exit(f"{error}: {error.read(2000).decode(errors='replace')}" if hasattr(error, "read") else str(error))

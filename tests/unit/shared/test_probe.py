@@ -29,6 +29,16 @@ def test_the_exit_code_follows_the_status(status: int, code: int, error: str) ->
     assert (done.returncode, done.stderr.removeprefix("HTTP Error ")) == (code, error)
 
 
+def test_a_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker may pass one. The error is that of the service."""
+    proxy, service = free_port(), free_port()
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with HTTPServer(("127.0.0.1", service), BaseHTTPRequestHandler) as server:
+        Thread(target=server.handle_request).start()
+        assert "501" in probe(f"http://127.0.0.1:{service}/").stderr
+
+
 def test_a_refused_connection_is_an_error() -> None:
     """Printed in one line, without a traceback."""
     done = probe(f"http://127.0.0.1:{free_port()}/")
