@@ -4,7 +4,8 @@
 #   tests/fresh/machine.sh demo test
 #
 # The Debian is a chroot in a new folder of TMPDIR (/var/tmp), with its own processes and mounts. They and the folder
-# are gone when the script ends. It uses the package sources, certificates and proxies of this machine.
+# are gone when the script ends. It uses the package sources, certificates and proxies of this machine. The path of its
+# checkout has characters with a meaning in shells, URLs and settings.
 set -eu
 
 fail() {
@@ -13,6 +14,7 @@ fail() {
 }
 
 SUITE=bookworm
+FOLDER="it's a folder; 100 % ü \$x"
 PASSED='^([A-Za-z]+_(proxy|PROXY)|(PIP|UV|MAVEN|SSL_CERT)_[A-Z_]+|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|PORT_BASE)='
 
 [ "$(id -u)" = 0 ] || fail "run this as root: it needs chroot and mount"
@@ -37,15 +39,15 @@ copy ~/.config/pip ~/.config/uv ~/.m2/settings.xml
 # shellcheck disable=SC2046 # words
 copy $(grep -ls Acquire /etc/apt/apt.conf.d/*)
 chroot "$top" update-ca-certificates >/dev/null 2>&1
-git clone --quiet --no-hardlinks "$checkout" "$top/veleta"
+git clone --quiet --no-hardlinks "$checkout" "$top/$FOLDER"
 
 unshare --mount --pid --fork --kill-child sh -eu -c '
-    top=$1 passed=$2
-    shift 2
+    top=$1 folder=$2 passed=$3
+    shift 3
     mount -t proc proc "$top/proc"
     mount --rbind /sys "$top/sys"
     mount --rbind /dev "$top/dev"
     mount -t tmpfs tmpfs "$top/dev/shm"
-    set -- $(env | grep -E "$passed") chroot "$top" sh -c "cd /veleta && exec python3 tests/fresh/commands.py \"\$@\"" sh "$@"
-    exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
-' sh "$top" "$PASSED" "$@"
+    exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin $(env | grep -E "$passed") \
+        chroot "$top" env --chdir="/$folder" python3 tests/fresh/commands.py "$@"
+' sh "$top" "$FOLDER" "$PASSED" "$@"
