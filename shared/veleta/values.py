@@ -20,7 +20,7 @@ SIGNS_OF_CURRENCIES = {
 """By unit: the signs that mean it. In a column with one of these units no other sign is read."""
 CURRENCY_SIGNS = tuple("$€£¥₹₩₽₺₫₴₪₱฿₦₡₲₵₸₼₾")
 
-_SAME_MARKS = str.maketrans({"’": "'", "−": "-", "٫": ".", "٬": "_", "．": ".", "，": ",", "＄": "$"})  # noqa: RUF001 - such marks are read
+_SAME_MARKS = str.maketrans("’−–‑٫٬．，＄", "'---._.,$")  # noqa: RUF001 - such marks are read
 _DATE = re.compile(
     r"(\d{4})(?P<mark>[-/.])(\d\d)(?P=mark)(\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+]00:?00)?)?", re.ASCII
 )
@@ -125,8 +125,10 @@ def _units(unit: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """The text without spaces around it, with ASCII digits, separators and spaces."""
-    text = text.strip()
+    """The text with ASCII digits, separators and spaces. Spaces and Excel's marks of a text around it are removed."""
+    text = text.strip().removeprefix("'")
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:-1]
     if text.isascii():
         return text
     return "".join(_ascii(c) for c in text.translate(_SAME_MARKS))

@@ -103,7 +103,9 @@ def test_a_number_can_show_its_decimal_mark(text: str, mark: str) -> None:
     assert decimal_mark(text, "USD") == mark
 
 
-@pytest.mark.parametrize("text", ["06016", "6016", "6016.0", " 6016 ", "06016-1234", "6,016", "٠٦٠١٦"])
+@pytest.mark.parametrize(
+    "text", ["06016", "6016", "6016.0", " 6016 ", "06016-1234", "06016–1234", "6,016", "٠٦٠١٦", '="06016"', "'06016"]
+)
 def test_an_identifier_with_digits_has_leading_zeros_and_an_extension(text: str) -> None:
     """All of these are one ZIP code."""
     assert parse_identifier(text, 5) == 6016.0

@@ -17,5 +17,5 @@ class FaultyInput(Stop):
 
 def quoted(text: object, length: int = 40) -> str:
     """A text in quotes for a message: printable, in one line, cut to `length` characters."""
-    shown = " ".join(str(text).split())
+    shown = " ".join(str(text)[: 10 * length].split())
     return repr(shown if len(shown) <= length else f"{shown[: length - 1]}…")
