@@ -18,7 +18,7 @@ from veleta_local.demo.run_demo import run_demo, watch
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
-from veleta_local.output import discard_output
+from veleta_local.output import discard_output, surviving_output
 from veleta_local.preflight import variables_of_start
 from veleta_local.record_format import as_json, as_text, title
 from veleta_local.run import Run
@@ -40,6 +40,11 @@ def _watch() -> None:
 
 def _start() -> None:
     variables = _variables()
+    with surviving_output(lambda: None):  # a start that nobody watches goes on
+        _start_and_report(variables)
+
+
+def _start_and_report(variables: Variables) -> None:
     run = Run(_HOME, variables)
     run.start(variables.start_timeout)
     print(f"\nmonitor   {run.url('monitor')}\npredict   {run.url('inference')}/predict\nMLflow    {run.mlflow_url}")
