@@ -182,7 +182,7 @@ def _example_fault(dataset: "Dataset", column: "Column", received: object) -> st
         return None
     low, high = dataset.cleaning.get(column.name, (-math.inf, math.inf))
     if column.minimum is not None and value < column.minimum:
-        return f"minimum is {column.minimum:.15g}: use a value that may be priced"
+        return f"it is below minimum = {column.minimum:.15g}: use a higher value"
     if low <= high and not low <= value <= high:
         return f"[cleaning] allows {_bounds(dataset, column.name)}: use a value within"
     if column.digits and not 0 <= value < 10**column.digits:

@@ -38,6 +38,8 @@ BREAKS: list[tuple[str, str, str]] = [
     ('title = "Maker"', "title = 7", "column maker: title = 7: use a text"),
     ('title = "Maker"', 'title = "x"\nminimum = 1', "column maker: minimum = 1 is for numbers, and its"),
     ("minimum = 1\n", 'minimum = "low"\n', "column gears: minimum = 'low': use a number"),
+    ("minimum = 1\n", "minimum = true\n", "column gears: minimum = true: use a number"),
+    ("place = 2", "place = 1.5", "[[source]] number 3: place = 1.5: use a whole number"),
     ("minimum = 1\n", "minimum = nan\n", "column gears: minimum = nan: use a finite number"),
     ("minimum = 1\n", "digits = 5\n", "column gears: digits = 5 is for identifiers, and its kind is number: remove it"),
     ("digits = 4", "digits = 1", 'column shop: prefix = 2, digits = 1: feature = "prefix" needs 1 <= prefix <= digits'),
@@ -148,7 +150,7 @@ def test_an_empty_file_names_what_it_needs(tmp_path: Path) -> None:
 def test_an_example_is_not_below_the_minimum_of_its_column(tmp_path: Path) -> None:
     """A request with such a value would be refused."""
     text = TEXT.replace("gears = [1, 36]\n", "").replace("minimum = 1\n", "minimum = 30\n")
-    assert refusal(text, tmp_path) == ["mine.toml: [example] gears = 21: minimum is 30: use a value that may be priced"]
+    assert refusal(text, tmp_path) == ["mine.toml: [example] gears = 21: it is below minimum = 30: use a higher value"]
 
 
 def test_a_dataset_needs_a_feature(tmp_path: Path) -> None:
