@@ -6,19 +6,17 @@ supervisord's log has the starts and the ends. The log of a part has a mark wher
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from veleta_local.deployment import Deployment
 from veleta_local.log_errors import last_logged_error, reason_of
+from veleta_local.processes import START_MARK
 
 _SUPERVISORD_STARTED = "supervisord started with pid"
 _LINE = re.compile(
     r"^\S+ (?P<time>[\d:]+)\S* \w+ "
     r"(?:spawned: '(?P<spawned>[\w-]+)' with pid (?P<pid>\d+)|exited: (?P<exited>[\w-]+) \((?P<end>.*); .*\))$"
 )
-_MARK = '{"event": "process started",'
-"""The beginning of a mark."""
 _READ_BYTES = 1024 * 1024
 """The end of a part's log that is searched."""
 
@@ -31,12 +29,6 @@ class Attempt:
     end: str = ""
     ended_at: str = ""
     """The time of day."""
-
-
-def start_mark(part: str, pid: int) -> str:
-    """The line of a part's log before the output of a process."""
-    now = datetime.now(UTC).isoformat()
-    return f'{_MARK} "service": "{part}", "pid": {pid}, "level": "info", "timestamp": "{now}"}}'
 
 
 def parse_attempts(log: str) -> dict[str, list[Attempt]]:
@@ -55,7 +47,7 @@ def parse_attempts(log: str) -> dict[str, list[Attempt]]:
 def output_of(log: str, pid: int) -> str:
     """What the last process with this id printed, from the log of its part; empty if the log lacks its mark."""
     lines = log.splitlines()
-    marks = [number for number, line in enumerate(lines) if line.startswith(_MARK)]
+    marks = [number for number, line in enumerate(lines) if line.startswith(START_MARK)]
     own = [number for number in marks if f'"pid": {pid},' in lines[number]]
     if not own:
         return ""

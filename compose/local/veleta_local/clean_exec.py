@@ -9,14 +9,13 @@ import sys
 from pathlib import Path
 
 from veleta_local import processes
-from veleta_local.attempts import start_mark
 
 
 def main(command: list[str]) -> None:
     """Does not return."""
     part = os.environ[processes.PART_MARK]
     processes.kill_part(Path(os.environ[processes.HOME_MARK]), part)
-    print(start_mark(part, os.getpid()), flush=True)
+    print(processes.start_mark(part, os.getpid()), flush=True)
     os.execvp(command[0], command)  # noqa: S606 - the run's own command
 
 

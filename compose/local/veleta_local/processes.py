@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,14 @@ import psutil
 HOME_MARK, PART_MARK = "VELETA_RUN_HOME", "VELETA_RUN_PART"
 SUPERVISORD = ""
 """The name under which `by_part` has supervisord, which belongs to no part."""
+START_MARK = '{"event": "process started",'
+"""The beginning of `start_mark`."""
+
+
+def start_mark(part: str, pid: int) -> str:
+    """The line of a part's log before the output of a process."""
+    now = datetime.now(UTC).isoformat()
+    return f'{START_MARK} "service": "{part}", "pid": {pid}, "level": "info", "timestamp": "{now}"}}'
 
 
 def by_part(home: Path) -> dict[str, list[psutil.Process]]:

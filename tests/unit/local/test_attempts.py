@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from veleta_local.attempts import Attempt, Attempts, output_of, parse_attempts, start_mark
+from veleta_local.attempts import Attempt, Attempts, output_of, parse_attempts
 from veleta_local.deployment import Deployment
+from veleta_local.processes import start_mark
 
 OLD = """\
 2026-11-26 09:00:00,001 INFO supervisord started with pid 1
