@@ -1,4 +1,4 @@
-"""The error of this package."""
+"""The errors of this package."""
 
 
 class LocalError(Exception):
@@ -7,3 +7,10 @@ class LocalError(Exception):
 
 class RunStopped(LocalError):
     """Another command stopped the run that this one uses."""
+
+
+class StartFailed(LocalError):
+    """A start cannot succeed. Its processes may run."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the start failed: {reason}")

@@ -2,10 +2,11 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
+from veleta.errors import Stop
 from veleta_local import (
     checks,
     disk_space,
@@ -20,10 +21,10 @@ from veleta_local import (
 )
 from veleta_local.attempts import Attempts
 from veleta_local.deployment import BACKING, PYTHON, Deployment
-from veleta_local.errors import LocalError
+from veleta_local.errors import LocalError, StartFailed
 from veleta_local.files import export_lines, locked, write_private
 from veleta_local.health import Health
-from veleta_local.log_errors import reason_of
+from veleta_local.start_watch import StartWatch, WaitingLines
 from veleta_local.supervise import Program, State, Supervisor, Unresponsive
 from veleta_local.variables import Variables
 
@@ -42,45 +43,66 @@ class Run(Deployment):
         self.attempts = Attempts(self)
         self._report = report
         self._supervisor = Supervisor(self)
+        self._watch: StartWatch | None = None
+        self._was_up = False
 
     def start(self, timeout: float = 600) -> None:
-        """Start everything, and return when each part is ready."""
+        """Start everything, and return when each part is ready.
+
+        Raises:
+            LocalError: it cannot become ready. What this start began has ended.
+        """
         deadline = time.monotonic() + timeout
         if self.spawn(timeout):
-            rest = [part for part in self.awaited if part not in ("kafka", "mysql")]
-            self._wait_until_ready(rest, deadline - time.monotonic())
+            with self._ended_if_failed(self.stop):
+                rest = [part for part in self.awaited if part not in ("kafka", "mysql")]
+                self._wait_until_ready(rest, deadline - time.monotonic())
+            self.end_watch()
 
     def start_backing(self, timeout: float = 600) -> None:
         """Start Kafka, MariaDB and MLflow without topics and tables, and return when they are ready."""
-        with self._lock():
+        with self._lock(), self._ended_if_failed(self._stop):
+            self._begin()
             self._spawn_backing(BACKING)
-        self._wait_until_ready(BACKING, timeout)
+            self._wait_until_ready(BACKING, timeout)
+        self.end_watch()
 
     def spawn(self, timeout: float = 600) -> bool:
-        """Start what is down, and return before the services are ready. False: everything was up and ready."""
+        """Start what is down, and return before the services are ready. False: everything was up and ready.
+
+        Afterwards `check_start` shows whether they can still become ready. Raises as `start`.
+        """
         deadline = time.monotonic() + timeout
         if self.is_up() and self._is_ready():
             self._report("the run is up already")
             return False
         preflight.check(self, self._report)
-        with self._lock():
+        with self._lock(), self._ended_if_failed(self._stop):
+            watch = self._begin()
             self._spawn_backing(self.parts)
             self._wait_until_ready(("kafka", "mysql"), timeout)
             self._provision_topics_and_tables(deadline - time.monotonic())
+            watch.follow_events()
             write_private(self.home / "env", export_lines(self.environment_of_clients()))
             self._supervisor.start(self._down(self.services))
         return True
 
+    def check_start(self) -> None:
+        """Raise LocalError with the reason if the parts that `spawn` started cannot all become ready."""
+        if self._watch:
+            self._watch.check()
+
+    def end_watch(self) -> None:
+        """End what `check_start` needs. After it `check_start` raises no more."""
+        if self._watch:
+            self._watch.close()
+            self._watch = None
+
     def stop(self) -> None:
         """End all processes, the services first. The data stay."""
-        if not self.home.exists():
-            return
-        with self._lock():
-            (self.home / "env").unlink(missing_ok=True)
-            with suppress(Unresponsive):
-                for parts in (self.services, ("mlflow",), ("mysql", "kafka")):
-                    self._supervisor.stop(parts)
-            self._supervisor.shutdown()
+        if self.home.exists():
+            with self._lock():
+                self._stop()
 
     def clean(self) -> None:
         """Delete the run and its data."""
@@ -120,6 +142,37 @@ class Run(Deployment):
         """The health of each part, requested in parallel, within about 3 s."""
         return health.check(self, parts)
 
+    def _stop(self) -> None:
+        (self.home / "env").unlink(missing_ok=True)
+        with suppress(Unresponsive):
+            for parts in (self.services, ("mlflow",), ("mysql", "kafka")):
+                self._supervisor.stop(parts)
+        self._supervisor.shutdown()
+
+    def _begin(self) -> StartWatch:
+        """Watch a start from here on. Variables cannot change while the run is up."""
+        self.end_watch()
+        self._was_up = bool(self._supervisor.states())
+        if self._was_up and (changed := self._changed()):
+            names = ", ".join(name.upper() for name in changed)
+            raise LocalError(f"the run is up with another {names}: make stop first")
+        self._watch = StartWatch(self, self.attempts)
+        return self._watch
+
+    @contextmanager
+    def _ended_if_failed(self, stop: Callable[[], None]) -> Iterator[None]:
+        """If the block fails, end what this start began. A run that was up before goes on."""
+        try:
+            yield
+        except (LocalError, Stop) as error:
+            if not self._watch:
+                raise
+            self.end_watch()
+            if self._was_up:
+                raise LocalError(f"{error}; the run was up before and goes on: make stop ends it") from error
+            stop()
+            raise
+
     def _lock(self) -> AbstractContextManager[None]:
         return locked(self.folder("") / "lock", wait=False)
 
@@ -155,15 +208,12 @@ class Run(Deployment):
         return {name: self.ports[name] for name in names}
 
     def _spawn_supervisord(self) -> None:
-        """Start supervisord if it is down. If it is up, its configuration and so the variables cannot change."""
+        """Start supervisord with the present variables if it is down."""
         if not self._supervisor.states():
             checks.disk((disk_space.RUN_MB, self.home))
             downloads.ensure(self._report)
             self.save()
             self._supervisor.spawn(self._programs())
-        elif changed := self._changed():
-            names = ", ".join(name.upper() for name in changed)
-            raise LocalError(f"the run is up with another {names}: make stop first")
 
     def _programs(self) -> dict[str, Program]:
         backing = {part: module.program(self) for part, module in _BACKING.items()}
@@ -183,28 +233,25 @@ class Run(Deployment):
         self._report(f"topics and tables are ready ({time.monotonic() - began:.1f} s)")
 
     def _wait_until_ready(self, parts: Iterable[str], timeout: float) -> None:
-        """Return when all parts are ready, and report each part once."""
-        began = time.monotonic()
+        """Return when all parts are ready, and report each part once. Raises StartFailed."""
+        began, lines = time.monotonic(), WaitingLines(self._report)
         waiting = list(parts)
         while waiting:
             reports = self.health(waiting)
-            waiting = [part for part in reports if not reports[part].ready]
+            self.check_start()
             seconds = time.monotonic() - began
-            for part in (part for part, report in reports.items() if report.ready):
+            for part in (part for part in waiting if reports[part].ready):
                 self._report(f"{part} is ready ({seconds:.1f} s)")
-            if waiting and not self._supervisor.states():
+            waiting = [part for part in waiting if not reports[part].ready]
+            lines.show({part: reports[part] for part in waiting})
+            if waiting and not any(state.up or state.pid for state in self.states().values()):
                 raise LocalError("another command stopped the run: make start starts it again")
             if waiting and seconds > timeout:
-                raise LocalError(self._not_ready({part: reports[part] for part in waiting}))
+                raise StartFailed(f"not ready in time (START_TIMEOUT=): {self._not_ready(waiting, reports)}")
             time.sleep(_POLL_SECONDS if waiting else 0)
 
-    def _not_ready(self, reports: Mapping[str, Health]) -> str:
-        parts = [f"{part}: {report}{self._log_line(part, report)}" for part, report in reports.items()]
-        return f"not ready in time (START_TIMEOUT=): {' | '.join(parts)}"
-
-    def _log_line(self, part: str, report: Health) -> str:
-        """The log's line with the reason, for a part that does not even listen."""
-        log = self.log(part)
-        if report.listens or not log.exists():
-            return ""
-        return f" ({log}: {reason_of(log.read_text(errors='replace'))})"
+    def _not_ready(self, parts: Sequence[str], reports: Mapping[str, Health]) -> str:
+        """What each part does, and its last error."""
+        attempts = self.attempts.by_part()
+        texts = {part: [str(reports[part]), self.attempts.last_error(part, attempts[part])] for part in parts}
+        return " | ".join(f"{part}: {'; last error: '.join(filter(None, text))}" for part, text in texts.items())

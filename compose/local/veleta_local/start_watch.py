@@ -1,0 +1,93 @@
+"""Watches a start: reports what changes, and ends it when it cannot succeed any more."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from veleta.adapters.kafka import KafkaLog
+from veleta.clock import utc_now
+from veleta.dataset import load_dataset
+from veleta.errors import Reject, Retry
+from veleta.events.envelope import decode
+from veleta.ports import Subscription
+from veleta.topics import TopicName, topic
+from veleta_local import health
+from veleta_local.attempts import Attempts
+from veleta_local.deployment import Deployment
+from veleta_local.errors import StartFailed
+from veleta_local.health import Health
+from veleta_local.start_failures import FailureDetector
+
+_TOPICS: tuple[TopicName, ...] = ("batches", "training", "models", "deadletter")
+_POLL_SECONDS = 0.1
+LINE_SECONDS = 5.0
+"""At most one line in this time shows what a part that is not ready does."""
+
+
+class StartWatch:
+    """One start, from before its first process. `close` ends it."""
+
+    def __init__(self, deployment: Deployment, attempts: Attempts) -> None:
+        self._deployment = deployment
+        self._attempts = attempts
+        self._position = attempts.position
+        self._detector = FailureDetector()
+        self._subscription: Subscription | None = None
+
+    def follow_events(self) -> None:
+        """Follow the topics from their present ends. They exist, and no service runs yet. Raises StartFailed."""
+        log, dataset = KafkaLog(self._deployment.kafka_bootstrap, "start"), load_dataset(self._deployment.dataset).name
+        names = [topic(dataset, name) for name in _TOPICS]
+        try:
+            ends = {(name, part): end for name in names for part, (_, end) in log.bounds(name).items()}
+            self._subscription = log.subscribe(names, None, ends)
+        except Retry as error:
+            raise StartFailed(str(error)) from error
+        self._detector.has_model = any(end for (name, _), end in ends.items() if name == topic(dataset, "models"))
+
+    def check(self) -> None:
+        """Raise StartFailed if the start cannot succeed."""
+        for part, attempts in self._attempts.by_part(self._position).items():
+            ended = [attempt for attempt in attempts if attempt.end]
+            self._detector.on_exits(part, [self._attempts.reason(part, attempt) for attempt in ended])
+        self._read_events()
+        if self._deployment.variables.api_url:
+            report = health.check(self._deployment, ["poller"])["poller"]
+            self._detector.on_api(report.waits_for.get("api", ""), utc_now())
+        if failure := self._detector.failure(utc_now()):
+            raise StartFailed(failure)
+
+    def close(self) -> None:
+        if self._subscription:
+            self._subscription.close()
+            self._subscription = None
+
+    def _read_events(self) -> None:
+        """Kafka may be down for a moment: then supervisord starts it again, or its end is the failure."""
+        try:
+            records = self._subscription.poll(_POLL_SECONDS) if self._subscription else ()
+        except Retry:
+            return
+        for record in records:
+            try:
+                event = decode(record)
+            except Reject:
+                continue
+            self._detector.on_event(event.payload, event.time)
+
+
+class WaitingLines:
+    """The lines of a start about parts that are not ready."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._began = time.monotonic()
+        self._last: dict[str, tuple[float, str]] = {}
+
+    def show(self, reports: Mapping[str, Health]) -> None:
+        """Report what each part waits for if that changed, and at most every LINE_SECONDS."""
+        for part, report in reports.items():
+            at, before = self._last.get(part, (self._began, ""))
+            text = "; ".join(report.waits_for.values()) or str(report)
+            if text != before and time.monotonic() - at >= LINE_SECONDS:
+                self._last[part] = time.monotonic(), text
+                self._report(f"{part}: {text}")
