@@ -11,6 +11,7 @@ from support.repository import ROOT
 from support.testbed import free_base
 from veleta_local import processes
 from veleta_local.run import Run
+from veleta_local.variables import Variables
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Checkout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.base = free_base()
+        self.variables = Variables(port_base=free_base())
 
     @property
     def run(self) -> Run:
@@ -36,7 +37,7 @@ class Checkout:
     def start(self, **variables: object) -> FailedStart:
         """As `make start`, which exits with 2 when this does with 1."""
         began = time.monotonic()
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "PORT_BASE": str(self.base)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "PORT_BASE": str(self.variables.port_base)}
         done = subprocess.run(
             [sys.executable, "-u", "-m", "support.command_line", "start"],
             env=environment | {name.upper(): str(value) for name, value in variables.items()},

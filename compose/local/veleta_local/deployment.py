@@ -11,6 +11,7 @@ from urllib.parse import quote
 from veleta.users import LOGINS, USERS
 from veleta_local.addresses import HOST, ports
 from veleta_local.files import shell_lines, write_private
+from veleta_local.run_data import has_rows
 from veleta_local.variables import Variables
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,7 +45,8 @@ class Deployment:
     def __init__(self, home: Path, variables: Variables | None = None) -> None:
         self.home = home.absolute()
         self.saved, self.adjusted = self._load()
-        self.variables = (variables or Variables()).merged_over(self.saved).with_default_input()
+        merged = (variables or Variables()).merged_over(self.saved, has_rows=has_rows(self.home))
+        self.variables = merged.with_default_input()
         self.ports = ports(self.variables.port_base)
         names = (ADMIN_PASSWORD_VARIABLE, *(user.password_variable for user in USERS))
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}

@@ -17,6 +17,7 @@ from veleta_local import (
     mlflow_server,
     preflight,
     processes,
+    run_data,
     subprocesses,
 )
 from veleta_local.attempts import Attempts
@@ -154,8 +155,7 @@ class Run(Deployment):
         self.end_watch()
         self._was_up = bool(self._supervisor.states())
         if self._was_up and (changed := self._changed()):
-            names = ", ".join(name.upper() for name in changed)
-            raise LocalError(f"the run is up with another {names}: make stop first")
+            raise LocalError(f"the run is up with another {_names(changed)}: make stop first")
         self._watch = StartWatch(self, self.attempts)
         return self._watch
 
@@ -212,6 +212,9 @@ class Run(Deployment):
         if not self._supervisor.states():
             checks.disk((disk_space.RUN_MB, self.home))
             downloads.ensure(self._report)
+            if changed := self.variables.changed_fixed(self.saved):
+                self._report(f"no row was taken with another {_names(changed)}: the run starts from its beginning")
+                run_data.delete(self.home)
             self.save()
             self._supervisor.spawn(self._programs())
 
@@ -255,3 +258,7 @@ class Run(Deployment):
         attempts = self.attempts.by_part()
         texts = {part: [str(reports[part]), self.attempts.last_error(part, attempts[part])] for part in parts}
         return " | ".join(f"{part}: {'; last error: '.join(filter(None, text))}" for part, text in texts.items())
+
+
+def _names(variables: Iterable[str]) -> str:
+    return ", ".join(name.upper() for name in variables)

@@ -13,7 +13,7 @@ from veleta_local.addresses import MAX_PORT_BASE, MIN_PORT_BASE
 from veleta_local.errors import LocalError
 
 _FIXED = (*INPUTS, "seed", "group_number", "port_base", "dataset", "mysql_prefix")
-"""The data of a run depend on these, so they cannot change later."""
+"""The rows of a run depend on these, so they cannot change after it took a row."""
 
 
 class Variables(StartVariables):
@@ -68,21 +68,23 @@ class Variables(StartVariables):
         """The variables that were passed, by field name, without `start_timeout`."""
         return self.model_dump(exclude_unset=True, exclude_none=True)
 
-    def merged_over(self, saved: Self) -> Self:
-        """The saved variables, replaced by those of this start.
+    def merged_over(self, saved: Self, *, has_rows: bool) -> Self:
+        """The saved variables, replaced by those of this start. Another input replaces the saved one as a whole.
 
         Raises:
-            LocalError: variables changed on which the data of the run depend. The message has a line for each.
+            LocalError: variables changed on which the rows of the run depend. The message has a line for each.
         """
-        before = saved.given()
-        faults = [
-            f"this folder's run has {name.upper()}={before.get(name, '(none)')}, not {getattr(self, name)}: "
-            "make start without it continues; make stop && make clean deletes the run; or use another folder"
-            for name in self.changed(saved)
-            if before and name in _FIXED
-        ]
-        if faults:
-            raise LocalError("\n".join(faults))
+        before, fixed = saved.given(), self.changed_fixed(saved)
+        if has_rows and fixed:
+            raise LocalError(
+                "\n".join(
+                    f"this folder's run has {name.upper()}={before.get(name, '(none)')}, not {getattr(self, name)}: "
+                    "make start without it continues; make stop && make clean deletes the run; or use another folder"
+                    for name in fixed
+                )
+            )
+        if any(name in INPUTS for name in fixed):
+            before = {name: value for name, value in before.items() if name not in (*INPUTS, "seed")}
         return type(self)(**before | self.given())
 
     def with_default_input(self) -> Self:
@@ -99,6 +101,10 @@ class Variables(StartVariables):
             for name, value in self.given().items()
             if value != (before.get(name) if name in INPUTS else getattr(saved, name))
         ]
+
+    def changed_fixed(self, saved: Self) -> list[str]:
+        """Those of `changed` on which the rows of a run depend; none if nothing was saved."""
+        return [name for name in self.changed(saved) if name in _FIXED] if saved.given() else []
 
 
 def variables_of_make() -> dict[str, FieldInfo]:

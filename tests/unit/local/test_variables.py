@@ -26,6 +26,13 @@ def variables_of(environ: dict[str, str], folder: Path) -> Variables:
     return variables
 
 
+def take_a_row(home: Path) -> None:
+    """A segment of the topic `rows` that is not empty."""
+    segment = home / "kafka/real_estate.rows-0/00000000000000000000.log"
+    segment.parent.mkdir(parents=True)
+    segment.write_bytes(b"row")
+
+
 def test_a_run_remembers_its_variables(tmp_path: Path) -> None:
     """stop, status and a second start need none."""
     given = Variables(csv="/data/a.csv", port_base=str(BASE), at_end="restart", extra={"TRAINER_TREES": "50"})
@@ -47,6 +54,7 @@ def test_variables_that_an_earlier_version_saved_are_read(tmp_path: Path) -> Non
 def test_another_input_is_refused_with_the_choices(tmp_path: Path, other: Variables) -> None:
     """The data in the home come from one input."""
     Deployment(tmp_path, Variables(csv="/a.csv", port_base=str(BASE))).save()
+    take_a_row(tmp_path)
     with pytest.raises(LocalError, match="make stop && make clean"):
         Deployment(tmp_path, other)
 
@@ -55,8 +63,25 @@ def test_another_input_is_refused_with_the_choices(tmp_path: Path, other: Variab
 def test_generated_rows_are_an_input_too(tmp_path: Path, other: Variables) -> None:
     """Another file, scale or seed would give other data."""
     Deployment(tmp_path).save()
+    take_a_row(tmp_path)
     with pytest.raises(LocalError, match="make stop && make clean"):
         Deployment(tmp_path, other)
+
+
+@pytest.mark.parametrize(
+    ("other", "merged"),
+    [
+        (Variables(csv="/b.csv"), Variables(csv="/b.csv", trees=7)),
+        (Variables(api_url="http://x"), Variables(api_url="http://x", trees=7)),
+        (Variables(scale="1"), Variables(scale=1, seed=1, trees=7)),
+        (Variables(seed="2"), Variables(scale=0.02, seed=2, trees=7)),
+        (Variables(group_number=2), Variables(scale=0.02, seed=5, group_number=2, trees=7)),
+    ],
+)
+def test_a_run_that_took_no_row_takes_another_input(tmp_path: Path, other: Variables, merged: Variables) -> None:
+    """It replaces the first one as a whole; the other variables stay."""
+    Deployment(tmp_path, Variables(seed=5, trees=7)).save()
+    assert Deployment(tmp_path, other).variables == merged
 
 
 def test_what_does_not_concern_the_data_may_change(tmp_path: Path) -> None:
