@@ -29,12 +29,13 @@ _NUMBER = re.compile(r"\d+")
 class FailureDetector:
     """What happened since a start began. Failures of the loop count only until there is a model."""
 
-    def __init__(self, *, has_model: bool = False) -> None:
+    def __init__(self, *, has_model: bool = False, has_rows: bool = False) -> None:
+        """A run that took rows before waits for its API."""
         self.has_model = has_model
         self._exits: dict[str, Sequence[str]] = {}
         self._training = ""
         self._dead_letter = ""
-        self._served = False
+        self._served = has_rows
         self._refusals: list[tuple[datetime, BatchRefused]] = []
         self._unreachable: tuple[datetime, str] | None = None
 

@@ -15,6 +15,7 @@ from veleta_local.attempts import Attempts
 from veleta_local.deployment import Deployment
 from veleta_local.errors import StartFailed
 from veleta_local.health import Health
+from veleta_local.run_data import has_rows
 from veleta_local.start_failures import FailureDetector
 
 _TOPICS: tuple[TopicName, ...] = ("batches", "training", "models", "deadletter")
@@ -30,7 +31,7 @@ class StartWatch:
         self._deployment = deployment
         self._attempts = attempts
         self._position = attempts.position
-        self._detector = FailureDetector()
+        self._detector = FailureDetector(has_rows=has_rows(deployment.home))
         self._subscription: Subscription | None = None
 
     def follow_events(self) -> None:

@@ -134,3 +134,11 @@ def test_an_unreachable_api_ends_the_start_after_fifteen_seconds() -> None:
     made.on_api("", after(16))
     made.on_api("api: no route", after(17))
     assert made.failure(after(20)) == ""
+
+
+def test_a_run_with_rows_waits_for_its_api() -> None:
+    """Its first model needs no further batch."""
+    made = FailureDetector(has_rows=True)
+    made.on_api("api: no route", after(0))
+    made.on_event(refused(404), after(1))
+    assert made.failure(after(100)) == ""
