@@ -34,6 +34,7 @@ TEXTS: Mapping[str, Sequence[str]] = {
         "No batch arrives: GET /data answered 404 Not Found: is API_URL right?",
         "No model is served: training 3/4 is at tree 120 of 500.",
         "78 %",
+        "no clean row",
     ],
     "broken": [FAILED_SECTION, "Batch 3/4", "Fitting tree 275 of 500", "Version 3 became the champion"],
 }

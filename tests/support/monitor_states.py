@@ -134,9 +134,6 @@ WITHOUT_ROWS = {
         activity="waiting for a model", unavailable={"model": "no model yet: training 3/4 is at tree 120 of 500"}
     ),
 }  # fmt: skip
-REFUSED = Batch(
-    3, 5, "refused", finding="refused: GET /data answered 404 Not Found: is API_URL right?", updated_at=ago(5)
-)
 STATES: Mapping[str, Snapshot] = {
     "empty": fresh(
         History([], 0, []),
@@ -167,7 +164,6 @@ STATES: Mapping[str, Snapshot] = {
     "without rows": fresh(
         History(
             [
-                REFUSED,
                 batch(
                     4,
                     "not enough data",
@@ -188,7 +184,8 @@ STATES: Mapping[str, Snapshot] = {
                     rejected={"price: no value": 312},
                     finding=LEFT_OUT.format(312, 78, 312),
                 ),
-                *BATCHES[2:],
+                BATCHES[2],
+                BATCHES[4],
             ],
             17,
             [],
