@@ -77,6 +77,16 @@ async def test_an_invalid_response_is_refused_and_quarantined(scene: Scene, resp
     assert scene.closed() == [(1, 0), (1, 1)]
 
 
+async def test_a_response_of_an_earlier_process_says_nothing_about_the_api(scene: Scene) -> None:
+    """It is handled, but the poller has not started before the API responds to it."""
+    with scene.inbox.receive(404) as partial:
+        partial.write(b"{}")
+        partial.complete()
+    await scene.run()
+    assert len(scene.published(BatchRefused)) == 1
+    assert scene.health.unavailable == {"start": "not yet started", "api": "api: the script is over"}
+
+
 @pytest.mark.failure("F02", "F73")
 async def test_an_interrupted_response_is_quarantined_and_the_next_number_decides(scene: Scene) -> None:
     """If n follows, nothing was lost. If n+1 follows, n was missed."""
