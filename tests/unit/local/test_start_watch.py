@@ -1,10 +1,113 @@
-"""What a start shows while it waits."""
+"""What a start observes, and what it shows while it waits."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from support.twins.shared import MemoryLog
+from veleta.errors import Retry
+from veleta.events.catalogue import Payload, TrainingFailed, TrainingStarted
+from veleta.events.envelope import Event, Message, encode
 from veleta_local import start_watch
+from veleta_local.attempts import Attempts
+from veleta_local.deployment import Deployment
+from veleta_local.errors import StartFailed
 from veleta_local.health import Health
-from veleta_local.start_watch import WaitingLines
+from veleta_local.processes import start_mark
+from veleta_local.start_watch import StartWatch, WaitingLines
+from veleta_local.variables import Variables
+
+REQUEST = "real_estate/1/0/retrain"
+FAILED = TrainingFailed(request_id=REQUEST, reason="12 clean rows are too few")
+EXIT = """\
+2026-11-27 10:00:00,002 INFO spawned: 'loader' with pid {pid}
+2026-11-27 10:00:02,002 WARN exited: loader (exit status 1; not expected)
+"""
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> MemoryLog:
+    """The log that a watch follows."""
+    made = MemoryLog()
+    monkeypatch.setattr(start_watch, "KafkaLog", lambda *_: made)
+    return made
+
+
+def publish(log: MemoryLog, topic: str, payload: Payload) -> None:
+    log.publish([encode(f"real_estate.{topic}", Event("id", "test", datetime.now(UTC), payload))])
+
+
+def watch(deployment: Deployment) -> StartWatch:
+    deployment.folder("logs")
+    return StartWatch(deployment, Attempts(deployment))
+
+
+def test_only_events_after_the_start_began_count(tmp_path: Path, log: MemoryLog) -> None:
+    """A training that failed in an earlier start does not end this one. A record that cannot be read is skipped."""
+    publish(log, "training", FAILED)
+    watching = watch(Deployment(tmp_path))
+    watching.check()
+    watching.follow_events()
+    publish(log, "training", TrainingStarted(request_id=REQUEST, recipe={}))
+    log.publish([Message("real_estate.training", "k", (), b"rubbish")])
+    watching.check()
+    publish(log, "training", FAILED)
+    with pytest.raises(StartFailed, match=r"^the start failed: training 1/0 failed: 12 clean rows are too few$"):
+        watching.check()
+    watching.close()
+
+
+def test_a_run_that_has_a_model_becomes_ready_without_a_training(tmp_path: Path, log: MemoryLog) -> None:
+    """Its topic `models` has events."""
+    log.publish([Message("real_estate.models", "k", (), b"promoted")])
+    watching = watch(Deployment(tmp_path))
+    watching.follow_events()
+    publish(log, "training", FAILED)
+    watching.check()
+
+
+def test_only_ends_after_the_start_began_count(tmp_path: Path) -> None:
+    """From supervisord's log; the reason is from the log of the part."""
+    deployment = Deployment(tmp_path)
+    deployment.folder("logs")
+    deployment.log("supervisord").write_text(EXIT.format(pid=1) + EXIT.format(pid=2))
+    watching = watch(deployment)
+    watching.check()
+    outputs = [f"{start_mark('loader', pid)}\nloader: no room" for pid in (1, 2, 3, 4)]
+    deployment.log("loader").write_text("\n".join(outputs))
+    with deployment.log("supervisord").open("a") as supervisord:
+        supervisord.write(EXIT.format(pid=3))
+        supervisord.flush()
+        watching.check()
+        supervisord.write(EXIT.format(pid=4))
+    with pytest.raises(StartFailed, match=r"^the start failed: loader ended 2 times: no room$"):
+        watching.check()
+
+
+def test_kafka_may_be_down_for_a_moment(tmp_path: Path, log: MemoryLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its end in supervisord's log would be the failure. It must be up when the events are followed."""
+    watching = watch(Deployment(tmp_path))
+    watching.follow_events()
+
+    def refuse(*_: object) -> None:
+        raise Retry("kafka", "gone")
+
+    monkeypatch.setattr("support.twins.shared._MemorySubscription.poll", refuse)
+    watching.check()
+    monkeypatch.setattr(log, "bounds", refuse)
+    with pytest.raises(StartFailed, match=r"^the start failed: kafka: gone$"):
+        watching.follow_events()
+
+
+def test_an_external_api_is_asked_through_the_poller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its /readyz names why it cannot use the API. The service `source` is not an external API."""
+    report = Health(ready=False, waits_for={"api": "api: connection refused"})
+    monkeypatch.setattr("veleta_local.health.check", lambda _, parts: dict.fromkeys(parts, report))
+    monkeypatch.setattr("veleta_local.start_failures.UNREACHABLE_SECONDS", timedelta())
+    watch(Deployment(tmp_path / "own")).check()
+    with pytest.raises(StartFailed, match=r"^the start failed: api: connection refused$"):
+        watch(Deployment(tmp_path / "external", Variables(api_url="http://x"))).check()
 
 
 def waiting(reason: str) -> Health:
