@@ -19,13 +19,13 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_an_unreadable_dataset_file_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path, tmp_path: Path
 ) -> None:
     """No process is started."""
     monkeypatch.setenv("DATASET", str(tmp_path / "none.toml"))
     assert command_line.main(["start"]) == 1
     assert (
-        capsys.readouterr().err == f"DATASET={tmp_path}/none.toml: cannot read none.toml (No such file or directory)\n"
+        capfd.readouterr().err == f"DATASET={tmp_path}/none.toml: cannot read none.toml (No such file or directory)\n"
     )
     assert not (home / "run.json").exists()
 
