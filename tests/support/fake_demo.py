@@ -47,7 +47,9 @@ class FakeRun(Run):
 class FakeObserver:
     """Reports numbered messages, of which every second is a second late."""
 
-    def __init__(self, run: Run, _dataset: object, report: Callable[[Message], None], _clock: object) -> None:
+    def __init__(
+        self, run: Run, _dataset: object, report: Callable[[Message], None], _clock: object, ready: object
+    ) -> None:
         self.parts = [
             PartStatus("kafka", ready=True, doing="answers", lag=None),
             PartStatus("poller", ready=True, doing="waiting " * 20, lag=None, warnings=["9 of 12 rows are left out"]),

@@ -60,7 +60,7 @@ async def _watch_promotion(run: Run, console: Console) -> None:
         if message.subject == "serving" and "(version " in message.text:
             replaced.set()
 
-    observer = RunObserver(run, load_dataset(run.dataset), report, utc_now)
+    observer = RunObserver(run, load_dataset(run.dataset), report, utc_now, run.parts)
     observing = asyncio.ensure_future(observer.observe())
     await asyncio.wait_for(replaced.wait(), PROMOTION_SECONDS)
     await asyncio.sleep(2)

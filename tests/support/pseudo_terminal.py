@@ -47,7 +47,7 @@ class PseudoTerminal:
         with self._lock:
             return "\n".join(line.rstrip() for line in self._screen.display).rstrip().split("\n")
 
-    def wait_for(self, text: str, seconds: float = 30) -> None:
+    def wait_for(self, text: str, seconds: float = 60) -> None:
         """Wait until the screen shows a text in one row."""
         wait_until(lambda: any(text in line for line in self.lines), seconds, f"{text!r} on the screen")
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +49,7 @@ def run_demo(home: Path, variables: Variables) -> None:
                 except LocalError:
                     ours = not was_alive
                     raise
-                _show(run, terminal, HINT)
+                _show(run, terminal, HINT, ready=("kafka", "mysql"))
         finally:
             if ours and run.alive():
                 _stop(run, terminal, signals)
@@ -72,27 +72,27 @@ def _show_only(run: Run, terminal: Terminal, signals: EndSignals) -> None:
     terminal.print_text(f"the run is up already. {VIEWER_HINT}")
     with until_signal(signals):
         try:
-            _show(run, terminal, VIEWER_HINT)
+            _show(run, terminal, VIEWER_HINT, ready=run.parts)
         except RunStopped:
             terminal.print_text("another command stopped the run: make start starts it again")
             return
     terminal.print_text("the viewer has ended, the run goes on: make stop ends it")
 
 
-def _show(run: Run, terminal: Terminal, hint: str) -> None:
-    """Show the run until it is stopped by another command, or until a signal."""
+def _show(run: Run, terminal: Terminal, hint: str, ready: Collection[str]) -> None:
+    """Show the run until it is stopped by another command, or until a signal. Parts in `ready` have been reported."""
     if not terminal.can_redraw:
         terminal.print_text(_addresses(run))
     try:
         with silent_keyboard():
-            asyncio.run(_draw(run, terminal, hint))
+            asyncio.run(_draw(run, terminal, hint, ready))
     finally:
         terminal.finish()
 
 
-async def _draw(run: Run, terminal: Terminal, hint: str) -> None:
+async def _draw(run: Run, terminal: Terminal, hint: str, ready: Collection[str]) -> None:
     asyncio.get_running_loop().set_default_executor(_Threads())
-    observer = RunObserver(run, load_dataset(run.dataset), terminal.add, utc_now)
+    observer = RunObserver(run, load_dataset(run.dataset), terminal.add, utc_now, ready)
     observing = asyncio.ensure_future(observer.observe())
     while not observing.done():
         terminal.draw(view(observer, utc_now(), terminal.width, hint))

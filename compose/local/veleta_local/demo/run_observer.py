@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,10 @@ class ExampleRequests:
 class RunObserver:
     """Reads the state of a run each second. It reports changes as messages; the view draws the attributes."""
 
-    def __init__(self, run: Run, dataset: Dataset, report: Callable[[Message], None], clock: Clock) -> None:
+    def __init__(
+        self, run: Run, dataset: Dataset, report: Callable[[Message], None], clock: Clock, ready: Collection[str]
+    ) -> None:
+        """The user knows already that the parts in `ready` are ready."""
         self.parts: Sequence[PartStatus] = []
         self.example = ExampleRequests()
         self.messages = EventMessages()
@@ -79,6 +82,7 @@ class RunObserver:
         self._began = clock()
         self._engine = mysql_engine(_mysql_settings(run))
         self._loaded: set[tuple[int, int]] = set()
+        self._ready = set(ready)
 
     async def observe(self) -> None:
         """Observe until the task is cancelled.
@@ -117,10 +121,10 @@ class RunObserver:
         if not any(row["pid"] for row in rows):
             raise RunStopped("another command stopped the run: make demo starts it again")
         lags = await asyncio.to_thread(self._lags)
-        before = {part.name: part.ready for part in self.parts}
         self.parts = [_part(row, lags) for row in rows]
+        before, self._ready = self._ready, {part.name for part in self.parts if part.ready}
         for part in self.parts:
-            if part.ready != before.get(part.name, part.ready):
+            if part.ready != (part.name in before):
                 if part.ready:
                     self._report_now(part.name, "ready", "success")
                 else:

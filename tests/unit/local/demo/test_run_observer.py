@@ -1,0 +1,58 @@
+"""What the observer of a run reports."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from veleta.dataset import load_dataset
+from veleta_local import status
+from veleta_local.demo.event_messages import Message
+from veleta_local.demo.run_observer import RunObserver
+from veleta_local.errors import RunStopped
+from veleta_local.run import Run
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+class Observed:
+    """An observer of a run whose parts have given states."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, home: Path, ready: list[str]) -> None:
+        self.rows: list[dict[str, Any]] = []
+        monkeypatch.setattr(status, "rows", lambda _run: self.rows)
+        monkeypatch.setattr(RunObserver, "_lags", lambda _self: {})
+        self._messages: list[Message] = []
+        dataset = load_dataset("real_estate")
+        self.observer = RunObserver(Run(home), dataset, self._messages.append, lambda: NOON, ready)
+
+    async def poll(self, **ready: bool) -> list[tuple[str, str, str]]:
+        """The messages of one look at the parts."""
+        doing = {True: "answers", False: "waits for kafka"}
+        self.rows = [
+            {"part": name, "pid": 1, "ready": is_ready, "doing": doing[is_ready], "warnings": ["look"]}
+            for name, is_ready in ready.items()
+        ]
+        self._messages.clear()
+        await self.observer._poll_parts()
+        return [(message.subject, message.text, message.level) for message in self._messages]
+
+
+async def test_a_change_of_readiness_is_reported_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Parts that the start reported before are not reported again."""
+    observed = Observed(monkeypatch, tmp_path, ["kafka"])
+    assert await observed.poll(kafka=True, poller=True, loader=False) == [("poller", "ready", "success")]
+    assert await observed.poll(kafka=True, poller=True, loader=False) == []
+    assert await observed.poll(kafka=False, poller=True, loader=True) == [
+        ("kafka", "waits for kafka", "warning"),
+        ("loader", "ready", "success"),
+    ]
+    assert [part.warnings for part in observed.observer.parts] == [["look"]] * 3
+
+
+async def test_a_run_without_a_process_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By another command."""
+    observed = Observed(monkeypatch, tmp_path, [])
+    with pytest.raises(RunStopped, match="another command stopped the run"):
+        await observed.poll()
