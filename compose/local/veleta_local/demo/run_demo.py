@@ -15,6 +15,7 @@ from rich.text import Text
 
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
+from veleta.errors import Stop
 from veleta_local import processes
 from veleta_local.demo.run_observer import RunObserver
 from veleta_local.demo.signals import EndSignals, hang_up, until_signal
@@ -33,7 +34,8 @@ def run_demo(home: Path, variables: Variables) -> None:
     """Run until Ctrl-C, SIGTERM or a closed terminal, then end all processes. A run that is up is only shown.
 
     Raises:
-        LocalError: the run could not start, or another command stopped it.
+        LocalError: the run cannot start, or another command stopped it.
+        Stop: the dataset file or the input is not valid.
     """
     signals = EndSignals()
     with _terminal() as terminal:
@@ -41,18 +43,21 @@ def run_demo(home: Path, variables: Variables) -> None:
         if run.is_up():
             _show_only(run, terminal, signals)
             return
-        was_alive, ours = run.alive(), True
+        started, reason = True, ""
         try:
             with until_signal(signals):
                 try:
                     run.spawn(variables.start_timeout)
-                except LocalError:
-                    ours = not was_alive
+                except (LocalError, Stop):  # it has ended what it began
+                    started = False
                     raise
                 _show(run, terminal, HINT, ready=("kafka", "mysql"))
+        except LocalError as error:
+            reason = f"{error}\n"
+            raise
         finally:
-            if ours and run.alive():
-                _stop(run, terminal, signals)
+            if started:
+                _stop(run, terminal, signals, reason)
 
 
 def watch(home: Path) -> None:
@@ -109,15 +114,15 @@ class _Threads(ThreadPoolExecutor):
         super().shutdown(wait=False, cancel_futures=True)
 
 
-def _stop(run: Run, terminal: Terminal, signals: EndSignals) -> None:
-    """Stop the run, and show which parts still run."""
+def _stop(run: Run, terminal: Terminal, signals: EndSignals, reason: str) -> None:
+    """Stop the run, and show the reason and which parts still run."""
     began, presses = time.monotonic(), signals.count
     terminal.print_text("stopping all processes")
     with ThreadPoolExecutor(1) as thread:
         stopping = thread.submit(Run(run.home, report=terminal.print_text).stop)
         while not stopping.done():
             again = _AGAIN if signals.count > presses else ""
-            terminal.draw(Text(f"stopping: {_running(run)} ({time.monotonic() - began:.0f} s){again}"))
+            terminal.draw(Text(f"{reason}stopping: {_running(run)} ({time.monotonic() - began:.0f} s){again}"))
             wait([stopping], timeout=_REDRAW_SECONDS)
     stopping.result()
     terminal.print_text(f"all processes have ended ({time.monotonic() - began:.0f} s); make demo continues from here")

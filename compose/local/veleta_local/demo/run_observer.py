@@ -83,12 +83,13 @@ class RunObserver:
         self._engine = mysql_engine(_mysql_settings(run))
         self._loaded: set[tuple[int, int]] = set()
         self._ready = set(ready)
+        self._awaited = set(run.awaited)
 
     async def observe(self) -> None:
         """Observe until the task is cancelled.
 
         Raises:
-            LocalError: another command stopped the run.
+            LocalError: another command stopped the run, or the start cannot succeed.
         """
         health = ServiceHealth("demo")
         log = KafkaLog(self._run.kafka_bootstrap, "demo")
@@ -96,7 +97,7 @@ class RunObserver:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(tail(topics, log, health, self._on_records))
-                for poll in (self._poll_parts, self._poll_batches, self._request_example):
+                for poll in (self._poll_parts, self._check_start, self._poll_batches, self._request_example):
                     group.create_task(self._repeat(poll))
         except* LocalError as stopped:
             raise stopped.exceptions[0] from None
@@ -129,6 +130,13 @@ class RunObserver:
                     self._report_now(part.name, "ready", "success")
                 else:
                     self._report_now(part.name, part.doing, "warning")
+
+    async def _check_start(self) -> None:
+        """Raise LocalError if the start cannot succeed. Each part must become ready once."""
+        await asyncio.to_thread(self._run.check_start)
+        self._awaited -= self._ready
+        if not self._awaited:
+            await asyncio.to_thread(self._run.end_watch)
 
     def _lags(self) -> Mapping[str, int | None]:
         try:

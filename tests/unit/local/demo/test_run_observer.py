@@ -56,3 +56,19 @@ async def test_a_run_without_a_process_was_stopped(monkeypatch: pytest.MonkeyPat
     observed = Observed(monkeypatch, tmp_path, [])
     with pytest.raises(RunStopped, match="another command stopped the run"):
         await observed.poll()
+
+
+async def test_a_start_that_cannot_succeed_is_an_error_until_each_part_was_ready(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A part that fails later is restarted, and the demo goes on."""
+    checks: list[str] = []
+    monkeypatch.setattr(Run, "check_start", lambda _run: checks.append("check"))
+    monkeypatch.setattr(Run, "end_watch", lambda _run: checks.append("end"))
+    observed = Observed(monkeypatch, tmp_path, [])
+    await observed.poll(**dict.fromkeys(Run(tmp_path).parts, True) | {"inference": False})
+    await observed.observer._check_start()
+    assert checks == ["check"]
+    await observed.poll(**dict.fromkeys(Run(tmp_path).parts, False) | {"inference": True})
+    await observed.observer._check_start()
+    assert checks == ["check", "check", "end"]
