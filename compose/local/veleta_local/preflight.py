@@ -90,6 +90,7 @@ def _port_faults(run: Deployment) -> Iterator[str]:
     base = run.variables.port_base
     if base and base != run.saved.port_base and (fault := checks.overlap(base)):
         yield fault
+        return
     yield from checks.busy_ports({part: run.ports[part] for part in (*run.parts, "kafka-controller")})
 
 
