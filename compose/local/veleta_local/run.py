@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -22,10 +22,10 @@ from veleta_local import (
 )
 from veleta_local.attempts import Attempts
 from veleta_local.deployment import BACKING, PYTHON, Deployment
-from veleta_local.errors import LocalError, StartFailed
+from veleta_local.errors import LocalError
 from veleta_local.files import export_lines, locked, write_private
 from veleta_local.health import Health
-from veleta_local.start_watch import StartWatch, WaitingLines
+from veleta_local.start_watch import StartWatch, WaitingLines, not_ready_in_time
 from veleta_local.supervise import Program, State, Supervisor, Unresponsive
 from veleta_local.variables import Variables
 
@@ -91,7 +91,7 @@ class Run(Deployment):
     def check_start(self) -> None:
         """Raise LocalError with the reason if the parts that `spawn` started cannot all become ready."""
         if self._watch:
-            self._watch.check()
+            self._watch.check(self.health(self.services))
 
     def end_watch(self) -> None:
         """End what `check_start` needs. After it `check_start` raises no more."""
@@ -241,7 +241,8 @@ class Run(Deployment):
         waiting = list(parts)
         while waiting:
             reports = self.health(waiting)
-            self.check_start()
+            if self._watch:
+                self._watch.check(reports)
             seconds = time.monotonic() - began
             for part in (part for part in waiting if reports[part].ready):
                 self._report(f"{part} is ready ({seconds:.1f} s)")
@@ -250,14 +251,8 @@ class Run(Deployment):
             if waiting and not any(state.up or state.pid for state in self.states().values()):
                 raise LocalError("another command stopped the run: make start starts it again")
             if waiting and seconds > timeout:
-                raise StartFailed(f"not ready in time (START_TIMEOUT=): {self._not_ready(waiting, reports)}")
+                raise not_ready_in_time({part: reports[part] for part in waiting}, self.attempts)
             time.sleep(_POLL_SECONDS if waiting else 0)
-
-    def _not_ready(self, parts: Sequence[str], reports: Mapping[str, Health]) -> str:
-        """What each part does, and its last error."""
-        attempts = self.attempts.by_part()
-        texts = {part: [str(reports[part]), self.attempts.last_error(part, attempts[part])] for part in parts}
-        return " | ".join(f"{part}: {'; last error: '.join(filter(None, text))}" for part, text in texts.items())
 
 
 def _names(variables: Iterable[str]) -> str:

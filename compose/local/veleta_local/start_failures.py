@@ -1,7 +1,7 @@
 """Decides whether a start can still succeed, from what happened since it began. No I/O, no clock."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
@@ -20,8 +20,10 @@ MAX_REFUSALS = 2
 """An API that refused this often, and never served a batch, only refuses."""
 WRONG_SECONDS, TEMPORARY_SECONDS = timedelta(seconds=10), timedelta(seconds=20)
 """How long the API may refuse: with an answer that a repetition does not change, and with a temporary one."""
-UNREACHABLE_SECONDS = timedelta(seconds=15)
-"""How long the API may be unreachable."""
+BLOCKED_SECONDS = timedelta(seconds=15)
+"""How long a part may wait for what no other part of the run provides."""
+BLOCKERS = (("poller", "api"), ("trainer", "planning"))
+"""Parts, and what they may wait for that no other part provides: an external API, a plan that fails."""
 _TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 _NUMBER = re.compile(r"\d+")
 
@@ -37,7 +39,8 @@ class FailureDetector:
         self._dead_letter = ""
         self._served = has_rows
         self._refusals: list[tuple[datetime, BatchRefused]] = []
-        self._unreachable: tuple[datetime, str] | None = None
+        self._stopped: dict[str, str] = {}
+        self._blocked: dict[tuple[str, str], tuple[datetime, str]] = {}
 
     def on_exits(self, part: str, reasons: Sequence[str]) -> None:
         """Set why the processes of a part ended, the last one last."""
@@ -57,15 +60,22 @@ class FailureDetector:
             case RecordDeadlettered():
                 self._dead_letter = f"{payload.service} cannot process a record of {payload.topic}: {payload.error}"
 
-    def on_api(self, reason: str, at: datetime) -> None:
-        """Set why the poller cannot use the API; empty if it can."""
-        self._unreachable = (self._unreachable[0] if self._unreachable else at, reason) if reason else None
+    def on_health(self, part: str, waits_for: Mapping[str, str], at: datetime) -> None:
+        """Set what a part waits for. A part that waits for itself stopped until it is restarted."""
+        if part in waits_for:
+            self._stopped[part] = f"{part} stopped: {waits_for[part]}"
+        for blocker in BLOCKERS:
+            if blocker[0] == part and (reason := waits_for.get(blocker[1])):
+                since, _ = self._blocked.get(blocker, (at, ""))
+                self._blocked[blocker] = since, reason
+            elif blocker[0] == part:
+                self._blocked.pop(blocker, None)
 
     def failure(self, now: datetime) -> str:
         """Why the start cannot succeed; empty while it can."""
-        failures = [*map(self._exit, self._exits)]
+        failures = [*map(self._exit, self._exits), *self._stopped.values()]
         if not self.has_model:
-            failures += [self._training, self._dead_letter, self._api(now)]
+            failures += [self._training, self._dead_letter, self._refused(now), *self._blocks(now)]
         return next(filter(None, failures), "")
 
     def _exit(self, part: str) -> str:
@@ -74,16 +84,16 @@ class FailureDetector:
             return ""
         return f"{part} ended {MAX_EXITS} times: {last[-1].removeprefix(f'{part}: ')}"
 
-    def _api(self, now: datetime) -> str:
-        if self._served:
-            return ""
-        if self._refusals:
-            return self._refused(now)
-        since, reason = self._unreachable or (now, "")
-        return reason if now - since >= UNREACHABLE_SECONDS else ""
+    def _blocks(self, now: datetime) -> Iterator[str]:
+        for blocker, (since, reason) in self._blocked.items():
+            answers = self._served or self._refusals
+            if now - since >= BLOCKED_SECONDS and not (blocker == ("poller", "api") and answers):
+                yield reason
 
     def _refused(self, now: datetime) -> str:
         """A wrong answer is enough when it came twice or some seconds ago; a temporary one needs both."""
+        if self._served or not self._refusals:
+            return ""
         (first, _), (_, last) = self._refusals[0], self._refusals[-1]
         often = len(self._refusals) >= MAX_REFUSALS
         temporary = last.status in _TEMPORARY or last.status >= HTTPStatus.INTERNAL_SERVER_ERROR

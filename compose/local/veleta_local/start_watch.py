@@ -10,7 +10,6 @@ from veleta.errors import Reject, Retry
 from veleta.events.envelope import decode
 from veleta.ports import Subscription
 from veleta.topics import TopicName, topic
-from veleta_local import health
 from veleta_local.attempts import Attempts
 from veleta_local.deployment import Deployment
 from veleta_local.errors import StartFailed
@@ -45,15 +44,15 @@ class StartWatch:
             raise StartFailed(str(error)) from error
         self._detector.has_model = any(end for (name, _), end in ends.items() if name == topic(dataset, "models"))
 
-    def check(self) -> None:
-        """Raise StartFailed if the start cannot succeed."""
+    def check(self, reports: Mapping[str, Health]) -> None:
+        """Raise StartFailed if the start cannot succeed. `reports` has the present health of parts."""
         for part, attempts in self._attempts.by_part(self._position).items():
             ended = [attempt for attempt in attempts if attempt.end]
             self._detector.on_exits(part, [self._attempts.reason(part, attempt) for attempt in ended])
         self._read_events()
-        if self._deployment.variables.api_url:
-            report = health.check(self._deployment, ["poller"])["poller"]
-            self._detector.on_api(report.waits_for.get("api", ""), utc_now())
+        for part, report in reports.items():
+            own_api = part == "poller" and not self._deployment.variables.api_url
+            self._detector.on_health(part, {} if own_api else report.waits_for, utc_now())
         if failure := self._detector.failure(utc_now()):
             raise StartFailed(failure)
 
@@ -92,3 +91,11 @@ class WaitingLines:
             if text != before and time.monotonic() - at >= LINE_SECONDS:
                 self._last[part] = time.monotonic(), text
                 self._report(f"{part}: {text}")
+
+
+def not_ready_in_time(reports: Mapping[str, Health], attempts: Attempts) -> StartFailed:
+    """The failure of a start that took too long: what each part that is not ready does, and its last error."""
+    of_parts = attempts.by_part()
+    texts = {part: [str(report), attempts.last_error(part, of_parts[part])] for part, report in reports.items()}
+    lines = [f"{part}: {'; last error: '.join(filter(None, text))}" for part, text in texts.items()]
+    return StartFailed(f"not ready in time (START_TIMEOUT=): {' | '.join(lines)}")

@@ -128,17 +128,35 @@ def test_an_api_that_served_a_batch_may_refuse() -> None:
 def test_an_unreachable_api_ends_the_start_after_fifteen_seconds() -> None:
     """From the first time on, whatever the reason becomes; an API that was reached again starts anew."""
     made = detector()
-    made.on_api("api: connection refused", after(0))
-    made.on_api("api: no route", after(14))
+    made.on_health("poller", {"api": "api: connection refused"}, after(0))
+    made.on_health("poller", {"api": "api: no route"}, after(14))
     assert (made.failure(after(14)), made.failure(after(15))) == ("", "api: no route")
-    made.on_api("", after(16))
-    made.on_api("api: no route", after(17))
+    made.on_health("poller", {}, after(16))
+    made.on_health("poller", {"api": "api: no route"}, after(17))
     assert made.failure(after(20)) == ""
 
 
 def test_a_run_with_rows_waits_for_its_api() -> None:
     """Its first model needs no further batch."""
     made = FailureDetector(has_rows=True)
-    made.on_api("api: no route", after(0))
+    made.on_health("poller", {"api": "api: no route"}, after(0))
     made.on_event(refused(404), after(1))
     assert made.failure(after(100)) == ""
+
+
+def test_a_trainer_that_cannot_plan_ends_the_start() -> None:
+    """It repeats the plan for ever, because its requests are not the cause. Other dependencies come up."""
+    made = detector()
+    made.on_health("trainer", {"planning": "planning: KeyError", "mlflow": "mlflow: refused"}, after(0))
+    assert (made.failure(after(14)), made.failure(after(15))) == ("", "planning: KeyError")
+    made.on_health("trainer", {"mlflow": "mlflow: refused"}, after(16))
+    assert made.failure(after(100)) == ""
+
+
+def test_a_service_that_stopped_consuming_ends_the_start() -> None:
+    """It is not ready until it is restarted, also in a run that has a model."""
+    made = detector(has_model=True)
+    made.on_health("loader", {"mysql": "mysql: refused"}, after(0))
+    assert made.failure(after(1)) == ""
+    made.on_health("loader", {"loader": "3 consecutive dead letters for one reason: KeyError"}, after(2))
+    assert made.failure(after(2)) == "loader stopped: 3 consecutive dead letters for one reason: KeyError"

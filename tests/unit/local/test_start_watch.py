@@ -47,14 +47,14 @@ def test_only_events_after_the_start_began_count(tmp_path: Path, log: MemoryLog)
     """A training that failed in an earlier start does not end this one. A record that cannot be read is skipped."""
     publish(log, "training", FAILED)
     watching = watch(Deployment(tmp_path))
-    watching.check()
+    watching.check({})
     watching.follow_events()
     publish(log, "training", TrainingStarted(request_id=REQUEST, recipe={}))
     log.publish([Message("real_estate.training", "k", (), b"rubbish")])
-    watching.check()
+    watching.check({})
     publish(log, "training", FAILED)
     with pytest.raises(StartFailed, match=r"^the start failed: training 1/0 failed: 12 clean rows are too few$"):
-        watching.check()
+        watching.check({})
     watching.close()
 
 
@@ -64,7 +64,7 @@ def test_a_run_that_has_a_model_becomes_ready_without_a_training(tmp_path: Path,
     watching = watch(Deployment(tmp_path))
     watching.follow_events()
     publish(log, "training", FAILED)
-    watching.check()
+    watching.check({})
 
 
 def test_only_ends_after_the_start_began_count(tmp_path: Path) -> None:
@@ -73,16 +73,16 @@ def test_only_ends_after_the_start_began_count(tmp_path: Path) -> None:
     deployment.folder("logs")
     deployment.log("supervisord").write_text(EXIT.format(pid=1) + EXIT.format(pid=2))
     watching = watch(deployment)
-    watching.check()
+    watching.check({})
     outputs = [f"{start_mark('loader', pid)}\nloader: no room" for pid in (1, 2, 3, 4)]
     deployment.log("loader").write_text("\n".join(outputs))
     with deployment.log("supervisord").open("a") as supervisord:
         supervisord.write(EXIT.format(pid=3))
         supervisord.flush()
-        watching.check()
+        watching.check({})
         supervisord.write(EXIT.format(pid=4))
     with pytest.raises(StartFailed, match=r"^the start failed: loader ended 2 times: no room$"):
-        watching.check()
+        watching.check({})
 
 
 def test_kafka_may_be_down_for_a_moment(tmp_path: Path, log: MemoryLog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ def test_kafka_may_be_down_for_a_moment(tmp_path: Path, log: MemoryLog, monkeypa
         raise Retry("kafka", "gone")
 
     monkeypatch.setattr("support.twins.shared._MemorySubscription.poll", refuse)
-    watching.check()
+    watching.check({})
     monkeypatch.setattr(log, "bounds", refuse)
     with pytest.raises(StartFailed, match=r"^the start failed: kafka: gone$"):
         watching.follow_events()
@@ -102,12 +102,11 @@ def test_kafka_may_be_down_for_a_moment(tmp_path: Path, log: MemoryLog, monkeypa
 
 def test_an_external_api_is_asked_through_the_poller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its /readyz names why it cannot use the API. The service `source` is not an external API."""
-    report = Health(ready=False, waits_for={"api": "api: connection refused"})
-    monkeypatch.setattr("veleta_local.health.check", lambda _, parts: dict.fromkeys(parts, report))
-    monkeypatch.setattr("veleta_local.start_failures.UNREACHABLE_SECONDS", timedelta())
-    watch(Deployment(tmp_path / "own")).check()
+    reports = {"poller": Health(ready=False, waits_for={"api": "api: connection refused"})}
+    monkeypatch.setattr("veleta_local.start_failures.BLOCKED_SECONDS", timedelta())
+    watch(Deployment(tmp_path / "own")).check(reports)
     with pytest.raises(StartFailed, match=r"^the start failed: api: connection refused$"):
-        watch(Deployment(tmp_path / "external", Variables(api_url="http://x"))).check()
+        watch(Deployment(tmp_path / "external", Variables(api_url="http://x"))).check(reports)
 
 
 def waiting(reason: str) -> Health:
