@@ -67,14 +67,12 @@ def _post(url: str, body: object) -> object:
         return json.load(response)
 
 
-def _megabytes(folder: Path, *options: str) -> int:
-    command = ["du", "--summarize", "--one-file-system", "--block-size=1M", *options, str(folder)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()[0])
-
-
-def _system() -> int:
-    """Everything outside the checkout, such as Debian packages and caches."""
-    return _megabytes(Path("/"), f"--exclude={ROOT}")
+def _megabytes() -> dict[str, int]:
+    """The size of each folder, and of everything else. A file with two links, as in uv's cache, counts once."""
+    folders = [str(ROOT / name) for name in FOLDERS if (ROOT / name).exists()]
+    command = ["du", "--summarize", "--one-file-system", "--block-size=1M", *folders, "/"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    return {Path(path).name or "packages and caches": int(size) for size, path in (line.split("\t") for line in lines)}
 
 
 COMMANDS: dict[str, Callable[[], None]] = {"demo": demo, "test": test}
@@ -82,12 +80,12 @@ COMMANDS: dict[str, Callable[[], None]] = {"demo": demo, "test": test}
 
 def main(names: list[str]) -> None:
     """Run the commands in their order."""
-    before = _system()
+    before = _megabytes()["packages and caches"]
     for name in names:
         began = time.monotonic()
         COMMANDS[name]()
-        sizes = {folder: _megabytes(ROOT / folder) for folder in FOLDERS if (ROOT / folder).exists()}
-        sizes["packages and caches"] = _system() - before
+        sizes = _megabytes()
+        sizes["packages and caches"] -= before
         used = ", ".join(f"{size} MB {folder}" for folder, size in sizes.items())
         print(f"make {name}: {time.monotonic() - began:.0f} s; disk: {used}", flush=True)
 
