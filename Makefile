@@ -4,10 +4,8 @@
 .SILENT:
 MAKEFLAGS += --no-print-directory
 
+# make passes variables on that have a value. Exported ones would be empty elsewhere, also in the tests.
 START_VARIABLES := CSV DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES JOURNAL_SYNC WORKERS STRICT KEEP_REQUESTS_DAYS PORT_BASE START_TIMEOUT
-export $(START_VARIABLES)
-export JSON TOPIC FROM N RESEND REQUEST_ID REASON EVERY
-export SOAK_S KEEP PROMOTIONS OUTAGE_S REQUESTS LOAD_S UPGRADE
 # Material announces its successor at each build: docs/decisions/0025-documentation-site.md.
 export NO_MKDOCS_2_WARNING := 1
 # What a user has set for other programs: modules from elsewhere, another encoding, no asserts, each module compiled again.

@@ -2,7 +2,7 @@
 # Creates .venv from requirements.lock. Before that it installs what is missing: a JRE, Maven and uv.
 # make runs it in the root of the checkout when one of its inputs has changed.
 #
-# `install.sh tests` installs only what the tests need besides: a browser and curl.
+# `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl.
 set -eu
 purpose=${1:-run}
 
@@ -65,6 +65,8 @@ missing() {
     if [ "$purpose" = tests ]; then
         command -v chromium >/dev/null || command -v google-chrome >/dev/null || echo chromium
         command -v curl >/dev/null || echo curl
+        # The driver of Playwright is a Node.js that is linked to this library.
+        .venv/lib/python3*/site-packages/playwright/driver/node --version >/dev/null 2>&1 || echo libatomic1
         return
     fi
     has_java || jre

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -135,4 +136,6 @@ def test_workers_stop_with_their_supervisor(setup: Setup) -> None:
 
 
 def _stopped(pids: list[int]) -> bool:
-    return not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    """Ended processes remain as zombies in a container whose first process does not reap them."""
+    running = [process for process in psutil.process_iter(["status"]) if process.pid in pids]
+    return all(process.info["status"] == psutil.STATUS_ZOMBIE for process in running)

@@ -272,7 +272,7 @@ def test_an_unknown_setting_is_refused_in_one_line(testbed: Testbed) -> None:
     environment = testbed.environment("monitor", "reader", colour="red")
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 1
-    assert result.stderr.startswith("monitor: unknown setting MONITOR_COLOUR")
+    assert result.stderr.startswith("monitor: MONITOR_COLOUR is no setting")
     assert len(result.stderr.splitlines()) == 1
 
 

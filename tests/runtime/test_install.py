@@ -178,7 +178,7 @@ def test_the_tests_need_a_browser_and_curl(machine: Machine) -> None:
     """`install.sh tests` installs what is missing, and leaves .venv alone."""
     machine.has("apt-cache", "echo Package")
     assert machine.install("tests").returncode == 0
-    assert machine.calls("apt-get") == [f"{_APT_INSTALL} chromium curl"]
+    assert machine.calls("apt-get") == [f"{_APT_INSTALL} chromium curl libatomic1"]
     assert not machine.calls("uv pip")
 
 
@@ -187,6 +187,9 @@ def test_a_browser_that_is_there_is_used(machine: Machine, browser: str) -> None
     """apt is not called."""
     machine.has(browser, "")
     machine.has("curl", "")
+    driver = machine.checkout / ".venv/lib/python3.11/site-packages/playwright/driver/node"
+    driver.parent.mkdir(parents=True)
+    driver.symlink_to(shutil.which("true") or "true")
     assert machine.install("tests").returncode == 0
     assert not machine.calls("apt-get")
 
