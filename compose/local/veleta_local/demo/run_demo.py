@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -88,6 +89,7 @@ def _show(run: Run, terminal: Terminal, hint: str, ready: Collection[str]) -> No
     """Show the run until it is stopped by another command, or until a signal. Parts in `ready` have been reported."""
     if not terminal.can_redraw:
         terminal.print_text(_addresses(run))
+    signal.signal(signal.SIGCONT, lambda *_: terminal.repaint())  # after Ctrl-Z and fg
     try:
         with silent_keyboard():
             asyncio.run(_draw(run, terminal, hint, ready))

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 
 _HOME, _CLEAR_ROW, _CLEAR_BELOW = "\x1b[H", "\x1b[2K", "\x1b[J"
 _TRAILING_SPACES = re.compile(r" +((?:\x1b\[[\d;]*m)*)$")
@@ -18,7 +18,7 @@ class Screen:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._size = console.size
+        self._size: ConsoleDimensions | None = console.size
         self._block: list[str] = []
         self._printed: deque[RenderableType] = deque(maxlen=_REMEMBERED)
 
@@ -33,6 +33,10 @@ class Screen:
         if start == _HOME or above or rows != self._block:
             self._write(start + "".join(f"{_CLEAR_ROW}{row}\n" for row in [*above, *rows]) + _CLEAR_BELOW)
         self._size, self._block = self._console.size, rows
+
+    def repaint(self) -> None:
+        """Draw the whole screen next time, because another program wrote to it."""
+        self._size = None
 
     def _last_rows(self, height: int) -> list[str]:
         """The rows of the lines printed last that fit into a height.

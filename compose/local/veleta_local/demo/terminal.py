@@ -4,7 +4,7 @@ import os
 import sys
 import termios
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -54,6 +54,11 @@ class Terminal:
         """Print what has waited long enough, and replace the block."""
         self._print(_lines(self._queue.take(self._clock() - DELAY)), block)
 
+    def repaint(self) -> None:
+        """Draw the whole screen next time, because another program wrote to it."""
+        if self._screen:
+            self._screen.repaint()
+
     def finish(self) -> None:
         """Print all that still waits, and remove the block."""
         self._print(_lines(self._queue.take(datetime.max.replace(tzinfo=self._clock().tzinfo))), None)
@@ -91,23 +96,27 @@ class Line:
 @contextmanager
 def silent_keyboard() -> Iterator[None]:
     """The terminal shows no typed characters in the block: a typed newline would move what is redrawn."""
-    try:
-        descriptor = sys.__stdin__.fileno() if sys.__stdin__ else -1
-        before = termios.tcgetattr(descriptor)
-        in_foreground = os.tcgetpgrp(descriptor) == os.getpgrp()
-    except (OSError, ValueError, termios.error):
-        in_foreground = False
-    if not in_foreground:  # changing the terminal would stop a process in the background
+    descriptor = sys.__stdin__.fileno() if sys.__stdin__ else -1
+    if not _in_foreground(descriptor):
         yield
         return
+    before = termios.tcgetattr(descriptor)
     silent = list(before)
     silent[3] &= ~termios.ECHO
     termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
     try:
         yield
     finally:
-        with suppress(termios.error):  # the terminal was closed
+        if _in_foreground(descriptor):
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _in_foreground(descriptor: int) -> bool:
+    """Whether this process is in the terminal's foreground. Another one that changes the terminal is suspended."""
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:  # no terminal, or a closed one
+        return False
 
 
 def _lines(messages: Sequence[Message]) -> list[RenderableType]:

@@ -54,6 +54,20 @@ def test_ctrl_c_shows_what_the_end_waits_for_and_a_second_one_changes_nothing(ho
     assert not processes.of_run(home)
 
 
+def test_typed_characters_are_shown_again_after_the_end(home: Path) -> None:
+    """Only while the block is redrawn they are not."""
+    window = PseudoTerminal(["bash", "-ic", '"$@"; read -r', "sh", *demo(home, "silent")], environ=ENVIRON)
+    window.wait_for("Ctrl-C ends all processes")
+    before = window.lines
+    window.type(b"typed\n\n")
+    window.type(b"\x03")
+    window.wait_for("all processes have ended")
+    assert not any("typed" in line for line in [*before, *window.lines])
+    window.type(b"visible")
+    window.wait_for("visible")
+    window.end(b"\n")
+
+
 @pytest.mark.failure("F220")
 @pytest.mark.parametrize(("shell", "mode"), [([], ""), (["sh", "-c", '"$@"; true', "sh"], "silent")], ids=["", "shell"])
 def test_a_closed_terminal_ends_the_run(home: Path, shell: list[str], mode: str) -> None:

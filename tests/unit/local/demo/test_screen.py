@@ -26,6 +26,12 @@ class Window:
     def draw(self, *lines: str, block: Text | None = BLOCK) -> None:
         self._screen.draw([Text(line) for line in lines], block)
 
+    def disturb(self) -> None:
+        """Another program writes, and the whole screen is drawn again."""
+        self._show()
+        self._stream.feed("\n[1]+  Stopped\n")
+        self._screen.repaint()
+
     def resize(self, columns: int, rows: int) -> None:
         self._console.size = (columns, rows)
         self._show()
@@ -92,6 +98,15 @@ def test_a_change_of_the_size_leaves_no_ghost(columns: int, rows: int) -> None:
     fresh.draw(*lines, "after")
     assert window.lines == fresh.lines
     assert window.lines[-2:] == ["block one", "block two"]
+
+
+def test_a_repainted_screen_shows_nothing_of_another_program() -> None:
+    """The shell writes after Ctrl-Z, and fg continues the demo."""
+    window = Window()
+    window.draw("first")
+    window.disturb()
+    window.draw()
+    assert window.lines == ["first", "block one", "block two"]
 
 
 def test_of_a_block_that_is_higher_than_the_screen_the_last_rows_are_shown() -> None:
