@@ -18,6 +18,7 @@ from veleta_local import processes
 from veleta_local.demo import run_demo
 from veleta_local.demo.event_messages import EventMessages, Message
 from veleta_local.demo.run_observer import ExampleRequests, PartStatus
+from veleta_local.errors import RunStopped
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
@@ -59,11 +60,14 @@ class FakeObserver:
         self.unit = "USD"
         self.polls_by_hand = False
         self.addresses = {name: f"http://127.0.0.1:{port}" for name, port in (("monitor", 8501), ("MLflow", 5000))}
+        self._run = run
         self._report = report
 
     async def observe(self) -> None:
         for number in range(10_000):
             late = timedelta(seconds=1 if number % 2 else 0)
+            if not self._run.alive():
+                raise RunStopped("another command stopped the run: make demo starts it again")
             if MODE == "broken" and number == 3:
                 raise ZeroDivisionError("a fault of the observer")
             if MODE != "silent":

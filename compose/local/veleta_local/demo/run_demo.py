@@ -53,6 +53,9 @@ def run_demo(home: Path, variables: Variables) -> None:
                     started = False
                     raise
                 _show(run, terminal, HINT, ready=("kafka", "mysql"))
+        except RunStopped:
+            started = False
+            raise
         except LocalError as error:
             reason = f"{error}\n"
             raise

@@ -120,7 +120,7 @@ def test_a_second_demo_is_a_viewer(home: Path) -> None:
     """Its Ctrl-C and its closed window end only the viewer; when the run ends, the viewer's message shows it."""
     first = terminal(home)
     first.wait_for("Ctrl-C ends all processes")
-    viewers = [terminal(home), terminal(home)]
+    viewers = [terminal(home, "silent") for _ in range(3)]
     for viewer in viewers:
         viewer.wait_for("This is a viewer: Ctrl-C ends only the viewer; make stop ends the run.")
     assert viewers[0].end() == 0
@@ -130,6 +130,20 @@ def test_a_second_demo_is_a_viewer(home: Path) -> None:
     first.wait_for("Ctrl-C ends all processes")
     assert first.end() == 0
     assert not processes.of_run(home)
+    assert viewers[2].process.wait(20) == 0
+    assert viewers[2].lines[-1] == "another command stopped the run: make start starts it again"
+
+
+def test_another_command_stops_the_run_of_a_demo(home: Path) -> None:
+    """The demo ends with one line, and does not work on the run beside the other command."""
+    with subprocess.Popen(demo(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRON) as process:
+        assert process.stdout
+        process.stdout.readline()
+        processes.end_run(home)
+        output, error = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert error.endswith(b"RunStopped: another command stopped the run: make demo starts it again\n")
+    assert b"stopping all processes" not in output
 
 
 def test_a_refused_start_shows_only_its_faults(home: Path) -> None:
