@@ -170,6 +170,8 @@ class Run(Deployment):
             self.end_watch()
             if self._was_up:
                 raise LocalError(f"{error}; the run was up before and goes on: make stop ends it") from error
+            if self.alive():
+                self._report("the start failed: ending all processes")
             stop()
             raise
 
