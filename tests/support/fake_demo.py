@@ -1,6 +1,7 @@
 """`python -m support.fake_demo HOME [MODE]`: `make demo` of a run that is one sleeping process.
 
-MODE: `silent` reports nothing; `broken` has an observer that fails; `slow` has a process that needs two seconds to end.
+MODE: `silent` reports nothing; `few` reports twelve messages; `broken` has an observer that fails; `slow` has a process
+that needs two seconds to end.
 """
 
 import asyncio
@@ -70,7 +71,7 @@ class FakeObserver:
                 raise RunStopped("another command stopped the run: make demo starts it again")
             if MODE == "broken" and number == 3:
                 raise ZeroDivisionError("a fault of the observer")
-            if MODE != "silent":
+            if MODE != "silent" and (MODE != "few" or number < 12):
                 self._report(Message(utc_now() - late, f"batch {number}", TEXT, "warning"))
             await asyncio.sleep(0.1)
 

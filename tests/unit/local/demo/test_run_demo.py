@@ -54,6 +54,32 @@ def test_ctrl_c_shows_what_the_end_waits_for_and_a_second_one_changes_nothing(ho
     assert not processes.of_run(home)
 
 
+def test_a_window_of_another_size_shows_one_block_and_each_line_once(home: Path) -> None:
+    """The last lines are in the order of their times, and the block is below them."""
+    window = terminal(home, "few")
+    wait_until(lambda: {"10", "11"} <= {line.split()[2] for line in messages(window.lines)}, 20, "all messages")
+    for columns, rows in ((120, 40), (60, 24), (80, 30)):
+        window.resize(columns, rows)
+        wait_until(lambda: is_tidy(window.lines), 10, "one block below the lines")
+    assert window.end() == 0
+
+
+def messages(lines: list[str]) -> list[str]:
+    """The rows in which a message begins."""
+    return [line for line in lines if "  batch " in line]
+
+
+def is_tidy(lines: list[str]) -> bool:
+    """Whether the screen has messages in their order, and one block below them."""
+    shown = messages(lines)
+    return (
+        len(shown) == len(set(shown)) > 2
+        and [line.split()[0] for line in shown] == sorted(line.split()[0] for line in shown)
+        and sum("poller   ready" in line for line in lines) == 1
+        and "Ctrl-C ends all processes" in "".join(lines[-2:])
+    )
+
+
 def test_typed_characters_are_shown_again_after_the_end(home: Path) -> None:
     """Only while the block is redrawn they are not."""
     window = PseudoTerminal(["bash", "-ic", '"$@"; read -r', "sh", *demo(home, "silent")], environ=ENVIRON)
