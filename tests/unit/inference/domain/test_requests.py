@@ -80,7 +80,7 @@ def test_the_target_may_be_left_out() -> None:
         ("price", "dear", "'dear' is no number"),
         ("zip_code", "x", "'x' is neither a number nor text of up to 5 digits"),
         ("city", 7, "7 is no text"),
-        ("prev_sold_date", "1999/09/30", "'1999/09/30' is no date: write it as 1999-09-30"),
+        ("prev_sold_date", "30/09/1999", "'30/09/1999' is no date: write it as 1999-09-30"),
         ("beds", 4.0, "is not known; did you mean bed?"),
         (" Brokered_By", 4.0, "is not known; did you mean brokered_by?"),
         ("colour_of_the_door", "red", "is not known"),
