@@ -48,7 +48,7 @@ def test_values_are_shown_in_few_characters(value: object, text: str) -> None:
         ("category", 7.0, "7 is no text"),
         ("category", " ", "' ' is no value: write a text of 1 to 255 characters"),
         ("category", "x" * 256, f"has 256 characters, and may have 255: '{'x' * MAX_SHOWN}'..."),
-        ("date", "1999/09/30", "'1999/09/30' is no date: write it as 1999-09-30"),
+        ("date", "30/09/1999", "'30/09/1999' is no date: write it as 1999-09-30"),
         ("date", "2020-1-5", "'2020-1-5' is no date: write it as 2020-01-05"),
         ("date", "2020-01-05T12:30:00", "'2020-01-05T12:30:00' is no date: write it as 2020-01-05"),
         ("date", "30.09.1999", "'30.09.1999' is no date: write it as 1999-09-30"),
