@@ -12,7 +12,7 @@ from support.bad_bodies import PATHS, ROW, Bad, corpus
 from support.inference import Inference, Reply, call
 
 CASES = [(path, bad) for path, as_body in PATHS.items() for bad in corpus(as_body)]
-WARM_UP, STORM = 600, 2_000
+WARM_UP, STORM = 1_500, 2_000
 """The number of bad bodies before the memory is measured, and after. As many incomplete bodies are sent with them."""
 GROWTH_MIB = 16
 
