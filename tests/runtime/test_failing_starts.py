@@ -1,12 +1,10 @@
 """A start that cannot succeed ends at once with the reason, and nothing runs afterwards."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from support.failing_start import Checkout
-from support.listings import write_csv
 from veleta_local.errors import StartFailed
 from veleta_local.run import Run
 
@@ -42,15 +40,3 @@ def test_a_server_that_cannot_start_ends_the_start(checkout: Checkout, part: str
         assert checkout.is_down()
     finally:
         path.write_bytes(content)
-
-
-@pytest.mark.failure("F161")
-def test_a_failed_training_ends_the_start(checkout: Checkout, tmp_path: Path) -> None:
-    """Its first batch has too few rows for a model. The command exits with 1, and make with 2."""
-    write_csv(tmp_path / "few.csv", rows_per_kind=10, seed=1)
-    failed = checkout.start(csv=tmp_path / "few.csv", trees=5)
-    assert failed.code == 1
-    assert failed.reason.startswith("the start failed: training 1/0 failed: the recipe cannot be trained: ")
-    assert "are too few" in failed.reason
-    assert checkout.is_down()
-    assert Run(checkout.run.home).variables.trees == 5

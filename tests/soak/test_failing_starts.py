@@ -1,6 +1,7 @@
 """`make start` of a whole run that cannot succeed: the reason within 30 s, the exit code, and no process left."""
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -57,6 +58,19 @@ def port_taken_after_the_check(run: Run, part: str) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.failure("F161")
+def test_a_failed_training_ends_the_start(checkout: Checkout) -> None:
+    """Its first batch has too few rows for a model. The command exits with 1, and make with 2."""
+    write_csv(checkout.folder / "few.csv", rows_per_kind=10, seed=1)
+    failed = checkout.start(csv=checkout.folder / "few.csv", trees=5)
+    assert failed.code == 1
+    assert re.match(
+        r"the start failed: training 1/\d failed: the recipe cannot be trained: .* are too few", failed.reason
+    )
+    assert checkout.is_down()
+    assert Run(checkout.run.home).variables.trees == 5
 
 
 @pytest.mark.failure("F162")

@@ -21,6 +21,8 @@ _TOPICS: tuple[TopicName, ...] = ("batches", "training", "models", "deadletter")
 _POLL_SECONDS = 0.1
 LINE_SECONDS = 5.0
 """At most one line in this time shows what a part that is not ready does."""
+MAX_LINE = 100
+"""Characters of such a line."""
 
 
 class StartWatch:
@@ -87,10 +89,19 @@ class WaitingLines:
         """Report what each part waits for if that changed, and at most every LINE_SECONDS."""
         for part, report in reports.items():
             at, before = self._last.get(part, (self._began, ""))
-            text = "; ".join(report.waits_for.values()) or str(report)
+            text = _short("; ".join(map(_waits, report.waits_for, report.waits_for.values())) or str(report))
             if text != before and time.monotonic() - at >= LINE_SECONDS:
                 self._last[part] = time.monotonic(), text
                 self._report(f"{part}: {text}")
+
+
+def _waits(dependency: str, reason: str) -> str:
+    """The reason; most reasons name the dependency."""
+    return reason if dependency in ("start", "model") or dependency in reason else f"{dependency} {reason}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_LINE else f"{text[:MAX_LINE]}…"
 
 
 def not_ready_in_time(reports: Mapping[str, Health], attempts: Attempts) -> StartFailed:

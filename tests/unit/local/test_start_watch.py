@@ -144,3 +144,11 @@ def test_a_part_has_one_line_in_some_seconds(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(start_watch, "LINE_SECONDS", 60.0)
     shown.show({"inference": waiting("no model yet")})
     assert lines == ["inference: not yet started"]
+
+
+def test_a_line_names_the_dependency_and_is_short(lines: list[str]) -> None:
+    """Most reasons begin with the dependency."""
+    shown = WaitingLines(lines.append)
+    waits = {"start": "not yet started", "lease": "not yet requested", "mlflow": f"mlflow: {'x' * 200}"}
+    shown.show({"trainer": Health(ready=False, waits_for=waits)})
+    assert lines == [f"trainer: not yet started; lease not yet requested; mlflow: {'x' * 200}"[:109] + "…"]
