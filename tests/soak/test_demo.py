@@ -54,7 +54,7 @@ def test_the_demo_reports_continues_and_leaves_no_process(tmp_path: Path) -> Non
         second.process.send_signal(signal.SIGTERM)
         second.wait_for("stopping: ", 60)
         assert second.process.wait(60) == 0
-        assert b"all processes have ended" in second.output
+        second.wait_for("all processes have ended")
         assert not processes.of_run(home)
         assert (home / "mysql").is_dir()
 
