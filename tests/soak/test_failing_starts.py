@@ -1,4 +1,4 @@
-"""`make start` of a whole run that cannot succeed: the reason within 30 s, the exit code, and no process left."""
+"""`make start` of a whole run that cannot succeed: the reason, the exit code, and no process left."""
 
 import os
 import re
@@ -20,7 +20,6 @@ from veleta_local import status
 from veleta_local.addresses import HOST
 from veleta_local.run import Run
 
-MAX_SECONDS = 30
 TEMPORARY = 503
 
 
@@ -80,7 +79,6 @@ def test_an_api_that_only_refuses_ends_the_start_and_locks_nothing(checkout: Che
         failed = checkout.start(api_url=url)
     assert (failed.code, checkout.is_down()) == (1, True)
     assert failed.reason.startswith("the start failed: GET /data answered 404 Not Found")
-    assert failed.seconds < MAX_SECONDS
     write_csv(checkout.folder / "good.csv", rows_per_kind=40, seed=1)
     assert checkout.start(csv=checkout.folder / "good.csv", trees=5).code == 0
     assert {row["part"] for row in status.rows(checkout.run) if row["ready"]} == set(checkout.run.parts)
@@ -110,7 +108,6 @@ def test_a_part_that_cannot_bind_its_port_ends_the_start(checkout: Checkout, par
     assert (failed.code, checkout.is_down()) == (1, True)
     assert failed.reason.startswith(f"the start failed: {part} ended 2 times: ")
     assert words in failed.reason
-    assert failed.seconds < MAX_SECONDS
 
 
 @pytest.mark.failure("F163", "F164")

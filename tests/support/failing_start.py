@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from veleta_local.variables import Variables
 
 @dataclass(frozen=True)
 class FailedStart:
-    """The exit code, the last line and the duration (seconds) of a start."""
+    """The exit code and the last line of a start."""
 
     code: int
     reason: str
-    seconds: float
 
 
 class Checkout:
@@ -36,7 +34,6 @@ class Checkout:
 
     def start(self, **variables: object) -> FailedStart:
         """As `make start`, which exits with 2 when this does with 1."""
-        began = time.monotonic()
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "PORT_BASE": str(self.variables.port_base)}
         done = subprocess.run(
             [sys.executable, "-u", "-m", "support.command_line", "start"],
@@ -48,7 +45,7 @@ class Checkout:
             timeout=180,
         )
         print(done.stdout, done.stderr)  # noqa: T201 - pytest shows it when the test fails
-        return FailedStart(done.returncode, (done.stderr.splitlines() or [""])[-1], time.monotonic() - began)
+        return FailedStart(done.returncode, (done.stderr.splitlines() or [""])[-1])
 
     def is_down(self) -> bool:
         """Whether no process is left."""

@@ -45,12 +45,15 @@ def parse_attempts(log: str) -> dict[str, list[Attempt]]:
 
 
 def output_of(log: str, pid: int) -> str:
-    """What the last process with this id printed, from the log of its part; empty if the log lacks its mark."""
+    """What the last process with this id printed, from the log of its part.
+
+    The last line if its mark is missing: it ended before the mark, or the log was rotated.
+    """
     lines = log.splitlines()
     marks = [number for number, line in enumerate(lines) if line.startswith(START_MARK)]
     own = [number for number in marks if f'"pid": {pid},' in lines[number]]
     if not own:
-        return ""
+        return "".join(lines[-1:])
     end = next((number for number in marks if number > own[-1]), len(lines))
     return "\n".join(lines[own[-1] + 1 : end])
 

@@ -62,7 +62,8 @@ def test_the_output_of_a_process_is_between_two_marks() -> None:
     )
     assert output_of(log, 11) == "own"
     assert output_of(log, 13) == "next"
-    assert output_of(log, 1) == ""
+    assert output_of(f"{log}\nNo module named veleta_local", 1) == "No module named veleta_local"
+    assert output_of("", 1) == ""
 
 
 def test_the_reason_of_an_end_is_the_parts_own_error(deployment: Deployment) -> None:
