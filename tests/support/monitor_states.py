@@ -93,7 +93,8 @@ MODEL = ServedModel(3, 7, ago(500), ago(540), METRICS, CAUSES)
 TOPICS = TopicSummary(LAST_EVENTS, {"loader": 0, "drift": 0, "trainer": 1}, 2, RUNNING)
 NO_LAG = {"loader": 0, "drift": 0, "trainer": 0}
 REQUESTS = RequestSummary(12_408, ago(4))
-UNREADABLE: Any = {"no city": "many"}
+UNREADABLE = {"no city": float("nan")}
+"""Counts that only the tables cannot write."""
 
 
 def fresh(history: History, requests: RequestSummary, topics: TopicSummary, statuses: ServiceStatuses) -> Snapshot:
