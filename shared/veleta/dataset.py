@@ -60,9 +60,14 @@ class Column(Section):
     kind: Kind
     unit: str = ""
     minimum: float | None = None
-    feature: Literal["none", "prefix"] = "none"
+    feature: Literal["none", "prefix"] | None = None
     digits: int = 0
     prefix: int = 0
+
+    @property
+    def is_feature(self) -> bool:
+        """Whether the model uses it: an identifier only by its prefix, another column unless its feature is `none`."""
+        return self.feature == "prefix" if self.kind == "identifier" else self.feature != "none"
 
     @property
     def numeric(self) -> bool:

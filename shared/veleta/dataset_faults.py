@@ -74,7 +74,7 @@ def _missing_parts(dataset: "Dataset", declared: Sequence[str], broken: Containe
         return
     if not declared:
         yield "columns is empty: declare each column of the data"
-    elif not any(column.kind != "identifier" or column.feature == "prefix" for column in dataset.inputs):
+    elif not any(column.is_feature for column in dataset.inputs):
         yield "no column is left for the model: declare a number, a category or a date beside the target"
     elif not dataset.drift_columns and "drift" not in broken:
         yield "[drift] ignore leaves no number to compare: remove one"

@@ -19,8 +19,8 @@ Feature = float | str
 
 
 def feature_columns(dataset: Dataset) -> list[Column]:
-    """The columns that become features, in their order: neither the target nor identifiers without a prefix."""
-    return [c for c in dataset.inputs if c.kind != "identifier" or c.feature == "prefix"]
+    """The columns that become features, in their order, without the target."""
+    return [column for column in dataset.inputs if column.is_feature]
 
 
 def categorical(dataset: Dataset) -> list[int]:

@@ -38,7 +38,7 @@ def main(folder: Path, bootstrap: str, threads: int) -> None:
     data.train.training_values().save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
     metrics = _evaluate(booster, dataset, data)
-    champion = load_champion(folder / child_protocol.CHAMPION)
+    champion = load_champion(folder / child_protocol.CHAMPION, dataset)
     if champion:
         metrics["champion_mae"] = scores(data.holdout.prices(), _predict(champion, dataset, data))["mae"]
     report_progress("explaining", 0, 1)
@@ -47,12 +47,13 @@ def main(folder: Path, bootstrap: str, threads: int) -> None:
     (folder / child_protocol.METRICS).write_text(json.dumps(metrics))
 
 
-def load_champion(path: Path) -> CatBoostRegressor | None:
-    """The champion, or None if there is none, or if it was trained on features of another version."""
+def load_champion(path: Path, dataset: Dataset) -> CatBoostRegressor | None:
+    """The champion. None if there is none, or if it learnt from other features, which the rows no longer have."""
     if not path.exists():
         return None
     champion = CatBoostRegressor().load_model(str(path))
-    return champion if has_current_features(champion) else None
+    present = {column.name for column in feature_columns(dataset)}
+    return champion if has_current_features(champion) and present.issuperset(champion.feature_names_) else None
 
 
 def report_progress(phase: str, done: int, of: int, error: float | None = None) -> None:

@@ -36,6 +36,13 @@ def test_neither_the_target_nor_a_plain_identifier_is_a_feature(dataset: Dataset
     assert [c.name for c in feature_columns(dataset)] == ORDER
 
 
+def test_a_column_can_be_left_out_of_the_model(dataset: Dataset) -> None:
+    """A text that identifies a thing, as a serial number, tells nothing about other things."""
+    columns = [c.model_copy(update={"feature": "none"}) if c.name == "city" else c for c in dataset.columns]
+    names = [c.name for c in feature_columns(dataset.model_copy(update={"columns": columns}))]
+    assert names == [name for name in ORDER if name != "city"]
+
+
 def test_features_have_the_order_of_the_file(dataset: Dataset, example: Values) -> None:
     """Not that of the row: CatBoost accepts a list in a wrong order without an error."""
     columns = feature_columns(dataset)
