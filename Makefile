@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
+.PHONY: help demo watch start check stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench lint docs docs-serve contracts lock pictures clean
 
 help: ## list the targets
@@ -39,6 +39,9 @@ watch: $(INSTALLED) ## watch the run that is up; Ctrl-C ends only the viewer
 
 start: $(INSTALLED) ## start everything in the background; return when a model is served | START_VARIABLES
 	$(LOCAL) start
+
+check: $(INSTALLED) ## check the variables, the dataset file and the input of a start, without starting anything | START_VARIABLES
+	$(LOCAL) check
 
 stop: $(INSTALLED) ## stop every process; the data stay, and the next start continues with them
 	$(LOCAL) stop

@@ -15,11 +15,11 @@ from veleta_local import status, topics
 from veleta_local.clean import clean
 from veleta_local.dead_letters import DeadLetters
 from veleta_local.demo.run_demo import run_demo, watch
-from veleta_local.deployment import PYTHON, ROOT
+from veleta_local.deployment import PYTHON, ROOT, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
 from veleta_local.output import discard_output, surviving_output
-from veleta_local.preflight import variables_of_start
+from veleta_local.preflight import check, variables_of_start
 from veleta_local.record_format import as_json, as_text, title
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
@@ -36,6 +36,10 @@ def _demo() -> None:
 
 def _watch() -> None:
     watch(_HOME)
+
+
+def _check() -> None:
+    check(Deployment(_HOME, _variables()), print)
 
 
 def _start() -> None:
@@ -159,6 +163,7 @@ def _clean() -> None:
 _COMMANDS: dict[str, Callable[[], None]] = {
     "demo": _demo,
     "watch": _watch,
+    "check": _check,
     "start": _start,
     "stop": _stop,
     "status": _status,

@@ -39,6 +39,16 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert error.count("\n") == 1
 
 
+def test_a_check_starts_nothing(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It prints what a start would print, and writes nothing."""
+    monkeypatch.setenv("PORT_BASE", "29500")
+    assert command_line.main(["check"]) == 0
+    assert capsys.readouterr().out == "rows are generated from [generator] of real_estate\n"
+    assert not home.exists()
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [({}, "pass a request: make purge REQUEST_ID=id"), ({"REQUEST_ID": "x"}, "the run is down: make start first")],
