@@ -19,9 +19,9 @@ def clean(run: Run) -> Iterator[str]:
         LocalError: the run is up.
     """
     if run.home.exists():
-        size, models = _megabytes(run.home), len([*run.home.glob("mlflow/artifacts/*/models/m-*")])
+        size = _megabytes(run.home)
         run.clean()
-        yield f"deleted {os.path.relpath(run.home)}: {size}, with the events, tables and logs, and {models} models"
+        yield f"deleted {os.path.relpath(run.home)}: {size}, with all events, tables, models and logs"
     else:
         yield f"there is no run to delete: {os.path.relpath(run.home)} does not exist"
     kept = [f"{name} ({what}, {_megabytes(ROOT / name)})" for name, what in _KEPT.items() if (ROOT / name).exists()]
