@@ -109,7 +109,7 @@ def _values(with_value: Callable[[str, bytes], bytes]) -> list[Bad]:
         "400 digits": (b"9" * 400, "must be a finite number, not Infinity"),
         "400,000 digits": (b"9" * 400_000, "must be a finite number, not Infinity"),
         "text": (b'"four"', "'four' is no number"),
-        "a number as text": (b'"4"', "'4' is text: write the number without quotes"),
+        "a number as text": (b'"4"', "'4' is text: write 4 without quotes"),
         "true": (b"true", "true is no number"),
         "a deep list": (b"[" * 500 + b"]" * 500, "a list is no number"),
         "an object": (b'{"a": {"b": [1, 2]}}', "an object is no number"),

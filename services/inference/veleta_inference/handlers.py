@@ -28,7 +28,7 @@ IDLE_TURNS = 4
 """A group is complete after this many turns of the event loop without another request."""
 MAX_INLINE_ROWS = 64
 """More rows than this are predicted in a thread, so that the event loop is not blocked."""
-STRICT_REFUSAL = "a value is outside what the model has learnt, and INFERENCE_STRICT=1 refuses it: see `errors`"
+STRICT_REFUSAL = "a value is outside what the model has learnt, and STRICT=1 refuses it: see `errors`"
 REQUEST_FIELDS = (
     "request_id", "client_request_id", "received_at", "answered_at", "model_version", "latency_ms", "http_status",
 )  # fmt: skip

@@ -55,6 +55,7 @@ def test_every_fault_is_a_line(tmp_path: Path) -> None:
         "column city is in the header more than once, at 4 and 8",
         "column price is missing in the header",
         "column bed is missing in the header",
+        "these names of the header match no name and no title of a column: 'prize'",
         "line 2, byte 0xFC at column 91: the file is not UTF-8",
     ]
 

@@ -36,8 +36,8 @@ def unfit(column: Column, value: object) -> str:
         return f"must be a finite number, not {shown(value)}"
     if column.kind == "identifier" and column.digits:
         return f"{shown(value)} is neither a number nor text of up to {column.digits} digits"
-    if isinstance(value, str) and parse_number(value) is not None:
-        return f"{shown(value)} is text: write the number without quotes"
+    if isinstance(value, str) and (number := parse_number(value, column.unit)) is not None:
+        return f"{shown(value)} is text: write {_number(number)} without quotes"
     return f"{shown(value)} is no number"
 
 

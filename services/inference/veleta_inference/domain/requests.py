@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
 
+from veleta.column_names import column_key
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
 from veleta.values import parse_category
 from veleta_inference.domain import forms, messages
@@ -63,6 +64,7 @@ class RequestReader:
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list_type(item, limit))
         self._categories = [column.name for column in dataset.inputs if column.kind == "category"]
         self._identifiers = [column for column in dataset.inputs if _has_digits(column)]
+        self._names = {column_key(text): c.name for c in dataset.columns for text in (c.title, c.name)}
 
     def read(self, body: bytes) -> list[Values]:
         """The typed rows of a body.
@@ -144,8 +146,7 @@ class RequestReader:
     def _value_problem(self, name: str, value: object) -> str | None:
         column = self.dataset.by_name.get(name)
         if column is None:
-            near = difflib.get_close_matches(name[:MAX_NAME].strip().lower(), self.dataset.names, n=1)
-            return f"is not known; did you mean {near[0]}?" if near else "is not known"
+            return _unknown_name(name, self._names)
         if value is None:
             return "must not be null"
         typed = None if _is_refused_text(column, value) else column.convert(value)
@@ -154,6 +155,12 @@ class RequestReader:
         if column.minimum is not None and isinstance(typed, float) and typed < column.minimum:
             return messages.too_small(column.minimum, typed)
         return None
+
+
+def _unknown_name(name: str, names: Mapping[str, str]) -> str:
+    """The message for an unknown field. `names` has the columns by the keys of their names and titles."""
+    near = difflib.get_close_matches(column_key(name[:MAX_NAME]), names, n=1)
+    return f"is not known; did you mean {names[near[0]]}?" if near else "is not known"
 
 
 def _is_refused_text(column: Column, value: object) -> bool:

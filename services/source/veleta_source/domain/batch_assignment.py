@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
-from veleta.values import DecimalMark, parse_category
+from veleta.values import DecimalMark, parse_category, parse_number
 from veleta_source.domain.faults import quoted
 from veleta_source.domain.header import Header
 from veleta_source.domain.row_counts import Reason
@@ -72,19 +72,21 @@ def _reason(column: Column, cell: object, mark: DecimalMark) -> Reason:
     return Reason(f"{column.name} {_fault(column, cell, mark)}", quoted(cell))
 
 
-def _fault(column: Column, cell: object, mark: DecimalMark) -> str:
+def _fault(column: Column, cell: object, mark: DecimalMark) -> str:  # noqa: PLR0911 - one case for each fault
     """What is wrong with a cell that is no value of its column."""
     match column.kind:
         case "category":
             return f"longer than {MAX_TEXT} characters"
         case "date":
-            return "not a date"
+            return "not a date as 1999-09-30"
         case _ if not mark and column.convert(cell) is not None:
             return "with two meanings"
         case "identifier" if column.digits:
             return f"not a number of up to {column.digits} digits"
         case "identifier":
             return "not a whole number"
+        case _ if parse_number(str(cell), mark=mark or ".") is not None:
+            return f"not in {column.unit}"
         case _:
             return "not a number"
 

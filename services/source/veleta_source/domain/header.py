@@ -8,6 +8,8 @@ from veleta.column_names import column_key, match_columns
 from veleta.dataset import Column, Dataset
 from veleta_source.domain.faults import quoted
 
+MAX_UNMATCHED = 20
+
 
 @dataclass(frozen=True)
 class Header:
@@ -33,7 +35,11 @@ def match_header(dataset: Dataset, cells: Sequence[str]) -> Header:
     used = {position for positions in found.values() for position in positions}
     others = {i: cell for i, cell in enumerate(cells) if i not in used}
     faults = [_twice(name, positions) for name, positions in found.items() if len(positions) > 1]
-    faults += [_missing(column, others.values()) for column in dataset.columns if column.name not in found]
+    missing = [column for column in dataset.columns if column.name not in found]
+    faults += [_missing(column, others.values()) for column in missing]
+    if missing and (unmatched := [quoted(cell) for cell in others.values() if cell.strip()]):
+        names = ", ".join(unmatched[:MAX_UNMATCHED]) + (", ..." if len(unmatched) > MAX_UNMATCHED else "")
+        faults.append(f"these names of the header match no name and no title of a column: {names}")
     ignored = [quoted(cell) if cell.strip() else f"the one without a name ({i + 1})" for i, cell in others.items()]
     positions = {name: found[name][0] for name in dataset.names if name in found}
     return Header(positions, len(cells), named, ignored, faults)

@@ -40,7 +40,8 @@ def test_values_are_shown_in_few_characters(value: object, text: str) -> None:
     ("kind", "value", "message"),
     [
         ("number", "four", "'four' is no number"),
-        ("number", "4", "'4' is text: write the number without quotes"),
+        ("number", "4", "'4' is text: write 4 without quotes"),
+        ("number", "15,6", "'15,6' is text: write 15.6 without quotes"),
         ("number", True, "true is no number"),
         ("number", [4.0], "a list is no number"),
         ("number", math.inf, "must be a finite number, not Infinity"),

@@ -120,6 +120,11 @@ def test_all_problems_are_listed_up_to_a_limit() -> None:
     assert len(problems({f"field{i}": i for i in range(100_000)})) == MAX_PROBLEMS
 
 
+def test_an_unknown_name_that_is_a_title_names_its_column() -> None:
+    """A client may use the header of its file."""
+    assert (0, "Living space", "is not known; did you mean house_size?") in problems({**EXAMPLE, "Living space": 1})
+
+
 def test_a_long_unknown_name_is_cut() -> None:
     """A name of a megabyte is neither sent back nor compared as a whole."""
     ((_, field, _),) = problems({**EXAMPLE, "x" * 1_000_000: 1})

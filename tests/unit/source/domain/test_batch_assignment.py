@@ -71,10 +71,11 @@ def test_an_incomplete_row_is_left_out(column: str, empty: str | None) -> None:
     [
         ({"price": "POA"}, ("price not a number", "'POA'")),
         ({"price": "x" * 100}, ("price not a number", f"'{'x' * 39}…'")),
+        ({"price": "289,900 €"}, ("price not in USD", "'289,900 €'")),
         ({"price": "a\nb"}, ("price not a number", "'a b'")),
         ({"street": "1.5"}, ("street not a whole number", "'1.5'")),
         ({"zip_code": "123456"}, ("zip_code not a number of up to 5 digits", "'123456'")),
-        ({"prev_sold_date": "soon"}, ("prev_sold_date not a date", "'soon'")),
+        ({"prev_sold_date": "soon"}, ("prev_sold_date not a date as 1999-09-30", "'soon'")),
         ({"city": "x" * 256}, ("city longer than 255 characters", f"'{'x' * 39}…'")),
     ],
 )

@@ -65,6 +65,7 @@ def test_each_missing_column_is_named_with_the_nearest_name() -> None:
         "column bed is missing in the header; the nearest name is 'rooms'",
         "column street is missing in the header",
         "column zip_code is missing in the header; the nearest name is 'zipcod'",
+        "these names of the header match no name and no title of a column: 'rooms', 'zipcod'",
     ]
 
 
