@@ -171,7 +171,7 @@ class Run(Deployment):
             if self._was_up:
                 raise LocalError(f"{error}; the run was up before and goes on: make stop ends it") from error
             if self.alive():
-                self._report("the start failed: ending all processes")
+                self._report(f"ending all processes: {error}")
             stop()
             raise
 

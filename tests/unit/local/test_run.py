@@ -68,11 +68,13 @@ def with_servers(monkeypatch: pytest.MonkeyPatch, scripts: Mapping[str, str], **
 
 @pytest.mark.failure("F160")
 def test_a_part_that_ends_twice_for_one_reason_ends_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its own last words, not those of its next try. No process is left, and the log stays."""
+    """With its own last words, not those of its next try. They are shown before the processes end."""
     with_servers(monkeypatch, {"mysql": "echo starting; sleep 0.2; echo '[ERROR] no room'; exit 1"})
-    run = Run(tmp_path / "home", Variables(port_base=free_base()), report=lambda _: None)
+    lines = list[str]()
+    run = Run(tmp_path / "home", Variables(port_base=free_base()), report=lines.append)
     with pytest.raises(StartFailed, match=r"^the start failed: mysql ended 2 times: no room$"):
         run.start_backing(60)
+    assert lines[-1] == "ending all processes: the start failed: mysql ended 2 times: no room"
     assert not run.alive()
     assert run.log("mysql").read_text().count("no room") == 2
 
