@@ -1,6 +1,7 @@
 """Tools of others read a run as docs/how-to/other-tools.md shows."""
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -24,7 +25,8 @@ def run(testbed: Testbed, heading: str, more: str = "") -> str:
     block = section.partition("```python\n")[2].partition("```")[0]
     block = re.sub(r"\b(PIPELINE|RAW_DATA)\b", rf"{testbed.prefix}\1", block)
     script.write_text(block.replace("real_estate", testbed.dataset.name) + more)
-    command = f". {env} && exec {sys.executable} {script}"
+    command = shlex.join(["exec", sys.executable, str(script)])
+    command = f". {shlex.quote(str(env))} && {command}"
     done = subprocess.run(["/bin/sh", "-c", command], env={}, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
