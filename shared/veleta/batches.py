@@ -1,7 +1,7 @@
 """Reads batches from the topics. BatchReader is how loader, drift and trainer get the rows of a batch."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -35,8 +35,10 @@ class RowsDigest:
 class BatchReader:
     """Reads exactly the rows of one manifest, and checks them against it."""
 
-    def __init__(self, event_log: EventLog) -> None:
+    def __init__(self, event_log: EventLog, on_chunk: Callable[[], None] = lambda: None) -> None:
+        """`on_chunk` is called for each chunk that was read: a sign of progress."""
         self._event_log = event_log
+        self._on_chunk = on_chunk
 
     def chunks(self, manifest: BatchClosed) -> Iterator[Rows]:
         """The rows of a batch, chunk by chunk, in order.
@@ -52,6 +54,7 @@ class BatchReader:
             if chunk.chunk != chunks or chunk.first_row != rows:
                 raise Reject("the manifest does not match", f"chunk {chunk.chunk} instead of chunk {chunks}")
             digest.add(chunk.rows)
+            self._on_chunk()
             chunks += 1
             rows += len(chunk.rows)
             yield chunk.rows

@@ -25,7 +25,7 @@ class Killed(BaseException):
 
 
 class FakeHealth(ServiceHealth):
-    """Does not sleep. `sleeps` has what was unavailable at each call of `sleep`."""
+    """Does not sleep. `sleeps` has what was unavailable at each sleep."""
 
     def __init__(self) -> None:
         super().__init__("loader")
@@ -36,7 +36,7 @@ class FakeHealth(ServiceHealth):
         super().stop_consuming(reason)
         self.on_stop_consuming()
 
-    async def sleep(self, seconds: float) -> bool:
+    async def wait(self, seconds: float) -> bool:
         self.sleeps.append(self.unavailable)
         await asyncio.sleep(0)
         return not self.stopping.is_set()

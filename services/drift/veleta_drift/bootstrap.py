@@ -32,7 +32,7 @@ def build(
     unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
     publisher = OutboxPublisher(event_log, transactions)
-    handler = DriftHandler(dataset, event_log, clock)
+    handler = DriftHandler(dataset, event_log, clock, health.heartbeat)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     batches = topic(dataset.name, "batches")
     backlog = Backlog(batches, event_log, transactions)

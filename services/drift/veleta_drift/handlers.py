@@ -1,6 +1,6 @@
 """What drift does with a closed batch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,10 +32,13 @@ class DriftHandler:
 
     event_types = (BatchClosed,)
 
-    def __init__(self, dataset: Dataset, event_log: EventLog, clock: Clock) -> None:
+    def __init__(
+        self, dataset: Dataset, event_log: EventLog, clock: Clock, on_chunk: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_chunk` is called for each chunk of rows: a sign of progress."""
         self._dataset = dataset
         self._event_log = event_log
-        self._reader = BatchReader(event_log)
+        self._reader = BatchReader(event_log, on_chunk)
         self._clock = clock
 
     def prepare(self, event: Event) -> PreparedReport:

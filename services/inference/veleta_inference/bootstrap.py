@@ -82,7 +82,10 @@ def build(
     adapter = RequestAdapter(service, reader, clock, settings.body_seconds)
     guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)
     explainers = ExplainerPool(settings.dataset, settings.explainers, settings.explain_seconds)
-    drains = (Drain(journal, answered, letters, health), Drain(refusals, refused, letters, health))
+    drains = {
+        "answered": Drain(journal, answered, letters, health),
+        "refused": Drain(refusals, refused, letters, health),
+    }
     models, training = topic(dataset.name, "models"), topic(dataset.name, "training")
     checks: dict[str, Callable[[], Awaitable[object]]] = {
         "kafka": partial(asyncio.to_thread, event_log.bounds, models),
@@ -100,13 +103,18 @@ def build(
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(tail([models], event_log, health, swapper.handle))
+            promotions = tail([models], event_log, health, swapper.handle)
+            tasks.create_task(health.supervise("promotions", promotions))
             tasks.create_task(follow_trainings())
+            tasks.create_task(service.wake())
             for dependency, check in checks.items():
                 tasks.create_task(watch_dependency(dependency, check, health))
-            for drain in drains:
-                tasks.create_task(drain.run())
-            endless = [tasks.create_task(swapper.run(settings.reconcile_seconds)), tasks.create_task(service.run())]
+            for name, drain in drains.items():
+                tasks.create_task(health.supervise(f"drain of {name} requests", drain.run()))
+            endless = [
+                tasks.create_task(health.supervise("models", swapper.run(settings.reconcile_seconds))),
+                tasks.create_task(health.supervise("predictions", service.run())),
+            ]
             health.mark_started()
             # The garbage collector would block all responses for 0.1 s to examine what was loaded, which stays anyway.
             gc.collect()

@@ -50,6 +50,7 @@ class Drain:
         while time.monotonic() < end and (lines := self._journal.read()):
             await self._insert(lines)
             self._journal.acknowledge(lines)
+            self._health.heartbeat()
             self._health.set_available("mysql")
 
     async def _insert(self, lines: Sequence[bytes]) -> None:

@@ -24,6 +24,8 @@ GROUP_REQUESTS = prometheus_client.Histogram(
     "veleta_prediction_group_requests", "requests that were predicted together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
 OK = 200
+WAKE_SECONDS = 10.0
+"""The pause between two groups of an idle service."""
 IDLE_TURNS = 4
 """A group is complete after this many turns of the event loop without another request."""
 MAX_INLINE_ROWS = 64
@@ -132,13 +134,21 @@ class PredictionService:
         """Handle groups of requests until the task is cancelled."""
         while True:
             await self._arrived.wait()
+            self._health.heartbeat()
             await self._collect_group()
             self._arrived.clear()
             group, self._pending = self._pending, []
+            if not group:
+                continue
             GROUP_REQUESTS.observe(len(group))
             self._recent_rows.append(group[0].request.rows[0])
             if predicted := await self._predict_group(group):
                 await self._store_and_respond(predicted)
+
+    async def wake(self) -> None:
+        """Wake `run` regularly until the service stops: without requests it shows that it could handle one."""
+        while await self._health.wait(WAKE_SECONDS):
+            self._arrived.set()
 
     def model(self) -> Model:
         """The served version, since when and why it is served. Raises Retry while there is none."""

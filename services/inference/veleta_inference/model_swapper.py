@@ -115,7 +115,7 @@ class ModelSwapper:
                 self._report()
                 pause = min(reconcile_seconds, RETRY_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), pause)
+                await self._health.heartbeat_during(asyncio.wait_for(self._changed.wait(), pause))
 
     async def reconcile(self) -> None:
         """Serve the newest promotion that loads and passes the smoke check, if it is newer than the served one.

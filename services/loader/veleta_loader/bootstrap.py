@@ -33,8 +33,10 @@ def build(
     transactions = MysqlTransactions(engine, partial(MysqlLoaderUnitOfWork, tables=tables))
     loader = BatchLoader(
         dataset,
-        BatchReader(event_log),
-        clear_before=EpochCleaner(engine, tables).clear_before if settings.on_new_epoch == "clear" else None,
+        BatchReader(event_log, health.heartbeat),
+        clear_before=EpochCleaner(engine, tables, health.heartbeat).clear_before
+        if settings.on_new_epoch == "clear"
+        else None,
         clock=clock,
     )
     publisher = OutboxPublisher(event_log, transactions)

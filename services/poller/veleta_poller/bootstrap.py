@@ -50,7 +50,8 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
                 group.create_task(CommandHandler(pending, topics, store, health).run()),
             ]
             fetcher = Fetcher(api, inbox, store, health)
-            await PollLoop(fetcher, responses, store, api_status, health, settings.at_end, settings.poll_every).run()
+            polling = PollLoop(fetcher, responses, store, api_status, health, settings.at_end, settings.poll_every)
+            await health.supervise("polling", polling.run())
             for task in background:
                 task.cancel()
 

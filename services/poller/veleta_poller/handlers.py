@@ -171,7 +171,7 @@ class CommandHandler:
         """Handle commands until the service stops. First publish the replies that an earlier process stored."""
         handled = {reply.command for reply in self._store.state.replies}
         await self._health.retry_until_available(self._publish_replies)
-        while await self._health.sleep(COMMAND_SECONDS):
+        while await self._health.wait(COMMAND_SECONDS):
             for pending in self._pending.take_due():
                 if pending.id not in handled:
                     handled.add(pending.id)

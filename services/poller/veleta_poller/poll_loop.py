@@ -57,7 +57,7 @@ class Fetcher:
         """Restart the API. The state is saved first: after a crash the next batch's number shows if it restarted."""
         await self._store.update(PollerState.restart_requested)
         fault_point("poller.restarting")
-        await self._health.retry_until_available(self._api.restart)
+        await self._health.heartbeat_during(self._health.retry_until_available(self._api.restart))
         fault_point("poller.restarted")
         self._health.set_activity("restarted the API")
 
@@ -68,8 +68,8 @@ class Fetcher:
         await self._store.update(PollerState.poll_started)
         fault_point("poller.requesting")
         try:
-            return await self._api.fetch(
-                lambda size: self._health.set_activity(f"receiving a batch ({size >> 10} KiB so far)")
+            return await self._health.heartbeat_during(
+                self._api.fetch(lambda size: self._health.set_activity(f"receiving a batch ({size >> 10} KiB so far)"))
             )
         except Retry:
             await self._store.update(PollerState.poll_failed)

@@ -35,6 +35,9 @@ class RetentionSweeper:
 
     async def run(self) -> None:
         """Sweep until the service stops."""
+        await self._health.supervise("sweeps", self._run())
+
+    async def _run(self) -> None:
         self._health.activity = f"deletes requests after {self._days} days" if self._days else "requests never expire"
         await self._health.retry_until_available(self.sweep)
         self._health.mark_started()

@@ -23,6 +23,8 @@ LEFT_OUT = prometheus_client.Gauge(
     "veleta_source_rows_left_out", "rows that are left out, by reason; a row may have several", ["reason"]
 )
 CHUNK_BYTES = 256 * 1024
+LOCK_SECONDS = 10.0
+"""The pause between two checks that the cursors can be changed."""
 
 
 class Cursors(Protocol):
@@ -75,6 +77,9 @@ class DataApi:
 
     async def run(self) -> None:
         """Create the batches, then serve until the service stops. Raises Stop if the batches cannot be created."""
+        await self._health.supervise("serving", self._run())
+
+    async def _run(self) -> None:
         self._health.set_unavailable("batches", "splitting")
         batches = await asyncio.to_thread(self._create_batches, self._report_progress)
         self._batches.set_result(batches.paths)
@@ -83,8 +88,9 @@ class DataApi:
         self._health.set_available("batches")
         self._health.mark_started()
         self._health.set_activity(f"serving {len(batches.paths)} batches; {batches.summary}")
-        while await self._health.sleep(60):
-            pass
+        while await self._health.sleep(LOCK_SECONDS):
+            async with self._cursor_lock:
+                pass  # a change of a cursor that hangs holds it, and then nothing can be served
 
     def _report_progress(self, rows: int) -> None:
         if self._health.stopping.is_set():

@@ -64,7 +64,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
                 group.create_task(
                     consume(topics, consumer_group, event_log, transactions, publisher, processor, health)
                 )
-                group.create_task(workflow.run())
+                group.create_task(health.supervise("trainings", workflow.run()))
                 group.create_task(fenced.renew_lease(health))
         finally:
             with contextlib.suppress(Retry):

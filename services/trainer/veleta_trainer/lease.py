@@ -65,7 +65,7 @@ class FencedTransactions:
             else:
                 health.set_available("lease")
                 pause = interval
-            running = await health.sleep(pause)
+            running = await health.wait(pause)
 
     async def release_lease(self) -> None:
         """Expire the lease if this process holds it, so that another trainer can acquire it at once. Raises Retry."""

@@ -37,22 +37,37 @@ async def consume(
     async with asyncio.TaskGroup() as watchers:
         watchers.create_task(watch_dependency("kafka", partial(asyncio.to_thread, event_log.bounds, topics[0]), health))
         watchers.create_task(watch_dependency("mysql", monitor.compare, health))
-        while not health.stopping.is_set():
-            await health.retry_until_available(publisher.publish_pending)
-            load = partial(validated_checkpoints, topics, event_log, transactions)
-            checkpoints = await health.retry_until_available(load)
-            monitor.start(checkpoints)
-            subscribe = partial(asyncio.to_thread, event_log.subscribe, topics, group, checkpoints)
-            subscription = await health.retry_until_available(subscribe)
-            try:
-                await _process_records(subscription, processor, monitor, health)
-            except StateLost as error:
-                log.error("restarting from the checkpoints", reason=str(error))  # noqa: TRY400 - expected after a restore
-            except Retry as error:
-                health.set_unavailable(error.dependency, str(error))
-                await health.sleep(RECONNECT_SECONDS)
-            finally:
-                await asyncio.to_thread(subscription.close)
+        await health.supervise(
+            "consumer", _consume(topics, group, event_log, transactions, publisher, processor, monitor, health)
+        )
+
+
+async def _consume(
+    topics: Sequence[str],
+    group: str,
+    event_log: EventLog,
+    transactions: Transactions[U],
+    publisher: OutboxPublisher,
+    processor: RecordProcessor[U],
+    monitor: CheckpointMonitor,
+    health: ServiceHealth,
+) -> None:
+    while not health.stopping.is_set():
+        await health.retry_until_available(publisher.publish_pending)
+        load = partial(validated_checkpoints, topics, event_log, transactions)
+        checkpoints = await health.retry_until_available(load)
+        monitor.start(checkpoints)
+        subscribe = partial(asyncio.to_thread, event_log.subscribe, topics, group, checkpoints)
+        subscription = await health.retry_until_available(subscribe)
+        try:
+            await _process_records(subscription, processor, monitor, health)
+        except StateLost as error:
+            log.error("restarting from the checkpoints", reason=str(error))  # noqa: TRY400 - expected after a restore
+        except Retry as error:
+            health.set_unavailable(error.dependency, str(error))
+            await health.sleep(RECONNECT_SECONDS)
+        finally:
+            await asyncio.to_thread(subscription.close)
 
 
 async def _process_records(

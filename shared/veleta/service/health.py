@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import TypeVar
 
 import structlog
@@ -14,7 +15,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 LIVENESS_SECONDS = 300.0
-"""A process without a heartbeat for this long is not alive. The largest batch loads in less."""
+"""A process is not alive if one of its supervised loops made no progress for this long. No call takes longer."""
 CHECK_SECONDS = 10.0
 """The pause between two checks of a dependency that is available."""
 RETRY_SECONDS = 2.0
@@ -25,14 +26,19 @@ INITIAL_BACKOFF, MAX_BACKOFF, BACKOFF_FACTOR = 0.2, 10.0, 2.0
 STARTUP = "start"
 """The pseudo-dependency that is unavailable until `mark_started`."""
 
+_loop: ContextVar[str] = ContextVar("loop", default=STARTUP)
+"""The supervised loop that this code belongs to, in its task and in the threads that it calls."""
+
 
 class ServiceHealth:
     """Liveness and readiness of one process.
 
-    It belongs to one event loop. Threads may call `heartbeat` and `set_activity`.
+    It belongs to one event loop. Threads may call `heartbeat` and `set_activity`. A heartbeat counts for the
+    supervised loop that calls it; one of another task, such as a watch, has no effect.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, liveness_seconds: float = LIVENESS_SECONDS) -> None:
+        """Without progress for `liveness_seconds` it is not alive; 0: it always is."""
         self.service = service
         self.stopping = asyncio.Event()
         self.activity = "starting"
@@ -40,12 +46,39 @@ class ServiceHealth:
         self.warnings: dict[str, str] = {}
         """What a person should look at, by subject. A service with warnings is ready."""
         self._unavailable: dict[str, str] = {STARTUP: "not yet started"}
-        self._last_heartbeat = time.monotonic()
+        self._liveness_seconds = liveness_seconds
+        self._heartbeats = {STARTUP: time.monotonic()}
 
     @property
     def alive(self) -> bool:
-        """Whether the last heartbeat is recent."""
-        return time.monotonic() - self._last_heartbeat < LIVENESS_SECONDS
+        """Whether each supervised loop made progress recently."""
+        return not self.stuck()
+
+    @property
+    def supervised(self) -> set[str]:
+        """The names of the supervised loops: only `start` before the first one."""
+        return set(self._heartbeats)
+
+    def stuck(self, margin: float = 0.0) -> str:
+        """The supervised loop that made no progress for `liveness_seconds` and the margin. Empty if there is none."""
+        limit = time.monotonic() - self._liveness_seconds - margin
+        loop, last = min(self._heartbeats.copy().items(), key=lambda item: item[1])
+        return loop if self._liveness_seconds and last <= limit else ""
+
+    async def supervise(self, loop: str, work: Awaitable[T]) -> T:
+        """Run a main loop. While it runs, the process is alive only if it makes progress.
+
+        Progress is a heartbeat, a new activity, a sleep, or an attempt of `retry_until_available`.
+        """
+        self._heartbeats[loop] = time.monotonic()
+        self._heartbeats.pop(STARTUP, None)
+        context = _loop.set(loop)
+        try:
+            return await work
+        finally:
+            _loop.reset(context)
+            others = {name: last for name, last in self._heartbeats.items() if name != loop}
+            self._heartbeats = others or {STARTUP: time.monotonic()}
 
     @property
     def ready(self) -> bool:
@@ -58,8 +91,9 @@ class ServiceHealth:
         return {**self._unavailable, **({self.service: self.stop_reason} if self.stop_reason else {})}
 
     def heartbeat(self) -> None:
-        """Record that the main loop made progress."""
-        self._last_heartbeat = time.monotonic()
+        """Record that the supervised loop which calls this made progress."""
+        if (loop := _loop.get()) in self._heartbeats:
+            self._heartbeats[loop] = time.monotonic()
 
     def set_activity(self, activity: str) -> None:
         """Record a heartbeat and what the service does now."""
@@ -93,8 +127,22 @@ class ServiceHealth:
         log.error("stopped consuming", reason=reason)
 
     async def sleep(self, seconds: float) -> bool:
-        """Sleep, at most until the service stops. Returns False if it is stopping."""
+        """Sleep, at most until the service stops, after a heartbeat. Returns False if it is stopping."""
         self.heartbeat()
+        return await self.wait(seconds)
+
+    async def heartbeat_during(self, call: Awaitable[T]) -> T:
+        """Await a call that may take long and has a time-out of its own, with heartbeats."""
+        pending = asyncio.ensure_future(call)
+        try:
+            while not (await asyncio.wait({pending}, timeout=CHECK_SECONDS))[0]:
+                self.heartbeat()
+            return pending.result()
+        finally:
+            pending.cancel()
+
+    async def wait(self, seconds: float) -> bool:
+        """Sleep, at most until the service stops, without a heartbeat. Returns False if it is stopping."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
         return not self.stopping.is_set()
@@ -133,7 +181,7 @@ async def watch_dependency(dependency: str, check: Callable[[], Awaitable[object
             await check()
         except Retry as error:
             health.set_unavailable(dependency, str(error))
-            running = await health.sleep(RETRY_SECONDS)
+            running = await health.wait(RETRY_SECONDS)
         else:
             health.set_available(dependency)
-            running = await health.sleep(CHECK_SECONDS)
+            running = await health.wait(CHECK_SECONDS)

@@ -51,7 +51,7 @@ class FaustWorker:
             asyncio.create_task(watch_dependency("mysql", self._backlog.checkpoints, self._health)),
         ]
         try:
-            await self._work()
+            await self._health.supervise("batches", self._work())
         except StateLost as error:
             raise Stop(str(error)) from error
         finally:
@@ -94,18 +94,20 @@ class FaustWorker:
     async def _watch(self) -> None:
         """Faust sometimes stops without an error (faust-streaming#175, #523)."""
         last, last_change = await self._health.retry_until_available(self._backlog.progress), time.monotonic()
-        while await self._health.sleep(WATCH_SECONDS):
+        while await self._health.wait(WATCH_SECONDS):
             if self._state_lost:
                 raise self._state_lost
             try:
                 progress = await self._backlog.progress()
             except Retry:
                 last_change = time.monotonic()
+                self._health.heartbeat()
                 continue
             if progress.is_behind(last):
                 raise StateLost("the database lost checkpoints")
             if progress.complete or progress.checkpoints != last.checkpoints or self._health.stop_reason:
                 last, last_change = progress, time.monotonic()
+                self._health.heartbeat()
             if self._app.crashed:
                 raise Stop(f"Faust crashed: {self._app.crash_reason!r}")
             if time.monotonic() - last_change > self._idle_limit:

@@ -1,5 +1,7 @@
 """Deletes the rows of older epochs from RAW_DATA and CLEAN_DATA."""
 
+from collections.abc import Callable
+
 import sqlalchemy as sa
 
 from veleta.adapters.mysql import database_errors
@@ -13,8 +15,10 @@ ROWS_PER_DELETE = 5_000
 class EpochCleaner:
     """Deletes the rows of earlier epochs in small transactions. TRUNCATE would commit, and wait for every reader."""
 
-    def __init__(self, engine: sa.Engine, tables: DatasetTables) -> None:
+    def __init__(self, engine: sa.Engine, tables: DatasetTables, on_delete: Callable[[], None] = lambda: None) -> None:
+        """`on_delete` is called after each small transaction: a sign of progress."""
         self._engine = engine
+        self._on_delete = on_delete
         self._tables = (tables.raw, tables.clean)
 
     def clear_before(self, epoch: int, number: int) -> None:
@@ -28,6 +32,7 @@ class EpochCleaner:
                 self._set_clearing(epoch, number)
             for table in to_clear:
                 while self._delete_some(table, epoch):
+                    self._on_delete()
                     fault_point("loader.cleared")
 
     def _has_rows_before(self, table: sa.Table, epoch: int) -> bool:

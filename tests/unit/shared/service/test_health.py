@@ -1,11 +1,13 @@
 """Liveness and readiness of a process, and how it retries."""
 
 import asyncio
-import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
+from support.testbed import wait_until
 from veleta.errors import Reject, Retry
 from veleta.service import health as health_module
 from veleta.service.health import LIVENESS_SECONDS, ServiceHealth, watch_dependency
@@ -47,30 +49,118 @@ def test_a_service_that_stopped_consuming_stays_not_ready(health: ServiceHealth)
     assert health.alive
 
 
-def test_a_process_is_alive_for_a_limited_time_after_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    """LIVENESS_SECONDS after the last heartbeat it is not alive, and just before it is."""
-    clock = 1_000.0
-    monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: clock))
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+async def outlives(health: ServiceHealth, clock: Clock, work: Callable[[], Awaitable[object]]) -> bool:
+    """Whether a process is alive if its supervised loop does `work` just before its last heartbeat is too old."""
+
+    async def loop() -> bool:
+        clock.now += LIVENESS_SECONDS - 1
+        await work()
+        clock.now += 1
+        return health.alive
+
+    return await health.supervise("consumer", loop())
+
+
+@pytest.mark.failure("F233")
+async def test_a_loop_without_progress_is_dead(clock: Clock) -> None:
+    """LIVENESS_SECONDS after its last progress, and not before."""
     health = ServiceHealth("loader")
-    clock += LIVENESS_SECONDS - 0.001
-    assert health.alive
-    clock += 0.001
-    assert not health.alive
-    health.set_activity("loading")
-    assert (health.alive, health.activity) == (True, "loading")
-    clock += LIVENESS_SECONDS
-    assert not health.alive
+
+    async def stuck_loop() -> None:
+        clock.now += LIVENESS_SECONDS - 0.001
+        assert health.alive
+        clock.now += 0.001
+        assert not health.alive
+        assert health.stuck() == "consumer"
+        assert not health.stuck(margin=1.0)
+        health.heartbeat()
+        assert health.alive
+
+    await health.supervise("consumer", stuck_loop())
+
+
+@pytest.mark.failure("F233")
+async def test_each_kind_of_progress_keeps_a_loop_alive(health: ServiceHealth, clock: Clock) -> None:
+    """A heartbeat, also in a thread; another activity; a sleep; a retry; and the wait for a call that is bounded."""
+    errors = [Retry("kafka", "down")]
+
+    async def call() -> None:
+        if errors:
+            raise errors.pop()
+
+    async def set_activity() -> None:
+        health.set_activity("loading")
+
+    async def bounded_call() -> None:
+        await health.heartbeat_during(asyncio.to_thread(health.heartbeat))
+
+    assert not await outlives(health, clock, partial(asyncio.sleep, 0))
+    assert await outlives(health, clock, partial(asyncio.to_thread, health.heartbeat))
+    assert await outlives(health, clock, set_activity)
+    assert await outlives(health, clock, partial(health.sleep, 0.001))
+    assert await outlives(health, clock, partial(health.retry_until_available, call))
+    assert await outlives(health, clock, bounded_call)
+    assert not await outlives(health, clock, partial(health.wait, 0.001))
+
+
+@pytest.mark.failure("F233")
+async def test_only_the_supervised_loop_proves_its_progress(health: ServiceHealth, clock: Clock) -> None:
+    """Watches and other loops of the same process go on, and the stuck one is dead all the same."""
+    checks, others = list[bool](), list[bool]()
+
+    async def check() -> None:
+        checks.append(True)
+
+    async def other_loop() -> None:
+        while await health.sleep(0.001):
+            others.append(True)
+            health.set_activity("busy")
+
+    async def stuck_loop() -> None:
+        assert health.supervised == {"consumer", "workflow"}
+        clock.now += LIVENESS_SECONDS
+        await asyncio.to_thread(wait_until, lambda: len(others) > 20, 10)
+        assert health.stuck() == "consumer"
+        health.stopping.set()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watch_dependency("kafka", check, health))
+        tasks.create_task(other_loop())
+        tasks.create_task(health.supervise("workflow", other_loop()))
+        await asyncio.sleep(0)
+        await health.supervise("consumer", stuck_loop())
+    assert checks
+
+
+async def test_a_start_without_progress_is_dead(health: ServiceHealth, clock: Clock) -> None:
+    """Until the first loop is supervised, the start is. A loop that ended is supervised no more."""
+    assert health.supervised == {"start"}
+    health.heartbeat()
+    clock.now += LIVENESS_SECONDS
+    assert health.stuck() == "start"
     health.heartbeat()
     assert health.alive
+    await health.supervise("consumer", asyncio.sleep(0))
+    assert (health.supervised, health.alive) == ({"start"}, True)
 
 
-async def test_a_sleeping_process_is_alive(health: ServiceHealth, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each sleep is a heartbeat, so a long wait for a dependency does not restart the process."""
-    later = time.monotonic() + LIVENESS_SECONDS
-    monkeypatch.setattr(health_module, "time", SimpleNamespace(monotonic=lambda: later))
-    assert not health.alive
-    health.stopping.set()
-    await health.sleep(1)
+async def test_a_process_without_a_limit_is_always_alive(clock: Clock) -> None:
+    """As while a debugger waits."""
+    health = ServiceHealth("loader", liveness_seconds=0)
+    clock.now += 1_000_000
     assert health.alive
 
 
