@@ -19,7 +19,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo watch start check stop status poll pause resume topics tail dead purge memory notebooks up down logs ps
-.PHONY: test test-tools test-compose soak bench lint docs docs-serve contracts lock pictures clean
+.PHONY: test test-tools test-compose soak bench mutants lint docs docs-serve contracts lock pictures clean
 
 help: ## list the targets
 	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ test-compose: $(INSTALLED) ## test the images and the whole stack in containers;
 
 bench: $(INSTALLED) ## measure /predict beside other servers and write bench.md; needs wrk
 	PYTHONPATH=tests .venv/bin/python -m bench bench.md
+
+mutants: $(INSTALLED) ## change the decisive modules in small ways; fail if the tests notice too few; ONLY=veleta.batches.*: some | ONLY
+	PYTHONPATH=tests .venv/bin/python -m mutants $(ONLY)
 
 lint: $(INSTALLED) ## check style, types and the direction of imports
 	.venv/bin/ruff check
