@@ -11,6 +11,11 @@ MAX_REASON_LENGTH = 200
 """Characters of an external text (an error, a response) that a reason includes."""
 
 
+def one_line(reason: object) -> str:
+    """The first MAX_REASON_LENGTH characters of a text, such as another error's, in one line."""
+    return " ".join(str(reason).split())[:MAX_REASON_LENGTH]
+
+
 class VeletaError(Exception):
     """The root of every error that Veleta raises itself."""
 
@@ -20,7 +25,7 @@ class Retry(VeletaError):
 
     def __init__(self, dependency: str, reason: object) -> None:
         """The first MAX_REASON_LENGTH characters of the reason (often another error's text) are used, in one line."""
-        super().__init__(f"{dependency}: {' '.join(str(reason).split())[:MAX_REASON_LENGTH]}")
+        super().__init__(f"{dependency}: {one_line(reason)}")
         self.dependency = dependency
 
 

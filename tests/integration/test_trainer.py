@@ -166,7 +166,7 @@ def test_a_champion_trained_on_other_features_is_replaced(testbed: Testbed, tmp_
     model = CatBoostRegressor().load_model(str(path))
     model.get_metadata()[FEATURES] = str(FEATURE_VERSION + 1)
     model.save_model(str(path))
-    version = Models(testbed).register(garbage=path.read_bytes())
+    version = Models(testbed).register(damage=lambda model: model.write_bytes(path.read_bytes()))
     MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name).set_alias("champion", version.number)
     publish_batch(testbed.log, testbed.dataset, 1, 3, list(api_rows(2, 300, 6)))
     with testbed.service("trainer", "trainer", work=testbed.folder / "work", trees=20):

@@ -34,7 +34,12 @@ class Reply:
 
     @property
     def price(self) -> float:
-        return float(self.json["predictions"][0]["price"])
+        return self.prices[0]
+
+    @property
+    def prices(self) -> list[float]:
+        """The prices of a prediction or an explanation."""
+        return [float(item["price"]) for item in self.json.get("predictions") or self.json["explanations"]]
 
 
 def call(url: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Reply:

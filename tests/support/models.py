@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,15 @@ class Models:
         self.registry = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name)
         self.seq = 0
 
-    def register(self, scale: float = 1.0, garbage: bytes = b"") -> Version:
-        """Register a new version. With `garbage`, its model file contains that instead of a model."""
+    def register(self, scale: float = 1.0, damage: Callable[[Path], object] | None = None) -> Version:
+        """Register a new version. `damage` damages its model file."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.cbm"
             train(self._world.dataset, path, scale)
-            if garbage:
-                path.write_bytes(garbage)
+            if damage:
+                damage(path)
             run_id = self._run()
-            self._client.log_artifact(run_id, str(path), "native")
+            self._client.log_artifacts(run_id, folder, "native")
         source = f"runs:/{run_id}/native"
         return self.registry.register(run_id, source, {NATIVE: source})
 
@@ -111,9 +111,9 @@ class Models:
         event = Event(f"{self._world.dataset.name}/promotion/{seq}", "trainer", at or utc_now(), payload)
         self._world.log.publish([encode(topic(self._world.dataset.name, "models"), event)])
 
-    def promote(self, scale: float = 1.0, garbage: bytes = b"") -> Version:
-        """Register a new version and promote it."""
-        version = self.register(scale, garbage)
+    def promote(self, scale: float = 1.0, damage: Callable[[Path], object] | None = None) -> Version:
+        """Register a new version, damaged if `damage` is given, and promote it."""
+        version = self.register(scale, damage)
         self.decide(version)
         return version
 

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
+import time
+import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import structlog
 
 from veleta.clock import Clock
 from veleta.dataset import Dataset, Values
-from veleta.errors import Reject, Retry
+from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
@@ -23,6 +25,7 @@ from veleta.service.health import ServiceHealth
 from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterPublisher
 from veleta_inference.domain.promotions import LoadedModel, Promotion, promotion_of_alias, promotion_of_event
+from veleta_inference.domain.refused_promotions import RefusedPromotions
 from veleta_inference.domain.smoke_check import smoke_check
 from veleta_inference.domain.training_status import training_status
 from veleta_inference.domain.value_checks import ValueChecks
@@ -35,7 +38,7 @@ SWAP_SECONDS = prometheus_client.Histogram("veleta_model_swap_duration_seconds",
 LOAD_FAILURES = prometheus_client.Counter("veleta_model_load_failures", "loads that failed, or failed the smoke check")
 
 MAX_HISTORY = 100
-"""At most this many promotions are reported."""
+"""At most this many promotions are known: the newest."""
 RETRY_SECONDS = 2.0
 """The pause before the registry is called again after it was unavailable."""
 
@@ -53,6 +56,7 @@ class ModelSwapper:
         clock: Clock,
         folder: Path,
         recent_rows: Collection[Values] = (),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Models are downloaded into `folder`. `recent_rows` are rows of recent requests, for the smoke check."""
         self._dataset = dataset
@@ -66,7 +70,9 @@ class ModelSwapper:
         self._model: LoadedModel | None = None
         self._promotions: dict[int, Promotion] = {}
         self._records: dict[int, Record] = {}
+        self._refused = RefusedPromotions(monotonic)
         self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
         self._training = "no training has started"
         self._fault = ""
         self._report()
@@ -77,9 +83,18 @@ class ModelSwapper:
             raise Retry("model", self._health.unavailable.get("model", "there is none"))
         return self._model
 
+    @property
+    def explained(self) -> bool:
+        """Whether a promotion is served whose event is known. It has the causes; the registry's alias has none."""
+        return self._model is not None and self._model.promotion.causes is not None
+
+    async def reconciled(self) -> None:
+        """Wait until the newest valid one of all known promotions is served."""
+        await self._settled.wait()
+
     def promotions(self) -> Sequence[Promotion]:
         """See `ModelProvider.promotions`. At most MAX_HISTORY."""
-        return [self._promotions[seq] for seq in sorted(self._promotions, reverse=True)[:MAX_HISTORY]]
+        return [self._promotions[seq] for seq in sorted(self._promotions, reverse=True)]
 
     def handle(self, records: Sequence[Record]) -> None:
         """Add the promotions among records of `models`, and wake `run`."""
@@ -109,6 +124,8 @@ class ModelSwapper:
             pause = reconcile_seconds
             try:
                 await self.reconcile()
+                if not self._changed.is_set():
+                    self._settled.set()
             except Exception as error:  # noqa: BLE001 - the served model stays, whatever the registry returns
                 log.warning("unavailable", dependency="mlflow", reason=str(error))
                 self._fault = "the registry (mlflow) is unavailable"
@@ -125,47 +142,57 @@ class ModelSwapper:
         """
         if version := await asyncio.to_thread(self._registry.alias, CHAMPION):
             self._add(promotion_of_alias(version))
-        faults = []
-        for seq in sorted(self._promotions, reverse=True):
-            if self._model and seq <= self._model.promotion.seq:
+        for promotion in self.promotions():
+            if self._model and promotion.seq <= self._model.promotion.seq:
                 break
-            faults.append(await self._swap_to(seq))
-        self._fault = "; ".join(filter(None, faults))
+            if self._refused.may_be_tried(promotion.seq):
+                await self._swap_to(promotion)
+        self._fault = self._refused.summary(self._model.promotion.seq if self._model else -1)
         self._report()
 
     def _add(self, promotion: Promotion) -> bool:
-        """Add a promotion. False if nothing is new: an event has causes, the registry's alias has none."""
+        """Add a promotion. False if it is too old or not new: an event has causes, the registry's alias has none."""
         previous = self._promotions.get(promotion.seq)
         if previous and (previous.causes or not promotion.causes):
             return False
         self._promotions[promotion.seq] = promotion
+        self._forget_old()
+        if promotion.seq not in self._promotions:
+            return False
         model = self._model
         if model and (model.promotion.seq, model.version) == (promotion.seq, promotion.version.number):
             self._model = replace(model, promotion=promotion)
         self._changed.set()
+        self._settled.clear()
         return True
 
-    async def _swap_to(self, seq: int) -> str:
-        """Load, check and serve a promotion: empty, or the fault of its model, which is then not served."""
-        promotion = self._promotions[seq]
+    def _forget_old(self) -> None:
+        """Forget all but the newest MAX_HISTORY promotions."""
+        for seq in sorted(self._promotions, reverse=True)[MAX_HISTORY:]:
+            del self._promotions[seq]
+            self._records.pop(seq, None)
+            self._refused.forget(seq)
+
+    async def _swap_to(self, promotion: Promotion) -> None:
+        """Load, check and serve a promotion, or refuse it. Raises Retry if the registry is unavailable."""
         try:
             model = await asyncio.to_thread(self._load_and_check, promotion)
-        except Retry:
-            raise
         except Exception as error:  # noqa: BLE001 - whatever a broken model does, the served one stays
-            return self._refuse(promotion, error)
+            if isinstance(error, Retry):
+                # If the registry responds, the fault is that of this version's file.
+                await asyncio.to_thread(self._registry.alias, CHAMPION)
+            self._refuse(promotion, error)
+            return
         fault_point("inference.checked")
         # The event may have arrived while the model was loaded.
-        model = replace(model, promotion=self._promotions[seq], loaded_at=self._clock())
+        promotion = self._promotions.get(promotion.seq, promotion)
+        model = replace(model, promotion=promotion, loaded_at=self._clock())
         previous, self._model = self._model, model
-        if previous:
-            shutil.rmtree(previous.folder, ignore_errors=True)
-            if model.promotion.promoted_at:
-                SWAP_SECONDS.observe((model.loaded_at - model.promotion.promoted_at).total_seconds())
-        self._records.pop(seq, None)
+        if previous and promotion.promoted_at:
+            SWAP_SECONDS.observe((model.loaded_at - promotion.promoted_at).total_seconds())
+        self._records.pop(promotion.seq, None)
         VERSION.set(model.version)
-        log.info("model swapped", version=model.version, seq=seq)
-        return ""
+        log.info("model swapped", version=model.version, seq=promotion.seq)
 
     def _load_and_check(self, promotion: Promotion) -> LoadedModel:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
@@ -178,7 +205,9 @@ class ModelSwapper:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return LoadedModel(promotion, predictor, checks, self._clock(), path, folder)
+        # An explanation reads the file, also after a swap. So the last response of the model deletes it.
+        weakref.finalize(predictor, shutil.rmtree, folder, ignore_errors=True)
+        return LoadedModel(promotion, predictor, checks, self._clock(), path)
 
     def _smoke_check(self, predictor: Predictor) -> None:
         example, _ = self._dataset.convert(self._dataset.example)
@@ -187,12 +216,12 @@ class ModelSwapper:
         before = served.predictor.prices(rows) if served and rows else []
         smoke_check(self._dataset, price, prices, before)
 
-    def _refuse(self, promotion: Promotion, error: Exception) -> str:
+    def _refuse(self, promotion: Promotion, error: Exception) -> None:
         LOAD_FAILURES.inc()
         log.error("model refused", version=promotion.version.number, seq=promotion.seq, error=str(error))
+        self._refused.add(promotion.seq, f"version {promotion.version.number} is refused: {one_line(error)}")
         if record := self._records.pop(promotion.seq, None):
             self._letters.send(error, "the model does not load or fails its smoke check", record)
-        return f"version {promotion.version.number} is refused: {error}"
 
     def _report(self) -> None:
         """Show on /readyz the served version or why there is none, and the fault that the last reconciliation found."""

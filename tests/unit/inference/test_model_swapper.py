@@ -1,110 +1,22 @@
 """ModelSwapper: the newest promotion that passes the smoke check is served, in whatever order promotions arrive."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.twins.shared import MemoryLog, MemoryRegistry
-from veleta.dataset import Values, load_dataset
+from support.swaps import DATASET, MODELS, NOW, Swaps
 from veleta.errors import Retry
-from veleta.events.catalogue import Causes, ModelPromoted, TrainingFailed, TrainingProgress
+from veleta.events.catalogue import TrainingFailed, TrainingProgress
 from veleta.events.envelope import Event, Message, encode
-from veleta.features import FEATURE_VERSION, Feature
-from veleta.ports import NATIVE, Version
-from veleta.predictor import FEATURES
 from veleta.processing.tail import tail
-from veleta.service.health import ServiceHealth
 from veleta_inference import model_swapper
-from veleta_inference.dead_letters import DeadLetterPublisher
-from veleta_inference.model_swapper import ModelSwapper
+from veleta_inference.domain.refused_promotions import FIRST_PAUSE_SECONDS
+from veleta_inference.model_swapper import MAX_HISTORY
 
-DATASET = load_dataset("real_estate")
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-MODELS, TRAINING = "real_estate.models", "real_estate.training"
-
-
-class Constant:
-    """A model that predicts the same logarithm of a price for every row."""
-
-    def __init__(self, value: float) -> None:
-        self._value = value
-        self.feature_names_ = ["bed"]
-
-    def get_metadata(self) -> dict[str, str]:
-        return {FEATURES: str(FEATURE_VERSION)}
-
-    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
-        return [self._value] * len(data)
-
-
-class Beds(Constant):
-    """A model that predicts the number of beds plus 8."""
-
-    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
-        return [8 + float(bed) for (bed,) in data]
-
-
-def load(path: Path) -> Constant:
-    """Load a model file of these tests. It contains the number that the model predicts, or `bed`."""
-    content = path.read_text()
-    return Beds(0) if content == "bed" else Constant(float(content))
-
-
-class Setup:
-    """A ModelSwapper with a log and a registry in memory."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.log = MemoryLog()
-        self.registry = MemoryRegistry()
-        self.health = ServiceHealth("inference")
-        self.letters = DeadLetterPublisher(self.log, DATASET.name, self.health, lambda: NOW)
-        self.recent_rows: list[Values] = []
-        files = folder / "files"
-        files.mkdir(exist_ok=True)
-        self.swapper = ModelSwapper(
-            DATASET, self.registry, load, self.letters, self.health, lambda: NOW, files, self.recent_rows
-        )
-
-    def version(self, content: str) -> Version:
-        path = self.folder / f"{len(list(self.folder.iterdir()))}.cbm"
-        path.write_text(content)
-        return self.registry.register(path.stem, "", {NATIVE: str(path)})
-
-    def repair(self, version: Version) -> None:
-        Path(version.tags[NATIVE]).write_text("11")
-
-    def promote(self, version: Version, seq: int) -> None:
-        payload = ModelPromoted(
-            model=DATASET.name,
-            version=version.number,
-            run_id=version.run_id,
-            seq=seq,
-            previous=None,
-            reason="test",
-            native=version.tags[NATIVE],
-            metrics={},
-            causes=Causes(training="t", request="r", report=None, reason="test", batches=[]),
-        )
-        self.log.publish([encode(MODELS, Event(f"p/{seq}", "trainer", NOW, payload))])
-
-    async def reconcile(self) -> None:
-        """Read the whole topic, and reconcile."""
-        self.swapper.handle(list(self.log.read(MODELS, 0, 0, 1000)))
-        await self.swapper.reconcile()
-        await self.letters.drain()
-
-    @property
-    def served(self) -> tuple[int, int]:
-        model = self.swapper.model
-        return model.version, model.promotion.seq
-
-    @property
-    def dead_letters(self) -> int:
-        return len(self.log.topics.get("real_estate.deadletter", []))
+TRAINING = "real_estate.training"
 
 
 def _training(kind: type[TrainingProgress | TrainingFailed], **fields: object) -> Message:
@@ -119,36 +31,36 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def setup(tmp_path: Path) -> Setup:
-    return Setup(tmp_path)
+def swaps(tmp_path: Path) -> Swaps:
+    return Swaps(tmp_path)
 
 
-async def test_without_a_promotion_there_is_no_model(setup: Setup) -> None:
+async def test_without_a_promotion_there_is_no_model(swaps: Swaps) -> None:
     """/readyz shows that no version is promoted."""
-    await setup.reconcile()
+    await swaps.reconcile()
     with pytest.raises(Retry, match="no model yet: no training has started"):
-        _ = setup.swapper.model
-    assert "model" in setup.health.unavailable
+        _ = swaps.swapper.model
+    assert "model" in swaps.health.unavailable
 
 
-async def test_while_there_is_no_model_the_training_is_shown(setup: Setup) -> None:
+async def test_while_there_is_no_model_the_training_is_shown(swaps: Swaps) -> None:
     """The reason follows each event; an event that cannot be read changes nothing."""
     rubbish = Message(TRAINING, "k", (), b"rubbish")
-    setup.log.publish([_training(TrainingProgress, phase="fitting", done=120, of=500), rubbish])
-    setup.swapper.handle_training(list(setup.log.read(TRAINING, 0, 0, 1)))
-    assert setup.health.unavailable["model"] == "no model yet: training 1/0 is at tree 120 of 500"
-    setup.log.publish([_training(TrainingFailed, reason="12 rows are too few")])
-    setup.swapper.handle_training(list(setup.log.read(TRAINING, 0, 2, 2)))
+    swaps.log.publish([_training(TrainingProgress, phase="fitting", done=120, of=500), rubbish])
+    swaps.swapper.handle_training(list(swaps.log.read(TRAINING, 0, 0, 1)))
+    assert swaps.health.unavailable["model"] == "no model yet: training 1/0 is at tree 120 of 500"
+    swaps.log.publish([_training(TrainingFailed, reason="12 rows are too few")])
+    swaps.swapper.handle_training(list(swaps.log.read(TRAINING, 0, 2, 2)))
     with pytest.raises(Retry, match="no model yet: training 1/0 failed: 12 rows are too few"):
-        _ = setup.swapper.model
-    setup.promote(setup.version("11"), 1)
-    await setup.reconcile()
-    setup.swapper.handle_training(list(setup.log.read(TRAINING, 0, 0, 0)))
-    assert setup.health.activity == "serving real_estate 1"
-    assert not setup.health.unavailable.keys() & {"model"}
+        _ = swaps.swapper.model
+    swaps.promote(swaps.version("11"), 1)
+    await swaps.reconcile()
+    swaps.swapper.handle_training(list(swaps.log.read(TRAINING, 0, 0, 0)))
+    assert swaps.health.activity == "serving real_estate 1"
+    assert not swaps.health.unavailable.keys() & {"model"}
 
 
-async def test_an_unavailable_registry_is_shown_only_while_it_is(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unavailable_registry_is_shown_only_while_it_is(swaps: Swaps, monkeypatch: pytest.MonkeyPatch) -> None:
     """With and without a model. The next successful reconciliation removes it."""
     monkeypatch.setattr(model_swapper, "RETRY_SECONDS", 0.001)
     calls = iter([False, True, True, False, True])
@@ -157,142 +69,226 @@ async def test_an_unavailable_registry_is_shown_only_while_it_is(setup: Setup, m
         if not next(calls, True):
             raise Retry("mlflow", "connection refused")
 
-    monkeypatch.setattr(setup.registry, "alias", alias)
-    running = asyncio.create_task(setup.swapper.run(reconcile_seconds=3600))
-    await _until(lambda: setup.health.unavailable["model"].endswith("started; the registry (mlflow) is unavailable"))
-    await _until(lambda: setup.health.unavailable["model"] == "no model yet: no training has started")
-    setup.promote(setup.version("11"), 2)
-    setup.swapper.handle(list(setup.log.read(MODELS, 0, 0, 0)))
-    await _until(lambda: setup.health.activity == "serving real_estate 1")
-    setup.promote(setup.version("12"), 1)
-    setup.swapper.handle(list(setup.log.read(MODELS, 0, 1, 1)))
-    await _until(lambda: setup.health.activity == "serving real_estate 1; the registry (mlflow) is unavailable")
-    await _until(lambda: setup.health.activity == "serving real_estate 1")
+    monkeypatch.setattr(swaps.registry, "alias", alias)
+    running = asyncio.create_task(swaps.swapper.run(reconcile_seconds=3600))
+    await _until(lambda: swaps.health.unavailable["model"].endswith("started; the registry (mlflow) is unavailable"))
+    await _until(lambda: swaps.health.unavailable["model"] == "no model yet: no training has started")
+    swaps.promote(swaps.version("11"), 2)
+    swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 0, 0)))
+    await _until(lambda: swaps.health.activity == "serving real_estate 1")
+    swaps.promote(swaps.version("12"), 1)
+    swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 1, 1)))
+    await _until(lambda: swaps.health.activity == "serving real_estate 1; the registry (mlflow) is unavailable")
+    await _until(lambda: swaps.health.activity == "serving real_estate 1")
     running.cancel()
 
 
-async def test_the_highest_sequence_number_is_served(setup: Setup) -> None:
+async def test_the_highest_sequence_number_is_served(swaps: Swaps) -> None:
     """A rollback promotes a lower version, with a higher sequence number."""
-    first, second = setup.version("11"), setup.version("12")
-    setup.promote(second, 1)
-    setup.promote(first, 2)
-    await setup.reconcile()
-    assert setup.served == (first.number, 2)
-    assert "model" not in setup.health.unavailable
-    assert setup.health.activity == "serving real_estate 1"
+    first, second = swaps.version("11"), swaps.version("12")
+    swaps.promote(second, 1)
+    swaps.promote(first, 2)
+    await swaps.reconcile()
+    assert swaps.served == (first.number, 2)
+    assert "model" not in swaps.health.unavailable
+    assert swaps.health.activity == "serving real_estate 1"
 
 
 @pytest.mark.failure("F121")
-async def test_a_lower_or_equal_sequence_number_is_ignored(setup: Setup) -> None:
+async def test_a_lower_or_equal_sequence_number_is_ignored(swaps: Swaps) -> None:
     """An event that arrives late or twice does not restore an old model."""
-    first, second = setup.version("11"), setup.version("12")
-    setup.promote(second, 5)
-    await setup.reconcile()
-    setup.promote(first, 5)
-    setup.promote(first, 4)
-    await setup.reconcile()
-    assert setup.served == (second.number, 5)
+    first, second = swaps.version("11"), swaps.version("12")
+    swaps.promote(second, 5)
+    await swaps.reconcile()
+    swaps.promote(first, 5)
+    swaps.promote(first, 4)
+    await swaps.reconcile()
+    assert swaps.served == (second.number, 5)
 
 
 @pytest.mark.failure("F20")
 @pytest.mark.parametrize("content", ["rubbish", "nan", "1e9", "-1e9"])
-async def test_a_broken_model_is_not_served(setup: Setup, content: str) -> None:
+async def test_a_broken_model_is_not_served(swaps: Swaps, content: str) -> None:
     """It does not load, or its price of the example is not a positive number. The served model stays."""
-    good, broken = setup.version("11"), setup.version(content)
-    setup.promote(good, 1)
-    await setup.reconcile()
-    setup.promote(broken, 2)
-    await setup.reconcile()
-    await setup.reconcile()
-    assert setup.served == (good.number, 1)
-    assert "version 2 is refused" in setup.health.activity
-    assert not {"model"} & setup.health.unavailable.keys()
-    assert setup.dead_letters == 1
+    good, broken = swaps.version("11"), swaps.version(content)
+    swaps.promote(good, 1)
+    await swaps.reconcile()
+    swaps.promote(broken, 2)
+    await swaps.reconcile()
+    await swaps.reconcile()
+    assert swaps.served == (good.number, 1)
+    assert "version 2 is refused" in swaps.health.activity
+    assert not {"model"} & swaps.health.unavailable.keys()
+    assert swaps.dead_letters == 1
 
 
 @pytest.mark.failure("F123")
-async def test_rows_of_recent_requests_are_checked_too(setup: Setup) -> None:
+async def test_rows_of_recent_requests_are_checked_too(swaps: Swaps) -> None:
     """If most of their prices are out of bounds, the served model stays."""
-    setup.promote(setup.version("11"), 1)
-    await setup.reconcile()
-    setup.recent_rows.append({**DATASET.convert(DATASET.example)[0], "bed": 40.0})
-    setup.promote(setup.version("bed"), 2)
-    await setup.reconcile()
-    assert setup.served == (1, 1)
-    assert "out of bounds: 1 of 1 recent rows" in setup.health.activity
+    swaps.promote(swaps.version("11"), 1)
+    await swaps.reconcile()
+    swaps.recent_rows.append({**DATASET.convert(DATASET.example)[0], "bed": 40.0})
+    swaps.promote(swaps.version("bed"), 2)
+    await swaps.reconcile()
+    assert swaps.served == (1, 1)
+    assert "out of bounds: 1 of 1 recent rows" in swaps.health.activity
 
 
 @pytest.mark.failure("F124")
-async def test_a_refused_model_is_loaded_again(setup: Setup) -> None:
+async def test_a_refused_model_is_loaded_again(swaps: Swaps) -> None:
     """Its file may have been repaired."""
-    version = setup.version("rubbish")
-    setup.promote(version, 1)
-    await setup.reconcile()
-    assert "version 1 is refused" in setup.health.unavailable["model"]
-    setup.repair(version)
-    await setup.swapper.reconcile()
-    assert setup.served == (version.number, 1)
+    version = swaps.version("rubbish")
+    swaps.promote(version, 1)
+    await swaps.reconcile()
+    assert "version 1 is refused" in swaps.health.unavailable["model"]
+    swaps.repair(version)
+    swaps.now += FIRST_PAUSE_SECONDS
+    await swaps.swapper.reconcile()
+    assert swaps.served == (version.number, 1)
 
 
-async def test_after_a_restart_the_newest_valid_model_is_served(setup: Setup) -> None:
+@pytest.mark.failure("F280")
+async def test_many_broken_promotions_are_each_loaded_once(swaps: Swaps) -> None:
+    """Then only the newest is loaded again, after pauses that grow. The last good one is served from the start."""
+    swaps.promote(swaps.version("11"), 1)
+    for seq in range(2, 52):
+        swaps.promote(swaps.version("rubbish"), seq)
+    await swaps.reconcile()
+    assert swaps.served == (1, 1)
+    assert swaps.registry.downloads == Counter(range(1, 52))
+    for _ in range(120):
+        swaps.now += 30
+        await swaps.reconcile()
+    assert {number for number, count in swaps.registry.downloads.items() if count > 1} == {51}
+    assert swaps.registry.downloads[51] < 10
+    assert swaps.health.activity.startswith("serving real_estate 1; version 51 is refused: ")
+    assert swaps.health.activity.endswith("; earlier refusals: 49")
+    assert swaps.dead_letters == 50
+
+
+@pytest.mark.failure("F281")
+async def test_a_version_whose_file_cannot_be_read_is_refused(swaps: Swaps) -> None:
+    """The registry responds, so it is not unavailable. The version before it is served, and the file read again."""
+    good, unreadable = swaps.version("11"), swaps.version("12")
+    swaps.registry.unreadable = {unreadable.number}
+    swaps.promote(good, 1)
+    swaps.promote(unreadable, 2)
+    await swaps.reconcile()
+    assert swaps.served == (good.number, 1)
+    assert swaps.health.activity == "serving real_estate 1; version 2 is refused: mlflow: 500 Internal Server Error"
+    swaps.registry.unreadable = set()
+    swaps.now += FIRST_PAUSE_SECONDS
+    await swaps.reconcile()
+    assert swaps.served == (unreadable.number, 2)
+
+
+async def test_no_version_is_refused_because_the_registry_is_unavailable(swaps: Swaps) -> None:
+    """It is loaded as soon as the registry responds, without a pause."""
+    version = swaps.version("11")
+    swaps.promote(version, 1)
+    swaps.registry.unreadable = {version.number}
+
+    def unavailable_from_now(*arguments: object) -> Path:
+        swaps.registry.unavailable = True
+        raise Retry("mlflow", "connection refused")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(swaps.registry, "download_native", unavailable_from_now)
+        with pytest.raises(Retry, match="connection refused"):
+            await swaps.reconcile()
+    swaps.registry.unavailable, swaps.registry.unreadable = False, set()
+    await swaps.reconcile()
+    assert swaps.served == (version.number, 1)
+    assert swaps.dead_letters == 0
+
+
+@pytest.mark.failure("F282")
+async def test_the_newest_promotions_are_known(swaps: Swaps) -> None:
+    """MAX_HISTORY, however many there were and in whatever order they are read."""
+    version = swaps.version("rubbish")
+    for seq in (*range(300, 0, -1), *range(301, 601)):
+        swaps.promote(version, seq)
+    await swaps.reconcile()
+    assert [promotion.seq for promotion in swaps.swapper.promotions()] == list(range(600, 600 - MAX_HISTORY, -1))
+    assert swaps.dead_letters == MAX_HISTORY
+
+
+@pytest.mark.failure("F283")
+async def test_the_file_of_a_model_is_deleted_with_its_last_response(swaps: Swaps) -> None:
+    """An explanation that began before a swap still reads it."""
+    swaps.promote(swaps.version("11"), 1)
+    await swaps.reconcile()
+    response = swaps.swapper.model
+    for seq in (2, 3):
+        swaps.promote(swaps.version("12"), seq)
+        await swaps.reconcile()
+    assert response.path.exists()
+    file = response.path
+    del response
+    assert not file.exists()
+    assert swaps.swapper.model.path.exists()
+    assert len(list(file.parents[1].iterdir())) == 1
+
+
+async def test_after_a_restart_the_newest_valid_model_is_served(swaps: Swaps) -> None:
     """A broken champion must not leave a new process without a model."""
-    setup.promote(setup.version("11"), 1)
-    setup.promote(setup.version("12"), 2)
-    setup.promote(setup.version("rubbish"), 3)
-    await setup.reconcile()
-    assert setup.served == (2, 2)
-    assert setup.health.activity.startswith("serving real_estate 2; version 3 is refused: ")
+    swaps.promote(swaps.version("11"), 1)
+    swaps.promote(swaps.version("12"), 2)
+    swaps.promote(swaps.version("rubbish"), 3)
+    await swaps.reconcile()
+    assert swaps.served == (2, 2)
+    assert swaps.health.activity.startswith("serving real_estate 2; version 3 is refused: ")
 
 
 @pytest.mark.failure("F19")
-async def test_an_alias_without_an_event_is_served_and_explained_later(setup: Setup) -> None:
+async def test_an_alias_without_an_event_is_served_and_explained_later(swaps: Swaps) -> None:
     """The alias is enough if the event is late. The event adds the causes, and the model is not loaded again."""
-    version = setup.version("11")
-    setup.registry.set_tag(version.number, "seq", "3")
-    setup.registry.set_alias("champion", version.number)
-    await setup.reconcile()
-    assert setup.served == (version.number, 3)
-    before = setup.swapper.model
+    version = swaps.version("11")
+    swaps.registry.set_tag(version.number, "seq", "3")
+    swaps.registry.set_alias("champion", version.number)
+    await swaps.reconcile()
+    assert swaps.served == (version.number, 3)
+    before = swaps.swapper.model
     assert before.promotion.causes is None
-    setup.promote(version, 3)
-    await setup.reconcile()
-    after = setup.swapper.model
+    swaps.promote(version, 3)
+    await swaps.reconcile()
+    after = swaps.swapper.model
     assert after.promotion.causes is not None
     assert after.predictor is before.predictor
 
 
-async def test_an_alias_without_a_number_is_served_only_when_nothing_is(setup: Setup) -> None:
+async def test_an_alias_without_a_number_is_served_only_when_nothing_is(swaps: Swaps) -> None:
     """An alias that was moved by hand has no sequence number until the trainer sets one."""
-    first, second = setup.version("11"), setup.version("12")
-    setup.registry.set_alias("champion", first.number)
-    await setup.reconcile()
-    assert setup.served == (first.number, 0)
-    setup.promote(first, 1)
-    await setup.reconcile()
-    setup.registry.set_alias("champion", second.number)
-    await setup.reconcile()
-    assert setup.served == (first.number, 1)
+    first, second = swaps.version("11"), swaps.version("12")
+    swaps.registry.set_alias("champion", first.number)
+    await swaps.reconcile()
+    assert swaps.served == (first.number, 0)
+    swaps.promote(first, 1)
+    await swaps.reconcile()
+    swaps.registry.set_alias("champion", second.number)
+    await swaps.reconcile()
+    assert swaps.served == (first.number, 1)
 
 
-async def test_a_record_that_cannot_be_read_is_dead_lettered(setup: Setup) -> None:
+async def test_a_record_that_cannot_be_read_is_dead_lettered(swaps: Swaps) -> None:
     """The promotions after it are handled."""
-    setup.log.publish([Message(MODELS, "k", (), b"rubbish")])
-    setup.promote(setup.version("11"), 1)
-    await setup.reconcile()
-    assert setup.served == (1, 1)
-    assert setup.dead_letters == 1
+    swaps.log.publish([Message(MODELS, "k", (), b"rubbish")])
+    swaps.promote(swaps.version("11"), 1)
+    await swaps.reconcile()
+    assert swaps.served == (1, 1)
+    assert swaps.dead_letters == 1
 
 
-async def test_a_promotion_is_served_at_once(setup: Setup) -> None:
+async def test_a_promotion_is_served_at_once(swaps: Swaps) -> None:
     """The event wakes the task before the next check of the registry."""
-    running = asyncio.create_task(setup.swapper.run(reconcile_seconds=3600))
-    following = asyncio.create_task(tail([MODELS], setup.log, setup.health, setup.swapper.handle))
+    running = asyncio.create_task(swaps.swapper.run(reconcile_seconds=3600))
+    following = asyncio.create_task(tail([MODELS], swaps.log, swaps.health, swaps.swapper.handle))
     await asyncio.sleep(0)
-    setup.promote(setup.version("11"), 1)
+    swaps.promote(swaps.version("11"), 1)
     async with asyncio.timeout(5):
-        while "model" in setup.health.unavailable:  # noqa: ASYNC110 - the readiness has no event to wait for
+        while "model" in swaps.health.unavailable:  # noqa: ASYNC110 - the readiness has no event to wait for
             await asyncio.sleep(0.01)
-    setup.health.stopping.set()
+    swaps.health.stopping.set()
     running.cancel()
     await following
-    assert setup.served == (1, 1)
+    assert swaps.served == (1, 1)

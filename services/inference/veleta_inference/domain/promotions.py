@@ -35,8 +35,7 @@ class LoadedModel:
     checks: ValueChecks
     loaded_at: datetime
     path: Path
-    """Its CatBoost file, below `folder`. The folder is deleted when another version is served."""
-    folder: Path
+    """Its CatBoost file. It exists as long as the predictor."""
 
     @property
     def version(self) -> int:

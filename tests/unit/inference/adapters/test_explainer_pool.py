@@ -30,7 +30,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     path = tmp_path_factory.mktemp("model") / "model.cbm"
     train(DATASET, path, rows=synthetic(DATASET, 200))
     predictor = Predictor(DATASET, CatBoostRegressor().load_model(str(path)))
-    return LoadedModel(Promotion(Version(1, "run", {}), 1, {}), predictor, CHECKS, datetime.now(UTC), path, path.parent)
+    return LoadedModel(Promotion(Version(1, "run", {}), 1, {}), predictor, CHECKS, datetime.now(UTC), path)
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ async def test_a_child_that_dies_is_replaced(model: LoadedModel, explainers: Exp
 
 
 async def test_a_deleted_model_file_means_retry(model: LoadedModel, explainers: ExplainerPool, tmp_path: Path) -> None:
-    """Another version was swapped in, and the file deleted."""
-    gone = LoadedModel(model.promotion, model.predictor, CHECKS, model.loaded_at, tmp_path / "gone.cbm", tmp_path)
+    """Somebody deleted it: the file of a model that is in use stays."""
+    gone = LoadedModel(model.promotion, model.predictor, CHECKS, model.loaded_at, tmp_path / "gone.cbm")
     with pytest.raises(Retry, match="explainer: its process ended"):
         await explainers.shap_values(gone, ROWS[:1])
 

@@ -1,0 +1,126 @@
+"""A ModelSwapper with a log and a registry in memory, and models that predict constants."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from support.twins.shared import MemoryLog, MemoryRegistry
+from veleta.dataset import Values, load_dataset
+from veleta.errors import Retry
+from veleta.events.catalogue import Causes, ModelPromoted
+from veleta.events.envelope import Event, encode
+from veleta.features import FEATURE_VERSION, Feature
+from veleta.ports import NATIVE, Version
+from veleta.predictor import FEATURES
+from veleta.service.health import ServiceHealth
+from veleta_inference.dead_letters import DeadLetterPublisher
+from veleta_inference.model_swapper import ModelSwapper
+
+DATASET = load_dataset("real_estate")
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+MODELS = "real_estate.models"
+
+
+class Constant:
+    """A model that predicts the same logarithm of a price for every row."""
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+        self.feature_names_ = ["bed"]
+
+    def get_metadata(self) -> dict[str, str]:
+        return {FEATURES: str(FEATURE_VERSION)}
+
+    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
+        return [self._value] * len(data)
+
+
+class Beds(Constant):
+    """A model that predicts the number of beds plus 8."""
+
+    def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
+        return [8 + float(bed) for (bed,) in data]
+
+
+def load(path: Path) -> Constant:
+    """Load a model file of these tests. It contains the number that the model predicts, or `bed`."""
+    content = path.read_text()
+    return Beds(0) if content == "bed" else Constant(float(content))
+
+
+class CountingRegistry(MemoryRegistry):
+    """A registry that counts downloads. The files of some versions cannot be read, or nothing can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.downloads: Counter[int] = Counter()
+        self.unreadable: set[int] = set()
+        self.unavailable = False
+
+    def alias(self, alias: str) -> Version | None:
+        if self.unavailable:
+            raise Retry("mlflow", "connection refused")
+        return super().alias(alias)
+
+    def download_native(self, version: Version, folder: Path) -> Path:
+        self.downloads[version.number] += 1
+        if version.number in self.unreadable:
+            raise Retry("mlflow", "500 Internal Server Error")
+        return super().download_native(version, folder)
+
+
+class Swaps:
+    """A ModelSwapper with a log and a registry in memory."""
+
+    def __init__(self, folder: Path, log: MemoryLog | None = None) -> None:
+        self.folder = folder
+        self.log = log or MemoryLog()
+        self.registry = CountingRegistry()
+        self.health = ServiceHealth("inference")
+        self.letters = DeadLetterPublisher(self.log, DATASET.name, self.health, lambda: NOW)
+        self.recent_rows: list[Values] = []
+        self.now = 0.0
+        files = folder / "files"
+        files.mkdir(exist_ok=True)
+        self.swapper = ModelSwapper(
+            DATASET, self.registry, load, self.letters, self.health, lambda: NOW, files, self.recent_rows,
+            lambda: self.now,
+        )  # fmt: skip
+
+    def version(self, content: str) -> Version:
+        path = self.folder / f"{len(list(self.folder.iterdir()))}.cbm"
+        path.write_text(content)
+        return self.registry.register(path.stem, "", {NATIVE: str(path)})
+
+    def repair(self, version: Version) -> None:
+        Path(version.tags[NATIVE]).write_text("11")
+
+    def promote(self, version: Version, seq: int) -> None:
+        payload = ModelPromoted(
+            model=DATASET.name,
+            version=version.number,
+            run_id=version.run_id,
+            seq=seq,
+            previous=None,
+            reason="test",
+            native=version.tags[NATIVE],
+            metrics={},
+            causes=Causes(training="t", request="r", report=None, reason="test", batches=[]),
+        )
+        self.log.publish([encode(MODELS, Event(f"p/{seq}", "trainer", NOW, payload))])
+
+    async def reconcile(self) -> None:
+        """Read the whole topic, and reconcile."""
+        self.swapper.handle(list(self.log.read(MODELS, 0, 0, 1000)))
+        await self.swapper.reconcile()
+        await self.letters.drain()
+
+    @property
+    def served(self) -> tuple[int, int]:
+        model = self.swapper.model
+        return model.version, model.promotion.seq
+
+    @property
+    def dead_letters(self) -> int:
+        return len(self.log.topics.get("real_estate.deadletter", []))
