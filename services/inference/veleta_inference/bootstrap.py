@@ -36,6 +36,7 @@ from veleta_inference.drain import Drain
 from veleta_inference.handlers import REQUEST_FIELDS, PredictionService
 from veleta_inference.model_swapper import ModelSwapper
 from veleta_inference.ports import Journal
+from veleta_inference.promotion_follower import PromotionFollower
 from veleta_inference.refusals import Refusals
 from veleta_inference.settings import InferenceSettings
 
@@ -87,6 +88,7 @@ def build(
         "refused": Drain(refusals, refused, letters, health),
     }
     models, training = topic(dataset.name, "models"), topic(dataset.name, "training")
+    follower = PromotionFollower(models, event_log, health, swapper)
     checks: dict[str, Callable[[], Awaitable[object]]] = {
         "kafka": partial(asyncio.to_thread, event_log.bounds, models),
         "mysql": answered.check,
@@ -103,8 +105,7 @@ def build(
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
-            promotions = tail([models], event_log, health, swapper.handle)
-            tasks.create_task(health.supervise("promotions", promotions))
+            tasks.create_task(health.supervise("promotions", follower.run()))
             tasks.create_task(follow_trainings())
             tasks.create_task(service.wake())
             for dependency, check in checks.items():
