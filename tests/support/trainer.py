@@ -8,10 +8,10 @@ from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from support.twins.shared import MemoryLog, MemoryRegistry, MemoryTransactions
 from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
-from veleta.batches import read_events
+from veleta.batches import BatchReader, read_events
 from veleta.dataset import load_dataset
 from veleta.events.envelope import Event, decode, encode
-from veleta.ports import Version
+from veleta.ports import EventLog, Version
 from veleta.processing.outbox import OutboxPublisher
 from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName, topic
@@ -21,6 +21,7 @@ from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
+from veleta_trainer.recipe_reader import RecipeReader
 from veleta_trainer.state_restorer import StateRestorer
 from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
@@ -48,19 +49,25 @@ def request(number: int, epoch: int = 1, *, first: bool = False) -> TrainingRequ
 
 
 class FakeFitter:
-    """Returns a model with the next of `maes`, or raises it if it is an error. The champion's MAE is 100."""
+    """Returns a model with the next of `maes`, or raises it if it is an error. The champion's MAE is 100.
 
-    def __init__(self, *maes: float | Exception) -> None:
+    It reads the rows of the recipe, as the child process does.
+    """
+
+    def __init__(self, log: EventLog, *maes: float | Exception) -> None:
+        self._log = log
         self._maes = list(maes)
         self.champions: list[int | None] = []
 
     async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
         self.champions.append(champion.number if champion else None)
         await progress("fitting", 1, 2, 0.5)
+        read = RecipeReader(DATASET, BatchReader(self._log), lambda _done, _of: None).read(recipe)
         mae = self._maes.pop(0)
         if isinstance(mae, Exception):
             raise mae
-        return FittedModel(Path(), {"mae": mae, "holdout_rows": 9.0} | ({"champion_mae": 100.0} if champion else {}))
+        metrics = {"mae": mae, "holdout_rows": 9.0} | ({"champion_mae": 100.0} if champion else {})
+        return FittedModel(Path(), metrics, read)
 
 
 class TrainerHarness:
@@ -71,7 +78,7 @@ class TrainerHarness:
         self.transactions = MemoryTransactions(MemoryTrainerUnitOfWork())
         self.registry = MemoryRegistry()
         self.runs = MemoryRuns()
-        self.fitter = FakeFitter(*maes)
+        self.fitter = FakeFitter(self.log, *maes)
         for number in range(3):
             publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
 
@@ -88,7 +95,7 @@ class TrainerHarness:
         health, fenced = ServiceHealth("trainer"), FencedTransactions(self.transactions, 10.0)
         recorder = TrainingRecorder(DATASET.name, fenced, OutboxPublisher(self.log, self.transactions), lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)
-        recipes = RecipeBuilder(DATASET, self.log, {"iterations": 1}, {}, health)
+        recipes = RecipeBuilder(DATASET, self.log, {"iterations": 1}, {})
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)

@@ -46,7 +46,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     fenced = FencedTransactions(transactions, settings.lease_seconds)
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
     aliases = Aliases(registry, fenced, recorder)
-    recipes = RecipeBuilder(dataset, event_log, params(settings), {name: version(name) for name in LIBRARIES}, health)
+    recipes = RecipeBuilder(dataset, event_log, params(settings), {name: version(name) for name in LIBRARIES})
     planner = TrainingPlanner(recipes, aliases, fenced, recorder)
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)
     restorer = StateRestorer(dataset.name, event_log, fenced, health)

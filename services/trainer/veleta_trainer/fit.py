@@ -1,12 +1,14 @@
 """The child process that fits a model: `python -m veleta_trainer.fit FOLDER BOOTSTRAP THREADS`.
 
-FOLDER has recipe.json and, if there is a champion, champion.cbm. The output is model.cbm, metrics.json and explain/.
+FOLDER has recipe.json and, if there is a champion, champion.cbm. The output is model.cbm, metrics.json, explain/, and
+recipe.json without the batches that could not be read.
 Progress goes to stdout, one JSON object per line: phase, done, of and error (a number while trees are fitted).
 """
 
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from veleta_trainer.adapters.explain import explain
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.scores import scores
 from veleta_trainer.domain.training_data import ColumnarRows, TrainingData
+from veleta_trainer.recipe_reader import RecipeReader
 
 LEARNING_CURVE_POINTS = 20
 
@@ -32,7 +35,11 @@ def main(folder: Path, bootstrap: str, threads: int) -> None:
     """Read the rows of the recipe, fit, evaluate and explain. Raises Retry or Reject."""
     recipe = Recipe.model_validate_json((folder / child_protocol.RECIPE).read_text())
     dataset = parse_dataset(recipe.dataset_file)
-    data = _read_rows(recipe, dataset, BatchReader(KafkaLog(bootstrap, "trainer-fit")))
+    rows = RecipeReader(dataset, BatchReader(KafkaLog(bootstrap, "trainer-fit")), partial(report_progress, "reading"))
+    recipe, data = rows.read(recipe), rows.data
+    (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
+    if shortage := data.shortage(recipe.batches[0].epoch):
+        raise Reject(shortage)
     booster = _fit(recipe, dataset, data.train, threads)
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     data.train.training_values().save(booster.get_metadata())
@@ -60,18 +67,6 @@ def report_progress(phase: str, done: int, of: int, error: float | None = None) 
     """Report progress to the parent process."""
     sys.stdout.write(json.dumps({"phase": phase, "done": done, "of": of, "error": error}) + "\n")
     sys.stdout.flush()
-
-
-def _read_rows(recipe: Recipe, dataset: Dataset, reader: BatchReader) -> TrainingData:
-    data = TrainingData(dataset)
-    total = len(recipe.batches) + len(recipe.more_holdout)
-    for done, manifest in enumerate([*recipe.batches, *recipe.more_holdout]):
-        report_progress("reading", done, total)
-        for rows in reader.chunks(manifest):
-            data.append(rows, holdout_only=done >= len(recipe.batches))
-    if shortage := data.shortage(recipe.batches[0].epoch):
-        raise Reject(shortage)
-    return data
 
 
 def _fit(recipe: Recipe, dataset: Dataset, train: ColumnarRows, threads: int) -> CatBoostRegressor:

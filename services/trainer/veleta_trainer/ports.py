@@ -89,20 +89,25 @@ class TrainerUnitOfWork(UnitOfWork, Protocol):
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The result of fitting: model.cbm and the folder `explain` in `folder`, and the metrics on the holdout."""
+    """The result of fitting: model.cbm and the folder `explain` in `folder`, and the metrics on the holdout.
+
+    `recipe` has the batches that could be read.
+    """
 
     folder: Path
     metrics: dict[str, float]
+    recipe: Recipe
 
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """A run in MLflow, with the addresses of its two models: the one to register, and the native one."""
+    """A run in MLflow, with its recipe and the addresses of its two models: the one to register, the native one."""
 
     run_id: str
     source: str
     native: str
     metrics: dict[str, float]
+    recipe: Recipe
 
 
 ProgressCallback = Callable[[str, int, int, float | None], Awaitable[None]]
@@ -124,7 +129,7 @@ class Fitter(Protocol):
 class Runs(Protocol):
     """Runs in MLflow. Every method blocks, and raises Retry if the server is unreachable."""
 
-    def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
+    def log(self, fitted: FittedModel) -> LoggedRun:
         """Log a finished run with its models and artifacts."""
 
     def get(self, run_id: str) -> LoggedRun:

@@ -4,25 +4,21 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import structlog
-
-from veleta.batches import BatchReader, batch_manifests, read_events
+from veleta.batches import batch_manifests, read_events
 from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed
 from veleta.faults import fault_point
 from veleta.features import FEATURE_VERSION
 from veleta.ports import EventLog
-from veleta.service.health import ServiceHealth
 from veleta_trainer.aliases import Aliases
-from veleta_trainer.domain.recipe import Recipe, batches_with_other_rows
+from veleta_trainer.domain.recipe import Recipe, batches_with_other_rows, newest
 from veleta_trainer.domain.training import TrainingRequest, plan_requests
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
 
 RECONCILE_SECONDS = 30.0
 """How often the aliases are compared with the decisions while no request is waiting."""
-log = structlog.get_logger()
 
 
 @dataclass
@@ -33,11 +29,10 @@ class RecipeBuilder:
     _event_log: EventLog
     _params: dict[str, str | int | float]
     _libraries: dict[str, str]
-    _health: ServiceHealth
 
     def build(self, request: TrainingRequest, champion: int | None, champion_recipe: Recipe | None) -> Recipe:
-        """The recipe for a request. Blocks. Raises Retry, and Reject if no batch of its epoch is readable."""
-        batches = self._readable_batches(request)
+        """The recipe for a request. Blocks. Raises Retry, and Reject if no batch of its epoch is closed."""
+        batches = self._batches(request)
         holdout = [*champion_recipe.batches, *champion_recipe.more_holdout] if champion_recipe else []
         return Recipe(
             request_id=request.request_id,
@@ -52,30 +47,13 @@ class RecipeBuilder:
             libraries=self._libraries,
         )
 
-    def _readable_batches(self, request: TrainingRequest) -> list[BatchClosed]:
-        """The closed batches of the epoch, up to that of the request, whose rows match their manifest.
-
-        Raises Reject if there is none.
-        """
+    def _batches(self, request: TrainingRequest) -> list[BatchClosed]:
+        """The newest closed batches of the epoch, up to that of the request, by number. Raises Reject if none is."""
         manifests = sorted(batch_manifests(read_events(self._event_log, self._dataset.name)).items())
         batches = [e.payload for (epoch, number), e in manifests if epoch == request.epoch and number <= request.number]
-        faults = {b.batch: self._fault(b) for b in batches if isinstance(b, BatchClosed)}
-        readable = [b for b in batches if isinstance(b, BatchClosed) and not faults[b.batch]]
-        if not readable:
-            described = "; ".join(f"{batch}: {fault}" for batch, fault in faults.items())
-            detail = described or f"no batch of epoch {request.epoch} up to {request.number} is closed"
-            raise Reject("no batch of the epoch can be read", detail)
-        return readable
-
-    def _fault(self, manifest: BatchClosed) -> str:
-        """Why a batch is not readable. Empty if it is."""
-        try:
-            for _ in BatchReader(self._event_log).chunks(manifest):
-                self._health.heartbeat()
-        except Reject as error:
-            log.error("batch excluded", batch=manifest.batch, reason=str(error))  # noqa: TRY400 - the batch is at fault
-            return str(error)
-        return ""
+        if not batches:
+            raise Reject(f"no batch of epoch {request.epoch} up to {request.number} is closed")
+        return newest([batch for batch in batches if isinstance(batch, BatchClosed)])
 
 
 @dataclass

@@ -12,7 +12,7 @@ from veleta.service.health import ServiceHealth
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import champion_changed, decide
-from veleta_trainer.domain.training import Training
+from veleta_trainer.domain.training import Training, TrainingRow
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FittedModel, Fitter, Runs
 from veleta_trainer.state_restorer import StateRestorer
@@ -60,9 +60,13 @@ class TrainingSteps:
             fitted = await self._fit_model(training)
             fault_point("trainer.trained")
             self._health.set_activity(f"training for {request_id}: logging the run")
-            run = await asyncio.to_thread(self._runs.log, training.recipe, fitted)
+            run = await asyncio.to_thread(self._runs.log, fitted)
             fault_point("trainer.logged")
-        await self._recorder.advanced(training, {"state": "fitted", "run_id": run.run_id, "metrics": run.metrics})
+        for batch, reason in run.recipe.unreadable.items():
+            log.error("batch left out", request_id=request_id, batch=batch, reason=reason)
+        recipe = run.recipe.model_dump(mode="json")
+        columns: TrainingRow = {"state": "fitted", "run_id": run.run_id, "metrics": run.metrics, "recipe": recipe}
+        await self._recorder.advanced(training, columns)
         fault_point("trainer.fitted")
 
     async def register(self, training: Training) -> None:

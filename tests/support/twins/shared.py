@@ -2,7 +2,10 @@
 
 import copy
 import shutil
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Generic
 
@@ -10,6 +13,8 @@ from veleta.errors import Reject
 from veleta.events.envelope import Message, Record
 from veleta.ports import NATIVE, Checkpoints, Subscription, T, U, Version
 from veleta.topics import MAX_MESSAGE_BYTES
+
+_offset = attrgetter("offset")
 
 
 class MemoryLog:
@@ -23,7 +28,8 @@ class MemoryLog:
         return [self._append(message) for message in messages]
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
-        yield from [r for r in self.topics.get(topic, []) if partition == r.partition and first <= r.offset <= last]
+        records = self.topics.get(topic, [])
+        yield from records[bisect_left(records, first, key=_offset) : bisect_right(records, last, key=_offset)]
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         return {0: (0, len(self.topics.get(topic, [])))}
@@ -40,6 +46,26 @@ class MemoryLog:
         offset = len(records)
         records.append(Record(message.topic, 0, offset, message.key, message.headers, message.value))
         return 0, offset
+
+
+class CountingLog(MemoryLog):
+    """Counts the records that are read, by topic, whether by `read` or by a subscription."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read_records: Counter[str] = Counter()
+
+    def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
+        for record in super().read(topic, partition, first, last):
+            self.read_records[topic] += 1
+            yield record
+
+    def subscribe(
+        self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
+    ) -> Subscription:
+        for name in topics:
+            self.read_records[name] += max(0, self.bounds(name)[0][1] - (offsets or {}).get((name, 0), 0))
+        return super().subscribe(topics, group, offsets)
 
 
 class _MemorySubscription:

@@ -114,9 +114,9 @@ class MemoryRuns:
         self.logged: list[LoggedRun] = []
         self.requests: list[str] = []
 
-    def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
-        self.requests.append(recipe.request_id)
-        self.logged.append(LoggedRun(f"run-{len(self.logged) + 1}", "model", "native", fitted.metrics))
+    def log(self, fitted: FittedModel) -> LoggedRun:
+        self.requests.append(fitted.recipe.request_id)
+        self.logged.append(LoggedRun(f"run-{len(self.logged) + 1}", "model", "native", fitted.metrics, fitted.recipe))
         return self.logged[-1]
 
     def get(self, run_id: str) -> LoggedRun:

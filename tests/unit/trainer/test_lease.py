@@ -8,7 +8,6 @@ import pytest
 
 from support.trainer import TrainerHarness, request
 from veleta.errors import Retry
-from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
 
@@ -34,8 +33,8 @@ async def test_a_zombie_trainer_commits_nothing(monkeypatch: pytest.MonkeyPatch)
     assert await zombie.advance()
     log, frozen, resumed = harness.runs.log, threading.Event(), threading.Event()
 
-    def log_and_freeze(recipe: Recipe, fitted: FittedModel) -> LoggedRun:
-        run = log(recipe, fitted)
+    def log_and_freeze(fitted: FittedModel) -> LoggedRun:
+        run = log(fitted)
         frozen.set()
         assert resumed.wait(10)
         return run

@@ -5,8 +5,10 @@ import pytest
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.trainer import DATASET, TrainerHarness, request
-from veleta.batches import read_events
 from veleta.errors import Retry
+from veleta.events.catalogue import ModelRegistered
+from veleta.events.envelope import decode
+from veleta.topics import topic
 
 
 @pytest.mark.failure("F15")
@@ -47,7 +49,7 @@ async def test_requests_that_cannot_be_planned_stay_waiting(monkeypatch: pytest.
 
 @pytest.mark.failure("F107")
 async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> None:
-    """The recipe contains the readable batches of the epoch, up to that of the request."""
+    """The recipe contains the readable batches of the epoch, up to that of the request, and names the others."""
     harness = TrainerHarness(50.0)
     publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
     publish_batch(harness.log, DATASET, 2, 0, api_rows(0, 30, 3))
@@ -55,22 +57,25 @@ async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> N
     await harness.finish()
     recipe = harness.row(request(3))["recipe"]
     assert [(b["epoch"], b["number"]) for b in recipe["batches"]] == [(1, 0), (1, 1), (1, 2)]
-    assert len(list(read_events(harness.log, DATASET.name))) == 10
+    assert recipe["unreadable"] == {"real_estate/1/3": "the manifest does not match: the rows have another digest"}
+    registered = decode(next(iter(harness.log.read(topic(DATASET.name, "models"), 0, 0, 0)))).payload
+    assert isinstance(registered, ModelRegistered)
+    assert registered.recipe == recipe
 
 
 async def test_a_request_without_a_readable_batch_fails() -> None:
-    """It does not block later requests. The reason names each batch and its fault."""
+    """It does not block later requests. The reason names the batch and its fault."""
     harness = TrainerHarness()
     publish_batch(harness.log, DATASET, 8, 0, api_rows(0, 30, 3), digest="wrong")
     await harness.add_request(request(0, epoch=8))
     await harness.finish()
     await harness.add_request(request(0, epoch=9))
     await harness.finish()
-    assert harness.types("training") == ["training.failed"] * 2
+    assert harness.types("training") == ["training.started", "training.failed", "training.failed"]
     assert harness.types("deadletter") == ["record.deadlettered"] * 2
     assert [row["failure"] for row in harness.rows.values()] == [
         "no batch of the epoch can be read: real_estate/8/0: the manifest does not match: the rows have another digest",
-        "no batch of the epoch can be read: no batch of epoch 9 up to 0 is closed",
+        "no batch of epoch 9 up to 0 is closed",
     ]
 
 

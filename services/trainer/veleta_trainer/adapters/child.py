@@ -44,7 +44,8 @@ class ChildProcessFitter:
                 child.kill()
                 await child.wait()
         _check_exit_code(child.returncode, errors)
-        return FittedModel(folder, json.loads((folder / METRICS).read_text()))
+        recipe = Recipe.model_validate_json((folder / RECIPE).read_text())
+        return FittedModel(folder, json.loads((folder / METRICS).read_text()), recipe)
 
     def _prepare_folder(self, recipe: Recipe, champion: Version | None) -> Path:
         shutil.rmtree(self._work, ignore_errors=True)

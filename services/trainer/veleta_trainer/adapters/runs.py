@@ -12,11 +12,13 @@ from veleta.adapters.mlflow import registry_errors
 from veleta.dataset import parse_dataset
 from veleta.ports import NATIVE
 from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
-from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL
+from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL, RECIPE
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
 SOURCE = "source"
+MAX_NAMED_BATCHES = 100
+"""The parameter `batches` of a run names each batch, up to this number."""
 
 
 class MlflowRuns:
@@ -27,19 +29,20 @@ class MlflowRuns:
         self._experiment = experiment
         self._client = MlflowClient(tracking_uri)
 
-    def log(self, recipe: Recipe, fitted: FittedModel) -> LoggedRun:
+    def log(self, fitted: FittedModel) -> LoggedRun:
+        recipe = fitted.recipe
         with registry_errors():
             mlflow.set_experiment(self._experiment)
             tags = {"request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
-            batches = ", ".join(f"{batch.epoch}/{batch.number}" for batch in recipe.batches)
+            batches = _batches(recipe)
             with mlflow.start_run(run_name=recipe.request_id, tags=tags) as run:
                 mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
                 mlflow.log_metrics(fitted.metrics)
-                mlflow.log_dict(recipe.model_dump(mode="json"), "recipe.json")
+                mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
                 native, source = _log_models(recipe, fitted.folder)
                 mlflow.set_tags({NATIVE: native, SOURCE: source})
-            return LoggedRun(run.info.run_id, source, native, fitted.metrics)
+            return LoggedRun(run.info.run_id, source, native, fitted.metrics, recipe)
 
     def get(self, run_id: str) -> LoggedRun:
         with registry_errors():
@@ -47,7 +50,8 @@ class MlflowRuns:
 
     def find(self, request_id: str) -> LoggedRun | None:
         runs = self._search(f"tags.request_id = '{request_id}' and attributes.status = 'FINISHED'")
-        return _logged_run(runs[0]) if runs else None
+        with registry_errors():
+            return _logged_run(runs[0]) if runs else None
 
     def end_open(self) -> None:
         for run in self._search("attributes.status = 'RUNNING'"):
@@ -61,7 +65,17 @@ class MlflowRuns:
 
 
 def _logged_run(run: Run) -> LoggedRun:
-    return LoggedRun(run.info.run_id, run.data.tags[SOURCE], run.data.tags[NATIVE], dict(run.data.metrics))
+    run_id, tags = run.info.run_id, run.data.tags
+    recipe = Recipe.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/{RECIPE}"))
+    return LoggedRun(run_id, tags[SOURCE], tags[NATIVE], dict(run.data.metrics), recipe)
+
+
+def _batches(recipe: Recipe) -> str:
+    """The batches that a model is trained on, for a parameter of the run: its length is limited."""
+    names = [f"{batch.epoch}/{batch.number}" for batch in recipe.batches]
+    if len(names) > MAX_NAMED_BATCHES:
+        return f"{len(names)} batches from {names[0]} to {names[-1]}"
+    return ", ".join(names)
 
 
 def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str]:

@@ -4,6 +4,9 @@ from pydantic import BaseModel, ConfigDict
 
 from veleta.events.catalogue import BatchClosed
 
+MAX_BATCHES = 1_000
+"""The most batches that a training learns from, and the most whose holdout it adds: so data and events are bounded."""
+
 
 class Recipe(BaseModel):
     """Part of training.started and model.registered. Row order, seed and library versions determine the result."""
@@ -22,13 +25,25 @@ class Recipe(BaseModel):
     """The version that is challenged."""
     params: dict[str, str | int | float]
     libraries: dict[str, str]
+    unreadable: dict[str, str] = {}
+    """Batches that were left out because their rows could not be read, by id, with the reason."""
 
 
 def batches_with_other_rows(batches: list[BatchClosed], more: list[BatchClosed]) -> list[BatchClosed]:
-    """Those of `more` with other rows than `batches`, each digest once: a new epoch repeats the rows of the last."""
+    """Those of `more` with other rows than `batches`: each digest once, and the newest MAX_BATCHES, in their order.
+
+    A new epoch repeats the rows of the last one.
+    """
     other: dict[str, BatchClosed] = {}
     for batch in more:
         other.setdefault(batch.digest, batch)
     for batch in batches:
         other.pop(batch.digest, None)
-    return list(other.values())
+    return newest(list(other.values()))
+
+
+def newest(batches: list[BatchClosed]) -> list[BatchClosed]:
+    """The MAX_BATCHES newest batches, in the same order."""
+    kept = {(batch.epoch, batch.number) for batch in batches}
+    oldest = min(sorted(kept)[-MAX_BATCHES:], default=None)
+    return [batch for batch in batches if oldest is None or (batch.epoch, batch.number) >= oldest]

@@ -33,7 +33,8 @@ class ReplayedState:
             case catalogue.TrainingFailed(request_id=name, reason=reason):
                 self._update(name, {"state": "failed", "failure": reason, "ended_at": at})
             case catalogue.ModelRegistered() as payload:
-                self._update(str(payload.recipe.get("request_id")), {"state": "registered", **_result(payload)})
+                columns: TrainingRow = {"state": "registered", "recipe": payload.recipe, **_result(payload)}
+                self._update(str(payload.recipe.get("request_id")), columns)
             case catalogue.ModelPromoted() | catalogue.ModelRejected() as payload:
                 self._decide(event, payload)
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
+from veleta.errors import Reject
 from veleta.features import MIN_TRAINING_ROWS, categorical, feature_columns, features, in_holdout
 from veleta.left_out import describe_left_out
 from veleta.training_values import TrainingValues
@@ -40,6 +41,11 @@ class ColumnarRows:
             column.append(feature)  # type: ignore[arg-type]  # lists hold text, arrays hold numbers
         price = values[self._target]
         self._prices.append(price if isinstance(price, float) else math.nan)
+
+    def truncate(self, rows: int) -> None:
+        """Delete all rows after the first `rows`."""
+        for column in (*self._values, self._prices):
+            del column[rows:]
 
     def frame(self) -> pd.DataFrame:
         """The features, one column each, in the order of `feature_columns`."""
@@ -72,6 +78,18 @@ class TrainingData:
         self.holdout = ColumnarRows(dataset)
         self.received = 0
         self.rejected: Counter[str] = Counter()
+
+    def append_batch(self, chunks: Iterable[Iterable[Row]], *, holdout_only: bool) -> None:
+        """Append the rows of a batch. If a chunk raises Reject, no row of the batch stays, and it is raised again."""
+        before = len(self.train), len(self.holdout), self.received, self.rejected.copy()
+        try:
+            for rows in chunks:
+                self.append(rows, holdout_only=holdout_only)
+        except Reject:
+            train, holdout, self.received, self.rejected = before
+            self.train.truncate(train)
+            self.holdout.truncate(holdout)
+            raise
 
     def append(self, rows: Iterable[Row], *, holdout_only: bool) -> None:
         """Append the clean rows among received rows; with `holdout_only`, only those of the holdout."""
