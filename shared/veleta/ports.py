@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
 
 T = TypeVar("T")
@@ -73,6 +74,22 @@ class OutboxRepository(Protocol):
         """Delete published messages."""
 
 
+class ManifestRepository(Protocol):
+    """The manifests of closed batches that one service has read from `batches`, within one transaction."""
+
+    def next_offset(self) -> int:
+        """The offset in `batches` after the last manifest, 0 if there is none."""
+
+    def save(self, manifests: Sequence[tuple[int, BatchClosed]]) -> None:
+        """Insert manifests, each with the offset after it. One of the same batch is replaced."""
+
+    def newest(self, epoch: int, number: int, limit: int) -> list[BatchClosed]:
+        """The last `limit` manifests of an epoch up to `number`, in the order of their numbers."""
+
+    def delete_some(self) -> int:
+        """Delete some thousand manifests. Returns how many there were."""
+
+
 class UnitOfWork(Protocol):
     """One transaction: effects, the checkpoint and outgoing events are committed together or not at all.
 
@@ -86,6 +103,14 @@ class UnitOfWork(Protocol):
     @property
     def outbox(self) -> OutboxRepository:
         """The service's outgoing events."""
+
+
+class ManifestUnitOfWork(UnitOfWork, Protocol):
+    """A transaction of a service that has a table of manifests."""
+
+    @property
+    def manifests(self) -> ManifestRepository:
+        """The service's manifests."""
 
 
 U = TypeVar("U", bound=UnitOfWork)

@@ -59,6 +59,16 @@ batches = sa.Table(
     _time("loaded_at"),
 )
 
+manifests = sa.Table(
+    "manifests",
+    pipeline,
+    sa.Column("service", _text(32), primary_key=True),
+    *_batch_key(),
+    sa.Column("next_offset", sa.BigInteger, nullable=False, comment="of the record after it in the topic `batches`"),
+    sa.Column("manifest", sa.JSON, nullable=False, comment="batch.closed without its findings"),
+    sa.Index("ix_manifests_next_offset", "service", "next_offset"),
+)
+
 drift_reports = sa.Table(
     "drift_reports",
     pipeline,

@@ -48,6 +48,7 @@ USERS = (
         ("drift",),
         {
             **_RECORDS,
+            "PIPELINE.manifests": _ALL,
             "PIPELINE.drift_reports": _ALL,
             "PIPELINE.drift_metrics": _ALL,
             "PIPELINE.batch_comparison": _ALL,
@@ -56,7 +57,13 @@ USERS = (
     User(
         "trainer",
         ("trainer",),
-        {**_RECORDS, "PIPELINE.trainings": _ALL, "PIPELINE.promotions": _ALL, "PIPELINE.leases": _ALL},
+        {
+            **_RECORDS,
+            "PIPELINE.manifests": _ALL,
+            "PIPELINE.trainings": _ALL,
+            "PIPELINE.promotions": _ALL,
+            "PIPELINE.leases": _ALL,
+        },
     ),
     User("inference", ("inference",), {"RAW_DATA.new_{dataset}": _APPEND, "RAW_DATA.refused_{dataset}": _APPEND}),
     User(

@@ -57,7 +57,7 @@ class Handler:
     apply_errors: dict[int, list[Exception]] = field(default_factory=dict)
     on_applied: Callable[[], object] = lambda: None
 
-    def prepare(self, event: Event) -> Any:
+    async def prepare(self, event: Event) -> Any:
         number = _number(event)
         self.prepared.append(number)
         if errors := self.prepare_errors.get(number):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
-from support.twins.shared import MemoryLog, MemoryRegistry, MemoryTransactions
+from support.twins.shared import CountingLog, MemoryRegistry, MemoryTransactions
 from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
 from veleta.batches import BatchReader, read_events
 from veleta.dataset import load_dataset
 from veleta.events.envelope import Event, decode, encode
 from veleta.ports import EventLog, Version
+from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName, topic
@@ -74,7 +75,7 @@ class TrainerHarness:
     """The ports of a trainer, with three published batches. `new_trainer` builds a trainer on them, like a restart."""
 
     def __init__(self, *maes: float | Exception) -> None:
-        self.log = MemoryLog()
+        self.log = CountingLog()
         self.transactions = MemoryTransactions(MemoryTrainerUnitOfWork())
         self.registry = MemoryRegistry()
         self.runs = MemoryRuns()
@@ -95,7 +96,7 @@ class TrainerHarness:
         health, fenced = ServiceHealth("trainer"), FencedTransactions(self.transactions, 10.0)
         recorder = TrainingRecorder(DATASET.name, fenced, OutboxPublisher(self.log, self.transactions), lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)
-        recipes = RecipeBuilder(DATASET, self.log, {"iterations": 1}, {})
+        recipes = RecipeBuilder(DATASET, Manifests(DATASET.name, self.log, fenced), {"iterations": 1}, {})
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)

@@ -9,6 +9,7 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
 from veleta.ports import EventLog
+from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth
@@ -32,7 +33,8 @@ def build(
     unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
     publisher = OutboxPublisher(event_log, transactions)
-    handler = DriftHandler(dataset, event_log, clock, health.heartbeat)
+    manifests = Manifests(dataset.name, event_log, transactions)
+    handler = DriftHandler(dataset, event_log, manifests, clock, health.heartbeat)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     batches = topic(dataset.name, "batches")
     backlog = Backlog(batches, event_log, transactions)

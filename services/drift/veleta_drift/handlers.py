@@ -1,22 +1,26 @@
 """What drift does with a closed batch."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from veleta.batches import BatchReader, batch_manifests, read_events
+from veleta.batches import BatchReader, read_events
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
 from veleta.events.envelope import Event, caused_event, encode
 from veleta.ports import EventLog
+from veleta.processing.manifests import Manifests
 from veleta.topics import topic
 from veleta_drift.domain.statistics import ColumnValues, Statistics
 from veleta_drift.domain.threshold_rule import POLICY, THRESHOLD, Assessment, compare
 from veleta_drift.ports import DriftUnitOfWork
 
 SERVICE = "drift"
+MAX_LOOKBACK = 20
+"""Batches before a batch that are tried, from the last one on, until one is complete."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +37,25 @@ class DriftHandler:
     event_types = (BatchClosed,)
 
     def __init__(
-        self, dataset: Dataset, event_log: EventLog, clock: Clock, on_chunk: Callable[[], None] = lambda: None
+        self,
+        dataset: Dataset,
+        event_log: EventLog,
+        manifests: Manifests,
+        clock: Clock,
+        on_chunk: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_chunk` is called for each chunk of rows: a sign of progress."""
         self._dataset = dataset
+        self._manifests = manifests
         self._event_log = event_log
         self._reader = BatchReader(event_log, on_chunk)
         self._clock = clock
 
-    def prepare(self, event: Event) -> PreparedReport:
+    async def prepare(self, event: Event) -> PreparedReport:
         """Compare the batch with the last complete batch before it in its epoch."""
         manifest = _manifest(event)
-        new = self._statistics(manifest)
-        previous = self._previous(manifest)
-        if previous is None:
-            no_comparison = Assessment("not enough data", "first batch of the epoch", [])
-            return PreparedReport(self._report(manifest, None, no_comparison), first_of_epoch=True)
-        number, old = previous
-        return PreparedReport(self._report(manifest, number, compare(self._dataset, old, new)), first_of_epoch=False)
+        before = await self._manifests.newest(manifest.epoch, manifest.number - 1, MAX_LOOKBACK)
+        return await asyncio.to_thread(self._prepare, manifest, before)
 
     def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
         """Store and publish the report, and request a training if one is due. A batch gets only one report."""
@@ -83,13 +88,20 @@ class DriftHandler:
                 stored.add(key)
                 uow.reports.insert(report, at)
 
-    def _previous(self, manifest: BatchClosed) -> tuple[int, Statistics] | None:
-        """Number and statistics of the last complete batch before this one in its epoch."""
-        closed = batch_manifests(read_events(self._event_log, self._dataset.name))
-        before = sorted((key for key in closed if key[0] == manifest.epoch and key[1] < manifest.number), reverse=True)
-        for key in before:
+    def _prepare(self, manifest: BatchClosed, before: Sequence[BatchClosed]) -> PreparedReport:
+        new = self._statistics(manifest)
+        previous = self._last_complete(before)
+        if previous is None:
+            no_comparison = Assessment("not enough data", "first batch of the epoch", [])
+            return PreparedReport(self._report(manifest, None, no_comparison), first_of_epoch=True)
+        number, old = previous
+        return PreparedReport(self._report(manifest, number, compare(self._dataset, old, new)), first_of_epoch=False)
+
+    def _last_complete(self, batches: Sequence[BatchClosed]) -> tuple[int, Statistics] | None:
+        """Number and statistics of the last batch whose rows can be read."""
+        for manifest in reversed(batches):
             try:
-                return key[1], self._statistics(_manifest(closed[key]))
+                return manifest.number, self._statistics(manifest)
             except Reject:
                 continue
         return None

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Protocol
 
 from veleta.events.catalogue import DriftAssessed
-from veleta.ports import UnitOfWork
+from veleta.ports import ManifestUnitOfWork
 
 
 class ReportRepository(Protocol):
@@ -20,7 +20,7 @@ class ReportRepository(Protocol):
         """Store a report with all its statistics."""
 
 
-class DriftUnitOfWork(UnitOfWork, Protocol):
+class DriftUnitOfWork(ManifestUnitOfWork, Protocol):
     """A transaction of drift."""
 
     @property

@@ -1,5 +1,6 @@
 """What the loader does with each event of the topic `batches`."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -47,10 +48,10 @@ class BatchLoader:
         self._clear_before = clear_before
         self._clock = clock
 
-    def prepare(self, event: Event) -> None:
+    async def prepare(self, event: Event) -> None:
         """Clear the old epochs before the first row of a new one, in small transactions of their own."""
         if self._clear_before and isinstance(event.payload, BatchClosed):
-            self._clear_before(event.payload.epoch, event.payload.number)
+            await asyncio.to_thread(self._clear_before, event.payload.epoch, event.payload.number)
 
     def apply(self, event: Event, prepared: None, uow: LoaderUnitOfWork) -> None:  # noqa: ARG002 - the contract of a handler
         """Store what the event reports."""

@@ -13,6 +13,7 @@ from veleta.dataset import load_dataset
 from veleta.errors import Retry
 from veleta.ports import CHAMPION
 from veleta.processing.consumer import consume
+from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth, watch_dependency
@@ -46,7 +47,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     fenced = FencedTransactions(transactions, settings.lease_seconds)
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
     aliases = Aliases(registry, fenced, recorder)
-    recipes = RecipeBuilder(dataset, event_log, params(settings), {name: version(name) for name in LIBRARIES})
+    manifests = Manifests(dataset.name, event_log, fenced)
+    recipes = RecipeBuilder(dataset, manifests, params(settings), {name: version(name) for name in LIBRARIES})
     planner = TrainingPlanner(recipes, aliases, fenced, recorder)
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)
     restorer = StateRestorer(dataset.name, event_log, fenced, health)

@@ -18,7 +18,7 @@ class RequestHandler:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def prepare(self, event: Event) -> None:
+    async def prepare(self, event: Event) -> None:
         """Nothing to prepare."""
 
     def apply(self, event: Event, prepared: None, uow: TrainerUnitOfWork) -> None:  # noqa: ARG002 - the contract of a handler

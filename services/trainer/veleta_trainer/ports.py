@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from veleta.ports import UnitOfWork, Version
+from veleta.ports import ManifestUnitOfWork, Version
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest, TrainingRow
 
@@ -74,7 +74,7 @@ class LeaseRepository(Protocol):
         """Insert or replace the row."""
 
 
-class TrainerUnitOfWork(UnitOfWork, Protocol):
+class TrainerUnitOfWork(ManifestUnitOfWork, Protocol):
     """The trainer's transaction."""
 
     @property

@@ -1,18 +1,15 @@
 """Plans the next training: which requests it covers, and its recipe."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 
-from veleta.batches import batch_manifests, read_events
 from veleta.dataset import Dataset
 from veleta.errors import Reject
-from veleta.events.catalogue import BatchClosed
 from veleta.faults import fault_point
 from veleta.features import FEATURE_VERSION
-from veleta.ports import EventLog
+from veleta.processing.manifests import Manifests
 from veleta_trainer.aliases import Aliases
-from veleta_trainer.domain.recipe import Recipe, batches_with_other_rows, newest
+from veleta_trainer.domain.recipe import MAX_BATCHES, Recipe, batches_with_other_rows
 from veleta_trainer.domain.training import TrainingRequest, plan_requests
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
@@ -23,16 +20,23 @@ RECONCILE_SECONDS = 30.0
 
 @dataclass
 class RecipeBuilder:
-    """Builds recipes from the batches in the topics, CatBoost's parameters and the versions of libraries."""
+    """Builds recipes from manifests, CatBoost's parameters and the versions of libraries."""
 
     _dataset: Dataset
-    _event_log: EventLog
+    _manifests: Manifests
     _params: dict[str, str | int | float]
     _libraries: dict[str, str]
 
-    def build(self, request: TrainingRequest, champion: int | None, champion_recipe: Recipe | None) -> Recipe:
-        """The recipe for a request. Blocks. Raises Retry, and Reject if no batch of its epoch is closed."""
-        batches = self._batches(request)
+    async def build(self, request: TrainingRequest, champion: int | None, champion_recipe: Recipe | None) -> Recipe:
+        """The recipe for a request, with the newest closed batches of its epoch.
+
+        Raises:
+            Reject: there is none.
+            Retry: a dependency is unavailable.
+        """
+        batches = await self._manifests.newest(request.epoch, request.number, MAX_BATCHES)
+        if not batches:
+            raise Reject(f"no batch of epoch {request.epoch} up to {request.number} is closed")
         holdout = [*champion_recipe.batches, *champion_recipe.more_holdout] if champion_recipe else []
         return Recipe(
             request_id=request.request_id,
@@ -46,14 +50,6 @@ class RecipeBuilder:
             params=self._params,
             libraries=self._libraries,
         )
-
-    def _batches(self, request: TrainingRequest) -> list[BatchClosed]:
-        """The newest closed batches of the epoch, up to that of the request, by number. Raises Reject if none is."""
-        manifests = sorted(batch_manifests(read_events(self._event_log, self._dataset.name)).items())
-        batches = [e.payload for (epoch, number), e in manifests if epoch == request.epoch and number <= request.number]
-        if not batches:
-            raise Reject(f"no batch of epoch {request.epoch} up to {request.number} is closed")
-        return newest([batch for batch in batches if isinstance(batch, BatchClosed)])
 
 
 @dataclass
@@ -87,6 +83,6 @@ class TrainingPlanner:
         training = await self._transactions.run(lambda uow: uow.trainings.of_version(champion)) if champion else None
         champion_recipe = training.recipe if training else None
         try:
-            return await asyncio.to_thread(self._recipes.build, request, champion, champion_recipe)
+            return await self._recipes.build(request, champion, champion_recipe)
         except Reject as error:
             return error

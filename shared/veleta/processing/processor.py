@@ -1,6 +1,5 @@
 """Processes one record: decode, prepare, one transaction, publish."""
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -36,8 +35,8 @@ class Handler(Protocol[U_contra]):
     def event_types(self) -> tuple[type[Payload], ...]:
         """The events that it handles. Others are skipped."""
 
-    def prepare(self, event: Event) -> Any:
-        """Read and compute, outside the transaction and in a thread. May be called again for the same event."""
+    async def prepare(self, event: Event) -> Any:
+        """Read and compute, outside the transaction. It must not block. May be called again for the same event."""
 
     def apply(self, event: Event, prepared: Any, uow: U_contra) -> None:
         """Take effect within the transaction. An event that took effect before must change nothing."""
@@ -119,7 +118,7 @@ class RecordProcessor(Generic[U]):
         event = self._handled_event(record)
         if not await self._transactions.run(partial(is_due, record)):
             return
-        prepared = await asyncio.to_thread(self._handler.prepare, event) if event else None
+        prepared = await self._handler.prepare(event) if event else None
         fault_point("processor.prepared")
 
         def transaction(uow: U) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from support.twins import duplicate_key
-from support.twins.shared import MemoryUnitOfWork
+from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.events.catalogue import DriftAssessed
 
 
@@ -33,4 +33,5 @@ class MemoryDriftUnitOfWork(MemoryUnitOfWork):
 
     def __init__(self) -> None:
         super().__init__()
+        self.manifests = MemoryManifests()
         self.reports = MemoryReports()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Generic
 
 from veleta.errors import Reject
+from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
 from veleta.ports import NATIVE, Checkpoints, Subscription, T, U, Version
 from veleta.topics import MAX_MESSAGE_BYTES
@@ -121,6 +122,37 @@ class MemoryOutbox:
     def delete(self, ids: Sequence[int]) -> None:
         for number in ids:
             self._messages.pop(number, None)
+
+
+class MemoryManifests:
+    """`ManifestRepository` in a dict. Copies share the manifests, which never change."""
+
+    def __init__(self) -> None:
+        self._manifests: dict[tuple[int, int], BatchClosed] = {}
+        self._next_offsets: dict[tuple[int, int], int] = {}
+
+    def __deepcopy__(self, _memo: object) -> "MemoryManifests":
+        copied = MemoryManifests()
+        copied._manifests, copied._next_offsets = self._manifests.copy(), self._next_offsets.copy()
+        return copied
+
+    def next_offset(self) -> int:
+        return max(self._next_offsets.values(), default=0)
+
+    def save(self, manifests: Sequence[tuple[int, BatchClosed]]) -> None:
+        for next_offset, manifest in manifests:
+            self._manifests[manifest.epoch, manifest.number] = manifest
+            self._next_offsets[manifest.epoch, manifest.number] = next_offset
+
+    def newest(self, epoch: int, number: int, limit: int) -> list[BatchClosed]:
+        keys = sorted(key for key in self._manifests if key[0] == epoch and key[1] <= number)
+        return [self._manifests[key] for key in keys[-limit:]]
+
+    def delete_some(self) -> int:
+        deleted = len(self._manifests)
+        self._manifests.clear()
+        self._next_offsets.clear()
+        return deleted
 
 
 class MemoryUnitOfWork:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from support.twins.shared import MemoryUnitOfWork
+from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (
@@ -102,6 +102,7 @@ class MemoryTrainerUnitOfWork(MemoryUnitOfWork):
 
     def __init__(self) -> None:
         super().__init__()
+        self.manifests = MemoryManifests()
         self.trainings = MemoryTrainings()
         self.promotions = MemoryPromotions()
         self.lease = MemoryLease()

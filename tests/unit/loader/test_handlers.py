@@ -45,7 +45,7 @@ class Loader:
 
     async def handle(self, payload: BatchPayload | DatasetDeclared) -> None:
         event = Event("id", "poller", TIME, payload)
-        self.handler.prepare(event)
+        await self.handler.prepare(event)
         await self.transactions.run(lambda uow: self.handler.apply(event, None, uow))
 
     async def dead_letter(self, payload: BatchPayload, error: Exception) -> None:

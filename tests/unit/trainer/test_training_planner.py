@@ -3,6 +3,7 @@
 import pytest
 
 from support.batches import publish_batch
+from support.history import Where, histories, next_batch, publish_old_batches
 from support.listings import api_rows
 from support.trainer import DATASET, TrainerHarness, request
 from veleta.errors import Retry
@@ -81,3 +82,23 @@ async def test_a_request_without_a_readable_batch_fails() -> None:
 
 def _denied(_alias: str) -> None:
     raise RuntimeError("denied")
+
+
+@histories
+@pytest.mark.failure("F244")
+async def test_planning_costs_the_same_after_any_history(old: int, where: Where) -> None:
+    """The table of manifests is filled once. Then planning reads only new records of `batches`, and no row."""
+    harness = TrainerHarness(50.0, 40.0)
+    publish_old_batches(harness.log, DATASET, old, where)
+    epoch, number = next_batch(old, where)
+    publish_batch(harness.log, DATASET, epoch, number, api_rows(0, 30, 1))
+    await harness.add_request(request(number, epoch))
+    await harness.finish()
+    publish_batch(harness.log, DATASET, epoch, number + 1, api_rows(0, 30, 2))
+    await harness.add_request(request(number + 1, epoch))
+    trainer = harness.new_trainer()
+    await trainer.take_over()
+    harness.log.read_records.clear()
+    await trainer.advance()
+    assert harness.row(request(number + 1, epoch))["state"] == "planned"
+    assert harness.log.read_records == {"real_estate.batches": 2}

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.events.catalogue import DriftAssessed
@@ -56,6 +57,7 @@ class MysqlDriftUnitOfWork(MysqlUnitOfWork):
 
     def __init__(self, connection: sa.Connection, comparison: sa.Table) -> None:
         super().__init__(connection, SERVICE)
+        self.manifests = MysqlManifests(connection, SERVICE)
         self.reports = MysqlReports(connection, comparison)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
+from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
@@ -151,6 +152,7 @@ class MysqlTrainerUnitOfWork(MysqlUnitOfWork):
 
     def __init__(self, connection: sa.Connection) -> None:
         super().__init__(connection, SERVICE)
+        self.manifests = MysqlManifests(connection, SERVICE)
         self.trainings = MysqlTrainings(connection)
         self.promotions = MysqlPromotions(connection)
         self.lease = MysqlLease(connection)

@@ -39,11 +39,5 @@ def batches_with_other_rows(batches: list[BatchClosed], more: list[BatchClosed])
         other.setdefault(batch.digest, batch)
     for batch in batches:
         other.pop(batch.digest, None)
-    return newest(list(other.values()))
-
-
-def newest(batches: list[BatchClosed]) -> list[BatchClosed]:
-    """The MAX_BATCHES newest batches, in the same order."""
-    kept = {(batch.epoch, batch.number) for batch in batches}
-    oldest = min(sorted(kept)[-MAX_BATCHES:], default=None)
-    return [batch for batch in batches if oldest is None or (batch.epoch, batch.number) >= oldest]
+    newest = set(sorted(other, key=lambda digest: (other[digest].epoch, other[digest].number))[-MAX_BATCHES:])
+    return [batch for batch in other.values() if batch.digest in newest]

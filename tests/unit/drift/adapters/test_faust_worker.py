@@ -37,7 +37,7 @@ class Handler:
         self.rejects = False
         self.on_handled: Callable[[], None] = lambda: None
 
-    def prepare(self, event: object) -> None:
+    async def prepare(self, event: object) -> None:
         if self.rejects:
             raise Reject("poison")
 
