@@ -39,6 +39,9 @@ class EventLog(Protocol):
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
         """The records at offsets `first` to `last`, both included. Stops early at the end of the log."""
 
+    def check(self, topic: str) -> None:
+        """Check that Kafka answers, and that it has the topic. Not delayed by other calls."""
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """By partition: the first offset that exists, and the next one that will be written."""
 
@@ -144,6 +147,9 @@ CHAMPION = "champion"
 
 class Registry(Protocol):
     """The versions of one registered model. Every method blocks, and raises Retry if the registry is unreachable."""
+
+    def check(self) -> None:
+        """Check that the registry answers. Not delayed by other calls."""
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         """The version of a run. If there is none, it is created from the model at `source`."""

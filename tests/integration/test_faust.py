@@ -36,7 +36,7 @@ class RealFaust:
         self._transactions = MemoryTransactions(MemoryUnitOfWork())
         self._topic = topic(testbed.dataset.name, "batches")
         backlog = Backlog(self._topic, testbed.log, self._transactions)
-        self.worker = FaustWorker(self.app, backlog, self._process, self._nothing, self.health, idle_limit)
+        self.worker = FaustWorker(self.app, backlog, self._process, self._nothing, self.health, idle_limit, {})
         add_agent(self.app, self._topic, self.worker.process)
 
     @asynccontextmanager

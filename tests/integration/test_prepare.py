@@ -141,7 +141,7 @@ def test_without_kafka_the_job_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_broker(**_settings: object) -> None:
         raise KafkaTimeoutError("no broker answered")
 
-    monkeypatch.setattr("veleta_prepare.topics.KafkaAdminClient", no_broker)
+    monkeypatch.setattr("veleta.adapters.kafka_clients._AdminClient", no_broker)
     with pytest.raises(Retry, match="no broker answered") as caught:
         create_topics("127.0.0.1:9", "d")
     assert caught.value.dependency == "kafka"

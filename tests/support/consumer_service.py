@@ -194,7 +194,9 @@ class ConsumerService:
 
     async def consume(self) -> None:
         """Consume until the test sets `health.stopping`."""
-        consuming = consume([IN], "loader", self.log, self.transactions, self.publisher, self.processor, self.health)
+        consuming = consume(
+            [IN], "loader", self.log, self.transactions, self.publisher, self.processor, self.health, self.transactions
+        )
         await asyncio.wait_for(consuming, 10)
 
     async def checkpoint(self) -> int:

@@ -80,17 +80,11 @@ def _listens(port: int) -> bool:
 
 
 def _kafka(deployment: Deployment) -> Health:
-    from kafka import KafkaAdminClient  # noqa: PLC0415 (half a second that a stop does not need)
+    from veleta.adapters.kafka_clients import Admin  # noqa: PLC0415 (half a second that a stop does not need)
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    milliseconds = int(TIMEOUT_SECONDS * 1000)
-    client = KafkaAdminClient(
-        bootstrap_servers=deployment.kafka_bootstrap,
-        bootstrap_timeout_ms=milliseconds,
-        request_timeout_ms=milliseconds,
-    )
-    with closing(client):
-        client.describe_cluster()
+    with closing(Admin(deployment.kafka_bootstrap, "status", TIMEOUT_SECONDS)) as client, client.connected() as admin:
+        admin.describe_cluster()
     return Health(ready=True, doing="answers")
 
 

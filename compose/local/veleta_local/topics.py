@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
-
+from veleta.adapters.kafka_clients import Admin
 from veleta.errors import Retry
 from veleta.events.envelope import Record
 from veleta.ports import EventLog
+from veleta.timeouts import CHECK_SECONDS
 from veleta_local.errors import LocalError
 
 NOT_RUNNING = "Kafka is unreachable: make start first"
@@ -28,10 +27,9 @@ class TopicSummary:
 def names(bootstrap: str) -> list[str]:
     """The names of all topics except those of Kafka itself."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=5000)
-        with closing(admin):
+        with closing(Admin(bootstrap, "topics", CHECK_SECONDS)) as connection, connection.connected() as admin:
             return sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
-    except KafkaError as error:
+    except Retry as error:
         raise LocalError(NOT_RUNNING) from error
 
 

@@ -10,6 +10,7 @@ from veleta.errors import Stop
 from veleta.service.health import ServiceHealth
 from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
+from veleta.timeouts import SCHEMA_SECONDS
 from veleta_prepare.settings import PrepareSettings
 from veleta_prepare.tables import create_databases, create_tables
 from veleta_prepare.topics import create_topics
@@ -26,7 +27,7 @@ def prepare(settings: PrepareSettings) -> None:
     dataset = load_dataset(settings.dataset)
     with database_errors():
         create_databases(settings.mysql)
-        engine = mysql_engine(settings.mysql)
+        engine = mysql_engine(settings.mysql, SCHEMA_SECONDS)
         with engine.begin() as connection:
             create_tables(connection, dataset)
             create_users(connection, dataset, settings)

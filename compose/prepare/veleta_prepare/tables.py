@@ -9,7 +9,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateColumn, CreateTable
 
-from veleta.adapters.mysql import database_url
+from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import Dataset
 from veleta.errors import Stop
 from veleta.settings import MysqlSettings
@@ -18,7 +18,7 @@ from veleta.tables import dataset_tables, pipeline, schemas
 
 def create_databases(settings: MysqlSettings) -> None:
     """Create the missing databases."""
-    engine = sa.create_engine(database_url(settings, "pymysql"))
+    engine = mysql_engine(settings)
     with engine.begin() as connection:
         for name in schemas(settings.prefix).values():
             connection.exec_driver_sql(

@@ -4,9 +4,9 @@ import contextlib
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError
 
-from veleta.errors import Retry, Stop
+from veleta.adapters.kafka_clients import Admin
+from veleta.errors import Stop
 from veleta.topics import Topic, declared_topics
 
 
@@ -17,12 +17,9 @@ def create_topics(bootstrap: str, dataset: str) -> None:
         Retry: Kafka is unavailable.
         Stop: topics differ. The message names each difference.
     """
-    try:
-        with contextlib.closing(KafkaAdminClient(bootstrap_servers=bootstrap, client_id="prepare")) as admin:
-            _create_missing(admin, declared_topics(dataset))
-            differences = [line for topic in declared_topics(dataset) for line in _differences(admin, topic)]
-    except KafkaError as error:
-        raise Retry("kafka", f"{type(error).__name__} {error}") from error
+    with contextlib.closing(Admin(bootstrap, "prepare")) as connection, connection.connected() as admin:
+        _create_missing(admin, declared_topics(dataset))
+        differences = [line for topic in declared_topics(dataset) for line in _differences(admin, topic)]
     if differences:
         raise Stop(f"topics differ from their declaration (nothing was changed): {'; '.join(differences)}")
 

@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 from functools import partial
 
-from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
+from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine, check_mysql
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
@@ -15,10 +15,12 @@ from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
+from veleta.threads import call_in_thread
+from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic
 from veleta_drift.adapters.backlog import Backlog
 from veleta_drift.adapters.faust_app import add_agent, make_app
-from veleta_drift.adapters.faust_worker import FaustWorker
+from veleta_drift.adapters.faust_worker import Checks, FaustWorker
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
 from veleta_drift.handlers import SERVICE, DriftHandler
 from veleta_drift.settings import DriftSettings
@@ -38,6 +40,10 @@ def build(
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     batches = topic(dataset.name, "batches")
     backlog = Backlog(batches, event_log, transactions)
+    checks: Checks = {
+        "kafka": partial(call_in_thread, partial(event_log.check, batches)),
+        "mysql": partial(check_mysql, async_mysql_engine(settings.mysql, CHECK_SECONDS)),
+    }
 
     async def restore_and_publish() -> None:
         published = await asyncio.to_thread(handler.published_reports)
@@ -48,7 +54,7 @@ def build(
         with tempfile.TemporaryDirectory(prefix="veleta-drift-") as folder:
             app = make_app(f"{dataset.name}.drift", settings.kafka.bootstrap, folder)
             process = processor.process_or_stop_consuming
-            worker = FaustWorker(app, backlog, process, restore_and_publish, health, settings.idle_limit)
+            worker = FaustWorker(app, backlog, process, restore_and_publish, health, settings.idle_limit, checks)
             add_agent(app, batches, worker.process)
             await worker.run()
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
-from veleta.adapters.async_mysql import async_mysql_engine
+from veleta.adapters.async_mysql import async_mysql_engine, check_mysql
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import Clock, utc_now
@@ -21,6 +21,8 @@ from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
+from veleta.threads import call_in_thread
+from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic
 from veleta_inference.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
@@ -65,7 +67,7 @@ def build(
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     event_log = event_log or KafkaLog(settings.kafka.bootstrap, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
-    engine = async_mysql_engine(settings.mysql)
+    engine, check_engine = async_mysql_engine(settings.mysql), async_mysql_engine(settings.mysql, CHECK_SECONDS)
     tables = dataset_tables(dataset)
     answered = MysqlRequestTable(engine, tables.requests, REQUEST_FIELDS)
     refused = MysqlRequestTable(engine, tables.refused, tables.refused.c.keys())
@@ -90,8 +92,8 @@ def build(
     models, training = topic(dataset.name, "models"), topic(dataset.name, "training")
     follower = PromotionFollower(models, event_log, health, swapper)
     checks: dict[str, Callable[[], Awaitable[object]]] = {
-        "kafka": partial(asyncio.to_thread, event_log.bounds, models),
-        "mysql": answered.check,
+        "kafka": partial(call_in_thread, partial(event_log.check, models)),
+        "mysql": partial(check_mysql, check_engine),
         "journal": partial(asyncio.to_thread, journal.check),
         **({"workers": peers.check} if peers else {}),
     }
@@ -108,8 +110,8 @@ def build(
             tasks.create_task(health.supervise("promotions", follower.run()))
             tasks.create_task(follow_trainings())
             tasks.create_task(service.wake())
-            for dependency, check in checks.items():
-                tasks.create_task(watch_dependency(dependency, check, health))
+            for dependency, check in (checks | {"mlflow": partial(call_in_thread, registry.check)}).items():
+                tasks.create_task(watch_dependency(dependency, check, health, required=dependency in checks))
             for name, drain in drains.items():
                 tasks.create_task(health.supervise(f"drain of {name} requests", drain.run()))
             endless = [
@@ -128,7 +130,7 @@ def build(
         journal.close()
         refusals.close()
         await letters.drain()
-        await engine.dispose()
+        await asyncio.gather(engine.dispose(), check_engine.dispose())
 
     app = application(adapter, explainers, guard, Refusals(refusals), settings.body_limit, clock)
     return Service(run, app)

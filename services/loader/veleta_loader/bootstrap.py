@@ -15,6 +15,7 @@ from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
+from veleta.timeouts import CHECK_SECONDS, LOADER_IDLE_SECONDS
 from veleta.topics import topic
 from veleta_loader.adapters.epoch_cleaner import EpochCleaner
 from veleta_loader.adapters.repositories import MysqlLoaderUnitOfWork
@@ -28,9 +29,11 @@ def build(
     """The loader on Kafka and MySQL; tests can replace the event log and the clock."""
     dataset = load_dataset(settings.dataset)
     event_log = event_log or KafkaLog(settings.kafka.bootstrap, SERVICE)
-    engine = mysql_engine(settings.mysql)
+    engine = mysql_engine(settings.mysql, idle_seconds=LOADER_IDLE_SECONDS)
     tables = dataset_tables(dataset)
-    transactions = MysqlTransactions(engine, partial(MysqlLoaderUnitOfWork, tables=tables))
+    unit_of_work = partial(MysqlLoaderUnitOfWork, tables=tables)
+    transactions = MysqlTransactions(engine, unit_of_work)
+    checks = MysqlTransactions(mysql_engine(settings.mysql, CHECK_SECONDS), unit_of_work)
     loader = BatchLoader(
         dataset,
         BatchReader(event_log, health.heartbeat),
@@ -49,6 +52,6 @@ def build(
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(health.retry_until_available(reporter.restore))
-            tasks.create_task(consume(topics, group, event_log, transactions, publisher, processor, health))
+            tasks.create_task(consume(topics, group, event_log, transactions, publisher, processor, health, checks))
 
     return Service(run)

@@ -10,6 +10,7 @@ from veleta.dataset import load_dataset
 from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
+from veleta.threads import call_in_thread
 from veleta.topics import topic
 from veleta_poller.adapters.api import connect
 from veleta_poller.adapters.inbox import Inbox
@@ -44,7 +45,7 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
         ):
             background = [
                 group.create_task(
-                    watch_dependency("kafka", partial(asyncio.to_thread, event_log.bounds, batches), health)
+                    watch_dependency("kafka", partial(call_in_thread, partial(event_log.check, batches)), health)
                 ),
                 group.create_task(tail([commands], event_log, health, pending.on_records)),
                 group.create_task(CommandHandler(pending, topics, store, health).run()),

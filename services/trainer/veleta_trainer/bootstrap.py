@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from functools import partial
 from importlib.metadata import version
 
@@ -11,13 +12,14 @@ from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
 from veleta.errors import Retry
-from veleta.ports import CHAMPION
 from veleta.processing.consumer import consume
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
+from veleta.threads import call_in_thread
+from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic
 from veleta_trainer.adapters.child import ChildProcessFitter
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
@@ -42,7 +44,10 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     registry = MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     runs = MlflowRuns(settings.mlflow.tracking_uri, dataset.name)
     fitter = ChildProcessFitter(settings.work, settings.kafka.bootstrap, settings.threads, registry, health)
-    transactions = MysqlTransactions(mysql_engine(settings.mysql), MysqlTrainerUnitOfWork)
+    # A trainer that is frozen in a transaction loses its locks when its lease expires.
+    engine = mysql_engine(settings.mysql, idle_seconds=math.ceil(settings.lease_seconds))
+    transactions = MysqlTransactions(engine, MysqlTrainerUnitOfWork)
+    checks = MysqlTransactions(mysql_engine(settings.mysql, CHECK_SECONDS), MysqlTrainerUnitOfWork)
     publisher = OutboxPublisher(event_log, transactions)
     fenced = FencedTransactions(transactions, settings.lease_seconds)
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
@@ -56,7 +61,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
     topics = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
     consumer_group = f"{dataset.name}.trainer"
-    check_registry = partial(asyncio.to_thread, registry.alias, CHAMPION)
+    check_registry = partial(call_in_thread, registry.check)
     health.set_unavailable("lease", "not yet requested")
 
     async def run() -> None:
@@ -64,7 +69,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch_dependency("mlflow", check_registry, health))
                 group.create_task(
-                    consume(topics, consumer_group, event_log, transactions, publisher, processor, health)
+                    consume(topics, consumer_group, event_log, transactions, publisher, processor, health, checks)
                 )
                 group.create_task(health.supervise("trainings", workflow.run()))
                 group.create_task(fenced.renew_lease(health))

@@ -1,20 +1,33 @@
 """Units of work in MySQL (or MariaDB) for services on one event loop, through asyncmy."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Generic
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from veleta.adapters.mysql import CONNECT_ARGUMENTS, POOL_ARGUMENTS, database_errors, database_url
+from veleta.adapters.mysql import POOL_ARGUMENTS, connect_arguments, database_errors, database_url, set_keepalive
 from veleta.ports import T, U
 from veleta.settings import MysqlSettings
 from veleta.tables import schemas
+from veleta.timeouts import IDLE_SECONDS, STATEMENT_SECONDS, TRANSACTION_SECONDS
 
 
-def async_mysql_engine(settings: MysqlSettings) -> AsyncEngine:
-    """An asyncmy engine for the running event loop, with the deployment's schema names."""
-    engine = create_async_engine(database_url(settings, "asyncmy"), connect_args=CONNECT_ARGUMENTS, **POOL_ARGUMENTS)
+def async_mysql_engine(
+    settings: MysqlSettings, seconds: float = STATEMENT_SECONDS, idle_seconds: int = IDLE_SECONDS
+) -> AsyncEngine:
+    """An asyncmy engine for the event loop of its first use, with the deployment's schema names.
+
+    The time-outs are those of `mysql_engine`.
+    """
+    arguments = connect_arguments(seconds, idle_seconds)
+    engine = create_async_engine(database_url(settings, "asyncmy"), connect_args=arguments, **POOL_ARGUMENTS)
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def keep_alive(connection: sa.engine.interfaces.DBAPIConnection, _record: object) -> None:
+        set_keepalive(connection.driver_connection._transport.get_extra_info("socket"))
+
     return engine.execution_options(schema_translate_map=schemas(settings.prefix))
 
 
@@ -27,5 +40,12 @@ class AsyncMysqlTransactions(Generic[U]):
 
     async def run(self, transaction: Callable[[U], T]) -> T:
         with database_errors():
-            async with self._engine.begin() as connection:
+            async with asyncio.timeout(TRANSACTION_SECONDS), self._engine.begin() as connection:
                 return await connection.run_sync(lambda sql: transaction(self._unit_of_work(sql)))
+
+
+async def check_mysql(engine: AsyncEngine) -> None:
+    """Check that MySQL answers, for `watch_dependency`. Raises Retry."""
+    with database_errors():
+        async with engine.connect() as connection:
+            await connection.execute(sa.select(1))

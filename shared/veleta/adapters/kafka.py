@@ -6,42 +6,42 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from veleta.errors import Reject, Retry
+from veleta.adapters.kafka_clients import Admin, Consumer, client_arguments, kafka_errors
+from veleta.errors import Retry
 from veleta.events.envelope import Message, Record
 from veleta.ports import Checkpoints, Subscription
+from veleta.timeouts import (
+    CHECK_SECONDS,
+    KAFKA_PUBLISH_SECONDS,
+    KAFKA_REQUEST_SECONDS,
+    KAFKA_SILENCE_SECONDS,
+)
 from veleta.topics import MAX_MESSAGE_BYTES
 
-TIMEOUT_SECONDS = 15
-READ_TIMEOUT_SECONDS = 20.0
-"""A read that gets no record for this long raises Retry."""
 MAX_POLL_RECORDS = 500
-
-
-@contextlib.contextmanager
-def _kafka_errors() -> Iterator[None]:
-    try:
-        yield
-    except MessageSizeTooLargeError as error:
-        raise Reject("too large for its topic", str(error)) from error
-    except KafkaError as error:
-        raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
+CLOSE_SECONDS = 1.0
+POLL_MS = 500
 
 
 class KafkaLog:
     """`EventLog` on one Kafka cluster."""
 
-    def __init__(self, bootstrap: str, client: str) -> None:
-        self._bootstrap = bootstrap
-        self._client = client
+    def __init__(self, bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> None:
+        """`seconds` limit one request to the broker."""
+        self._arguments = client_arguments(bootstrap, client, seconds)
+        self._milliseconds = int(seconds * 1000)
         self._lock = threading.Lock()
         self._producer: Any = None
+        self._admin = Admin(bootstrap, client, seconds)
+        self._checks = Admin(bootstrap, client, min(CHECK_SECONDS, seconds))
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        with self._lock, _kafka_errors():
+        with self._lock, kafka_errors():
             try:
                 return self._send(messages)
             except KafkaError:
@@ -52,91 +52,95 @@ class KafkaLog:
         if last < first:
             return
         part = TopicPartition(topic, partition)
-        with _kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
+        with kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
             consumer.assign([part])
             last = min(last, consumer.end_offsets([part])[part] - 1)
             consumer.seek(part, first)
             yield from _records_until(consumer, part, last)
 
+    def check(self, topic: str) -> None:
+        with self._checks.connected() as admin:
+            _partitions(admin, topic)
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        with _kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
-            parts = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            if not parts:
-                raise Retry("kafka", f"there is no topic {topic}")
-            starts, ends = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
-            return {part.partition: (starts[part], ends[part]) for part in parts}
+        with self._admin.connected() as admin:
+            parts = _partitions(admin, topic)
+            starts = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.EARLIEST))
+            ends = admin.list_partition_offsets(dict.fromkeys(parts, OffsetSpec.LATEST))
+        return {part.partition: (starts[part].offset, ends[part].offset) for part in parts}
 
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
     ) -> Subscription:
         bounds = {name: self.bounds(name) for name in topics}
-        with _kafka_errors():
+        with kafka_errors():
             return _KafkaSubscription(self._consumer(group), bounds, offsets or {})
 
     def close(self) -> None:
-        """Close the producer."""
+        """Close the connections that are kept."""
         with self._lock:
             self._close_producer()
+        self._admin.close()
+        self._checks.close()
 
     def _send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap,
-                client_id=self._client,
+                **self._arguments,
                 acks="all",
                 enable_idempotence=True,
                 compression_type="zstd",
                 linger_ms=5,
                 max_request_size=MAX_MESSAGE_BYTES,
-                max_block_ms=TIMEOUT_SECONDS * 1000,
-                bootstrap_timeout_ms=TIMEOUT_SECONDS * 1000,
+                max_block_ms=self._milliseconds,
+                delivery_timeout_ms=int(KAFKA_PUBLISH_SECONDS * 1000),
             )
         futures = [
             self._producer.send(m.topic, value=m.value, key=m.key.encode(), headers=list(m.headers)) for m in messages
         ]
-        self._producer.flush(timeout=2 * TIMEOUT_SECONDS)
-        sent = [future.get(timeout=TIMEOUT_SECONDS) for future in futures]
+        self._producer.flush(timeout=KAFKA_PUBLISH_SECONDS)
+        sent = [future.get(timeout=CLOSE_SECONDS) for future in futures]
         return [(metadata.partition, metadata.offset) for metadata in sent]
 
     def _close_producer(self) -> None:
         if self._producer is not None:
-            self._producer.close(timeout=1)
+            self._producer.close(timeout=CLOSE_SECONDS)
             self._producer = None
 
     def _consumer(self, group: str | None) -> Any:
-        return _Consumer(
-            bootstrap_servers=self._bootstrap,
-            client_id=self._client,
+        return Consumer(
+            **self._arguments,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=MAX_POLL_RECORDS,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-            bootstrap_timeout_ms=TIMEOUT_SECONDS * 1000,
         )
 
 
-class _Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no types
-    """Closes its client if no broker is reachable; kafka-python 3.0.12 leaves a thread and sockets open."""
-
-    def __init__(self, **config: Any) -> None:
-        try:
-            super().__init__(**config)
-        except KafkaError:
-            self._client.close()
-            raise
+def _partitions(admin: Any, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic, by one request. Raises Retry if there is no such topic."""
+    (described,) = admin.describe_topics([topic])
+    if not described["partitions"]:
+        raise Retry("kafka", f"there is no topic {topic}")
+    return sorted(TopicPartition(topic, each["partition_index"]) for each in described["partitions"])
 
 
 def _records_until(consumer: Any, part: TopicPartition, last: int) -> Iterator[Record]:
-    last_arrival = time.monotonic()
-    while consumer.position(part) <= last:
-        for record in consumer.poll(timeout_ms=500).get(part, []):
-            last_arrival = time.monotonic()
+    """The records up to `last`. Only the time that this waits for Kafka counts, not the time between two records."""
+    waited = 0.0
+    while waited <= KAFKA_SILENCE_SECONDS:
+        started = time.monotonic()
+        position = consumer.position(part, timeout_ms=POLL_MS)
+        if position is not None and position > last:
+            return
+        records = consumer.poll(timeout_ms=POLL_MS).get(part, [])
+        waited = 0.0 if records else waited + time.monotonic() - started
+        for record in records:
             if record.offset > last:
                 return
             yield _record(record)
-        if time.monotonic() - last_arrival > READ_TIMEOUT_SECONDS:
-            raise Retry("kafka", f"no record of {part.topic} arrived for {READ_TIMEOUT_SECONDS:.0f} s")
+    raise Retry("kafka", f"no record of {part.topic} arrived for {KAFKA_SILENCE_SECONDS:.0f} s")
 
 
 class _KafkaSubscription:
@@ -154,18 +158,17 @@ class _KafkaSubscription:
             consumer.seek(part, offset)
 
     def poll(self, timeout: float) -> list[Record]:
-        with _kafka_errors():
+        with kafka_errors():
             arrived = self._consumer.poll(timeout_ms=int(timeout * 1000))
         return [_record(record) for records in arrived.values() for record in records]
 
     def commit(self, offsets: Checkpoints) -> None:
-        with _kafka_errors():
-            self._consumer.commit(
-                {TopicPartition(*part): OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()}
-            )
+        with kafka_errors():
+            committed = {TopicPartition(*part): OffsetAndMetadata(offset, "", -1) for part, offset in offsets.items()}
+            self._consumer.commit(committed, timeout_ms=KAFKA_REQUEST_SECONDS * 1000)
 
     def close(self) -> None:
-        self._consumer.close(timeout_ms=2000)
+        self._consumer.close(timeout_ms=CLOSE_SECONDS * 1000)
 
 
 def _record(record: Any) -> Record:

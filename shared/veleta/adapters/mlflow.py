@@ -10,12 +10,16 @@ import requests
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
 
 from veleta.errors import Reject, Retry
 from veleta.ports import NATIVE, Version
+from veleta.timeouts import CHECK_SECONDS, MLFLOW_SECONDS
 
 NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's error codes for a model, a version or an alias that does not exist."""
+CHECK_ENDPOINT = "/api/2.0/mlflow/registered-models/search?max_results=1"
 CLIENT_ERRORS = range(400, 500)
 
 
@@ -36,14 +40,20 @@ class MlflowRegistry:
     """`Registry` for one registered model."""
 
     def __init__(self, tracking_uri: str, model: str) -> None:
-        # With MLflow's own retries (7 attempts, 120 s each) /readyz would not show that the server is unreachable.
+        # MLflow's own values (8 attempts of 120 s each) would block a step for a quarter of an hour.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(MLFLOW_SECONDS))
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         mlflow.set_tracking_uri(tracking_uri)
+        self._tracking_uri = tracking_uri
         self._model = model
         self._client = MlflowClient(tracking_uri)
+
+    def check(self) -> None:
+        with registry_errors():
+            server = get_default_host_creds(self._tracking_uri)  # type: ignore[no-untyped-call]  # no types
+            http_request(server, CHECK_ENDPOINT, "GET", max_retries=0, timeout=CHECK_SECONDS)  # type: ignore[no-untyped-call]  # no types
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         with registry_errors():

@@ -1,34 +1,39 @@
 """Units of work in MySQL (or MariaDB). Services with threads use PyMySQL; `async_mysql` uses asyncmy."""
 
-import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from veleta.errors import Retry
 from veleta.events.envelope import Message
 from veleta.ports import Checkpoints, T, U
 from veleta.settings import MysqlSettings
 from veleta.tables import checkpoints, outbox, schemas
+from veleta.threads import call_in_thread
+from veleta.timeouts import CHECK_SECONDS, IDLE_SECONDS, KEEPALIVE, LOCK_SECONDS, STATEMENT_SECONDS
 
 OUTBOX_BATCH = 200
 SESSION_SETTINGS = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', "
-    "collation_connection = 'utf8mb4_bin', transaction_isolation = 'READ-COMMITTED'"
+    "collation_connection = 'utf8mb4_bin', transaction_isolation = 'READ-COMMITTED', "
+    f"innodb_lock_wait_timeout = {LOCK_SECONDS}, lock_wait_timeout = {LOCK_SECONDS}, wait_timeout = "
 )
-"""The settings whose defaults differ between MySQL 8.4 and MariaDB 11.4."""
-CONNECT_ARGUMENTS: dict[str, Any] = {"charset": "utf8mb4", "init_command": SESSION_SETTINGS, "connect_timeout": 10}
+"""The settings whose defaults differ between MySQL 8.4 and MariaDB 11.4, and time-outs. The value of wait_timeout
+follows: with it the server ends the transaction of a client that is gone."""
 DATA_ERRORS = {1292, 3819, 4025, 3141, 4037, 4038}
 """A wrong value, a failed CHECK (MySQL, MariaDB), invalid JSON (MySQL, MariaDB twice). Drivers report an operational
 error, but the row is wrong."""
 MISSING_OBJECT_ERRORS = {1049, 1146}
 """No such database, no such table: it was wiped, and `veleta_prepare` has not recreated it yet."""
-POOL_ARGUMENTS: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800}
+POOL_ARGUMENTS: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_use_lifo": True}
 
 
 def database_url(settings: MysqlSettings, driver: str) -> sa.URL:
@@ -37,10 +42,30 @@ def database_url(settings: MysqlSettings, driver: str) -> sa.URL:
     return sa.URL.create(f"mysql+{driver}", settings.user, password, settings.host, settings.port)
 
 
-def mysql_engine(settings: MysqlSettings) -> sa.Engine:
-    """An engine of PyMySQL, with the deployment's names for the schemas."""
-    engine = sa.create_engine(database_url(settings, "pymysql"), connect_args=CONNECT_ARGUMENTS, **POOL_ARGUMENTS)
+def connect_arguments(seconds: float, idle_seconds: int) -> dict[str, Any]:
+    """The arguments of both drivers for a connection that waits `seconds` for an answer at most."""
+    session = f"{SESSION_SETTINGS}{idle_seconds}"
+    return {"charset": "utf8mb4", "init_command": session, "connect_timeout": CHECK_SECONDS, "read_timeout": seconds}
+
+
+def mysql_engine(
+    settings: MysqlSettings, seconds: float = STATEMENT_SECONDS, idle_seconds: int = IDLE_SECONDS
+) -> sa.Engine:
+    """An engine of PyMySQL, with the deployment's names for the schemas.
+
+    A statement without an answer for `seconds` raises Retry. After `idle_seconds` without a statement the server rolls
+    back.
+    """
+    arguments = connect_arguments(seconds, idle_seconds) | {"write_timeout": seconds}
+    engine = sa.create_engine(database_url(settings, "pymysql"), connect_args=arguments, **POOL_ARGUMENTS)
+    sa.event.listen(engine, "connect", lambda connection, _record: set_keepalive(connection._sock))
     return engine.execution_options(schema_translate_map=schemas(settings.prefix))
+
+
+def set_keepalive(connection: socket.socket) -> None:
+    """Set TCP keepalive."""
+    for option in KEEPALIVE:
+        connection.setsockopt(*option)
 
 
 @contextlib.contextmanager
@@ -59,6 +84,8 @@ def database_errors() -> Iterator[None]:
         if error.connection_invalidated or _error_code(error) in MISSING_OBJECT_ERRORS:
             raise Retry("mysql", error.orig) from error
         raise
+    except PoolTimeoutError as error:
+        raise Retry("mysql", "all connections are in use") from error
     except SQLAlchemyError:
         raise
     except (OSError, EOFError) as error:
@@ -130,15 +157,26 @@ class MysqlUnitOfWork:
         self.outbox = MysqlOutbox(connection, service)
 
 
+def mysql_check(settings: MysqlSettings) -> Callable[[], Awaitable[object]]:
+    """A check that MySQL answers, for `watch_dependency`: on a connection of its own. It raises Retry."""
+    engine = mysql_engine(settings, CHECK_SECONDS)
+
+    def check() -> None:
+        with database_errors(), engine.connect() as connection:
+            connection.execute(sa.select(1))
+
+    return partial(call_in_thread, check)
+
+
 class MysqlTransactions(Generic[U]):
-    """`Transactions` through PyMySQL, in threads."""
+    """`Transactions` through PyMySQL, each in a thread of its own."""
 
     def __init__(self, engine: sa.Engine, unit_of_work: Callable[[sa.Connection], U]) -> None:
         self._engine = engine
         self._unit_of_work = unit_of_work
 
     async def run(self, transaction: Callable[[U], T]) -> T:
-        return await asyncio.to_thread(self._run, transaction)
+        return await call_in_thread(partial(self._run, transaction))
 
     def _run(self, transaction: Callable[[U], T]) -> T:
         with database_errors(), self._engine.begin() as connection:

@@ -13,6 +13,7 @@ from veleta.processing.checkpoints import CheckpointMonitor, validated_checkpoin
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth, watch_dependency
+from veleta.threads import call_in_thread
 
 log = structlog.get_logger()
 POLL_SECONDS = 0.5
@@ -28,14 +29,17 @@ async def consume(
     publisher: OutboxPublisher,
     processor: RecordProcessor[U],
     health: ServiceHealth,
+    checks: Transactions[U],
 ) -> None:
     """Consume topics from this service's checkpoints until the service stops.
 
-    If checkpoints are lost (a database that was wiped or restored), all records since are processed again.
+    If checkpoints are lost (a database that was wiped or restored), all records since are processed again. `checks`
+    check MySQL for /readyz, on a connection and with a time-out of their own.
     """
-    monitor = CheckpointMonitor(transactions)
+    monitor = CheckpointMonitor(checks)
+    check_kafka = partial(call_in_thread, partial(event_log.check, topics[0]))
     async with asyncio.TaskGroup() as watchers:
-        watchers.create_task(watch_dependency("kafka", partial(asyncio.to_thread, event_log.bounds, topics[0]), health))
+        watchers.create_task(watch_dependency("kafka", check_kafka, health))
         watchers.create_task(watch_dependency("mysql", monitor.compare, health))
         await health.supervise(
             "consumer", _consume(topics, group, event_log, transactions, publisher, processor, monitor, health)

@@ -5,21 +5,18 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from veleta.errors import Retry
+from veleta.timeouts import CHECK_SECONDS, PAUSE_SECONDS
 
 T = TypeVar("T")
 log = structlog.get_logger()
 
 LIVENESS_SECONDS = 300.0
 """A process is not alive if one of its supervised loops made no progress for this long. No call takes longer."""
-CHECK_SECONDS = 10.0
-"""The pause between two checks of a dependency that is available."""
-RETRY_SECONDS = 2.0
-"""The pause between two checks of a dependency that is unavailable."""
 INITIAL_BACKOFF, MAX_BACKOFF, BACKOFF_FACTOR = 0.2, 10.0, 2.0
 """Seconds before the first retry and at most between two, and the growth from one to the next."""
 
@@ -170,18 +167,44 @@ class ServiceHealth:
             backoff = min(BACKOFF_FACTOR * backoff, MAX_BACKOFF)
 
 
-async def watch_dependency(dependency: str, check: Callable[[], Awaitable[object]], health: ServiceHealth) -> None:
+async def watch_dependency(
+    dependency: str, check: Callable[[], Awaitable[object]], health: ServiceHealth, *, required: bool = True
+) -> None:
     """Check a dependency until the service stops, and report on /readyz whether it is available.
 
-    `check` raises Retry if the dependency is unavailable.
+    `check` raises Retry if the dependency is unavailable. Without a result after CHECK_SECONDS it is unavailable too:
+    then this waits for the same check, because another one would not return earlier. A service is ready without a
+    dependency that is not `required`: its outage is a warning.
     """
-    running = True
-    while running:
-        try:
-            await check()
-        except Retry as error:
-            health.set_unavailable(dependency, str(error))
-            running = await health.wait(RETRY_SECONDS)
+
+    def report(outage: str) -> None:
+        if not required:
+            health.set_warning(dependency, outage)
+        elif outage:
+            health.set_unavailable(dependency, outage)
         else:
             health.set_available(dependency)
-            running = await health.wait(CHECK_SECONDS)
+
+    stopping: asyncio.Future[Any] = asyncio.ensure_future(health.stopping.wait())
+    checking: asyncio.Future[Any] = asyncio.ensure_future(check())
+    try:
+        while not stopping.done():
+            await asyncio.wait({checking, stopping}, timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if checking.done():
+                report(_outage(checking))
+                if await health.wait(PAUSE_SECONDS):
+                    checking = asyncio.ensure_future(check())
+            elif not stopping.done():
+                report(f"{dependency}: no response within {CHECK_SECONDS:g} s")
+    finally:
+        checking.cancel()
+        stopping.cancel()
+
+
+def _outage(checked: asyncio.Future[Any]) -> str:
+    """Why a dependency is unavailable; empty if it is available. Raises the other errors of a check."""
+    try:
+        checked.result()
+    except Retry as error:
+        return str(error)
+    return ""

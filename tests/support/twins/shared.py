@@ -32,6 +32,9 @@ class MemoryLog:
         records = self.topics.get(topic, [])
         yield from records[bisect_left(records, first, key=_offset) : bisect_right(records, last, key=_offset)]
 
+    def check(self, topic: str) -> None:
+        """Memory always answers."""
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         return {0: (0, len(self.topics.get(topic, [])))}
 
@@ -186,6 +189,9 @@ class MemoryRegistry:
         self._versions: dict[int, Version] = {}
         self._last_number = 0
         self._aliases: dict[str, int] = {}
+
+    def check(self) -> None:
+        """Memory always answers."""
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         registered = next((v for v in self._versions.values() if v.run_id == run_id), None)

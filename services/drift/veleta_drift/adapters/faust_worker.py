@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import faust
 
@@ -13,6 +13,7 @@ from veleta_drift.adapters.backlog import Backlog
 
 WATCH_SECONDS = 5.0
 """The pause between two checks of Faust."""
+Checks = Mapping[str, Callable[[], Awaitable[object]]]
 
 
 class FaustWorker:
@@ -26,10 +27,12 @@ class FaustWorker:
         before_start: Callable[[], Awaitable[None]],
         health: ServiceHealth,
         idle_limit: float,
+        checks: Checks,
     ) -> None:
         """`process` returns False if the service is stopping, and raises StateLost. `before_start` raises Retry.
 
-        `idle_limit` is in seconds: how long batches may wait while none is processed.
+        `idle_limit` is in seconds: how long batches may wait while none is processed. `checks` are those
+        for /readyz, by dependency.
         """
         self._app = app
         self._backlog = backlog
@@ -37,6 +40,7 @@ class FaustWorker:
         self._before_start = before_start
         self._health = health
         self._idle_limit = idle_limit
+        self._checks = checks
         self._state_lost: StateLost | None = None
 
     async def run(self) -> None:
@@ -47,8 +51,8 @@ class FaustWorker:
                 The process must be restarted.
         """
         watchers = [
-            asyncio.create_task(watch_dependency("kafka", self._backlog.bounds, self._health)),
-            asyncio.create_task(watch_dependency("mysql", self._backlog.checkpoints, self._health)),
+            asyncio.create_task(watch_dependency(dependency, check, self._health))
+            for dependency, check in self._checks.items()
         ]
         try:
             await self._health.supervise("batches", self._work())

@@ -41,10 +41,6 @@ class MysqlRequestTable:
         # asyncmy escapes hexadecimal digits nine times as fast as other text, and blocks the event loop meanwhile.
         await self._execute(self._insert, {"lines": array.hex()})
 
-    async def check(self) -> None:
-        """Check that the database responds. Raises Retry."""
-        await self._execute(sa.select(1), {})
-
     async def _execute(self, statement: sa.Executable, parameters: Mapping[str, str]) -> None:
         with _translated_errors():
             try:

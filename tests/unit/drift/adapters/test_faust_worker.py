@@ -77,13 +77,15 @@ class Drift:
         async def before_start() -> None:
             self.handled_before_start.append(self.handler.handled)
 
+        backlog = Backlog(TOPIC, self.log, self.transactions)
         self.worker = FaustWorker(
             cast("Any", self.app),
-            Backlog(TOPIC, self.log, self.transactions),
+            backlog,
             processor.process_or_stop_consuming,
             before_start,
             self.health,
             idle_limit=0.05,
+            checks={"mysql": backlog.checkpoints, "kafka": backlog.bounds},
         )
 
     def publish(self, *numbers: int) -> None:
@@ -108,8 +110,7 @@ async def drift(monkeypatch: pytest.MonkeyPatch) -> Drift:
     """Drift with pauses of 10 ms."""
     monkeypatch.setattr(worker_module, "WATCH_SECONDS", 0.01)
     monkeypatch.setattr(processor_module, "STOPPED_HEARTBEAT_SECONDS", 0.01)
-    monkeypatch.setattr("veleta.service.health.CHECK_SECONDS", 0.01)
-    monkeypatch.setattr("veleta.service.health.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("veleta.service.health.PAUSE_SECONDS", 0.01)
     return Drift()
 
 

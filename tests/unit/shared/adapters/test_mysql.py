@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from veleta.adapters.mysql import database_errors
 from veleta.errors import Retry
@@ -25,8 +26,20 @@ def driver_error(kind: type[DBAPIError], code: int, *, invalidated: bool = False
         driver_error(DBAPIError, 0, invalidated=True),
         ConnectionResetError("reset"),
         EOFError(),
+        PoolTimeoutError("QueuePool limit of size 5 overflow 10 reached"),
     ],
-    ids=["refused", "lock wait", "deadlock", "interface", "no table", "no database", "invalidated", "reset", "eof"],
+    ids=[
+        "refused",
+        "lock wait",
+        "deadlock",
+        "interface",
+        "no table",
+        "no database",
+        "invalidated",
+        "reset",
+        "eof",
+        "pool",
+    ],
 )
 def test_an_unavailable_database_is_a_retry(error: Exception) -> None:
     """Which names mysql."""

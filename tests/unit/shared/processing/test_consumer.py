@@ -134,7 +134,7 @@ async def test_a_wiped_database_is_noticed_although_no_record_arrives(
     service: ConsumerService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The checkpoints are compared with what this process processed."""
-    monkeypatch.setattr("veleta.service.health.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("veleta.service.health.PAUSE_SECONDS", 0.0)
     service.publish(0, 1)
     loop = asyncio.get_running_loop()
     polls: list[int] = []

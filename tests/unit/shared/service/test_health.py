@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from support.testbed import wait_until
+from veleta import timeouts
 from veleta.errors import Reject, Retry
 from veleta.service import health as health_module
 from veleta.service.health import LIVENESS_SECONDS, ServiceHealth, watch_dependency
@@ -231,8 +232,7 @@ async def test_a_watched_dependency_is_unavailable_until_its_check_succeeds(
     health: ServiceHealth, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The watch ends when the service stops."""
-    monkeypatch.setattr(health_module, "CHECK_SECONDS", 0.001)
-    monkeypatch.setattr(health_module, "RETRY_SECONDS", 0.001)
+    monkeypatch.setattr(health_module, "PAUSE_SECONDS", 0.001)
     health.mark_started()
     unavailable: list[dict[str, str]] = []
 
@@ -245,3 +245,66 @@ async def test_a_watched_dependency_is_unavailable_until_its_check_succeeds(
 
     await watch_dependency("kafka", check, health)
     assert unavailable == [{}, {"kafka": "kafka: down"}, {}]
+
+
+@pytest.mark.failure("F223")
+async def test_a_dependency_that_does_not_answer_is_unavailable(
+    health: ServiceHealth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the time-out of a check. No second check is started, and the first one's answer makes it available."""
+    monkeypatch.setattr(health_module, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(health_module, "PAUSE_SECONDS", 0.01)
+    health.mark_started()
+    answer, checks = asyncio.Event(), list[bool]()
+
+    async def check() -> None:
+        checks.append(True)
+        await answer.wait()
+
+    watching = asyncio.ensure_future(watch_dependency("mysql", check, health))
+    async with asyncio.timeout(10):
+        while not health.unavailable:  # noqa: ASYNC110 - the product has no event to wait for
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert (health.unavailable, len(checks)) == ({"mysql": "mysql: no response within 0.01 s"}, 1)
+        answer.set()
+        while health.unavailable:  # noqa: ASYNC110 - the product has no event to wait for
+            await asyncio.sleep(0.01)
+        health.stopping.set()
+        await watching
+
+
+async def test_a_watch_ends_although_its_dependency_does_not_answer(health: ServiceHealth) -> None:
+    """When the service stops. Then it reports nothing more."""
+    health.mark_started()
+    watching = asyncio.ensure_future(watch_dependency("mysql", asyncio.Event().wait, health))
+    await asyncio.sleep(0)
+    health.stopping.set()
+    await asyncio.wait_for(watching, 2)
+    assert health.unavailable == {}
+
+
+@pytest.mark.failure("F223")
+async def test_an_outage_of_a_dependency_that_is_not_required_is_a_warning(
+    health: ServiceHealth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service stays ready. The warning ends with the outage."""
+    monkeypatch.setattr(health_module, "PAUSE_SECONDS", 0.001)
+    health.mark_started()
+    states = list[tuple[bool, dict[str, str]]]()
+
+    async def check() -> None:
+        states.append((health.ready, health.warnings))
+        if len(states) == 1:
+            raise Retry("mlflow", "down")
+        if len(states) == 3:
+            health.stopping.set()
+
+    await watch_dependency("mlflow", check, health, required=False)
+    assert states == [(True, {}), (True, {"mlflow": "mlflow: down"}), (True, {})]
+
+
+@pytest.mark.failure("F223")
+def test_an_outage_is_shown_within_ten_seconds() -> None:
+    """The last check before it may just have begun its pause, and the next one waits for its time-out."""
+    assert timeouts.PAUSE_SECONDS + timeouts.CHECK_SECONDS < 10

@@ -1,0 +1,90 @@
+"""Clients of kafka-python with time-outs and TCP keepalive, which close what they opened if no broker answers."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer
+from kafka.errors import KafkaError, MessageSizeTooLargeError
+
+from veleta.errors import Reject, Retry
+from veleta.timeouts import KAFKA_REQUEST_SECONDS, KEEPALIVE
+
+
+def client_arguments(bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> dict[str, Any]:
+    """The arguments of every producer, consumer and administrator. `seconds` limit one request."""
+    milliseconds = int(seconds * 1000)
+    return {
+        "bootstrap_servers": bootstrap,
+        "client_id": client,
+        "request_timeout_ms": milliseconds,
+        "bootstrap_timeout_ms": milliseconds,
+        "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *KEEPALIVE],
+    }
+
+
+@contextlib.contextmanager
+def kafka_errors() -> Iterator[None]:
+    """Translate errors of Kafka to Retry; a message that is too large to Reject."""
+    try:
+        yield
+    except MessageSizeTooLargeError as error:
+        raise Reject("too large for its topic", str(error)) from error
+    except KafkaError as error:
+        raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
+
+
+class Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no types
+    """A consumer. kafka-python 3.0.12 leaves a thread and sockets open if no broker answers; this one does not."""
+
+    def __init__(self, **config: Any) -> None:
+        try:
+            super().__init__(**config)
+        except KafkaError:
+            self._client.close()
+            raise
+
+
+class _AdminClient(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types
+    """An administrator that closes its thread and sockets too if no broker answers."""
+
+    def __init__(self, **config: Any) -> None:
+        try:
+            super().__init__(**config)
+        except KafkaError:
+            self._closed = False
+            self.close()
+            raise
+
+
+class Admin:
+    """An administrator's connection. It is made by the first use, and again after an error."""
+
+    def __init__(self, bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> None:
+        """`seconds` limit one request."""
+        self._arguments = client_arguments(bootstrap, client, seconds)
+        self._lock = threading.Lock()
+        self._client: Any = None
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[Any]:
+        """The administrator, for one thread at a time. Errors of Kafka become Retry, and close the connection."""
+        with self._lock, kafka_errors():
+            try:
+                self._client = self._client or _AdminClient(**self._arguments)
+                yield self._client
+            except KafkaError:
+                self._close()
+                raise
+
+    def close(self) -> None:
+        """Close the connection; the next use makes another one."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None

@@ -1,0 +1,30 @@
+"""Runs a blocking call in a thread of its own."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def call_in_thread(call: Callable[[], T]) -> T:
+    """Run a blocking call in a new thread, and return its result.
+
+    `asyncio.to_thread` shares a few threads, and the process waits for them at its end. A call here needs none of them,
+    and does not delay the end of the process.
+    """
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
+    context = contextvars.copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(call))
+        except BaseException as error:  # noqa: BLE001 - the caller gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(future)
