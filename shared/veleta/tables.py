@@ -107,6 +107,7 @@ trainings = sa.Table(
     sa.Column("metrics", sa.JSON),
     sa.Column("failure", sa.Text),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("fits", sa.Integer, nullable=False, server_default="0"),
     _time("requested_at", required=True),
     _time("started_at"),
     _time("ended_at"),

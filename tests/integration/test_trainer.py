@@ -13,20 +13,26 @@ import sqlalchemy as sa
 from catboost import CatBoostRegressor
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.models import Models, served_model, train
 from support.testbed import Process, Testbed, http_status, wait_until
+from support.trainer import recipe
 from support.trainings import ended, request_training, training_rows
 from veleta.adapters.mlflow import MlflowRegistry
+from veleta.errors import Retry
 from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFinished, TrainingProgress
 from veleta.features import FEATURE_VERSION
 from veleta.predictor import FEATURES, Predictor
 from veleta.pyfunc import example_frame
 from veleta.tables import leases, promotions
 from veleta.training_values import TrainingValues
-from veleta_trainer.adapters.runs import MlflowRuns
+from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL
+from veleta_trainer.adapters.runs import RECIPE_DIGEST, MlflowRuns
+from veleta_trainer.ports import FittedModel
 
 SLOW = 120
 PAUSE = ("trainer.logged 5",)
@@ -192,20 +198,55 @@ def test_too_few_rows_fail_with_their_reason(testbed: Testbed) -> None:
     assert len(testbed.events("deadletter")) == 1
 
 
-@pytest.mark.failure("F114")
-def test_runs_left_open_are_ended_as_killed(testbed: Testbed) -> None:
-    """A trainer was killed. Finished runs stay, and without an experiment there is nothing to do."""
-    experiment = f"{testbed.dataset.name}_open"
+@pytest.fixture
+def experiment(testbed: Testbed, tmp_path: Path) -> str:
+    """The name of an experiment that does not exist."""
+    return f"{testbed.dataset.name}_{tmp_path.name}"
+
+
+@pytest.mark.failure("F114", "F296")
+def test_own_runs_left_open_are_ended_as_killed(testbed: Testbed, experiment: str) -> None:
+    """Those of the recipe, after a kill. Runs of people and of other deployments stay open."""
     runs, client = MlflowRuns(testbed.mlflow_uri, experiment), MlflowClient(testbed.mlflow_uri)
-    runs.end_open()
+    runs.end_open(recipe())
     number = client.create_experiment(experiment)
-    finished, left = (client.create_run(number).info.run_id for _ in range(2))
+    own, other = ({RECIPE_DIGEST: recipe(champion=version).digest} for version in (None, 1))
+    finished, left = (client.create_run(number, tags=own).info.run_id for _ in range(2))
+    not_ours = [client.create_run(number, tags=tags).info.run_id for tags in (other, {})]
     client.set_terminated(finished)
-    runs.end_open()
-    assert {run_id: client.get_run(run_id).info.status for run_id in (finished, left)} == {
-        finished: "FINISHED",
-        left: "KILLED",
-    }
+    runs.end_open(recipe())
+    assert [client.get_run(run_id).info.status for run_id in (finished, left, *not_ours)] == [
+        "FINISHED", "KILLED", "RUNNING", "RUNNING",
+    ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Operation with range is deprecated")  # MLflow's code
+@pytest.mark.failure("F293", "F296")
+def test_a_run_that_could_not_be_stored_is_continued(
+    testbed: Testbed, experiment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's disk was full: there is one run, also after many attempts. Only its own recipe finds it."""
+    runs, client = MlflowRuns(testbed.mlflow_uri, experiment), MlflowClient(testbed.mlflow_uri)
+    train(testbed.dataset, tmp_path / MODEL)
+    (tmp_path / EXPLAIN).mkdir()
+    fitted = FittedModel(tmp_path, {"mae": 1.0}, recipe())
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow, "log_artifacts", _full_disk)
+        for _ in range(3):
+            with pytest.raises(Retry, match="disk is full"):
+                runs.log(recipe(), fitted)
+    logged = runs.log(recipe(), fitted)
+    stored = client.get_experiment_by_name(experiment)
+    assert stored is not None
+    assert [(run.info.run_id, run.info.status) for run in client.search_runs([stored.experiment_id])] == [
+        (logged.run_id, "FINISHED")
+    ]
+    assert MlflowRuns(testbed.mlflow_uri, experiment).find(recipe()) == logged
+    assert runs.find(recipe(champion=1)) is None
+
+
+def _full_disk(*_arguments: object) -> None:
+    raise MlflowException("database or disk is full", TEMPORARILY_UNAVAILABLE)
 
 
 def _version(inference: Process) -> tuple[int, int]:

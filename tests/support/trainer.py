@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
@@ -49,32 +50,56 @@ def request(number: int, epoch: int = 1, *, first: bool = False) -> TrainingRequ
     return TrainingRequest(f"{name}/retrain", epoch, number, "drift", first, [name], f"{name}/assessed", "")
 
 
+def recipe(**fields: Any) -> Recipe:
+    """A recipe without batches; `fields` replace its own."""
+    own = Recipe(
+        request_id="real_estate/1/0/retrain",
+        dataset=DATASET.name,
+        dataset_digest=DATASET.digest,
+        dataset_file=DATASET.text,
+        feature_version=1,
+        batches=[],
+        more_holdout=[],
+        champion=None,
+        params={"iterations": 1},
+        libraries={},
+    )
+    return own.model_copy(update=fields)
+
+
 class FakeFitter:
     """Returns a model with the next of `maes`, or raises it if it is an error. The champion's MAE is 100.
 
     It reads the rows of the recipe, as the child process does.
     """
 
-    def __init__(self, log: EventLog, *maes: float | Exception) -> None:
+    def __init__(self, log: EventLog, *maes: float | BaseException) -> None:
         self._log = log
         self._maes = list(maes)
         self.champions: list[int | None] = []
+        self._fitted: tuple[Recipe, FittedModel] | None = None
 
     async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
+        if self._fitted and self._fitted[0] == recipe:
+            return self._fitted[1]
         self.champions.append(champion.number if champion else None)
         await progress("fitting", 1, 2, 0.5)
         read = RecipeReader(DATASET, BatchReader(self._log), lambda _done, _of: None).read(recipe)
         mae = self._maes.pop(0)
-        if isinstance(mae, Exception):
+        if isinstance(mae, BaseException):
             raise mae
         metrics = {"mae": mae, "holdout_rows": 9.0} | ({"champion_mae": 100.0} if champion else {})
-        return FittedModel(Path(), metrics, read)
+        self._fitted = recipe, FittedModel(Path(), metrics, read)
+        return self._fitted[1]
+
+    async def discard(self) -> None:
+        self._fitted = None
 
 
 class TrainerHarness:
     """The ports of a trainer, with three published batches. `new_trainer` builds a trainer on them, like a restart."""
 
-    def __init__(self, *maes: float | Exception) -> None:
+    def __init__(self, *maes: float | BaseException) -> None:
         self.log = CountingLog()
         self.transactions = MemoryTransactions(MemoryTrainerUnitOfWork())
         self.registry = MemoryRegistry()

@@ -26,6 +26,7 @@ from veleta_trainer.adapters.explain import explain
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.scores import scores
 from veleta_trainer.domain.training_data import ColumnarRows, TrainingData
+from veleta_trainer.ports import FITTING
 from veleta_trainer.recipe_reader import RecipeReader
 
 LEARNING_CURVE_POINTS = 20
@@ -51,7 +52,14 @@ def main(folder: Path, bootstrap: str, threads: int) -> None:
     report_progress("explaining", 0, 1)
     example = features(feature_columns(dataset), dataset.convert(dataset.example)[0])
     explain(booster, dataset, data.holdout.frame(), example, folder / child_protocol.EXPLAIN)
-    (folder / child_protocol.METRICS).write_text(json.dumps(metrics))
+    _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
+
+
+def _write_last(path: Path, text: str) -> None:
+    """Write a file that exists only when it is complete: it shows that all others are."""
+    temporary = path.with_suffix(".temporary")
+    temporary.write_text(text)
+    temporary.rename(path)
 
 
 def load_champion(path: Path, dataset: Dataset) -> CatBoostRegressor | None:
@@ -97,7 +105,7 @@ class _LearningCurve:
 
     def after_iteration(self, info: Any) -> bool:
         if info.iteration % max(1, self.trees // LEARNING_CURVE_POINTS) == 0:
-            report_progress("fitting", info.iteration, self.trees, info.metrics["learn"]["RMSE"][-1])
+            report_progress(FITTING, info.iteration, self.trees, info.metrics["learn"]["RMSE"][-1])
         return True
 
 

@@ -110,6 +110,8 @@ class LoggedRun:
     recipe: Recipe
 
 
+FITTING = "fitting"
+"""The phase of the progress while trees are fitted."""
 ProgressCallback = Callable[[str, int, int, float | None], Awaitable[None]]
 """Reports progress: phase, done, of, and the error on the training rows while trees are fitted."""
 
@@ -120,23 +122,31 @@ class Fitter(Protocol):
     async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
         """Fit a model by the recipe, and evaluate the champion on the same holdout.
 
+        A model that was fitted by the same recipe is returned again, also after a restart, until `discard`.
+
         Raises:
             Retry: Kafka or MLflow is unavailable.
             Reject: the recipe cannot be trained, for example with too few rows.
         """
 
+    async def discard(self) -> None:
+        """Delete the fitted model: it cannot be used."""
+
 
 class Runs(Protocol):
-    """Runs in MLflow. Every method blocks, and raises Retry if the server is unreachable."""
+    """Runs in MLflow. Every method blocks, and raises Retry if the server is unreachable.
 
-    def log(self, fitted: FittedModel) -> LoggedRun:
-        """Log a finished run with its models and artifacts."""
+    A run belongs to the recipe that was planned. Its own recipe has the batches that could be read.
+    """
+
+    def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
+        """Log a finished run with its models and artifacts. Repeated after Retry, it continues the same run."""
 
     def get(self, run_id: str) -> LoggedRun:
         """A logged run."""
 
-    def find(self, request_id: str) -> LoggedRun | None:
-        """The finished run of a request, if this or an earlier trainer logged one."""
+    def find(self, planned: Recipe) -> LoggedRun | None:
+        """The finished run of a recipe, if this or an earlier trainer logged one."""
 
-    def end_open(self) -> None:
-        """End runs that a killed trainer left open, as KILLED."""
+    def end_open(self, planned: Recipe) -> None:
+        """End the runs of a recipe that a killed trainer left open, as KILLED. Others are not ours."""

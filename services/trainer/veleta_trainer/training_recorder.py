@@ -105,6 +105,11 @@ class TrainingRecorder:
 
         await self._transactions.run(transaction)
 
+    async def fit_began(self, training: Training) -> None:
+        """Count that fitting began."""
+        request_id, fits = training.request.request_id, training.fits + 1
+        await self._transactions.run(lambda uow: uow.trainings.update(request_id, {"fits": fits}))
+
     async def attempt_failed(self, training: Training) -> None:
         """Count a failed attempt at a step that will be repeated."""
         request_id, attempts = training.request.request_id, training.attempts + 1

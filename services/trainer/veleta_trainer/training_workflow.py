@@ -14,13 +14,15 @@ from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import champion_changed, decide
 from veleta_trainer.domain.training import Training, TrainingRow
 from veleta_trainer.lease import FencedTransactions
-from veleta_trainer.ports import FittedModel, Fitter, Runs
+from veleta_trainer.ports import FITTING, FittedModel, Fitter, LoggedRun, Runs
 from veleta_trainer.state_restorer import StateRestorer
 from veleta_trainer.training_planner import TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
 
 MAX_ATTEMPTS = 3
-"""Failed attempts at the steps of a training, before it fails."""
+"""Failed attempts at one step of a training, before it fails."""
+MAX_FITS = 10
+"""How often a model is fitted for one training. More than one is only needed if the trainer dies while it fits."""
 IDLE_SECONDS = 0.5
 """The pause after the workflow had nothing to do."""
 log = structlog.get_logger()
@@ -48,22 +50,17 @@ class TrainingSteps:
         }
         await step_after[training.state](training)
 
-    async def end_open_runs(self) -> None:
-        """End the runs that a killed trainer left open. Raises Retry."""
-        await asyncio.to_thread(self._runs.end_open)
-
     async def fit(self, training: Training) -> None:
         """Fit a model and log it as a run, unless the run was logged before a kill."""
-        request_id = training.request.request_id
-        run = await asyncio.to_thread(self._runs.find, request_id)
+        run = await asyncio.to_thread(self._runs.find, training.recipe)
         if run is None:
+            await asyncio.to_thread(self._runs.end_open, training.recipe)
             fitted = await self._fit_model(training)
             fault_point("trainer.trained")
-            self._health.set_activity(f"training for {request_id}: logging the run")
-            run = await asyncio.to_thread(self._runs.log, fitted)
+            run = await self._log_run(training, fitted)
             fault_point("trainer.logged")
         for batch, reason in run.recipe.unreadable.items():
-            log.error("batch left out", request_id=request_id, batch=batch, reason=reason)
+            log.error("batch left out", request_id=training.request.request_id, batch=batch, reason=reason)
         recipe = run.recipe.model_dump(mode="json")
         columns: TrainingRow = {"state": "fitted", "run_id": run.run_id, "metrics": run.metrics, "recipe": recipe}
         await self._recorder.advanced(training, columns)
@@ -104,18 +101,36 @@ class TrainingSteps:
         self._health.set_activity(f"version {training.version} was {promotion.decision}; waiting for requests")
 
     async def _fit_model(self, training: Training) -> FittedModel:
-        request, champion = training.request, None
+        """Fit, or return what was fitted when MLflow could not store it."""
+        request, champion, began = training.request, None, False
+        if training.fits >= MAX_FITS:
+            raise Reject("no fit was completed", f"the trainer ended during each of {training.fits} fits")
         if training.recipe.champion is not None:
             champion = await asyncio.to_thread(self._registry.version, training.recipe.champion)
 
         async def report(phase: str, done: int, of: int, error: float | None) -> None:
+            nonlocal began
             self._health.set_activity(f"training for {request.request_id}: {phase} {done} of {of}")
             try:
+                if phase == FITTING and not began:
+                    await self._recorder.fit_began(training)
+                    began = True
                 await self._recorder.progress(request, phase, done, of, error)
             except Retry as unavailable:
                 log.warning("progress not published", reason=str(unavailable))
 
         return await self._fitter.fit(training.recipe, champion, report)
+
+    async def _log_run(self, training: Training, fitted: FittedModel) -> LoggedRun:
+        """Log the run. The model is not fitted again unless it cannot be logged whatever MLflow does."""
+        self._health.set_activity(f"training for {training.request.request_id}: logging the run")
+        try:
+            return await asyncio.to_thread(self._runs.log, training.recipe, fitted)
+        except Retry:
+            raise
+        except Exception:
+            await self._fitter.discard()
+            raise
 
 
 @dataclass
@@ -137,9 +152,8 @@ class TrainingWorkflow:
                 pass
 
     async def take_over(self) -> None:
-        """Acquire the lease, and end the runs that a killed trainer left open. Raises Retry."""
+        """Acquire the lease. Raises Retry."""
         await self._restorer.run(self._transactions.check_lease)
-        await self._steps.end_open_runs()
 
     async def advance(self) -> bool:
         """Run one step. Returns False if there was nothing to do. Raises Retry; then the step must be repeated."""

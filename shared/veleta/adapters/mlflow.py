@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,41 +15,55 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from veleta.errors import Reject, Retry
-from veleta.ports import NATIVE, Version
+from veleta.ports import CHAMPION, NATIVE, Version
 from veleta.timeouts import CHECK_SECONDS, MLFLOW_SECONDS
 
 NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's error codes for a model, a version or an alias that does not exist."""
 CHECK_ENDPOINT = "/api/2.0/mlflow/registered-models/search?max_results=1"
-CLIENT_ERRORS = range(400, 500)
+REFUSALS = frozenset(range(400, 500)) - {408, 425, 429, 499}
+"""HTTP statuses for which a retry would not help: 4xx, without those that ask to come back later."""
+DOWNLOAD_PAUSES = (1.0, 2.0)
+"""Seconds between the attempts to download a file that the registry does not return although it answers."""
+UNREADABLE = "the model's file cannot be read"
 
 
 @contextlib.contextmanager
 def registry_errors() -> Iterator[None]:
-    """Translate errors of the registry to Retry. A refusal (HTTP 4xx) passes, because a retry would not help."""
+    """Translate errors of the registry to Retry. A refusal (see REFUSALS) passes."""
     try:
         yield
-    except MlflowException as error:
-        if error.get_http_status_code() in CLIENT_ERRORS:  # type: ignore[no-untyped-call]  # MLflow has no types for it
+    except (MlflowException, requests.RequestException, OSError) as error:
+        if _is_refusal(error):
             raise
         raise Retry("mlflow", error) from error
-    except (requests.RequestException, OSError) as error:
-        raise Retry("mlflow", error) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, MlflowException):
+        return error.get_http_status_code() in REFUSALS  # type: ignore[no-untyped-call]  # MLflow has no types for it
+    response = error.response if isinstance(error, requests.HTTPError) else None
+    return response is not None and response.status_code in REFUSALS
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client of the server, and the settings of MLflow's functions for it."""
+    # MLflow's own values (8 attempts of 120 s each) would block a step for a quarter of an hour.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(MLFLOW_SECONDS))
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    mlflow.set_tracking_uri(tracking_uri)
+    return MlflowClient(tracking_uri)
 
 
 class MlflowRegistry:
     """`Registry` for one registered model."""
 
     def __init__(self, tracking_uri: str, model: str) -> None:
-        # MLflow's own values (8 attempts of 120 s each) would block a step for a quarter of an hour.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(MLFLOW_SECONDS))
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        mlflow.set_tracking_uri(tracking_uri)
         self._tracking_uri = tracking_uri
         self._model = model
-        self._client = MlflowClient(tracking_uri)
+        self._client = connect(tracking_uri)
 
     def check(self) -> None:
         with registry_errors():
@@ -83,12 +98,25 @@ class MlflowRegistry:
     def download_native(self, version: Version, folder: Path) -> Path:
         if NATIVE not in version.tags:
             raise Reject("the version has no native model", f"{self._model} {version.number} lacks the tag {NATIVE}")
-        with registry_errors():
-            path = mlflow.artifacts.download_artifacts(artifact_uri=version.tags[NATIVE], dst_path=str(folder))
-        files = sorted(Path(path).rglob("*.cb*"))
+        files = sorted(self._download(version.tags[NATIVE], folder).rglob("*.cb*"))
         if not files:
             raise Reject("the version has no native model", f"no .cbm file in {version.tags[NATIVE]}")
         return files[0]
+
+    def _download(self, address: str, folder: Path) -> Path:
+        """The folder of a model. A file that the registry does not return, although it answers, cannot be read."""
+        pauses = iter(DOWNLOAD_PAUSES)
+        while True:
+            try:
+                with registry_errors():
+                    return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
+            except (MlflowException, requests.RequestException) as refusal:
+                raise Reject(UNREADABLE, f"{address}: {refusal}") from refusal
+            except Retry as error:
+                self.alias(CHAMPION)
+                if (pause := next(pauses, None)) is None:
+                    raise Reject(UNREADABLE, f"{address}: {error}") from error
+                time.sleep(pause)
 
     def _create_model(self) -> None:
         try:

@@ -113,20 +113,25 @@ class MemoryRuns:
 
     def __init__(self) -> None:
         self.logged: list[LoggedRun] = []
-        self.requests: list[str] = []
+        self.recipes: list[Recipe] = []
 
-    def log(self, fitted: FittedModel) -> LoggedRun:
-        self.requests.append(fitted.recipe.request_id)
+    @property
+    def requests(self) -> list[str]:
+        """The request of each run."""
+        return [recipe.request_id for recipe in self.recipes]
+
+    def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
+        self.recipes.append(planned)
         self.logged.append(LoggedRun(f"run-{len(self.logged) + 1}", "model", "native", fitted.metrics, fitted.recipe))
         return self.logged[-1]
 
     def get(self, run_id: str) -> LoggedRun:
         return next(run for run in self.logged if run.run_id == run_id)
 
-    def find(self, request_id: str) -> LoggedRun | None:
-        return self.logged[self.requests.index(request_id)] if request_id in self.requests else None
+    def find(self, planned: Recipe) -> LoggedRun | None:
+        return self.logged[self.recipes.index(planned)] if planned in self.recipes else None
 
-    def end_open(self) -> None:
+    def end_open(self, planned: Recipe) -> None:
         """No run is open."""
 
 
@@ -136,6 +141,7 @@ def _training(row: TrainingRow) -> Training:
         state=row["state"],
         recipe=Recipe.model_validate(row["recipe"]),
         attempts=row["attempts"],
+        fits=row.get("fits", 0),
         run_id=row.get("run_id", ""),
         version=row.get("version", 0),
         metrics=row.get("metrics", {}),

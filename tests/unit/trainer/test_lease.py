@@ -8,6 +8,7 @@ import pytest
 
 from support.trainer import TrainerHarness, request
 from veleta.errors import Retry
+from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
 
@@ -33,8 +34,8 @@ async def test_a_zombie_trainer_commits_nothing(monkeypatch: pytest.MonkeyPatch)
     assert await zombie.advance()
     log, frozen, resumed = harness.runs.log, threading.Event(), threading.Event()
 
-    def log_and_freeze(fitted: FittedModel) -> LoggedRun:
-        run = log(fitted)
+    def log_and_freeze(planned: Recipe, fitted: FittedModel) -> LoggedRun:
+        run = log(planned, fitted)
         frozen.set()
         assert resumed.wait(10)
         return run

@@ -1,6 +1,7 @@
 """The training workflow, and how it continues after a kill at any fault point."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from support.trainer import FAULT_POINTS, Killed, TrainerHarness, request
 from veleta.errors import Reject, Retry
 from veleta.service.health import ServiceHealth
-from veleta_trainer.training_workflow import MAX_ATTEMPTS
+from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.ports import FittedModel
+from veleta_trainer.training_workflow import MAX_ATTEMPTS, MAX_FITS
 
 
 @pytest.mark.failure("F109")
@@ -93,6 +96,75 @@ async def test_a_training_fails_after_its_last_attempt(monkeypatch: pytest.Monke
     assert harness.types("models")[-1] == "model.promoted"
 
 
+@pytest.mark.failure("F293")
+async def test_attempts_are_counted_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two failures of each of two steps do not end a training."""
+    monkeypatch.setattr(ServiceHealth, "sleep", _no_sleep)
+    harness = TrainerHarness(*[RuntimeError("killed")] * (MAX_ATTEMPTS - 1), 50.0)
+    _raise_first(monkeypatch, harness.registry, "register", *[RuntimeError("refused")] * (MAX_ATTEMPTS - 1))
+    await harness.add_request(request(0))
+    await harness.finish()
+    assert harness.row(request(0))["state"] == "finished"
+
+
+@pytest.mark.failure("F293")
+async def test_a_registry_that_reads_but_cannot_store_causes_no_second_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fitted model is logged when MLflow can store it: one fit, one run, no attempt counted."""
+    harness = TrainerHarness(50.0)
+    _raise_first(monkeypatch, harness.runs, "log", *[Retry("mlflow", "the disk is full")] * 20)
+    await harness.add_request(request(0))
+    for _ in range(20):
+        with pytest.raises(Retry, match="the disk is full"):
+            await harness.finish()
+    assert harness.row(request(0)).get("attempts") == 0
+    await harness.finish()
+    assert harness.fitter.champions == [None]
+    assert len(harness.runs.logged) == 1
+    assert harness.types("training") == ["training.started", "training.finished"]
+
+
+@pytest.mark.failure("F293")
+async def test_a_model_that_cannot_be_logged_is_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file may be damaged. After the last attempt the training fails."""
+    monkeypatch.setattr(ServiceHealth, "sleep", _no_sleep)
+    harness = TrainerHarness(*[50.0] * MAX_ATTEMPTS)
+    _raise_first(monkeypatch, harness.runs, "log", *[ValueError("damaged")] * MAX_ATTEMPTS)
+    await harness.add_request(request(0))
+    await harness.finish()
+    assert len(harness.fitter.champions) == MAX_ATTEMPTS
+    assert harness.row(request(0))["failure"] == "damaged"
+
+
+@pytest.mark.failure("F293")
+async def test_fits_that_end_with_the_trainer_are_bounded() -> None:
+    """Each kills the trainer, for example because the memory is full."""
+    harness = TrainerHarness(*[Killed()] * (MAX_FITS + 1))
+    await harness.add_request(request(0))
+    for _ in range(MAX_FITS):
+        with pytest.raises(Killed):
+            await harness.finish()
+    await harness.finish()
+    assert (
+        harness.row(request(0))["failure"] == f"no fit was completed: the trainer ended during each of {MAX_FITS} fits"
+    )
+    assert len(harness.fitter.champions) == MAX_FITS
+
+
+@pytest.mark.failure("F296")
+async def test_a_run_of_another_deployment_is_not_used() -> None:
+    """It has the same request id, because the ids of two topics are alike, but other rows."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    planned = harness.new_trainer()
+    assert await planned.advance()
+    own = Recipe.model_validate(harness.row(request(0))["recipe"])
+    other = own.model_copy(update={"batches": [own.batches[0].model_copy(update={"digest": "other"})]})
+    harness.runs.log(other, FittedModel(Path(), {"mae": 7.0}, other))
+    await harness.finish()
+    assert harness.row(request(0))["run_id"] == "run-2"
+    assert harness.runs.recipes == [other, own]
+
+
 @pytest.mark.failure("F45")
 async def test_too_few_rows_fail_at_the_first_attempt() -> None:
     """Another attempt would read the same rows."""
@@ -101,6 +173,18 @@ async def test_too_few_rows_fail_at_the_first_attempt() -> None:
     await harness.finish()
     assert len(harness.fitter.champions) == 1
     assert harness.row(request(0))["failure"] == "the recipe cannot be trained: 3 clean training rows"
+
+
+def _raise_first(patch: pytest.MonkeyPatch, port: object, method: str, *errors: Exception) -> None:
+    """A method raises these errors first."""
+    real, left = getattr(port, method), list(errors)
+
+    def call(*arguments: Any) -> Any:
+        if left:
+            raise left.pop()
+        return real(*arguments)
+
+    patch.setattr(port, method, call)
 
 
 async def _no_sleep(_health: ServiceHealth, _seconds: float) -> bool:
@@ -121,7 +205,7 @@ async def test_a_kill_at_any_fault_point_ends_in_one_version(place: str, kill_at
     assert killed == [place]
     await harness.finish()
     assert harness.runs.requests == [request(0).request_id, request(1).request_id]
-    assert len(harness.fitter.champions) == (3 if place == "trainer.trained" else 2)
+    assert len(harness.fitter.champions) == 2
     assert harness.registry.version(3) is None
     assert [row.decision for row in harness.promotions] == ["promoted", "promoted"]
     assert [harness.registry.alias(name) for name in ("champion", "previous")] == [

@@ -34,6 +34,8 @@ class ChildProcessFitter:
 
     async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
         """See `Fitter.fit`. Each attempt has its own folder, because an orphaned child may still write to the last."""
+        if fitted := await asyncio.to_thread(self._fitted, recipe):
+            return fitted
         folder = await asyncio.to_thread(self._prepare_folder, recipe, champion)
         command = ("-m", "veleta_trainer.fit", str(folder), self._bootstrap, str(self._threads))
         child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, stderr=PIPE)
@@ -44,13 +46,21 @@ class ChildProcessFitter:
                 child.kill()
                 await child.wait()
         _check_exit_code(child.returncode, errors)
-        recipe = Recipe.model_validate_json((folder / RECIPE).read_text())
-        return FittedModel(folder, json.loads((folder / METRICS).read_text()), recipe)
+        return _fitted_model(folder)
+
+    async def discard(self) -> None:
+        """See `Fitter.discard`."""
+        await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
+
+    def _fitted(self, recipe: Recipe) -> FittedModel | None:
+        """What an earlier child made of this recipe. The child writes the metrics last."""
+        complete = next(self._work.glob(f"{recipe.digest}-*/{METRICS}"), None)
+        return _fitted_model(complete.parent) if complete else None
 
     def _prepare_folder(self, recipe: Recipe, champion: Version | None) -> Path:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="training-", dir=self._work))
+        folder = Path(tempfile.mkdtemp(prefix=f"{recipe.digest}-", dir=self._work))
         (folder / RECIPE).write_text(recipe.model_dump_json())
         if champion:
             self._download(champion, folder)
@@ -84,6 +94,11 @@ class ChildProcessFitter:
         finally:
             errors.cancel()
             stopping.cancel()
+
+
+def _fitted_model(folder: Path) -> FittedModel:
+    recipe = Recipe.model_validate_json((folder / RECIPE).read_text())
+    return FittedModel(folder, json.loads((folder / METRICS).read_text()), recipe)
 
 
 async def _report(line: bytes, progress: ProgressCallback) -> None:

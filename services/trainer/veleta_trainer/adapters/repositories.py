@@ -82,6 +82,7 @@ class MysqlTrainings:
             state=row.state,
             recipe=Recipe.model_validate(row.recipe),
             attempts=row.attempts,
+            fits=row.fits,
             run_id=row.run_id or "",
             version=row.version or 0,
             metrics=row.metrics or {},

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import mlflow
 from catboost import CatBoostRegressor
-from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
 
 import veleta
-from veleta.adapters.mlflow import registry_errors
+from veleta.adapters.mlflow import connect, registry_errors
 from veleta.dataset import parse_dataset
 from veleta.ports import NATIVE
 from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
@@ -16,7 +15,8 @@ from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL, RECIPE
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
-SOURCE = "source"
+SOURCE, RECIPE_DIGEST = "source", "recipe_digest"
+"""Tags of a run: the address of the model to register, and the recipe that was planned."""
 MAX_NAMED_BATCHES = 100
 """The parameter `batches` of a run names each batch, up to this number."""
 
@@ -25,40 +25,57 @@ class MlflowRuns:
     """`Runs` in the experiment with the name of the dataset."""
 
     def __init__(self, tracking_uri: str, experiment: str) -> None:
-        mlflow.set_tracking_uri(tracking_uri)
         self._experiment = experiment
-        self._client = MlflowClient(tracking_uri)
+        self._client = connect(tracking_uri)
+        self._unfinished: tuple[str, str] | None = None
 
-    def log(self, fitted: FittedModel) -> LoggedRun:
+    def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
         recipe = fitted.recipe
         with registry_errors():
             mlflow.set_experiment(self._experiment)
-            tags = {"request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
-            batches = _batches(recipe)
-            with mlflow.start_run(run_name=recipe.request_id, tags=tags) as run:
+            with self._start_run(planned) as run:
+                batches = _batches(recipe)
                 mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
                 native, source = _log_models(recipe, fitted.folder)
                 mlflow.set_tags({NATIVE: native, SOURCE: source})
-            return LoggedRun(run.info.run_id, source, native, fitted.metrics, recipe)
+        self._unfinished = None
+        return LoggedRun(run.info.run_id, source, native, fitted.metrics, recipe)
 
     def get(self, run_id: str) -> LoggedRun:
         with registry_errors():
             return _logged_run(self._client.get_run(run_id))
 
-    def find(self, request_id: str) -> LoggedRun | None:
-        runs = self._search(f"tags.request_id = '{request_id}' and attributes.status = 'FINISHED'")
+    def find(self, planned: Recipe) -> LoggedRun | None:
+        runs = self._search(planned, RunStatus.FINISHED)
         with registry_errors():
             return _logged_run(runs[0]) if runs else None
 
-    def end_open(self) -> None:
-        for run in self._search("attributes.status = 'RUNNING'"):
+    def end_open(self, planned: Recipe) -> None:
+        for run in self._search(planned, RunStatus.RUNNING):
             with registry_errors():
                 self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
-    def _search(self, query: str) -> list[Run]:
+    def _start_run(self, planned: Recipe) -> mlflow.ActiveRun:
+        """A new run, or that of an earlier attempt of this process: a registry that cannot store must not fill up."""
+        digest, run_id = self._unfinished or ("", None)
+        tags = {
+            "request_id": planned.request_id,
+            "dataset_digest": planned.dataset_digest,
+            RECIPE_DIGEST: planned.digest,
+        }
+        if digest != planned.digest:
+            run_id = None
+        run = mlflow.start_run(run_id=run_id, run_name=planned.request_id, tags=tags)
+        self._unfinished = planned.digest, run.info.run_id
+        return run
+
+    def _search(self, planned: Recipe, status: int) -> list[Run]:
+        """The runs of this recipe. A request may have runs of other deployments, which have its id too."""
+        state = RunStatus.to_string(status)
+        query = f"tags.{RECIPE_DIGEST} = '{planned.digest}' and attributes.status = '{state}'"
         with registry_errors():
             experiment = self._client.get_experiment_by_name(self._experiment)
             return list(self._client.search_runs([experiment.experiment_id], query)) if experiment else []

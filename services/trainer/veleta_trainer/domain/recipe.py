@@ -1,5 +1,7 @@
 """The recipe: everything that is needed to repeat a training from the topics."""
 
+from hashlib import sha256
+
 from pydantic import BaseModel, ConfigDict
 
 from veleta.events.catalogue import BatchClosed
@@ -27,6 +29,11 @@ class Recipe(BaseModel):
     libraries: dict[str, str]
     unreadable: dict[str, str] = {}
     """Batches that were left out because their rows could not be read, by id, with the reason."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all fields. Trainings with the same digest have the same result."""
+        return sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def batches_with_other_rows(batches: list[BatchClosed], more: list[BatchClosed]) -> list[BatchClosed]:

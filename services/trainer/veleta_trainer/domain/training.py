@@ -55,6 +55,9 @@ class Training:
     state: State
     recipe: Recipe
     attempts: int
+    """Failed attempts at the next step."""
+    fits: int = 0
+    """How often fitting began."""
     run_id: str = ""
     version: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
@@ -74,6 +77,7 @@ class TrainingRow(TypedDict, total=False):
     metrics: dict[str, float]
     failure: str
     attempts: int
+    fits: int
     started_at: datetime
     ended_at: datetime
 
@@ -83,9 +87,10 @@ def advance(before: State, columns: TrainingRow, now: datetime) -> TrainingRow:
     state = columns["state"]
     if state not in TRANSITIONS.get(before, ()):
         raise ValueError(f"a training in state {before} cannot become {state}")
+    columns = {**columns, "attempts": 0}
     if state == "planned":
         return {**columns, "started_at": now}
-    return columns if state in TRANSITIONS else {**columns, "attempts": 0, "ended_at": now}
+    return columns if state in TRANSITIONS else {**columns, "ended_at": now}
 
 
 def waiting_row(request: TrainingRequest, at: datetime) -> TrainingRow:

@@ -1,37 +1,103 @@
-"""Calls to an MLflow server that accepts connections and does not answer."""
+"""The client of the registry, on a server that does not answer as it should."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import mlflow
 import pytest
 
-from support.proxy import frozen_server
-from veleta.adapters import mlflow as mlflow_module
+from support.broken_mlflow import broken_mlflow
+from support.testbed import free_port
+from veleta.adapters import mlflow as adapter
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.errors import Retry
-from veleta.ports import NATIVE, Version
+from veleta.errors import Reject, Retry
+from veleta.ports import NATIVE, Registry, Version
 
-VERSION = Version(1, "run", {NATIVE: "mlflow-artifacts:/1/run/artifacts/native"})
-CALLS: dict[str, Callable[[MlflowRegistry], object]] = {
-    "check": lambda registry: registry.check(),
-    "alias": lambda registry: registry.alias("champion"),
-    "version": lambda registry: registry.version(1),
-    "register": lambda registry: registry.register("run", "models:/m-1", {}),
-    "set_alias": lambda registry: registry.set_alias("champion", 1),
-    "set_tag": lambda registry: registry.set_tag(1, "seq", "1"),
-    "download": lambda registry: registry.download_native(VERSION, Path()),
+CALLS: Mapping[str, Callable[[Registry, Path], object]] = {
+    "register": lambda registry, _folder: registry.register("run", "models:/m-1", {}),
+    "version": lambda registry, _folder: registry.version(1),
+    "alias": lambda registry, _folder: registry.alias("champion"),
+    "set_alias": lambda registry, _folder: registry.set_alias("champion", 1),
+    "set_tag": lambda registry, _folder: registry.set_tag(1, "seq", "1"),
+    "download_native": lambda registry, folder: registry.download_native(
+        Version(1, "run", {NATIVE: "models:/m-1"}), folder
+    ),
 }
+"""A call of each method."""
+TEMPORARY = [408, 425, 429, 500, 502, 503, 504, 507]
+HANGS_UP = 0
 
 
-@pytest.mark.failure("F223")
-@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_a_registry_that_does_not_answer_is_a_retry(
-    call: Callable[[MlflowRegistry], object], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(params=[*TEMPORARY, HANGS_UP, "stopped"], ids=str)
+def unavailable(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server that cannot answer now."""
+    if request.param == "stopped":
+        yield f"http://127.0.0.1:{free_port()}"
+        return
+    with broken_mlflow(request.param) as url:
+        yield url
+
+
+def test_every_method_is_called() -> None:
+    """A method that is added to the port is also added to these tests."""
+    assert {*CALLS, "check"} == {name for name in vars(Registry) if not name.startswith("_")}
+
+
+@pytest.mark.failure("F42", "F294")
+@pytest.mark.parametrize("method", CALLS)
+def test_a_registry_that_cannot_answer_now_is_called_again(method: str, unavailable: str, tmp_path: Path) -> None:
+    """Its disk may be full, or it limits its clients: no status of this kind is a refusal."""
+    with pytest.raises(Retry, match=r"^mlflow: "):
+        CALLS[method](MlflowRegistry(unavailable, "model"), tmp_path)
+
+
+@pytest.mark.failure("F294")
+@pytest.mark.parametrize(
+    "code", ["REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "TEMPORARILY_UNAVAILABLE", "CANCELLED"]
+)
+@pytest.mark.parametrize("method", CALLS)
+def test_an_error_code_that_means_later_is_no_refusal(method: str, code: str, tmp_path: Path) -> None:
+    """Whatever HTTP status comes with it."""
+    with broken_mlflow(400, json.dumps({"error_code": code, "message": "later"})) as url, pytest.raises(Retry):
+        CALLS[method](MlflowRegistry(url, "model"), tmp_path)
+
+
+@pytest.mark.parametrize("method", ["register", "set_alias", "set_tag"])
+def test_a_refusal_is_no_outage(method: str, tmp_path: Path) -> None:
+    """The same call would be refused again."""
+    refusal = json.dumps({"error_code": "PERMISSION_DENIED", "message": "no"})
+    with broken_mlflow(403, refusal) as url, pytest.raises(Exception, match="PERMISSION_DENIED") as raised:
+        CALLS[method](MlflowRegistry(url, "model"), tmp_path)
+    assert not isinstance(raised.value, Retry)
+
+
+@pytest.mark.failure("F295")
+def test_a_file_that_the_registry_no_longer_has_is_refused(tmp_path: Path) -> None:
+    """The version is refused, and the registry is not unreachable."""
+    missing = json.dumps({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such model"})
+    with (
+        broken_mlflow(404, missing) as url,
+        pytest.raises(Reject, match=r"cannot be read: models:/m-1: .*no such model"),
+    ):
+        CALLS["download_native"](MlflowRegistry(url, "model"), tmp_path)
+
+
+@pytest.mark.failure("F295")
+def test_a_file_that_cannot_be_read_is_refused_while_the_registry_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For every call: of the check after CHECK_SECONDS, of the others after MLflow's own time-out and one repeat."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    monkeypatch.setattr(mlflow_module, "CHECK_SECONDS", 0.2)
-    with frozen_server() as port, pytest.raises(Retry) as caught:
-        call(MlflowRegistry(f"http://127.0.0.1:{port}", "m"))
-    assert caught.value.dependency == "mlflow"
+    """After the last attempt: the registry may have restarted in between."""
+    monkeypatch.setattr(adapter, "DOWNLOAD_PAUSES", (0.0, 0.0))
+    registry = MlflowRegistry("http://127.0.0.1:1", "model")
+    attempts = []
+
+    def download(**_arguments: object) -> str:
+        attempts.append(1)
+        raise OSError("500 Server Error")
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    monkeypatch.setattr(registry, "alias", lambda _alias: None)
+    with pytest.raises(Reject, match="cannot be read: models:/m-1: mlflow: 500 Server Error"):
+        CALLS["download_native"](registry, tmp_path)
+    assert len(attempts) == 3

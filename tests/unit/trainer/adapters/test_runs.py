@@ -1,0 +1,63 @@
+"""The client of MLflow's runs, on a server that does not answer as it should."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from support.broken_mlflow import broken_mlflow
+from support.models import train
+from support.testbed import free_port
+from support.trainer import DATASET, recipe
+from veleta.errors import Retry
+from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL
+from veleta_trainer.adapters.runs import MlflowRuns
+from veleta_trainer.ports import FittedModel, Runs
+
+CALLS: Mapping[str, Callable[[Runs, FittedModel], object]] = {
+    "log": lambda runs, fitted: runs.log(recipe(), fitted),
+    "get": lambda runs, _fitted: runs.get("run"),
+    "find": lambda runs, _fitted: runs.find(recipe()),
+    "end_open": lambda runs, _fitted: runs.end_open(recipe()),
+}
+"""A call of each method."""
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> FittedModel:
+    folder = tmp_path_factory.mktemp("fitted")
+    train(DATASET, folder / MODEL)
+    (folder / EXPLAIN).mkdir()
+    return FittedModel(folder, {"mae": 1.0}, recipe())
+
+
+@pytest.fixture(params=[0, 408, 425, 429, 500, 503, 507, "stopped"], ids=str)
+def unavailable(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server that cannot answer now. 0 closes the connection."""
+    if request.param == "stopped":
+        yield f"http://127.0.0.1:{free_port()}"
+        return
+    with broken_mlflow(request.param) as url:
+        yield url
+
+
+def test_every_method_is_called() -> None:
+    """A method that is added to the port is also added to these tests."""
+    assert set(CALLS) == {name for name in vars(Runs) if not name.startswith("_")}
+
+
+@pytest.mark.failure("F42", "F294")
+@pytest.mark.parametrize("method", CALLS)
+def test_a_server_that_cannot_answer_now_is_called_again(method: str, unavailable: str, fitted: FittedModel) -> None:
+    """No status of this kind is a refusal."""
+    with pytest.raises(Retry, match=r"^mlflow: "):
+        CALLS[method](MlflowRuns(unavailable, "experiment"), fitted)
+
+
+@pytest.mark.parametrize("method", CALLS)
+def test_a_refusal_is_no_outage(method: str, fitted: FittedModel) -> None:
+    """The same call would be refused again."""
+    refusal = json.dumps({"error_code": "PERMISSION_DENIED", "message": "no"})
+    with broken_mlflow(403, refusal) as url, pytest.raises(Exception, match="PERMISSION_DENIED") as raised:
+        CALLS[method](MlflowRuns(url, "experiment"), fitted)
+    assert not isinstance(raised.value, Retry)
