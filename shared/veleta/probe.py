@@ -6,12 +6,17 @@ import urllib.request
 TIMEOUT_SECONDS = 5
 
 
-def main() -> None:
-    """Send one request, without a proxy: the service is in the same container."""
+def probe(url: str) -> None:
+    """Send one request, without a proxy: the service is on the same machine. Raises OSError."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(url, timeout=TIMEOUT_SECONDS):
+        pass
+
+
+def main() -> None:
+    """Probe the URL in sys.argv."""
     try:
-        with direct.open(sys.argv[1], timeout=TIMEOUT_SECONDS):
-            pass
+        probe(sys.argv[1])
     except OSError as error:
         sys.exit(f"{error}: {error.read(2000).decode(errors='replace')}" if hasattr(error, "read") else str(error))
 

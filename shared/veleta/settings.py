@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.bounds import Port
 from veleta.errors import Stop
+from veleta.service.health import LIVENESS_SECONDS
 from veleta.valid_values import did_you_mean, valid_values
 
 _SECRETS = Path("/run/secrets")
@@ -48,6 +49,14 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True)
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: Port = Field(description="the port of /livez, /readyz and /metrics, and of the service's own routes")
+    liveness_seconds: float = Field(
+        LIVENESS_SECONDS,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="seconds without progress of a main loop after which the process exits, so that it is restarted;"
+        " 0: never, for a debugger",
+    )
     dataset: str = Field(
         "real_estate",
         validation_alias="DATASET",

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from support.repository import ROOT
+from veleta.service.watchdog import STOP_SECONDS
 from veleta.start_variables import StartVariables
 
 LOCAL_ONLY = {"csv", "api_url"}
@@ -19,6 +20,8 @@ def services(*names: str) -> dict[str, dict[str, Any]]:
 
 
 ALL = services("secrets", "broker", "database", "registry", "services", "tools")
+
+SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
 
 
 def before(name: str) -> set[str]:
@@ -62,3 +65,17 @@ def test_the_overlays_pass_their_input_to_the_check() -> None:
     assert api["preflight"]["environment"]["API_URL"] == api["poller"]["environment"]["POLLER_API_URL"]
     assert api["preflight"]["extra_hosts"] == api["poller"]["extra_hosts"]
     assert ALL["preflight"]["volumes"] == ["inbox:/data"] == ALL["poller"]["volumes"]
+
+
+@pytest.mark.failure("F233")
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_that_exits_is_restarted(name: str) -> None:
+    """Whatever its exit code is. Its own exit is how a service that hangs is restarted."""
+    assert ALL[name]["restart"] == "unless-stopped"
+
+
+@pytest.mark.failure("F234")
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_that_hangs_has_time_to_exit(name: str) -> None:
+    """Its own limit is below the one after which it is killed."""
+    assert int(ALL[name]["stop_grace_period"].removesuffix("s")) > STOP_SECONDS

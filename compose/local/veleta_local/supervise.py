@@ -25,6 +25,8 @@ from veleta_local.files import private_folder, shell_lines, write_private
 UP = ("STARTING", "RUNNING", "BACKOFF")
 TIMEOUT_SECONDS = 3.0
 """supervisord does not wait for anything before it answers."""
+STOP_WAIT_SECONDS = 30
+"""A part that has not ended this long after SIGTERM gets SIGKILL."""
 
 _HEAD = """\
 [supervisord]
@@ -49,7 +51,7 @@ startsecs = 1
 startretries = 1000000
 stopasgroup = true
 killasgroup = true
-stopwaitsecs = 30
+stopwaitsecs = {stop_wait_seconds}
 redirect_stderr = true
 stdout_logfile = logs/{part}.log
 stdout_logfile_maxbytes = 20MB
@@ -189,7 +191,7 @@ class Supervisor:
         folder = self._deployment.folder("supervisor")
         for part, program in programs.items():
             write_private(folder / f"{part}.sh", program.clean_exec(part).script())
-        blocks = [_PROGRAM.format(part=part) for part in programs]
+        blocks = [_PROGRAM.format(part=part, stop_wait_seconds=STOP_WAIT_SECONDS) for part in programs]
         write_private(folder / "supervisord.conf", _HEAD.format(socket=self._socket) + "".join(blocks))
 
     def environment(self) -> dict[str, str]:

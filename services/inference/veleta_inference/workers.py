@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from veleta.errors import Stop
 from veleta.service.lifecycle import run, run_service
+from veleta.service.watchdog import Watchdog
 from veleta_inference.adapters.peers import Peers, worker_socket
 from veleta_inference.settings import InferenceSettings
 
@@ -25,28 +26,28 @@ RESTART_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-async def serve(settings: InferenceSettings, stop_requested: asyncio.Event) -> None:
+async def serve(settings: InferenceSettings, watchdog: Watchdog) -> None:
     """Serve until a stop is requested.
 
     Raises:
         Stop: the port is in use.
     """
     if settings.workers > 1:
-        await _supervise_workers(settings, stop_requested)
+        await _supervise_workers(settings, watchdog.stop_requested)
     else:
         from veleta_inference.bootstrap import build  # noqa: PLC0415 - the supervisor of workers needs none of it
 
-        await run_service(NAME, build, settings, stop_requested)
+        await run_service(NAME, build, settings, watchdog)
 
 
-async def _serve_as_worker(settings: InferenceSettings, stop_requested: asyncio.Event) -> None:
+async def _serve_as_worker(settings: InferenceSettings, watchdog: Watchdog) -> None:
     """Serve as one of several workers. sys.argv has their folder and this one's number."""
     from veleta_inference.bootstrap import build  # noqa: PLC0415 - as above
 
     folder, number = Path(sys.argv[1]), int(sys.argv[2])
     Thread(target=_stop_at_end_of_stdin, daemon=True).start()
     peers = Peers(folder, number, settings.workers)
-    await run_service(NAME, partial(build, peers=peers), settings, stop_requested, worker_socket(folder, number))
+    await run_service(NAME, partial(build, peers=peers), settings, watchdog, worker_socket(folder, number))
 
 
 def _stop_at_end_of_stdin() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,10 +18,11 @@ from veleta.errors import Stop
 from veleta.service.health import STARTUP, ServiceHealth
 from veleta.service.logs import configure_logging
 from veleta.service.routes import HEALTH, health_routes
+from veleta.service.watchdog import Watchdog
 from veleta.settings import ServiceSettings, read_settings
 
 SHUTDOWN_SECONDS = 20.0
-"""How long a service may take to finish its work after SIGTERM."""
+"""How long a service may take to finish its work after SIGTERM. Then it is cancelled."""
 
 S = TypeVar("S", bound=ServiceSettings)
 log = structlog.get_logger()
@@ -42,21 +44,26 @@ def serve(name: str, settings_type: type[S], build: Callable[[S, ServiceHealth],
 def run(
     name: str,
     settings_type: type[S],
-    main: Callable[[S, asyncio.Event], Coroutine[Any, Any, None]],
+    main: Callable[[S, Watchdog], Coroutine[Any, Any, None]],
     loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> None:
     """Read the settings, run `main` and exit with 0, or with 1 and a one-line reason.
 
-    SIGTERM and SIGINT set the event that `main` gets. `loop` creates the event loop if it is not asyncio's own.
+    `main` gets a watchdog, whose event `stop_requested` is set by SIGTERM and SIGINT. It ends the process with
+    `watchdog.EXIT_CODE` if it hangs. `loop` creates the event loop if it is not asyncio's own.
     """
     configure_logging(name)
     reasons: list[str] = []
 
     async def with_signals() -> None:
-        stop_requested = asyncio.Event()
+        watchdog = Watchdog()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
-        await main(read_settings(settings_type), stop_requested)
+            asyncio.get_running_loop().add_signal_handler(number, watchdog.stop_requested.set)
+        watchdog.start()
+        try:
+            await main(read_settings(settings_type), watchdog)
+        finally:
+            watchdog.limit_stop()
 
     try:
         with asyncio.Runner(loop_factory=loop) as runner:
@@ -71,23 +78,27 @@ async def run_service(
     name: str,
     build: Callable[[S, ServiceHealth], Service],
     settings: S,
-    stop_requested: asyncio.Event,
+    watchdog: Watchdog,
     worker_socket: Path | None = None,
 ) -> None:
     """Build a service and run it until a stop is requested.
 
     A worker that shares its port with others also listens on its own Unix socket, `worker_socket`.
     """
-    health = ServiceHealth(name)
+    health = ServiceHealth(name, settings.liveness_seconds)
+    if settings.liveness_seconds:
+        watchdog.watch(health.stuck)
     service = build(settings, health)
     runner = await _listen(service.routes, health, settings.host, settings.port, worker_socket)
     running = asyncio.ensure_future(service.run())
-    await asyncio.wait({running, asyncio.ensure_future(stop_requested.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    stop_requested = asyncio.ensure_future(watchdog.stop_requested.wait())
+    await asyncio.wait({running, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    end = time.monotonic() + SHUTDOWN_SECONDS
     health.set_unavailable(STARTUP, "stopping")
     await runner.cleanup()
     health.stopping.set()
-    await asyncio.wait({running}, timeout=SHUTDOWN_SECONDS)
+    await asyncio.wait({running}, timeout=end - time.monotonic())
     if not running.done():
         log.error("not finished in time", seconds=SHUTDOWN_SECONDS)
         running.cancel()

@@ -1,16 +1,26 @@
-"""The command that starts Streamlit."""
+"""How Streamlit is started, and what happens when its server hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from support.testbed import free_port, http_status, wait_until
+from veleta.service.watchdog import EXIT_CODE
 from veleta.settings import read_settings
-from veleta_monitor.server import command
+from veleta_monitor.server import arguments
 from veleta_monitor.settings import MonitorSettings
 
 
 def test_the_server_gets_all_required_options(environment: pytest.MonkeyPatch) -> None:
     """It has the configured address. It opens no browser, sends no usage data, shows no tracebacks."""
     environment.setenv("MONITOR_PORT", "8777")
-    options = command(read_settings(MonitorSettings))
+    options = arguments(read_settings(MonitorSettings))
     assert {
         "--server.address=127.0.0.1",
         "--server.port=8777",
@@ -19,3 +29,45 @@ def test_the_server_gets_all_required_options(environment: pytest.MonkeyPatch) -
         "--browser.gatherUsageStats=false",
         "--client.showErrorDetails=none",
     } <= set(options)
+
+
+@contextmanager
+def monitor(home: Path, liveness_seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A monitor that responds (support.hanging_monitor)."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "HOME": str(home),
+        "MYSQL_USER": "reader",
+        "MYSQL_PASSWORD": "none",
+        "MONITOR_PORT": str(port),
+        "MONITOR_LIVENESS_SECONDS": str(liveness_seconds),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "support.hanging_monitor"], env=environment)
+    try:
+        wait_until(lambda: http_status(f"http://127.0.0.1:{port}/_stcore/health") == 200, 60, "the page is served")
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.failure("F233")
+def test_a_monitor_whose_server_hangs_exits(tmp_path: Path) -> None:
+    """Its health check is requested regularly, by its own process."""
+    with monitor(tmp_path, liveness_seconds=5) as process:
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(30) == EXIT_CODE
+
+
+@pytest.mark.failure("F234")
+def test_a_monitor_ends_after_sigterm_although_its_server_hangs(tmp_path: Path) -> None:
+    """And one that does not hang ends with 0."""
+    with monitor(tmp_path, liveness_seconds=60) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    with monitor(tmp_path, liveness_seconds=60) as process:
+        process.send_signal(signal.SIGUSR1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == EXIT_CODE

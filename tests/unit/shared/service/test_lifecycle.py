@@ -10,12 +10,13 @@ from veleta.errors import Stop
 from veleta.service import lifecycle as lifecycle_module
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service, run_service
+from veleta.service.watchdog import Watchdog
 from veleta.settings import ServiceSettings
 
 Run = Callable[[ServiceHealth], Awaitable[None]]
 
 
-async def run(work: Run, stop_requested: asyncio.Event, port: int | None = None) -> None:
+async def run(work: Run, watchdog: Watchdog, port: int | None = None) -> None:
     """Run a service whose work is `work`."""
     settings = ServiceSettings(port=port or free_port())
 
@@ -25,37 +26,37 @@ async def run(work: Run, stop_requested: asyncio.Event, port: int | None = None)
 
         return Service(run)
 
-    await asyncio.wait_for(run_service("loader", build, settings, stop_requested), 10)
+    await asyncio.wait_for(run_service("loader", build, settings, watchdog), 10)
 
 
 async def test_a_stop_request_lets_the_service_finish_its_work() -> None:
     """It sets `stopping`, and /readyz shows that the service stops."""
-    stop_requested, finished = asyncio.Event(), list[dict[str, str]]()
+    watchdog, finished = Watchdog(), list[dict[str, str]]()
 
     async def work(health: ServiceHealth) -> None:
         health.mark_started()
-        stop_requested.set()
+        watchdog.stop_requested.set()
         await health.stopping.wait()
         finished.append(health.unavailable)
 
-    await run(work, stop_requested)
+    await run(work, watchdog)
     assert finished == [{"start": "stopping"}]
 
 
 async def test_work_that_does_not_finish_in_time_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """After SHUTDOWN_SECONDS."""
     monkeypatch.setattr(lifecycle_module, "SHUTDOWN_SECONDS", 0.05)
-    stop_requested, cancelled = asyncio.Event(), list[bool]()
+    watchdog, cancelled = Watchdog(), list[bool]()
 
     async def work(health: ServiceHealth) -> None:
-        stop_requested.set()
+        watchdog.stop_requested.set()
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             cancelled.append(True)
             raise
 
-    await run(work, stop_requested)
+    await run(work, watchdog)
     assert cancelled == [True]
 
 
@@ -66,7 +67,7 @@ async def test_an_error_of_the_service_ends_it() -> None:
         raise Stop("a wrong setting")
 
     with pytest.raises(Stop, match="a wrong setting"):
-        await run(work, asyncio.Event())
+        await run(work, Watchdog())
 
 
 async def test_a_port_in_use_is_an_error() -> None:
@@ -79,4 +80,4 @@ async def test_a_port_in_use_is_an_error() -> None:
 
     async with server:
         with pytest.raises(Stop, match=f"cannot listen on port {port}:"):
-            await run(work, asyncio.Event(), port)
+            await run(work, Watchdog(), port)
