@@ -94,7 +94,12 @@ def read_topic(event_log: EventLog, name: str) -> Iterator[Record]:
 
 def read_events(event_log: EventLog, dataset: str, name: TopicName = "batches") -> Iterator[Event]:
     """All events of one of a dataset's topics, in order. Records that cannot be decoded are skipped."""
-    for record in read_topic(event_log, topic(dataset, name)):
+    return decoded(read_topic(event_log, topic(dataset, name)))
+
+
+def decoded(records: Iterable[Record]) -> Iterator[Event]:
+    """The events in records. Records that cannot be decoded are skipped."""
+    for record in records:
         try:
             yield decode(record)
         except Reject:

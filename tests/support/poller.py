@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from support.twins.shared import MemoryLog
+from support.twins.shared import CountingLog
 from veleta.batches import BatchReader, batch_manifests, read_events
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
@@ -107,7 +107,7 @@ class ScriptedApi:
             raise error
 
 
-class FailingLog(MemoryLog):
+class FailingLog(CountingLog):
     """Kafka is unreachable at the calls of `publish` in `failures`: "before" or "after" the messages are appended."""
 
     def __init__(self) -> None:

@@ -53,8 +53,8 @@ class ResponseHandler:
 
     async def load_position(self) -> None:
         """Find the last batch: the inbox or the topics may be ahead of the other. Raises Retry."""
-        position = await asyncio.to_thread(self._topics.load_position)
-        await self._store.update(lambda state: state.position_loaded(position))
+        topic = await asyncio.to_thread(self._topics.read_on, self._store.state.topic)
+        await self._store.update(lambda state: state.topic_read(topic))
         self._position_loaded = True
 
     async def handle_all(self, fetched: StoredResponse | None) -> None:
@@ -96,19 +96,21 @@ class ResponseHandler:
             await self._ignore(response, placement.finding)
             return
         self._fetched = None  # after Retry a repeat of this response is its own publication
+        next_offset = None
         try:
-            await self._publish(placement, batch)
+            next_offset = await self._publish(placement, batch)
         except Reject as error:
             await self._refuse_unpublishable(response, placement.batch, error)
-        await self._store.update(lambda state: state.batch_published(placement.batch, batch.digest))
+        await self._store.update(lambda state: state.batch_published(placement.batch, batch.digest, next_offset))
         fault_point("poller.saved")
         await asyncio.to_thread(self._inbox.delete, response)
 
-    async def _publish(self, placement: Placement, batch: Batch) -> None:
+    async def _publish(self, placement: Placement, batch: Batch) -> int:
+        """Publish a batch. Returns the offset after its manifest."""
         name, rows = f"{placement.batch.epoch}/{placement.batch.number}", len(batch.rows)
         self._health.set_activity(f"publishing batch {name} ({rows} rows)")
         findings = [*self._store.state.findings, *filter(None, [placement.finding]), *batch.findings]
-        await asyncio.to_thread(self._topics.publish_batch, placement, batch, findings)
+        next_offset = await asyncio.to_thread(self._topics.publish_batch, placement, batch, findings)
         self._consecutive.reset()
         self._health.set_warning("api", "")
         RESPONSES.labels("batch").inc()
@@ -119,6 +121,7 @@ class ResponseHandler:
             )
         log.info("batch published", batch=name, rows=rows, findings=findings)
         self._health.set_activity(f"published batch {name} ({rows} rows)")
+        return next_offset
 
     async def _ignore(self, response: StoredResponse, finding: str) -> None:
         """The rows are in the topics. Only a repeat by the API is a finding, not one after a crash."""

@@ -1,13 +1,13 @@
 """What the poller reads from its topics and publishes there."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
-from veleta.batches import read_events
+from veleta.batches import decoded
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
-from veleta.events.catalogue import DatasetDeclared
 from veleta.events.envelope import Event, Message, encode
 from veleta.faults import fault_point
 from veleta.ports import EventLog
@@ -15,7 +15,7 @@ from veleta.processing.dead_letters import DeadLetters, report_dead_letter
 from veleta.topics import TopicName, topic
 from veleta_poller.domain.events import SERVICE, BatchEvents, declared_event, missed_event, refused_event, reply_event
 from veleta_poller.domain.responses import Batch
-from veleta_poller.domain.sequence import BatchId, Placement, Position, position_of
+from veleta_poller.domain.sequence import BatchId, Placement, TopicState
 from veleta_poller.domain.state import Reply
 from veleta_poller.ports import StoredResponse
 
@@ -34,16 +34,25 @@ class Topics:
         self._clock = clock
         self._dead_letters = DeadLetters(SERVICE, dataset.name, clock)
 
-    def load_position(self) -> Position:
-        """The position in the topics. Declares the dataset if its last declaration differs."""
-        payloads = [event.payload for event in read_events(self._event_log, self._dataset.name)]
-        declared = [payload.digest for payload in payloads if isinstance(payload, DatasetDeclared)]
-        if declared[-1:] != [self._dataset.digest]:
-            self._publish("batches", [declared_event(self._dataset, len(declared), self._clock())])
-        return position_of(payloads)
+    def read_on(self, known: TopicState) -> TopicState:
+        """The state of `batches`: only records after the known ones are read. A topic that was recreated is read again.
 
-    def publish_batch(self, placement: Placement, batch: Batch, findings: list[str]) -> None:
-        """Publish a batch, from the batches missed before it to its manifest.
+        Declares the dataset if its last declaration differs.
+        """
+        name = topic(self._dataset.name, "batches")
+        ((partition, (first, end)),) = self._event_log.bounds(name).items()
+        state = known if known.next_offset <= end else TopicState()
+        for event in decoded(self._event_log.read(name, partition, max(first, state.next_offset), end - 1)):
+            state = state.after(event.payload)
+        state = replace(state, next_offset=end)
+        if state.declared == self._dataset.digest:
+            return state
+        declared = declared_event(self._dataset, state.declarations, self._clock())
+        ((_, offset),) = self._publish("batches", [declared])
+        return replace(state.after(declared.payload), next_offset=offset + 1)
+
+    def publish_batch(self, placement: Placement, batch: Batch, findings: list[str]) -> int:
+        """Publish a batch, from the batches missed before it to its manifest. Returns the offset after the manifest.
 
         Raises:
             Reject: a record would be larger than its topic allows. The dead letter is published.
@@ -55,8 +64,9 @@ class Topics:
         while chunks := list(islice(rows, CHUNKS_AT_ONCE)):
             offsets += self._publish("rows", chunks)
             fault_point("poller.rows")
-        self._publish("batches", [events.closed(offsets, findings)])
+        ((_, offset),) = self._publish("batches", [events.closed(offsets, findings)])
         fault_point("poller.closed")
+        return offset + 1
 
     def publish_refused(self, batch: BatchId, reason: str, response: StoredResponse) -> None:
         """Publish that an invalid response came where `batch` was expected."""

@@ -1,10 +1,9 @@
 """Where a batch belongs in the sequence of batches, given its number, its digest and the last batch."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
-from veleta.events.catalogue import BatchClosed, BatchMissed, Payload
+from veleta.events.catalogue import BatchClosed, BatchMissed, DatasetDeclared, Payload
 
 
 class BatchId(NamedTuple):
@@ -73,12 +72,28 @@ def latest(one: Position, other: Position) -> Position:
     return one if one.batch > other.batch else other
 
 
-def position_of(payloads: Iterable[Payload]) -> Position:
-    """The position after these events of the topic `batches`: that of the latest batch that was closed or missed."""
-    position = Position()
-    for payload in payloads:
-        if isinstance(payload, BatchClosed):
-            position = latest(position, Position(payload.epoch, payload.number, payload.digest))
-        elif isinstance(payload, BatchMissed):
-            position = latest(position, Position(payload.epoch, payload.number))
-    return position
+@dataclass(frozen=True)
+class TopicState:
+    """What the topic `batches` has before the offset `next_offset`: the position, and the declarations of the dataset.
+
+    The position is that of the latest batch that was closed or missed. `declared` is the last declared digest.
+    """
+
+    next_offset: int = 0
+    position: Position = field(default_factory=Position)
+    declarations: int = 0
+    declared: str = ""
+
+    def after(self, payload: Payload) -> Self:
+        """The state after one more event. `next_offset` stays."""
+        match payload:
+            case BatchClosed():
+                return self._at(Position(payload.epoch, payload.number, payload.digest))
+            case BatchMissed():
+                return self._at(Position(payload.epoch, payload.number))
+            case DatasetDeclared():
+                return replace(self, declarations=self.declarations + 1, declared=payload.digest)
+        return self
+
+    def _at(self, position: Position) -> Self:
+        return replace(self, position=latest(self.position, position))

@@ -9,7 +9,7 @@
                    └───────────────────────────┘
                          restart_requested (AT_END=restart): batch 0 of the next epoch is expected
 
-`position_loaded`, `batch_published` and `batch_missed` move the position forward. The poll mode decides whether a batch
+`topic_read`, `batch_published` and `batch_missed` move the position forward. The poll mode decides whether a batch
 is fetched: `mode_configured`, `command_handled`, `poll_started` and `poll_failed` change it.
 """
 
@@ -20,7 +20,7 @@ from typing import Annotated, Any, Self
 from pydantic import ConfigDict, Field
 
 from veleta.events.catalogue import Command, Pause, Poll, Resume
-from veleta_poller.domain.sequence import BatchId, Placement, Position, latest, place_batch
+from veleta_poller.domain.sequence import BatchId, Placement, Position, TopicState, latest, place_batch
 
 COMMAND_TYPES = (Poll, Pause, Resume)
 """The commands that the poller handles."""
@@ -68,7 +68,7 @@ class PollerState:
 
     `restarted_after` is the epoch at whose end the poller restarted the API. `partial_received`: part of a response
     came after the last batch. `findings` belong into the next manifest. `largest_response` is in bytes. `replies` may
-    not be in the topic yet.
+    not be in the topic yet. `topic` is what has been read of the topic `batches`: a start reads only what follows.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # an unknown key stops the poller
@@ -79,6 +79,7 @@ class PollerState:
     largest_response: Annotated[int, Field(alias="largest")] = 0
     poll_mode: Annotated[PollMode, Field(alias="tap")] = field(default_factory=PollMode)
     replies: tuple[Reply, ...] = ()
+    topic: TopicState = field(default_factory=TopicState)
     phase: Annotated[Phase, Field(exclude=True)] = Phase.POLLING
 
     @property
@@ -95,9 +96,9 @@ class PollerState:
         """Where a received batch belongs."""
         return place_batch(self.position, number, digest, self.restarting)
 
-    def position_loaded(self, published: Position) -> Self:
-        """The topics were read. The later of both positions counts: the inbox or a topic may have been lost."""
-        return replace(self, position=latest(self.position, published))
+    def topic_read(self, topic: TopicState) -> Self:
+        """The topic was read. The later of both positions counts: the inbox or the topic may have been lost."""
+        return replace(self, position=latest(self.position, topic.position), topic=topic)
 
     def response_received(self, size: int) -> Self:
         """A complete response of `size` bytes is in the inbox."""
@@ -107,9 +108,11 @@ class PollerState:
         """Part of a successful response came: a batch may be lost."""
         return replace(self, partial_received=True)
 
-    def batch_published(self, batch: BatchId, digest: str) -> Self:
-        """The batch is in the topics, or refused because no record can hold it."""
-        return replace(self, position=Position(*batch, digest), partial_received=False, findings=())
+    def batch_published(self, batch: BatchId, digest: str, next_offset: int | None) -> Self:
+        """The batch is in the topics, and `next_offset` follows its manifest. None: no record could hold it."""
+        position = Position(*batch, digest)
+        topic = self.topic if next_offset is None else replace(self.topic, next_offset=next_offset, position=position)
+        return replace(self, position=position, topic=topic, partial_received=False, findings=())
 
     def batch_missed(self) -> Self:
         """The expected batch never came completely."""

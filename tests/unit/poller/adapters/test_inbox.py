@@ -63,11 +63,13 @@ def test_a_state_of_the_first_version_is_read(tmp_path: Path) -> None:
 
 
 def test_a_state_is_written_with_the_keys_of_the_first_version(tmp_path: Path) -> None:
-    """Except the counter of pauses, which has a default there."""
+    """Except the counter of pauses, which has a default there, and what has been read of the topic."""
     Inbox(tmp_path, Clock()).save_state(STATE)
     expected = json.loads(STORED)
     del expected["tap"]["pauses"]
-    assert json.loads((tmp_path / "position.json").read_text()) == expected
+    stored = json.loads((tmp_path / "position.json").read_text())
+    assert stored.pop("topic")["next_offset"] == 0
+    assert stored == expected
 
 
 def test_keys_that_were_added_later_have_defaults(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """Where a batch belongs in the sequence."""
 
+from collections.abc import Iterable
+from functools import reduce
+
 import pytest
 
-from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, Payload
-from veleta_poller.domain.sequence import BatchId, Placement, Position, latest, place_batch, position_of
+from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, DatasetDeclared, Payload
+from veleta_poller.domain.sequence import BatchId, Placement, Position, TopicState, latest, place_batch
 
 LAST = Position(2, 3, "d3")
 
@@ -94,10 +97,21 @@ def test_closed_and_missed_batches_determine_the_position() -> None:
         BatchMissed(dataset="d", epoch=1, number=2, reason="r"),
         BatchRefused(dataset="d", epoch=1, number=3, reason="r", status=500, body="b"),
     ]
-    assert position_of(payloads[:2]) == Position(1, 1, "1/1")
-    assert position_of(payloads) == Position(1, 2)
-    assert position_of([*payloads, _closed(2, 0)]) == Position(2, 0, "2/0")
-    assert position_of([]) == Position()
+    assert _after(payloads[:2]).position == Position(1, 1, "1/1")
+    assert _after(payloads).position == Position(1, 2)
+    assert _after([*payloads, _closed(2, 0)]).position == Position(2, 0, "2/0")
+    assert _after([]).position == Position()
+
+
+def test_the_last_declaration_counts() -> None:
+    """Their number makes the id of the next one."""
+    first, second = (DatasetDeclared(dataset="d", digest=digest, toml="t") for digest in "ab")
+    state = _after([first, _closed(1, 0), second])
+    assert (state.declarations, state.declared) == (2, "b")
+
+
+def _after(payloads: Iterable[Payload]) -> TopicState:
+    return reduce(TopicState.after, payloads, TopicState())
 
 
 @pytest.mark.failure("F04", "F78")

@@ -1,7 +1,7 @@
 """The transitions of the poller's state."""
 
 from veleta.events.catalogue import Pause, Poll, Resume
-from veleta_poller.domain.sequence import BatchId, Position
+from veleta_poller.domain.sequence import BatchId, Position, TopicState
 from veleta_poller.domain.state import Phase, PollerState, PollMode, Reply
 
 POLL, PAUSE = Poll(dataset="d", actor="ana"), Pause(dataset="d", actor="ana")
@@ -10,7 +10,8 @@ POLL, PAUSE = Poll(dataset="d", actor="ana"), Pause(dataset="d", actor="ana")
 def test_a_published_batch_moves_the_position() -> None:
     """What was noted since the last batch is in its manifest."""
     state = PollerState(Position(2, 3, "d3"), partial_received=True, findings=("batch 3 came twice",))
-    assert state.batch_published(BatchId(2, 4), "d4") == PollerState(Position(2, 4, "d4"))
+    published = state.batch_published(BatchId(2, 4), "d4", 9)
+    assert published == PollerState(Position(2, 4, "d4"), topic=TopicState(9, Position(2, 4, "d4")))
 
 
 def test_a_missed_batch_moves_the_position() -> None:
@@ -40,8 +41,8 @@ def test_the_largest_response_counts() -> None:
 def test_the_later_position_is_loaded() -> None:
     """The inbox or a topic may have been lost."""
     state = PollerState(Position(2, 3))
-    assert state.position_loaded(Position()) == state
-    assert state.position_loaded(Position(2, 4, "d")).position == Position(2, 4, "d")
+    assert state.topic_read(TopicState()) == state
+    assert state.topic_read(TopicState(8, Position(2, 4, "d"))).position == Position(2, 4, "d")
 
 
 def test_after_a_restart_batch_0_of_the_next_epoch_is_expected() -> None:
@@ -52,7 +53,7 @@ def test_after_a_restart_batch_0_of_the_next_epoch_is_expected() -> None:
     assert (restarted.phase, restarted.restarting, restarted.expected) == (Phase.POLLING, True, (3, 0))
     assert restarted.poll_mode.requested == 1
     assert restarted.place(0, "d").batch == (3, 0)
-    published = restarted.batch_published(BatchId(3, 0), "d")
+    published = restarted.batch_published(BatchId(3, 0), "d", None)
     assert (published.restarting, published.expected) == (False, (3, 1))
 
 
