@@ -16,6 +16,13 @@ from veleta.topics import TopicName, topic
 Rows = list[dict[str, Any]]
 
 
+class RowsDeleted(Reject):
+    """Retention deleted the rows of a batch. They are not lost: somebody limited what is kept."""
+
+    def __init__(self, batch: str) -> None:
+        super().__init__("its rows were deleted by retention", batch)
+
+
 class RowsDigest:
     """SHA-256 over rows in their order, each as JSON with sorted keys: the same rows give the same digest."""
 
@@ -46,13 +53,14 @@ class BatchReader:
         A mismatch may be found only at the end, so the caller must be able to undo the effect of earlier chunks.
 
         Raises:
+            RowsDeleted: retention deleted the rows.
             Reject: a chunk cannot be decoded, or the count or the digest does not match the manifest.
             Retry: Kafka is unreachable.
         """
         digest, rows, chunks = RowsDigest(), 0, 0
         for chunk in self._payloads(manifest):
             if chunk.chunk != chunks or chunk.first_row != rows:
-                raise Reject("the manifest does not match", f"chunk {chunk.chunk} instead of chunk {chunks}")
+                raise self._mismatch(manifest, f"chunk {chunk.chunk} instead of chunk {chunks}")
             digest.add(chunk.rows)
             self._on_chunk()
             chunks += 1
@@ -60,13 +68,15 @@ class BatchReader:
             yield chunk.rows
         if (rows, chunks) != (manifest.rows, manifest.chunks):
             size = f"{rows} rows in {chunks} chunks"
-            raise Reject("the manifest does not match", f"{size}, not {manifest.rows} in {manifest.chunks}")
+            raise self._mismatch(manifest, f"{size}, not {manifest.rows} in {manifest.chunks}")
         if digest.hexdigest() != manifest.digest:
             raise Reject("the manifest does not match", "the rows have another digest")
 
     def _payloads(self, manifest: BatchClosed) -> Iterator[BatchRows]:
         records = self._records(manifest, manifest.ranges)
         first = next(records, None)
+        if first is None and self._below_the_log(manifest):
+            raise RowsDeleted(manifest.batch)
         for record in chain([first], records) if first else self._records(manifest, self._search(manifest)):
             payload = decode(record).payload
             if isinstance(payload, BatchRows):
@@ -78,6 +88,17 @@ class BatchReader:
             for record in self._event_log.read(topic(manifest.dataset, "rows"), part.partition, part.first, part.last):
                 if record.key == manifest.batch:
                     yield record
+
+    def _below_the_log(self, manifest: BatchClosed) -> bool:
+        """Whether the topic begins after the batch. Only retention deletes records, and it deletes the oldest."""
+        bounds = self._event_log.bounds(topic(manifest.dataset, "rows"))
+        return any(part.last < bounds.get(part.partition, (0, 0))[0] for part in manifest.ranges)
+
+    def _mismatch(self, manifest: BatchClosed, detail: str) -> Reject:
+        """Why the rows do not match: also a batch that is deleted while it is read."""
+        if self._below_the_log(manifest):
+            return RowsDeleted(manifest.batch)
+        return Reject("the manifest does not match", detail)
 
     def _search(self, manifest: BatchClosed) -> list[OffsetRange]:
         """The range of the batch's last publication in a topic that was recreated. Empty if the batch is not in it."""

@@ -15,6 +15,8 @@ Trees = Annotated[int, Field(ge=1, le=10_000)]
 Workers = Annotated[int, Field(ge=1, le=64)]
 """Processes of a service: each needs about 150 MB."""
 KeepRequestsDays = Annotated[int, Field(ge=0, le=9_999)]
+KeepCount = Annotated[int, Field(ge=0, le=1_000_000)]
+"""How many of something retention keeps; 0: all."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """A limit of requests or items."""
 Bytes = Annotated[int, Field(ge=1, le=2**50)]

@@ -37,7 +37,7 @@ class EventLog(Protocol):
         """
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
-        """The records at offsets `first` to `last`, both included. Stops early at the end of the log."""
+        """The records at offsets `first` to `last`, both included. Those outside the log are skipped."""
 
     def check(self, topic: str) -> None:
         """Check that Kafka answers, and that it has the topic. Not delayed by other calls."""
@@ -139,6 +139,8 @@ class Version:
 
 NATIVE = "native"
 """The tag of a version with the address of its CatBoost model."""
+ARTIFACTS = "artifacts"
+"""The tag of a version whose artifacts retention deleted, with these words as its value."""
 SEQ = "seq"
 """The tag of a version with the number of the decision that promoted or rejected it."""
 CHAMPION = "champion"

@@ -5,11 +5,15 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from veleta.bounds import GroupNumber, KeepRequestsDays, PollEvery, Scale, Seed, Trees, Workers
+from veleta.bounds import GroupNumber, KeepCount, KeepRequestsDays, PollEvery, Scale, Seed, Trees, Workers
+from veleta.limits import DEFAULT_LIMITS
 from veleta.valid_values import URL_PATTERN, valid_values
 
 INPUTS = ("csv", "api_url", "scale")
 """The inputs of a run exclude one another."""
+
+
+EARLIER = "a run of a version without this variable"
 
 
 class StartVariables(BaseModel):
@@ -56,6 +60,19 @@ class StartVariables(BaseModel):
     )
     keep_requests_days: KeepRequestsDays = Field(
         0, description="days until answered and refused requests are deleted from MySQL; 0: never"
+    )
+    keep_epochs: KeepCount | None = Field(
+        None,
+        description="the newest epochs whose rows are kept; 0: all",
+        json_schema_extra={"default": f"{DEFAULT_LIMITS['keep_epochs']}; all in {EARLIER}"},
+    )
+    keep_batches_days: KeepRequestsDays = Field(
+        0, description="days until batches of earlier epochs lose their rows; 0: never"
+    )
+    keep_versions: KeepCount | None = Field(
+        None,
+        description="the newest rejected versions of the model whose artifacts are kept; 0: all",
+        json_schema_extra={"default": f"{DEFAULT_LIMITS['keep_versions']}; all in {EARLIER}"},
     )
 
     @classmethod

@@ -165,6 +165,13 @@ purges = sa.Table(
     _time("purged_at", required=True),
 )
 
+limits = sa.Table(
+    "limits",
+    pipeline,
+    sa.Column("name", _text(32), primary_key=True, comment="a setting of retention"),
+    sa.Column("value", sa.Integer, nullable=False, comment="what it is if no variable sets it"),
+)
+
 datasets = sa.Table(
     "datasets",
     pipeline,

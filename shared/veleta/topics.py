@@ -11,17 +11,27 @@ TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models",
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """The largest record. A dead letter contains a whole chunk as escaped text."""
+SEGMENT_BYTES = 2 * MAX_MESSAGE_BYTES
+"""The size of a topic's files. Kafka frees the disk of deleted records by whole files."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A declared topic: its events, and the services that write and read it. Records are never deleted."""
+    """A declared topic: its events, and the services that write and read it.
+
+    Kafka deletes no record by itself. Retention deletes those of `rows`.
+    """
 
     name: str
     events: Sequence[type[Payload]]
     written_by: Sequence[str]
     read_by: Sequence[str]
     partitions: int = 1
+
+    @property
+    def adjustable(self) -> dict[str, str]:
+        """The settings that `veleta_prepare` also changes in an existing topic."""
+        return {"segment.bytes": str(SEGMENT_BYTES)}
 
     @property
     def config(self) -> dict[str, str]:

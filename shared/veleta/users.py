@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 _ALL = "SELECT, INSERT, UPDATE, DELETE"
 _DELETE = "DELETE, SELECT (request_id, client_request_id, received_at)"
+_DELETE_BATCHES = "DELETE, SELECT (epoch, number)"
 _APPEND = "INSERT, SELECT (request_id)"
 _RECORDS = {"PIPELINE.outbox": _ALL, "PIPELINE.marks": _ALL}
 
@@ -69,7 +70,17 @@ USERS = (
     User(
         "retention",
         ("retention",),
-        {"RAW_DATA.new_{dataset}": _DELETE, "RAW_DATA.refused_{dataset}": _DELETE, "PIPELINE.purges": _ALL},
+        {
+            "RAW_DATA.new_{dataset}": _DELETE,
+            "RAW_DATA.refused_{dataset}": _DELETE,
+            "RAW_DATA.{dataset}": _DELETE_BATCHES,
+            "CLEAN_DATA.{dataset}": _DELETE_BATCHES,
+            "PIPELINE.purges": _ALL,
+            "PIPELINE.limits": "SELECT",
+            "PIPELINE.marks": "SELECT",
+            "PIPELINE.trainings": "SELECT (state, cause, recipe)",
+            "PIPELINE.promotions": "SELECT (seq, version, decision)",
+        },
     ),
     User(
         "reader",

@@ -196,7 +196,9 @@ class Deployment:
                 settings |= {"journal": self.folder("journal"), "journal_sync": v.journal_sync}
                 settings |= {"workers": v.workers, "strict": v.strict}
             case "retention":
-                settings |= {"keep_requests_days": v.keep_requests_days}
+                settings |= {"keep_requests_days": v.keep_requests_days, "keep_batches_days": v.keep_batches_days}
+                limits = {"keep_epochs": v.keep_epochs, "keep_versions": v.keep_versions}
+                settings |= {name: limit for name, limit in limits.items() if limit is not None}
             case "monitor":
                 shown = [part for part in ("inference", "mlflow", "source") if part in self.parts]
                 settings |= {f"{part}_url": self.url(part) for part in shown}

@@ -32,6 +32,8 @@ _HEAD = """\
 [supervisord]
 pidfile = supervisor/supervisord.pid
 logfile = logs/supervisord.log
+logfile_maxbytes = 5MB
+logfile_backups = 2
 childlogdir = logs
 
 [unix_http_server]
@@ -54,7 +56,7 @@ killasgroup = true
 stopwaitsecs = {stop_wait_seconds}
 redirect_stderr = true
 stdout_logfile = logs/{part}.log
-stdout_logfile_maxbytes = 20MB
+stdout_logfile_maxbytes = 5MB
 stdout_logfile_backups = 2
 """
 

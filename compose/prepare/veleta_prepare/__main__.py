@@ -4,6 +4,7 @@ import asyncio
 import sys
 from functools import partial
 
+from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import database_errors, mysql_engine
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
@@ -11,8 +12,9 @@ from veleta.service.health import ServiceHealth
 from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
 from veleta.timeouts import SCHEMA_SECONDS
+from veleta.topics import topic
 from veleta_prepare.settings import PrepareSettings
-from veleta_prepare.tables import create_databases, create_tables
+from veleta_prepare.tables import create_databases, create_tables, store_default_limits
 from veleta_prepare.topics import create_topics
 from veleta_prepare.users import create_users
 
@@ -31,8 +33,12 @@ def prepare(settings: PrepareSettings) -> None:
         with engine.begin() as connection:
             create_tables(connection, dataset)
             create_users(connection, dataset, settings)
-        engine.dispose()
     create_topics(settings.kafka.bootstrap, dataset.name)
+    rows = KafkaLog(settings.kafka.bootstrap, "prepare").bounds(topic(dataset.name, "rows"))
+    if not any(end for _, end in rows.values()):
+        with database_errors(), engine.begin() as connection:
+            store_default_limits(connection)
+    engine.dispose()
 
 
 async def _main() -> None:

@@ -7,13 +7,15 @@ server default, since the table may have rows.
 from collections.abc import Collection
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from veleta.adapters.mysql import mysql_engine
 from veleta.dataset import Dataset
 from veleta.errors import Stop
+from veleta.limits import DEFAULT_LIMITS
 from veleta.settings import MysqlSettings
-from veleta.tables import dataset_tables, pipeline, schemas
+from veleta.tables import batches, dataset_tables, limits, pipeline, schemas
 
 
 def create_databases(settings: MysqlSettings) -> None:
@@ -42,6 +44,14 @@ def create_tables(connection: sa.Connection, dataset: Dataset) -> None:
             connection.execute(CreateTable(table))
         for index in table.indexes:
             index.create(connection, checkfirst=True)
+
+
+def store_default_limits(connection: sa.Connection) -> None:
+    """Limit what a deployment without rows keeps, unless it has loaded a batch before."""
+    if connection.scalar(sa.select(sa.func.count()).select_from(batches)):
+        return
+    rows = [{"name": name, "value": value} for name, value in DEFAULT_LIMITS.items()]
+    connection.execute(insert(limits).prefix_with("IGNORE"), rows)
 
 
 def schema_name(connection: sa.Connection, schema: str) -> str:

@@ -1,6 +1,7 @@
 """Creates the declared topics, and verifies those that exist."""
 
 import contextlib
+from collections.abc import Collection
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -17,32 +18,50 @@ def create_topics(bootstrap: str, dataset: str) -> None:
         Retry: Kafka is unavailable.
         Stop: topics differ. The message names each difference.
     """
+    topics = declared_topics(dataset)
     with contextlib.closing(Admin(bootstrap, "prepare")) as connection, connection.connected() as admin:
-        _create_missing(admin, declared_topics(dataset))
-        differences = [line for topic in declared_topics(dataset) for line in _differences(admin, topic)]
+        _create(admin, _missing(admin, topics))
+        differences = [line for topic in topics for line in _differences(admin, topic)]
+        if not differences:
+            _adjust(admin, topics)
     if differences:
         raise Stop(f"topics differ from their declaration (nothing was changed): {'; '.join(differences)}")
 
 
-def _create_missing(admin: KafkaAdminClient, topics: list[Topic]) -> None:
+def _missing(admin: KafkaAdminClient, topics: list[Topic]) -> list[Topic]:
     existing = {t["name"] for t in admin.describe_topics()}
-    missing = [t for t in topics if t.name not in existing]
-    if missing:
-        options = {
-            t.name: {"num_partitions": t.partitions, "replication_factor": 1, "configs": t.config} for t in missing
-        }
+    return [t for t in topics if t.name not in existing]
+
+
+def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
+    options = {
+        t.name: {"num_partitions": t.partitions, "replication_factor": 1, "configs": t.config | t.adjustable}
+        for t in topics
+    }
+    if options:
         admin.create_topics(options)
         admin.wait_for_topics(list(options))
+
+
+def _adjust(admin: KafkaAdminClient, topics: list[Topic]) -> None:
+    """Set the adjustable settings of topics that an earlier version created."""
+    changes = [
+        ConfigResource(ConfigResourceType.TOPIC, t.name, t.adjustable)
+        for t in topics
+        if _config(admin, t, t.adjustable) != t.adjustable
+    ]
+    if changes:
+        admin.alter_configs(changes)
 
 
 def _differences(admin: KafkaAdminClient, topic: Topic) -> list[str]:
     partitions = len(admin.describe_topics([topic.name])[0]["partitions"])
     declared_config = {"partitions": str(topic.partitions), **topic.config}
-    config = {"partitions": str(partitions), **_config(admin, topic)}
+    config = {"partitions": str(partitions), **_config(admin, topic, topic.config)}
     return [f"{topic.name}: {k} is {config[k]}, not {v}" for k, v in declared_config.items() if config[k] != v]
 
 
-def _config(admin: KafkaAdminClient, topic: Topic) -> dict[str, str]:
+def _config(admin: KafkaAdminClient, topic: Topic, names: Collection[str]) -> dict[str, str]:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic.name)
     config = admin.describe_configs([resource], config_filter="all")["topic"][topic.name]
-    return {key: str(config[key]["value"]) for key in topic.config}
+    return {key: str(config[key]["value"]) for key in names}

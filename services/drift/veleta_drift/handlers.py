@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from veleta.batches import BatchReader, read_events
+from veleta.batches import BatchReader, RowsDeleted, read_events
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
@@ -89,7 +89,11 @@ class DriftHandler:
                 uow.reports.insert(report, at)
 
     def _prepare(self, manifest: BatchClosed, before: Sequence[BatchClosed]) -> PreparedReport:
-        new = self._statistics(manifest)
+        try:
+            new = self._statistics(manifest)
+        except RowsDeleted as deleted:  # after a wipe: the verdict on it was restored, or never came
+            no_rows = Assessment("not enough data", str(deleted), [])
+            return PreparedReport(self._report(manifest, None, no_rows), first_of_epoch=False)
         previous = self._last_complete(before)
         if previous is None:
             no_comparison = Assessment("not enough data", "first batch of the epoch", [])

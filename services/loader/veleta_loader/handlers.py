@@ -8,7 +8,7 @@ from datetime import datetime
 import prometheus_client
 import structlog
 
-from veleta.batches import BatchReader
+from veleta.batches import BatchReader, RowsDeleted
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject
@@ -87,9 +87,15 @@ class BatchLoader:
             return
         dataset, findings = self._declared_dataset(manifest, uow.datasets)
         splitter = RowSplitter(dataset, manifest.epoch, manifest.number)
-        for rows in self._reader.chunks(manifest):
-            uow.rows.insert(*splitter.split(rows))
-            fault_point("loader.chunk")
+        try:
+            for rows in self._reader.chunks(manifest):
+                uow.rows.insert(*splitter.split(rows))
+                fault_point("loader.chunk")
+        except RowsDeleted as deleted:  # after a wipe the topics repeat batches without rows
+            if splitter.received:
+                raise
+            self._set_state(manifest, "deleted", deleted.reason, uow)
+            return
         rejected = dict(splitter.rejected)
         log.info("rows inserted", batch=manifest.batch, rows=splitter.received, rejected=rejected)
         left_out = describe_left_out(splitter.received, rejected, splitter.examples)

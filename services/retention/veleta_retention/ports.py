@@ -1,10 +1,12 @@
-"""What retention requires of the database. Each call is a transaction of its own, and raises Retry."""
+"""What retention requires. Each call to the database is a transaction of its own, and raises Retry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from veleta_retention.domain.expiry import Purge
+from veleta_retention.domain.kept_rows import BatchKey, ClosedBatch
+from veleta_retention.domain.kept_versions import Artifacts
 
 
 class Table(Protocol):
@@ -33,3 +35,58 @@ class PurgeTable(Table, Protocol):
 
     def save(self, purge: Purge) -> None:
         """Save a purge. It replaces an earlier one with the same name."""
+
+
+class RowTable(Protocol):
+    """A table whose rows belong to batches."""
+
+    @property
+    def name(self) -> str:
+        """Its full name, for logs."""
+
+    def delete_before(self, oldest: BatchKey) -> int:
+        """Delete some of the rows of the batches before one. Returns how many, 0 if there are none."""
+
+
+class RowTopic(Protocol):
+    """The topic `rows`."""
+
+    def delete_before(self, offsets: Mapping[int, int]) -> int:
+        """Delete the records below the offset of each partition. Returns how many. Raises Retry."""
+
+
+class Batches(Protocol):
+    """The batches that have rows."""
+
+    def refresh(self) -> Mapping[BatchKey, ClosedBatch]:
+        """All of them, with those that were closed since the last call. Raises Retry."""
+
+    def forget_before(self, oldest: BatchKey) -> None:
+        """Forget the batches before one."""
+
+
+class RowReaders(Protocol):
+    """What the services still have to read."""
+
+    def processed(self) -> int:
+        """The next offset of `batches` that the slowest of loader and drift will process. Raises Retry."""
+
+    def trainings_from(self) -> BatchKey | None:
+        """The first batch that a training will read, if any is waiting or in progress. Raises Retry."""
+
+
+class DecisionTable(Protocol):
+    """The decisions on versions."""
+
+    def after(self, seq: int) -> list[tuple[int, int, str]]:
+        """Sequence number, version and outcome of the decisions after one, in order. Raises Retry."""
+
+
+class ModelArtifacts(Protocol):
+    """The artifacts of the registered model's versions."""
+
+    def state(self, version: int) -> Artifacts:
+        """Whether the artifacts exist. Raises Retry."""
+
+    def delete(self, version: int) -> None:
+        """Delete the artifacts of the version and of its run, then set its tag. Raises Retry."""

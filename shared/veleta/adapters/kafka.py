@@ -55,7 +55,7 @@ class KafkaLog:
         with kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
             consumer.assign([part])
             last = min(last, consumer.end_offsets([part])[part] - 1)
-            consumer.seek(part, first)
+            consumer.seek(part, max(first, consumer.beginning_offsets([part])[part]))
             yield from _records_until(consumer, part, last)
 
     def check(self, topic: str) -> None:

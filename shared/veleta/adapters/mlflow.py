@@ -15,7 +15,7 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from veleta.errors import Reject, Retry
-from veleta.ports import CHAMPION, NATIVE, Version
+from veleta.ports import ARTIFACTS, CHAMPION, NATIVE, Version
 from veleta.timeouts import CHECK_SECONDS, MLFLOW_SECONDS
 
 NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
@@ -78,12 +78,12 @@ class MlflowRegistry:
         return _version(version)
 
     def version(self, number: int) -> Version | None:
-        with registry_errors(), _none_if_not_found():
+        with registry_errors(), none_if_not_found():
             return _version(self._client.get_model_version(self._model, str(number)))
         return None
 
     def alias(self, alias: str) -> Version | None:
-        with registry_errors(), _none_if_not_found():
+        with registry_errors(), none_if_not_found():
             return _version(self._client.get_model_version_by_alias(self._model, alias))
         return None
 
@@ -96,6 +96,9 @@ class MlflowRegistry:
             self._client.set_model_version_tag(self._model, str(number), key, value)
 
     def download_native(self, version: Version, folder: Path) -> Path:
+        if ARTIFACTS in version.tags:
+            detail = f"the artifacts of version {version.number} are {version.tags[ARTIFACTS]}"
+            raise Reject("the version has no native model", detail)
         if NATIVE not in version.tags:
             raise Reject("the version has no native model", f"{self._model} {version.number} lacks the tag {NATIVE}")
         files = sorted(self._download(version.tags[NATIVE], folder).rglob("*.cb*"))
@@ -131,7 +134,8 @@ class MlflowRegistry:
 
 
 @contextlib.contextmanager
-def _none_if_not_found() -> Iterator[None]:
+def none_if_not_found() -> Iterator[None]:
+    """End the block if it asks for something that does not exist."""
     try:
         yield
     except MlflowException as error:

@@ -23,6 +23,8 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.topics: dict[str, list[Record]] = {}
+        self.begins: dict[str, int] = {}
+        """The first offset that was not deleted, by topic."""
         self.committed: dict[tuple[str, str, int], int] = {}
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
@@ -30,13 +32,20 @@ class MemoryLog:
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
         records = self.topics.get(topic, [])
-        yield from records[bisect_left(records, first, key=_offset) : bisect_right(records, last, key=_offset)]
+        for record in records[bisect_left(records, first, key=_offset) : bisect_right(records, last, key=_offset)]:
+            if record.offset >= self.begins.get(topic, 0):  # records may be deleted meanwhile
+                yield record
 
     def check(self, topic: str) -> None:
         """Memory always answers."""
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        return {0: (0, len(self.topics.get(topic, [])))}
+        return {0: (self.begins.get(topic, 0), len(self.topics.get(topic, [])))}
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Delete the records below an offset of the only partition, 0."""
+        assert partition == 0
+        self.begins[topic] = offset
 
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None

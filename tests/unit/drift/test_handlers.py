@@ -12,6 +12,7 @@ from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
 from veleta.events.envelope import Event, Message, Record, decode
 from veleta.processing.manifests import Manifests
+from veleta.topics import topic
 from veleta_drift.handlers import DriftHandler
 
 FIRST = "first batch of the epoch"
@@ -147,3 +148,17 @@ async def test_a_batch_costs_the_same_after_any_history(drift: Drift, old: int, 
     await drift.assess(publish_batch(drift.log, DATASET, epoch, number, api_rows(0, 50, 1)))
     assert drift.stored.reports[epoch, number].previous == number - 1
     assert drift.log.read_records == {"real_estate.batches": 2, "real_estate.rows": 2}
+
+
+@pytest.mark.failure("F250")
+async def test_a_batch_whose_rows_retention_deleted_has_no_verdict_of_drift(drift: Drift) -> None:
+    """After a wipe of the database the topics repeat it. It is no dead letter and requests no training."""
+    deleted, kept = (publish_batch(drift.log, DATASET, 1, number, api_rows(0, 50, 1)) for number in (0, 1))
+    drift.log.delete_before(topic(DATASET.name, "rows"), 0, kept.ranges[0].first)
+    event = Event("closed", "poller", TIME, deleted)
+    prepared = await drift.handler.prepare(event)
+    await drift.transactions.run(lambda uow: drift.handler.apply(event, prepared, uow))
+    (report,) = drift.events
+    assert isinstance(report.payload, DriftAssessed)
+    assert report.payload.verdict == "not enough data"
+    assert "deleted by retention" in report.payload.reason

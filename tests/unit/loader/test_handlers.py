@@ -13,6 +13,7 @@ from veleta.errors import Reject
 from veleta.events.catalogue import BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
 from veleta.service.health import ServiceHealth
+from veleta.topics import topic
 from veleta_loader.handlers import MAX_FINDINGS_LENGTH, BatchLoader, RowReporter
 from veleta_loader.ports import BatchEntry
 
@@ -225,3 +226,25 @@ async def test_the_rows_of_a_loaded_batch_are_counted_once(loader: Loader) -> No
         await reporter.reporter.report()
     await Reporter(loader).reporter.restore()
     assert [counted("clean") - before[0], counted("price: no value") - before[1]] == [250, 10]
+
+
+@pytest.mark.failure("F250")
+async def test_a_batch_whose_rows_retention_deleted_is_shown_as_deleted(loader: Loader) -> None:
+    """After a wipe of the database the topics repeat it. It is no dead letter, and later batches are loaded."""
+    deleted, kept = (publish_batch(loader.log, DATASET, 1, number, ROWS) for number in (0, 1))
+    loader.log.delete_before(topic(DATASET.name, "rows"), 0, kept.ranges[0].first)
+    for manifest in (deleted, kept):
+        await loader.handle(manifest)
+    assert (loader.entry(0).state, loader.entry(0).finding) == ("deleted", "its rows were deleted by retention")
+    assert loader.entry(1).state == "loaded"
+    assert {row["number"] for row in loader.committed.rows.raw} == {1}
+
+
+@pytest.mark.failure("F250")
+async def test_a_loaded_batch_stays_loaded_when_its_manifest_comes_again(loader: Loader) -> None:
+    """Although its rows in the topic were deleted meanwhile."""
+    loaded, kept = (publish_batch(loader.log, DATASET, 1, number, ROWS) for number in (0, 1))
+    await loader.handle(loaded)
+    loader.log.delete_before(topic(DATASET.name, "rows"), 0, kept.ranges[0].first)
+    await loader.handle(loaded)
+    assert loader.entry(0).state == "loaded"

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.reference.configuration import default
+from veleta.limits import DEFAULT_LIMITS
+from veleta.start_variables import EARLIER
 from veleta.valid_values import valid_values
 from veleta_inference.settings import InferenceSettings
 from veleta_local.deployment import Deployment
@@ -123,6 +125,7 @@ def test_variables_are_read_from_the_environment_of_make(tmp_path: Path) -> None
         ("TREES", "10001", "a whole number from 1 up to 10,000"),
         ("WORKERS", "0", "a whole number from 1 up to 64"),
         ("WORKERS", "99", "a whole number from 1 up to 64"),
+        ("KEEP_EPOCHS", "-1", "a whole number from 0 up to 1,000,000"),
         ("KEEP_REQUESTS_DAYS", "10000", "a whole number from 0 up to 9,999"),
         ("START_TIMEOUT", "soon", "a number from 1 up to 86,400"),
         ("START_TIMEOUT", "inf", "a number from 1 up to 86,400"),
@@ -231,6 +234,9 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "WORKERS": generated.environment("inference")["INFERENCE_WORKERS"],
         "STRICT": generated.environment("inference")["INFERENCE_STRICT"],
         "KEEP_REQUESTS_DAYS": generated.environment("retention")["RETENTION_KEEP_REQUESTS_DAYS"],
+        "KEEP_EPOCHS": f"{DEFAULT_LIMITS['keep_epochs']}; all in {EARLIER}",
+        "KEEP_BATCHES_DAYS": generated.environment("retention")["RETENTION_KEEP_BATCHES_DAYS"],
+        "KEEP_VERSIONS": f"{DEFAULT_LIMITS['keep_versions']}; all in {EARLIER}",
         "PORT_BASE": "",
         "START_TIMEOUT": f"{Variables().start_timeout:.0f}",
     }

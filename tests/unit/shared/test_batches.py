@@ -6,7 +6,7 @@ import pytest
 
 from support.records import chunk_messages, event, message, missed, publish_chunks
 from support.twins.shared import MemoryLog
-from veleta.batches import BatchReader, Rows, RowsDigest, batch_manifests, read_events
+from veleta.batches import BatchReader, Rows, RowsDeleted, RowsDigest, batch_manifests, read_events
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, OffsetRange
 from veleta.events.envelope import Message, encode
@@ -198,3 +198,30 @@ def test_a_batch_that_was_lost_is_never_read_in_part(log: MemoryLog) -> None:
     log.topics[topic("d", "rows")].clear()
     with pytest.raises(Reject, match="0 rows in 0 chunks"):
         list(BatchReader(log).chunks(lost))
+
+
+def delete_before(log: MemoryLog, manifest: BatchClosed) -> None:
+    """Delete the rows of all batches before this one, as retention does."""
+    log.delete_before(ROWS, 0, manifest.ranges[0].first)
+
+
+@pytest.mark.failure("F250")
+def test_a_batch_that_retention_deleted_is_not_taken_for_a_lost_one(log: MemoryLog) -> None:
+    """Its offsets are below the beginning of the topic. The batch after it is read as before."""
+    manifest = publish_chunks(log, "d", 1, 1, CHUNKS)
+    after = publish_chunks(log, "d", 1, 2, CHUNKS)
+    delete_before(log, after)
+    with pytest.raises(RowsDeleted, match="deleted by retention: d/1/1"):
+        read(log, manifest)
+    assert read(log, after) == CHUNKS
+
+
+@pytest.mark.failure("F250")
+def test_a_batch_that_is_deleted_while_it_is_read_is_a_deleted_one(log: MemoryLog) -> None:
+    """Not a mismatch, which would be a fault of the data."""
+    manifest = publish_chunks(log, "d", 1, 1, CHUNKS)
+    chunks = BatchReader(log).chunks(manifest)
+    next(chunks)
+    delete_before(log, publish_chunks(log, "d", 1, 2, CHUNKS))
+    with pytest.raises(RowsDeleted):
+        list(chunks)

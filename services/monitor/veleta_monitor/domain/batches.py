@@ -12,7 +12,13 @@ COLUMNS = (
     Column("Batch"), Column("State"), Column("Received", numeric=True), Column("Cleaned", numeric=True),
     Column("Left out", numeric=True), Column("Verdict"), Column("Reason", wide=True), Column("When"),
 )  # fmt: skip
-STATE_TONES: Mapping[str, Tone] = {"loaded": "good", "refused": "bad", "missed": "bad", "abandoned": "neutral"}
+STATE_TONES: Mapping[str, Tone] = {
+    "loaded": "good",
+    "refused": "bad",
+    "missed": "bad",
+    "abandoned": "neutral",
+    "deleted": "neutral",
+}
 """Tones of final states. All other states are in progress."""
 VERDICT_TONES: Mapping[str, Tone] = {"drift": "warn", "no drift": "good", "not enough data": "neutral"}
 

@@ -8,11 +8,17 @@ from sqlalchemy.dialects.mysql import insert
 
 from veleta.adapters.mysql import database_errors
 from veleta.clock import for_sql
-from veleta.tables import purges
+from veleta.tables import limits, purges
 from veleta_retention.domain.expiry import Purge
 
 DELETE_ROWS = 1_000
 """Maximum rows of one DELETE, which take some 40 ms. The limit also makes the database use the index."""
+
+
+def stored_limits(engine: sa.Engine) -> dict[str, int]:
+    """The limits that `veleta_prepare` stored, by the name of the setting. Raises Retry."""
+    with database_errors(), engine.connect() as connection:
+        return {row.name: int(row.value) for row in connection.execute(sa.select(limits))}
 
 
 class MysqlTable:

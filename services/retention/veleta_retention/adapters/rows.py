@@ -1,0 +1,106 @@
+"""The rows of batches: in the topic `rows`, and in RAW_DATA and CLEAN_DATA."""
+
+import contextlib
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import KafkaError
+
+from veleta.adapters.mysql import database_errors
+from veleta.errors import Retry
+from veleta.ports import EventLog
+from veleta.tables import checkpoints, trainings
+from veleta.topics import topic
+from veleta_retention.adapters.tables import DELETE_ROWS
+from veleta_retention.domain.kept_rows import BatchKey
+
+TIMEOUT_MS = 10_000
+READERS = ("loader", "drift")
+"""The services that read the rows of each batch once."""
+ENDED = ("finished", "merged", "skipped", "failed")
+"""The states of trainings that read no more rows."""
+
+
+class KafkaRows:
+    """`RowTopic` through Kafka's DeleteRecords. Each deletion moves the beginning of the topic."""
+
+    def __init__(self, bootstrap: str, event_log: EventLog, dataset: str) -> None:
+        self._bootstrap = bootstrap
+        self._event_log = event_log
+        self._topic = topic(dataset, "rows")
+
+    def delete_before(self, offsets: Mapping[int, int]) -> int:
+        # Manifests of a topic that was recreated name offsets beyond its end.
+        bounds = self._event_log.bounds(self._topic)
+        found = {part: (offset, *bounds[part]) for part, offset in offsets.items() if part in bounds}
+        due = {part: offset for part, (offset, first, end) in found.items() if first < offset <= end}
+        if due:
+            self._delete({TopicPartition(self._topic, part): offset for part, offset in due.items()})
+        return sum(offset - found[part][1] for part, offset in due.items())
+
+    def _delete(self, offsets: Mapping[TopicPartition, int]) -> None:
+        try:
+            admin = KafkaAdminClient(
+                bootstrap_servers=self._bootstrap,
+                client_id="retention",
+                bootstrap_timeout_ms=TIMEOUT_MS,
+                request_timeout_ms=TIMEOUT_MS,
+            )
+            with contextlib.closing(admin):
+                admin.delete_records(offsets)
+        except KafkaError as error:
+            raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
+
+
+class MysqlBatchRows:
+    """`RowTable`: a table whose rows belong to batches."""
+
+    def __init__(self, engine: sa.Engine, table: sa.Table) -> None:
+        self._engine = engine
+        self._table = table
+
+    @property
+    def name(self) -> str:
+        return self._table.fullname
+
+    def delete_before(self, oldest: BatchKey) -> int:
+        epoch, number = oldest
+        columns = self._table.c
+        # Two statements: for a comparison of pairs the database would read the whole table.
+        return sum(
+            self._delete_some(*where)
+            for where in ([columns.epoch < epoch], [columns.epoch == epoch, columns.number < number])
+        )
+
+    def _delete_some(self, *where: sa.ColumnElement[bool]) -> int:
+        delete = sa.delete(self._table).where(*where).with_dialect_options(mysql_limit=DELETE_ROWS)
+        with database_errors(), self._engine.begin() as connection:
+            return connection.execute(delete).rowcount
+
+
+class MysqlReaders:
+    """`RowReaders`: what loader, drift and trainer still have to read."""
+
+    def __init__(self, engine: sa.Engine, dataset: str) -> None:
+        self._engine = engine
+        self._topic = topic(dataset, "batches")
+
+    def processed(self) -> int:
+        query = sa.select(checkpoints.c.service, checkpoints.c.next_offset).where(checkpoints.c.topic == self._topic)
+        with database_errors(), self._engine.connect() as connection:
+            offsets = {row.service: int(row.next_offset) for row in connection.execute(query)}
+        return min(offsets.get(service, 0) for service in READERS)
+
+    def trainings_from(self) -> BatchKey | None:
+        query = sa.select(trainings.c.cause, trainings.c.recipe).where(trainings.c.state.not_in(ENDED))
+        with database_errors(), self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        return min((key for cause, recipe in rows for key in _batches(cause, recipe)), default=None)
+
+
+def _batches(cause: Mapping[str, int], recipe: Mapping[str, list[Mapping[str, int]]] | None) -> list[BatchKey]:
+    """The batches of a recipe. A request that is not planned needs its whole epoch."""
+    if recipe is None:
+        return [(cause["epoch"], 0)]
+    return [(each["epoch"], each["number"]) for each in (*recipe["batches"], *recipe["more_holdout"])]
