@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from uuid import uuid4
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from support.records import message
 from support.testbed import Testbed, wait_until
@@ -100,6 +101,21 @@ def test_a_range_ends_at_the_end_of_the_log(log: EventLog, batches: str) -> None
     assert values(list(log.read(batches, 0, 1, 9))) == [b"1"]
     assert list(log.read(batches, 0, 5, 9)) == []
     assert list(log.read(batches, 0, 1, 0)) == []
+
+
+def test_deleted_records_are_skipped(log: EventLog, batches: str, request: pytest.FixtureRequest) -> None:
+    """A range that is deleted as a whole has no record; one that is deleted in part has the rest."""
+    publish(log, batches, *(str(n).encode() for n in range(6)))
+    if isinstance(log, MemoryLog):
+        log.delete_before(batches, 0, 4)
+    else:
+        bootstrap = request.getfixturevalue("testbed").bootstrap
+        with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
+            admin.delete_records({TopicPartition(batches, 0): 4})
+    assert log.bounds(batches) == {0: (4, 6)}
+    assert list(log.read(batches, 0, 1, 3)) == []
+    assert values(list(log.read(batches, 0, 2, 4))) == [b"4"]
+    assert values(log.subscribe([batches], offsets={(batches, 0): 1}).poll(5)) == [b"4", b"5"]
 
 
 def test_a_long_range_is_read_completely(log: EventLog, batches: str) -> None:

@@ -13,13 +13,15 @@ from kafka.errors import KafkaTimeoutError
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
+from support.records import publish_chunks
 from support.repository import ROOT
 from support.testbed import Testbed
 from veleta.adapters.mysql import mysql_engine
 from veleta.errors import Retry, Stop
+from veleta.limits import DEFAULT_LIMITS
 from veleta.settings import MysqlSettings
-from veleta.tables import SCHEMAS, dataset_tables, pipeline
-from veleta.topics import declared_topics, topic
+from veleta.tables import SCHEMAS, dataset_tables, limits, pipeline
+from veleta.topics import SEGMENT_BYTES, declared_topics, topic
 from veleta.users import USERS
 from veleta_prepare.topics import create_topics
 
@@ -133,6 +135,32 @@ def test_a_topic_that_differs_is_refused_and_not_changed(testbed: Testbed) -> No
             create_topics(testbed.bootstrap, name)
         assert f"{drift}: retention.ms is 60000, not -1" in str(caught.value)
         assert f"{rows}: partitions is 3, not 1" in str(caught.value)
+
+
+def test_topics_of_an_earlier_version_get_small_files(testbed: Testbed) -> None:
+    """Kafka frees the disk of deleted records by whole files, and by default a file has 1 GB."""
+    name = f"t{uuid4().hex[:8]}"
+    create_topics(testbed.bootstrap, name)
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic(name, "rows"), {"segment.bytes": str(2**30)})
+    with admin(testbed) as client:
+        client.alter_configs([resource])
+        create_topics(testbed.bootstrap, name)
+        found = client.describe_configs([resource], config_filter="all")["topic"][topic(name, "rows")]
+    assert found["segment.bytes"]["value"] == str(SEGMENT_BYTES)
+
+
+@pytest.mark.failure("F253")
+def test_only_a_deployment_without_rows_gets_limits(fresh_testbed: Testbed) -> None:
+    """One that an earlier version began has rows, and keeps them. A limit that is stored does not change."""
+    query = sa.select(limits.c.name, limits.c.value)
+    assert dict(map(tuple, fresh_testbed.sql(query))) == DEFAULT_LIMITS
+    execute(fresh_testbed, "admin", "UPDATE {PIPELINE}.limits SET value = 7")
+    fresh_testbed.prepare()
+    assert {row.value for row in fresh_testbed.sql(query)} == {7}
+    execute(fresh_testbed, "admin", "DELETE FROM {PIPELINE}.limits")
+    publish_chunks(fresh_testbed.log, fresh_testbed.dataset.name, 1, 0, [[{"price": 1}]])
+    assert fresh_testbed.prepare().returncode == 0
+    assert fresh_testbed.sql(query) == []
 
 
 def test_without_kafka_the_job_retries(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,18 +6,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 import sqlalchemy as sa
 
+from support.batches import publish_batch
 from support.http import get, post
+from support.listings import api_rows
 from support.models import Models
 from support.proxy import Proxy
 from support.testbed import Process, Testbed, free_port, http_status, wait_until
+from veleta.batches import BatchReader, RowsDeleted
 from veleta.clock import for_sql, utc_now
-from veleta.tables import dataset_tables, purges
+from veleta.errors import Reject
+from veleta.events.catalogue import BatchClosed
+from veleta.ports import ARTIFACTS
+from veleta.tables import checkpoints, dataset_tables, limits, promotions, purges, trainings
+from veleta.topics import topic
 
 NOW = for_sql(utc_now())
 DAY = timedelta(days=1)
@@ -230,3 +238,99 @@ def test_a_purged_request_in_a_journal_is_deleted_later(setup: Setup, proxy: Pro
         assert setup.remaining("requests") == ["key-3"]
         predict(inference, "key-1", "a")
         wait_until(lambda: setup.remaining("requests") == ["key-1", "key-3"], what="the later one is stored")
+
+
+def rows_of(testbed: Testbed) -> dict[str, sa.Table]:
+    tables = dataset_tables(testbed.dataset)
+    return {"raw": tables.raw, "clean": tables.clean}
+
+
+def load_batches(testbed: Testbed, epochs: range) -> list[BatchClosed]:
+    """Publish one batch of each epoch, and insert what loader and drift write about them."""
+    manifests = [publish_batch(testbed.log, testbed.dataset, epoch, 0, api_rows(0, 30, epoch)) for epoch in epochs]
+    name = topic(testbed.dataset.name, "batches")
+    end = testbed.log.bounds(name)[0][1]
+    with testbed.admin.begin() as sql:
+        for table in (checkpoints, promotions, trainings, *rows_of(testbed).values()):
+            sql.execute(sa.delete(table))
+        for service in ("loader", "drift"):
+            row = {"service": service, "topic": name, "partition_no": 0, "next_offset": end}
+            sql.execute(sa.insert(checkpoints), row)
+        keys = [{"epoch": epoch, "number": 0, "row_no": row} for epoch in epochs for row in range(30)]
+        for table in rows_of(testbed).values():
+            sql.execute(sa.insert(table), keys)
+    return manifests
+
+
+def epochs_in(testbed: Testbed, kind: str) -> list[int]:
+    column = rows_of(testbed)[kind].c.epoch
+    return [row[0] for row in testbed.sql(sa.select(column).distinct().order_by(column))]
+
+
+def first_row(testbed: Testbed) -> int:
+    """The first offset of the topic `rows`."""
+    return testbed.log.bounds(topic(testbed.dataset.name, "rows"))[0][0]
+
+
+@pytest.mark.failure("F250")
+def test_rows_of_old_epochs_are_deleted_everywhere(testbed: Testbed) -> None:
+    """From both tables and the topic. The rows of kept epochs are read as before; a training keeps its own."""
+    manifests = load_batches(testbed, range(1, 6))
+    fixed = {"requested_at": NOW, "recipe": None}
+    waiting = {**fixed, "request_id": "a", "state": "waiting", "cause": {"epoch": 3}}
+    recipe = {"batches": [{"epoch": 4, "number": 0}], "more_holdout": [{"epoch": 1, "number": 0}]}
+    active = {**fixed, "request_id": "b", "state": "fitted", "cause": {"epoch": 4}, "recipe": recipe}
+    with testbed.admin.begin() as sql:
+        sql.execute(sa.insert(trainings), [waiting, active])
+    reader = BatchReader(testbed.log)
+    with testbed.service("retention", "retention", keep_epochs=2):
+        wait_until(lambda: first_row(testbed) == manifests[2].ranges[0].first, what="two epochs are deleted")
+        assert epochs_in(testbed, "raw") == epochs_in(testbed, "clean") == [3, 4, 5]
+        with testbed.admin.begin() as sql:
+            sql.execute(sa.update(trainings).values(state="finished"))
+        wait_until(lambda: first_row(testbed) == manifests[3].ranges[0].first, what="three epochs are deleted")
+    assert epochs_in(testbed, "raw") == epochs_in(testbed, "clean") == [4, 5]
+    for deleted_one in manifests[:3]:
+        with pytest.raises(RowsDeleted):
+            list(reader.chunks(deleted_one))
+    assert [sum(map(len, reader.chunks(kept))) for kept in manifests[3:]] == [30, 30]
+
+
+def test_artifacts_of_rejected_versions_are_deleted(testbed: Testbed, tmp_path: Path) -> None:
+    """The newest rejected one and each that was promoted keep theirs. The version stays, with a tag that shows it."""
+    load_batches(testbed, range(20, 21))
+    models = Models(testbed)
+    versions = [models.register() for _ in range(5)]
+    outcomes = dict(zip([v.number for v in versions], ["promoted", *["rejected"] * 4], strict=True))
+    models.set_champion(versions[1], seq=9)  # by hand, and the trainer has not yet noticed
+    with testbed.admin.begin() as sql:
+        common = {"reason": "test", "actor": "test", "decided_at": NOW}
+        rows = [{"seq": n, "version": n, "decision": outcome, **common} for n, outcome in outcomes.items()]
+        sql.execute(sa.insert(promotions), rows)
+
+    def tagged() -> list[int]:
+        found = [models.registry.version(version.number) for version in versions]
+        return [each.number for each in found if each and ARTIFACTS in each.tags]
+
+    with testbed.service("retention", "retention", keep_versions=1) as retention:
+        wait_until(lambda: tagged() == [versions[2].number, versions[3].number], what="two are deleted")
+        retention.wait_until_ready()
+    for version in versions:
+        current = models.registry.version(version.number)
+        assert current
+        if ARTIFACTS in current.tags:
+            with pytest.raises(Reject, match="deleted by retention"):
+                models.registry.download_native(current, tmp_path)
+        else:
+            assert models.registry.download_native(current, tmp_path).exists()
+
+
+def test_a_deployment_without_limits_keeps_everything_and_shows_it(testbed: Testbed) -> None:
+    """An earlier version began it: a default must not delete its rows."""
+    load_batches(testbed, range(30, 45))
+    with testbed.admin.begin() as sql:
+        sql.execute(sa.delete(limits))
+    with testbed.service("retention", "retention") as retention:
+        retention.wait_until_ready()
+        wait_until(lambda: "limits" in get(f"{retention.url}/readyz")[1]["warnings"], what="the warning is shown")
+    assert epochs_in(testbed, "raw") == list(range(30, 45))

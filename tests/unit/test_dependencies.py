@@ -49,7 +49,8 @@ def test_what_is_declared_is_imported(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["veleta_trainer.bootstrap", "veleta_inference.bootstrap", "veleta_notebooks.system"]
+    "module",
+    ["veleta_trainer.bootstrap", "veleta_inference.bootstrap", "veleta_retention.bootstrap", "veleta_notebooks.system"],
 )
 def test_mlflow_has_no_telemetry(module: str) -> None:
     """In each process that imports it, with an empty environment."""

@@ -94,10 +94,10 @@ async def _run_limits(
         clock,
     )
     artifacts = MlflowArtifacts(settings.mlflow.tracking_uri, dataset.name)
-    sweeps = rows.sweep, VersionSweeper(MysqlDecisions(engine), artifacts, versions, health).sweep
+    sweeps = {"rows": rows.sweep, "versions": VersionSweeper(MysqlDecisions(engine), artifacts, versions, health).sweep}
     async with asyncio.TaskGroup() as tasks:
-        for sweep in sweeps:
-            tasks.create_task(_repeat(sweep, health))
+        for name, sweep in sweeps.items():
+            tasks.create_task(health.supervise(name, _repeat(sweep, health)))
 
 
 async def _repeat(sweep: Callable[[], Awaitable[None]], health: ServiceHealth) -> None:

@@ -32,6 +32,7 @@ class VersionSweeper:
         for version in reversed(await self._due()):
             if self._health.stopping.is_set():
                 return
+            self._health.heartbeat()
             await asyncio.to_thread(self._artifacts.delete, version)
             self._decisions.forget(version)
             DELETED.inc()

@@ -12,7 +12,7 @@ from veleta.adapters.kafka_clients import Admin
 from veleta.topics import LAG_TOPICS, declared_topics, topic
 
 Ends = Mapping[TopicPartition, int]
-"""By partition: the next offset that will be written. No record is ever deleted, so it is the number of records too."""
+"""By partition: the next offset that will be written: the number of records, with those of `rows` that were deleted."""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ class _MemorySubscription:
     def __init__(self, log: MemoryLog, topics: Sequence[str], group: str | None, offsets: Checkpoints) -> None:
         self._log = log
         self._group = group
-        self._next = {name: min(offsets.get((name, 0), 0), log.bounds(name)[0][1]) for name in topics}
+        bounds = {name: log.bounds(name)[0] for name in topics}
+        self._next = {name: min(max(offsets.get((name, 0), 0), first), end) for name, (first, end) in bounds.items()}
 
     def poll(self, timeout: float) -> list[Record]:
         arrived = [r for name, start in self._next.items() for r in self._log.topics.get(name, [])[start:]]

@@ -79,6 +79,17 @@ def test_lost_rows_of_the_champion_do_not_fail_the_training() -> None:
     assert list(read.unreadable) == ["real_estate/1/1"]
 
 
+@pytest.mark.failure("F252")
+def test_rows_of_the_champion_that_retention_deleted_are_left_out() -> None:
+    """The reason says that they were deleted on purpose."""
+    reading = Reading()
+    deleted, kept = reading.batch(0), reading.batch(1)
+    reading.log.delete_before(ROWS, 0, kept.ranges[0].first)
+    read = reading.reader().read(recipe([kept], [deleted]))
+    assert (read.batches, read.more_holdout) == ([kept], [])
+    assert read.unreadable == {"real_estate/1/0": "its rows were deleted by retention: real_estate/1/0"}
+
+
 def test_the_error_names_some_unreadable_batches() -> None:
     """It does not grow with the number of batches."""
     reading = Reading()

@@ -100,7 +100,10 @@ class MysqlReaders:
 
 
 def _batches(cause: Mapping[str, int], recipe: Mapping[str, list[Mapping[str, int]]] | None) -> list[BatchKey]:
-    """The batches of a recipe. A request that is not planned needs its whole epoch."""
+    """The batches that a training learns from. One that is not planned needs its whole epoch.
+
+    The rows of the champion's holdout may be deleted: a training leaves out what it cannot read.
+    """
     if recipe is None:
         return [(cause["epoch"], 0)]
-    return [(each["epoch"], each["number"]) for each in (*recipe["batches"], *recipe["more_holdout"])]
+    return [(each["epoch"], each["number"]) for each in recipe["batches"]]
