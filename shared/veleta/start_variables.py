@@ -71,7 +71,7 @@ class StartVariables(BaseModel):
     )
     keep_versions: KeepCount | None = Field(
         None,
-        description="the newest rejected versions of the model whose artifacts are kept; 0: all",
+        description="the newest rejected or replaced versions of the model whose artifacts are kept; 0: all",
         json_schema_extra={"default": f"{DEFAULT_LIMITS['keep_versions']}; all in {EARLIER}"},
     )
 

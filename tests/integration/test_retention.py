@@ -296,12 +296,13 @@ def test_rows_of_old_epochs_are_deleted_everywhere(testbed: Testbed) -> None:
     assert [sum(map(len, reader.chunks(kept))) for kept in manifests[3:]] == [30, 30]
 
 
-def test_artifacts_of_rejected_versions_are_deleted(testbed: Testbed, tmp_path: Path) -> None:
-    """The newest rejected one and each that was promoted keep theirs. The version stays, with a tag that shows it."""
+def test_artifacts_of_old_versions_are_deleted(testbed: Testbed, tmp_path: Path) -> None:
+    """The newest one, the last two champions and one with an alias keep theirs. The others get a tag."""
     load_batches(testbed, range(20, 21))
     models = Models(testbed)
-    versions = [models.register() for _ in range(5)]
-    outcomes = dict(zip([v.number for v in versions], ["promoted", *["rejected"] * 4], strict=True))
+    versions = [models.register() for _ in range(6)]
+    decided = ["rejected"] * 4 + ["promoted"] * 2
+    outcomes = dict(zip([v.number for v in versions], decided, strict=True))
     models.set_champion(versions[1], seq=9)  # by hand, and the trainer has not yet noticed
     with testbed.admin.begin() as sql:
         common = {"reason": "test", "actor": "test", "decided_at": NOW}
@@ -313,7 +314,7 @@ def test_artifacts_of_rejected_versions_are_deleted(testbed: Testbed, tmp_path: 
         return [each.number for each in found if each and ARTIFACTS in each.tags]
 
     with testbed.service("retention", "retention", keep_versions=1) as retention:
-        wait_until(lambda: tagged() == [versions[2].number, versions[3].number], what="two are deleted")
+        wait_until(lambda: tagged() == [versions[0].number, versions[2].number], what="two are deleted")
         retention.wait_until_ready()
     for version in versions:
         current = models.registry.version(version.number)

@@ -23,7 +23,9 @@ class RetentionSettings(ServiceSettings):
         0, description="days that batches of earlier epochs keep their rows; 0: no limit"
     )
     keep_versions: KeepCount | None = Field(
-        None, description="the newest rejected versions whose artifacts are kept; 0: all", json_schema_extra=STORED
+        None,
+        description="the newest rejected or replaced versions whose artifacts are kept; 0: all",
+        json_schema_extra=STORED,
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

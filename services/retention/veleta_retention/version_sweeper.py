@@ -1,4 +1,4 @@
-"""Deletes the artifacts of rejected versions beyond the limit."""
+"""Deletes the artifacts of versions beyond the limit."""
 
 import asyncio
 
@@ -9,15 +9,15 @@ from veleta.service.health import ServiceHealth
 from veleta_retention.domain.kept_versions import Decisions
 from veleta_retention.ports import DecisionTable, ModelArtifacts
 
-DELETED = prometheus_client.Counter("veleta_versions_deleted", "rejected versions whose artifacts retention deleted")
+DELETED = prometheus_client.Counter("veleta_versions_deleted", "versions whose artifacts retention deleted")
 log = structlog.get_logger()
 
 
 class VersionSweeper:
-    """Keeps the artifacts of the newest rejected versions, and of each version that was ever promoted."""
+    """Keeps the artifacts of the newest versions, of the last two champions, and of each version with an alias."""
 
     def __init__(self, table: DecisionTable, artifacts: ModelArtifacts, keep: int, health: ServiceHealth) -> None:
-        """`keep`: how many rejected versions keep their artifacts; 0: all."""
+        """`keep`: how many rejected and replaced versions keep their artifacts; 0: all."""
         self._table = table
         self._artifacts = artifacts
         self._keep = keep

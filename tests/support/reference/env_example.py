@@ -48,7 +48,7 @@ COMPOSE = {
     "KEEP_REQUESTS_DAYS": "days after which stored requests are deleted, answered and refused ones; 0: never",
     "KEEP_EPOCHS": "the newest epochs whose rows are kept; 0: all; empty: 10, or all if an earlier version began",
     "KEEP_BATCHES_DAYS": "days until batches of earlier epochs lose their rows; 0: never",
-    "KEEP_VERSIONS": "the newest rejected versions whose artifacts are kept; 0: all; empty: 20, or all as above",
+    "KEEP_VERSIONS": "the newest replaced or rejected versions that keep artifacts; 0: all; empty: 20, or all as above",
     "SECRETS": "a folder with passwords of your own (compose/prepare/veleta_prepare/passwords.py lists the files)",
     "API_URL": "with compose/api.yaml: the address of the data API",
     "FOLDER": "with compose/csv.yaml: the folder of your files",

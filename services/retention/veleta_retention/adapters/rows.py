@@ -1,21 +1,18 @@
 """The rows of batches: in the topic `rows`, and in RAW_DATA and CLEAN_DATA."""
 
-import contextlib
 from collections.abc import Mapping
 
 import sqlalchemy as sa
-from kafka import KafkaAdminClient, TopicPartition
-from kafka.errors import KafkaError
+from kafka import TopicPartition
 
+from veleta.adapters.kafka_clients import Admin
 from veleta.adapters.mysql import database_errors
-from veleta.errors import Retry
 from veleta.ports import EventLog
 from veleta.tables import checkpoints, trainings
 from veleta.topics import topic
 from veleta_retention.adapters.tables import DELETE_ROWS
 from veleta_retention.domain.kept_rows import BatchKey
 
-TIMEOUT_MS = 10_000
 READERS = ("loader", "drift")
 """The services that read the rows of each batch once."""
 ENDED = ("finished", "merged", "skipped", "failed")
@@ -26,7 +23,7 @@ class KafkaRows:
     """`RowTopic` through Kafka's DeleteRecords. Each deletion moves the beginning of the topic."""
 
     def __init__(self, bootstrap: str, event_log: EventLog, dataset: str) -> None:
-        self._bootstrap = bootstrap
+        self._admin = Admin(bootstrap, "retention")
         self._event_log = event_log
         self._topic = topic(dataset, "rows")
 
@@ -36,21 +33,9 @@ class KafkaRows:
         found = {part: (offset, *bounds[part]) for part, offset in offsets.items() if part in bounds}
         due = {part: offset for part, (offset, first, end) in found.items() if first < offset <= end}
         if due:
-            self._delete({TopicPartition(self._topic, part): offset for part, offset in due.items()})
+            with self._admin.connected() as admin:
+                admin.delete_records({TopicPartition(self._topic, part): offset for part, offset in due.items()})
         return sum(offset - found[part][1] for part, offset in due.items())
-
-    def _delete(self, offsets: Mapping[TopicPartition, int]) -> None:
-        try:
-            admin = KafkaAdminClient(
-                bootstrap_servers=self._bootstrap,
-                client_id="retention",
-                bootstrap_timeout_ms=TIMEOUT_MS,
-                request_timeout_ms=TIMEOUT_MS,
-            )
-            with contextlib.closing(admin):
-                admin.delete_records(offsets)
-        except KafkaError as error:
-            raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
 
 
 class MysqlBatchRows:

@@ -10,10 +10,11 @@ Artifacts = Literal["present", "aliased", "deleted", "unknown"]
 
 @dataclass
 class Decisions:
-    """The versions that were only ever rejected, from the decisions in their order."""
+    """The versions on which there is a decision, from the decisions in their order."""
 
-    _rejected: set[int] = field(default_factory=set)
-    _promoted: set[int] = field(default_factory=set)
+    _versions: set[int] = field(default_factory=set)
+    _champions: list[int] = field(default_factory=list)
+    """The champion and the one before, even if the registry lost their aliases."""
     last: int = 0
     """The sequence number of the last decision."""
 
@@ -21,17 +22,18 @@ class Decisions:
         """Add decisions: sequence number, version and outcome."""
         for seq, version, outcome in decisions:
             self.last = max(self.last, seq)
-            (self._rejected if outcome == "rejected" else self._promoted).add(version)
-        self._rejected -= self._promoted
+            self._versions.add(version)
+            if outcome != "rejected":
+                self._champions = [*(each for each in self._champions if each != version), version][-2:]
 
     def beyond(self, keep: int) -> list[int]:
-        """The rejected versions without the `keep` newest, newest first. With 0 none is beyond."""
-        return sorted(self._rejected, reverse=True)[keep:] if keep else []
+        """The rejected and replaced versions without the `keep` newest, newest first. With 0 none is beyond."""
+        return sorted(self._versions.difference(self._champions), reverse=True)[keep:] if keep else []
 
     def forget_until(self, version: int) -> None:
         """The artifacts of this version and of all before it are deleted."""
-        self._rejected = {each for each in self._rejected if each > version}
+        self._versions = {each for each in self._versions if each > version or each in self._champions}
 
     def forget(self, version: int) -> None:
         """The version has no artifacts any more."""
-        self._rejected.discard(version)
+        self._versions.discard(version)
