@@ -74,7 +74,7 @@ async def insert(transactions: DriftTransactions, *reports: DriftAssessed) -> No
 
 
 async def keys(transactions: DriftTransactions, epoch: int) -> set[tuple[int, int]]:
-    return {key for key in await transactions.run(lambda uow: uow.reports.keys()) if key[0] == epoch}
+    return await transactions.run(lambda uow: {(epoch, n) for n in range(10) if uow.reports.exists(epoch, n)})
 
 
 async def test_an_inserted_report_exists(transactions: DriftTransactions, epoch: int) -> None:

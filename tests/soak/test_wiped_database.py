@@ -101,12 +101,12 @@ def test_a_request_that_arrives_during_a_restore_ends_as_the_topics_show(testbed
     skipped: TrainingRow = {**waiting_row(request, NOW), "state": "skipped", "ended_at": NOW}
     with testbed.admin.begin() as restoring, testbed.admin.begin() as consumer:
         repository = MysqlTrainings(restoring)
-        states = repository._states
-        read = states()
+        states = repository.states
+        read = states(["r"])
         MysqlTrainings(consumer).add(request, NOW)
         consumer.commit()
         with pytest.MonkeyPatch.context() as patch:
             stale = [read]
-            patch.setattr(repository, "_states", lambda: stale.pop() if stale else states())
+            patch.setattr(repository, "states", lambda ids: stale.pop() if stale else states(ids))
             repository.restore([skipped])
     assert [row.state for row in testbed.sql(sa.select(trainings).where(trainings.c.request_id == "r"))] == ["skipped"]

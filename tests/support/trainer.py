@@ -24,7 +24,7 @@ from veleta_trainer.domain.training import PromotionRow, TrainingRequest, Traini
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
 from veleta_trainer.recipe_reader import RecipeReader
-from veleta_trainer.state_restorer import StateRestorer
+from veleta_trainer.state_restorer import StateRestorer, own_topics
 from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
 from veleta_trainer.training_workflow import TrainingSteps, TrainingWorkflow
@@ -119,7 +119,8 @@ class TrainerHarness:
         """A trainer of a new process. The lease of the one before it has expired."""
         self.transactions.committed.lease.clock += timedelta(hours=1)
         health, fenced = ServiceHealth("trainer"), FencedTransactions(self.transactions, 10.0)
-        recorder = TrainingRecorder(DATASET.name, fenced, OutboxPublisher(self.log, self.transactions), lambda: TIME)
+        publisher = OutboxPublisher(self.log, self.transactions, replayed=own_topics(DATASET.name))
+        recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)
         recipes = RecipeBuilder(DATASET, Manifests(DATASET.name, self.log, fenced), {"iterations": 1}, {})
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)

@@ -1,6 +1,5 @@
 """Builds drift from its parts."""
 
-import asyncio
 import tempfile
 from functools import partial
 
@@ -12,6 +11,7 @@ from veleta.ports import EventLog
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
+from veleta.processing.replay import replay
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
@@ -34,11 +34,11 @@ def build(
     event_log = event_log or KafkaLog(settings.kafka.bootstrap, SERVICE)
     unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
-    publisher = OutboxPublisher(event_log, transactions)
+    batches, reports = topic(dataset.name, "batches"), topic(dataset.name, "drift")
+    publisher = OutboxPublisher(event_log, transactions, replayed=[reports])
     manifests = Manifests(dataset.name, event_log, transactions)
     handler = DriftHandler(dataset, event_log, manifests, clock, health.heartbeat)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
-    batches = topic(dataset.name, "batches")
     backlog = Backlog(batches, event_log, transactions)
     checks: Checks = {
         "kafka": partial(call_in_thread, partial(event_log.check, batches)),
@@ -46,8 +46,7 @@ def build(
     }
 
     async def restore_and_publish() -> None:
-        published = await asyncio.to_thread(handler.published_reports)
-        await transactions.run(partial(handler.restore, published))
+        await replay(reports, event_log, transactions, handler.restore)
         await publisher.publish_pending()
 
     async def run() -> None:

@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from veleta.batches import BatchReader, RowsDeleted, read_events
+from veleta.batches import BatchReader, RowsDeleted
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
@@ -47,7 +46,6 @@ class DriftHandler:
         """`on_chunk` is called for each chunk of rows: a sign of progress."""
         self._dataset = dataset
         self._manifests = manifests
-        self._event_log = event_log
         self._reader = BatchReader(event_log, on_chunk)
         self._clock = clock
 
@@ -75,18 +73,12 @@ class DriftHandler:
         report = self._report(_manifest(event), None, Assessment("not enough data", str(error), []))
         self.apply(event, PreparedReport(report, first_of_epoch=False), uow)
 
-    def published_reports(self) -> list[tuple[DriftAssessed, datetime]]:
-        """All published reports with their times, in order; a report may occur twice. Blocks. Raises Retry."""
-        events = read_events(self._event_log, self._dataset.name, "drift")
-        return [(event.payload, event.time) for event in events if isinstance(event.payload, DriftAssessed)]
-
-    def restore(self, published: Sequence[tuple[DriftAssessed, datetime]], uow: DriftUnitOfWork) -> None:
+    def restore(self, published: Sequence[Event], uow: DriftUnitOfWork) -> None:
         """Insert the published reports that the tables do not have: the database was wiped."""
-        stored = uow.reports.keys()
-        for report, at in published:
-            if (key := (report.epoch, report.number)) not in stored:
-                stored.add(key)
-                uow.reports.insert(report, at)
+        for event in published:
+            report = event.payload
+            if isinstance(report, DriftAssessed) and not uow.reports.exists(report.epoch, report.number):
+                uow.reports.insert(report, event.time)
 
     def _prepare(self, manifest: BatchClosed, before: Sequence[BatchClosed]) -> PreparedReport:
         try:

@@ -13,9 +13,6 @@ class ReportRepository(Protocol):
     def exists(self, epoch: int, number: int) -> bool:
         """Whether there is a report on this batch."""
 
-    def keys(self) -> set[tuple[int, int]]:
-        """Epoch and number of every batch that has a report."""
-
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         """Store a report with all its statistics."""
 

@@ -28,7 +28,7 @@ from veleta_trainer.aliases import Aliases
 from veleta_trainer.handlers import SERVICE, RequestHandler
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.settings import TrainerSettings
-from veleta_trainer.state_restorer import StateRestorer
+from veleta_trainer.state_restorer import StateRestorer, own_topics
 from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
 from veleta_trainer.training_workflow import TrainingSteps, TrainingWorkflow
@@ -48,7 +48,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     engine = mysql_engine(settings.mysql, idle_seconds=math.ceil(settings.lease_seconds))
     transactions = MysqlTransactions(engine, MysqlTrainerUnitOfWork)
     checks = MysqlTransactions(mysql_engine(settings.mysql, CHECK_SECONDS), MysqlTrainerUnitOfWork)
-    publisher = OutboxPublisher(event_log, transactions)
+    publisher = OutboxPublisher(event_log, transactions, replayed=own_topics(dataset.name))
     fenced = FencedTransactions(transactions, settings.lease_seconds)
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
     aliases = Aliases(registry, fenced, recorder)

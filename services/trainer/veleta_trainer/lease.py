@@ -1,6 +1,6 @@
 """The lease: only the trainer that holds it may act."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -47,9 +47,9 @@ class FencedTransactions:
         """Acquire or renew the lease. To be called before an effect outside the database."""
         await self.run(lambda _uow: None)
 
-    async def restore(self, transaction: Callable[[TrainerUnitOfWork], None]) -> None:
-        """Run a transaction that adds what the tables lack, without the lease. Then the lease may be acquired."""
-        await self._transactions.run(transaction)
+    async def restore(self, restore: Callable[[Transactions[TrainerUnitOfWork]], Awaitable[None]]) -> None:
+        """Call `restore`, which adds what the tables lack, without the lease. Then the lease may be acquired."""
+        await restore(self._transactions)
         self._compared = True
 
     async def renew_lease(self, health: ServiceHealth) -> None:

@@ -1,6 +1,6 @@
 """The interfaces that the trainer requires, in addition to the shared ports."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from veleta.ports import ManifestUnitOfWork, Version
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest, TrainingRow
+from veleta_trainer.domain.training import PromotionRow, State, Training, TrainingRequest, TrainingRow
 
 
 class TrainingRepository(Protocol):
@@ -32,8 +32,11 @@ class TrainingRepository(Protocol):
     def needs_new_request(self) -> bool:
         """Whether a request failed, and none is waiting or in progress."""
 
+    def states(self, request_ids: Collection[str]) -> dict[str, State]:
+        """The states of those requests that have a row."""
+
     def restore(self, rows: Iterable[TrainingRow]) -> None:
-        """Insert missing rows, and update those whose state is behind."""
+        """Insert missing rows, and update those whose state is not ahead."""
 
 
 class PromotionRepository(Protocol):

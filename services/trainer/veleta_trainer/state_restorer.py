@@ -1,21 +1,20 @@
 """Restores the trainer's tables from its topics, so that no training and no sequence number is repeated."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from veleta.batches import read_events
 from veleta.errors import Retry, StateLost
-from veleta.ports import EventLog, T
+from veleta.events.envelope import Event
+from veleta.ports import EventLog, T, Transactions
+from veleta.processing.replay import replay
 from veleta.service.health import ServiceHealth
-from veleta.topics import TopicName
-from veleta_trainer.domain.replay import ReplayedState, replay
+from veleta.topics import topic
+from veleta_trainer.domain.replay import ReplayedState, request_id
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
 
-TOPICS: tuple[TopicName, ...] = ("retrain", "training", "models")  # in the order of ReplayedState.apply
 log = structlog.get_logger()
 
 
@@ -35,20 +34,28 @@ class StateRestorer:
         except StateLost as error:
             log.warning("restoring", reason=str(error))
             self._health.set_activity("comparing the tables with the topics")
-            await self._restore()
+            await self._transactions.restore(self._restore)
         try:
             return await call()
         except StateLost as error:
             raise Retry("mysql", error) from error
 
-    async def _restore(self) -> None:
-        state = await asyncio.to_thread(self._replay)
+    async def _restore(self, transactions: Transactions[TrainerUnitOfWork]) -> None:
+        """Apply what the tables do not have yet: first requests, then trainings, then decisions."""
+        requests = topic(self._dataset, "retrain")
+        await replay(requests, self._event_log, transactions, _apply, save=False)
+        for name in own_topics(self._dataset):
+            await replay(name, self._event_log, transactions, _apply)
 
-        def transaction(uow: TrainerUnitOfWork) -> None:
-            uow.trainings.restore(state.trainings.values())
-            uow.promotions.restore(state.promotions.values())
 
-        await self._transactions.restore(transaction)
+def own_topics(dataset: str) -> list[str]:
+    """The topics with checkpoints of the restorer. That in `retrain` belongs to the consumer."""
+    return [topic(dataset, "training"), topic(dataset, "models")]
 
-    def _replay(self) -> ReplayedState:
-        return replay(event for name in TOPICS for event in read_events(self._event_log, self._dataset, name))
+
+def _apply(events: Sequence[Event], uow: TrainerUnitOfWork) -> None:
+    state = ReplayedState.of(uow.trainings.states({request_id(event) for event in events}))
+    for event in events:
+        state.apply(event)
+    uow.trainings.restore(state.trainings.values())
+    uow.promotions.restore(state.promotions.values())

@@ -1,7 +1,8 @@
 """The outbox: outgoing events that were stored in the transaction of their effect."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from veleta.faults import fault_point
@@ -11,7 +12,11 @@ from veleta.ports import EventLog, Transactions, UnitOfWork
 class OutboxPublisher:
     """Publishes the outbox of one service. Events leave in the order in which they were stored, at least once."""
 
-    def __init__(self, event_log: EventLog, transactions: Transactions[UnitOfWork]) -> None:
+    def __init__(
+        self, event_log: EventLog, transactions: Transactions[UnitOfWork], replayed: Collection[str] = ()
+    ) -> None:
+        """`replayed` are topics from which the service restores its tables: see `veleta.processing.replay`."""
+        self._replayed = replayed
         self._event_log = event_log
         self._transactions = transactions
         self._lock = asyncio.Lock()
@@ -20,10 +25,22 @@ class OutboxPublisher:
         """Publish all stored messages. Raises Retry."""
         async with self._lock:
             while pending := await self._transactions.run(lambda uow: uow.outbox.oldest()):
-                await asyncio.to_thread(self._event_log.publish, [message for _, message in pending])
+                messages = [message for _, message in pending]
+                places = await asyncio.to_thread(self._event_log.publish, messages)
                 fault_point("outbox.published")
-                await self._transactions.run(partial(_delete, [message_id for message_id, _ in pending]))
+                published: dict[tuple[str, int], list[int]] = defaultdict(list)
+                for message, (partition, offset) in zip(messages, places, strict=True):
+                    if message.topic in self._replayed:
+                        published[message.topic, partition].append(offset)
+                await self._transactions.run(partial(_finish, [message_id for message_id, _ in pending], published))
 
 
-def _delete(ids: Sequence[int], uow: UnitOfWork) -> None:
+def _finish(ids: Sequence[int], published: Mapping[tuple[str, int], Sequence[int]], uow: UnitOfWork) -> None:
+    """Delete published messages. The tables have their effects, so a checkpoint right before them moves behind them."""
     uow.outbox.delete(ids)
+    for place, offsets in published.items():
+        checkpoint = following = uow.checkpoints.load(*place)
+        for offset in offsets:
+            following += offset == following
+        if following > checkpoint:
+            uow.checkpoints.save(*place, following)

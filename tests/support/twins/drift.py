@@ -17,9 +17,6 @@ class MemoryReports:
     def exists(self, epoch: int, number: int) -> bool:
         return (epoch, number) in self.reports
 
-    def keys(self) -> set[tuple[int, int]]:
-        return set(self.reports)
-
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = report.epoch, report.number
         if key in self.reports:

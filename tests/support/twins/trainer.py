@@ -1,6 +1,6 @@
 """The trainer's ports in memory. The repositories pass the same contract suite as those in MySQL."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,6 +11,7 @@ from veleta_trainer.domain.training import (
     ACTIVE_STATES,
     TRANSITIONS,
     PromotionRow,
+    State,
     Training,
     TrainingRequest,
     TrainingRow,
@@ -50,10 +51,13 @@ class MemoryTrainings:
         states = {row["state"] for row in self.rows.values()}
         return "failed" in states and not states.intersection(TRANSITIONS)
 
+    def states(self, request_ids: Collection[str]) -> dict[str, State]:
+        return {name: self.rows[name]["state"] for name in request_ids if name in self.rows}
+
     def restore(self, rows: Iterable[TrainingRow]) -> None:
         for row in rows:
             stored = self.rows.setdefault(row["request_id"], {"attempts": 0, **row})
-            if progress(row["state"]) > progress(stored["state"]):
+            if progress(row["state"]) >= progress(stored["state"]):
                 stored.update(row)
 
 

@@ -126,10 +126,10 @@ async def test_published_reports_are_restored_into_wiped_tables(drift: Drift) ->
     reports = dict(drift.stored.reports)
     for _ in range(2):
         drift.log.publish([message for message in drift.outbox if message.topic == "real_estate.drift"])
-    published = drift.handler.published_reports()
+    published = [decode(record) for record in drift.log.read("real_estate.drift", 0, 0, 9)]
     assert len(published) == 6
     drift.transactions = MemoryTransactions(MemoryDriftUnitOfWork())
-    await drift.transactions.run(lambda uow: uow.reports.insert(*published[1]))
+    await drift.transactions.run(lambda uow: drift.handler.restore(published[1:2], uow))
     await drift.transactions.run(lambda uow: drift.handler.restore(published, uow))
     assert drift.stored.reports == reports
     assert drift.stored.assessed_at == dict.fromkeys(reports, TIME)

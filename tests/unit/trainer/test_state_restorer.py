@@ -54,3 +54,31 @@ async def test_tables_wiped_during_a_training_are_restored(place: str, kill_at: 
     assert harness.registry.version(2) is None
     assert [row.seq for row in harness.promotions] == [1]
     assert harness.ids("models") == [f"{request(0).request_id}/{name}" for name in ("registered", "promoted")]
+
+
+@pytest.mark.failure("F244")
+async def test_a_start_reads_nothing_if_nothing_was_lost() -> None:
+    """However many trainings there were. The consumer has its own checkpoint in `retrain`."""
+    harness = TrainerHarness(*[50.0] * 3)
+    for number in range(3):
+        await harness.add_request(request(number))
+        await harness.finish()
+    end = harness.log.bounds("real_estate.retrain")[0][1]
+    await harness.transactions.run(lambda uow: uow.checkpoints.save("real_estate.retrain", 0, end))
+    harness.log.read_records.clear()
+    await harness.new_trainer().take_over()
+    assert not harness.log.read_records.total()
+
+
+@pytest.mark.failure("F107")
+async def test_a_restored_training_has_the_recipe_of_its_version() -> None:
+    """Without the batches that could not be read."""
+    harness = TrainerHarness(50.0)
+    publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
+    await harness.add_request(request(3))
+    await harness.finish()
+    recipe = harness.row(request(3))["recipe"]
+    harness.wipe()
+    await harness.finish()
+    assert harness.row(request(3))["recipe"] == recipe
+    assert list(recipe["unreadable"]) == ["real_estate/1/3"]

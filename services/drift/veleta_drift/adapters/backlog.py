@@ -7,6 +7,9 @@ from veleta.events.envelope import Record
 from veleta.ports import Checkpoints, EventLog, Transactions, UnitOfWork
 from veleta.processing.checkpoints import validated_checkpoints
 
+MAX_RECORDS = 500
+"""Records that are read together: after a wipe the whole topic waits."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -51,10 +54,11 @@ class Backlog:
         return Progress(starts, {partition: end for partition, (_, end) in bounds.items()})
 
     async def records(self) -> list[Record]:
-        """All records that are not yet processed."""
+        """The next records that are not yet processed, at most MAX_RECORDS of a partition."""
         progress = await self.progress()
         return await asyncio.to_thread(self._read, progress)
 
     def _read(self, progress: Progress) -> list[Record]:
         starts = progress.checkpoints
-        return [r for p, end in progress.ends.items() for r in self._event_log.read(self._topic, p, starts[p], end - 1)]
+        ends = {p: min(end, starts[p] + MAX_RECORDS) for p, end in progress.ends.items()}
+        return [r for p, end in ends.items() for r in self._event_log.read(self._topic, p, starts[p], end - 1)]

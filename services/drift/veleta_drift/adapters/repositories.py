@@ -25,10 +25,6 @@ class MysqlReports:
         )
         return self._connection.scalar(query) is not None
 
-    def keys(self) -> set[tuple[int, int]]:
-        rows = self._connection.execute(sa.select(drift_reports.c.epoch, drift_reports.c.number))
-        return {(epoch, number) for epoch, number in rows}
-
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = {"epoch": report.epoch, "number": report.number}
         time = for_sql(at)

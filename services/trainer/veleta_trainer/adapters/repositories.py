@@ -1,6 +1,6 @@
 """The trainer's tables in MySQL."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -58,15 +58,18 @@ class MysqlTrainings:
         states = set(self._connection.scalars(sa.select(trainings.c.state).distinct()))
         return "failed" in states and not states.intersection(TRANSITIONS)
 
+    def states(self, request_ids: Collection[str]) -> dict[str, State]:
+        query = sa.select(trainings.c.request_id, trainings.c.state).where(trainings.c.request_id.in_(request_ids))
+        return {row.request_id: row.state for row in self._connection.execute(query)}
+
     def restore(self, rows: Iterable[TrainingRow]) -> None:
         # The consumer may insert the same requests meanwhile.
         by_request = {row["request_id"]: row for row in rows}
-        for request_id in by_request.keys() - self._states().keys():
+        for request_id in by_request.keys() - self.states(by_request).keys():
             self._insert(by_request[request_id])
-        for request_id, state in self._states().items():
-            row = by_request.get(request_id)
-            if row and progress(row["state"]) > progress(state):
-                self.update(request_id, row)
+        for request_id, state in self.states(by_request).items():
+            if progress(by_request[request_id]["state"]) >= progress(state):
+                self.update(request_id, by_request[request_id])
 
     def _insert(self, row: TrainingRow) -> None:
         query = insert(trainings).values(attempts=0, **_for_sql(row))
@@ -87,10 +90,6 @@ class MysqlTrainings:
             version=row.version or 0,
             metrics=row.metrics or {},
         )
-
-    def _states(self) -> dict[str, State]:
-        rows = self._connection.execute(sa.select(trainings.c.request_id, trainings.c.state))
-        return {row.request_id: row.state for row in rows}
 
 
 class MysqlPromotions:
@@ -115,8 +114,10 @@ class MysqlPromotions:
         return self._first(query.order_by(promotions.c.seq.desc()).limit(1))
 
     def restore(self, rows: Iterable[PromotionRow]) -> None:
-        stored = set(self._connection.scalars(sa.select(promotions.c.seq)))
-        for row in sorted(rows, key=lambda row: row.seq):
+        missing = sorted(rows, key=lambda row: row.seq)
+        query = sa.select(promotions.c.seq).where(promotions.c.seq.in_([row.seq for row in missing]))
+        stored = set(self._connection.scalars(query))
+        for row in missing:
             if row.seq not in stored:
                 self._insert(row)
 

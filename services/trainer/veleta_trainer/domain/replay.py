@@ -1,20 +1,26 @@
 """Computes the trainer's tables from its topics: for a database that was wiped, or restored from an old copy."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from veleta.events import catalogue
 from veleta.events.envelope import Event
 from veleta_trainer.domain.manual_promotion import OUTSIDE, event_id
-from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow, progress, waiting_row
+from veleta_trainer.domain.training import PromotionRow, State, TrainingRequest, TrainingRow, progress, waiting_row
 
 
 @dataclass
 class ReplayedState:
-    """Rows of PIPELINE.trainings by request, and of PIPELINE.promotions by sequence number."""
+    """Rows of PIPELINE.trainings by request, and of PIPELINE.promotions by sequence number: what has changed."""
 
     trainings: dict[str, TrainingRow] = field(default_factory=dict)
     promotions: dict[int, PromotionRow] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, states: Mapping[str, State]) -> Self:
+        """The stored rows, with their states only."""
+        return cls({name: {"request_id": name, "state": state} for name, state in states.items()})
 
     def apply(self, event: Event) -> None:
         """Apply the next event. Those of `retrain` come first, then those of `training`, then those of `models`."""
@@ -33,8 +39,10 @@ class ReplayedState:
             case catalogue.TrainingFailed(request_id=name, reason=reason):
                 self._update(name, {"state": "failed", "failure": reason, "ended_at": at})
             case catalogue.ModelRegistered() as payload:
-                columns: TrainingRow = {"state": "registered", "recipe": payload.recipe, **_result(payload)}
-                self._update(str(payload.recipe.get("request_id")), columns)
+                name = str(payload.recipe.get("request_id"))
+                if row := self.trainings.get(name):
+                    row["recipe"] = payload.recipe  # that of training.started may have batches that were unreadable
+                self._update(name, {"state": "registered", **_result(payload)})
             case catalogue.ModelPromoted() | catalogue.ModelRejected() as payload:
                 self._decide(event, payload)
 
@@ -61,12 +69,16 @@ class ReplayedState:
             self._update(payload.causes.request, {"state": "decided"})
 
 
-def replay(events: Iterable[Event]) -> ReplayedState:
-    """The state after the events of `retrain`, `training` and `models`, one topic after the other."""
-    state = ReplayedState()
-    for event in events:
-        state.apply(event)
-    return state
+def request_id(event: Event) -> str:
+    """The training request that an event is about."""
+    match event.payload:
+        case catalogue.TrainingRequestPayload(request_id=name):
+            return name
+        case catalogue.ModelRegistered(recipe=recipe):
+            return str(recipe.get("request_id"))
+        case catalogue.ModelPromoted(causes=causes) | catalogue.ModelRejected(causes=causes):
+            return causes.request
+    return event.id
 
 
 def request_of(event: Event, payload: catalogue.RetrainRequested) -> TrainingRequest:
