@@ -1,6 +1,7 @@
 """Reads batches from the topics. BatchReader is how loader, drift and trainer get the rows of a batch."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -46,6 +47,7 @@ class BatchReader:
         """`on_chunk` is called for each chunk that was read: a sign of progress."""
         self._event_log = event_log
         self._on_chunk = on_chunk
+        self._places: dict[str, _Places] = {}
 
     def chunks(self, manifest: BatchClosed) -> Iterator[Rows]:
         """The rows of a batch, chunk by chunk, in order.
@@ -102,9 +104,38 @@ class BatchReader:
 
     def _search(self, manifest: BatchClosed) -> list[OffsetRange]:
         """The range of the batch's last publication in a topic that was recreated. Empty if the batch is not in it."""
-        records = read_topic(self._event_log, topic(manifest.dataset, "rows"))
-        offsets = [(r.partition, r.offset) for r in records if r.key == manifest.batch][-manifest.chunks :]
-        return [OffsetRange(partition=offsets[0][0], first=offsets[0][1], last=offsets[-1][1])] if offsets else []
+        name = topic(manifest.dataset, "rows")
+        place = self._places.setdefault(name, _Places(self._event_log, name)).of(manifest.batch)
+        if place is None:
+            return []
+        offsets = deque((record.offset for record in self._records(manifest, [place])), maxlen=manifest.chunks)
+        return [OffsetRange(partition=place.partition, first=offsets[0], last=offsets[-1])] if offsets else []
+
+
+class _Places:
+    """The place of each batch in a topic that was recreated. It is read once, and later only what it got since."""
+
+    def __init__(self, event_log: EventLog, name: str) -> None:
+        self._event_log = event_log
+        self._name = name
+        self._next_offsets: dict[int, int] = {}
+        self._places: dict[str, tuple[int, int, int]] = {}
+
+    def of(self, batch: str) -> OffsetRange | None:
+        """From the first to the last record of a batch, in the partition of the last one."""
+        for partition, (first, end) in self._event_log.bounds(self._name).items():
+            start = self._next_offsets.get(partition, first)
+            if start > end:  # recreated again
+                self._places.clear()
+                start = first
+            for record in self._event_log.read(self._name, partition, start, end - 1):
+                before = self._places.get(record.key)
+                began = before[1] if before and before[0] == partition else record.offset
+                self._places[record.key] = partition, began, record.offset
+            self._next_offsets[partition] = end
+        if found := self._places.get(batch):
+            return OffsetRange(partition=found[0], first=found[1], last=found[2])
+        return None
 
 
 def read_topic(event_log: EventLog, name: str) -> Iterator[Record]:

@@ -57,6 +57,8 @@ batches = sa.Table(
     _time("opened_at"),
     _time("closed_at"),
     _time("loaded_at"),
+    sa.Index("ix_batches_state", "state"),
+    sa.Index("ix_batches_loaded_at", "loaded_at"),
 )
 
 manifests = sa.Table(
@@ -111,6 +113,9 @@ trainings = sa.Table(
     _time("requested_at", required=True),
     _time("started_at"),
     _time("ended_at"),
+    sa.Index("ix_trainings_state", "state"),
+    sa.Index("ix_trainings_version", "version"),
+    sa.Index("ix_trainings_requested_at", "requested_at"),
 )
 
 promotions = sa.Table(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.records import chunk_messages, event, message, missed, publish_chunks
-from support.twins.shared import MemoryLog
+from support.twins.shared import CountingLog, MemoryLog
 from veleta.batches import BatchReader, Rows, RowsDeleted, RowsDigest, batch_manifests, read_events
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, OffsetRange
@@ -225,3 +225,23 @@ def test_a_batch_that_is_deleted_while_it_is_read_is_a_deleted_one(log: MemoryLo
     delete_before(log, publish_chunks(log, "d", 1, 2, CHUNKS))
     with pytest.raises(RowsDeleted):
         list(chunks)
+
+
+@pytest.mark.failure("F249")
+def test_a_recreated_topic_is_read_once_for_all_batches() -> None:
+    """Then only what it got since. A batch that is not in it is not searched for again in the old part."""
+    log = CountingLog()
+    manifests = [publish_chunks(log, "d", 1, number, CHUNKS) for number in range(20)]
+    moved = [altered(each, ranges=[OffsetRange(partition=0, first=900, last=902)]) for each in manifests]
+    lost = altered(publish_chunks(MemoryLog(), "d", 7, 7, CHUNKS), ranges=moved[0].ranges)
+    reader = BatchReader(log)
+    for manifest in moved:
+        assert list(reader.chunks(manifest)) == CHUNKS
+    assert log.read_records[ROWS] == 60 + 20 * (3 + 3)
+    log.read_records.clear()
+    for _ in range(5):
+        with pytest.raises(Reject):
+            list(reader.chunks(lost))
+    assert log.read_records[ROWS] == 0
+    publish_chunks(log, "d", 7, 7, CHUNKS)
+    assert list(reader.chunks(lost)) == CHUNKS
