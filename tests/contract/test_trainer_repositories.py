@@ -216,6 +216,16 @@ class TestPromotions:
         following = await transactions.run(lambda uow: uow.promotions.append(decision("rejected", 2)))
         assert (stored.seq, following.seq) == (1, 5)
 
+    async def test_a_deletion_belongs_to_one_promotion(self, transactions: Transactions[TrainerUnitOfWork]) -> None:
+        """It is no champion. A registry that was recreated promotes a version with the same number again."""
+        first = await transactions.run(lambda uow: uow.promotions.append(decision("promoted")))
+        assert not await transactions.run(lambda uow: uow.promotions.has_deletion(first))
+        await transactions.run(lambda uow: uow.promotions.append(decision("deleted")))
+        assert await transactions.run(lambda uow: uow.promotions.has_deletion(first))
+        assert await transactions.run(champion) == first
+        again = await transactions.run(lambda uow: uow.promotions.append(decision("promoted")))
+        assert not await transactions.run(lambda uow: uow.promotions.has_deletion(again))
+
 
 class TestLease:
     async def test_the_row_is_replaced(self, transactions: Transactions[TrainerUnitOfWork]) -> None:

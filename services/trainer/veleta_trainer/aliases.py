@@ -26,15 +26,36 @@ class Aliases:
         """The version with the alias `champion`. Raises Retry."""
         return await asyncio.to_thread(self._registry.alias, CHAMPION)
 
+    async def champion_number(self) -> int | None:
+        """The number of the champion. Of a version that was deleted too: it is served until another one is promoted."""
+        if version := await self.champion():
+            return version.number
+        last = await self._transactions.run(lambda uow: uow.promotions.champion())
+        return last.version if last else None
+
+    async def check_lease(self) -> None:
+        """To be called before each write to the registry. Raises Retry if another trainer held the lease since."""
+        await self._transactions.check_lease()
+
     async def move(self, promotion: PromotionRow) -> None:
         """Set tags and aliases according to a decision. Raises Retry if another trainer holds the lease."""
-        await self._transactions.check_lease()
-        await asyncio.to_thread(self._move, promotion)
+        version = promotion.version
+        await self._set_tag(version, SEQ, str(promotion.seq))
+        await self._set_tag(version, "decision", f"{promotion.decision}: {promotion.reason}")
+        fault_point("trainer.tagged")
+        if promotion.decision == "rejected":
+            await self._set_alias(CHALLENGER, version)
+            return
+        await self._set_previous(promotion.previous)
+        fault_point("trainer.previous")
+        await self._set_alias(CHAMPION, version)
+        fault_point("trainer.promoted")
 
     async def reconcile(self) -> None:
         """Make aliases and decisions agree, while no training is in progress. Raises Retry.
 
-        A champion alias that was moved by hand becomes a decision. A missing alias is set again.
+        A champion alias that was moved by hand becomes a decision. A champion that was deleted is recorded. A missing
+        alias is set again.
         """
         version = await self.champion()
         last = await self._transactions.run(lambda uow: uow.promotions.champion())
@@ -42,35 +63,33 @@ class Aliases:
             last = await self._recorder.promoted_manually(version, last)
             log.warning("the champion alias was moved by hand", version=last.version, seq=last.seq)
         if last:
-            await self._transactions.check_lease()
-            await asyncio.to_thread(self._repair, last)
+            await self._repair(last)
 
-    def _move(self, promotion: PromotionRow) -> None:
-        version = promotion.version
-        self._registry.set_tag(version, SEQ, str(promotion.seq))
-        self._registry.set_tag(version, "decision", f"{promotion.decision}: {promotion.reason}")
-        fault_point("trainer.tagged")
-        if promotion.decision == "rejected":
-            self._registry.set_alias(CHALLENGER, version)
-            return
-        self._set_previous(promotion.previous)
-        fault_point("trainer.previous")
-        self._registry.set_alias(CHAMPION, version)
-        fault_point("trainer.promoted")
-
-    def _repair(self, last: PromotionRow) -> None:
+    async def _repair(self, last: PromotionRow) -> None:
         """Set the tag and the aliases that the last decision implies, if its version exists."""
-        version = self._registry.version(last.version)
+        version = await asyncio.to_thread(self._registry.version, last.version)
         if version is None:
+            await self._recorder.deleted(last)
             return
         if version.tags.get(SEQ) != str(last.seq):
-            self._registry.set_tag(last.version, SEQ, str(last.seq))
-        previous = self._registry.alias(PREVIOUS)
+            await self._set_tag(last.version, SEQ, str(last.seq))
+        previous = await asyncio.to_thread(self._registry.alias, PREVIOUS)
         if last.previous is not None and (previous is None or previous.number != last.previous):
-            self._set_previous(last.previous)
-        if self._registry.alias(CHAMPION) is None:
-            self._registry.set_alias(CHAMPION, last.version)
+            await self._set_previous(last.previous)
+        if await self.champion() is None:
+            await self._set_alias(CHAMPION, last.version)
 
-    def _set_previous(self, version: int | None) -> None:
-        if version is not None and self._registry.version(version):
-            self._registry.set_alias(PREVIOUS, version)
+    async def _set_previous(self, version: int | None) -> None:
+        if version is None:
+            return
+        existing = await asyncio.to_thread(self._registry.version, version)
+        if existing:
+            await self._set_alias(PREVIOUS, version)
+
+    async def _set_alias(self, alias: str, version: int) -> None:
+        await self.check_lease()
+        await asyncio.to_thread(self._registry.set_alias, alias, version)
+
+    async def _set_tag(self, version: int, tag: str, value: str) -> None:
+        await self.check_lease()
+        await asyncio.to_thread(self._registry.set_tag, version, tag, value)

@@ -25,6 +25,7 @@ from veleta_trainer.adapters.child import ChildProcessFitter
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.aliases import Aliases
+from veleta_trainer.champion_watch import ChampionWatch
 from veleta_trainer.handlers import SERVICE, RequestHandler
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.settings import TrainerSettings
@@ -33,6 +34,8 @@ from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
 from veleta_trainer.training_workflow import TrainingSteps, TrainingWorkflow
 
+TRAININGS = "trainings"
+"""The loop whose activity is shown: the consumer handles records during a training."""
 LIBRARIES = ("catboost", "numpy", "pandas", "shap")
 """The libraries whose versions a recipe contains."""
 
@@ -63,6 +66,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     consumer_group = f"{dataset.name}.trainer"
     check_registry = partial(call_in_thread, registry.check)
     health.set_unavailable("lease", "not yet requested")
+    health.show_activity_of(TRAININGS)
 
     async def run() -> None:
         try:
@@ -71,8 +75,9 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
                 group.create_task(
                     consume(topics, consumer_group, event_log, transactions, publisher, processor, health, checks)
                 )
-                group.create_task(health.supervise("trainings", workflow.run()))
+                group.create_task(health.supervise(TRAININGS, workflow.run()))
                 group.create_task(fenced.renew_lease(health))
+                group.create_task(ChampionWatch(registry, checks, health).run())
         finally:
             with contextlib.suppress(Retry):
                 await fenced.release_lease()

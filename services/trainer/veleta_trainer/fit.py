@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from catboost import CatBoostRegressor, Pool
+from catboost import CatBoostError, CatBoostRegressor, Pool
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.batches import BatchReader
@@ -63,10 +63,13 @@ def _write_last(path: Path, text: str) -> None:
 
 
 def load_champion(path: Path, dataset: Dataset) -> CatBoostRegressor | None:
-    """The champion. None if there is none, or if it learnt from other features, which the rows no longer have."""
+    """The champion. None if there is none or its file is damaged, or if it learnt from features that the rows lack."""
     if not path.exists():
         return None
-    champion = CatBoostRegressor().load_model(str(path))
+    try:
+        champion = CatBoostRegressor().load_model(str(path))
+    except CatBoostError:
+        return None
     present = {column.name for column in feature_columns(dataset)}
     return champion if has_current_features(champion) and present.issuperset(champion.feature_names_) else None
 

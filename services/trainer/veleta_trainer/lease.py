@@ -19,6 +19,9 @@ POLL_SECONDS = 0.5
 class FencedTransactions:
     """Transactions that check the lease of this process first: a trainer that lost it writes nothing.
 
+    A step begins with the lease, under its fence. If another trainer held it since, the step has ended: what it read
+    may be stale, also if this process acquired the lease again.
+
     The lease's row also shows that the database lost state: a row that disappeared, or that is older than this process
     saw it, belongs to a database that was wiped or restored.
     """
@@ -30,21 +33,30 @@ class FencedTransactions:
         self._duration = timedelta(seconds=seconds)
         self._compared = False
         self._last_expiry: datetime | None = None
+        self._fence = 0
 
-    async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
-        """Acquire or renew the lease, then run the transaction.
+    async def begin_step(self) -> None:
+        """Acquire or renew the lease; `run` then works under this lease only.
 
         Raises Retry if another trainer holds the lease, and StateLost if the tables may be behind the topics.
         """
+        self._fence = await self._transactions.run(self._hold)
+
+    async def run(self, transaction: Callable[[TrainerUnitOfWork], T]) -> T:
+        """Renew the lease under which the step began, then run the transaction.
+
+        Raises Retry if another trainer held it since, and StateLost if the tables may be behind the topics.
+        """
 
         def fenced(uow: TrainerUnitOfWork) -> T:
-            self._hold(uow)
+            if self._hold(uow) != self._fence:
+                raise Retry("lease", "another trainer held it since this step began; the step is repeated")
             return transaction(uow)
 
         return await self._transactions.run(fenced)
 
     async def check_lease(self) -> None:
-        """Acquire or renew the lease. To be called before an effect outside the database."""
+        """Renew the lease under which the step began. To be called before an effect outside the database."""
         await self.run(lambda _uow: None)
 
     async def restore(self, restore: Callable[[Transactions[TrainerUnitOfWork]], Awaitable[None]]) -> None:
@@ -58,7 +70,7 @@ class FencedTransactions:
         while running:
             pause = min(POLL_SECONDS, interval)
             try:
-                await self.check_lease()
+                await self._transactions.run(self._hold)
             except (Retry, StateLost) as error:
                 if isinstance(error, StateLost) or error.dependency == "lease":
                     health.set_unavailable("lease", str(error))
@@ -77,7 +89,8 @@ class FencedTransactions:
 
         await self._transactions.run(transaction)
 
-    def _hold(self, uow: TrainerUnitOfWork) -> None:
+    def _hold(self, uow: TrainerUnitOfWork) -> int:
+        """Acquire or renew the lease: its fence."""
         now, row = uow.lease.now(), uow.lease.load()
         ours = row is not None and row.holder == self._holder
         if self._last_expiry and (row is None or (ours and row.expires_at < self._last_expiry)):
@@ -89,6 +102,8 @@ class FencedTransactions:
             raise Retry("lease", f"another trainer holds it until {row.expires_at:%H:%M:%S} UTC; this one stands by")
         self._last_expiry = row.expires_at if row is not None and ours else None
         if row is None or not ours:
-            uow.lease.save(LeaseRow(self._holder, (row.fence if row else 0) + 1, now + self._duration))
+            row = LeaseRow(self._holder, (row.fence if row else 0) + 1, now + self._duration)
+            uow.lease.save(row)
         elif row.expires_at - now < self._duration * RENEW_BELOW:
             uow.lease.save(replace(row, expires_at=now + self._duration))
+        return row.fence

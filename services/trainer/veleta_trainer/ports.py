@@ -51,6 +51,9 @@ class PromotionRepository(Protocol):
     def champion(self) -> PromotionRow | None:
         """The last decision that made a champion."""
 
+    def has_deletion(self, champion: PromotionRow) -> bool:
+        """Whether it is stored that the version of this champion was deleted."""
+
     def restore(self, rows: Iterable[PromotionRow]) -> None:
         """Insert missing decisions under their own sequence numbers."""
 

@@ -70,9 +70,8 @@ class TrainingPlanner:
             self._reconciled_at = time.monotonic()
         if not waiting:
             return False
-        version = await self._aliases.champion()
-        champion = version.number if version else None
-        plan = plan_requests(waiting, champion=version is not None)
+        champion = await self._aliases.champion_number()
+        plan = plan_requests(waiting, champion=champion is not None)
         recipe = await self._recipe(plan.train, champion) if plan.train else None
         await self._recorder.planned(plan, recipe, champion)
         fault_point("trainer.planned")

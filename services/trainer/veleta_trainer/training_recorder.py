@@ -133,6 +133,20 @@ class TrainingRecorder:
 
         return await self._transactions.run(transaction)
 
+    async def training_of(self, version: int) -> Training | None:
+        """The training that made a version."""
+        return await self._transactions.run(lambda uow: uow.trainings.of_version(version))
+
+    async def deleted(self, champion: PromotionRow) -> None:
+        """Store once that the version of the champion was deleted in the registry."""
+        promotion = manual_promotion.deletion(champion, self._clock())
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            if not uow.promotions.has_deletion(champion):
+                uow.promotions.append(promotion)
+
+        await self._transactions.run(transaction)
+
     def _store(
         self, uow: TrainerUnitOfWork, request: TrainingRequest, before: State, columns: TrainingRow, *payloads: Payload
     ) -> None:

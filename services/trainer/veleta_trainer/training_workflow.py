@@ -7,7 +7,7 @@ import structlog
 
 from veleta.errors import Reject, Retry, StateLost
 from veleta.faults import fault_point
-from veleta.ports import NATIVE, Registry
+from veleta.ports import NATIVE, Registry, Version
 from veleta.service.health import ServiceHealth
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
@@ -70,6 +70,7 @@ class TrainingSteps:
         """Register the run's model as a version."""
         run, recipe = await asyncio.to_thread(self._runs.get, training.run_id), training.recipe
         tags = {NATIVE: run.native, "request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
+        await self._aliases.check_lease()
         version = await asyncio.to_thread(self._registry.register, training.run_id, run.source, tags)
         fault_point("trainer.created")
         registered = events.registered(training, version.number, run.native)
@@ -106,7 +107,7 @@ class TrainingSteps:
         if training.fits >= MAX_FITS:
             raise Reject("no fit was completed", f"the trainer ended during each of {training.fits} fits")
         if training.recipe.champion is not None:
-            champion = await asyncio.to_thread(self._registry.version, training.recipe.champion)
+            champion = await self._champion(training.recipe.champion)
 
         async def report(phase: str, done: int, of: int, error: float | None) -> None:
             nonlocal began
@@ -120,6 +121,22 @@ class TrainingSteps:
                 log.warning("progress not published", reason=str(unavailable))
 
         return await self._fitter.fit(training.recipe, champion, report)
+
+    async def _champion(self, number: int) -> Version | None:
+        """The champion to compare with. Of a version that was deleted, the run may still have the model."""
+        if version := await asyncio.to_thread(self._registry.version, number):
+            return version
+        training = await self._recorder.training_of(number)
+        if training is None:
+            return None
+        try:
+            run = await asyncio.to_thread(self._runs.get, training.run_id)
+        except Retry:
+            raise
+        except Exception as error:  # noqa: BLE001 - MLflow refuses: the run is gone too
+            log.warning("the run of the champion cannot be read", version=number, reason=str(error))
+            return None
+        return Version(number, run.run_id, {NATIVE: run.native})
 
     async def _log_run(self, training: Training, fitted: FittedModel) -> LoggedRun:
         """Log the run. The model is not fitted again unless it cannot be logged whatever MLflow does."""
@@ -147,19 +164,21 @@ class TrainingWorkflow:
     async def run(self) -> None:
         """Work until the service stops. Waits for unavailable dependencies, and for the lease."""
         await self._health.retry_until_available(self.take_over)
+        self._health.set_activity("waiting for requests")
         while await self._health.sleep(IDLE_SECONDS):
             while not self._health.stopping.is_set() and await self._health.retry_until_available(self.advance):
                 pass
 
     async def take_over(self) -> None:
         """Acquire the lease. Raises Retry."""
-        await self._restorer.run(self._transactions.check_lease)
+        await self._restorer.run(self._transactions.begin_step)
 
     async def advance(self) -> bool:
         """Run one step. Returns False if there was nothing to do. Raises Retry; then the step must be repeated."""
         return await self._restorer.run(self._advance)
 
     async def _advance(self) -> bool:
+        await self._transactions.begin_step()
         await self._recorder.publish()
         training = await self._transactions.run(lambda uow: uow.trainings.active())
         advanced = await self._run_step(training) if training else await self._plan()
@@ -176,6 +195,7 @@ class TrainingWorkflow:
             attempts = training.attempts + 1
             if attempts >= MAX_ATTEMPTS or isinstance(error, Reject):
                 await self._recorder.failed(training, error)
+                self._health.set_activity(f"training for {training.request.request_id} failed; waiting for requests")
             else:
                 await self._recorder.attempt_failed(training)
                 await self._health.sleep(attempts)

@@ -39,6 +39,7 @@ class ServiceHealth:
         self.service = service
         self.stopping = asyncio.Event()
         self.activity = "starting"
+        self._shown = ""
         self.stop_reason = ""
         self.warnings: dict[str, str] = {}
         """What a person should look at, by subject. A service with warnings is ready."""
@@ -92,9 +93,14 @@ class ServiceHealth:
         if (loop := _loop.get()) in self._heartbeats:
             self._heartbeats[loop] = time.monotonic()
 
+    def show_activity_of(self, loop: str) -> None:
+        """Show the activity of one supervised loop only, of a service that has more than one."""
+        self._shown = loop
+
     def set_activity(self, activity: str) -> None:
-        """Record a heartbeat and what the service does now."""
-        self.activity = activity
+        """Record a heartbeat and what the service does now. See `show_activity_of`."""
+        if self._shown in ("", _loop.get()):
+            self.activity = activity
         self.heartbeat()
 
     def mark_started(self) -> None:

@@ -77,7 +77,11 @@ class MemoryPromotions:
         return next((row for row in self.rows if row.cause == request_id), None)
 
     def champion(self) -> PromotionRow | None:
-        return next((row for row in reversed(self.rows) if row.decision != "rejected"), None)
+        return next((row for row in reversed(self.rows) if row.decision in ("promoted", "outside")), None)
+
+    def has_deletion(self, champion: PromotionRow) -> bool:
+        later = [row for row in self.rows if row.seq > champion.seq and row.decision == "deleted"]
+        return champion.version in [row.version for row in later]
 
     def restore(self, rows: Iterable[PromotionRow]) -> None:
         stored = {row.seq for row in self.rows}
@@ -130,7 +134,11 @@ class MemoryRuns:
         return self.logged[-1]
 
     def get(self, run_id: str) -> LoggedRun:
-        return next(run for run in self.logged if run.run_id == run_id)
+        return {run.run_id: run for run in self.logged}[run_id]
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run, as a person may do in MLflow."""
+        self.logged = [run for run in self.logged if run.run_id != run_id]
 
     def find(self, planned: Recipe) -> LoggedRun | None:
         return self.logged[self.recipes.index(planned)] if planned in self.recipes else None

@@ -28,3 +28,12 @@ def test_a_champion_that_learnt_from_another_column_is_not_compared(dataset: Dat
     changed = dataset.model_copy(update={"columns": left_out})
     assert load_champion(tmp_path / "champion.cbm", changed) is None
     assert load_champion(tmp_path / "none.cbm", dataset) is None
+
+
+@pytest.mark.failure("F295")
+def test_a_champion_whose_file_is_damaged_is_not_compared(dataset: Dataset, tmp_path: Path) -> None:
+    """It is not the training that fails."""
+    path = tmp_path / "champion.cbm"
+    train(dataset, path)
+    path.write_bytes(path.read_bytes()[:100])
+    assert load_champion(path, dataset) is None

@@ -3,6 +3,8 @@
 import asyncio
 import copy
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -25,27 +27,51 @@ async def test_a_trainer_without_the_lease_stands_by() -> None:
     assert harness.row(request(0))["state"] == "waiting"
 
 
-@pytest.mark.failure("F119")
-async def test_a_zombie_trainer_commits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It freezes in a step while another trainer finishes the training. Its own transaction fails afterwards."""
-    harness = TrainerHarness(50.0)
-    await harness.add_request(request(0))
-    zombie = harness.new_trainer()
-    assert await zombie.advance()
-    log, frozen, resumed = harness.runs.log, threading.Event(), threading.Event()
+class Frozen:
+    """A trainer that freezes in a step after a call to MLflow, and resumes when the test says so."""
 
-    def log_and_freeze(planned: Recipe, fitted: FittedModel) -> LoggedRun:
-        run = log(planned, fitted)
-        frozen.set()
-        assert resumed.wait(10)
+    def __init__(self, harness: TrainerHarness, patch: pytest.MonkeyPatch) -> None:
+        self._log, self._frozen, self._resumed = harness.runs.log, threading.Event(), threading.Event()
+        self._trainer = harness.new_trainer()
+        patch.setattr(harness.runs, "log", self._log_and_freeze)
+
+    async def freeze(self) -> "asyncio.Task[bool]":
+        """Plan, and freeze in the next step, which is returned."""
+        assert await self._trainer.advance()
+        step = asyncio.create_task(self._trainer.advance())
+        assert await asyncio.to_thread(self._frozen.wait, 10)
+        return step
+
+    def resume(self) -> None:
+        self._resumed.set()
+
+    def _log_and_freeze(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
+        run = self._log(planned, fitted)
+        self._frozen.set()
+        assert self._resumed.wait(10)
         return run
 
-    monkeypatch.setattr(harness.runs, "log", log_and_freeze)
-    step = asyncio.create_task(zombie.advance())
-    assert await asyncio.to_thread(frozen.wait, 10)
+
+@pytest.mark.failure("F119", "F297")
+@pytest.mark.parametrize("other", ["holds the lease", "released it", "lost it"])
+async def test_a_zombie_trainer_commits_nothing(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It freezes in a step while another trainer finishes the training. Its own transaction fails afterwards.
+
+    Also if the lease is free again: what the step read is stale.
+    """
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    zombie = Frozen(harness, monkeypatch)
+    step = await zombie.freeze()
     await harness.finish()
+    lease = harness.transactions.committed.lease
+    assert lease.row is not None
+    if other == "released it":
+        lease.row = replace(lease.row, expires_at=lease.clock)
+    elif other == "lost it":
+        lease.clock += timedelta(hours=1)
     before, topics = copy.deepcopy(harness.transactions.committed), copy.deepcopy(harness.log.topics)
-    resumed.set()
+    zombie.resume()
     with pytest.raises(Retry, match="another trainer"):
         await step
     after = harness.transactions.committed
@@ -55,3 +81,23 @@ async def test_a_zombie_trainer_commits_nothing(monkeypatch: pytest.MonkeyPatch)
     assert after.lease.row == before.lease.row
     assert harness.log.topics == topics
     assert harness.row(request(0))["state"] == "finished"
+
+
+@pytest.mark.failure("F297")
+async def test_nothing_is_registered_without_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer freezes between reading the run and registering its version."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    trainer = harness.new_trainer()
+    for _ in range(2):
+        assert await trainer.advance()
+    get = harness.runs.get
+
+    def get_and_lose_lease(run_id: str) -> LoggedRun:
+        harness.give_lease_to_another()
+        return get(run_id)
+
+    monkeypatch.setattr(harness.runs, "get", get_and_lose_lease)
+    with pytest.raises(Retry, match="another trainer"):
+        await trainer.advance()
+    assert harness.registry.version(1) is None

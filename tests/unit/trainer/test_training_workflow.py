@@ -1,6 +1,7 @@
 """The training workflow, and how it continues after a kill at any fault point."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,8 +240,8 @@ async def test_a_version_does_not_replace_a_champion_that_it_was_not_compared_wi
 
 
 @pytest.mark.failure("F145")
-async def test_a_champion_deleted_during_a_training_is_replaced(kill_at: Callable[[str], list[str]]) -> None:
-    """It cannot be evaluated, so the new version is promoted even if it is worse. The reason names the champion."""
+async def test_a_champion_deleted_during_a_training_is_compared(kill_at: Callable[[str], list[str]]) -> None:
+    """Its run still has the model, so a worse version does not replace it."""
     harness = TrainerHarness(50.0, 1000.0)
     await harness.add_request(request(0))
     await harness.finish()
@@ -250,25 +251,36 @@ async def test_a_champion_deleted_during_a_training_is_replaced(kill_at: Callabl
         await harness.finish()
     harness.registry.delete(1)
     await harness.finish()
-    assert harness.fitter.champions == [None, None]
-    last = harness.promotions[-1]
-    assert (last.version, last.previous, last.decision) == (2, 1, "promoted")
-    assert last.reason.startswith("version 1 cannot be evaluated: its model was deleted")
-    champion = harness.registry.alias("champion")
-    assert champion is not None
-    assert champion.number == 2
-    assert harness.registry.alias("previous") is None
+    assert harness.fitter.champions == [None, 1]
+    assert (harness.promotions[1].decision, harness.promotions[1].previous) == ("rejected", 1)
 
 
 @pytest.mark.failure("F145")
-async def test_a_champion_deleted_before_a_training_is_replaced() -> None:
-    """Its alias is deleted with it, so there is no champion."""
+async def test_the_next_versions_are_never_the_first_one() -> None:
+    """Deleting a version deletes its alias. Each next one is compared with the served one, and the better one wins."""
+    harness = TrainerHarness(50.0, 1000.0, 1000.0, 40.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    harness.registry.delete(1)
+    for number in range(3):
+        await harness.add_request(replace(request(number), request_id=f"again/{number}"))
+        await harness.finish()
+    assert harness.fitter.champions == [None, 1, 1, 1]
+    decided = [(row.version, row.decision) for row in harness.promotions]
+    assert decided == [(1, "promoted"), (1, "deleted"), (2, "rejected"), (3, "rejected"), (4, "promoted")]
+    assert "version 1" in harness.promotions[-1].reason
+
+
+@pytest.mark.failure("F145")
+async def test_a_deleted_champion_without_a_file_is_replaced() -> None:
+    """It cannot be evaluated, so the next version is promoted even if it is worse. The reason names the champion."""
     harness = TrainerHarness(50.0, 1000.0)
     await harness.add_request(request(0))
     await harness.finish()
     harness.registry.delete(1)
+    harness.runs.delete("run-1")
     await harness.add_request(request(1))
     await harness.finish()
     last = harness.promotions[-1]
-    assert (last.version, last.previous, last.decision) == (2, None, "promoted")
-    assert last.reason == "there is no champion"
+    assert (last.version, last.previous, last.decision) == (2, 1, "promoted")
+    assert last.reason.startswith("version 1 cannot be evaluated: ")

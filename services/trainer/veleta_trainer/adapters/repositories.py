@@ -13,7 +13,7 @@ from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
 from veleta.tables import leases, promotions, trainings
-from veleta_trainer.domain.manual_promotion import OUTSIDE
+from veleta_trainer.domain.manual_promotion import DELETED, OUTSIDE
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (
     ACTIVE_STATES,
@@ -112,6 +112,10 @@ class MysqlPromotions:
     def champion(self) -> PromotionRow | None:
         query = sa.select(promotions).where(promotions.c.decision.in_(("promoted", OUTSIDE)))
         return self._first(query.order_by(promotions.c.seq.desc()).limit(1))
+
+    def has_deletion(self, champion: PromotionRow) -> bool:
+        deletions = sa.select(promotions).where(promotions.c.decision == DELETED, promotions.c.seq > champion.seq)
+        return self._first(deletions.where(promotions.c.version == champion.version)) is not None
 
     def restore(self, rows: Iterable[PromotionRow]) -> None:
         missing = sorted(rows, key=lambda row: row.seq)

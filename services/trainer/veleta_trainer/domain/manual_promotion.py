@@ -1,4 +1,8 @@
-"""A champion alias that was moved by hand in MLflow: it becomes a decision `outside` with an event like a promotion."""
+"""What people change in MLflow by hand.
+
+A champion alias that was moved becomes a decision `outside` with an event like a promotion. The deletion of the
+champion's version becomes a decision `deleted`.
+"""
 
 from datetime import datetime
 from typing import Literal
@@ -8,6 +12,7 @@ from veleta.ports import NATIVE, Version
 from veleta_trainer.domain.training import PromotionRow
 
 OUTSIDE: Literal["outside"] = "outside"
+DELETED: Literal["deleted"] = "deleted"
 
 
 def event_id(model: str, seq: int) -> str:
@@ -27,6 +32,16 @@ def promotion(version: Version, last: PromotionRow | None, now: datetime) -> Pro
         cause=None,
         decided_at=now,
     )
+
+
+def deleted(version: int) -> str:
+    """What people see of a champion that was deleted."""
+    return f"version {version} was deleted in the registry"
+
+
+def deletion(champion: PromotionRow, now: datetime) -> PromotionRow:
+    """The record that the champion's version was deleted."""
+    return PromotionRow(champion.version, champion.previous, DELETED, deleted(champion.version), OUTSIDE, None, now)
 
 
 def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dict[str, float]) -> ModelPromoted:

@@ -104,7 +104,7 @@ class PromotionRow:
 
     version: int
     previous: int | None
-    decision: Literal["promoted", "rejected", "outside"]
+    decision: Literal["promoted", "rejected", "outside", "deleted"]
     reason: str
     actor: str
     cause: str | None

@@ -308,3 +308,17 @@ async def test_an_outage_of_a_dependency_that_is_not_required_is_a_warning(
 def test_an_outage_is_shown_within_ten_seconds() -> None:
     """The last check before it may just have begun its pause, and the next one waits for its time-out."""
     assert timeouts.PAUSE_SECONDS + timeouts.CHECK_SECONDS < 10
+
+
+@pytest.mark.failure("F298")
+async def test_the_activity_of_one_loop_is_shown() -> None:
+    """Another loop does not overwrite it: a trainer trains while its consumer handles a record."""
+    health = ServiceHealth("trainer")
+    health.show_activity_of("trainings")
+
+    async def report(activity: str) -> None:
+        health.set_activity(activity)
+
+    await health.supervise("trainings", report("training"))
+    await health.supervise("consumer", report("waiting for events"))
+    assert health.activity == "training"
