@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
+import asyncmy
 import pytest
+import sqlalchemy as sa
 
 from support.proxy import Proxy
 from support.records import message
@@ -18,6 +20,7 @@ from veleta.adapters.mysql import MysqlTransactions, MysqlUnitOfWork, mysql_engi
 from veleta.errors import Retry
 from veleta.ports import Transactions, UnitOfWork
 
+INTERNAL_ERRORS = (AttributeError, RuntimeError, IndexError, asyncio.InvalidStateError)
 Connect = Callable[..., Transactions[UnitOfWork]]
 """Makes transactions of a service through the proxy, on new connections. The arguments are those of the engine."""
 
@@ -49,6 +52,14 @@ async def connect(request: pytest.FixtureRequest, testbed: Testbed, proxy: Proxy
             await disposed
 
 
+class _UnitOfWork(MysqlUnitOfWork):
+    """Shows its connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        super().__init__(connection, uuid4().hex[:12])
+        self.connection: Any = connection
+
+
 def step(uow: UnitOfWork) -> int:
     """A transaction that reads and writes."""
     offset = uow.checkpoints.load("t", 0)
@@ -59,8 +70,8 @@ def step(uow: UnitOfWork) -> int:
 
 @pytest.mark.failure("F226")
 async def test_a_connection_that_breaks_anywhere_is_a_retry(connect: Connect, proxy: Proxy) -> None:
-    """After each byte of the server: while it connects, logs in, answers a statement or commits."""
-    for count in range(5_000):
+    """After every fifth byte of the server: while it connects, logs in, answers a statement or commits."""
+    for count in range(0, 5_000, 5):
         proxy.cut_after = count
         try:
             await connect().run(step)
@@ -69,6 +80,34 @@ async def test_a_connection_that_breaks_anywhere_is_a_retry(connect: Connect, pr
         else:
             break
     assert count > 100  # it was cut in all phases
+
+
+@pytest.mark.failure("F226")
+@pytest.mark.parametrize("kind", INTERNAL_ERRORS)
+async def test_an_internal_error_of_asyncmy_on_a_lost_connection_is_a_retry(
+    testbed: Testbed, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it connects, and in a transaction: asyncmy raises errors of many types when a connection breaks."""
+    engine = async_mysql_engine(testbed.mysql("trainer"))
+    transactions = AsyncMysqlTransactions(engine, _UnitOfWork)
+
+    def lose(uow: _UnitOfWork) -> None:
+        uow.checkpoints.load("t", 0)
+        uow.connection.connection.driver_connection.close()
+        raise kind("inside asyncmy")
+
+    with pytest.raises(Retry, match="mysql"):
+        await transactions.run(lose)
+
+    def fail(_connection: object, _value: object) -> None:
+        raise kind("inside asyncmy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncmy.connection.Connection, "_set_nodelay", fail)
+        with pytest.raises(Retry, match="mysql"):
+            await transactions.run(step)
+    await transactions.run(step)
+    await engine.dispose()
 
 
 @pytest.mark.failure("F226")

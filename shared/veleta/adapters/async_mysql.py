@@ -1,13 +1,16 @@
 """Units of work in MySQL (or MariaDB) for services on one event loop, through asyncmy."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Generic
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Generic
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from veleta.adapters.mysql import POOL_ARGUMENTS, connect_arguments, database_errors, database_url, set_keepalive
+from veleta.errors import Retry, VeletaError
 from veleta.ports import T, U
 from veleta.settings import MysqlSettings
 from veleta.tables import schemas
@@ -40,12 +43,28 @@ class AsyncMysqlTransactions(Generic[U]):
 
     async def run(self, transaction: Callable[[U], T]) -> T:
         with database_errors():
-            async with asyncio.timeout(TRANSACTION_SECONDS), self._engine.begin() as connection:
+            async with asyncio.timeout(TRANSACTION_SECONDS), _begin(self._engine) as connection:
                 return await connection.run_sync(lambda sql: transaction(self._unit_of_work(sql)))
 
 
 async def check_mysql(engine: AsyncEngine) -> None:
     """Check that MySQL answers, for `watch_dependency`. Raises Retry."""
     with database_errors():
-        async with engine.connect() as connection:
+        async with _begin(engine) as connection:
             await connection.execute(sa.select(1))
+
+
+@contextlib.asynccontextmanager
+async def _begin(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction. An error of any type is a Retry if there is no connection, or no longer one (asyncmy#158)."""
+    driver: Any = None
+    try:
+        async with engine.begin() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            yield connection
+    except (VeletaError, SQLAlchemyError, OSError, EOFError):
+        raise
+    except Exception as error:
+        if driver is not None and driver.connected:
+            raise
+        raise Retry("mysql", f"{type(error).__name__} {error}") from error

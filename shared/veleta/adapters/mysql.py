@@ -70,10 +70,7 @@ def set_keepalive(connection: socket.socket) -> None:
 
 @contextlib.contextmanager
 def database_errors() -> Iterator[None]:
-    """Translate errors that mean "unavailable" to Retry. All other errors, such as those of the data, pass through.
-
-    asyncmy sometimes raises AttributeError and similar errors when a connection breaks; they pass through too.
-    """
+    """Translate errors that mean "unavailable" to Retry. All other errors, such as those of the data, pass through."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
