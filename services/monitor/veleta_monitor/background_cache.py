@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 FIRST_VALUE_SECONDS = 1.0
 """How long `get` waits for the first value, so that a new page opens with values if they arrive soon."""
-TIMEOUT = timedelta(seconds=20)
+TIMEOUT = timedelta(seconds=6)
 """A read that takes longer is reported as an error."""
 BACKOFF_FACTOR = 9
 """The pause after a read, in durations of that read: reading takes a tenth of the time at most."""

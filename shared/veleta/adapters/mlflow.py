@@ -4,6 +4,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 import mlflow
@@ -68,7 +69,9 @@ class MlflowRegistry:
     def check(self) -> None:
         with registry_errors():
             server = get_default_host_creds(self._tracking_uri)  # type: ignore[no-untyped-call]  # no types
-            http_request(server, CHECK_ENDPOINT, "GET", max_retries=0, timeout=CHECK_SECONDS)  # type: ignore[no-untyped-call]  # no types
+            answer = http_request(server, CHECK_ENDPOINT, "GET", max_retries=0, timeout=CHECK_SECONDS)  # type: ignore[no-untyped-call]  # no types
+        if answer.status_code != HTTPStatus.OK:
+            raise Retry("mlflow", f"the server answers {answer.status_code}: {answer.text}")
 
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         with registry_errors():

@@ -7,6 +7,7 @@ from typing import Any
 import faust
 
 from veleta.events.envelope import Record
+from veleta.timeouts import FAUST_REQUEST_SECONDS
 
 
 def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
@@ -27,6 +28,8 @@ def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
         topic_allow_declare=False,
         topic_disable_leader=True,
         stream_wait_empty=False,
+        broker_request_timeout=FAUST_REQUEST_SECONDS,
+        producer_request_timeout=FAUST_REQUEST_SECONDS,
         broker_session_timeout=10,
         broker_heartbeat_interval=3,
         web_enabled=False,
