@@ -13,8 +13,8 @@ class Proxy:
     """Forwards TCP connections to a local port.
 
     `cut` closes them all and refuses new ones, until `restore`. `freeze` accepts connections and forwards nothing, as a
-    server that is stopped by SIGSTOP, until `thaw`. With `rewrite`, answers that contain the server's address contain
-    the proxy's instead: Kafka's clients connect to the address in its answers.
+    server that is stopped by SIGSTOP, until `thaw`. With `rewrite`, the server sees its own address in requests, and
+    clients the proxy's in answers: MLflow refuses others, and Kafka's clients connect to the address in its answers.
     """
 
     def __init__(self, target: int, *, rewrite: bool = False) -> None:
@@ -59,25 +59,29 @@ class Proxy:
                 near, _ = listener.accept()
                 far = socket.create_connection((HOST, self._target))
                 self._open += [near, far]
-                threading.Thread(target=self._forward, args=(near, far, None), daemon=True).start()
-                threading.Thread(target=self._forward, args=(far, near, self.cut_after), daemon=True).start()
+                requests = near, far, self.port, self._target, None
+                answers = far, near, self._target, self.port, self.cut_after
+                for arguments in (requests, answers):
+                    threading.Thread(target=self._forward, args=arguments, daemon=True).start()
 
-    def _forward(self, source: socket.socket, sink: socket.socket, limit: int | None) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket, old: int, new: int, limit: int | None) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(BUFFER):
                 self._flowing.wait()
                 if limit is not None:
                     data, limit = data[:limit], max(0, limit - len(data))
-                sink.sendall(self._rewritten(data))
+                sink.sendall(_rewritten(data, old, new) if self._rewrite else data)
                 if limit == 0:
                     break
+        with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR if limit == 0 else socket.SHUT_WR)
 
-    def _rewritten(self, data: bytes) -> bytes:
-        if not self._rewrite:
-            return data
-        host = HOST.encode()
-        return data.replace(host + self._target.to_bytes(4), host + self.port.to_bytes(4))
+
+def _rewritten(data: bytes, old: int, new: int) -> bytes:
+    """Replace the port after the host, as Kafka and as HTTP write it."""
+    host = HOST.encode()
+    data = data.replace(host + old.to_bytes(4), host + new.to_bytes(4))
+    return data.replace(b"%b:%d" % (host, old), b"%b:%d" % (host, new))
 
 
 @contextlib.contextmanager

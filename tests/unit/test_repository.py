@@ -197,3 +197,35 @@ def test_every_fault_point_is_used() -> None:
     tried = "".join(path.read_text() for path in python_files("tests/integration", "tests/soak"))
     assert len(named) >= 24
     assert {name for name in named if f'"{name}"' not in tried} == set()
+
+
+CLIENTS = {
+    "ClientSession": "",
+    "create_async_engine": "shared/veleta/adapters/async_mysql.py",
+    "create_engine": "shared/veleta/adapters/mysql.py",
+    "KafkaAdminClient": "shared/veleta/adapters/kafka_clients.py",
+    "KafkaConsumer": "shared/veleta/adapters/kafka_clients.py",
+    "KafkaProducer": "shared/veleta/adapters/kafka.py",
+    "connect": "shared/veleta/adapters/mysql.py",
+    "urlopen": "",
+}
+"""The only module that may make this client, or none: then each call passes a time-out."""
+
+
+@pytest.mark.failure("F223")
+def test_every_network_client_has_a_time_out() -> None:
+    """Those of MySQL and Kafka are made in one module each, which sets them. Each other call passes its time-out."""
+    files = python_files("shared/veleta", "services", "compose", "notebooks")
+    found = [f"{path.relative_to(ROOT)}:{line} {name}" for path in files for line, name in _without_time_out(path)]
+    assert not found, "\n".join(found)
+
+
+def _without_time_out(path: Path) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        timeouts = [keyword for keyword in node.keywords if keyword.arg and "timeout" in keyword.arg]
+        is_client = name in CLIENTS and (name != "connect" or "pymysql" in ast.unparse(node.func))
+        if is_client and not timeouts and str(path.relative_to(ROOT)) != CLIENTS[name]:
+            yield node.lineno, name
