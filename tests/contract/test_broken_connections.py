@@ -163,3 +163,12 @@ async def test_the_locks_of_a_frozen_client_end(connect: Connect) -> None:
     assert await connect().run(step) == 1
     with pytest.raises(Retry):
         await frozen
+
+
+@pytest.mark.failure("F224")
+async def test_an_idle_connection_that_the_server_closed_is_replaced(connect: Connect) -> None:
+    """A pause that is longer than the server allows is no outage."""
+    transactions = connect(idle_seconds=1)
+    await transactions.run(step)
+    await asyncio.sleep(2.5)
+    assert await transactions.run(step) == 1
