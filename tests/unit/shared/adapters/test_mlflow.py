@@ -8,6 +8,7 @@ import mlflow
 import pytest
 
 from support.broken_mlflow import broken_mlflow
+from support.proxy import frozen_server
 from support.testbed import free_port
 from veleta.adapters import mlflow as adapter
 from veleta.adapters.mlflow import MlflowRegistry
@@ -50,6 +51,28 @@ def test_a_registry_that_cannot_answer_now_is_called_again(method: str, unavaila
     """Its disk may be full, or it limits its clients: no status of this kind is a refusal."""
     with pytest.raises(Retry, match=r"^mlflow: "):
         CALLS[method](MlflowRegistry(unavailable, "model"), tmp_path)
+
+
+@pytest.mark.failure("F223")
+@pytest.mark.parametrize("method", [*CALLS, "check"])
+def test_a_registry_that_does_not_answer_is_called_again(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It accepts connections. The check gives up after CHECK_SECONDS, another call after MLflow's time-out, twice."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setattr(adapter, "CHECK_SECONDS", 0.2)
+    monkeypatch.setattr(adapter, "DOWNLOAD_PAUSES", ())
+    calls = {**CALLS, "check": lambda registry, _folder: registry.check()}
+    with frozen_server() as port, pytest.raises(Retry, match=r"^mlflow: "):
+        calls[method](MlflowRegistry(f"http://127.0.0.1:{port}", "model"), tmp_path)
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_the_check_accepts_no_refusal(status: int) -> None:
+    """A server that refuses the address of the clients, for example, refuses all their calls."""
+    with broken_mlflow(status) as url, pytest.raises(Retry, match=r"^mlflow: "):
+        MlflowRegistry(url, "model").check()
 
 
 @pytest.mark.failure("F294")
