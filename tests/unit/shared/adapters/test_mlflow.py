@@ -63,9 +63,10 @@ def test_a_registry_that_does_not_answer_is_called_again(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
     monkeypatch.setattr(adapter, "CHECK_SECONDS", 0.2)
     monkeypatch.setattr(adapter, "DOWNLOAD_PAUSES", ())
-    calls = {**CALLS, "check": lambda registry, _folder: registry.check()}
-    with frozen_server() as port, pytest.raises(Retry, match=r"^mlflow: "):
-        calls[method](MlflowRegistry(f"http://127.0.0.1:{port}", "model"), tmp_path)
+    with frozen_server() as port:
+        registry = MlflowRegistry(f"http://127.0.0.1:{port}", "model")
+        with pytest.raises(Retry, match=r"^mlflow: "):
+            registry.check() if method == "check" else CALLS[method](registry, tmp_path)
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
