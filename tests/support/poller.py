@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,7 +24,6 @@ from veleta.topics import topic
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.api_status import ApiStatus
 from veleta_poller.bootstrap import start
-from veleta_poller.domain.state import COMMAND_TYPES
 from veleta_poller.handlers import CommandHandler, ResponseHandler
 from veleta_poller.poll_loop import Fetcher, PollLoop
 from veleta_poller.ports import ResponseInterrupted, StoredResponse
@@ -79,27 +79,33 @@ class ScriptedApi:
     def __init__(
         self, script: Sequence[Scripted], inbox: Inbox, health: ServiceHealth, restarts: list[Retry | None]
     ) -> None:
-        self._script = list(script)
+        self.remaining = list(script)
         self._inbox = inbox
         self._health = health
         self._restarts = restarts
         self.restarted = 0
 
     async def fetch(self, on_progress: Callable[[int], None]) -> StoredResponse:
-        if not self._script:
+        if not self.remaining:
             self._health.stopping.set()
             raise Retry("api", "the script is over")
-        scripted = self._script.pop(0)
+        scripted = self.remaining.pop(0)
         if isinstance(scripted, Exception):
             raise scripted
         status, text = scripted[:2] if isinstance(scripted, tuple) else (200, scripted)
-        with self._inbox.receive(status) as partial:
-            partial.write(text.encode(errors="surrogateescape"))
-            on_progress(partial.size)
-            if isinstance(scripted, str):
-                raise ResponseInterrupted("cut off")
-            stored = partial.complete()
+        try:
+            stored = self._store(status, text.encode(errors="surrogateescape"), on_progress, isinstance(scripted, str))
+        except Retry as error:
+            raise ResponseInterrupted(str(error), error.dependency) from error
         return replace(stored, retry_after=scripted.retry_after) if isinstance(scripted, Asking) else stored
+
+    def _store(self, status: int, body: bytes, on_progress: Callable[[int], None], cut_off: bool) -> StoredResponse:
+        with self._inbox.receive(status) as partial:
+            partial.write(body)
+            on_progress(partial.size)
+            if cut_off:
+                raise ResponseInterrupted("cut off")
+            return partial.complete()
 
     async def restart(self) -> None:
         self.restarted += 1
@@ -135,8 +141,9 @@ class Scene:
         self.clock = clock or Clock()
         self.health = ServiceHealth("poller")
         self.restarts: list[Retry | None] = []
+        self.max_response = 10**9
         self.inbox = Inbox(folder, self.clock)
-        self.pending = PendingCommands("poller", COMMAND_TYPES, start_offset=0)
+        self.pending: PendingCommands | None = None
 
     async def run(
         self,
@@ -147,12 +154,16 @@ class Scene:
     ) -> None:
         """Run the poller until the script ends or the service stops."""
         self.api = ScriptedApi(script, self.inbox, self.health, self.restarts)
-        topics, store = Topics(DATASET, self.log, self.clock), StateStore(self.inbox)
+        topics, store = Topics(DATASET, self.log, self.clock), StateStore(self.inbox, self.health)
         api_status = ApiStatus(self.health)
-        responses = ResponseHandler(DATASET, GROUP, self.inbox, topics, store, api_status, self.health)
+        responses = ResponseHandler(
+            DATASET, GROUP, self.max_response, self.inbox, topics, store, api_status, self.health
+        )
         fetcher = Fetcher(self.api, self.inbox, store, self.health)
         with contextlib.suppress(asyncio.CancelledError):
-            await start(self.inbox, store, responses, self.health, poll)
+            bounds = partial(self.log.bounds, COMMANDS)
+            self.pending = await start(self.inbox, store, responses, bounds, self.health, poll)
+            self.pending.on_records(self.log.topics.get(COMMANDS, []))
             async with asyncio.TaskGroup() as group:
                 commands = group.create_task(CommandHandler(self.pending, topics, store, self.health).run())
                 await PollLoop(fetcher, responses, store, api_status, self.health, at_end, interval).run()
@@ -167,10 +178,12 @@ class Scene:
         await task
 
     def send(self, kind: type[Command], command_id: str) -> None:
-        """Publish a command and deliver it."""
+        """Publish a command, and deliver it to the poller that runs."""
         event = Event(command_id, "test", self.clock(), kind(dataset=DATASET.name, actor="ana"))
         ((partition, offset),) = self.log.publish([message := encode(COMMANDS, event)])
-        self.pending.on_records([Record(COMMANDS, partition, offset, message.key, message.headers, message.value)])
+        if self.pending:
+            record = Record(COMMANDS, partition, offset, message.key, message.headers, message.value)
+            self.pending.on_records([record])
 
     def replies(self) -> list[tuple[str, str]]:
         """The id of each command with a reply, and the effect or the reason."""

@@ -1,6 +1,7 @@
 """Builds and connects the parts of the poller."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from veleta.adapters.kafka import KafkaLog
@@ -29,18 +30,18 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     dataset = load_dataset(settings.dataset)
     event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
     inbox, topics = Inbox(settings.inbox, utc_now), Topics(dataset, event_log, utc_now)
-    store = StateStore(inbox)
+    store = StateStore(inbox, health)
     api_status = ApiStatus(health)
-    responses = ResponseHandler(dataset, settings.group_number, inbox, topics, store, api_status, health)
+    responses = ResponseHandler(
+        dataset, settings.group_number, settings.max_response, inbox, topics, store, api_status, health
+    )
     batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")
 
     async def run() -> None:
-        bounds = await health.retry_until_available(partial(asyncio.to_thread, event_log.bounds, commands))
-        pending = PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in bounds.values()))
-        await start(inbox, store, responses, health, settings.poll)
+        pending = await start(inbox, store, responses, partial(event_log.bounds, commands), health, settings.poll)
         timeouts = settings.total_timeout, settings.read_timeout
         async with (
-            connect(settings.api_url, settings.group_number, inbox, utc_now, *timeouts) as api,
+            connect(settings.api_url, settings.group_number, inbox, utc_now, settings.max_response, *timeouts) as api,
             asyncio.TaskGroup() as group,
         ):
             background = [
@@ -59,9 +60,22 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     return Service(run)
 
 
-async def start(inbox: Inbox, store: StateStore, responses: ResponseHandler, health: ServiceHealth, poll: str) -> None:
-    """Lock the inbox and restore the state and the position. `poll` is the setting of the poll mode."""
+async def start(
+    inbox: Inbox,
+    store: StateStore,
+    responses: ResponseHandler,
+    bounds: Callable[[], Mapping[int, tuple[int, int]]],
+    health: ServiceHealth,
+    poll: str,
+) -> PendingCommands:
+    """Lock the inbox, restore the state and the position, and return the commands to handle from that moment on.
+
+    `bounds` are those of `commands`, read after the lock: until then another poller may have handled commands. `poll`
+    is the setting of the poll mode.
+    """
     await health.retry_until_available(partial(asyncio.to_thread, inbox.lock))
     await store.load()
     await health.retry_until_available(responses.load_position)
     await store.update(lambda state: state.mode_configured(poll))
+    existing = await health.retry_until_available(partial(asyncio.to_thread, bounds))
+    return PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in existing.values()))

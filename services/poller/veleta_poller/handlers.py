@@ -1,7 +1,9 @@
 """Handle responses of the API and commands."""
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 import prometheus_client
 import structlog
@@ -13,16 +15,21 @@ from veleta.faults import fault_point
 from veleta.processing.dead_letters import MAX_CONSECUTIVE, ConsecutiveDeadLetters
 from veleta.service.health import ServiceHealth
 from veleta_poller.api_status import ApiStatus
+from veleta_poller.domain.refusals import describe_fatal, describe_large
 from veleta_poller.domain.responses import Batch, EndOfData, InvalidResponse, Response, parse_response
 from veleta_poller.domain.sequence import BatchId, Placement
-from veleta_poller.domain.state import Phase, PollerState
+from veleta_poller.domain.state import Body, Phase, PollerState
 from veleta_poller.ports import Inbox, StoredResponse
 from veleta_poller.state_store import StateStore
 from veleta_poller.topics import Topics
 
+P = ParamSpec("P")
+T = TypeVar("T")
 log = structlog.get_logger()
 RESPONSES = prometheus_client.Counter("veleta_poller_responses", "responses of the data API, by outcome", ["outcome"])
 ROWS = prometheus_client.Counter("veleta_poller_rows", "rows of published batches")
+MAX_PARSE_ATTEMPTS = 3
+"""A response is refused if the process ended this often while it parsed it, as by a limit of its memory."""
 COMMAND_SECONDS = 0.2
 """The pause between two checks for commands."""
 
@@ -34,14 +41,17 @@ class ResponseHandler:
         self,
         dataset: Dataset,
         group: int,
+        max_response: int,
         inbox: Inbox,
         topics: Topics,
         store: StateStore,
         api_status: ApiStatus,
         health: ServiceHealth,
     ) -> None:
+        """A response of more than `max_response` bytes is refused."""
         self._dataset = dataset
         self._group = group
+        self._max_response = max_response
         self._inbox = inbox
         self._topics = topics
         self._store = store
@@ -60,16 +70,23 @@ class ResponseHandler:
     async def handle_all(self, fetched: StoredResponse | None) -> None:
         """Handle every response in the inbox. `fetched` came just now; others were left by an earlier process."""
         self._fetched = fetched
-        for stored in await asyncio.to_thread(self._inbox.unpublished):
+        for stored in await self._on_disk(self._inbox.unpublished):
             response = fetched if fetched == stored else stored
             await self._health.retry_until_available(partial(self._handle, response))
+
+    async def _on_disk(self, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+        """Call the inbox, and wait for a disk that fails: what was done before this call is not repeated."""
+        return await self._health.retry_until_available(partial(asyncio.to_thread, call, *args, **options))
 
     async def _handle(self, response: StoredResponse) -> None:
         """Handle one response. After Retry it is published again from its start, at the position in the topics."""
         try:
             if not self._position_loaded:
                 await self.load_position()
-            parsed = await asyncio.to_thread(self._parse, response)
+            if self._store.state.body == Body(response.name, refused=True):
+                await self._on_disk(self._inbox.quarantine, response)
+                return
+            parsed = await self._parse(response)
             if response == self._fetched:
                 self._api_status.update(parsed)
             match parsed:
@@ -83,9 +100,23 @@ class ResponseHandler:
             self._position_loaded = False
             raise
 
-    def _parse(self, response: StoredResponse) -> Response:
+    async def _parse(self, response: StoredResponse) -> Response:
+        """Parse a response, unless that has ended the process too often: each attempt is counted before it begins."""
+        if response.size > self._max_response:
+            return InvalidResponse(describe_large(response.status, self._max_response))
+        body = self._store.state.body
+        if body.name == response.name and body.attempts >= MAX_PARSE_ATTEMPTS:
+            return InvalidResponse(describe_fatal(response.size, body.attempts))
+        await self._store.update(lambda state: state.parsing_started(response.name))
+        fault_point("poller.parsing")
         try:
-            body = self._inbox.read(response)
+            return await asyncio.to_thread(self._parse_body, response)
+        finally:
+            await self._store.update(PollerState.parsing_ended)
+
+    def _parse_body(self, response: StoredResponse) -> Response:
+        body = self._inbox.read(response)
+        try:
             return parse_response(response.status, body, self._group, self._dataset, response.redirect)
         except Exception as error:  # noqa: BLE001 - no response may stop the poller: it is refused instead
             return InvalidResponse(f"{type(error).__name__}: {error}"[:MAX_REASON_LENGTH])
@@ -96,14 +127,14 @@ class ResponseHandler:
             await self._ignore(response, placement.finding)
             return
         self._fetched = None  # after Retry a repeat of this response is its own publication
-        next_offset = None
         try:
             next_offset = await self._publish(placement, batch)
         except Reject as error:
-            await self._refuse_unpublishable(response, placement.batch, error)
+            await self._refuse_unpublishable(response, placement.batch, batch.digest, error)
+            return
         await self._store.update(lambda state: state.batch_published(placement.batch, batch.digest, next_offset))
         fault_point("poller.saved")
-        await asyncio.to_thread(self._inbox.delete, response)
+        await self._on_disk(self._inbox.delete, response)
 
     async def _publish(self, placement: Placement, batch: Batch) -> int:
         """Publish a batch. Returns the offset after its manifest."""
@@ -131,18 +162,25 @@ class ResponseHandler:
             self._health.set_warning("api", finding)
             self._health.set_activity(finding)
             await self._store.update(lambda state: state.repeat_ignored(finding))
-        await asyncio.to_thread(self._inbox.delete, response)
+        await self._on_disk(self._inbox.delete, response)
 
-    async def _refuse_unpublishable(self, response: StoredResponse, batch: BatchId, error: Reject) -> None:
+    async def _refuse_unpublishable(self, response: StoredResponse, batch: BatchId, digest: str, error: Reject) -> None:
         """The batch is in a dead letter. Too many in a row for one reason stop the poller."""
-        await self._refuse(response, batch, str(error))
+        await self._refuse(response, batch, str(error), lambda state: state.batch_published(batch, digest, None))
         self._consecutive.add(error.reason)
         if self._consecutive.limit_reached(error.reason):
             self._health.stop_consuming(f"{MAX_CONSECUTIVE} dead letters in a row for one reason: {error.reason}")
 
-    async def _refuse(self, response: StoredResponse, batch: BatchId, reason: str) -> None:
+    async def _refuse(
+        self,
+        response: StoredResponse,
+        batch: BatchId,
+        reason: str,
+        transition: Callable[[PollerState], PollerState] = lambda state: state,
+    ) -> None:
         await asyncio.to_thread(self._topics.publish_refused, batch, reason, response)
-        await asyncio.to_thread(self._inbox.quarantine, response)
+        await self._store.update(lambda state: transition(state).response_refused(response.name))
+        await self._on_disk(self._inbox.quarantine, response)
         RESPONSES.labels("refused").inc()
         log.warning("response refused", reason=reason, body=response.name)
         self._health.set_activity(f"refused a response: {reason}")
@@ -156,7 +194,7 @@ class ResponseHandler:
             await asyncio.to_thread(self._topics.publish_missed, batch, reason)
             log.warning("batches missed", epoch=batch.epoch, numbers=[batch.number])
             await self._store.update(PollerState.batch_missed)
-        await asyncio.to_thread(self._inbox.delete, response)
+        await self._on_disk(self._inbox.delete, response)
         self._health.set_activity("at the end of the data")
         await self._store.update(PollerState.data_ended)
 

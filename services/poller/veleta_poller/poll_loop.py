@@ -12,6 +12,7 @@ from veleta.errors import Retry
 from veleta.faults import fault_point
 from veleta.service.health import ServiceHealth
 from veleta_poller.api_status import ApiStatus
+from veleta_poller.domain.responses import HTTP_OK
 from veleta_poller.domain.sequence import Position
 from veleta_poller.domain.state import Phase, PollerState
 from veleta_poller.handlers import RESPONSES, ResponseHandler
@@ -37,7 +38,7 @@ class Fetcher:
         try:
             response = await self._health.retry_until_available(self._request)
         except ResponseInterrupted as error:
-            self._health.set_unavailable("api", str(error))
+            self._health.set_unavailable(error.dependency, str(error))
             self._health.set_activity("the response was interrupted")
             await self.quarantine_partial()
             RESPONSES.labels("interrupted").inc()
@@ -49,9 +50,15 @@ class Fetcher:
         return response
 
     async def quarantine_partial(self) -> None:
-        """Quarantine interrupted responses."""
-        if await asyncio.to_thread(self._inbox.quarantine_partial):
+        """Quarantine interrupted responses. One with status 200 and content may have been a batch."""
+        await self._health.retry_until_available(self._quarantine_partial)
+
+    async def _quarantine_partial(self) -> None:
+        interrupted = await asyncio.to_thread(self._inbox.interrupted)
+        if any(response.status == HTTP_OK and response.size > 0 for response in interrupted):
             await self._store.update(PollerState.response_interrupted)
+        for response in interrupted:
+            await asyncio.to_thread(self._inbox.quarantine, response)
 
     async def restart_api(self) -> None:
         """Restart the API. The state is saved first: after a crash the next batch's number shows if it restarted."""
@@ -63,6 +70,7 @@ class Fetcher:
 
     async def _request(self) -> StoredResponse | None:
         await asyncio.to_thread(self._inbox.require_free_space, self._store.state.largest_response)
+        self._health.set_available("disk")
         if not self._store.state.poll_mode.allows_poll:
             return None
         await self._store.update(PollerState.poll_started)

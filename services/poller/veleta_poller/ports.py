@@ -9,7 +9,11 @@ from veleta_poller.domain.state import PollerState
 
 
 class ResponseInterrupted(Exception):
-    """The API may have received the request, but no complete response came."""
+    """The API may have received the request, but no complete response came, because of `dependency`."""
+
+    def __init__(self, reason: str, dependency: str = "api") -> None:
+        super().__init__(reason)
+        self.dependency = dependency
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,10 @@ class Api(Protocol):
 
 
 class Inbox(Protocol):
-    """Responses and the state on disk. Every method blocks. A change is durable when its method returns."""
+    """Responses and the state on disk. Every method blocks. A change is durable when its method returns.
+
+    Every method but `load_state` raises Retry if the disk is full, broken or read-only, and can then be called again.
+    """
 
     def load_state(self) -> PollerState:
         """The state that was saved last, or the initial one. Raises Stop if it cannot be read."""
@@ -55,10 +62,10 @@ class Inbox(Protocol):
         """Save the state."""
 
     def require_free_space(self, largest_response: int) -> None:
-        """Raises Retry if the disk is too full for another response. `largest_response` is in bytes."""
+        """Raises Retry if the disk cannot store another response. `largest_response` is in bytes."""
 
-    def quarantine_partial(self) -> bool:
-        """Quarantine all partial responses. Returns whether one of them has status 200 and content."""
+    def interrupted(self) -> list[StoredResponse]:
+        """The partial responses, oldest first."""
 
     def unpublished(self) -> list[StoredResponse]:
         """The complete responses, oldest first."""
@@ -67,7 +74,7 @@ class Inbox(Protocol):
         """The body."""
 
     def quarantine(self, response: StoredResponse) -> None:
-        """Move a response to the folder for inspection."""
+        """Move a response to the folder for inspection, if it is not yet there."""
 
     def delete(self, response: StoredResponse) -> None:
         """Delete a response, if it still exists."""

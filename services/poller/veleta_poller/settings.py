@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from veleta.bounds import GroupNumber, PollEvery, Port, Seconds
+from veleta.bounds import Bytes, GroupNumber, PollEvery, Port, Seconds
 from veleta.settings import KafkaSettings, ServiceSettings
 from veleta.valid_values import URL_PATTERN
 
@@ -28,4 +28,8 @@ class PollerSettings(ServiceSettings):
     inbox: Path = Field(description="the folder for responses that are not yet published")
     total_timeout: Seconds = Field(600.0, description="seconds after which a response is abandoned")
     read_timeout: Seconds = Field(120.0, description="seconds without data after which a response is abandoned")
+    max_response: Bytes = Field(
+        128 * 1024 * 1024,
+        description="bytes of a response, decompressed; a larger one is refused. Parsing needs six times the memory",
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

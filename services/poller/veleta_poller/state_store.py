@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
+from veleta.service.health import ServiceHealth
 from veleta_poller.domain.state import PollerState
 from veleta_poller.ports import Inbox
 
@@ -10,8 +12,9 @@ from veleta_poller.ports import Inbox
 class StateStore:
     """Saves each transition of the state, one at a time: the poll loop and the command handler run concurrently."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Inbox, health: ServiceHealth) -> None:
         self._inbox = inbox
+        self._health = health
         self._lock = asyncio.Lock()
         self.state = PollerState()
 
@@ -20,9 +23,10 @@ class StateStore:
         self.state = await asyncio.to_thread(self._inbox.load_state)
 
     async def update(self, transition: Callable[[PollerState], PollerState]) -> None:
-        """Replace the state by the next one, after that is stored."""
+        """Replace the state by the next one, after that is stored. Waits for a disk that cannot store it."""
         async with self._lock:
             state = transition(self.state)
             if state != self.state:
-                await asyncio.to_thread(self._inbox.save_state, state)
+                save = partial(asyncio.to_thread, self._inbox.save_state, state)
+                await self._health.retry_until_available(save)
                 self.state = state

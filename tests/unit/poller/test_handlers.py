@@ -1,16 +1,20 @@
 """What the poller does with responses and commands."""
 
+import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from support.poller import END, Scene, batch, until
-from veleta.commands import PendingCommands
+from support.poller import DATASET, END, Scene, batch, until
+from veleta.errors import Retry
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, Pause, Poll, RecordDeadlettered, Resume
 from veleta.events.envelope import decode
-from veleta_poller.domain.state import COMMAND_TYPES, PollerState, PollMode, Reply
+from veleta.faults import fault_point
+from veleta_poller.domain.state import PollerState, PollMode, Reply
 from veleta_poller.ports import ResponseInterrupted
+from veleta_poller.topics import Topics
 
 
 async def test_batches_are_published_and_deleted_from_the_inbox(scene: Scene) -> None:
@@ -50,6 +54,7 @@ async def test_a_repeat_is_ignored_and_is_a_finding_of_the_next_manifest(scene: 
 async def test_a_repeat_is_a_warning_until_the_next_batch(scene: Scene) -> None:
     """An API whose cursor does not move would otherwise look like one without news."""
     async with scene.running(batch(0), batch(0), batch(1), poll="manual"):
+        await until(lambda: scene.pending is not None)
         for number, expected in enumerate(({}, {"api": "batch 0 came twice"}, {})):
             scene.send(Poll, str(number))
             await until(lambda count=number: len(scene.replies()) == count + 1)  # type: ignore[misc]  # bound at once
@@ -203,11 +208,34 @@ async def test_commands_are_refused_at_the_end_of_the_data(scene: Scene) -> None
 @pytest.mark.failure("F30")
 async def test_a_command_from_before_the_start_is_refused(scene: Scene) -> None:
     """The situation that it was meant for may have changed."""
-    scene.pending = PendingCommands("poller", COMMAND_TYPES, start_offset=1)
     scene.send(Poll, "1")
     async with scene.running(poll="manual"):
         await until(lambda: len(scene.replies()) == 1)
     assert scene.replies() == [("1", "it was sent while the poller was down")]
+
+
+@pytest.mark.failure("F308")
+async def test_a_poller_that_takes_over_ignores_the_commands_from_before(scene: Scene) -> None:
+    """The other poller handled and answered them, or they were sent while none worked: then they are refused."""
+    another_works = True
+
+    def lock() -> None:
+        if another_works:
+            raise Retry("inbox", "another poller has the lock")
+
+    scene.inbox.lock = lock  # type: ignore[method-assign]  # the lock of the other poller
+    async with scene.running(batch(0), poll="manual"):
+        await until(lambda: "inbox" in scene.health.unavailable)
+        scene.send(Poll, "answered")
+        scene.send(Poll, "not answered")
+        answers = [Reply("answered", accepted=True, text="by the other")]
+        Topics(DATASET, scene.log, scene.clock).publish_replies(answers)
+        another_works = False
+        await until(lambda: "not answered" in dict(scene.replies()))
+        await asyncio.sleep(0.3)
+    assert dict(scene.replies())["not answered"] == "it was sent while the poller was down"
+    assert [command for command, _ in scene.replies()] == ["answered", "not answered"]
+    assert scene.closed() == []
 
 
 @pytest.mark.failure("F28")
@@ -234,7 +262,6 @@ async def test_a_command_has_one_reply_though_it_is_read_again(scene: Scene) -> 
     """Its reply was stored before a crash, and the topic is read from its beginning before the reply is in it."""
     reply = Reply("1", accepted=True, text="fetched")
     scene.inbox.save_state(PollerState(poll_mode=PollMode("manual", paused=True), replies=(reply,)))
-    scene.pending = PendingCommands("poller", COMMAND_TYPES, start_offset=1)
     scene.send(Poll, "1")
     async with scene.running(poll="manual"):
         await until(lambda: len(scene.replies()) == 1)
@@ -242,3 +269,63 @@ async def test_a_command_has_one_reply_though_it_is_read_again(scene: Scene) -> 
         scene.send(Pause, "2")
         await until(lambda: len(scene.replies()) == 2)
     assert [command for command, _ in scene.replies()] == ["1", "2"]
+
+
+@pytest.mark.failure("F309")
+async def test_a_response_that_is_too_large_is_refused_without_parsing_it(scene: Scene) -> None:
+    """It is quarantined, the reason names the setting, and polling continues."""
+    scene.max_response = len(batch(0)[1]) + 100
+    await scene.run(batch(0), batch(1, city="x" * 200), batch(2))
+    [refused] = scene.published(BatchRefused)
+    limit = f"{scene.max_response:,}"
+    assert refused.reason == f"GET /data answered 200 OK with more than {limit} bytes (POLLER_MAX_RESPONSE)"
+    assert (scene.folder / "kept" / refused.body).exists()
+    assert scene.closed() == [(1, 0), (1, 2)]
+
+
+@pytest.mark.failure("F310")
+async def test_a_response_that_ends_the_process_is_parsed_three_times(scene: Scene, tmp_path: Path) -> None:
+    """As by a limit of its memory. Then it is quarantined, the reason names the attempts, and polling continues."""
+    await scene.run(batch(0))
+    kills = [0]
+    try:
+        for number in range(3):
+            fault_point.install(partial(killed_at, "poller.parsing", kills))
+            scene = scene.crashed(tmp_path / f"{number}")
+            with pytest.raises(BaseExceptionGroup, check=lambda group: group.subgroup(Killed) is not None):
+                await scene.run(*[batch(1)] if number == 0 else [])
+    finally:
+        fault_point.install(None)
+    assert kills == [3]
+    after = scene.crashed(tmp_path / "after")
+    await after.run(batch(2))
+    [refused] = after.published(BatchRefused)
+    assert "the poller ended 3 times while it parsed" in refused.reason
+    assert (after.folder / "kept" / refused.body).read_bytes() == batch(1)[1].encode()
+    assert after.closed() == [(1, 0), (1, 2)]
+
+
+@pytest.mark.failure("F310")
+async def test_attempts_that_return_are_not_counted(scene: Scene, tmp_path: Path) -> None:
+    """An outage of Kafka over four restarts is no fault of the response."""
+    await scene.run(batch(0))
+    for number in range(4):
+        scene = scene.crashed(tmp_path / f"{number}")
+        scene.log.failures = {scene.log.calls + n: "before" for n in range(1, 50)}
+        async with scene.running(*[batch(1)] if number == 0 else []):
+            await until(lambda health=scene.health: "kafka" in health.unavailable)  # type: ignore[misc]  # bound at once
+    scene = scene.crashed(tmp_path / "after")
+    scene.log.failures = {}
+    await scene.run(batch(2))
+    assert scene.closed() == [(1, 0), (1, 1), (1, 2)]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def killed_at(point: str, kills: list[int], reached: str) -> None:
+    """A fault that ends the process at one fault point, and counts."""
+    if reached == point:
+        kills[0] += 1
+        raise Killed

@@ -187,6 +187,7 @@ async def test_a_paused_poller_fetches_nothing_until_resume(scene: Scene) -> Non
 async def test_a_poll_at_the_end_of_the_data_fetches_the_first_batch_of_the_next_epoch(scene: Scene) -> None:
     """One poll command fetches one batch, also if the API must be restarted for it."""
     async with scene.running(batch(0), END, batch(0), poll="manual"):
+        await until(lambda: scene.pending is not None)
         for number, name in enumerate(("1", "2")):
             await until(lambda count=number: len(scene.closed()) == count)  # type: ignore[misc]  # bound at once
             scene.send(Poll, name)

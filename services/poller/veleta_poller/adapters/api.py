@@ -34,12 +34,15 @@ NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 class HttpApi:
     """`ports.Api` for one group. See `connect`."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, group: int, inbox: Inbox, clock: Clock) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, group: int, inbox: Inbox, clock: Clock, max_response: int
+    ) -> None:
         self._session = session
         self._url = url.rstrip("/")
         self._query = urlencode({"group_number": group})
         self._inbox = inbox
         self._clock = clock
+        self._max_response = max_response
 
     async def fetch(self, on_progress: Callable[[int], None]) -> StoredResponse:
         received = 0
@@ -49,7 +52,11 @@ class HttpApi:
                     async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                         partial.write(chunk)
                         on_progress(received := partial.size)
+                        if received > self._max_response:
+                            break  # it is refused by its size, and its beginning is quarantined
                     stored = await asyncio.to_thread(partial.complete)
+        except Retry as error:
+            raise ResponseInterrupted(str(error), error.dependency) from error
         except NOT_SENT as error:
             raise Retry("api", error) from error
         except (aiohttp.ClientError, OSError) as error:
@@ -59,7 +66,11 @@ class HttpApi:
     async def restart(self) -> None:
         try:
             async with self._get("/restart_data_generation") as (response, redirect):
-                body = await response.read()
+                body = b""
+                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
+                    body += chunk
+                    if len(body) > CHUNK_BYTES:
+                        break
         except (aiohttp.ClientError, OSError) as error:
             raise Retry("api", f"restart: {_describe(error)}") from error
         if not _is_confirmed(body):
@@ -92,13 +103,13 @@ class HttpApi:
 
 @asynccontextmanager
 async def connect(
-    url: str, group: int, inbox: Inbox, clock: Clock, total: float, read: float
+    url: str, group: int, inbox: Inbox, clock: Clock, max_response: int, total: float, read: float
 ) -> AsyncIterator[HttpApi]:
-    """The API at this address. `total` and `read` are timeouts in seconds."""
+    """The API at this address; no more than `max_response` bytes are received. `total`, `read`: timeouts in seconds."""
     timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=read)
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector, middlewares=[_send_once]) as session:
-        yield HttpApi(session, url, group, inbox, clock)
+        yield HttpApi(session, url, group, inbox, clock, max_response)
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:

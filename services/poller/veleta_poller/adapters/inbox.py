@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -19,7 +19,6 @@ from veleta.clock import Clock
 from veleta.errors import Retry, Stop
 from veleta.faults import fault_point
 from veleta.files import sync_folder, write_synced
-from veleta_poller.domain.responses import HTTP_OK
 from veleta_poller.domain.state import PollerState
 from veleta_poller.ports import StoredResponse
 
@@ -28,6 +27,17 @@ MIN_FREE_BYTES = 512 * 1024 * 1024
 FREE_RESPONSES = 3
 """The free space must hold this many responses of the largest size so far."""
 STATE_JSON = TypeAdapter(PollerState)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """A disk that is full, broken or read-only is an outage like any other. A file that is gone does not come back."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Retry("disk", f"the poller cannot use its inbox: {error}") from error
 
 
 class Inbox:
@@ -44,6 +54,7 @@ class Inbox:
         except OSError as error:
             raise Stop(f"cannot create the inbox {folder}: {error.strerror}") from error
 
+    @_disk_errors()
     def lock(self) -> None:
         """Lock the inbox until the process ends. Raises Retry if another process has the lock."""
         handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -59,14 +70,17 @@ class Inbox:
         except (OSError, ValueError) as error:
             raise Stop(f"cannot read {self._state}: {error}") from error
 
+    @_disk_errors()
     def save_state(self, state: PollerState) -> None:
         write_synced(self._state, STATE_JSON.dump_json(state, by_alias=True))
 
+    @_disk_errors()
     def require_free_space(self, largest_response: int) -> None:
         required = max(MIN_FREE_BYTES, FREE_RESPONSES * largest_response)
         free = shutil.disk_usage(self._folder).free
         if free < required:
             raise Retry("disk", f"a request requires {required >> 20} MiB in the inbox, {free >> 20} MiB are free")
+        write_synced(self._folder / ".writable", b"")
 
     @contextmanager
     def receive(self, status: int) -> Iterator["PartialResponse"]:
@@ -77,28 +91,29 @@ class Inbox:
         finally:
             partial.close()
 
-    def quarantine_partial(self) -> bool:
-        partial = self._responses("*.part")
-        successful = any(response.status == HTTP_OK and response.size > 0 for response in partial)
-        for response in partial:
-            self.quarantine(response)
-        return successful
+    def interrupted(self) -> list[StoredResponse]:
+        return self._responses("*.part")
 
     def unpublished(self) -> list[StoredResponse]:
         return self._responses("*.body")
 
+    @_disk_errors()
     def read(self, response: StoredResponse) -> bytes:
         return (self._folder / response.name).read_bytes()
 
+    @_disk_errors()
     def quarantine(self, response: StoredResponse) -> None:
-        (self._folder / response.name).rename(self._quarantine / response.name)
+        with suppress(FileNotFoundError):  # a sync failed after the move
+            (self._folder / response.name).rename(self._quarantine / response.name)
         sync_folder(self._quarantine)
         sync_folder(self._folder)
 
+    @_disk_errors()
     def delete(self, response: StoredResponse) -> None:
         (self._folder / response.name).unlink(missing_ok=True)
         sync_folder(self._folder)
 
+    @_disk_errors()
     def _responses(self, pattern: str) -> list[StoredResponse]:
         return [StoredResponse(path.name, path.stat().st_size) for path in sorted(self._folder.glob(pattern))]
 
@@ -106,22 +121,29 @@ class Inbox:
 class PartialResponse:
     """A response that is being received; `size` is in bytes."""
 
+    @_disk_errors()
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = path.open("wb")
         self.size = 0
 
+    @_disk_errors()
     def write(self, chunk: bytes) -> None:
         """Append received bytes."""
         self._file.write(chunk)
         self.size += len(chunk)
 
+    @_disk_errors()
     def complete(self) -> StoredResponse:
-        """All bytes have been received. The response is durable when this returns."""
+        """All bytes have been received. The response is durable when this returns.
+
+        The rename comes first: a process that is killed while it syncs has received the response. After a loss of power
+        the file may be incomplete; then it is refused.
+        """
         self._file.flush()
-        os.fsync(self._file.fileno())
-        fault_point("poller.synced")
         complete = self._path.rename(self._path.with_suffix(".body"))
+        fault_point("poller.renamed")
+        os.fsync(self._file.fileno())
         sync_folder(complete.parent)
         return StoredResponse(complete.name, self.size)
 

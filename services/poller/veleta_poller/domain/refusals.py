@@ -62,6 +62,16 @@ def describe_page(status: int, body: bytes) -> str:
     return ": ".join(filter(None, [f"{answered(status)} with a web page, not JSON", shown, hint]))
 
 
+def describe_large(status: int, limit: int) -> str:
+    """Why a response was not received to its end. It is not parsed."""
+    return f"{answered(status)} with more than {limit:,} bytes (POLLER_MAX_RESPONSE)"
+
+
+def describe_fatal(size: int, attempts: int) -> str:
+    """Why a response is no longer parsed: the process ended each time, as by a limit of its memory."""
+    return f"the poller ended {attempts} times while it parsed {size:,} bytes: is its memory limit too low?"
+
+
 def describe_content(status: int, body: bytes, fault: str) -> str:
     """`GET /data answered 200 OK without batch_number: {"error": "maintenance"}`."""
     return f"{answered(status)} {fault}: {_beginning(body)}"

@@ -63,12 +63,25 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Body:
+    """How far the handling of a response got, by the name of its file. `attempts` to parse it have not returned.
+
+    `refused`: batch.refused is in the topic, and the file belongs into the quarantine.
+    """
+
+    name: str = ""
+    attempts: int = 0
+    refused: bool = False
+
+
+@dataclass(frozen=True)
 class PollerState:
     """The state after the last transition. An alias is the key in `position.json`, as the first version wrote it.
 
     `restarted_after` is the epoch at whose end the poller restarted the API. `partial_received`: part of a response
     came after the last batch. `findings` belong into the next manifest. `largest_response` is in bytes. `replies` may
     not be in the topic yet. `topic` is what has been read of the topic `batches`: a start reads only what follows.
+    `body` is the response that was handled last.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # an unknown key stops the poller
@@ -80,6 +93,7 @@ class PollerState:
     poll_mode: Annotated[PollMode, Field(alias="tap")] = field(default_factory=PollMode)
     replies: tuple[Reply, ...] = ()
     topic: TopicState = field(default_factory=TopicState)
+    body: Annotated[Body, Field(exclude_if=lambda body: body == Body())] = field(default_factory=Body)
     phase: Annotated[Phase, Field(exclude=True)] = Phase.POLLING
 
     @property
@@ -97,8 +111,14 @@ class PollerState:
         return place_batch(self.position, number, digest, self.restarting)
 
     def topic_read(self, topic: TopicState) -> Self:
-        """The topic was read. The later of both positions counts: the inbox or the topic may have been lost."""
-        return replace(self, position=latest(self.position, topic.position), topic=topic)
+        """The topic was read. The later of both positions counts: the inbox or the topic may have been lost.
+
+        If the topic is ahead, the poller was killed after it published this position, with all that came before it.
+        """
+        if topic.position.batch <= self.position.batch:
+            return replace(self, position=latest(self.position, topic.position), topic=topic)
+        findings = () if topic.position.digest else self.findings
+        return replace(self, position=topic.position, topic=topic, partial_received=False, findings=findings)
 
     def response_received(self, size: int) -> Self:
         """A complete response of `size` bytes is in the inbox."""
@@ -107,6 +127,19 @@ class PollerState:
     def response_interrupted(self) -> Self:
         """Part of a successful response came: a batch may be lost."""
         return replace(self, partial_received=True)
+
+    def parsing_started(self, name: str) -> Self:
+        """The response is parsed now. If that ends the process, the attempt stays counted."""
+        attempts = self.body.attempts if self.body.name == name else 0
+        return replace(self, body=Body(name, attempts + 1))
+
+    def parsing_ended(self) -> Self:
+        """The process outlived it."""
+        return replace(self, body=Body())
+
+    def response_refused(self, name: str) -> Self:
+        """The refusal of the response is in the topic."""
+        return replace(self, body=Body(name, refused=True))
 
     def batch_published(self, batch: BatchId, digest: str, next_offset: int | None) -> Self:
         """The batch is in the topics, and `next_offset` follows its manifest. None: no record could hold it."""

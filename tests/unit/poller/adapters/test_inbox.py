@@ -1,16 +1,20 @@
 """What the inbox stores, and when it is durable."""
 
+import errno
 import json
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.poller import Clock
 from veleta.errors import Retry, Stop
+from veleta_poller.adapters import inbox as inbox_module
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.domain.sequence import Position
-from veleta_poller.domain.state import Phase, PollerState, PollMode, Reply
+from veleta_poller.domain.state import Body, Phase, PollerState, PollMode, Reply
 from veleta_poller.ports import StoredResponse
 
 STORED = (
@@ -117,11 +121,11 @@ class DiskOperations:
 
 @pytest.mark.failure("F72")
 def test_a_complete_response_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All its bytes are synced before it is renamed, and the folder after that. So are moves and deletions."""
+    """Its bytes and its name are synced before the poller continues. So are moves and deletions."""
     inbox = Inbox(tmp_path / "inbox", Clock())
     disk = DiskOperations(monkeypatch)
     responses = [_receive(inbox, b"body") for _ in range(2)]
-    assert disk.take() == ["sync 4 bytes", "rename .part to inbox/*.body", "sync inbox"] * 2
+    assert disk.take() == ["rename .part to inbox/*.body", "sync 4 bytes", "sync inbox"] * 2
     inbox.quarantine(responses[0])
     assert disk.take() == ["rename .body to kept/*.body", "sync kept", "sync inbox"]
     inbox.delete(responses[1])
@@ -139,15 +143,56 @@ def test_a_saved_state_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_incomplete_response_stays_partial(tmp_path: Path) -> None:
-    """It is quarantined later. Only status 200 with content may have been a batch."""
+    """It is quarantined later, which may be repeated."""
     inbox = Inbox(tmp_path, Clock())
-    for status, content, may_be_a_batch in ((200, b"", False), (500, b"{", False), (200, b"{", True)):
+    for status, content in ((200, b""), (500, b"{")):
         with inbox.receive(status) as partial:
             partial.write(content)
-        assert inbox.unpublished() == []
-        assert inbox.quarantine_partial() is may_be_a_batch
-        assert list(tmp_path.glob("*.part")) == []
-    assert len(list((tmp_path / "kept").glob("*.part"))) == 3
+    assert inbox.unpublished() == []
+    interrupted = inbox.interrupted()
+    assert [(response.status, response.size) for response in interrupted] == [(200, 0), (500, 1)]
+    for response in interrupted * 2:
+        inbox.quarantine(response)
+    assert inbox.interrupted() == []
+    assert len(list((tmp_path / "kept").glob("*.part"))) == 2
+
+
+@pytest.mark.failure("F307")
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_disk_that_cannot_be_written_is_an_outage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Full, broken or read-only: each change raises Retry with the reason, and the stored state stays complete."""
+    inbox = Inbox(tmp_path, Clock())
+    inbox.save_state(STATE)
+    response = _receive(inbox, b"body")
+    monkeypatch.setattr(inbox_module, "MIN_FREE_BYTES", 0)
+
+    def fail(_handle: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    changes: list[Callable[[], object]] = [
+        lambda: inbox.save_state(PollerState()),
+        lambda: inbox.require_free_space(0),
+        lambda: _receive(inbox, b"body"),
+        lambda: inbox.quarantine(response),
+        lambda: inbox.delete(response),
+    ]
+    for change in changes:
+        with pytest.raises(Retry, match=os.strerror(error)) as raised:
+            change()
+        assert raised.value.dependency == "disk"
+    monkeypatch.undo()
+    assert Inbox(tmp_path, Clock()).load_state() == STATE
+
+
+def test_a_state_with_a_body_is_read_again(tmp_path: Path) -> None:
+    """It is written only while a response is handled, so an earlier version can read the file of a stopped poller."""
+    (inbox := Inbox(tmp_path, Clock())).save_state(replace(STATE, body=Body("b", attempts=2)))
+    assert inbox.load_state().body == Body("b", attempts=2)
+    inbox.save_state(STATE)
+    assert "body" not in json.loads((tmp_path / "position.json").read_text())
 
 
 def test_responses_are_read_in_the_order_they_came(tmp_path: Path) -> None:
