@@ -18,6 +18,7 @@ from veleta.tables import dataset_tables
 from veleta.timeouts import CHECK_SECONDS, LOADER_IDLE_SECONDS
 from veleta.topics import topic
 from veleta_loader.adapters.epoch_cleaner import EpochCleaner
+from veleta_loader.adapters.newest_epoch import NewestEpoch
 from veleta_loader.adapters.repositories import MysqlLoaderUnitOfWork
 from veleta_loader.handlers import SERVICE, BatchLoader, RowReporter
 from veleta_loader.settings import LoaderSettings
@@ -40,6 +41,7 @@ def build(
         clear_before=EpochCleaner(engine, tables, health.heartbeat).clear_before
         if settings.on_new_epoch == "clear"
         else None,
+        is_outdated=NewestEpoch(event_log, dataset.name).is_outdated,
         clock=clock,
     )
     publisher = OutboxPublisher(event_log, transactions)

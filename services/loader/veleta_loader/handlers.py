@@ -40,26 +40,40 @@ class BatchLoader:
         dataset: Dataset,
         reader: BatchReader,
         clear_before: Callable[[int, int], None] | None,
+        is_outdated: Callable[[int], bool],
         clock: Clock,
     ) -> None:
-        """`clear_before(epoch, number)` deletes the rows of epochs before `epoch`; with None they are not deleted."""
+        """`clear_before(epoch, number)` deletes the rows of epochs before `epoch`; with None they are not deleted.
+
+        `is_outdated(epoch)` tells that newer epochs have begun: the rows need not be loaded, since they are deleted.
+        """
+        self._is_outdated = is_outdated
         self._dataset = dataset
         self._reader = reader
         self._clear_before = clear_before
         self._clock = clock
 
-    async def prepare(self, event: Event) -> None:
-        """Clear the old epochs before the first row of a new one, in small transactions of their own."""
-        if self._clear_before and isinstance(event.payload, BatchClosed):
-            await asyncio.to_thread(self._clear_before, event.payload.epoch, event.payload.number)
+    async def prepare(self, event: Event) -> bool:
+        """Clear the old epochs before the first row of a new one, in small transactions of their own.
 
-    def apply(self, event: Event, prepared: None, uow: LoaderUnitOfWork) -> None:  # noqa: ARG002 - the contract of a handler
+        Returns whether the epoch itself is outdated: the tables were wiped, and the topic is read from its start.
+        """
+        if not self._clear_before or not isinstance(event.payload, BatchClosed):
+            return False
+        if await asyncio.to_thread(self._is_outdated, event.payload.epoch):
+            return True
+        await asyncio.to_thread(self._clear_before, event.payload.epoch, event.payload.number)
+        return False
+
+    def apply(self, event: Event, prepared: bool, uow: LoaderUnitOfWork) -> None:
         """Store what the event reports."""
         match event.payload:
             case DatasetDeclared() as declared:
                 uow.datasets.insert(declared, event.time)
             case BatchOpened() as opened:
                 self._open(opened, event.time, uow)
+            case BatchClosed() as manifest if prepared:
+                self._set_state(manifest, "deleted", "its rows were not loaded: newer epochs have begun", uow)
             case BatchClosed() as manifest:
                 self._load(manifest, event.time, uow)
             case BatchRefused() as refused:
