@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record, decode
+from veleta.ports import Checkpoints, EventLog
 from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth
 from veleta.settings import MysqlSettings
@@ -30,6 +32,8 @@ from veleta_local.run import Run
 
 POLL_SECONDS = 1.0
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=5)
+FIRST_READ = 200
+"""Records of each topic from before the demo that are read. A training writes some sixty."""
 SHOWN_VERSIONS = 4
 """The view compares the predictions of this many versions for the example."""
 
@@ -96,11 +100,16 @@ class RunObserver:
         topics = [topic.name for topic in declared_topics(self._dataset.name) if not topic.name.endswith(".rows")]
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(tail(topics, log, health, self._on_records))
+                group.create_task(self._follow(topics, log, health))
                 for poll in (self._poll_parts, self._check_start, self._poll_batches, self._request_example):
                     group.create_task(self._repeat(poll))
         except* LocalError as stopped:
             raise stopped.exceptions[0] from None
+
+    async def _follow(self, topics: Sequence[str], log: EventLog, health: ServiceHealth) -> None:
+        """Follow the events, beginning with some from before: they show the training that runs."""
+        start = await health.retry_until_available(partial(asyncio.to_thread, newest_offsets, log, topics))
+        await tail(topics, log, health, self._on_records, start)
 
     async def _repeat(self, poll: Callable[[], Any]) -> None:
         while True:
@@ -208,6 +217,12 @@ class RunObserver:
 
     def _report_now(self, subject: str, text: str, level: Level) -> None:
         self._report(Message(self._clock(), subject, text, level))
+
+
+def newest_offsets(log: EventLog, topics: Sequence[str]) -> Checkpoints:
+    """By partition of the topics: the offset with FIRST_READ records after it. Raises Retry."""
+    bounds = {(name, part): ends for name in topics for part, ends in log.bounds(name).items()}
+    return {place: max(first, end - FIRST_READ) for place, (first, end) in bounds.items()}
 
 
 def _part(row: Mapping[str, Any], lags: Mapping[str, int | None]) -> PartStatus:
