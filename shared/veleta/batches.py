@@ -156,8 +156,3 @@ def decoded(records: Iterable[Record]) -> Iterator[Event]:
             yield decode(record)
         except Reject:
             continue
-
-
-def batch_manifests(events: Iterable[Event]) -> dict[tuple[int, int], Event]:
-    """The manifest of every closed batch by (epoch, number), in the order of closing; the last one of a batch wins."""
-    return {(p.epoch, p.number): e for e in events if isinstance(p := e.payload, BatchClosed)}

@@ -9,11 +9,12 @@ from urllib.request import urlopen
 
 import pytest
 
+from support.batches import batch_manifests
 from support.hostile import SPELLINGS, HostileApi, Scripted, batch, detail, half, hang_up, hostile_api, silence
 from support.http import metric
 from support.listings import write_csv
 from support.testbed import Process, Testbed, free_port, http_status, wait_until
-from veleta.batches import BatchReader, Rows, batch_manifests
+from veleta.batches import BatchReader, Rows
 from veleta.events.catalogue import (
     BatchClosed,
     BatchMissed,

@@ -8,12 +8,12 @@ from urllib.request import urlopen
 import pytest
 import sqlalchemy as sa
 
-from support.batches import publish_batch
+from support.batches import batch_manifests, publish_batch
 from support.faulty import kills
 from support.listings import api_rows, write_csv
 from support.models import Models, post_example
 from support.testbed import Process, Testbed, http_status, wait_until
-from veleta.batches import BatchReader, batch_manifests
+from veleta.batches import BatchReader
 from veleta.events.catalogue import BatchClosed, BatchMissed
 from veleta.tables import batches, dataset_tables, drift_reports
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from support.batches import publish_batch
+from support.batches import batch_manifests, publish_batch
 from support.listings import api_rows, repeat_csv, write_csv
 from support.testbed import Testbed, wait_until
 from support.trainings import ended, training_rows
-from veleta.batches import BatchReader, batch_manifests
+from veleta.batches import BatchReader
 from veleta.events.catalogue import BatchClosed, BatchMissed, TrainingFinished
 from veleta.topics import topic
 

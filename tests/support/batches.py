@@ -1,6 +1,6 @@
 """Publishes batches as the poller does, for tests of its consumers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,3 +53,8 @@ def publish_batch(
     )
     send(log, dataset, "batches", closed, "closed")
     return closed
+
+
+def batch_manifests(events: Iterable[Event]) -> dict[tuple[int, int], Event]:
+    """The manifest of every closed batch by (epoch, number), in the order of closing; the last one of a batch wins."""
+    return {(p.epoch, p.number): e for e in events if isinstance(p := e.payload, BatchClosed)}

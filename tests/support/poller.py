@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from support.batches import batch_manifests
 from support.twins.shared import CountingLog
-from veleta.batches import BatchReader, batch_manifests, read_events
+from veleta.batches import BatchReader, read_events
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
 from veleta.errors import Retry

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.batches import batch_manifests
 from support.records import chunk_messages, event, message, missed, publish_chunks
 from support.twins.shared import CountingLog, MemoryLog
-from veleta.batches import BatchReader, Rows, RowsDeleted, RowsDigest, batch_manifests, read_events
+from veleta.batches import BatchReader, Rows, RowsDeleted, RowsDigest, read_events
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, OffsetRange
 from veleta.events.envelope import Message, encode
