@@ -108,7 +108,7 @@ def build(
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(health.supervise("promotions", follower.run()))
-            tasks.create_task(follow_trainings())
+            tasks.create_task(health.keep_running("trainings", follow_trainings))
             tasks.create_task(service.wake())
             for dependency, check in (checks | {"mlflow": partial(call_in_thread, registry.check)}).items():
                 tasks.create_task(watch_dependency(dependency, check, health, required=dependency in checks))

@@ -53,7 +53,8 @@ def build(
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(health.retry_until_available(reporter.restore))
+            restore = partial(health.retry_until_available, reporter.restore)
+            tasks.create_task(health.keep_running("rows", restore))
             tasks.create_task(consume(topics, group, event_log, transactions, publisher, processor, health, checks))
 
     return Service(run)

@@ -48,8 +48,10 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
                 group.create_task(
                     watch_dependency("kafka", partial(call_in_thread, partial(event_log.check, batches)), health)
                 ),
-                group.create_task(tail([commands], event_log, health, pending.on_records)),
-                group.create_task(CommandHandler(pending, topics, store, health).run()),
+                group.create_task(
+                    health.keep_running("commands", partial(tail, [commands], event_log, health, pending.on_records))
+                ),
+                group.create_task(health.keep_running("replies", CommandHandler(pending, topics, store, health).run)),
             ]
             fetcher = Fetcher(api, inbox, store, health)
             polling = PollLoop(fetcher, responses, store, api_status, health, settings.at_end, settings.poll_every)

@@ -76,8 +76,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
                     consume(topics, consumer_group, event_log, transactions, publisher, processor, health, checks)
                 )
                 group.create_task(health.supervise(TRAININGS, workflow.run()))
-                group.create_task(fenced.renew_lease(health))
-                group.create_task(ChampionWatch(registry, checks, health).run())
+                group.create_task(health.keep_running("lease", partial(fenced.renew_lease, health)))
+                group.create_task(health.keep_running("champion", ChampionWatch(registry, checks, health).run))
         finally:
             with contextlib.suppress(Retry):
                 await fenced.release_lease()

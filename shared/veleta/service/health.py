@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from veleta.errors import Retry
+from veleta.errors import Retry, Stop
 from veleta.timeouts import CHECK_SECONDS, PAUSE_SECONDS
 
 T = TypeVar("T")
@@ -134,6 +134,26 @@ class ServiceHealth:
         self.heartbeat()
         return await self.wait(seconds)
 
+    async def keep_running(self, loop: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a side loop until it returns. After an unforeseen error run it again; /readyz shows the error meanwhile.
+
+        Raises:
+            Stop: the process must end.
+        """
+        while True:
+            recovered = asyncio.get_running_loop().call_later(CHECK_SECONDS, self.set_available, loop)
+            try:
+                return await run()
+            except Stop:
+                raise
+            except Exception as error:
+                log.exception("a loop failed unexpectedly", loop=loop)
+                self.set_unavailable(loop, f"{type(error).__name__}: {error}")
+            finally:
+                recovered.cancel()
+            if not await self.wait(PAUSE_SECONDS):
+                return None
+
     async def heartbeat_during(self, call: Awaitable[T]) -> T:
         """Await a call that may take long and has a time-out of its own, with heartbeats."""
         pending = asyncio.ensure_future(call)
@@ -208,9 +228,12 @@ async def watch_dependency(
 
 
 def _outage(checked: asyncio.Future[Any]) -> str:
-    """Why a dependency is unavailable; empty if it is available. Raises the other errors of a check."""
+    """Why a dependency is unavailable; empty if it is available."""
     try:
         checked.result()
     except Retry as error:
         return str(error)
+    except Exception as error:
+        log.exception("a check failed unexpectedly")
+        return f"{type(error).__name__}: {error}"
     return ""

@@ -9,7 +9,7 @@ import pytest
 
 from support.testbed import wait_until
 from veleta import timeouts
-from veleta.errors import Reject, Retry
+from veleta.errors import Reject, Retry, Stop
 from veleta.service import health as health_module
 from veleta.service.health import LIVENESS_SECONDS, ServiceHealth, watch_dependency
 
@@ -322,3 +322,61 @@ async def test_the_activity_of_one_loop_is_shown() -> None:
     await health.supervise("trainings", report("training"))
     await health.supervise("consumer", report("waiting for events"))
     assert health.activity == "training"
+
+
+@pytest.mark.failure("F235")
+async def test_a_watch_goes_on_after_an_unforeseen_error(
+    health: ServiceHealth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/readyz shows the error until the next check succeeds."""
+    monkeypatch.setattr(health_module, "PAUSE_SECONDS", 0.001)
+    health.mark_started()
+    unavailable: list[dict[str, str]] = []
+
+    async def check() -> None:
+        unavailable.append(health.unavailable)
+        if len(unavailable) == 1:
+            raise AttributeError("'NoneType' object has no attribute 'sendall'")
+        if len(unavailable) == 3:
+            health.stopping.set()
+
+    await watch_dependency("mysql", check, health)
+    error = "AttributeError: 'NoneType' object has no attribute 'sendall'"
+    assert unavailable == [{}, {"mysql": error}, {}]
+
+
+@pytest.mark.failure("F235")
+async def test_a_side_loop_runs_again_after_an_unforeseen_error(
+    health: ServiceHealth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/readyz shows the error until the loop has run for a while."""
+    monkeypatch.setattr(health_module, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(health_module, "CHECK_SECONDS", 0.01)
+    health.mark_started()
+    unavailable: list[dict[str, str]] = []
+
+    async def loop() -> None:
+        unavailable.append(health.unavailable)
+        if len(unavailable) < 3:
+            raise KeyError("epoch")
+        await asyncio.sleep(0.05)
+        unavailable.append(health.unavailable)
+
+    await health.keep_running("commands", loop)
+    failed = {"commands": "KeyError: 'epoch'"}
+    assert unavailable == [{}, failed, failed, {}]
+
+
+async def test_a_side_loop_ends_the_service_only_on_purpose(health: ServiceHealth) -> None:
+    """A stop is raised, and a service that stops does not run a failed loop again."""
+
+    async def stop() -> None:
+        raise Stop("a wrong setting")
+
+    async def fail() -> None:
+        health.stopping.set()
+        raise KeyError("epoch")
+
+    with pytest.raises(Stop):
+        await health.keep_running("commands", stop)
+    await health.keep_running("commands", fail)
