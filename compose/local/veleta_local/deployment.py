@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from veleta.users import LOGINS, USERS
 from veleta_local.addresses import HOST, ports
+from veleta_local.errors import LocalError
 from veleta_local.files import shell_lines, write_private
 from veleta_local.run_data import has_rows
 from veleta_local.variables import Variables
@@ -207,10 +208,16 @@ class Deployment:
         return {name: str(value) for name, value in settings.items()}
 
     def _load(self) -> tuple[Variables, list[str]]:
+        path = self.home / "run.json"
         try:
-            return Variables.from_saved(json.loads((self.home / "run.json").read_text()))
+            saved = json.loads(path.read_text())
         except FileNotFoundError:
             return Variables(), []
+        except ValueError as error:
+            raise _damaged(path, error) from error
+        if not isinstance(saved, dict):
+            raise _damaged(path, "it is no JSON object")
+        return Variables.from_saved(saved)
 
     @property
     def _passwords(self) -> dict[str, str]:
@@ -220,3 +227,9 @@ class Deployment:
         except FileNotFoundError:
             text = ""
         return self._new_passwords | dict(line.split("=", 1) for line in shlex.split(text))
+
+
+def _damaged(path: Path, reason: object) -> LocalError:
+    return LocalError(
+        f"{path} is damaged ({reason}): delete it, and pass the variables of this run to make start again"
+    )

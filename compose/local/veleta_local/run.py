@@ -110,7 +110,8 @@ class Run(Deployment):
         if self.alive():
             raise LocalError("the run is up: make stop first")
         if self.home.exists():
-            shutil.rmtree(self.home)
+            with self._lock():
+                shutil.rmtree(self.home)
 
     def alive(self) -> bool:
         """Whether the run has any process, with or without supervisord."""

@@ -97,6 +97,13 @@ class Unresponsive(LocalError):
         super().__init__(f"supervisord does not answer within {TIMEOUT_SECONDS:g} s: make stop ends the run")
 
 
+class Ended(LocalError):
+    """supervisord has ended."""
+
+    def __init__(self) -> None:
+        super().__init__("supervisord has ended: make start starts it again")
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket, whose path is the host."""
 
@@ -131,9 +138,7 @@ class Supervisor:
         try:
             with self._rpc() as supervisor:
                 return {info["name"]: State(info["statename"], info["pid"]) for info in supervisor.getAllProcessInfo()}
-        except (TimeoutError, BlockingIOError) as error:
-            raise Unresponsive from error
-        except (OSError, http.client.HTTPException, Fault):
+        except (Ended, Fault):
             return {}
 
     def spawn(self, programs: Mapping[str, Program]) -> None:
@@ -146,8 +151,9 @@ class Supervisor:
         subprocesses.run(command, "supervisord could not start", folder=home, environment=self.environment())
 
     def start(self, parts: Iterable[str]) -> None:
-        """Start the parts that are down. Returns before they are ready."""
-        states = self._states_after_stopping()
+        """Start the parts that are down. Returns before they are ready. Raises Ended."""
+        if not (states := self._states_after_stopping()):
+            raise Ended
         with self._rpc() as supervisor:
             for part in parts:
                 if not states[part].up:
@@ -158,7 +164,7 @@ class Supervisor:
         """Stop the parts in parallel, and return when their processes have ended."""
         if not (states := self.states()):
             return
-        with self._rpc() as supervisor:
+        with suppress(Ended), self._rpc() as supervisor:
             for part in parts:
                 if part in states and states[part].up:
                     with suppress(Fault):  # it ended meanwhile
@@ -169,7 +175,7 @@ class Supervisor:
         """End supervisord and all processes of the run, and delete the folder in /tmp."""
         try:
             if self.states():
-                with self._rpc() as supervisor:
+                with suppress(Ended), self._rpc() as supervisor:
                     supervisor.shutdown()
         except Unresponsive:
             processes.kill_part(self._deployment.home, processes.SUPERVISORD)
@@ -179,7 +185,12 @@ class Supervisor:
     @contextmanager
     def _rpc(self) -> Iterator[Any]:
         with ServerProxy("http://supervisor", transport=_UnixTransport(self._socket)) as proxy:
-            yield proxy.supervisor
+            try:
+                yield proxy.supervisor
+            except (TimeoutError, BlockingIOError) as error:
+                raise Unresponsive from error
+            except (OSError, http.client.HTTPException) as error:
+                raise Ended from error
 
     def _states_after_stopping(self) -> dict[str, State]:
         states = self.states()

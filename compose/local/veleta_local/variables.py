@@ -52,16 +52,23 @@ class Variables(StartVariables):
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> tuple[Self, list[str]]:
-        """The variables that a run saved, and a line for each that an earlier version allowed.
+        """The variables that a run saved, and a line for each that only another version allows.
 
-        Such a value becomes the nearest one that is allowed now. The data of a run depend on none of them.
+        A value that an earlier version allowed becomes the nearest valid one. A variable of a later version has no
+        effect. The data of a run depend on none of them.
         """
+        unknown = {name: value for name, value in saved.items() if name not in cls.model_fields}
+        saved = {name: value for name, value in saved.items() if name not in unknown}
+        lines = [
+            f"{name.upper()}={value} of this run is no variable of this version: it has no effect"
+            for name, value in unknown.items()
+        ]
         try:
-            return cls(**saved), []
+            return cls(**saved), lines
         except ValidationError as error:
             wrong = {str(e["loc"][0]) for e in error.errors() if e["type"] != "default_factory_not_called"}
             nearest = {name: nearest_valid(cls.model_fields[name], saved[name]) for name in wrong}
-            lines = [f"{name.upper()}={saved[name]} of this run is now {value}" for name, value in nearest.items()]
+            lines += [f"{name.upper()}={saved[name]} of this run is now {value}" for name, value in nearest.items()]
             return cls(**{**saved, **nearest}), lines
 
     def given(self) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from veleta_local.clean import clean
+from veleta_local.errors import LocalError
+from veleta_local.files import locked
 from veleta_local.run import Run
 
 
@@ -23,3 +25,12 @@ def test_without_a_run_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.Mo
     """The message names the folder."""
     monkeypatch.chdir(tmp_path)
     assert next(clean(Run(tmp_path / "run"))) == "there is no run to delete: run does not exist"
+
+
+@pytest.mark.failure("F236")
+def test_a_run_is_not_deleted_while_another_command_works_on_it(tmp_path: Path) -> None:
+    """As a start that has no process yet."""
+    home = tmp_path / "run"
+    with locked(home / "lock", wait=False), pytest.raises(LocalError, match="another make works on"):
+        list(clean(Run(home)))
+    assert home.exists()

@@ -9,7 +9,8 @@ from xmlrpc.client import Fault
 import pytest
 
 from veleta_local.deployment import Deployment
-from veleta_local.supervise import Program, Supervisor
+from veleta_local.errors import LocalError
+from veleta_local.supervise import Program, State, Supervisor
 
 SPECIAL = """it's "50 %" # of ; $HOME `x` \\ ñ"""
 
@@ -30,3 +31,28 @@ def test_a_supervisord_that_shuts_down_has_no_states(tmp_path: Path, monkeypatch
     calls = nullcontext(SimpleNamespace(getAllProcessInfo=refuse))
     monkeypatch.setattr(Supervisor, "_rpc", lambda _: calls)
     assert Supervisor(Deployment(tmp_path)).states() == {}
+
+
+@pytest.mark.failure("F237")
+def test_parts_are_not_started_by_a_dead_supervisord(tmp_path: Path) -> None:
+    """It died just before. The error names what to do; a stop has nothing to do."""
+    supervisor = Supervisor(Deployment(tmp_path))
+    with pytest.raises(LocalError, match="supervisord has ended: make start starts it again"):
+        supervisor.start(["kafka"])
+    supervisor.stop(["kafka"])
+
+
+@pytest.mark.failure("F237")
+@pytest.mark.parametrize("method", ["start", "stop", "shutdown"])
+def test_supervisord_may_die_between_two_calls(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answered once."""
+    supervisor = Supervisor(Deployment(tmp_path))
+    states = iter([{"kafka": State("STOPPED" if method == "start" else "RUNNING", 0)}])
+    monkeypatch.setattr(supervisor, "states", lambda: next(states, {}))
+    if method == "shutdown":
+        supervisor.shutdown()
+    elif method == "stop":
+        supervisor.stop(["kafka"])
+    else:
+        with pytest.raises(LocalError, match="supervisord has ended"):
+            supervisor.start(["kafka"])

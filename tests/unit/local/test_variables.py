@@ -1,6 +1,7 @@
 """The variables of a start: valid values, defaults, and what may change later."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,26 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
     }
     assert used == {name: default(field) for name, field in variables_of_make().items()}
     assert used["TREES"] == str(TrainerSettings.model_fields["trees"].default)
+
+
+@pytest.mark.failure("F238")
+def test_a_run_of_a_newer_version_is_read_without_what_is_unknown(tmp_path: Path) -> None:
+    """Each unknown variable is a line of the start."""
+    (tmp_path / "run.json").write_text('{"csv": "/a.csv", "shards": 3, "workers": 99}')
+    run = Deployment(tmp_path)
+    assert (run.variables.csv, run.variables.workers) == ("/a.csv", 64)
+    unknown, adjusted = run.adjusted
+    assert unknown == "SHARDS=3 of this run is no variable of this version: it has no effect"
+    assert adjusted.startswith("WORKERS=99")
+
+
+@pytest.mark.failure("F238")
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "\x00", "\udcff"])
+def test_a_damaged_run_is_one_line(text: str, tmp_path: Path) -> None:
+    """It names the file and what to do."""
+    (tmp_path / "run.json").write_bytes(os.fsencode(text))
+    with pytest.raises(LocalError) as failed:
+        Deployment(tmp_path)
+    assert str(failed.value).startswith(f"{tmp_path}/run.json is damaged (")
+    assert "delete it" in str(failed.value)
+    assert "\n" not in str(failed.value)
