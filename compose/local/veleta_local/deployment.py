@@ -74,7 +74,7 @@ class Deployment:
 
     @property
     def sockets(self) -> Path:
-        """A folder with a short path for unix sockets, whose paths have at most 107 characters."""
+        """A folder for temporary files and unix sockets, whose paths have at most 107 characters."""
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:10]
         return Path(f"/tmp/veleta-{os.getuid()}-{digest}")  # noqa: S108 (created and checked by private_folder)
 

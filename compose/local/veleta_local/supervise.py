@@ -68,9 +68,12 @@ class Program:
     command: list[str]
     environment: Mapping[str, str]
 
-    def clean_exec(self, part: str) -> "Program":
-        """The same program; it first kills what is left of the part's previous process."""
-        command = [str(PYTHON), "-m", "veleta_local.clean_exec", *self.command]
+    def clean_exec(self, part: str, temporary: Path) -> "Program":
+        """The same program; it first removes what is left of the part's previous process.
+
+        `temporary` is the folder of its temporary files, which is emptied too.
+        """
+        command = [str(PYTHON), "-m", "veleta_local.clean_exec", str(temporary), *self.command]
         return Program(command, {**self.environment, processes.PART_MARK: part})
 
     def script(self) -> str:
@@ -203,7 +206,9 @@ class Supervisor:
         self._deployment.folder("logs")
         folder = self._deployment.folder("supervisor")
         for part, program in programs.items():
-            write_private(folder / f"{part}.sh", program.clean_exec(part).script())
+            write_private(
+                folder / f"{part}.sh", program.clean_exec(part, self._deployment.sockets / f"tmp-{part}").script()
+            )
         blocks = [_PROGRAM.format(part=part, stop_wait_seconds=STOP_WAIT_SECONDS) for part in programs]
         write_private(folder / "supervisord.conf", _HEAD.format(socket=self._socket) + "".join(blocks))
 

@@ -14,7 +14,8 @@ GRID_POSITIONS = {
     "loader": "--column:5;--row:1",
     "drift": "--column:5;--row:2",
     "trainer": "--column:7;--row:1/3",
-    "inference": "--column:9;--row:1/3",
+    "inference": "--column:9;--row:1",
+    "retention": "--column:9;--row:2",
 }
 """Positions of the stages on a wide screen. On a narrow one they form a column."""
 ANIMATION_SECONDS = 1.6

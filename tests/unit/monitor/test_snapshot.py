@@ -22,8 +22,9 @@ def test_without_work_no_stage_is_busy() -> None:
     """The last activity of each stage remains: that of inference is the last stored prediction."""
     snapshot = STATES["calm"]
     assert [stage.name for stage in snapshot.stages if stage.busy] == []
-    assert snapshot.stages[-1].last
-    assert snapshot.stages[-1].last.text.startswith("prediction stored, ")
+    (inference,) = (stage for stage in snapshot.stages if stage.name == "inference")
+    assert inference.last
+    assert inference.last.text.startswith("prediction stored, ")
 
 
 def test_the_last_values_remain_while_their_sources_are_unavailable() -> None:

@@ -17,8 +17,9 @@ STAGES = {
     "drift": "compares consecutive batches",
     "trainer": "trains and promotes models",
     "inference": "serves the champion",
+    "retention": "deletes old and purged requests",
 }
-"""The services in the order of the data flow, each with its purpose."""
+"""The services in the order of the data flow, each with its purpose. Those of requests are last."""
 INPUTS: Mapping[str, str] = {"poller": "data API", **LAG_TOPICS, "inference": "models"}
 """By stage: the topic or the API that it reads from."""
 
@@ -48,7 +49,7 @@ class LastActivity:
 class Stage:
     """A stage as the page shows it. `input` names its source of work; `busy` means that it is working now.
 
-    The first stage has no `input` and publishes no events, so it has no `last`.
+    A stage without `input`, the first and the last one, publishes no events, so it has no `last`.
     """
 
     name: str

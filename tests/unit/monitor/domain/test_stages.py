@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from veleta_local.deployment import SERVICES
 from veleta_monitor.domain.stages import (
     STAGES,
     LastActivity,
@@ -30,7 +33,13 @@ def test_every_stage_has_a_state() -> None:
     assert shown[1].activity == "cannot connect"
     assert (shown[2].activity, shown[2].unavailable) == ("starting", "waiting for mysql: refused")
     assert shown[3].activity == "waiting for batches"
-    assert [stage.input for stage in shown] == ["", "data API", "batches", "batches", "retrain", "models"]
+    assert [stage.input for stage in shown] == ["", "data API", "batches", "batches", "retrain", "models", ""]
+
+
+@pytest.mark.failure("F239")
+def test_each_service_is_a_stage() -> None:
+    """So that the page shows the one that hangs. The monitor itself is the page."""
+    assert {*STAGES, "monitor"} == set(SERVICES)
 
 
 def test_the_warnings_of_a_service_are_read() -> None:
@@ -59,7 +68,7 @@ def test_before_the_first_responses_no_stage_is_shown_as_unavailable() -> None:
 def test_only_a_known_lag_is_a_number() -> None:
     """A lag counts records. An unknown lag is shown as unknown, and a stage without a consumer group has none."""
     lags = [stage.lag and stage.lag.text for stage in stages({}, {}, {"loader": 1_200, "drift": None}, (), NOW)]
-    assert lags == [None, None, "lag 1,200", "lag unknown", "lag unknown", None]
+    assert lags == [None, None, "lag 1,200", "lag unknown", "lag unknown", None, None]
 
 
 def test_a_stage_shows_its_last_activity() -> None:
