@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 RESTART_SECONDS = 90.0
 """How long after a kill of inference a connection may be refused."""
-ARRIVAL_SECONDS = 15.0
+ARRIVAL_SECONDS = 105.0
 """How long after a request its response may be undelivered: a frozen poller reads nothing."""
 SHOWN = 5
 PROBLEM = "application/problem+json"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 CLIENTS = 3
 PAUSE = 0.15
-TIMEOUT = 60.0
+TIMEOUT = 120.0
 """Longer than any process is frozen."""
 DISCONNECTED, NO_ANSWER = 0, -1
 """Instead of an HTTP status: the connection was refused, reset or closed; no response within TIMEOUT."""

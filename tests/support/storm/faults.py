@@ -18,7 +18,7 @@ Kind = Literal["killed", "child killed", "stopped", "frozen"]
 PAUSE_SECONDS = (6.0, 10.0)
 """Seconds from one fault to the next."""
 STOPPED_SECONDS = (3.0, 20.0)
-FROZEN_SECONDS = (2.0, 12.0)
+FROZEN_SECONDS = (2.0, 90.0)
 RECOVERY_SECONDS = 3.0
 """Seconds without a fault for a part that resumed."""
 WEIGHTS: dict[Kind, int] = {"killed": 60, "child killed": 5, "stopped": 20, "frozen": 15}
@@ -52,8 +52,10 @@ def plan(seed: int, seconds: float, backing: Sequence[str], services: Sequence[s
     at = chance.uniform(*PAUSE_SECONDS) / 2
     while at < seconds:
         kind = chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        can_go, can_freeze = ([part for part in parts if taken.get(part, 0) < at] for parts in (backing, services))
-        fault = _fault(chance, at, kind, can_go, can_freeze, turn)
+        free_backing, free_services = (
+            [part for part in parts if taken.get(part, 0) < at] for parts in (backing, services)
+        )
+        fault = _fault(chance, at, kind, free_backing, free_services, turn)
         faults.append(fault)
         taken |= {part: at + fault.seconds + RECOVERY_SECONDS for part in fault.parts if fault.seconds}
         at += chance.uniform(*PAUSE_SECONDS)
@@ -66,8 +68,8 @@ def _fault(
     if kind == "stopped" and backing:
         count = min(len(backing), chance.choice((1, 1, 2)))
         return Fault(at, kind, tuple(sorted(chance.sample(backing, count))), chance.uniform(*STOPPED_SECONDS))
-    if kind == "frozen" and services:
-        return Fault(at, kind, (chance.choice(services),), chance.uniform(*FROZEN_SECONDS))
+    if kind == "frozen" and (parts := backing + services):
+        return Fault(at, kind, (chance.choice(parts),), chance.uniform(*FROZEN_SECONDS))
     if kind == "child killed":
         return Fault(at, kind, ("trainer",))
     parts = backing + services
@@ -144,7 +146,7 @@ class Storm:
         self.report(f"{at:7.1f} s  {' and '.join(fault.parts)} back")
 
     def _inject(self, fault: Fault) -> str:
-        """Send one signal to one process. Returns the reason if there was none."""
+        """Send one signal to one process; a part is frozen with its children. Returns the reason if there was none."""
         (part,) = fault.parts
         pid = self._pid(part)
         if fault.kind == "child killed":
@@ -152,7 +154,10 @@ class Storm:
         if not pid:
             return "no process"
         try:
-            os.kill(pid, signal.SIGSTOP if fault.kind == "frozen" else signal.SIGKILL)
+            if fault.kind == "frozen":
+                os.killpg(pid, signal.SIGSTOP)  # supervisord makes each part the leader of a group
+            else:
+                os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             return "the process just ended"
         if fault.kind == "frozen":
@@ -168,7 +173,7 @@ class Storm:
     def _resume(self, part: str) -> None:
         if pid := self._frozen.pop(part, 0):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                os.killpg(pid, signal.SIGCONT)
 
 
 def _children(pid: int) -> list[int]:

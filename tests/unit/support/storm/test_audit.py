@@ -396,7 +396,10 @@ def test_a_seed_repeats_its_plan() -> None:
     assert min(killed.values()) >= 10
     assert {fault.kind for fault in faults} == {"killed", "child killed", "stopped", "frozen"}
     assert {len(fault.parts) for fault in faults if fault.kind == "stopped"} == {1, 2}
-    assert all(fault.seconds <= STOPPED_SECONDS[1] for fault in faults)
+    assert all(fault.seconds <= STOPPED_SECONDS[1] for fault in faults if fault.kind == "stopped")
+    frozen = [fault for fault in faults if fault.kind == "frozen"]
+    assert {fault.parts[0] for fault in frozen} == {*backing, *services}
+    assert 60 < max(fault.seconds for fault in frozen) <= 90
     for one in (fault for fault in faults if fault.seconds):
         during = [each for each in faults if one.at < each.at <= one.at + one.seconds and each.kind != "child killed"]
         assert not {part for each in during for part in each.parts} & set(one.parts)
