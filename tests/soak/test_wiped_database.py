@@ -16,8 +16,8 @@ from veleta_trainer.adapters.repositories import MysqlTrainings
 from veleta_trainer.domain.training import TrainingRequest, TrainingRow, waiting_row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as SQL holds it
-LEFT_OUT = {"leases", "outbox", "manifests"}
-"""Transient rows, and the table that the trainer fills only when it plans."""
+LEFT_OUT = {"leases", "outbox", "manifests", "limits"}
+"""Transient rows, the table that the trainer fills only when it plans, and the defaults of a new deployment."""
 NOT_IN_TOPICS = {"loaded_at", "fits"}
 """When a batch was loaded, and how often a training was begun."""
 
