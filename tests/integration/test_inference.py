@@ -247,8 +247,9 @@ def test_a_broken_model_is_not_swapped_in(inference: Inference, fault: str) -> N
     readiness = inference.readiness()
     assert (readiness.status, readiness.json["waits_for"]) == (200, {})
     assert inference.predict(inference.example()).json["model"]["version"] == before
-    assert [letter.service for letter in _promotion_letters(inference)[letters:]] == ["inference"]
+    wait_until(lambda: len(_promotion_letters(inference)) > letters, 20, "it is dead-lettered")
     inference.wait_until_serving(inference.models.promote())
+    assert [letter.service for letter in _promotion_letters(inference)[letters:]] == ["inference"]
 
 
 def _promotion_letters(inference: Inference) -> list[RecordDeadlettered]:
@@ -496,7 +497,12 @@ def test_a_row_that_mysql_refuses_is_dead_lettered(inference: Inference) -> None
     assert {reply.status for reply in replies} == {200}
     _assert_stored_once(inference, replies[:7] + replies[8:])
     assert inference.stored(city="Ys") == []
-    (letter,) = [letter for letter in inference.dead_letters() if letter.topic.startswith("RAW_DATA")]
+
+    def letters() -> list[RecordDeadlettered]:
+        return [letter for letter in inference.dead_letters() if letter.topic.startswith("RAW_DATA")]
+
+    wait_until(letters, 20, "the row is dead-lettered")
+    (letter,) = letters()
     assert letter.first_key == replies[7].json["request_id"]
     assert "Ys" in letter.value
 
