@@ -1,5 +1,6 @@
 """The files of docker compose, read without an engine."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from support.repository import ROOT
 from veleta.service.watchdog import STOP_SECONDS
 from veleta.start_variables import StartVariables
+from veleta_local.deployment import DISKS
 
 LOCAL_ONLY = {"csv", "api_url"}
 """Variables that an overlay passes."""
@@ -64,7 +66,16 @@ def test_the_overlays_pass_their_input_to_the_check() -> None:
     assert csv["preflight"]["volumes"] == csv["source"]["volumes"]
     assert api["preflight"]["environment"]["API_URL"] == api["poller"]["environment"]["POLLER_API_URL"]
     assert api["preflight"]["extra_hosts"] == api["poller"]["extra_hosts"]
-    assert ALL["preflight"]["volumes"] == ["inbox:/data"] == ALL["poller"]["volumes"]
+    assert ALL["preflight"]["volumes"] == ["inbox:/data"] == ALL["poller"]["volumes"][:1]
+
+
+@pytest.mark.failure("F254")
+def test_the_poller_sees_the_disks_of_the_other_parts() -> None:
+    """It can only read them. Each is the volume in which the part has its data."""
+    poller = ALL["poller"]
+    folders = json.loads(poller["environment"]["POLLER_DISKS"])
+    assert poller["volumes"][1:] == [f"{part}:{folder}:ro" for part, folder in folders.items()]
+    assert set(folders) == set(DISKS)
 
 
 @pytest.mark.failure("F233")

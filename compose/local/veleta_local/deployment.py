@@ -20,6 +20,8 @@ PYTHON = ROOT / ".venv/bin/python"
 
 BACKING = ("kafka", "mysql", "mlflow")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
+DISKS = ("kafka", "mysql", "mlflow", "journal", "trainer")
+"""The folders of a run that grow. The poller fetches no batch while the disk of one is nearly full."""
 ADMIN = "admin"
 ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -188,6 +190,7 @@ class Deployment:
                     "poll": v.poll,
                     "poll_every": v.poll_every,
                     "inbox": self.folder("inbox"),
+                    "disks": json.dumps({part: str(self.home / part) for part in DISKS}),
                 }
             case "loader":
                 settings |= {"on_new_epoch": v.on_new_epoch}

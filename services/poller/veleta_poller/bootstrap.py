@@ -14,6 +14,7 @@ from veleta.service.lifecycle import Service
 from veleta.threads import call_in_thread
 from veleta.topics import topic
 from veleta_poller.adapters.api import connect
+from veleta_poller.adapters.disks import Disks
 from veleta_poller.adapters.inbox import Inbox
 from veleta_poller.api_status import ApiStatus
 from veleta_poller.domain.events import SERVICE
@@ -29,7 +30,8 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     """The poller on Kafka, HTTP and one folder."""
     dataset = load_dataset(settings.dataset)
     event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
-    inbox, topics = Inbox(settings.inbox, utc_now), Topics(dataset, event_log, utc_now)
+    disks = Disks({"inbox": settings.inbox, **settings.disks})
+    inbox, topics = Inbox(settings.inbox, utc_now, disks), Topics(dataset, event_log, utc_now)
     store = StateStore(inbox, health)
     api_status = ApiStatus(health)
     responses = ResponseHandler(
@@ -52,6 +54,7 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
                     health.keep_running("commands", partial(tail, [commands], event_log, health, pending.on_records))
                 ),
                 group.create_task(health.keep_running("replies", CommandHandler(pending, topics, store, health).run)),
+                group.create_task(health.keep_running("disks", partial(disks.watch, health))),
             ]
             fetcher = Fetcher(api, inbox, store, health)
             polling = PollLoop(fetcher, responses, store, api_status, health, settings.at_end, settings.poll_every)

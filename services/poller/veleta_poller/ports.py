@@ -62,7 +62,7 @@ class Inbox(Protocol):
         """Save the state."""
 
     def require_free_space(self, largest_response: int) -> None:
-        """Raises Retry if the disk cannot store another response. `largest_response` is in bytes."""
+        """Raises Retry if a disk of the deployment cannot store another response. `largest_response` is in bytes."""
 
     def interrupted(self) -> list[StoredResponse]:
         """The partial responses, oldest first."""

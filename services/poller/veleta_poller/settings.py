@@ -26,6 +26,11 @@ class PollerSettings(ServiceSettings):
     )
     poll_every: PollEvery = Field(60.0, description="seconds between two requests for a batch")
     inbox: Path = Field(description="the folder for responses that are not yet published")
+    disks: dict[str, Path] = Field(
+        default_factory=dict,
+        description="JSON: the data folder of each other part by name; no batch is fetched while one is nearly full",
+        json_schema_extra={"default": "{}"},
+    )
     total_timeout: Seconds = Field(600.0, description="seconds after which a response is abandoned")
     read_timeout: Seconds = Field(120.0, description="seconds without data after which a response is abandoned")
     max_response: Bytes = Field(

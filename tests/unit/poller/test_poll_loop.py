@@ -11,6 +11,7 @@ from support.poller import END, Asking, Scene, batch, until
 from veleta.errors import Retry
 from veleta.events.catalogue import BatchClosed, BatchRefused, Pause, Poll, Resume
 from veleta_poller.adapters import inbox as inbox_module
+from veleta_poller.adapters.disks import Disks
 from veleta_poller.domain.state import PollerState, PollMode
 from veleta_poller.ports import ResponseInterrupted
 
@@ -116,6 +117,24 @@ async def test_no_request_is_sent_without_free_space_on_disk(scene: Scene, monke
     await until(lambda: "disk" in scene.health.unavailable)
     assert scene.published(BatchClosed) == []
     monkeypatch.setattr(inbox_module, "MIN_FREE_BYTES", 0)
+    await running
+    assert scene.closed() == [(1, 0)]
+
+
+@pytest.mark.failure("F254")
+async def test_no_request_is_sent_while_the_disk_of_another_part_is_full(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is shown, and polling goes on by itself."""
+
+    def full(_disks: Disks, _required: int) -> None:
+        raise Retry("disk", "kafka 3 MiB")
+
+    monkeypatch.setattr(Disks, "require_free_space", full)
+    running = asyncio.create_task(scene.run(batch(0)))
+    await until(lambda: "kafka 3 MiB" in scene.health.unavailable.get("disk", ""))
+    assert scene.published(BatchClosed) == []
+    monkeypatch.setattr(Disks, "require_free_space", lambda _disks, _required: None)
     await running
     assert scene.closed() == [(1, 0)]
 

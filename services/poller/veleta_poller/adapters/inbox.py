@@ -19,6 +19,7 @@ from veleta.clock import Clock
 from veleta.errors import Retry, Stop
 from veleta.faults import fault_point
 from veleta.files import sync_folder, write_synced
+from veleta_poller.adapters.disks import Disks
 from veleta_poller.domain.state import PollerState
 from veleta_poller.ports import StoredResponse
 
@@ -43,8 +44,9 @@ def _disk_errors() -> Iterator[None]:
 class Inbox:
     """`ports.Inbox` in one folder."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        """Raises Stop if the folder cannot be created."""
+    def __init__(self, folder: Path, clock: Clock, disks: Disks | None = None) -> None:
+        """`disks` are those of the other parts. Raises Stop if the folder cannot be created."""
+        self._disks = disks or Disks({})
         self._folder = folder
         self._quarantine = folder / "kept"
         self._state = folder / "position.json"
@@ -80,6 +82,7 @@ class Inbox:
         free = shutil.disk_usage(self._folder).free
         if free < required:
             raise Retry("disk", f"a request requires {required >> 20} MiB in the inbox, {free >> 20} MiB are free")
+        self._disks.require_free_space(required)
         write_synced(self._folder / ".writable", b"")
 
     @contextmanager
