@@ -16,6 +16,8 @@ from support.testbed import BackingServices, ExternalServices, Testbed, free_bas
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 
+pytest_plugins = ["support.node_ids"]
+
 LONG_FILES = (
     "e2e/test_loop.py",
     "e2e/test_tutorial.py",
