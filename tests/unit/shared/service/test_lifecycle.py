@@ -18,7 +18,8 @@ Run = Callable[[ServiceHealth], Awaitable[None]]
 
 async def run(work: Run, watchdog: Watchdog, port: int | None = None) -> None:
     """Run a service whose work is `work`."""
-    settings = ServiceSettings(port=port or free_port())
+    # Without the watchdog's thread, its limit of a call would end this process five minutes later.
+    settings = ServiceSettings(port=port or free_port(), liveness_seconds=0)
 
     def build(_settings: ServiceSettings, health: ServiceHealth) -> Service:
         async def run() -> None:
