@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from veleta.cleaning import rejection
+from veleta.cleaning import column_of, rejection
 from veleta.dataset import Dataset, Value, Values, load_dataset
 
 
@@ -57,3 +57,9 @@ def test_the_first_fault_in_the_files_order_counts(dataset: Dataset, clean: Valu
     """Each rejected row is counted once, and always by the same reason."""
     faulty = {**clean, "house_size": None, "bed": 99.0, "price": 1.0}
     assert rejection(dataset, faulty) == "price: outside 10000 .. 1e+07"
+
+
+@pytest.mark.parametrize("change", [{"bed": None}, {"bed": -1.0}, {"bed": 31.0}])
+def test_a_reason_names_its_column(dataset: Dataset, clean: Values, change: Values) -> None:
+    """Whatever the reason is: the loader shows the value of that column."""
+    assert column_of(rejection(dataset, {**clean, **change}) or "") == "bed"

@@ -17,7 +17,7 @@ def smoke_check(dataset: Dataset, example: float, recent: Sequence[float], befor
     Raises:
         Reject: a rule is broken; the message names it.
     """
-    low, high = dataset.cleaning.get(dataset.target, (0.0, math.inf))
+    low, high = dataset.cleaning[dataset.target]
     for price in (example, *recent):
         if not math.isfinite(price) or price <= 0:
             raise Reject("the smoke check's price is not a positive number", str(price))

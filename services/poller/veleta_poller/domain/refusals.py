@@ -55,7 +55,7 @@ def describe_undecodable(status: int, body: bytes, error: Exception) -> str:
 
 def describe_page(status: int, body: bytes) -> str:
     """`GET /data answered 200 OK with a web page, not JSON: Login: is API_URL right?`."""
-    text = body[:MAX_READ].decode(errors="replace")
+    text = body[:MAX_READ].decode("utf-8-sig", errors="replace")
     title = TITLE.search(text)
     shown = " ".join(html.unescape(title[1] if title else TAG.sub(" ", text)).split())[:MAX_SHOWN]
     hint = "" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else CHECK_URL

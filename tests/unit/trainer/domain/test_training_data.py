@@ -1,10 +1,15 @@
 """Training rows and holdout rows."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from support.listings import api_rows
 from support.trainer import DATASET
-from veleta.features import HOLDOUT_PERCENT
+from veleta.dataset import Row
+from veleta.errors import Reject
+from veleta.features import HOLDOUT_PERCENT, MIN_TRAINING_ROWS, feature_columns, in_holdout
 from veleta_trainer.domain import training_data
 from veleta_trainer.domain.training_data import TrainingData
 
@@ -23,6 +28,72 @@ def test_the_holdout_is_never_trained_on() -> None:
     assert "price" not in both.train.frame().columns
 
 
+def split(number: int) -> tuple[list[Row], list[Row]]:
+    """Clean rows that are trained on, and clean rows of the holdout."""
+    rows = api_rows(0, number, 3)
+    held = [in_holdout(DATASET, DATASET.convert(row)[0]) for row in rows]
+    return (
+        [row for row, holdout in zip(rows, held, strict=True) if not holdout],
+        [row for row, holdout in zip(rows, held, strict=True) if holdout],
+    )
+
+
+def test_features_and_prices_are_those_of_the_rows() -> None:
+    """In their order: texts are categories, and other features and the prices are floats."""
+    train, _ = split(100)
+    data = TrainingData(DATASET)
+    assert data.train.prices().tolist() == []
+    data.append(train, holdout_only=False)
+    frame = data.train.frame()
+    assert list(frame.columns) == [column.name for column in feature_columns(DATASET)]
+    assert frame["bed"].tolist() == [row["bed"] for row in train]
+    assert frame["city"].tolist() == [row["city"] for row in train]
+    assert (str(frame["bed"].dtype), str(frame["city"].dtype)) == ("float64", "category")
+    assert data.train.prices().tolist() == [row["price"] for row in train]
+
+
+def test_rows_are_counted_once_and_by_reason() -> None:
+    """Whether they are clean or not. Rows that are read for the holdout only are counted by nobody."""
+    data = TrainingData(DATASET)
+    rows: list[dict[str, Any]] = api_rows(0, 10, 3)
+    data.append([*rows, {**rows[0], "price": None}, {**rows[1], "price": None}], holdout_only=False)
+    data.append([*rows, {**rows[0], "price": None}], holdout_only=True)
+    assert (data.received, dict(data.rejected)) == (12, {"price: no value": 2})
+
+
+def test_a_batch_that_breaks_off_leaves_no_row() -> None:
+    """Rows, prices and counts are those before it, and the error is raised again."""
+    train, holdout = split(100)
+    unclean: dict[str, Any] = {**train[0], "price": None}
+
+    def chunks() -> Iterator[list[Row]]:
+        yield [*train[5:], *holdout[1:], unclean]
+        raise Reject("the manifest does not match")
+
+    data, expected = TrainingData(DATASET), TrainingData(DATASET)
+    for each in (data, expected):
+        each.append_batch([[*train[:3], holdout[0]], [*train[3:5], unclean]], holdout_only=False)
+    with pytest.raises(Reject):
+        data.append_batch(chunks(), holdout_only=False)
+    assert data.train.frame().equals(expected.train.frame())
+    assert data.holdout.frame().equals(expected.holdout.frame())
+    assert data.train.prices().tolist() == [row["price"] for row in train[:5]]
+    assert (data.received, data.rejected) == (expected.received, expected.rejected) == (7, {"price: no value": 1})
+
+
+def test_the_fewest_rows_are_enough() -> None:
+    """One row less, or no row to compare on, is too few."""
+    train, holdout = split(200)
+    for rows, enough in (
+        ([*train[:MIN_TRAINING_ROWS], holdout[0]], True),
+        ([*train[: MIN_TRAINING_ROWS - 1], *holdout], False),
+        (train, False),
+    ):
+        data = TrainingData(DATASET)
+        data.append(rows, holdout_only=False)
+        assert (data.shortage(1) == "") == enough
+
+
 @pytest.mark.failure("F45")
 def test_the_reason_of_a_training_without_clean_rows_counts_them() -> None:
     """Rows for the holdout only do not count."""
@@ -39,7 +110,8 @@ def test_the_reason_of_too_few_rows_names_what_is_needed() -> None:
     data, few = TrainingData(DATASET), TrainingData(DATASET)
     rows = api_rows(0, 400, 3)
     few.append(rows[:5], holdout_only=False)
-    assert few.shortage(2).endswith("holdout rows of epoch 2 are too few, 20 and 1 are needed")
+    counts = f"{len(few.train)} clean training rows and {len(few.holdout)} holdout rows of epoch 2"
+    assert few.shortage(2) == f"{counts} are too few, 20 and 1 are needed"
     few.append([{**rows[5], "bed": None}], holdout_only=False)
     assert few.shortage(2).endswith("are needed: 1 of 6 rows are left out (16.7 %): bed: no value 1")
     data.append(rows, holdout_only=False)
