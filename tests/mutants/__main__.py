@@ -17,7 +17,7 @@ from support.repository import ROOT, project_files
 FOLDER = ROOT / ".mutants"
 """The project with its packages below src/, where mutmut expects them. It is written anew by each run."""
 LOWEST_SCORE = 0.85
-SERVICES = ("poller", "drift", "trainer", "inference")
+SERVICES = ("poller", "drift", "trainer", "inference", "retention")
 PACKAGES = ("shared/veleta", *(f"services/{name}/veleta_{name}" for name in SERVICES))
 MUTATED = (
     "src/veleta/batches.py",
@@ -25,10 +25,12 @@ MUTATED = (
     "src/veleta/dataset.py",
     "src/veleta/features.py",
     "src/veleta/processing/checkpoints.py",
+    "src/veleta/processing/manifests.py",
     "src/veleta/processing/processor.py",
+    "src/veleta/processing/replay.py",
     *(f"src/veleta_{name}/domain/*.py" for name in SERVICES),
 )
-TESTS = [f"tests/unit/{name}" for name in ("shared", *SERVICES)]
+TESTS = [*(f"tests/unit/{name}" for name in ("shared", *SERVICES)), "tests/contract/test_openapi.py"]
 NOTICED = {1, 3, 36, 24, -24, 152, 255}
 """The exit codes that mutmut stores for a mutant whose tests failed or took too long."""
 
