@@ -24,6 +24,9 @@ class FencedTransactions:
 
     The lease's row also shows that the database lost state: a row that disappeared, or that is older than this process
     saw it, belongs to a database that was wiped or restored.
+
+    The database's clock may jump. A lease that expires later than a lease can last was acquired before the clock went
+    back: it has ended for other trainers, and its holder renews it.
     """
 
     def __init__(self, transactions: Transactions[TrainerUnitOfWork], seconds: float) -> None:
@@ -97,13 +100,15 @@ class FencedTransactions:
             self._compared, self._last_expiry = False, None
         if not self._compared:
             raise StateLost("the tables are not yet compared with the topics")
-        if row is not None and not ours and row.expires_at > now:
+        if row is not None and not ours and now < row.expires_at <= now + self._duration:
             self._last_expiry = None
             raise Retry("lease", f"another trainer holds it until {row.expires_at:%H:%M:%S} UTC; this one stands by")
-        self._last_expiry = row.expires_at if row is not None and ours else None
         if row is None or not ours:
+            self._last_expiry = None
             row = LeaseRow(self._holder, (row.fence if row else 0) + 1, now + self._duration)
             uow.lease.save(row)
-        elif row.expires_at - now < self._duration * RENEW_BELOW:
+            return row.fence
+        self._last_expiry = min(row.expires_at, now + self._duration)
+        if not self._duration * RENEW_BELOW <= row.expires_at - now <= self._duration:
             uow.lease.save(replace(row, expires_at=now + self._duration))
         return row.fence

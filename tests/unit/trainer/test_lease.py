@@ -101,3 +101,34 @@ async def test_nothing_is_registered_without_the_lease(monkeypatch: pytest.Monke
     with pytest.raises(Retry, match="another trainer"):
         await trainer.advance()
     assert harness.registry.version(1) is None
+
+
+@pytest.mark.failure("F330")
+@pytest.mark.parametrize("hours", [2, -2])
+async def test_the_lease_survives_a_jump_of_the_clock(hours: int) -> None:
+    """The holder renews it for its usual duration, and does not take the row for one of a restored database."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    trainer = harness.new_trainer()
+    await trainer.take_over()
+    harness.transactions.committed.lease.clock += timedelta(hours=hours)
+    while await trainer.advance():
+        pass
+    lease = harness.transactions.committed.lease
+    assert harness.row(request(0))["state"] == "finished"
+    assert lease.row is not None
+    assert timedelta() < lease.row.expires_at - lease.clock <= timedelta(seconds=10)
+
+
+@pytest.mark.failure("F330")
+async def test_a_dead_trainer_does_not_hold_the_lease_after_the_clock_went_back() -> None:
+    """Its lease expires later than a lease can last, so it was acquired before the jump."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    await harness.new_trainer().take_over()
+    successor = harness.new_trainer()
+    harness.transactions.committed.lease.clock -= timedelta(hours=3)
+    await successor.take_over()
+    while await successor.advance():
+        pass
+    assert harness.row(request(0))["state"] == "finished"
