@@ -1,9 +1,10 @@
 """Caches the result of a slow read, so that the page can use it often and rarely waits."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import structlog
@@ -16,7 +17,7 @@ log = structlog.get_logger()
 
 FIRST_VALUE_SECONDS = 1.0
 """How long `get` waits for the first value, so that a new page opens with values if they arrive soon."""
-TIMEOUT = timedelta(seconds=6)
+TIMEOUT_SECONDS = 6.0
 """A read that takes longer is reported as an error."""
 BACKOFF_FACTOR = 9
 """The pause after a read, in durations of that read: reading takes a tenth of the time at most."""
@@ -40,15 +41,19 @@ def run_in_background(work: Callable[[], None]) -> None:
 
 
 class BackgroundCache(Generic[T]):
-    """Reads again when the value is older than `max_age`: only if it is requested, and once for all callers."""
+    """Reads again when the value is older than `max_age` seconds: only if it is requested, once for all callers.
+
+    `clock` gives the time of a value. Durations are measured with `timer`, which no change of the clock affects.
+    """
 
     def __init__(
         self,
         read: Callable[[], T],
-        max_age: timedelta,
+        max_age: float,
         clock: Clock,
         run: Callable[[Callable[[], None]], None] = run_in_background,
         first_value_seconds: float = FIRST_VALUE_SECONDS,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._read = read
         self._max_age = max_age
@@ -56,8 +61,9 @@ class BackgroundCache(Generic[T]):
         self._run = run
         self._first_value_seconds = first_value_seconds
         self._cached = CachedValue[T]()
-        self._started_at: datetime | None = None
-        self._due_at = clock()
+        self._timer = timer
+        self._started_at: float | None = None
+        self._due_at = timer()
         self._lock = threading.Lock()
         self._finished_once = threading.Event()
 
@@ -65,21 +71,21 @@ class BackgroundCache(Generic[T]):
         """The newest value. Blocks only before the first one, for `first_value_seconds` in all calls together."""
         if self._start():
             self._run(self._refresh)
-        self._finished_once.wait(max(0.0, self._first_value_seconds - self._running_for().total_seconds()))
+        self._finished_once.wait(max(0.0, self._first_value_seconds - self._running_for()))
         return self._with_timeout()
 
     def _start(self) -> bool:
         """Whether this call must start a read."""
         with self._lock:
-            now = self._clock()
+            now = self._timer()
             if self._started_at is not None or now < self._due_at:
                 return False
             self._started_at = now
             return True
 
-    def _running_for(self) -> timedelta:
+    def _running_for(self) -> float:
         started_at = self._started_at
-        return self._clock() - started_at if started_at else timedelta()
+        return 0.0 if started_at is None else self._timer() - started_at
 
     def _refresh(self) -> None:
         result = self._result()
@@ -87,7 +93,7 @@ class BackgroundCache(Generic[T]):
             pause = self._max_age if result.error else max(self._max_age, BACKOFF_FACTOR * self._running_for())
             self._cached = result
             self._started_at = None
-            self._due_at = self._clock() + pause
+            self._due_at = self._timer() + pause
         self._finished_once.set()
 
     def _result(self) -> CachedValue[T]:
@@ -105,6 +111,6 @@ class BackgroundCache(Generic[T]):
     def _with_timeout(self) -> CachedValue[T]:
         with self._lock:
             running_for = self._running_for()
-            if running_for > TIMEOUT and not self._cached.error:
-                return replace(self._cached, error=f"has not responded for {running_for.total_seconds():.0f} s")
+            if running_for > TIMEOUT_SECONDS and not self._cached.error:
+                return replace(self._cached, error=f"has not responded for {running_for:.0f} s")
             return self._cached

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import mysql_engine
@@ -38,7 +37,7 @@ def build(settings: MonitorSettings) -> Monitor:
     dataset = load_dataset(settings.dataset)
     event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
     mysql = MysqlReader(mysql_engine(settings.mysql), dataset)
-    max_age = timedelta(seconds=settings.refresh)
+    max_age = settings.refresh
     history = BackgroundCache(mysql.read_history, max_age, utc_now)
     requests = BackgroundCache(mysql.read_requests, max_age, utc_now)
     topics = BackgroundCache(KafkaReader(settings.kafka.bootstrap, event_log, dataset.name).read, max_age, utc_now)
