@@ -31,7 +31,8 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     dataset = load_dataset(settings.dataset)
     event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
     disks = Disks({"inbox": settings.inbox, **settings.disks})
-    inbox, topics = Inbox(settings.inbox, utc_now, disks), Topics(dataset, event_log, utc_now)
+    inbox = Inbox(settings.inbox, utc_now, settings.max_kept, disks)
+    topics = Topics(dataset, event_log, utc_now)
     store = StateStore(inbox, health)
     api_status = ApiStatus(health)
     responses = ResponseHandler(

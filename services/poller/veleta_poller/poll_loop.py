@@ -34,7 +34,6 @@ class Fetcher:
 
     async def fetch(self) -> StoredResponse | None:
         """Fetch the next response. None if it was interrupted, or if polling was paused before the request."""
-        self._health.set_activity(f"waiting for the response to GET /data, sent at {utc_now():%H:%M:%S} UTC")
         try:
             response = await self._health.retry_until_available(self._request)
         except ResponseInterrupted as error:
@@ -75,6 +74,7 @@ class Fetcher:
             return None
         await self._store.update(PollerState.poll_started)
         fault_point("poller.requesting")
+        self._health.set_activity(f"waiting for the response to GET /data, sent at {utc_now():%H:%M:%S} UTC")
         try:
             return await self._health.heartbeat_during(
                 self._api.fetch(lambda size: self._health.set_activity(f"receiving a batch ({size >> 10} KiB so far)"))

@@ -37,4 +37,8 @@ class PollerSettings(ServiceSettings):
         128 * 1024 * 1024,
         description="bytes of a response, decompressed; a larger one is refused. Parsing needs six times the memory",
     )
+    max_kept: Bytes = Field(
+        1024 * 1024 * 1024,
+        description="bytes of interrupted and refused responses in the inbox; beyond it the oldest are deleted",
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

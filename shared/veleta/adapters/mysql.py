@@ -33,6 +33,8 @@ DATA_ERRORS = {1292, 3819, 4025, 3141, 4037, 4038}
 error, but the row is wrong."""
 MISSING_OBJECT_ERRORS = {1049, 1146}
 """No such database, no such table: it was wiped, and `veleta_prepare` has not recreated it yet."""
+MAX_FILE_ERROR = 999
+"""The server's errors up to this one are of its files, such as a write to a full disk. Drivers call them internal."""
 POOL_ARGUMENTS: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800, "pool_use_lifo": True}
 
 
@@ -78,7 +80,8 @@ def database_errors() -> Iterator[None]:
             raise
         raise Retry("mysql", error.orig) from error
     except DBAPIError as error:
-        if error.connection_invalidated or _error_code(error) in MISSING_OBJECT_ERRORS:
+        code = _error_code(error)
+        if error.connection_invalidated or code in MISSING_OBJECT_ERRORS or _is_of_files(code):
             raise Retry("mysql", error.orig) from error
         raise
     except PoolTimeoutError as error:
@@ -87,6 +90,10 @@ def database_errors() -> Iterator[None]:
         raise
     except (OSError, EOFError) as error:
         raise Retry("mysql", error) from error
+
+
+def _is_of_files(code: object) -> bool:
+    return isinstance(code, int) and 0 < code <= MAX_FILE_ERROR
 
 
 def _error_code(error: DBAPIError) -> object:

@@ -56,7 +56,11 @@ class RecordingApi:
     @property
     def exhausted(self) -> bool:
         """Whether the last batch was served."""
-        return len(self.served) == self._batches
+        return len(self.served) >= self._batches
+
+    def end(self) -> None:
+        """Serve no further batch."""
+        self._batches = len(self.served)
 
     async def data(self, _request: web.Request) -> web.Response:
         """The next batch, or the end."""

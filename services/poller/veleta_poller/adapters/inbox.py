@@ -2,15 +2,17 @@
 
 <time>-<status>.part    is being received
 <time>-<status>.body    is complete and not yet published
-kept/                   the quarantine: interrupted and refused responses
+kept/                   the quarantine: the newest interrupted and refused responses
 position.json           the poller's state
 """
 
 import fcntl
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -19,12 +21,10 @@ from veleta.clock import Clock
 from veleta.errors import Retry, Stop
 from veleta.faults import fault_point
 from veleta.files import sync_folder, write_synced
-from veleta_poller.adapters.disks import Disks
+from veleta_poller.adapters.disks import MIN_FREE_BYTES, Disks
 from veleta_poller.domain.state import PollerState
 from veleta_poller.ports import StoredResponse
 
-MIN_FREE_BYTES = 512 * 1024 * 1024
-"""Bytes that must be free before a request."""
 FREE_RESPONSES = 3
 """The free space must hold this many responses of the largest size so far."""
 STATE_JSON = TypeAdapter(PollerState)
@@ -44,13 +44,17 @@ def _disk_errors() -> Iterator[None]:
 class Inbox:
     """`ports.Inbox` in one folder."""
 
-    def __init__(self, folder: Path, clock: Clock, disks: Disks | None = None) -> None:
-        """`disks` are those of the other parts. Raises Stop if the folder cannot be created."""
+    def __init__(self, folder: Path, clock: Clock, max_kept: float = math.inf, disks: Disks | None = None) -> None:
+        """`max_kept` limits the bytes of the quarantine; `disks` are those of the other parts.
+
+        Raises Stop if the folder cannot be created.
+        """
         self._disks = disks or Disks({})
         self._folder = folder
         self._quarantine = folder / "kept"
         self._state = folder / "position.json"
         self._clock = clock
+        self._max_kept = max_kept
         try:
             self._quarantine.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -108,8 +112,17 @@ class Inbox:
     def quarantine(self, response: StoredResponse) -> None:
         with suppress(FileNotFoundError):  # a sync failed after the move
             (self._folder / response.name).rename(self._quarantine / response.name)
+        self._delete_oldest_kept()
         sync_folder(self._quarantine)
         sync_folder(self._folder)
+
+    def _delete_oldest_kept(self) -> None:
+        """The newest response stays, whatever its size. The names begin with the time."""
+        kept = sorted(self._quarantine.iterdir(), reverse=True)
+        sizes = accumulate(path.stat().st_size for path in kept)
+        for path, size in list(zip(kept, sizes, strict=True))[1:]:
+            if size > self._max_kept:
+                path.unlink()
 
     @_disk_errors()
     def delete(self, response: StoredResponse) -> None:

@@ -5,8 +5,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 DAY = 86_400.0
-SAMPLES = 60
-"""The samples that count: with one a minute, the last hour."""
+SAMPLES = 720
+"""The samples that count: with one every 5 s, the last hour."""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """The disks of the other parts, as the poller sees them."""
 
+import asyncio
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from veleta.errors import Retry
+from veleta.service.health import ServiceHealth
 from veleta_poller.adapters.disks import Disks
 
 MIB = 2**20
@@ -39,6 +41,22 @@ def test_a_disk_without_space_is_named(disks: Disks, free: dict[str, int]) -> No
         disks.require_free_space(512 * MIB)
     free["kafka"] = free["mysql"] = 512 * MIB
     disks.require_free_space(512 * MIB)
+
+
+@pytest.mark.failure("F321")
+async def test_a_full_disk_is_a_warning_whatever_the_poller_waits_for(disks: Disks, free: dict[str, int]) -> None:
+    """It goes when there is room."""
+    health = ServiceHealth("poller")
+    free["kafka"] = 0
+    watch = asyncio.create_task(disks.watch(health))
+    await asyncio.sleep(0)
+    assert health.warnings["disks"].endswith("kafka 0 MiB")
+    free["kafka"] = 512 * MIB
+    watch.cancel()
+    watch = asyncio.create_task(disks.watch(health))
+    await asyncio.sleep(0)
+    assert "disks" not in health.warnings
+    watch.cancel()
 
 
 def test_each_disk_has_metrics(disks: Disks, free: dict[str, int]) -> None:

@@ -157,6 +157,18 @@ def test_an_incomplete_response_stays_partial(tmp_path: Path) -> None:
     assert len(list((tmp_path / "kept").glob("*.part"))) == 2
 
 
+@pytest.mark.failure("F326")
+@pytest.mark.parametrize(("max_kept", "left"), [(9, 3), (8, 2), (6, 2), (5, 1), (1, 1)])
+def test_the_quarantine_keeps_the_newest_responses(tmp_path: Path, max_kept: int, left: int) -> None:
+    """Of three bytes each, as many as fit; the newest one always."""
+    inbox = Inbox(tmp_path, Clock(), max_kept)
+    responses = [_receive(inbox, content) for content in (b"one", b"two", b"six")]
+    for response in responses:
+        inbox.quarantine(response)
+    kept = sorted(path.read_bytes() for path in (tmp_path / "kept").iterdir())
+    assert kept == sorted([b"one", b"two", b"six"][-left:])
+
+
 @pytest.mark.failure("F307")
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO, errno.EROFS])
 def test_a_disk_that_cannot_be_written_is_an_outage(

@@ -1,7 +1,15 @@
 """Which errors of the database are retried."""
 
 import pytest
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from veleta.adapters.mysql import database_errors
@@ -13,13 +21,17 @@ def driver_error(kind: type[DBAPIError], code: int, *, invalidated: bool = False
     return kind("INSERT", None, Exception(code, "text"), connection_invalidated=invalidated)
 
 
-@pytest.mark.failure("F23")
+@pytest.mark.failure("F23", "F322")
 @pytest.mark.parametrize(
     "error",
     [
         driver_error(OperationalError, 2003),
         driver_error(OperationalError, 1205),
         driver_error(OperationalError, 1213),
+        driver_error(OperationalError, 1021),
+        driver_error(OperationalError, 1114),
+        driver_error(InternalError, 3),
+        driver_error(InternalError, 28),
         driver_error(InterfaceError, 0),
         driver_error(ProgrammingError, 1146),
         driver_error(ProgrammingError, 1049),
@@ -32,6 +44,10 @@ def driver_error(kind: type[DBAPIError], code: int, *, invalidated: bool = False
         "refused",
         "lock wait",
         "deadlock",
+        "full disk, waiting",
+        "full table",
+        "full temporary file",
+        "full disk",
         "interface",
         "no table",
         "no database",
