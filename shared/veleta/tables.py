@@ -80,6 +80,8 @@ drift_reports = sa.Table(
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("policy", _text(64), nullable=False),
     _time("assessed_at", required=True),
+    sa.Column("findings", sa.Text, comment="one a line"),
+    sa.Column("baseline", sa.JSON(none_as_null=True), comment="what the next batch is compared with"),
 )
 
 drift_metrics = sa.Table(
@@ -94,6 +96,7 @@ drift_metrics = sa.Table(
     sa.Column("threshold", sa.Double, nullable=False),
     sa.Column("verdict", _text(16), nullable=False),
     sa.Column("note", _text(128), nullable=False),
+    sa.Column("previous", sa.Integer, comment="the batch that has the old value"),
 )
 
 trainings = sa.Table(

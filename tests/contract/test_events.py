@@ -37,6 +37,25 @@ def test_the_golden_example_decodes_and_encodes_to_itself(schema: str) -> None:
     assert json.loads(again.value) == golden["value"]
 
 
+def test_fields_that_were_added_to_a_report_are_written_if_they_have_a_value() -> None:
+    """Without one the event is that of earlier versions, which the golden example shows."""
+    golden = example("drift.assessed/1")
+    added = {
+        "findings": ["volume: 2 rows"],
+        "baseline": {
+            "number": 4,
+            "dataset_digest": "d",
+            "rows": 2,
+            "values": {"price": 2},
+            "statistics": [{"column": "price", "statistic": "mean", "value": 1.5, "number": 0}],
+        },
+        "figures": [golden["value"]["figures"][0] | {"previous": 0}],
+    }
+    golden["value"] |= added
+    jsonschema.validate(golden["value"], _schema("drift.assessed/1"), jsonschema.Draft202012Validator)
+    assert json.loads(encode("any", decode(_record(golden))).value) == golden["value"]
+
+
 @every_schema
 def test_the_headers_identify_the_event(schema: str) -> None:
     """Type and version are those of the class that decodes it."""

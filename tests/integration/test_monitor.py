@@ -158,7 +158,7 @@ def test_the_page_shows_the_whole_loop(testbed: Testbed, browser: Browser) -> No
         loader.wait_until_ready()
         drift.wait_until_ready()
         for number in (0, 1):
-            publish_batch(testbed.log, testbed.dataset, 1, number, api_rows(5 * number, 200, 1))
+            publish_batch(testbed.log, testbed.dataset, 1, number, api_rows(5 * number, 200 - 100 * number, 1))
         refused = BatchRefused(dataset=name, epoch=1, number=2, reason="no JSON", status=200, body="b")
         publish(testbed, "batches", Event(f"{name}/1/2/refused", "poller", datetime.now(UTC), refused))
         wait_until(lambda: len(testbed.sql(sa.select(drift_reports))) == 2, what="both batches are assessed")
@@ -171,11 +171,12 @@ def test_the_page_shows_the_whole_loop(testbed: Testbed, browser: Browser) -> No
             expect_stage(page, "loader", "ready", "waiting for events", "lag 0", "batch loaded", f"{name}/1/1")
             expect_stage(page, "drift", "ready", "lag 0", "drift.assessed", f"{name}/1/1/assessed")
             expect_stage(page, "trainer", "no response", "cannot connect", "lag unknown", "training.failed", "b/failed")
-            steps = ["\u2713fetched", "\u2713loaded200 rows", "\u2713assesseddrift", "\u2022trainedrequested", "served"]
+            steps = ["\u2713fetched", "\u2713loaded100 rows", "\u2713assesseddrift", "\u2022trainedrequested", "served"]
             expect(page.locator(".steps li")).to_have_text(steps, timeout=TIMEOUT_MS)
             expect_texts(page, "Batch 1/1", "Last training: failed: out of memory", "0.341")
             expect_row(page, "1/2", "refused", "-", "-", "-", "-", re.compile("no JSON"), ANY)
-            expect_row(page, "1/1", "loaded", "200", "200", "0", "drift", re.compile("limit 15 %"), ANY)
+            reason = re.compile(r"limit 15 %[\s\S]*volume: 100 rows, 50 % of the 200 rows of batch 0")
+            expect_row(page, "1/1", "loaded", "100", "100", "0", "drift", reason, ANY)
             expect_row(page, "1/0", "loaded", "200", "200", "0", "not enough data", "first batch of the epoch", ANY)
             expect_row(page, "3", "promoted", "7", "61,234", "lower MAE", "first of the epoch batch 1/0", ANY)
             expect_texts(page, "out of memory")

@@ -8,7 +8,6 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
 from veleta.ports import EventLog
-from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.processing.replay import replay
@@ -36,8 +35,7 @@ def build(
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
     batches, reports = topic(dataset.name, "batches"), topic(dataset.name, "drift")
     publisher = OutboxPublisher(event_log, transactions, replayed=[reports])
-    manifests = Manifests(dataset.name, event_log, transactions)
-    handler = DriftHandler(dataset, event_log, manifests, clock, health.heartbeat)
+    handler = DriftHandler(dataset, event_log, transactions, clock, health.heartbeat)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     backlog = Backlog(batches, event_log, transactions)
     checks: Checks = {

@@ -2,24 +2,26 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from veleta.batches import BatchReader, RowsDeleted
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
-from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
+from veleta.events.catalogue import Baseline, BatchClosed, DriftAssessed, RetrainRequested
 from veleta.events.envelope import Event, caused_event, encode
-from veleta.ports import EventLog
+from veleta.ports import EventLog, Transactions
 from veleta.processing.manifests import Manifests
 from veleta.topics import topic
-from veleta_drift.domain.statistics import ColumnValues, Statistics
-from veleta_drift.domain.threshold_rule import POLICY, THRESHOLD, Assessment, compare
+from veleta_drift.domain.assessment import assess
+from veleta_drift.domain.baseline import MAX_LOOKBACK, is_complete, kept_baseline, next_baseline
+from veleta_drift.domain.statistics import BatchSummary, ColumnValues
+from veleta_drift.domain.threshold_rule import POLICY, THRESHOLD, Assessment
 from veleta_drift.ports import DriftUnitOfWork
 
 SERVICE = "drift"
-MAX_LOOKBACK = 20
-"""Batches before a batch that are tried, from the last one on, until one is complete."""
+NO_COMPARISON = Assessment("not enough data", "first batch of the epoch")
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,24 @@ class DriftHandler:
         self,
         dataset: Dataset,
         event_log: EventLog,
-        manifests: Manifests,
+        transactions: Transactions[DriftUnitOfWork],
         clock: Clock,
         on_chunk: Callable[[], None] = lambda: None,
     ) -> None:
         """`on_chunk` is called for each chunk of rows: a sign of progress."""
         self._dataset = dataset
-        self._manifests = manifests
+        self._transactions = transactions
+        self._manifests = Manifests(dataset.name, event_log, transactions)
         self._reader = BatchReader(event_log, on_chunk)
         self._clock = clock
 
     async def prepare(self, event: Event) -> PreparedReport:
-        """Compare the batch with the last complete batch before it in its epoch."""
+        """Compare the batch with the baseline before it in its epoch."""
         manifest = _manifest(event)
-        before = await self._manifests.newest(manifest.epoch, manifest.number - 1, MAX_LOOKBACK)
+        before = await self._transactions.run(lambda uow: self._stored_baseline(manifest, uow))
+        if before is None:
+            earlier = await self._manifests.newest(manifest.epoch, manifest.number - 1, MAX_LOOKBACK)
+            before = await asyncio.to_thread(self._read_baseline, earlier)
         return await asyncio.to_thread(self._prepare, manifest, before)
 
     def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
@@ -70,8 +76,8 @@ class DriftHandler:
 
     def on_dead_letter(self, event: Event, error: Exception, uow: DriftUnitOfWork) -> None:
         """Store the verdict "not enough data" for a batch whose rows cannot be read."""
-        report = self._report(_manifest(event), None, Assessment("not enough data", str(error), []))
-        self.apply(event, PreparedReport(report, first_of_epoch=False), uow)
+        manifest = _manifest(event)
+        self.apply(event, self._without_rows(manifest, self._stored_baseline(manifest, uow), error), uow)
 
     def restore(self, published: Sequence[Event], uow: DriftUnitOfWork) -> None:
         """Insert the published reports that the tables do not have: the database was wiped."""
@@ -80,35 +86,49 @@ class DriftHandler:
             if isinstance(report, DriftAssessed) and not uow.reports.exists(report.epoch, report.number):
                 uow.reports.insert(report, event.time)
 
-    def _prepare(self, manifest: BatchClosed, before: Sequence[BatchClosed]) -> PreparedReport:
-        try:
-            new = self._statistics(manifest)
-        except RowsDeleted as deleted:  # after a wipe: the verdict on it was restored, or never came
-            no_rows = Assessment("not enough data", str(deleted), [])
-            return PreparedReport(self._report(manifest, None, no_rows), first_of_epoch=False)
-        previous = self._last_complete(before)
-        if previous is None:
-            no_comparison = Assessment("not enough data", "first batch of the epoch", [])
-            return PreparedReport(self._report(manifest, None, no_comparison), first_of_epoch=True)
-        number, old = previous
-        return PreparedReport(self._report(manifest, number, compare(self._dataset, old, new)), first_of_epoch=False)
+    def _stored_baseline(self, manifest: BatchClosed, uow: DriftUnitOfWork) -> Baseline | None:
+        """The baseline in the last report of the epoch. None if its values are those of another dataset file."""
+        stored = uow.reports.baseline(manifest.epoch, manifest.number)
+        return stored if stored and stored.dataset_digest == self._dataset.digest else None
 
-    def _last_complete(self, batches: Sequence[BatchClosed]) -> tuple[int, Statistics] | None:
-        """Number and statistics of the last batch whose rows can be read."""
+    def _read_baseline(self, batches: Sequence[BatchClosed]) -> Baseline | None:
+        """The baseline after these batches, of which only the last ones are read. None if none is readable."""
+        summaries: dict[int, BatchSummary] = {}
         for manifest in reversed(batches):
-            try:
-                return manifest.number, self._statistics(manifest)
-            except Reject:
-                continue
-        return None
+            with suppress(Reject):
+                summaries[manifest.number] = self._summary(manifest)
+            if is_complete(summaries.values()):
+                break
+        baseline = None
+        for number, summary in reversed(summaries.items()):
+            baseline = next_baseline(self._dataset, baseline, number, summary)
+        return baseline
 
-    def _statistics(self, manifest: BatchClosed) -> Statistics:
+    def _prepare(self, manifest: BatchClosed, before: Baseline | None) -> PreparedReport:
+        try:
+            batch = self._summary(manifest)
+        except RowsDeleted as deleted:  # after a wipe: the verdict on it was restored, or never came
+            return self._without_rows(manifest, before, deleted)
+        assessment = assess(self._dataset, before, batch) if before else NO_COMPARISON
+        baseline = next_baseline(self._dataset, before, manifest.number, batch)
+        previous = before.number if before else None
+        return PreparedReport(self._report(manifest, previous, assessment, baseline), first_of_epoch=before is None)
+
+    def _without_rows(self, manifest: BatchClosed, before: Baseline | None, error: Exception) -> PreparedReport:
+        """The report on a batch whose rows cannot be read."""
+        baseline = kept_baseline(before, manifest.number)
+        report = self._report(manifest, None, Assessment("not enough data", str(error)), baseline)
+        return PreparedReport(report, first_of_epoch=False)
+
+    def _summary(self, manifest: BatchClosed) -> BatchSummary:
         values = ColumnValues(self._dataset)
         for rows in self._reader.chunks(manifest):
             values.add(rows)
-        return values.statistics()
+        return values.summary()
 
-    def _report(self, manifest: BatchClosed, previous: int | None, assessment: Assessment) -> DriftAssessed:
+    def _report(
+        self, manifest: BatchClosed, previous: int | None, assessment: Assessment, baseline: Baseline | None
+    ) -> DriftAssessed:
         return DriftAssessed(
             dataset=manifest.dataset,
             epoch=manifest.epoch,
@@ -119,7 +139,9 @@ class DriftHandler:
             policy=POLICY,
             threshold=THRESHOLD,
             dataset_digest=self._dataset.digest,
-            figures=assessment.statistics,
+            figures=list(assessment.statistics),
+            findings=list(assessment.findings),
+            baseline=baseline,
         )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Protocol
 
-from veleta.events.catalogue import DriftAssessed
+from veleta.events.catalogue import Baseline, DriftAssessed
 from veleta.ports import ManifestUnitOfWork
 
 
@@ -12,6 +12,9 @@ class ReportRepository(Protocol):
 
     def exists(self, epoch: int, number: int) -> bool:
         """Whether there is a report on this batch."""
+
+    def baseline(self, epoch: int, number: int) -> Baseline | None:
+        """The baseline of the last report of the epoch before batch `number`. None if it has none."""
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         """Store a report with all its statistics."""

@@ -4,10 +4,13 @@ The schema of each event (tests/contract/schemas) is generated from here and com
 (tests/contract/examples). A change that breaks one must become a new version: a new class beside the old one.
 """
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+T = TypeVar("T")
+LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, []))]
+"""A field that was added later: without it an event is written as in earlier versions."""
 Verdict = Literal["drift", "no drift", "not enough data"]
 
 
@@ -113,7 +116,10 @@ class BatchMissed(BatchPayload):
 
 
 class Statistic(BaseModel):
-    """One statistic of one column in two batches. None is a value that is no finite number; `note` names its kind."""
+    """One statistic of one column in two batches. None is a value that is no finite number; `note` names its kind.
+
+    `previous` is the batch that has `old`, if that is an earlier one than the report's `previous`.
+    """
 
     model_config = ConfigDict(frozen=True)
     column: str
@@ -123,10 +129,40 @@ class Statistic(BaseModel):
     change: float | None
     exceeds: bool
     note: str = ""
+    previous: LeftOutIfEmpty[int | None] = None
+
+
+class Reference(BaseModel):
+    """A finite statistic of one column, and the number of the last batch that has it."""
+
+    model_config = ConfigDict(frozen=True)
+    column: str
+    statistic: str
+    value: float
+    number: int
+
+
+class Baseline(BaseModel):
+    """What the next batch of the epoch is compared with.
+
+    `number` is the last complete batch. It has `rows` rows, and `values` counts those with a value, by column. All
+    values were read as the dataset file `dataset_digest` declares them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    number: int
+    dataset_digest: str
+    rows: int
+    values: dict[str, int]
+    statistics: list[Reference]
 
 
 class DriftAssessed(BatchPayload):
-    """The drift report on a batch, compared with the last complete batch before it (`previous`, of the same epoch)."""
+    """The drift report on a batch, compared with the last complete batch before it (`previous`, of the same epoch).
+
+    `findings` are unusual properties that do not decide the verdict. `baseline` is None if no batch was complete yet,
+    and in reports of earlier versions.
+    """
 
     TYPE = "drift.assessed"
     previous: int | None
@@ -136,6 +172,8 @@ class DriftAssessed(BatchPayload):
     threshold: float
     dataset_digest: str
     figures: list[Statistic] = []
+    findings: LeftOutIfEmpty[list[str]] = []
+    baseline: LeftOutIfEmpty[Baseline | None] = None
 
 
 class RetrainRequested(BatchPayload):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
-from veleta.events.catalogue import DriftAssessed
+from veleta.events.catalogue import Baseline, DriftAssessed
 
 
 class MemoryReports:
@@ -16,6 +16,10 @@ class MemoryReports:
 
     def exists(self, epoch: int, number: int) -> bool:
         return (epoch, number) in self.reports
+
+    def baseline(self, epoch: int, number: int) -> Baseline | None:
+        numbers = [each for other, each in self.reports if other == epoch and each < number]
+        return self.reports[epoch, max(numbers)].baseline if numbers else None
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = report.epoch, report.number

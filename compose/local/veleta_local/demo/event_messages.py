@@ -141,7 +141,8 @@ def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR091
         case BatchMissed():
             return f"missed: {payload.reason}", "error"
         case DriftAssessed():
-            return f"{payload.verdict}: {payload.reason}", _VERDICTS[payload.verdict]
+            text = "; ".join([f"{payload.verdict}: {payload.reason}", *payload.findings])
+            return text, "warning" if payload.findings else _VERDICTS[payload.verdict]
         case RetrainRequested():
             return f"training requested: {payload.reason}", "info"
         case TrainingStarted():

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
-from veleta.events.catalogue import DriftAssessed
+from veleta.events.catalogue import Baseline, DriftAssessed
 from veleta.tables import drift_metrics, drift_reports
 from veleta_drift.handlers import SERVICE
 
@@ -25,6 +25,13 @@ class MysqlReports:
         )
         return self._connection.scalar(query) is not None
 
+    def baseline(self, epoch: int, number: int) -> Baseline | None:
+        query = sa.select(drift_reports.c.baseline).where(
+            drift_reports.c.epoch == epoch, drift_reports.c.number < number
+        )
+        document = self._connection.scalar(query.order_by(drift_reports.c.number.desc()).limit(1))
+        return Baseline.model_validate(document) if document else None
+
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = {"epoch": report.epoch, "number": report.number}
         time = for_sql(at)
@@ -36,6 +43,8 @@ class MysqlReports:
                 reason=report.reason,
                 policy=report.policy,
                 assessed_at=time,
+                findings="\n".join(report.findings) or None,
+                baseline=report.baseline and report.baseline.model_dump(mode="json"),
             )
         )
         if report.previous is None:
@@ -68,6 +77,7 @@ def _metrics(report: DriftAssessed) -> list[dict[str, object]]:
             "threshold": report.threshold,
             "verdict": "drift" if each.exceeds else "not enough data" if each.change is None else "no drift",
             "note": each.note,
+            "previous": report.previous if each.previous is None else each.previous,
         }
         for each in report.figures
     ]

@@ -1,6 +1,7 @@
 """The drift rule of the seed: a change above 15 % in one statistic is drift. The 15 % is defined here."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from veleta.dataset import Dataset
@@ -18,20 +19,26 @@ FULL_DIGITS = 1_000
 
 @dataclass(frozen=True)
 class Assessment:
-    """The verdict, its reason for a person, and every statistic that was compared."""
+    """The verdict, its reason for a person, every statistic that was compared, and findings that decide nothing."""
 
     verdict: Verdict
     reason: str
-    statistics: list[Statistic]
+    statistics: Sequence[Statistic] = ()
+    findings: Sequence[str] = ()
 
 
-def compare(dataset: Dataset, old: Statistics, new: Statistics) -> Assessment:
-    """The verdict on two batches' statistics.
+def compare(
+    dataset: Dataset, old: Statistics, new: Statistics, earlier: Mapping[tuple[str, str], int] | None = None
+) -> Assessment:
+    """The verdict on the statistics of a batch and those before it.
 
     change = |new - old| / |old|, unsigned; drift if any change is above the threshold. An infinite change (from 0)
     is above it. A change that is not a number (0 to 0, or too few values) is not, as in pandas.
+
+    `earlier` has the numbers of the batches that old statistics are of, if they are not of the last one.
     """
-    compared = [_statistic(column, name, old[column, name], value) for (column, name), value in new.items()]
+    numbers = earlier or {}
+    compared = [_statistic(*key, old[key], value, numbers.get(key)) for key, value in new.items()]
     above = [each for each in compared if each.exceeds]
     if above:
         return Assessment("drift", _reason(dataset, above), compared)
@@ -45,11 +52,11 @@ def _nothing_to_compare(compared: list[Statistic]) -> str:
     if all(each.new is None for each in compared):
         return "no statistic can be compared: this batch has no number in the compared columns"
     if all(each.old is None for each in compared):
-        return "no statistic can be compared: the batch before has no number in the compared columns"
+        return "no statistic can be compared: no batch before has a number in the compared columns"
     return "no statistic can be compared"
 
 
-def _statistic(column: str, name: str, old: float, new: float) -> Statistic:
+def _statistic(column: str, name: str, old: float, new: float, previous: int | None) -> Statistic:
     change = _relative_change(old, new)
     return Statistic(
         column=column,
@@ -59,6 +66,7 @@ def _statistic(column: str, name: str, old: float, new: float) -> Statistic:
         change=_finite(change),
         exceeds=change > THRESHOLD,
         note="" if math.isfinite(change) else "infinite" if math.isinf(change) else "not a number",
+        previous=previous,
     )
 
 
@@ -80,7 +88,8 @@ def _reason(dataset: Dataset, above: list[Statistic]) -> str:
     title = title if title[:2].isupper() else title[:1].lower() + title[1:]
     values = f"{_number(greatest.old)} -> {_number(greatest.new)}"
     more = f", and {len(above) - 1} more" if len(above) > 1 else ""
-    return f"{STATISTIC_NAMES[greatest.statistic]} {title} {values} ({_percent(greatest)}, limit {LIMIT}){more}"
+    since = "" if greatest.previous is None else f", since batch {greatest.previous}"
+    return f"{STATISTIC_NAMES[greatest.statistic]} {title} {values} ({_percent(greatest)}, limit {LIMIT}{since}){more}"
 
 
 def _percent(statistic: Statistic) -> str:

@@ -78,7 +78,7 @@ class MysqlReader:
 def _batches_query() -> sa.Executable:
     same = sa.and_(drift_reports.c.epoch == batches.c.epoch, drift_reports.c.number == batches.c.number)
     return (
-        sa.select(batches, drift_reports.c.verdict, drift_reports.c.reason)
+        sa.select(batches, drift_reports.c.verdict, drift_reports.c.reason, drift_reports.c.findings)
         .select_from(batches.outerjoin(drift_reports, same))
         .order_by(batches.c.epoch.desc(), batches.c.number.desc())
         .limit(MAX_ROWS)
@@ -129,7 +129,7 @@ def _batch(row: Mapping[str, Any]) -> Batch:
         received=row["received"],
         cleaned=row["cleaned"],
         rejected=row["rejected"] or {},
-        finding=row["finding"] or "",
+        finding="\n".join(filter(None, [row["finding"], row["findings"]])),
         verdict=row["verdict"] or "",
         reason=row["reason"] or "",
         updated_at=_aware(row["loaded_at"] or row["closed_at"] or row["opened_at"]),

@@ -26,12 +26,12 @@ def test_only_numbers_count() -> None:
     """Nulls, texts and NaN are left out, as pandas leaves out NaN; ignored columns are not compared."""
     values = ColumnValues(DATASET)
     values.add([{"price": 1.0}, {"price": None}, {"price": "2"}, {"price": math.nan}, {"price": 3.0, "street": 9.0}])
-    statistics = values.statistics()
+    statistics = values.summary().statistics
     assert statistics["price", "mean"] == 2.0
     assert {name for name, _ in statistics} == {"brokered_by", "price", "bed", "bath", "acre_lot", "house_size"}
 
 
 def test_a_column_without_a_number_has_no_statistics() -> None:
     """All four are NaN."""
-    statistics = ColumnValues(DATASET).statistics()
+    statistics = ColumnValues(DATASET).summary().statistics
     assert all(math.isnan(statistics["price", name]) for name in ("mean", "std", "50", "75"))

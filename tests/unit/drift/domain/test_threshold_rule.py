@@ -48,7 +48,7 @@ def test_a_batch_without_numbers_is_named() -> None:
     reasons = [compare(DATASET, *pair).reason for pair in ((batch, empty), (empty, batch))]
     assert reasons == [
         "no statistic can be compared: this batch has no number in the compared columns",
-        "no statistic can be compared: the batch before has no number in the compared columns",
+        "no statistic can be compared: no batch before has a number in the compared columns",
     ]
 
 

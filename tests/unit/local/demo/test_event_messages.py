@@ -50,6 +50,21 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
         "warning",
     ),
     (
+        catalogue.DriftAssessed(
+            **BATCH,
+            previous=3,
+            verdict="no drift",
+            reason="no change",
+            policy="",
+            threshold=0.1,
+            dataset_digest="",
+            findings=["volume: 2 rows", "so"],
+        ),
+        "batch 1/4",
+        "no drift: no change; volume: 2 rows; so",
+        "warning",
+    ),
+    (
         catalogue.RetrainRequested(**BATCH, reason="drift", first=False, batches=["homes/1/3", "homes/1/4"]),
         "batch 1/4",
         "training requested: drift",
