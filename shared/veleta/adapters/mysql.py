@@ -28,9 +28,10 @@ SESSION_SETTINGS = (
 )
 """The settings whose defaults differ between MySQL 8.4 and MariaDB 11.4, and time-outs. The value of wait_timeout
 follows: with it the server ends the transaction of a client that is gone."""
-DATA_ERRORS = {1292, 3819, 4025, 3141, 4037, 4038}
-"""A wrong value, a failed CHECK (MySQL, MariaDB), invalid JSON (MySQL, MariaDB twice). Drivers report an operational
-error, but the row is wrong."""
+DATA_STATES = ("22", "23")
+"""Classes of SQLSTATE: a wrong value, or a row that a constraint forbids."""
+DATA_ERRORS = frozenset({3819, *range(4035, 4041), 4176, 4178, 4179})
+"""Faults of the data whose SQLSTATE is only HY000: a failed CHECK (MySQL), and JSON (MariaDB)."""
 MISSING_OBJECT_ERRORS = {1049, 1146}
 """No such database, no such table: it was wiped, and `veleta_prepare` has not recreated it yet."""
 MAX_FILE_ERROR = 999
@@ -76,7 +77,7 @@ def database_errors() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        if _error_code(error) in DATA_ERRORS:
+        if is_data_error(error):
             raise
         raise Retry("mysql", error.orig) from error
     except DBAPIError as error:
@@ -94,6 +95,12 @@ def database_errors() -> Iterator[None]:
 
 def _is_of_files(code: object) -> bool:
     return isinstance(code, int) and 0 < code <= MAX_FILE_ERROR
+
+
+def is_data_error(error: DBAPIError) -> bool:
+    """Whether a statement failed because of its data. Drivers report many such errors as operational ones."""
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state.startswith(DATA_STATES) or _error_code(error) in DATA_ERRORS
 
 
 def _error_code(error: DBAPIError) -> object:

@@ -16,9 +16,11 @@ from veleta.adapters.mysql import database_errors
 from veleta.errors import Retry
 
 
-def driver_error(kind: type[DBAPIError], code: int, *, invalidated: bool = False) -> DBAPIError:
-    """An error as SQLAlchemy raises it. `code` is the server's error number."""
-    return kind("INSERT", None, Exception(code, "text"), connection_invalidated=invalidated)
+def driver_error(kind: type[DBAPIError], code: int, state: str = "HY000", *, invalidated: bool = False) -> DBAPIError:
+    """An error as SQLAlchemy raises it. `code` is the server's error number, and `state` its SQLSTATE."""
+    error = Exception(code, "text")
+    error.sqlstate = state  # type: ignore[attr-defined]  # as the drivers set it
+    return kind("INSERT", None, error, connection_invalidated=invalidated)
 
 
 @pytest.mark.failure("F23", "F322")
@@ -68,16 +70,31 @@ def test_an_unavailable_database_is_a_retry(error: Exception) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        driver_error(OperationalError, 1292),
+        driver_error(OperationalError, 1292, "22007"),
+        driver_error(OperationalError, 3141, "22032"),
+        driver_error(OperationalError, 3669, "22003"),
         driver_error(OperationalError, 3819),
-        driver_error(OperationalError, 4025),
+        driver_error(OperationalError, 4025, "23000"),
+        *(driver_error(OperationalError, code) for code in (4035, 4036, 4037, 4038, 4039, 4040, 4176, 4178, 4179)),
         driver_error(DataError, 1406),
         driver_error(DataError, 1264),
         driver_error(IntegrityError, 1062),
         driver_error(ProgrammingError, 1064),
         ValueError("a bug"),
     ],
-    ids=["wrong value", "check", "check of MariaDB", "too long", "out of range", "duplicate key", "syntax", "bug"],
+    ids=[
+        "wrong value",
+        "JSON",
+        "JSON value out of range",
+        "check",
+        "check of MariaDB",
+        *(f"JSON of MariaDB {code}" for code in (4035, 4036, 4037, 4038, 4039, 4040, 4176, 4178, 4179)),
+        "too long",
+        "out of range",
+        "duplicate key",
+        "syntax",
+        "bug",
+    ],
 )
 def test_an_error_of_the_data_is_not_retried(error: Exception) -> None:
     """It passes through, so the record is dead-lettered after some attempts."""
