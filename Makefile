@@ -97,8 +97,9 @@ soak: test-tools ## run the long tests with kills, outages and full load, as roo
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine
 	.venv/bin/pytest tests/compose
 
-bench: $(INSTALLED) ## measure the cost of history and /predict beside other servers, write history.md and bench.md; needs wrk
+bench: $(INSTALLED) ## measure the cost of history, the journal beside SQLite, and /predict beside other servers; needs wrk
 	PYTHONPATH=tests .venv/bin/python -m bench.history history.md
+	PYTHONPATH=tests .venv/bin/python -m bench.journals journals.md
 	PYTHONPATH=tests .venv/bin/python -m bench bench.md
 
 mutants: $(INSTALLED) ## change the decisive modules in small ways; fail if the tests notice too few; ONLY=veleta.batches.*: some | ONLY

@@ -7,6 +7,7 @@ import uvloop
 
 from veleta.service.lifecycle import run, run_service
 from veleta_inference.bootstrap import build
+from veleta_inference.domain.journal_lines import Portion
 from veleta_inference.settings import InferenceSettings
 from veleta_inference.workers import NAME
 
@@ -17,11 +18,11 @@ class NullJournal:
     async def append(self, lines: Sequence[bytes]) -> None:
         """Do nothing."""
 
-    def read(self) -> list[bytes]:
+    def read(self) -> Portion:
         """Return no lines."""
-        return []
+        return Portion(0)
 
-    def acknowledge(self, lines: Sequence[bytes]) -> None:
+    def acknowledge(self, portion: Portion) -> None:
         """Do nothing."""
 
     def check(self) -> None:

@@ -509,21 +509,28 @@ def test_a_row_that_mysql_refuses_is_dead_lettered(inference: Inference) -> None
 
 @pytest.mark.failure("F147")
 def test_a_damaged_line_of_the_journal_is_dead_lettered(inference: Inference) -> None:
-    """A line that is not JSON, or not UTF-8. The lines around it are inserted."""
+    """What a power failure leaves, with and without checksums. The lines around it are inserted, also those of the
+    version before, and /readyz has a warning.
+    """
     inference.proxy.cut()
     first = inference.predict(inference.example())
     inference.process.kill()
     (file,) = [path for path in (inference.testbed.folder / "journal/answered").rglob("*.lines") if path.stat().st_size]
-    damaged = [b'{"request_id": "damaged"', b'{"request_id": "\xff"}']
-    file.write_bytes(b"".join(line + b"\n" for line in damaged) + file.read_bytes())
+    damaged = [b'{"request_id": "damaged"', b'{"request_id": "\xff"}', b"12345678 {}", b"\0" * 4096]
+    sealed = file.read_bytes()
+    unsealed = sealed[9:].replace(first.json["request_id"].encode(), b"earlier")
+    file.write_bytes(b"".join(line + b"\n" for line in damaged) + unsealed + sealed + b"00000000 {torn")
     before = len(inference.dead_letters())
     inference.start()
     inference.proxy.restore()
     inference.process.wait_until_ready(60)
     _assert_stored_once(inference, [first, inference.predict(inference.example())])
-    wait_until(lambda: len(inference.dead_letters()) == before + 2, 20, "both lines are dead letters")
+    assert len(inference.stored(request_id="earlier")) == 1
+    wait_until(lambda: len(inference.dead_letters()) == before + 4, 20, "the damaged lines are dead letters")
     values = [letter.value for letter in inference.dead_letters()[before:]]
     assert sorted(values) == sorted(line.decode(errors="backslashreplace") for line in damaged)
+    (warning,) = inference.readiness().json["warnings"].values()
+    assert "set aside since the start: 4 " in warning
 
 
 @pytest.mark.failure("F125")

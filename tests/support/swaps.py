@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from support.journals import MemoryJournal
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
@@ -14,7 +15,7 @@ from veleta.features import FEATURE_VERSION, Feature
 from veleta.ports import NATIVE, Version
 from veleta.predictor import FEATURES
 from veleta.service.health import ServiceHealth
-from veleta_inference.dead_letters import DeadLetterPublisher
+from veleta_inference.dead_letters import DeadLetterOutbox
 from veleta_inference.model_swapper import ModelSwapper
 
 DATASET = load_dataset("real_estate")
@@ -78,7 +79,8 @@ class Swaps:
         self.log = log or MemoryLog()
         self.registry = CountingRegistry()
         self.health = ServiceHealth("inference")
-        self.letters = DeadLetterPublisher(self.log, DATASET.name, self.health, lambda: NOW)
+        self.dead = MemoryJournal()
+        self.letters = DeadLetterOutbox(self.log, self.dead, DATASET.name, self.health, lambda: NOW)
         self.recent_rows: list[Values] = []
         self.now = 0.0
         files = folder / "files"
@@ -123,4 +125,4 @@ class Swaps:
 
     @property
     def dead_letters(self) -> int:
-        return len(self.log.topics.get("real_estate.deadletter", []))
+        return len(self.dead.lines)

@@ -28,11 +28,11 @@ from veleta_inference.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application
-from veleta_inference.adapters.journal import JournalFolder
+from veleta_inference.adapters.journal import MIN_FREE_BYTES, JournalFolder
 from veleta_inference.adapters.peers import Peers
 from veleta_inference.adapters.request_adapter import RequestAdapter
 from veleta_inference.adapters.request_table import MysqlRequestTable
-from veleta_inference.dead_letters import DeadLetterPublisher
+from veleta_inference.dead_letters import DeadLetterOutbox
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.drain import Drain
 from veleta_inference.handlers import REQUEST_FIELDS, PredictionService
@@ -44,6 +44,8 @@ from veleta_inference.settings import InferenceSettings
 
 RECENT_ROWS = 100
 """Rows of recent requests that the smoke check of the next model uses."""
+DEAD_LETTERS_BYTES = 64 * 1024 * 1024
+"""Maximum bytes of dead letters that are not yet in Kafka. Above it, what they report stays in its own journal."""
 REFUSALS_BYTES = 16 * 1024 * 1024
 """Maximum bytes of refusals that are not yet in MySQL. Above it they are dropped."""
 
@@ -73,7 +75,9 @@ def build(
     refused = MysqlRequestTable(engine, tables.refused, tables.refused.c.keys())
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
-    letters = DeadLetterPublisher(event_log, dataset.name, health, clock)
+    # The other journals leave free space for this one: a full disk must not keep them from being drained.
+    dead = _journal(settings, "dead", DEAD_LETTERS_BYTES, sync=True, min_free=0)
+    letters = DeadLetterOutbox(event_log, dead, dataset.name, health, clock)
     folder = Path(tempfile.mkdtemp(prefix="veleta-models-"))
     recent_rows: deque[Values] = deque(maxlen=RECENT_ROWS)
     swapper = ModelSwapper(dataset, registry, NativeBooster, letters, health, clock, folder, recent_rows)
@@ -88,6 +92,7 @@ def build(
     drains = {
         "answered": Drain(journal, answered, letters, health),
         "refused": Drain(refusals, refused, letters, health),
+        "dead": Drain(dead, letters, letters, health),
     }
     models, training = topic(dataset.name, "models"), topic(dataset.name, "training")
     follower = PromotionFollower(models, event_log, health, swapper)
@@ -113,7 +118,7 @@ def build(
             for dependency, check in (checks | {"mlflow": partial(call_in_thread, registry.check)}).items():
                 tasks.create_task(watch_dependency(dependency, check, health, required=dependency in checks))
             for name, drain in drains.items():
-                tasks.create_task(health.supervise(f"drain of {name} requests", drain.run()))
+                tasks.create_task(health.supervise(f"drain of {name}", drain.run()))
             endless = [
                 tasks.create_task(health.supervise("models", swapper.run(settings.reconcile_seconds))),
                 tasks.create_task(health.supervise("predictions", service.run())),
@@ -127,17 +132,19 @@ def build(
                 task.cancel()
         await explainers.close()
         await asyncio.to_thread(shutil.rmtree, folder)
-        journal.close()
-        refusals.close()
         await letters.drain()
+        for each in (journal, refusals, dead):
+            each.close()
         await asyncio.gather(engine.dispose(), check_engine.dispose())
 
     app = application(adapter, explainers, guard, Refusals(refusals), settings.body_limit, clock)
     return Service(run, app)
 
 
-def _journal(settings: InferenceSettings, name: str, limit: int, *, sync: bool) -> JournalFolder:
+def _journal(
+    settings: InferenceSettings, name: str, limit: int, *, sync: bool, min_free: int = MIN_FREE_BYTES
+) -> JournalFolder:
     try:
-        return JournalFolder(settings.journal / name, limit, sync=sync)
+        return JournalFolder(settings.journal / name, limit, sync=sync, min_free=min_free)
     except OSError as error:
         raise Stop(f"INFERENCE_JOURNAL={settings.journal}: {error.strerror}") from error

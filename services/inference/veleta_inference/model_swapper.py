@@ -23,7 +23,7 @@ from veleta.ports import CHAMPION, Registry
 from veleta.predictor import Booster, Predictor
 from veleta.service.health import ServiceHealth
 from veleta.training_values import TrainingValues
-from veleta_inference.dead_letters import DeadLetterPublisher
+from veleta_inference.dead_letters import DeadLetterOutbox
 from veleta_inference.domain.promotions import LoadedModel, Promotion, promotion_of_alias, promotion_of_event
 from veleta_inference.domain.refused_promotions import RefusedPromotions
 from veleta_inference.domain.smoke_check import smoke_check
@@ -51,7 +51,7 @@ class ModelSwapper:
         dataset: Dataset,
         registry: Registry,
         load: Callable[[Path], Booster],
-        letters: DeadLetterPublisher,
+        letters: DeadLetterOutbox,
         health: ServiceHealth,
         clock: Clock,
         folder: Path,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from veleta_inference.domain.journal_lines import Portion
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 
 
@@ -31,11 +32,11 @@ class JournalWriter(Protocol):
 class JournalReader(Protocol):
     """Reads the lines that are not yet in the database."""
 
-    def read(self) -> list[bytes]:
-        """The oldest lines, as many as one statement inserts. Empty if there are none."""
+    def read(self) -> Portion:
+        """The oldest lines, as many as one statement inserts."""
 
-    def acknowledge(self, lines: Sequence[bytes]) -> None:
-        """Delete the oldest lines: the database has them."""
+    def acknowledge(self, portion: Portion) -> None:
+        """Delete the oldest lines, as `read` returned them: all of them are stored elsewhere."""
 
 
 class Journal(JournalWriter, JournalReader, Protocol):
@@ -48,17 +49,21 @@ class Journal(JournalWriter, JournalReader, Protocol):
         """Close the files. The next process reads the lines that remain."""
 
 
-class RequestTable(Protocol):
-    """A table into which the drain inserts requests."""
+class Sink(Protocol):
+    """Where a drain inserts the lines of a journal, such as a table."""
 
     @property
     def name(self) -> str:
         """Its full name, for logs and metrics."""
 
+    @property
+    def dependency(self) -> str:
+        """What must be available to insert, as in `Retry`."""
+
     async def insert(self, lines: Sequence[bytes]) -> None:
-        """Insert the rows of all lines in one statement, or none of them. Requests that the table has are skipped.
+        """Insert all lines, or none of them. A table skips requests that it has.
 
         Raises:
-            Retry: the database is unavailable.
-            Reject: the database refuses one of the rows.
+            Retry: the dependency is unavailable.
+            Reject: one of the lines is refused.
         """

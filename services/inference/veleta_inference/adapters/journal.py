@@ -1,6 +1,6 @@
-"""The journal on disk: a folder per process, with files of lines. A line is one answered or refused request.
+"""The journal on disk: a folder per process, with files of lines. A line is a request or a dead letter.
 
-A file is deleted when the database has its lines.
+A file is deleted when all its lines are stored elsewhere.
 
 A process that starts owns the first folder without an owner, and moves the files of other such folders into it.
 """
@@ -19,6 +19,8 @@ from pathlib import Path
 import prometheus_client
 
 from veleta.errors import Retry
+from veleta.files import sync_folder
+from veleta_inference.domain.journal_lines import Portion, read_lines, seal
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A file of this size is followed by the next one."""
@@ -46,11 +48,18 @@ class JournalFolder:
     With `sync`, appended lines survive a power failure (one fdatasync per call). Without it, they survive kill -9.
     """
 
-    def __init__(self, root: Path, limit: int, *, sync: bool) -> None:
-        """At most `limit` bytes may wait for the database. Raises OSError if `root` is not writable."""
+    def __init__(self, root: Path, limit: int, *, sync: bool, min_free: int = MIN_FREE_BYTES) -> None:
+        """At most `limit` bytes may wait for the database, and `min_free` bytes of the disk stay free.
+
+        Raises OSError if `root` is not writable.
+        """
         self._limit = limit
+        self._min_free = min_free
         self._sync = sync
         self._folder, self._lock = _own_folder(root)
+        if sync:
+            sync_folder(root)
+            sync_folder(root.parent)
         _adopt_files(self._folder, root)
         self._segments = deque(_open_segment(path) for path in _files(self._folder))
         self._sync_thread = ThreadPoolExecutor(1, "journal")
@@ -65,11 +74,11 @@ class JournalFolder:
         if self._pending + more > self._limit:
             raise Retry("journal", f"{self._pending} bytes are not yet in MySQL, the limit is {self._limit}")
         disk = os.statvfs(self._folder)
-        if disk.f_bavail * disk.f_frsize < MIN_FREE_BYTES:
+        if disk.f_bavail * disk.f_frsize < self._min_free:
             raise Retry("journal", "its disk is full")
 
     async def append(self, lines: Sequence[bytes]) -> None:
-        data = b"".join(line + b"\n" for line in lines)
+        data = b"".join(map(seal, lines))
         segment = self._segments[-1]
         self.check(len(data))
         self._appending = True
@@ -87,20 +96,19 @@ class JournalFolder:
         if segment.size >= SEGMENT_BYTES:
             self._begin_segment()
 
-    def read(self) -> list[bytes]:
+    def read(self) -> Portion:
         self._delete_finished()
         segment = self._segments[0]
         left = segment.size - self._offset
         data = os.pread(segment.file, min(left, READ_BYTES), self._offset)
-        if data and b"\n" not in data:
+        if b"\n" not in data:
             data = os.pread(segment.file, left, self._offset)
-            data = data[: data.index(b"\n") + 1]
-        return data.split(b"\n")[:-1]
+            return read_lines(data[: data.find(b"\n") + 1])
+        return read_lines(data[: data.rfind(b"\n") + 1])
 
-    def acknowledge(self, lines: Sequence[bytes]) -> None:
-        size = sum(len(line) + 1 for line in lines)
-        self._offset += size
-        self._set_pending(self._pending - size)
+    def acknowledge(self, portion: Portion) -> None:
+        self._offset += portion.size
+        self._set_pending(self._pending - portion.size)
         self._delete_finished()
         current = self._segments[-1]
         if self._pending == 0 and not self._appending:
@@ -124,7 +132,7 @@ class JournalFolder:
         path = self._folder / _name(_number(self._segments[-1].path) + 1 if self._segments else 0)
         self._segments.append(_Segment(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), 0))
         if self._sync:
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
 
     def _set_pending(self, pending: int) -> None:
         self._pending = pending
@@ -166,7 +174,6 @@ def _adopt_files(own: Path, root: Path) -> None:
         for path in _files(other):
             mine = _files(own)
             path.rename(own / _name(_number(mine[-1]) + 1 if mine else 0))
-        _sync_folder(own)
         os.close(lock)
 
 
@@ -184,14 +191,5 @@ def _number(path: Path) -> int:
 
 
 def _open_segment(path: Path) -> _Segment:
-    """A file of a previous process. An incomplete line at its end, left by a kill, is cut off."""
-    data = path.read_bytes()
-    file, size = os.open(path, os.O_RDWR), data.rfind(b"\n") + 1
-    os.ftruncate(file, size)
-    return _Segment(path, file, size)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
+    """A file of a previous process. An incomplete line at its end, left by a kill, is not read."""
+    return _Segment(path, os.open(path, os.O_RDWR), path.read_bytes().rfind(b"\n") + 1)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+import prometheus_client
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
@@ -12,16 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from veleta.adapters.mysql import database_errors
 from veleta.errors import Reject, Retry
 
+WRITTEN = prometheus_client.Counter("veleta_requests_written", "requests that were inserted into MySQL", ["table"])
 STATEMENT_SECONDS = 10.0
 """A statement that takes longer is cancelled, and the database counts as unavailable."""
 
 
 class MysqlRequestTable:
-    """Inserts the requests of a journal into a table of MySQL: `RequestTable` on asyncmy.
+    """Inserts the requests of a journal into a table of MySQL: `Sink` on asyncmy, by one statement.
 
     A line has a value for each of the `request_columns`. The objects in its list `items` have the values of the other
     columns, and each of them becomes a row.
     """
+
+    dependency = "mysql"
 
     def __init__(self, engine: AsyncEngine, table: sa.Table, request_columns: Collection[str]) -> None:
         self._engine = engine
@@ -40,6 +44,7 @@ class MysqlRequestTable:
             raise Reject("the line is not UTF-8", str(error)) from error
         # asyncmy escapes hexadecimal digits nine times as fast as other text, and blocks the event loop meanwhile.
         await self._execute(self._insert, {"lines": array.hex()})
+        WRITTEN.labels(self.name).inc(len(lines))
 
     async def _execute(self, statement: sa.Executable, parameters: Mapping[str, str]) -> None:
         with _translated_errors():
