@@ -220,7 +220,7 @@ def test_a_retyped_column_is_refused(fresh_testbed: Testbed) -> None:
     done = fresh_testbed.prepare()
     assert done.returncode == 1
     assert "brokered_by is double in the table but declared as varchar" in done.stderr
-    assert "declare the column as it was, or use a new deployment for the changed dataset" in done.stderr
+    assert "Declare it as it was, or use a new deployment for the changed dataset" in done.stderr
     assert everything(fresh_testbed) == before
 
 

@@ -27,14 +27,15 @@ def prepare(settings: PrepareSettings) -> None:
         Stop: something exists and differs from its declaration.
     """
     dataset = load_dataset(settings.dataset)
+    create_topics(settings.kafka.bootstrap, dataset.name)
+    event_log = KafkaLog(settings.kafka.bootstrap, "prepare")
     with database_errors():
         create_databases(settings.mysql)
         engine = mysql_engine(settings.mysql, SCHEMA_SECONDS)
         with engine.begin() as connection:
-            create_tables(connection, dataset)
+            create_tables(connection, dataset, event_log)
             create_users(connection, dataset, settings)
-    create_topics(settings.kafka.bootstrap, dataset.name)
-    rows = KafkaLog(settings.kafka.bootstrap, "prepare").bounds(topic(dataset.name, "rows"))
+    rows = event_log.bounds(topic(dataset.name, "rows"))
     if not any(end for _, end in rows.values()):
         with database_errors(), engine.begin() as connection:
             store_default_limits(connection)

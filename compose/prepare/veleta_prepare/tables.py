@@ -4,18 +4,25 @@
 server default, since the table may have rows.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.schema import CreateColumn, CreateTable
 
 from veleta.adapters.mysql import mysql_engine
-from veleta.dataset import Dataset
+from veleta.batches import read_events
+from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Stop
+from veleta.events.catalogue import DatasetDeclared
 from veleta.limits import DEFAULT_LIMITS
+from veleta.ports import EventLog
 from veleta.settings import MysqlSettings
-from veleta.tables import batches, dataset_tables, limits, pipeline, schemas
+from veleta.tables import batches, dataset_tables, datasets, limits, pipeline, schemas
+
+COMPARISON = "batch_comparison"
+"""The table that keeps the columns of statistics that are no longer compared."""
+ADVICE = "Declare it as it was, or use a new deployment for the changed dataset (a local run: make stop and make clean)"
 
 
 def create_databases(settings: MysqlSettings) -> None:
@@ -29,16 +36,31 @@ def create_databases(settings: MysqlSettings) -> None:
     engine.dispose()
 
 
-def create_tables(connection: sa.Connection, dataset: Dataset) -> None:
+def create_tables(connection: sa.Connection, dataset: Dataset, event_log: EventLog) -> None:
     """Create missing tables; add new columns and indexes; refuse a column that was removed or has another type.
 
     Raises:
         Stop: a difference that a new column does not resolve. The message shows what to do.
+        Retry: Kafka is unreachable.
     """
-    of_dataset = dataset_tables(dataset)
-    for table in (*pipeline.sorted_tables, *vars(of_dataset).values()):
+    _create(connection, pipeline.sorted_tables)
+    _refuse_other_name(connection, dataset)
+    tables = dataset_tables(dataset)
+    if not _columns(connection, tables.raw) and (declared := _last_declared(event_log, dataset.name)):
+        # The database was wiped. Its tables are created as they were, so that the same changes are refused as before.
+        _create(connection, vars(dataset_tables(declared)).values())
+    _create(connection, vars(tables).values())
+
+
+def schema_name(connection: sa.Connection, schema: str) -> str:
+    """The name of a schema in this deployment."""
+    return str(connection.get_execution_options()["schema_translate_map"][schema])
+
+
+def _create(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    for table in tables:
         if existing := _columns(connection, table):
-            _refuse_differences(connection, table, existing, may_have_more=table is of_dataset.comparison)
+            _refuse_differences(connection, table, existing, may_have_more=table.name == COMPARISON)
             _add_columns(connection, table, existing)
         else:
             connection.execute(CreateTable(table))
@@ -54,9 +76,20 @@ def store_default_limits(connection: sa.Connection) -> None:
     connection.execute(insert(limits).prefix_with("IGNORE"), rows)
 
 
-def schema_name(connection: sa.Connection, schema: str) -> str:
-    """The name of a schema in this deployment."""
-    return str(connection.get_execution_options()["schema_translate_map"][schema])
+def _refuse_other_name(connection: sa.Connection, dataset: Dataset) -> None:
+    """The tables of PIPELINE and the topics of a deployment are those of one dataset."""
+    other = connection.scalar(sa.select(datasets.c.name).where(datasets.c.name != dataset.name))
+    if other:
+        raise Stop(
+            f'the dataset file has name = "{dataset.name}", and this deployment has the data of {other}. {ADVICE}'
+        )
+
+
+def _last_declared(event_log: EventLog, dataset: str) -> Dataset | None:
+    """The dataset file that the poller declared last. None before the first one."""
+    payloads = [event.payload for event in read_events(event_log, dataset)]
+    declared = [payload.toml for payload in payloads if isinstance(payload, DatasetDeclared)]
+    return parse_dataset(declared[-1]) if declared else None
 
 
 def _add_columns(connection: sa.Connection, table: sa.Table, existing: Collection[str]) -> None:
@@ -79,10 +112,7 @@ def _refuse_differences(
         if existing[name] != declared[name]
     ]
     if differences:
-        raise Stop(
-            f"{table.fullname}: {'; '.join(differences)}. Columns can only be added: declare the column as it was, "
-            "or use a new deployment for the changed dataset (for the local run: make stop and make clean)"
-        )
+        raise Stop(f"{table.fullname}: {'; '.join(differences)}. Columns can only be added. {ADVICE}")
 
 
 def _columns(connection: sa.Connection, table: sa.Table) -> dict[str, str]:
