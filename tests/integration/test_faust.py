@@ -25,18 +25,22 @@ SECONDS = 30
 
 
 class RealFaust:
-    """A FaustWorker on Kafka. `records` are those that Faust passed on; the checkpoint moves with each."""
+    """A FaustWorker on Kafka. `records` are those that Faust passed on; the checkpoint moves with each.
+
+    Processing raises `error`, if there is one.
+    """
 
     def __init__(self, testbed: Testbed, folder: Path, idle_limit: float) -> None:
         self.records: list[Record] = []
         self.passed_on = asyncio.Event()
+        self.error: Exception | None = None
         self.health = ServiceHealth("drift")
         self.app = make_app(f"{testbed.dataset.name}.{folder.name}", testbed.bootstrap, str(folder))
         self._world = testbed
         self._transactions = MemoryTransactions(MemoryUnitOfWork())
         self._topic = topic(testbed.dataset.name, "batches")
-        backlog = Backlog(self._topic, testbed.log, self._transactions)
-        self.worker = FaustWorker(self.app, backlog, self._process, self._nothing, self.health, idle_limit, {})
+        self.backlog = Backlog(self._topic, testbed.log, self._transactions)
+        self.worker = FaustWorker(self.app, self.backlog, self._process, self._nothing, self.health, idle_limit, {})
         add_agent(self.app, self._topic, self.worker.process)
 
     @asynccontextmanager
@@ -54,10 +58,16 @@ class RealFaust:
             self.health.stopping.set()
             await asyncio.wait([running], timeout=SECONDS)
 
+    def resume(self, ended: "RealFaust") -> None:
+        """Start from the checkpoints of a process that ended."""
+        self._transactions.committed = ended._transactions.committed
+
     def publish(self) -> None:
         publish_batch(self._world.log, self._world.dataset, 1, 0, list(api_rows(0, 5, 1)))
 
     async def _process(self, record: Record) -> bool:
+        if self.error:
+            raise self.error
         await self._transactions.run(
             lambda uow: uow.checkpoints.save(record.topic, record.partition, record.offset + 1)
         )
@@ -101,6 +111,25 @@ async def test_a_real_crash_of_faust_ends_the_process(
         monkeypatch.setattr(faust.app.consumer, "_wait_next_records", broken)
         with pytest.raises(Stop, match=r"Faust crashed: .*the fetcher broke"):
             await asyncio.wait_for(running, SECONDS)
+
+
+@pytest.mark.failure("F112")
+async def test_an_error_in_the_agent_ends_the_process(testbed: Testbed, tmp_path: Path) -> None:
+    """Faust would acknowledge the record and pass on the next one. The next process starts with this record."""
+    faust = RealFaust(testbed, tmp_path, idle_limit=SECONDS)
+    async with faust.running() as running:
+        async with asyncio.timeout(SECONDS):
+            while not (await faust.backlog.progress()).complete:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.1)
+        processed = len(faust.records)
+        faust.error = RuntimeError("the agent broke")
+        faust.publish()
+        with pytest.raises(RuntimeError, match="the agent broke"):
+            await asyncio.wait_for(running, SECONDS / 2)
+    following = RealFaust(testbed, tmp_path, idle_limit=SECONDS)
+    following.resume(faust)
+    async with following.running():
+        assert following.records[0].offset == processed
 
 
 @pytest.mark.failure("F40")

@@ -41,14 +41,14 @@ class FaustWorker:
         self._health = health
         self._idle_limit = idle_limit
         self._checks = checks
-        self._state_lost: StateLost | None = None
+        self._failure: Exception | None = None
 
     async def run(self) -> None:
         """Work until the service stops.
 
         Raises:
             Stop: Faust crashed, or passes on no batch although batches wait, or the database or the topic lost state.
-                The process must be restarted.
+                The process must be restarted. So it must after any other error of `process`, which is raised as it is.
         """
         watchers = [
             asyncio.create_task(watch_dependency(dependency, check, self._health))
@@ -63,11 +63,14 @@ class FaustWorker:
                 task.cancel()
 
     async def process(self, record: Record) -> bool:
-        """Process a record from Faust. Returns False if it was not processed and the process is about to end."""
+        """Process a record from Faust. Returns False if it was not processed and the process is about to end.
+
+        It raises nothing, because Faust acknowledges an event whose agent raised, and passes on the next one.
+        """
         try:
             processed = await self._process(record)
-        except StateLost as error:
-            self._state_lost = error
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            self._failure = error
             while await self._health.sleep(WATCH_SECONDS):
                 pass
             return False
@@ -99,8 +102,8 @@ class FaustWorker:
         """Faust sometimes stops without an error (faust-streaming#175, #523)."""
         last, last_change = await self._health.retry_until_available(self._backlog.progress), time.monotonic()
         while await self._health.wait(WATCH_SECONDS):
-            if self._state_lost:
-                raise self._state_lost
+            if self._failure:
+                raise self._failure
             try:
                 progress = await self._backlog.progress()
             except Retry:

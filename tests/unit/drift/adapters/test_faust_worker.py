@@ -15,6 +15,7 @@ from support.twins.shared import MemoryLog, MemoryTransactions, MemoryUnitOfWork
 from veleta.dataset import load_dataset
 from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import BatchClosed
+from veleta.events.envelope import Record
 from veleta.processing import processor as processor_module
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
@@ -168,6 +169,18 @@ async def test_a_crashed_faust_ends_the_process(drift: Drift) -> None:
         await asyncio.wait_for(running, 5)
 
 
+@pytest.mark.failure("F112")
+async def test_an_unexpected_error_ends_the_process(drift: Drift, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust would acknowledge the record if its agent raised."""
+    running = await drift.start()
+    monkeypatch.setattr(drift.worker, "_process", _broken)
+    processing = asyncio.ensure_future(drift.worker.process(Record(TOPIC, 0, 0, "", (), b"")))
+    with pytest.raises(RuntimeError, match="the agent broke"):
+        await asyncio.wait_for(running, 5)
+    drift.health.stopping.set()
+    assert await processing is False
+
+
 @pytest.mark.failure("F35")
 async def test_drift_that_stopped_consuming_waits_for_a_restart(drift: Drift) -> None:
     """After three consecutive dead letters for one reason it stays up, shows why on /readyz, and consumes nothing."""
@@ -234,6 +247,10 @@ async def test_each_unavailable_dependency_is_shown(drift: Drift, monkeypatch: p
     unavailable.clear()
     await _until(lambda: not drift.health.unavailable)
     await drift.stop(running)
+
+
+async def _broken(_record: Record) -> bool:
+    raise RuntimeError("the agent broke")
 
 
 async def _until(condition: Callable[[], bool]) -> None:
