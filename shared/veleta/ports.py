@@ -89,6 +89,9 @@ class ManifestRepository(Protocol):
     def newest(self, epoch: int, number: int, limit: int) -> list[BatchClosed]:
         """The last `limit` manifests of an epoch up to `number`, in the order of their numbers."""
 
+    def last(self) -> BatchClosed | None:
+        """The newest manifest of the newest epoch."""
+
     def delete_some(self) -> int:
         """Delete some thousand manifests. Returns how many there were."""
 
@@ -174,3 +177,6 @@ class Registry(Protocol):
         Raises:
             Reject: the version has none.
         """
+
+    def dataset_file(self, version: Version) -> str | None:
+        """The text of the dataset file of a version's training. None if its run has no readable recipe."""

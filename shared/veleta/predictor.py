@@ -4,11 +4,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from veleta.dataset import Dataset, Values
+from veleta.dataset import Dataset, Values, parse_dataset
 from veleta.errors import Reject
-from veleta.features import FEATURE_VERSION, Feature, feature_columns, features
+from veleta.feature_definition import FeatureDefinition, FeatureSource
+from veleta.features import Feature, feature_columns, features
 
 FEATURES = "feature_version"
+
+
+class OtherFeatures(Reject):
+    """A model learnt from features that the dataset file does not define, or defines in another way."""
 
 
 class Booster(Protocol):
@@ -25,25 +30,34 @@ class Booster(Protocol):
         """The natural logarithm of the price of each row of features (rows x features), in their order."""
 
 
-def has_current_features(booster: Booster) -> bool:
-    """Whether a model was trained with features as this code computes them."""
-    return booster.get_metadata().get(FEATURES) == str(FEATURE_VERSION)
+def check_features(dataset: Dataset, booster: Booster, trained_with: str | None = None) -> None:
+    """Check that a model's features are features of this dataset, computed as for its training.
+
+    A model of an earlier version does not contain its definition. Then the dataset file that it was `trained_with` is
+    used. Without one only the names and the version of the features are compared.
+
+    Raises:
+        OtherFeatures: the message names each difference.
+    """
+    present = FeatureDefinition.of_dataset(dataset)
+    definition = FeatureDefinition.of_model(booster.get_metadata()) or _earlier_definition(
+        booster, parse_dataset(trained_with) if trained_with else dataset
+    )
+    if differences := definition.differences(present):
+        raise OtherFeatures("the model learnt from other features", "; ".join(differences))
 
 
 class Predictor:
     """Predicts the prices of typed rows, in the target's unit."""
 
-    def __init__(self, dataset: Dataset, booster: Booster) -> None:
+    def __init__(self, dataset: Dataset, booster: Booster, trained_with: str | None = None) -> None:
         """The model's features are a subset of the dataset's, which may have more columns since the training.
 
         Raises:
-            Reject: a feature is not a feature of this dataset, or the features have another version.
+            OtherFeatures: see `check_features`.
         """
-        if not has_current_features(booster):
-            raise Reject("the model learnt from other features", f"this code computes version {FEATURE_VERSION}")
+        check_features(dataset, booster, trained_with)
         columns = {column.name: column for column in feature_columns(dataset)}
-        if unknown := [name for name in booster.feature_names_ if name not in columns]:
-            raise Reject("the model learnt from other columns", ", ".join(unknown))
         self._columns = [columns[name] for name in booster.feature_names_]
         self._booster = booster
 
@@ -61,3 +75,13 @@ class Predictor:
         if not all(map(math.isfinite, prices)):
             raise Reject("the model's prediction is not a price", "it is not finite")
         return prices
+
+
+def _earlier_definition(booster: Booster, dataset: Dataset) -> FeatureDefinition:
+    """The definition of a model whose file has none, if it was trained with this dataset file."""
+    version = booster.get_metadata().get(FEATURES, "")
+    definition = FeatureDefinition.of_dataset(dataset, int(version) if version.isdigit() else 0)
+    sources = {each.name: each for each in definition.features}
+    unknown = [FeatureSource(name=name, kind="") for name in booster.feature_names_ if name not in sources]
+    known = [sources[name] for name in booster.feature_names_ if name in sources]
+    return definition.model_copy(update={"features": [*known, *unknown]})

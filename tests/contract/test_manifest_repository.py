@@ -54,6 +54,13 @@ async def test_the_last_manifests_of_an_epoch_are_returned_by_number(transaction
     assert await newest(transactions, 1, 1, 9) == [manifest(0), manifest(1)]
 
 
+async def test_the_last_manifest_is_that_of_the_newest_epoch(transactions: ManifestTransactions) -> None:
+    """Whatever the order in which they were saved."""
+    assert await transactions.run(lambda uow: uow.manifests.last()) is None
+    await save(transactions, (6, manifest(0, epoch=2)), (5, manifest(2)))
+    assert await transactions.run(lambda uow: uow.manifests.last()) == manifest(0, epoch=2)
+
+
 async def test_the_next_offset_follows_the_last_manifest(transactions: ManifestTransactions) -> None:
     """It is 0 without one. Those of another service have no effect."""
     assert await transactions.run(lambda uow: uow.manifests.next_offset()) == 0

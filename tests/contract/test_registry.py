@@ -14,7 +14,7 @@ from support.twins.shared import MemoryRegistry
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
-from veleta.ports import NATIVE, Registry
+from veleta.ports import NATIVE, Registry, Version
 
 MakeRun = Callable[[], tuple[str, str]]
 """Creates a run that contains a native model: its id, and the address of the model."""
@@ -28,6 +28,8 @@ class Subject:
     make_run: MakeRun
     delete: Callable[[int], None]
     """Deletes a version as a person does."""
+    log_recipe: Callable[[str, dict[str, str]], None]
+    """Adds a recipe to a run."""
 
 
 @pytest.fixture(params=["memory", "mlflow"])
@@ -36,7 +38,11 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     train(load_dataset("real_estate"), path)
     if request.param == "memory":
         memory, ids = MemoryRegistry(), count()
-        return Subject(memory, lambda: (f"run{next(ids)}", str(path)), memory.delete)
+
+        def log_recipe(run_id: str, recipe: dict[str, str]) -> None:
+            memory.dataset_files.update({run_id: recipe["dataset_file"]} if "dataset_file" in recipe else {})
+
+        return Subject(memory, lambda: (f"run{next(ids)}", str(path)), memory.delete, log_recipe)
     testbed: Testbed = request.getfixturevalue("testbed")
     name = f"{testbed.dataset.name}_{tmp_path.name}"
     client = MlflowClient(testbed.mlflow_uri)
@@ -44,6 +50,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         MlflowRegistry(testbed.mlflow_uri, name),
         _mlflow_runs(client, name, path),
         lambda number: client.delete_model_version(name, str(number)),
+        lambda run_id, recipe: client.log_dict(run_id, recipe, "recipe.json"),
     )
 
 
@@ -151,3 +158,16 @@ def test_a_version_without_a_native_model_is_rejected(registry: Registry, make_r
     version = registry.register(run_id, source, {})
     with pytest.raises(Reject, match="no native model"):
         registry.download_native(version, tmp_path)
+
+
+@pytest.mark.failure("F266")
+def test_the_dataset_file_of_a_version_is_that_of_its_recipe(subject: Subject) -> None:
+    """A version that a person registered has no recipe, or no run."""
+    versions = []
+    for recipe in (None, {}, {"dataset_file": 'title = "Häuser"'}):
+        run_id, source = subject.make_run()
+        if recipe is not None:
+            subject.log_recipe(run_id, recipe)
+        versions.append(subject.registry.register(run_id, source, {NATIVE: source}))
+    versions.append(Version(9, "00000000000000000000000000000000"))
+    assert [subject.registry.dataset_file(version) for version in versions] == [None, None, 'title = "Häuser"', None]

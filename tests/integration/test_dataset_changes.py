@@ -43,6 +43,19 @@ def create(testbed: Testbed, dataset: Dataset) -> None:
         create_tables(connection, dataset, testbed.log)
 
 
+def tables(dataset: Dataset) -> list[tuple[str, str, str]]:
+    """The columns of the tables of a dataset, with their types."""
+    all_tables = vars(dataset_tables(dataset)).values()
+    return [(table.fullname, column.name, str(column.type)) for table in all_tables for column in table.columns]
+
+
+REAL_ESTATE = load_dataset("real_estate")
+CHANGES_OF_TABLES = {
+    kind: change for kind, change in CHANGES.items() if tables(change.dataset()) != tables(REAL_ESTATE)
+}
+"""The job has nothing to do after the others."""
+
+
 def _stay(_testbed: Testbed) -> None:
     """The tables of before are there."""
 
@@ -52,7 +65,7 @@ def _stay(_testbed: Testbed) -> None:
 def test_each_change_works_or_is_refused_in_one_line(fresh_testbed: Testbed, before: Callable[[Testbed], None]) -> None:
     """After a wipe the tables are gone, but the topics still have rows of the former columns."""
     declare(fresh_testbed)
-    for kind, change in CHANGES.items():
+    for kind, change in CHANGES_OF_TABLES.items():
         before(fresh_testbed)
         changed = parse_dataset(change.text(fresh_testbed.dataset.text))
         expected: AbstractContextManager[object] = nullcontext()

@@ -18,6 +18,7 @@ from veleta.clock import utc_now
 from veleta.dataset import Dataset, Values
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
+from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, categorical, feature_columns, features
 from veleta.ports import NATIVE, Version
 from veleta.predictor import FEATURES, Predictor
@@ -66,6 +67,7 @@ def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Value
     data = [features(columns, row) for row in rows]
     model.fit(Pool(data, logs, cat_features=categorical(dataset), feature_names=names))
     model.get_metadata()[FEATURES] = str(FEATURE_VERSION)
+    FeatureDefinition.of_dataset(dataset).save(model.get_metadata())
     model.save_model(str(path))
 
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from support.dataset_changes import CHANGES
 from support.journals import MemoryJournal
 from support.twins.shared import MemoryLog, MemoryRegistry
-from veleta.dataset import Values, load_dataset
+from veleta.dataset import Dataset, Values, load_dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
+from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, Feature
 from veleta.ports import NATIVE, Version
 from veleta.predictor import FEATURES
@@ -44,10 +46,20 @@ class Beds(Constant):
         return [8 + float(bed) for (bed,) in data]
 
 
+class OtherPrefix(Constant):
+    """A model that learnt from a dataset file with another prefix."""
+
+    def get_metadata(self) -> dict[str, str]:
+        metadata = super().get_metadata()
+        FeatureDefinition.of_dataset(CHANGES["prefix"].dataset()).save(metadata)
+        return metadata
+
+
 def load(path: Path) -> Constant:
-    """Load a model file of these tests. It contains the number that the model predicts, or `bed`."""
+    """Load a model file of these tests. It contains the number that the model predicts, `bed` or `prefix`."""
     content = path.read_text()
-    return Beds(0) if content == "bed" else Constant(float(content))
+    named = {"bed": Beds(0), "prefix": OtherPrefix(11)}
+    return named.get(content) or Constant(float(content))
 
 
 class CountingRegistry(MemoryRegistry):
@@ -74,7 +86,7 @@ class CountingRegistry(MemoryRegistry):
 class Swaps:
     """A ModelSwapper with a log and a registry in memory."""
 
-    def __init__(self, folder: Path, log: MemoryLog | None = None) -> None:
+    def __init__(self, folder: Path, log: MemoryLog | None = None, dataset: Dataset = DATASET) -> None:
         self.folder = folder
         self.log = log or MemoryLog()
         self.registry = CountingRegistry()
@@ -86,7 +98,7 @@ class Swaps:
         files = folder / "files"
         files.mkdir(exist_ok=True)
         self.swapper = ModelSwapper(
-            DATASET, self.registry, load, self.letters, self.health, lambda: NOW, files, self.recent_rows,
+            dataset, self.registry, load, self.letters, self.health, lambda: NOW, files, self.recent_rows,
             lambda: self.now,
         )  # fmt: skip
 

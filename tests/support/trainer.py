@@ -70,12 +70,13 @@ def recipe(**fields: Any) -> Recipe:
 class FakeFitter:
     """Returns a model with the next of `maes`, or raises it if it is an error. The champion's MAE is 100.
 
-    It reads the rows of the recipe, as the child process does.
+    It reads the rows of the recipe, as the child process does. With a reason in `not_compared` the champion has no MAE.
     """
 
     def __init__(self, log: EventLog, *maes: float | BaseException) -> None:
         self._log = log
         self._maes = list(maes)
+        self.not_compared = ""
         self.champions: list[int | None] = []
         self._fitted: tuple[Recipe, FittedModel] | None = None
 
@@ -88,8 +89,9 @@ class FakeFitter:
         mae = self._maes.pop(0)
         if isinstance(mae, BaseException):
             raise mae
-        metrics = {"mae": mae, "holdout_rows": 9.0} | ({"champion_mae": 100.0} if champion else {})
-        self._fitted = recipe, FittedModel(Path(), metrics, read)
+        compared = {"champion_mae": 100.0} if champion and not self.not_compared else {}
+        read = read.model_copy(update={"not_compared": self.not_compared})
+        self._fitted = recipe, FittedModel(Path(), {"mae": mae, "holdout_rows": 9.0, **compared}, read)
         return self._fitted[1]
 
     async def discard(self) -> None:
@@ -105,6 +107,7 @@ class TrainerHarness:
         self.registry = MemoryRegistry()
         self.runs = MemoryRuns()
         self.fitter = FakeFitter(self.log, *maes)
+        self.dataset = DATASET
         for number in range(3):
             publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
 
@@ -122,7 +125,7 @@ class TrainerHarness:
         publisher = OutboxPublisher(self.log, self.transactions, replayed=own_topics(DATASET.name))
         recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)
-        recipes = RecipeBuilder(DATASET, Manifests(DATASET.name, self.log, fenced), {"iterations": 1}, {})
+        recipes = RecipeBuilder(self.dataset, Manifests(DATASET.name, self.log, fenced), {"iterations": 1}, {})
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)

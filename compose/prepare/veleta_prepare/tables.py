@@ -87,9 +87,11 @@ def _refuse_other_name(connection: sa.Connection, dataset: Dataset) -> None:
 
 def _last_declared(event_log: EventLog, dataset: str) -> Dataset | None:
     """The dataset file that the poller declared last. None before the first one."""
-    payloads = [event.payload for event in read_events(event_log, dataset)]
-    declared = [payload.toml for payload in payloads if isinstance(payload, DatasetDeclared)]
-    return parse_dataset(declared[-1]) if declared else None
+    last = None
+    for event in read_events(event_log, dataset):
+        if isinstance(event.payload, DatasetDeclared):
+            last = event.payload.toml
+    return parse_dataset(last) if last else None
 
 
 def _add_columns(connection: sa.Connection, table: sa.Table, existing: Collection[str]) -> None:

@@ -19,8 +19,9 @@ from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
+from veleta.feature_definition import METADATA
 from veleta.ports import CHAMPION, Registry
-from veleta.predictor import Booster, Predictor
+from veleta.predictor import Booster, OtherFeatures, Predictor
 from veleta.service.health import ServiceHealth
 from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterOutbox
@@ -199,7 +200,7 @@ class ModelSwapper:
         try:
             path = self._registry.download_native(promotion.version, folder)
             booster = self._load(path)
-            predictor = Predictor(self._dataset, booster)
+            predictor = Predictor(self._dataset, booster, self._trained_with(promotion, booster))
             checks = ValueChecks(self._dataset, TrainingValues.of_model(booster.get_metadata()))
             self._smoke_check(predictor)
         except BaseException:
@@ -208,6 +209,15 @@ class ModelSwapper:
         # An explanation reads the file, also after a swap. So the last response of the model deletes it.
         weakref.finalize(predictor, shutil.rmtree, folder, ignore_errors=True)
         return LoadedModel(promotion, predictor, checks, self._clock(), path)
+
+    def _trained_with(self, promotion: Promotion, booster: Booster) -> str | None:
+        """The dataset file of a training whose model does not contain the definition of its features."""
+        if METADATA in booster.get_metadata():
+            return None
+        file = self._registry.dataset_file(promotion.version)
+        if file is None:
+            log.warning("only the names of the model's features can be compared", version=promotion.version.number)
+        return file
 
     def _smoke_check(self, predictor: Predictor) -> None:
         example, _ = self._dataset.convert(self._dataset.example)
@@ -220,7 +230,8 @@ class ModelSwapper:
         LOAD_FAILURES.inc()
         log.error("model refused", version=promotion.version.number, seq=promotion.seq, error=str(error))
         self._refused.add(promotion.seq, f"version {promotion.version.number} is refused: {one_line(error)}")
-        if record := self._records.pop(promotion.seq, None):
+        record = self._records.pop(promotion.seq, None)
+        if record and not isinstance(error, OtherFeatures):  # the event is right: the dataset file changed
             self._letters.send(error, "the model does not load or fails its smoke check", record)
 
     def _report(self) -> None:

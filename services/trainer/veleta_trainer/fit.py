@@ -1,7 +1,8 @@
 """The child process that fits a model: `python -m veleta_trainer.fit FOLDER BOOTSTRAP THREADS`.
 
-FOLDER has recipe.json and, if there is a champion, champion.cbm. The output is model.cbm, metrics.json, explain/, and
-recipe.json without the batches that could not be read.
+FOLDER has recipe.json and, if there is a champion, champion.cbm and the dataset file of its training, champion.toml.
+The output is model.cbm, metrics.json, explain/, and recipe.json without the batches that could not be read and
+with the reason why the champion was not compared.
 Progress goes to stdout, one JSON object per line: phase, done, of and error (a number while trees are fitted).
 """
 
@@ -18,9 +19,9 @@ from catboost import CatBoostError, CatBoostRegressor, Pool
 from veleta.adapters.kafka import KafkaLog
 from veleta.batches import BatchReader
 from veleta.dataset import Dataset, parse_dataset
-from veleta.errors import Reject, Retry
+from veleta.errors import Reject, Retry, one_line
 from veleta.features import categorical, feature_columns, features
-from veleta.predictor import FEATURES, has_current_features
+from veleta.predictor import FEATURES, check_features
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.explain import explain
 from veleta_trainer.domain.recipe import Recipe
@@ -38,17 +39,20 @@ def main(folder: Path, bootstrap: str, threads: int) -> None:
     dataset = parse_dataset(recipe.dataset_file)
     rows = RecipeReader(dataset, BatchReader(KafkaLog(bootstrap, "trainer-fit")), partial(report_progress, "reading"))
     recipe, data = rows.read(recipe), rows.data
-    (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
     booster = _fit(recipe, dataset, data.train, threads)
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
+    recipe.definition.save(booster.get_metadata())
     data.train.training_values().save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
     metrics = _evaluate(booster, dataset, data)
-    champion = load_champion(folder / child_protocol.CHAMPION, dataset)
-    if champion:
-        metrics["champion_mae"] = scores(data.holdout.prices(), _predict(champion, dataset, data))["mae"]
+    try:
+        if champion := load_champion(folder, dataset):
+            metrics["champion_mae"] = scores(data.holdout.prices(), _predict(champion, dataset, data))["mae"]
+    except (Reject, CatBoostError) as error:
+        recipe = recipe.model_copy(update={"not_compared": one_line(error)})
+    (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
     report_progress("explaining", 0, 1)
     example = features(feature_columns(dataset), dataset.convert(dataset.example)[0])
     explain(booster, dataset, data.holdout.frame(), example, folder / child_protocol.EXPLAIN)
@@ -62,16 +66,25 @@ def _write_last(path: Path, text: str) -> None:
     temporary.rename(path)
 
 
-def load_champion(path: Path, dataset: Dataset) -> CatBoostRegressor | None:
-    """The champion. None if there is none or its file is damaged, or if it learnt from features that the rows lack."""
+def load_champion(folder: Path, dataset: Dataset) -> CatBoostRegressor | None:
+    """The champion. None if there is none.
+
+    Raises:
+        Reject: its file is damaged, or the dataset file changed so much since its training that a comparison is unfair.
+    """
+    path, file = folder / child_protocol.CHAMPION, folder / child_protocol.CHAMPION_DATASET
     if not path.exists():
         return None
     try:
         champion = CatBoostRegressor().load_model(str(path))
-    except CatBoostError:
-        return None
-    present = {column.name for column in feature_columns(dataset)}
-    return champion if has_current_features(champion) and present.issuperset(champion.feature_names_) else None
+    except CatBoostError as error:
+        raise Reject("the model's file is damaged", one_line(error)) from error
+    trained_with = file.read_text(encoding="utf-8") if file.exists() else None
+    check_features(dataset, champion, trained_with)
+    if trained_with and (before := parse_dataset(trained_with).identity) != dataset.identity:
+        detail = f"identity was {', '.join(before)}, now {', '.join(dataset.identity)}"
+        raise Reject("the model may have learnt rows of this holdout", detail)
+    return champion
 
 
 def report_progress(phase: str, done: int, of: int, error: float | None = None) -> None:

@@ -17,6 +17,9 @@ class TrainingRepository(Protocol):
     def add(self, request: TrainingRequest, at: datetime) -> None:
         """Insert a waiting request. If it has a row, nothing changes."""
 
+    def exists(self, request_id: str) -> bool:
+        """Whether a request has a row."""
+
     def waiting(self) -> list[TrainingRequest]:
         """The waiting requests, in the order of arrival."""
 

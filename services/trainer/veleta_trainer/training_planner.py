@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from veleta.dataset import Dataset
 from veleta.errors import Reject
+from veleta.events.catalogue import BatchClosed
 from veleta.faults import fault_point
+from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION
 from veleta.processing.manifests import Manifests
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain.recipe import MAX_BATCHES, Recipe, batches_with_other_rows
-from veleta_trainer.domain.training import TrainingRequest, plan_requests
+from veleta_trainer.domain.training import Training, TrainingRequest, plan_requests
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
 
@@ -51,6 +53,14 @@ class RecipeBuilder:
             libraries=self._libraries,
         )
 
+    def differences(self, recipe: Recipe) -> list[str]:
+        """How the features of the present dataset file differ from those of a recipe: see `FeatureDefinition`."""
+        return recipe.definition.differences(FeatureDefinition.of_dataset(self._dataset))
+
+    async def last_batch(self) -> BatchClosed | None:
+        """The newest closed batch. Raises Retry."""
+        return await self._manifests.last()
+
 
 @dataclass
 class TrainingPlanner:
@@ -68,6 +78,8 @@ class TrainingPlanner:
         if waiting or time.monotonic() - self._reconciled_at > RECONCILE_SECONDS:
             await self._aliases.reconcile()
             self._reconciled_at = time.monotonic()
+            if not waiting:
+                await self._request_for_other_features()
         if not waiting:
             return False
         champion = await self._aliases.champion_number()
@@ -77,9 +89,21 @@ class TrainingPlanner:
         fault_point("trainer.planned")
         return True
 
+    async def _request_for_other_features(self) -> None:
+        """Request a training if the champion learnt from other features: inference does not serve it."""
+        version = await self._aliases.champion()
+        training = await self._training(version.number) if version else None
+        if version and training and (differences := self._recipes.differences(training.recipe)):
+            reason = f"version {version.number} learnt from other features: {'; '.join(differences)}"
+            if manifest := await self._recipes.last_batch():
+                await self._recorder.request(manifest, version.number, reason)
+
+    async def _training(self, version: int) -> Training | None:
+        return await self._transactions.run(lambda uow: uow.trainings.of_version(version))
+
     async def _recipe(self, request: TrainingRequest, champion: int | None) -> Recipe | Reject:
         """The recipe, or why there is none."""
-        training = await self._transactions.run(lambda uow: uow.trainings.of_version(champion)) if champion else None
+        training = await self._training(champion) if champion else None
         champion_recipe = training.recipe if training else None
         try:
             return await self._recipes.build(request, champion, champion_recipe)

@@ -6,8 +6,8 @@ from datetime import datetime
 from veleta.clock import Clock
 from veleta.errors import Reject, StateLost
 from veleta.events import catalogue
-from veleta.events.catalogue import ModelPayload, Payload
-from veleta.events.envelope import Event, encode
+from veleta.events.catalogue import BatchClosed, ModelPayload, Payload
+from veleta.events.envelope import Event, encode, trace_of
 from veleta.ports import Version
 from veleta.processing.dead_letters import DeadLetters
 from veleta.processing.outbox import OutboxPublisher
@@ -15,6 +15,7 @@ from veleta.topics import TopicName, topic
 from veleta_trainer.domain import events, manual_promotion
 from veleta_trainer.domain.decision import Decision
 from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.replay import request_of
 from veleta_trainer.domain.training import Plan, PromotionRow, State, Training, TrainingRequest, TrainingRow, advance
 from veleta_trainer.handlers import SERVICE
 from veleta_trainer.lease import FencedTransactions
@@ -54,6 +55,26 @@ class TrainingRecorder:
             document = recipe.model_dump(mode="json")
             started = catalogue.TrainingStarted(request_id=lead, recipe=document)
             self._store(uow, plan.train, "waiting", {"state": "planned", "recipe": document}, started)
+
+        await self._transactions.run(transaction)
+
+    async def request(self, manifest: BatchClosed, champion: int, reason: str) -> None:
+        """Request a training for a batch, once for each champion."""
+        request_id = f"{manifest.batch}/features/{champion}"
+        payload = catalogue.RetrainRequested(
+            dataset=self._dataset,
+            epoch=manifest.epoch,
+            number=manifest.number,
+            reason=reason,
+            first=False,
+            batches=[manifest.batch],
+        )
+        event = Event(request_id, SERVICE, self._clock(), payload, trace=trace_of(request_id))
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            if not uow.trainings.exists(request_id):
+                uow.trainings.add(request_of(event, payload), event.time)
+                uow.outbox.append(encode(topic(self._dataset, "retrain"), event))
 
         await self._transactions.run(transaction)
 

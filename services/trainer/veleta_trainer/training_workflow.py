@@ -69,7 +69,12 @@ class TrainingSteps:
     async def register(self, training: Training) -> None:
         """Register the run's model as a version."""
         run, recipe = await asyncio.to_thread(self._runs.get, training.run_id), training.recipe
-        tags = {NATIVE: run.native, "request_id": recipe.request_id, "dataset_digest": recipe.dataset_digest}
+        tags = {
+            NATIVE: run.native,
+            "request_id": recipe.request_id,
+            "dataset_digest": recipe.dataset_digest,
+            "feature_digest": recipe.definition.digest,
+        }
         await self._aliases.check_lease()
         version = await asyncio.to_thread(self._registry.register, training.run_id, run.source, tags)
         fault_point("trainer.created")
@@ -80,7 +85,8 @@ class TrainingSteps:
     async def decide(self, training: Training) -> None:
         """Compare the version with the champion."""
         metrics, champion = training.metrics, training.recipe.champion
-        decision = decide(metrics["mae"], champion, metrics.get("champion_mae"), int(metrics["holdout_rows"]))
+        champion_mae, holdout = metrics.get("champion_mae"), int(metrics["holdout_rows"])
+        decision = decide(metrics["mae"], champion, champion_mae, holdout, training.recipe.not_compared)
         current = await self._aliases.champion()
         if current and current.number not in (champion, training.version):
             decision = champion_changed(champion, current.number)

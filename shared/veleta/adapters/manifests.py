@@ -37,6 +37,11 @@ class MysqlManifests:
         documents = self._connection.scalars(query.order_by(manifests.c.number.desc()).limit(limit)).all()
         return [BatchClosed.model_validate(document) for document in reversed(documents)]
 
+    def last(self) -> BatchClosed | None:
+        query = sa.select(manifests.c.manifest).where(self._own)
+        document = self._connection.scalar(query.order_by(manifests.c.epoch.desc(), manifests.c.number.desc()).limit(1))
+        return BatchClosed.model_validate(document) if document else None
+
     def delete_some(self) -> int:
         delete = sa.delete(manifests).where(self._own).with_dialect_options(mysql_limit=ROWS_PER_DELETE)
         return self._connection.execute(delete).rowcount

@@ -1,7 +1,9 @@
 """The registry in MLflow. It requires only mlflow-skinny, so that inference stays small."""
 
 import contextlib
+import json
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -27,6 +29,8 @@ REFUSALS = frozenset(range(400, 500)) - {408, 425, 429, 499}
 DOWNLOAD_PAUSES = (1.0, 2.0)
 """Seconds between the attempts to download a file that the registry does not return although it answers."""
 UNREADABLE = "the model's file cannot be read"
+RECIPE, DATASET_FILE = "recipe.json", "dataset_file"
+"""The artifact of a run with its recipe, and the key of the dataset file in it."""
 
 
 @contextlib.contextmanager
@@ -123,6 +127,15 @@ class MlflowRegistry:
                 if (pause := next(pauses, None)) is None:
                     raise Reject(UNREADABLE, f"{address}: {error}") from error
                 time.sleep(pause)
+
+    def dataset_file(self, version: Version) -> str | None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = self._download(f"runs:/{version.run_id}/{RECIPE}", Path(folder))
+                recipe: dict[str, str] = json.loads(path.read_text())
+            except (Reject, ValueError):
+                return None
+        return recipe.get(DATASET_FILE)
 
     def _create_model(self) -> None:
         try:

@@ -34,9 +34,17 @@ class Manifests:
 
         They have no findings. The last manifest of a batch counts. Raises Retry.
         """
+        await self._follow_topic()
+        return await self._transactions.run(lambda uow: uow.manifests.newest(epoch, number, limit))
+
+    async def last(self) -> BatchClosed | None:
+        """The newest closed batch of the newest epoch, without its findings. Raises Retry."""
+        await self._follow_topic()
+        return await self._transactions.run(lambda uow: uow.manifests.last())
+
+    async def _follow_topic(self) -> None:
         for partition, (first, end) in (await asyncio.to_thread(self._event_log.bounds, self._topic)).items():
             await self._follow(partition, first, end)
-        return await self._transactions.run(lambda uow: uow.manifests.newest(epoch, number, limit))
 
     async def _follow(self, partition: int, first: int, end: int) -> None:
         """Store the manifests of new records. The topic has one partition."""

@@ -161,6 +161,9 @@ class MemoryManifests:
         keys = sorted(key for key in self._manifests if key[0] == epoch and key[1] <= number)
         return [self._manifests[key] for key in keys[-limit:]]
 
+    def last(self) -> BatchClosed | None:
+        return self._manifests[max(self._manifests)] if self._manifests else None
+
     def delete_some(self) -> int:
         deleted = len(self._manifests)
         self._manifests.clear()
@@ -199,6 +202,8 @@ class MemoryRegistry:
         self._versions: dict[int, Version] = {}
         self._last_number = 0
         self._aliases: dict[str, int] = {}
+        self.dataset_files: dict[str, str] = {}
+        """By run: the dataset file in its recipe."""
 
     def check(self) -> None:
         """Memory always answers."""
@@ -233,3 +238,6 @@ class MemoryRegistry:
         if NATIVE not in version.tags:
             raise Reject("the version has no native model")
         return Path(shutil.copy(version.tags[NATIVE], folder))
+
+    def dataset_file(self, version: Version) -> str | None:
+        return self.dataset_files.get(version.run_id)

@@ -30,6 +30,9 @@ class MemoryTrainings:
     def add(self, request: TrainingRequest, at: datetime) -> None:
         self.restore([waiting_row(request, at)])
 
+    def exists(self, request_id: str) -> bool:
+        return request_id in self.rows
+
     def waiting(self) -> list[TrainingRequest]:
         waiting = [row for row in self.rows.values() if row["state"] == "waiting"]
         return [TrainingRequest(**row["cause"]) for row in sorted(waiting, key=lambda row: row["requested_at"])]

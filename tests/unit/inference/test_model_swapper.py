@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.dataset_changes import CHANGES
 from support.swaps import DATASET, MODELS, NOW, Swaps
 from veleta.errors import Retry
 from veleta.events.catalogue import TrainingFailed, TrainingProgress
@@ -277,6 +278,45 @@ async def test_a_record_that_cannot_be_read_is_dead_lettered(swaps: Swaps) -> No
     await swaps.reconcile()
     assert swaps.served == (1, 1)
     assert swaps.dead_letters == 1
+
+
+@pytest.mark.failure("F266")
+async def test_a_model_of_another_feature_definition_is_not_served(tmp_path: Path) -> None:
+    """The reason is on /readyz. It is no dead letter: the promotion is right, and the dataset file changed after it."""
+    swaps = Swaps(tmp_path, dataset=CHANGES["unit of the target"].dataset())
+    version = swaps.version("11")
+    swaps.registry.dataset_files[version.run_id] = DATASET.text
+    swaps.promote(version, 1)
+    await swaps.reconcile()
+    reason = "version 1 is refused: the model learnt from other features: price had unit = USD, now EUR"
+    assert reason in swaps.health.unavailable["model"]
+    assert swaps.dead_letters == 0
+
+
+@pytest.mark.failure("F266")
+async def test_the_last_good_model_is_served_if_the_next_learnt_from_other_features(swaps: Swaps) -> None:
+    """The trainer has the changed dataset file already, and inference does not. /readyz shows it."""
+    swaps.promote(swaps.version("11"), 1)
+    await swaps.reconcile()
+    swaps.promote(swaps.version("prefix"), 2)
+    await swaps.reconcile()
+    assert swaps.served == (1, 1)
+    reason = "version 2 is refused: the model learnt from other features: zip_code had prefix = 2, now 3"
+    assert swaps.health.activity == f"serving real_estate 1; {reason}"
+    assert swaps.dead_letters == 0
+
+
+@pytest.mark.failure("F266")
+@pytest.mark.parametrize("kind", ["bounds", "column added", "unit of the target"])
+async def test_an_old_model_is_served_if_nothing_shows_another_definition(tmp_path: Path, kind: str) -> None:
+    """The dataset file of its training is the same in what matters, or its run has no recipe."""
+    swaps = Swaps(tmp_path, dataset=CHANGES[kind].dataset())
+    version = swaps.version("11")
+    if not CHANGES[kind].model_refuses:
+        swaps.registry.dataset_files[version.run_id] = DATASET.text
+    swaps.promote(version, 1)
+    await swaps.reconcile()
+    assert swaps.served == (1, 1)
 
 
 async def test_a_promotion_is_served_at_once(swaps: Swaps) -> None:

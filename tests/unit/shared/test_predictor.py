@@ -48,7 +48,7 @@ def test_a_model_gets_the_features_of_its_training() -> None:
 
 def test_a_model_of_other_columns_is_refused() -> None:
     """The dataset has no values for them."""
-    with pytest.raises(Reject, match="learnt from other columns: garage"):
+    with pytest.raises(Reject, match="learnt from other features: garage is no feature now"):
         Predictor(DATASET, RecordingModel(["bed", "garage"]))
 
 

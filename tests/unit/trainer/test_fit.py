@@ -1,11 +1,23 @@
 """The fit of a model in its own process: which champion it is compared with."""
 
+import json
 from pathlib import Path
 
 import pytest
+from catboost import CatBoostRegressor
 
+from support.batches import publish_batch
+from support.dataset_changes import CHANGES
+from support.listings import api_rows
 from support.models import train
+from support.trainer import recipe
+from support.twins.shared import MemoryLog
 from veleta.dataset import Dataset, load_dataset
+from veleta.errors import Reject
+from veleta.feature_definition import FeatureDefinition
+from veleta_trainer import fit
+from veleta_trainer.adapters.child_protocol import CHAMPION, CHAMPION_DATASET, METRICS, MODEL, RECIPE
+from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.fit import load_champion
 
 
@@ -14,26 +26,60 @@ def dataset() -> Dataset:
     return load_dataset("real_estate")
 
 
-def test_a_champion_with_the_same_features_is_compared(dataset: Dataset, tmp_path: Path) -> None:
-    """Also if the dataset has more columns since its training."""
-    fewer = dataset.model_copy(update={"columns": [column for column in dataset.columns if column.name != "bath"]})
-    train(fewer, tmp_path / "champion.cbm")
-    assert load_champion(tmp_path / "champion.cbm", dataset) is not None
+@pytest.fixture
+def folder(dataset: Dataset, tmp_path: Path) -> Path:
+    """A folder with a champion and the dataset file of its training."""
+    train(dataset, tmp_path / CHAMPION)
+    (tmp_path / CHAMPION_DATASET).write_text(dataset.text, encoding="utf-8")
+    return tmp_path
 
 
-def test_a_champion_that_learnt_from_another_column_is_not_compared(dataset: Dataset, tmp_path: Path) -> None:
-    """The rows of the training have no values for it."""
-    train(dataset, tmp_path / "champion.cbm")
-    left_out = [c.model_copy(update={"feature": "none"}) if c.name == "city" else c for c in dataset.columns]
-    changed = dataset.model_copy(update={"columns": left_out})
-    assert load_champion(tmp_path / "champion.cbm", changed) is None
-    assert load_champion(tmp_path / "none.cbm", dataset) is None
+@pytest.mark.failure("F269")
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_champion_is_compared_unless_it_learnt_otherwise(kind: str, folder: Path) -> None:
+    """From other features, or from rows that the present identity puts into the holdout. The reason names it."""
+    change = CHANGES[kind]
+    reason = change.model_refuses or ("identity was street, city" if kind == "identity" else "")
+    if not reason:
+        assert load_champion(folder, change.dataset()) is not None
+        return
+    with pytest.raises(Reject, match=f"the model (learnt from other features|may have learnt rows .*): {reason}"):
+        load_champion(folder, change.dataset())
+
+
+def test_a_champion_of_an_unknown_dataset_file_is_compared(dataset: Dataset, folder: Path) -> None:
+    """A version that a person promoted has no recipe. Without a champion there is nothing to compare."""
+    (folder / CHAMPION_DATASET).unlink()
+    assert load_champion(folder, CHANGES["identity"].dataset()) is not None
+    (folder / CHAMPION).unlink()
+    assert load_champion(folder, dataset) is None
 
 
 @pytest.mark.failure("F295")
-def test_a_champion_whose_file_is_damaged_is_not_compared(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_champion_whose_file_is_damaged_is_not_compared(dataset: Dataset, folder: Path) -> None:
     """It is not the training that fails."""
-    path = tmp_path / "champion.cbm"
-    train(dataset, path)
+    path = folder / CHAMPION
     path.write_bytes(path.read_bytes()[:100])
-    assert load_champion(path, dataset) is None
+    with pytest.raises(Reject, match="the model's file is damaged"):
+        load_champion(folder, dataset)
+
+
+@pytest.mark.failure("F269")
+@pytest.mark.parametrize("kind", ["prefix", "bounds"])
+def test_the_recipe_says_why_the_champion_was_not_compared(
+    kind: str, folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decision uses the reason. A champion of the same features has an error on the holdout."""
+    log, changed = MemoryLog(), CHANGES[kind].dataset()
+    batches = [publish_batch(log, dataset, 1, number, api_rows(0, 60, number)) for number in range(2)]
+    planned = recipe(batches=batches, champion=1, dataset_file=changed.text)
+    (folder / RECIPE).write_text(planned.model_dump_json())
+    monkeypatch.setattr(fit, "KafkaLog", lambda *_arguments: log)
+    monkeypatch.setattr(fit, "explain", lambda *_arguments: None)
+    fit.main(folder, "", threads=1)
+    fitted = Recipe.model_validate_json((folder / RECIPE).read_text())
+    reason = "the model learnt from other features: zip_code had prefix = 3, now 2"
+    assert fitted.not_compared == (reason if kind == "prefix" else "")
+    assert ("champion_mae" in json.loads((folder / METRICS).read_text())) is (kind == "bounds")
+    model = CatBoostRegressor().load_model(str(folder / MODEL))
+    assert FeatureDefinition.of_model(model.get_metadata()) == FeatureDefinition.of_dataset(changed)

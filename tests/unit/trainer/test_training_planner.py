@@ -3,10 +3,11 @@
 import pytest
 
 from support.batches import publish_batch
+from support.dataset_changes import CHANGES
 from support.history import Where, histories, next_batch, publish_old_batches
 from support.listings import api_rows
 from support.trainer import DATASET, TrainerHarness, request
-from veleta.errors import Retry
+from veleta.errors import Reject, Retry
 from veleta.events.catalogue import ModelRegistered
 from veleta.events.envelope import decode
 from veleta.topics import topic
@@ -78,6 +79,55 @@ async def test_a_request_without_a_readable_batch_fails() -> None:
         "no batch of the epoch can be read: real_estate/8/0: the manifest does not match: the rows have another digest",
         "no batch of epoch 9 up to 0 is closed",
     ]
+
+
+@pytest.mark.failure("F269")
+async def test_a_champion_of_other_features_is_replaced_at_once() -> None:
+    """Inference does not serve it, so the trainer requests a training itself: once, for the newest batch.
+
+    It cannot be compared. The new version is promoted, and the reasons name the change.
+    """
+    harness = TrainerHarness(50.0, 900.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    harness.dataset = CHANGES["prefix"].dataset()
+    harness.fitter.not_compared = f"the model learnt from other features: {CHANGES['prefix'].model_refuses}"
+    await harness.finish()  # it finds nothing to do, and requests the training
+    for _ in range(2):
+        await harness.finish()
+    assert harness.ids("retrain") == ["real_estate/1/0/retrain", "real_estate/1/2/features/1"]
+    requested = harness.rows["real_estate/1/2/features/1"]
+    assert requested["cause"]["reason"] == "version 1 learnt from other features: zip_code had prefix = 3, now 2"
+    last = harness.promotions[-1]
+    assert (last.version, last.decision) == (2, "promoted")
+    assert last.reason == f"version 1 cannot be evaluated: {harness.fitter.not_compared}"
+
+
+@pytest.mark.failure("F269")
+async def test_a_failed_training_for_other_features_is_requested_again_with_the_next_batch() -> None:
+    """Old rows have no value in a new column, for example: they are not clean, and the next batch may be enough."""
+    harness = TrainerHarness(50.0, Reject("too few rows"), 900.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    harness.dataset = CHANGES["prefix"].dataset()
+    for _ in range(3):
+        await harness.finish()
+    assert len(harness.promotions) == 1
+    publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3))
+    for _ in range(2):
+        await harness.finish()
+    assert harness.promotions[-1].cause == "real_estate/1/3/features/1"
+
+
+@pytest.mark.parametrize("kind", [kind for kind, change in CHANGES.items() if not change.model_refuses])
+async def test_other_changes_of_the_dataset_file_request_no_training(kind: str) -> None:
+    """The champion can be asked as before."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    harness.dataset = CHANGES[kind].dataset()
+    await harness.finish()
+    assert harness.ids("retrain") == ["real_estate/1/0/retrain"]
 
 
 def _denied(_alias: str) -> None:

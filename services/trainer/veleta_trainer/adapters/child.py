@@ -14,7 +14,14 @@ import structlog
 from veleta.errors import Reject, Retry
 from veleta.ports import Registry, Version
 from veleta.service.health import ServiceHealth
-from veleta_trainer.adapters.child_protocol import CHAMPION, KAFKA_UNAVAILABLE, METRICS, NOT_TRAINABLE, RECIPE
+from veleta_trainer.adapters.child_protocol import (
+    CHAMPION,
+    CHAMPION_DATASET,
+    KAFKA_UNAVAILABLE,
+    METRICS,
+    NOT_TRAINABLE,
+    RECIPE,
+)
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, ProgressCallback
 
@@ -61,17 +68,22 @@ class ChildProcessFitter:
         shutil.rmtree(self._work, ignore_errors=True)
         self._work.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{recipe.digest}-", dir=self._work))
-        (folder / RECIPE).write_text(recipe.model_dump_json())
-        if champion:
-            self._download(champion, folder)
+        not_compared = self._download(champion, folder) if champion else ""
+        (folder / RECIPE).write_text(recipe.model_copy(update={"not_compared": not_compared}).model_dump_json())
         return folder
 
-    def _download(self, champion: Version, folder: Path) -> None:
-        """Download the champion's native model, if it has one. A version that was promoted by hand may lack it."""
+    def _download(self, champion: Version, folder: Path) -> str:
+        """Download the champion's native model and the dataset file of its training: why there is no model, or empty.
+
+        A version that was promoted by hand may lack them.
+        """
         try:
             self._registry.download_native(champion, folder).rename(folder / CHAMPION)
         except Reject as error:
-            log.warning("the champion cannot be evaluated", version=champion.number, reason=str(error))
+            return str(error)
+        if file := self._registry.dataset_file(champion):
+            (folder / CHAMPION_DATASET).write_text(file, encoding="utf-8")
+        return ""
 
     async def _wait(self, child: Process, progress: ProgressCallback) -> str:
         """Report progress until the child ends: its stderr. Raises CancelledError if the service stops first."""

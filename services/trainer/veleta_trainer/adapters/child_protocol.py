@@ -2,6 +2,7 @@
 
 RECIPE = "recipe.json"
 CHAMPION = "champion.cbm"
+CHAMPION_DATASET = "champion.toml"
 MODEL = "model.cbm"
 METRICS = "metrics.json"
 EXPLAIN = "explain"

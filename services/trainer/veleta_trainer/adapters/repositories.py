@@ -39,6 +39,10 @@ class MysqlTrainings:
     def add(self, request: TrainingRequest, at: datetime) -> None:
         self._insert(waiting_row(request, at))
 
+    def exists(self, request_id: str) -> bool:
+        query = sa.select(trainings.c.request_id).where(trainings.c.request_id == request_id)
+        return self._connection.scalar(query) is not None
+
     def waiting(self) -> list[TrainingRequest]:
         query = sa.select(trainings.c.cause).where(trainings.c.state == "waiting").order_by(trainings.c.requested_at)
         return [TrainingRequest(**cause) for cause in self._connection.scalars(query)]

@@ -4,7 +4,9 @@ from hashlib import sha256
 
 from pydantic import BaseModel, ConfigDict
 
+from veleta.dataset import parse_dataset
 from veleta.events.catalogue import BatchClosed
+from veleta.feature_definition import FeatureDefinition
 
 MAX_BATCHES = 1_000
 """The most batches that a training learns from, and the most whose holdout it adds: so data and events are bounded."""
@@ -29,6 +31,13 @@ class Recipe(BaseModel):
     libraries: dict[str, str]
     unreadable: dict[str, str] = {}
     """Batches that were left out because their rows could not be read, by id, with the reason."""
+    not_compared: str = ""
+    """Why the champion was not evaluated. Empty if it was, or if there was none."""
+
+    @property
+    def definition(self) -> FeatureDefinition:
+        """What the features of the model are, and how they are computed."""
+        return FeatureDefinition.of_dataset(parse_dataset(self.dataset_file), self.feature_version)
 
     @property
     def digest(self) -> str:

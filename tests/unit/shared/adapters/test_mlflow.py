@@ -24,6 +24,7 @@ CALLS: Mapping[str, Callable[[Registry, Path], object]] = {
     "download_native": lambda registry, folder: registry.download_native(
         Version(1, "run", {NATIVE: "models:/m-1"}), folder
     ),
+    "dataset_file": lambda registry, _folder: registry.dataset_file(Version(1, "run")),
 }
 """A call of each method."""
 TEMPORARY = [408, 425, 429, 500, 502, 503, 504, 507]

@@ -13,7 +13,13 @@ from veleta.errors import Reject, Retry
 from veleta.ports import NATIVE, Version
 from veleta.service.health import ServiceHealth
 from veleta_trainer.adapters.child import ChildProcessFitter
-from veleta_trainer.adapters.child_protocol import CHAMPION, KAFKA_UNAVAILABLE, NOT_TRAINABLE, RECIPE
+from veleta_trainer.adapters.child_protocol import (
+    CHAMPION,
+    CHAMPION_DATASET,
+    KAFKA_UNAVAILABLE,
+    NOT_TRAINABLE,
+    RECIPE,
+)
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel
 
@@ -118,17 +124,21 @@ async def test_a_killed_child_is_an_error(setup: Setup) -> None:
 
 
 async def test_the_champion_is_downloaded_for_the_child(setup: Setup, tmp_path: Path) -> None:
-    """Its native model is in the folder of the training."""
+    """Its native model is in the folder of the training, with the dataset file of its training."""
     (tmp_path / "native.cbm").write_bytes(b"a model")
     champion = setup.registry.register("run", "model", {NATIVE: str(tmp_path / "native.cbm")})
+    setup.registry.dataset_files["run"] = 'title = "Häuser"'
     fitted = await setup.fit(WRITE_METRICS, champion)
     assert (fitted.folder / CHAMPION).read_bytes() == b"a model"
+    assert (fitted.folder / CHAMPION_DATASET).read_text(encoding="utf-8") == 'title = "Häuser"'
+    assert fitted.recipe.not_compared == ""
 
 
 async def test_a_champion_without_a_native_model_is_not_evaluated(setup: Setup) -> None:
     """A version that was promoted by hand may lack it. The training continues."""
     fitted = await setup.fit(WRITE_METRICS, Version(1, "run"))
     assert not (fitted.folder / CHAMPION).exists()
+    assert fitted.recipe.not_compared == "the version has no native model"
 
 
 @pytest.mark.failure("F42")

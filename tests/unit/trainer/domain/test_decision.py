@@ -24,7 +24,8 @@ def test_a_champion_without_a_score_is_replaced() -> None:
     """The reason names it."""
     decision = decide(10.0, 3, None, 5)
     assert decision.outcome == "promoted"
-    assert "version 3 cannot be evaluated" in decision.reason
+    assert decision.reason == "version 3 cannot be evaluated: its model was deleted"
+    assert decide(10.0, 3, None, 5, "no file").reason == "version 3 cannot be evaluated: no file"
 
 
 @pytest.mark.parametrize(("champion", "text"), [(1, "compared with version 1,"), (None, "compared with no champion,")])
