@@ -12,6 +12,8 @@ from veleta.tables import promotions
 from veleta_retention.domain.kept_versions import Artifacts
 
 MODELS = "models:/"
+FOLDER = "artifacts"
+"""The folder of the artifacts in that of their run or logged model."""
 DELETED = "deleted by retention"
 """The value of the tag `artifacts`."""
 
@@ -59,11 +61,11 @@ class MlflowArtifacts:
     def _delete_of_model(self, model_id: str) -> None:
         """Nothing is left to delete if the logged model was deleted by hand."""
         with registry_errors(), none_if_not_found():
-            _delete_folder(self._client.get_logged_model(model_id).artifact_location)
+            _delete_folder(self._client.get_logged_model(model_id).artifact_location, model_id)
 
     def _delete_of_run(self, run_id: str) -> None:
         with registry_errors(), none_if_not_found():
-            _delete_folder(self._client.get_run(run_id).info.artifact_uri)
+            _delete_folder(self._client.get_run(run_id).info.artifact_uri, run_id)
 
     def _version(self, version: int) -> ModelVersion | None:
         with registry_errors(), none_if_not_found():
@@ -71,6 +73,12 @@ class MlflowArtifacts:
         return None
 
 
-def _delete_folder(uri: str | None) -> None:
+def _delete_folder(uri: str | None, owner: str) -> None:
+    """Delete the artifacts at `uri`, with the folder of the run or logged model `owner` if they are in it.
+
+    MLflow's own store would keep an empty folder.
+    """
     if uri:
-        get_artifact_repository(uri).delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow has no types for it
+        folder = uri.removesuffix(f"/{FOLDER}")
+        own = folder if folder.endswith(f"/{owner}") else uri
+        get_artifact_repository(own).delete_artifacts()  # type: ignore[no-untyped-call]  # MLflow has no types for it
