@@ -19,6 +19,9 @@ from veleta_trainer.training_recorder import TrainingRecorder
 RECONCILE_SECONDS = 30.0
 """How often the aliases are compared with the decisions while no request is waiting."""
 
+LAST_NUMBER = 2**31 - 1
+"""No batch has a greater number."""
+
 
 @dataclass
 class RecipeBuilder:
@@ -40,6 +43,7 @@ class RecipeBuilder:
         if not batches:
             raise Reject(f"no batch of epoch {request.epoch} up to {request.number} is closed")
         holdout = [*champion_recipe.batches, *champion_recipe.more_holdout] if champion_recipe else []
+        last_epoch = await self._manifests.newest(request.epoch - 1, LAST_NUMBER, MAX_BATCHES)
         return Recipe(
             request_id=request.request_id,
             dataset=self._dataset.name,
@@ -47,7 +51,7 @@ class RecipeBuilder:
             dataset_file=self._dataset.text,
             feature_version=FEATURE_VERSION,
             batches=batches,
-            more_holdout=batches_with_other_rows(batches, holdout),
+            more_holdout=batches_with_other_rows(batches, holdout, last_epoch),
             champion=champion,
             params=self._params,
             libraries=self._libraries,

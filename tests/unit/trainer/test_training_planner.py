@@ -65,6 +65,22 @@ async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> N
     assert registered.recipe == recipe
 
 
+@pytest.mark.failure("F252")
+async def test_a_champion_is_measured_on_all_its_rows_while_an_epoch_repeats_them() -> None:
+    """Also at the beginning of an epoch, when the champion's own batches are long deleted."""
+    harness = TrainerHarness(50.0, 40.0)
+    for epoch in range(1, 4):
+        for number in range(2):
+            publish_batch(harness.log, DATASET, epoch, number, api_rows(number, 30, number))
+    await harness.add_request(request(1))
+    await harness.finish()
+    await harness.add_request(request(0, epoch=3))
+    await harness.finish()
+    recipe = harness.row(request(0, epoch=3))["recipe"]
+    assert [(b["epoch"], b["number"]) for b in recipe["batches"]] == [(3, 0)]
+    assert [(b["epoch"], b["number"]) for b in recipe["more_holdout"]] == [(2, 1)]
+
+
 async def test_a_request_without_a_readable_batch_fails() -> None:
     """It does not block later requests. The reason names the batch and its fault."""
     harness = TrainerHarness()

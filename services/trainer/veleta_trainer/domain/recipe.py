@@ -45,14 +45,18 @@ class Recipe(BaseModel):
         return sha256(self.model_dump_json().encode()).hexdigest()
 
 
-def batches_with_other_rows(batches: list[BatchClosed], more: list[BatchClosed]) -> list[BatchClosed]:
+def batches_with_other_rows(
+    batches: list[BatchClosed], more: list[BatchClosed], copies: list[BatchClosed]
+) -> list[BatchClosed]:
     """Those of `more` with other rows than `batches`: each digest once, and the newest MAX_BATCHES, in their order.
 
-    A new epoch repeats the rows of the last one.
+    A new epoch repeats the rows of the last one, whose batches are `copies`. A copy takes the place of its batch,
+    because retention deletes its rows later.
     """
+    copy_of = {batch.digest: batch for batch in copies}
     other: dict[str, BatchClosed] = {}
     for batch in more:
-        other.setdefault(batch.digest, batch)
+        other.setdefault(batch.digest, copy_of.get(batch.digest, batch))
     for batch in batches:
         other.pop(batch.digest, None)
     newest = set(sorted(other, key=lambda digest: (other[digest].epoch, other[digest].number))[-MAX_BATCHES:])
