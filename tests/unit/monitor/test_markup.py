@@ -2,6 +2,9 @@
 
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
 
 from veleta_monitor.domain.batch_progress import current_batch
 from veleta_monitor.domain.batches import Batch
@@ -21,6 +24,8 @@ from veleta_monitor.markup import (
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 CURVE = ((25, 0.5), (50, 0.3), (75, 0.25))
+WIDTH, HEIGHT, NEAR = 300.0, 100.0, 4.0
+"""A plot, and the distance of places beside its line, in pixels."""
 TRAINING = TrainingProgress("r", NOW, NOW, "fitting", 25, 75, 100, CURVE)
 
 
@@ -65,35 +70,44 @@ def test_only_a_busy_stage_is_animated() -> None:
     assert "--phase:-0.80s" in html
 
 
-def polygons(html: str) -> list[list[tuple[float, float]]]:
-    """The points of each polygon, in percent from the upper left corner."""
+Shape = list[tuple[float, float]]
+
+
+def shapes(html: str) -> list[Shape]:
+    """The corners of each shape that is cut out, in pixels from the upper left corner of a plot of WIDTH x HEIGHT."""
     return [
-        [(float(x), float(y)) for x, y in re.findall(r"([\d.]+)% (?:calc\()?([\d.]+)%", polygon)]
-        for polygon in re.findall(r"polygon\((.*?)\)\"", html)
+        [
+            (pixels(x, WIDTH), pixels(y, HEIGHT))
+            for x, y in re.findall(r"([\d.]+%|calc\(.*?\)) ([\d.]+%|calc\(.*?\))", path)
+        ]
+        for path in re.findall(r"polygon\((.*?)\)\"", html)
     ]
 
 
-def test_a_curve_goes_from_the_highest_error_to_the_lowest() -> None:
-    """The line has an upper and a lower edge with one point per point of the curve. The area ends at the bottom."""
-    line, area = polygons(training_html(TRAINING, "Fitting"))
-    upper, lower = line[: len(CURVE)], line[len(CURVE) :]
-    assert len(line) == 2 * len(CURVE)
-    assert lower == upper[::-1]
-    assert [x for x, _ in upper] == [33.3, 66.7, 100]
-    assert [y for _, y in upper] == [0, 80, 100]
-    assert area == [*upper, (100, 100), (33.3, 100)]
+def pixels(length: str, whole: float) -> float:
+    """A length of CSS: a share of the whole, or a sum."""
+    terms = re.findall(r"([-+]?) ?([\d.]+)(%|px)", length)
+    return sum(float(sign + number) * (whole / 100 if unit == "%" else 1) for sign, number, unit in terms)
 
 
-def test_a_curve_stays_inside_its_box() -> None:
-    """Trees grow to the right. A higher error is nearer to the top, also if errors increase or are all the same."""
-    for errors in ((0.5, 0.3, 0.4, 0.2), (0.3, 0.3, 0.3, 0.3)):
-        points = tuple((10 * (index + 1), error) for index, error in enumerate(errors))
-        (line, _) = polygons(training_html(TrainingProgress("r", NOW, NOW, curve=points), ""))
-        places = line[: len(points)]
-        assert [x for x, _ in places] == sorted(x for x, _ in places)
-        assert all(0 <= value <= 100 for place in line for value in place)
-        by_error = sorted(zip(errors, (y for _, y in places), strict=True), reverse=True)
-        assert [y for _, y in by_error] == sorted(y for _, y in places)
+def contains(shape: Shape, x: float, y: float) -> bool:
+    """Whether a place is inside a shape: a ray to the right crosses its edges an odd number of times."""
+    edges = zip(shape, [*shape[1:], shape[0]], strict=True)
+    crossings = [x1 + (y - y1) * (x2 - x1) / (y2 - y1) for (x1, y1), (x2, y2) in edges if (y1 > y) != (y2 > y)]
+    return sum(crossing > x for crossing in crossings) % 2 == 1
+
+
+@pytest.mark.parametrize("errors", [(0.5, 0.3, 0.25), (0.5, 0.3, 0.4, 0.2), (0.2, 0.3), (0.3, 0.3, 0.3)])
+def test_a_curve_shows_each_error_at_its_number_of_trees(errors: tuple[float, ...]) -> None:
+    """The line is where the axes' labels say, from one point to the next. The area is below it, and not above."""
+    curve = [(10 * number, error) for number, error in enumerate(errors, 1)]
+    line, area = shapes(training_html(TrainingProgress("r", NOW, NOW, curve=tuple(curve)), ""))
+    for (tree, error), (next_tree, next_error) in pairwise(curve):
+        x = WIDTH * (tree + next_tree) / 2 / curve[-1][0]
+        range_ = max(errors) - min(errors) or 1
+        y = HEIGHT * (max(errors) - (error + next_error) / 2) / range_
+        assert [contains(line, x, y + pixel) for pixel in (-NEAR, 0, NEAR)] == [False, True, False]
+        assert [contains(area, x, y + pixel) for pixel in (-NEAR, NEAR)] == [False, True]
 
 
 def test_the_axes_of_a_curve_have_labels() -> None:

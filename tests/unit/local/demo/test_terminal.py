@@ -3,6 +3,7 @@
 import io
 from datetime import UTC, datetime, timedelta
 
+import pyte
 import pytest
 from rich.console import Console
 from rich.text import Text
@@ -35,12 +36,24 @@ def test_messages_of_a_second_ago_still_wait_for_earlier_ones(capsys: pytest.Cap
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["early", "late"]
 
 
-def test_control_characters_of_a_message_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    """A reason can contain the answer of an external API."""
-    terminal = Terminal(Console(), lambda: NOON)
-    terminal.add(Message(NOON, "batch 1/4", "refused: \x1b[2J\nnot JSON"))
+@pytest.mark.parametrize(
+    "text", ["refused: \x1b[2J\nnot JSON", "\x1b[5A\rrefused", "\x9b2J\x07\x08\x08refused", "\x1b]0;refused\x07"]
+)
+def test_control_characters_of_a_message_do_not_reach_the_terminal(text: str) -> None:
+    """A reason can contain the answer of an external API. What was printed stays, and the message is one line."""
+    file = io.StringIO()
+    terminal = Terminal(Console(file=file, force_terminal=True, width=80, height=10), lambda: NOON)
+    for message in ("before", text, "after"):
+        terminal.add(Message(NOON, "batch 1/4", message))
     terminal.finish()
-    assert capsys.readouterr().out == f"{AT}  batch 1/4       refused: \ufffd[2J not JSON\n"
+    window = pyte.Screen(80, 10)
+    window.set_mode(pyte.modes.LNM)
+    pyte.Stream(window).feed(file.getvalue())
+    before, shown, after = (row.rstrip() for row in window.display if row.strip())
+    assert (before, after) == (f"{AT}  batch 1/4       before", f"{AT}  batch 1/4       after")
+    assert shown.startswith(f"{AT}  batch 1/4  ")
+    assert "refused" in shown
+    assert window.title == ""
 
 
 @pytest.mark.parametrize(
@@ -68,8 +81,10 @@ def test_control_characters_of_a_message_do_not_reach_the_terminal(capsys: pytes
 def test_a_long_message_continues_below_its_text(width: int, rows: list[str]) -> None:
     """No word is broken. A narrow terminal has a row for the time and the subject."""
     file = io.StringIO()
-    terminal = Terminal(Console(file=file, force_terminal=True, width=width, color_system=None), lambda: NOON)
+    terminal = Terminal(Console(file=file, force_terminal=True, width=width, height=10), lambda: NOON)
     terminal.add(Message(NOON, "batch 1/4", LONG, "warning"))
     terminal.finish()
-    shown = file.getvalue().replace("\x1b[2K", "").replace("\x1b[J", "").replace("\r", "")
-    assert [row.rstrip() for row in shown.splitlines()] == rows
+    window = pyte.Screen(width, 10)
+    window.set_mode(pyte.modes.LNM)
+    pyte.Stream(window).feed(file.getvalue())
+    assert [row.rstrip() for row in window.display if row.strip()] == rows
