@@ -170,4 +170,4 @@ class RecordProcessor(Generic[U]):
 
 def _log_context(record: Record) -> dict[str, str]:
     headers = header_texts(record)
-    return {"event_id": headers.get("ce_id", "?"), "trace_id": headers.get("traceparent", "?")[3:35]}
+    return {"event_id": headers.get("ce_id", "?"), "trace_id": headers.get("traceparent", "")[3:35]}

@@ -37,7 +37,7 @@ def describe_error(status: int, body: bytes, content: Any) -> str:
     if not said:
         return f"{answered(status)} without a body"
     shown = "" if answered(status).endswith(said) else said
-    return ": ".join(filter(None, [answered(status), shown, HINTS.get(status, "")]))
+    return ": ".join(filter(None, [answered(status), shown, HINTS.get(status)]))
 
 
 def describe_undecodable(status: int, body: bytes, error: Exception) -> str:

@@ -6,10 +6,24 @@ import pytest
 
 from support.scoring_forms import forms
 from veleta.dataset import load_dataset
+from veleta_inference.domain import protocols
 from veleta_inference.domain.errors import InvalidRequest
-from veleta_inference.domain.protocols import input_tensors, mlflow_rows, open_inference_rows
+from veleta_inference.domain.protocols import (
+    inference_request,
+    input_tensors,
+    mlflow_forms,
+    mlflow_rows,
+    open_inference_rows,
+)
 
 ROWS = [{"bed": 4, "city": "A"}, {"bed": 5, "city": "B"}]
+
+
+@pytest.fixture(autouse=True)
+def types(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the types of the bodies again, so that each test covers how they are made."""
+    monkeypatch.setattr(protocols, "MLFLOW_FORMS", mlflow_forms())
+    monkeypatch.setattr(protocols, "INFERENCE_REQUEST", inference_request())
 
 
 @pytest.mark.parametrize("body", [*forms(ROWS), {"dataframe_records": ROWS, "params": {"a": 1}}])
@@ -93,7 +107,7 @@ def test_a_body_that_is_not_an_inference_request_is_refused(body: object, messag
 
 
 def test_the_input_tensors_are_the_datasets_columns() -> None:
-    """All but the target."""
+    """All but the target, each with any number of elements."""
     dataset = load_dataset("real_estate")
-    datatypes = {tensor["name"]: tensor["datatype"] for tensor in input_tensors(dataset)}
-    assert datatypes == {column.name: "FP64" if column.numeric else "BYTES" for column in dataset.inputs}
+    tensors = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in input_tensors(dataset)}
+    assert tensors == {c.name: ("FP64" if c.numeric else "BYTES", [-1]) for c in dataset.inputs}

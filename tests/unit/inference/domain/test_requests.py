@@ -13,7 +13,11 @@ from veleta_inference.domain.requests import RequestReader
 
 DATASET = load_dataset("real_estate")
 EXAMPLE = DATASET.example
-READER = RequestReader(DATASET, 3)
+
+
+def reader() -> RequestReader:
+    """A new reader: its types are made from the dataset. A request may have 3 items."""
+    return RequestReader(DATASET, 3)
 
 
 def without(*names: str) -> dict[str, Any]:
@@ -22,18 +26,18 @@ def without(*names: str) -> dict[str, Any]:
 
 def problems(body: object) -> list[tuple[int, str | None, str]]:
     with pytest.raises(InvalidRequest) as refusal:
-        READER.convert(body)
+        reader().convert(body)
     return [(problem.item, problem.field, problem.message) for problem in refusal.value.problems]
 
 
 def test_one_object_is_read_as_a_list_of_one() -> None:
     """A client with one house needs no list."""
-    assert READER.convert(EXAMPLE) == READER.convert([EXAMPLE])
+    assert reader().convert(EXAMPLE) == reader().convert([EXAMPLE])
 
 
 def test_values_are_typed() -> None:
     """Whole numbers become floats, dates become dates, and unknown categories are valid."""
-    (row,) = READER.convert({**EXAMPLE, "bed": 4, "city": "Macondo"})
+    (row,) = reader().convert({**EXAMPLE, "bed": 4, "city": "Macondo"})
     assert (row["bed"], row["city"], row["prev_sold_date"]) == (4.0, "Macondo", date(1999, 9, 30))
 
 
@@ -50,7 +54,7 @@ def test_values_are_typed() -> None:
 def test_identifiers_and_categories_are_read_as_in_files(field: str, sent: object, value: object) -> None:
     """A leading zero, a ZIP+4 code and spaces change nothing, in both decoders."""
     body = {**EXAMPLE, field: sent}
-    assert READER.read(json.dumps(body).encode())[0][field] == READER.convert(body)[0][field] == value
+    assert reader().read(json.dumps(body).encode())[0][field] == reader().convert(body)[0][field] == value
 
 
 def test_an_identifier_as_text_has_the_minimum_of_its_column() -> None:
@@ -64,8 +68,8 @@ def test_an_identifier_as_text_has_the_minimum_of_its_column() -> None:
 
 def test_the_target_may_be_left_out() -> None:
     """It is what the client wants to know. If it is sent, it stays in the row."""
-    assert READER.convert(without("price"))[0]["price"] is None
-    assert READER.convert(EXAMPLE)[0]["price"] == 289900.0
+    assert reader().convert(without("price"))[0]["price"] is None
+    assert reader().convert(EXAMPLE)[0]["price"] == 289900.0
 
 
 @pytest.mark.parametrize(
@@ -135,7 +139,7 @@ def test_a_long_unknown_name_is_cut() -> None:
 def test_a_body_in_another_form_gets_advice(body: bytes) -> None:
     """By `json_body` and `forms`."""
     with pytest.raises((UnreadableBody, InvalidRequest), match="send "):
-        READER.read(body)
+        reader().read(body)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,7 @@ def test_both_decoders_return_the_same_rows(changes: Mapping[str, object]) -> No
     row = {name: value for name, value in {**EXAMPLE, **changes}.items() if value is not None}
     for items in (row, [row, EXAMPLE]):
         for body in (json.dumps(items).encode(), json.dumps(items, ensure_ascii=False, indent=1).encode()):
-            assert READER.read(body) == READER.convert(items)
+            assert reader().read(body) == reader().convert(items)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,7 @@ def test_both_decoders_return_the_same_rows(changes: Mapping[str, object]) -> No
 def test_a_problem_is_named_after_the_fast_decoder_failed(changes: Mapping[str, object]) -> None:
     """The slow decoder explains what the fast one refuses."""
     with pytest.raises(InvalidRequest) as refusal:
-        READER.read(json.dumps([EXAMPLE, {**EXAMPLE, **changes}]).encode())
+        reader().read(json.dumps([EXAMPLE, {**EXAMPLE, **changes}]).encode())
     assert [(problem.item, problem.field) for problem in refusal.value.problems] == [(1, *changes)]
 
 
@@ -197,13 +201,13 @@ def test_a_problem_is_named_after_the_fast_decoder_failed(changes: Mapping[str, 
 def test_the_number_of_items_is_limited(body: bytes) -> None:
     """Even if each of them is valid."""
     with pytest.raises(InvalidRequest, match=r"list is empty|4 items; one request may have 3"):
-        READER.read(body)
+        reader().read(body)
 
 
 def test_a_repeated_name_is_found_although_its_values_are_valid() -> None:
     """Otherwise two programs could read two different requests."""
     with pytest.raises(UnreadableBody, match="two values with one name: bed"):
-        READER.read(json.dumps(EXAMPLE).encode()[:-1] + b', "bed": 5.0}')
+        reader().read(json.dumps(EXAMPLE).encode()[:-1] + b', "bed": 5.0}')
 
 
 def test_a_column_may_have_any_name() -> None:

@@ -124,11 +124,11 @@ def test_a_web_page_that_is_no_error_of_the_server_has_a_hint(status: int, hint:
         (b'{"city": "Mayag\xfcez"}', 'byte 0xfc at 15, after \'{"city": "Mayag\''),
         (b"\xfc", "byte 0xfc at 0, after ''"),
         (b"x" * 30 + b"\xfc", f"byte 0xfc at 30, after '{'x' * 20}'"),
-        (b"\xc3\xbc" + b"x" * 19 + b"\x07\xfc", f"byte 0xfc at 22, after '{'x' * 19}\\x07'"),
+        (b"\xc3\xbc" + b"x" * 18 + b"\x07\xfc", f"byte 0xfc at 21, after '\ufffd{'x' * 18}\\x07'"),
     ],
 )
 def test_a_byte_that_is_not_utf_8_is_shown_with_its_place(body: bytes, shown: str) -> None:
-    """With the 20 bytes before it."""
+    """With the 20 bytes before it, which may begin within a character."""
     with pytest.raises(UnicodeDecodeError) as error:
         body.decode()
     expected = f"{answered(200)} with a body that is not UTF-8: {shown}"

@@ -1,15 +1,17 @@
 """How one record is processed, on in-memory parts."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+import structlog
 
 from support.consumer_service import IN, OUT, ConsumerService
-from support.records import message, missed
-from veleta.errors import Reject, Retry, Stop
+from support.records import NOON, message, missed
+from veleta.errors import Reject, Retry, StateLost, Stop
 from veleta.events.envelope import ADDRESSEE, encode
 from veleta.processing.dead_letters import MAX_CONSECUTIVE
-from veleta.processing.processor import MAX_ATTEMPTS
+from veleta.processing.processor import EVENTS_HANDLED, MAX_ATTEMPTS, RecordProcessor
 
 
 def fail(service: ConsumerService, method: str, errors: list[Exception]) -> None:
@@ -122,6 +124,94 @@ async def test_an_unavailable_dependency_is_retried_until_it_is_available(
     await service.process_all()
     assert service.health.sleeps == [{"mysql": "mysql: gone"}] * (MAX_ATTEMPTS + 2)
     assert (service.handler.applied, service.dead_letters(), service.health.unavailable) == ([1], [], {})
+
+
+async def test_after_each_record_the_service_may_do_more(service: ConsumerService) -> None:
+    """When the record's events are published, and again until it succeeds. The record is not processed again."""
+    seen, errors = list[list[str]](), [Retry("mysql", "gone")]
+
+    async def after_record() -> None:
+        seen.append(service.published())
+        if errors:
+            raise errors.pop()
+
+    service.processor = RecordProcessor(
+        service.handler, service.transactions, service.publisher, service.health, lambda: NOON, "d", after_record
+    )
+    service.publish(1, 2)
+    await service.process_all()
+    assert seen == [["1"], ["1"], ["1", "2"]]
+    assert (service.handler.applied, service.health.unavailable) == ([1, 2], {})
+
+
+async def test_a_service_that_cannot_go_on_waits_until_it_is_stopped(service: ConsumerService) -> None:
+    """/readyz shows why. The record is not skipped, and its log lines have its event."""
+    service.publish(*range(1, MAX_CONSECUTIVE + 2))
+    service.handler.prepare_errors = {n: [Reject("no disk")] for n in range(1, MAX_CONSECUTIVE + 2)}
+    *first, last = service.log.topics[IN]
+    for record in first:
+        assert await service.processor.process_or_stop_consuming(record) is True
+    service.health.on_stop_consuming = service.health.stopping.set
+    assert await service.processor.process_or_stop_consuming(last) is False
+    assert service.health.stop_reason == "3 consecutive dead letters for one reason: no disk"
+    assert await service.checkpoint() == MAX_CONSECUTIVE
+
+
+async def test_lost_state_is_not_an_error_of_the_record(service: ConsumerService) -> None:
+    """The service restores its tables, and then processes the record."""
+    service.publish(1, 2)
+    with pytest.raises(StateLost):
+        await service.processor.process_or_stop_consuming(service.log.topics[IN][1])
+    assert service.dead_letters() == []
+    fail(service, "apply", [StateLost("a table is empty")])
+    with pytest.raises(StateLost, match="a table is empty"):
+        await service.processor.process_or_stop_consuming(service.log.topics[IN][0])
+    assert service.dead_letters() == []
+
+
+async def test_the_attempts_at_a_record_have_growing_pauses(
+    service: ConsumerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None follows the last attempt."""
+    pauses = list[float]()
+
+    async def sleep(seconds: float) -> bool:
+        pauses.append(seconds)
+        return True
+
+    monkeypatch.setattr(service.health, "sleep", sleep)
+    service.publish(1)
+    fail(service, "prepare", [ValueError("odd") for _ in range(MAX_ATTEMPTS)])
+    await service.process_all()
+    assert pauses == [0.1, 0.2]
+
+
+async def test_handled_events_are_counted(service: ConsumerService) -> None:
+    """By type, and only those that took effect."""
+    count = EVENTS_HANDLED.labels("batch.missed")._value
+    before = count.get()
+    service.publish(1, 2)
+    service.publish_unhandled()
+    fail(service, "prepare", [Reject("bad")])
+    await service.process_all()
+    await service.process_all()
+    assert count.get() == before + 1
+
+
+async def test_the_log_lines_of_a_record_have_its_event_and_its_trace(
+    service: ConsumerService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that one can follow an event through all services. A record without headers has neither."""
+    contexts = list[dict[str, str]]()
+
+    async def publish_pending() -> None:
+        contexts.append(structlog.contextvars.get_contextvars())
+
+    monkeypatch.setattr(service.publisher, "publish_pending", publish_pending)
+    service.log.publish([encode(IN, replace(missed("d", 1), trace=f"00-{'a' * 32}-{'b' * 16}-01")), message(IN)])
+    await service.process_all()
+    assert contexts == [{"event_id": "d/1/1/missed", "trace_id": "a" * 32}, {"event_id": "?", "trace_id": ""}]
+    assert structlog.contextvars.get_contextvars() == {}
 
 
 async def test_a_stopping_service_leaves_the_record_for_the_next_start(service: ConsumerService) -> None:
