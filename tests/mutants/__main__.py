@@ -23,6 +23,7 @@ MUTATED = (
     "src/veleta/batches.py",
     "src/veleta/cleaning.py",
     "src/veleta/dataset.py",
+    "src/veleta/feature_definition.py",
     "src/veleta/features.py",
     "src/veleta/processing/checkpoints.py",
     "src/veleta/processing/manifests.py",
