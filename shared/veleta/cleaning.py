@@ -11,15 +11,15 @@ def column_of(reason: str) -> str:
 def rejection(dataset: Dataset, values: Values) -> str | None:
     """Why this typed row is not clean, as `<column>: <reason>`. None if it is clean.
 
-    A row is clean if every column has a value and its numbers are within the dataset's bounds (both included).
+    A row is clean if every column has a value and its numbers and dates are within their bounds (both included).
     Columns are checked in the file's order and the first fault is the reason, so each rejected row counts once.
     """
     for name, column in dataset.by_name.items():
         value = values[name]
         if value is None:
             return f"{name}: no value"
-        if column.minimum is not None and isinstance(value, float) and value < column.minimum:
-            return f"{name}: below {column.minimum:g}"
+        if fault := column.fault(value):
+            return f"{name}: {fault}"
         if name in dataset.cleaning and isinstance(value, float):
             low, high = dataset.cleaning[name]
             if not low <= value <= high:

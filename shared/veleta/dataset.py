@@ -60,6 +60,7 @@ class Column(Section):
     kind: Kind
     unit: str = ""
     minimum: float | None = None
+    bounds: tuple[date, date] | None = None
     feature: Literal["none", "prefix"] | None = None
     digits: int = 0
     prefix: int = 0
@@ -84,6 +85,14 @@ class Column(Section):
         return (
             _finite(value) if self.numeric and isinstance(value, int | float) and not isinstance(value, bool) else None
         )
+
+    def fault(self, value: Value) -> str | None:
+        """Why no row can have this typed value: `below 0`, or `outside 1999-01-01 .. 2030-12-31`. None if one can."""
+        if self.minimum is not None and isinstance(value, float) and value < self.minimum:
+            return f"below {self.minimum:g}"
+        if self.bounds and isinstance(value, date) and not self.bounds[0] <= value <= self.bounds[1]:
+            return f"outside {self.bounds[0]} .. {self.bounds[1]}"
+        return None
 
     def _parse(self, text: str, mark: DecimalMark) -> Value:
         match self.kind:

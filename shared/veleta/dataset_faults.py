@@ -109,6 +109,7 @@ def _faults_of_column(column: "Column") -> Iterator[str]:
         yield f"minimum = {column.minimum:.15g} is for numbers, and its kind is {column.kind}: remove it"
     if column.minimum is not None and not math.isfinite(column.minimum):
         yield f"minimum = {column.minimum:.15g}: use a finite number"
+    yield from _faults_of_bounds(column)
     settings = [f"{key} = {value}" for key in ("digits", "prefix") if (value := getattr(column, key))]
     if column.kind != "identifier":
         if settings or column.feature == "prefix":
@@ -121,6 +122,13 @@ def _faults_of_column(column: "Column") -> Iterator[str]:
         yield f'prefix = {column.prefix}, digits = {column.digits}: feature = "prefix" needs 1 <= prefix <= digits'
     elif column.prefix and column.feature != "prefix":
         yield f'prefix = {column.prefix} has no effect: add feature = "prefix", or remove it'
+
+
+def _faults_of_bounds(column: "Column") -> Iterator[str]:
+    if column.bounds and column.kind != "date":
+        yield f"bounds are for dates, and its kind is {column.kind}: remove them; [cleaning] has those of numbers"
+    if column.bounds and column.bounds[0] > column.bounds[1]:
+        yield f"bounds = [{column.bounds[0]}, {column.bounds[1]}]: use [earliest, latest]"
 
 
 def _target_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
@@ -179,7 +187,7 @@ def _example_fault(dataset: "Dataset", column: "Column", received: object) -> st
     if value is None or value == "":
         return f"use {_WANTED[column.kind]}"
     if not isinstance(value, float):
-        return None
+        return f"it is {fault}: use a date within" if (fault := column.fault(value)) else None
     low, high = dataset.cleaning.get(column.name, (-math.inf, math.inf))
     if column.minimum is not None and value < column.minimum:
         return f"it is below minimum = {column.minimum:.15g}: use a higher value"

@@ -22,6 +22,7 @@ _TYPES: Mapping[Any, str] = {
     str: "a text",
     date: "a date as 1999-12-31",
     tuple[float, float]: "[lowest, highest]",
+    tuple[date, date]: "[earliest, latest] as [1999-01-01, 2030-12-31]",
     tuple[int, int]: "[lowest, highest] in whole numbers",
 }
 

@@ -50,10 +50,10 @@ Scripted = tuple[int, str] | Asking | Exception | str
 """Status and body; an error; or a text, the part that came before the response was interrupted."""
 
 
-def batch(number: int, price: float = 1.0, **more: object) -> tuple[int, str]:
+def batch(number: int, price: float = 1.0, group: int = GROUP, **more: object) -> tuple[int, str]:
     """A response with two rows."""
     rows = [{**DATASET.example, "price": price + i, **more} for i in range(2)]
-    return 200, json.dumps({"group_number": GROUP, "batch_number": number, "data": rows})
+    return 200, json.dumps({"group_number": group, "batch_number": number, "data": rows})
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -143,6 +143,7 @@ class Scene:
         self.health = ServiceHealth("poller")
         self.restarts: list[Retry | None] = []
         self.max_response = 10**9
+        self.group = GROUP
         self.inbox = Inbox(folder, self.clock)
         self.pending: PendingCommands | None = None
 
@@ -158,7 +159,7 @@ class Scene:
         topics, store = Topics(DATASET, self.log, self.clock), StateStore(self.inbox, self.health)
         api_status = ApiStatus(self.health)
         responses = ResponseHandler(
-            DATASET, GROUP, self.max_response, self.inbox, topics, store, api_status, self.health
+            DATASET, self.group, self.max_response, self.inbox, topics, store, api_status, self.health
         )
         fetcher = Fetcher(self.api, self.inbox, store, self.health)
         with contextlib.suppress(asyncio.CancelledError):
@@ -192,10 +193,12 @@ class Scene:
         replies = [payload for payload in payloads if isinstance(payload, CommandAccepted | CommandRefused)]
         return [(r.command, r.effect if isinstance(r, CommandAccepted) else r.reason) for r in replies]
 
-    def crashed(self, folder: Path) -> "Scene":
+    def crashed(self, folder: Path, group: int = GROUP) -> "Scene":
         """A new process on the same topics, and on a copy of the inbox as it is now."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*.draft"))
-        return Scene(folder, self.log, self.clock)
+        scene = Scene(folder, self.log, self.clock)
+        scene.group = group
+        return scene
 
     def published(self, *kinds: type) -> list[Any]:
         """The payloads of these kinds in `batches`."""

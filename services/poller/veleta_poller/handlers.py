@@ -15,6 +15,7 @@ from veleta.faults import fault_point
 from veleta.processing.dead_letters import MAX_CONSECUTIVE, ConsecutiveDeadLetters
 from veleta.service.health import ServiceHealth
 from veleta_poller.api_status import ApiStatus
+from veleta_poller.domain.findings import group_finding
 from veleta_poller.domain.refusals import describe_fatal, describe_large
 from veleta_poller.domain.responses import Batch, EndOfData, InvalidResponse, Response, parse_response
 from veleta_poller.domain.sequence import BatchId, Placement
@@ -132,7 +133,9 @@ class ResponseHandler:
         except Reject as error:
             await self._refuse_unpublishable(response, placement.batch, batch.digest, error)
             return
-        await self._store.update(lambda state: state.batch_published(placement.batch, batch.digest, next_offset))
+        await self._store.update(
+            lambda state: state.batch_published(placement.batch, batch.digest, batch.group, next_offset)
+        )
         fault_point("poller.saved")
         await self._on_disk(self._inbox.delete, response)
 
@@ -140,7 +143,9 @@ class ResponseHandler:
         """Publish a batch. Returns the offset after its manifest."""
         name, rows = f"{placement.batch.epoch}/{placement.batch.number}", len(batch.rows)
         self._health.set_activity(f"publishing batch {name} ({rows} rows)")
-        findings = [*self._store.state.findings, *filter(None, [placement.finding]), *batch.findings]
+        state, irregular = self._store.state, [placement.finding] if placement.finding else []
+        grouped = group_finding(state.topic.group, self._group, rows)
+        findings = [*state.findings, *irregular, *grouped, *batch.findings]
         next_offset = await asyncio.to_thread(self._topics.publish_batch, placement, batch, findings)
         self._consecutive.reset()
         self._health.set_warning("api", "")
@@ -166,7 +171,7 @@ class ResponseHandler:
 
     async def _refuse_unpublishable(self, response: StoredResponse, batch: BatchId, digest: str, error: Reject) -> None:
         """The batch is in a dead letter. Too many in a row for one reason stop the poller."""
-        await self._refuse(response, batch, str(error), lambda state: state.batch_published(batch, digest, None))
+        await self._refuse(response, batch, str(error), lambda state: state.batch_published(batch, digest, None, None))
         self._consecutive.add(error.reason)
         if self._consecutive.limit_reached(error.reason):
             self._health.stop_consuming(f"{MAX_CONSECUTIVE} dead letters in a row for one reason: {error.reason}")

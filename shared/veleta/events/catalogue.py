@@ -87,7 +87,7 @@ class BatchClosed(BatchPayload):
     """The manifest of a batch. A reader finds all rows with it, and detects a missing or a changed row.
 
     `digest` is the SHA-256 of the rows (see `veleta.batches.RowsDigest`). `findings` describe unusual properties of the
-    batch, such as an unknown column.
+    batch, such as an unknown column. `group` is the group of the data API whose batch it is.
     """
 
     TYPE = "batch.closed"
@@ -97,6 +97,7 @@ class BatchClosed(BatchPayload):
     dataset_digest: str
     ranges: list[OffsetRange]
     findings: list[str] = []
+    group: LeftOutIfEmpty[int | None] = None
 
 
 class BatchRefused(BatchPayload):

@@ -1,6 +1,7 @@
 """What the poller does with responses and commands."""
 
 import asyncio
+import json
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -44,10 +45,30 @@ async def test_skipped_numbers_are_missed_batches(scene: Scene) -> None:
 @pytest.mark.failure("F75")
 async def test_a_repeat_is_ignored_and_is_a_finding_of_the_next_manifest(scene: Scene) -> None:
     """Nothing is published twice, and every repeat is reported."""
-    await scene.run(batch(0), batch(0), batch(0), batch(1), batch(2))
+    await scene.run(batch(0), batch(0), batch(0), batch(1, price=2.0), batch(2))
     manifests = [(m.number, m.findings) for m in scene.published(BatchClosed)]
     assert manifests == [(0, []), (1, ["batch 0 came twice"]), (2, [])]
     assert scene.files() == []
+
+
+@pytest.mark.failure("F276")
+@pytest.mark.parametrize("restart", ["of the process", "with a lost inbox", "of an earlier version"])
+async def test_a_batch_of_another_group_than_before_has_a_finding(scene: Scene, tmp_path: Path, restart: str) -> None:
+    """GROUP_NUMBER was changed. The group is in the manifest, so a lost inbox makes no difference."""
+    await scene.run(batch(0), batch(1, price=2.0))
+    again = scene.crashed(tmp_path / "second", group=8)
+    position = again.folder / "position.json"
+    if restart == "with a lost inbox":
+        position.unlink()
+    elif restart == "of an earlier version":
+        state = json.loads(position.read_text())
+        del state["topic"]["group"]
+        position.write_text(json.dumps(state))
+    await again.run(batch(2, group=8), batch(3, price=2.0, group=8))
+    findings = [(manifest.number, manifest.group, manifest.findings) for manifest in again.published(BatchClosed)]
+    found = "another group: 8, and the batch before is of group 7 (2 rows)"
+    expected = [] if restart == "of an earlier version" else [found]
+    assert findings == [(0, 7, []), (1, 7, []), (2, 8, expected), (3, 8, [])]
 
 
 @pytest.mark.failure("F75")
@@ -124,7 +145,7 @@ async def test_an_outage_of_kafka_while_publishing_changes_nothing(
 ) -> None:
     """The batch is published again from its start, unless its manifest was appended. No finding results from it."""
     scene.log.failures = {call: failure}
-    await scene.run(batch(0), batch(1))
+    await scene.run(batch(0), batch(1, price=2.0))
     assert scene.closed() == [(1, 0), (1, 1)]
     assert len(scene.published(BatchClosed)) == 2
     assert [m.findings for m in scene.manifests()] == [[], []]
@@ -147,7 +168,7 @@ async def test_a_crash_while_publishing_is_repaired(scene: Scene, tmp_path: Path
     await scene.run(batch(0))
     [after] = copies
     assert after.files() == [".body"]
-    await after.run(batch(1))
+    await after.run(batch(1, price=2.0))
     assert after.closed() == [(1, 0), (1, 1)]
     assert [m.findings for m in after.manifests()] == [[], []]
     assert after.files() == []

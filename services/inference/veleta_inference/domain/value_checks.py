@@ -64,7 +64,9 @@ class ValueChecks:
         ranges, texts = (learnt.ranges, learnt.texts) if learnt else ({}, {})
         numbers = {column.name: column for column in dataset.inputs if column.kind in ("number", "date")}
         others = {column.name: column for column in dataset.inputs if column.name not in numbers}
-        bounds = {name: pair for name, pair in dataset.cleaning.items() if name != dataset.target}
+        bounds: dict[str, tuple[Any, Any]] = {**dataset.cleaning}
+        bounds |= {column.name: column.bounds for column in dataset.columns if column.bounds}
+        bounds.pop(dataset.target, None)
         self._ranges = [_learnt(numbers[name], *pair) for name, pair in ranges.items() if name in numbers]
         self._ranges += [Range(name, *pair, BOUNDS) for name, pair in bounds.items()]
         self._texts = [KnownTexts(others[name], frozenset(known)) for name, known in texts.items() if name in others]

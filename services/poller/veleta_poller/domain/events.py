@@ -89,6 +89,7 @@ class BatchEvents:
             dataset_digest=self.dataset.digest,
             ranges=offset_ranges(offsets),
             findings=findings,
+            group=self.batch.group,
         )
         return caused_event(self.opened, f"{payload.batch}/closed", SERVICE, self.time, payload)
 

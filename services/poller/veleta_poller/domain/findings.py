@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import orjson
+
 from veleta.batches import Rows
 from veleta.column_names import match_columns
 from veleta.dataset import Dataset
@@ -56,14 +58,35 @@ def schema_findings(rows: Rows, dataset: Dataset) -> list[str]:
 
 
 def value_findings(rows: Rows, dataset: Dataset) -> list[str]:
-    """Nulls, and values that do not convert to their column's kind."""
+    """Nulls, values that do not convert to their column's kind, and values beyond its bounds."""
     nulls: Counter[str] = Counter()
     invalid: Counter[str] = Counter()
+    beyond: Counter[str] = Counter()
     for name, column in dataset.by_name.items():
-        values = [row[name] for row in rows if name in row]
-        nulls[name] = values.count(None)
-        invalid[name] = [*map(column.convert, values)].count(None) - nulls[name]
-    return [*_list_columns("nulls", +nulls), *_list_columns("values that do not fit", +invalid)]
+        received = [row[name] for row in rows if name in row]
+        values = [*map(column.convert, received)]
+        nulls[name] = received.count(None)
+        invalid[name] = values.count(None) - nulls[name]
+        beyond[name] = sum(column.fault(value) is not None for value in values)
+    return [
+        *_list_columns("nulls", +nulls),
+        *_list_columns("values that do not fit", +invalid),
+        *_list_columns("values beyond their bounds", +beyond),
+    ]
+
+
+def repeated_rows(rows: Rows) -> list[str]:
+    """The number of rows that are equal to an earlier row of the batch. The rows can be written as JSON."""
+    different = {hash(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)) for row in rows}
+    repeated = len(rows) - len(different)
+    return [f"repeated rows: {repeated} of {len(rows)} rows are equal to an earlier one"] if repeated else []
+
+
+def group_finding(before: int | None, group: int, rows: int) -> list[str]:
+    """Whether the batch is of another group than the one before, whose group may be unknown."""
+    if before in (None, group):
+        return []
+    return [f"another group: {group}, and the batch before is of group {before} ({rows} rows)"]
 
 
 def _renaming(names: tuple[str, ...], dataset: Dataset) -> dict[str, str]:

@@ -12,7 +12,13 @@ import orjson
 from veleta.batches import Rows, RowsDigest
 from veleta.dataset import Dataset
 from veleta.errors import MAX_REASON_LENGTH
-from veleta_poller.domain.findings import match_column_names, schema_findings, strip_column_names, value_findings
+from veleta_poller.domain.findings import (
+    match_column_names,
+    repeated_rows,
+    schema_findings,
+    strip_column_names,
+    value_findings,
+)
 from veleta_poller.domain.refusals import answered, describe_content, describe_error, describe_undecodable
 
 END_DETAIL = "ya se recolecto toda la informacion minima necesaria"
@@ -36,6 +42,7 @@ class Batch:
     rows: Rows
     digest: str
     findings: list[str] = field(default_factory=list)
+    group: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,9 +113,10 @@ def _parse_batch(content: dict[str, Any], group: int, dataset: Dataset) -> Batch
         # In an event the rows are nested two levels deeper, which may exceed the depth that orjson writes.
         orjson.dumps({"rows": [row for row in rows if any(isinstance(value, dict | list) for value in row.values())]})
         digest.add(rows)
+        findings += repeated_rows(rows)
     except orjson.JSONEncodeError as error:
         return _invalid(f"a row of batch {number} cannot be written as JSON: {error}")
-    return Batch(number, rows, digest.hexdigest(), findings)
+    return Batch(number, rows, digest.hexdigest(), findings, group)
 
 
 def _rows_fault(content: dict[str, Any]) -> str:

@@ -57,6 +57,7 @@ def place_batch(position: Position, number: int, digest: str, restarting: bool) 
         finding = f"batch {number}, not 0, came after the restart"
     elif number > last:
         epoch, first = position.epoch, last + 1
+        finding = f"batch {number} has the same rows as batch {last}" if digest == position.digest else ""
     elif number < last:
         finding = f"another client restarted the API: batch {number} came after {last}"
     elif digest == position.digest:
@@ -76,19 +77,22 @@ def latest(one: Position, other: Position) -> Position:
 class TopicState:
     """What the topic `batches` has before the offset `next_offset`: the position, and the declarations of the dataset.
 
-    The position is that of the latest batch that was closed or missed. `declared` is the last declared digest.
+    The position is that of the latest batch that was closed or missed. `declared` is the last declared digest. `group`
+    is that of the last closed batch, which is None in manifests of earlier versions.
     """
 
     next_offset: int = 0
     position: Position = field(default_factory=Position)
     declarations: int = 0
     declared: str = ""
+    group: int | None = None
 
     def after(self, payload: Payload) -> Self:
         """The state after one more event. `next_offset` stays."""
         match payload:
             case BatchClosed():
-                return self._at(Position(payload.epoch, payload.number, payload.digest))
+                state = self._at(Position(payload.epoch, payload.number, payload.digest))
+                return replace(state, group=payload.group)
             case BatchMissed():
                 return self._at(Position(payload.epoch, payload.number))
             case DatasetDeclared():

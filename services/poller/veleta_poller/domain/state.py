@@ -141,10 +141,11 @@ class PollerState:
         """The refusal of the response is in the topic."""
         return replace(self, body=Body(name, refused=True))
 
-    def batch_published(self, batch: BatchId, digest: str, next_offset: int | None) -> Self:
+    def batch_published(self, batch: BatchId, digest: str, group: int | None, next_offset: int | None) -> Self:
         """The batch is in the topics, and `next_offset` follows its manifest. None: no record could hold it."""
         position = Position(*batch, digest)
-        topic = self.topic if next_offset is None else replace(self.topic, next_offset=next_offset, position=position)
+        published = replace(self.topic, next_offset=next_offset or 0, position=position, group=group)
+        topic = self.topic if next_offset is None else published
         return replace(self, position=position, topic=topic, partial_received=False, findings=())
 
     def batch_missed(self) -> Self:

@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from veleta.dataset import load_dataset
-from veleta_poller.domain.findings import match_column_names, schema_findings, strip_column_names, value_findings
+from support.bicycles import BICYCLES
+from veleta.dataset import load_dataset, parse_dataset
+from veleta_poller.domain.findings import (
+    group_finding,
+    match_column_names,
+    repeated_rows,
+    schema_findings,
+    strip_column_names,
+    value_findings,
+)
 
 DATASET = load_dataset("real_estate")
 ROW: dict[str, Any] = dict(DATASET.example)
@@ -84,3 +92,32 @@ def test_nulls_and_values_of_another_kind_are_findings() -> None:
         f"nulls: '{number}' (1 rows)",
         f"values that do not fit: '{number}' (1 rows), '{date}' (1 rows)",
     ]
+
+
+@pytest.mark.failure("F275")
+def test_values_beyond_the_bounds_of_their_column_are_a_finding() -> None:
+    """A date outside its bounds and a number below its minimum, counted by column. On a bound there is none."""
+    bicycles = parse_dataset(BICYCLES.read_text())
+    row = {**bicycles.example, "bought": "2000-01-01"}
+    rows = [row, {**row, "bought": "1999-12-31"}, {**row, "bought": "2031-01-01", "gears": 0}]
+    assert value_findings(rows, bicycles) == ["values beyond their bounds: 'bought' (2 rows), 'gears' (1 rows)"]
+
+
+@pytest.mark.failure("F274")
+def test_repeated_rows_are_a_finding() -> None:
+    """Each row that is equal to an earlier one counts, whatever the order of its columns."""
+    other = {**ROW, "price": 7.0}
+    assert repeated_rows([ROW, other]) == []
+    assert repeated_rows([ROW, other, dict(reversed(ROW.items())), ROW]) == [
+        "repeated rows: 2 of 4 rows are equal to an earlier one"
+    ]
+
+
+@pytest.mark.failure("F276")
+@pytest.mark.parametrize(
+    ("before", "group", "findings"),
+    [(None, 7, []), (7, 7, []), (6, 7, ["another group: 7, and the batch before is of group 6 (50 rows)"])],
+)
+def test_another_group_than_before_is_a_finding(before: int | None, group: int, findings: list[str]) -> None:
+    """Manifests of earlier versions have no group."""
+    assert group_finding(before, group, 50) == findings

@@ -40,20 +40,23 @@ def rows_of(response: Response) -> list[dict[str, Any]]:
 
 def test_a_valid_response_is_a_batch() -> None:
     """Its rows are not changed, and there are no findings."""
-    response = parse_rows(ROW, ROW)
-    assert rows_of(response) == [ROW, ROW]
+    other = {**ROW, "price": 7.0}
+    response = parse_rows(ROW, other)
+    assert rows_of(response) == [ROW, other]
     assert isinstance(response, Batch)
     assert (response.number, response.findings, len(response.digest)) == (3, [], 64)
 
 
 def test_a_batch_has_the_findings_of_its_columns_and_values() -> None:
-    """Duplicate columns, then the schema, then values."""
-    response = parse_rows({**ROW, " bed": 1.0, "pool": 1, "bath": None})
+    """Duplicate columns, then the schema, then values, then repeated rows."""
+    row = {**ROW, " bed": 1.0, "pool": 1, "bath": None}
+    response = parse_rows(row, row)
     assert isinstance(response, Batch)
     assert [finding.partition(":")[0] for finding in response.findings] == [
         "columns came twice, the name without spaces counts",
         "unknown columns",
         "nulls",
+        "repeated rows",
     ]
 
 

@@ -32,6 +32,15 @@ def test_the_next_number_is_in_order() -> None:
     assert place_batch(LAST, 4, "d", restarting=False) == Placement(BatchId(2, 4))
 
 
+@pytest.mark.failure("F274")
+@pytest.mark.parametrize("number", [4, 6])
+def test_a_later_number_with_the_same_rows_is_a_finding(number: int) -> None:
+    """It is published: only the same number again is a repeat."""
+    placement = place_batch(LAST, number, "d3", restarting=False)
+    assert placement.batch == BatchId(2, number)
+    assert placement.finding == f"batch {number} has the same rows as batch 3"
+
+
 def test_a_number_above_the_expected_one_skips_batches() -> None:
     """Each number in between was missed."""
     assert place_batch(LAST, 6, "d", restarting=False) == Placement(BatchId(2, 6), ids(2, 4, 5))

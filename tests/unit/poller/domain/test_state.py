@@ -10,8 +10,8 @@ POLL, PAUSE = Poll(dataset="d", actor="ana"), Pause(dataset="d", actor="ana")
 def test_a_published_batch_moves_the_position() -> None:
     """What was noted since the last batch is in its manifest."""
     state = PollerState(Position(2, 3, "d3"), partial_received=True, findings=("batch 3 came twice",))
-    published = state.batch_published(BatchId(2, 4), "d4", 9)
-    assert published == PollerState(Position(2, 4, "d4"), topic=TopicState(9, Position(2, 4, "d4")))
+    published = state.batch_published(BatchId(2, 4), "d4", 7, 9)
+    assert published == PollerState(Position(2, 4, "d4"), topic=TopicState(9, Position(2, 4, "d4"), group=7))
 
 
 def test_a_missed_batch_moves_the_position() -> None:
@@ -53,7 +53,7 @@ def test_after_a_restart_batch_0_of_the_next_epoch_is_expected() -> None:
     assert (restarted.phase, restarted.restarting, restarted.expected) == (Phase.POLLING, True, (3, 0))
     assert restarted.poll_mode.requested == 1
     assert restarted.place(0, "d").batch == (3, 0)
-    published = restarted.batch_published(BatchId(3, 0), "d", None)
+    published = restarted.batch_published(BatchId(3, 0), "d", None, None)
     assert (published.restarting, published.expected) == (False, (3, 1))
 
 
