@@ -91,7 +91,8 @@ ps: ## docker compose: list the containers with their health
 test: test-tools lint ## run lint and all tests
 	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-soak: test-tools ## run the long tests with kills, outages and full load, as root | SOAK_S SEED KEEP PORT_BASE PROMOTIONS OUTAGE_S REQUESTS LOAD_S JOURNAL_SYNC
+soak: test-tools ## run the long tests with faults of every kind and full load, as root | SOAK_S SEED KEEP PORT_BASE PROMOTIONS OUTAGE_S REQUESTS LOAD_S JOURNAL_SYNC
+	compose/local/install.sh soak
 	.venv/bin/pytest tests/soak -s
 
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine

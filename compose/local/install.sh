@@ -2,7 +2,8 @@
 # Creates .venv from requirements.lock. Before that it installs what is missing: a JRE, Maven and uv.
 # make runs it in the root of the checkout when one of its inputs has changed.
 #
-# `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl.
+# `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl. `install.sh soak`
+# installs what only the storm needs: libfaketime.
 set -eu
 purpose=${1:-run}
 
@@ -62,6 +63,10 @@ jre() {
 
 # The Debian packages of what is missing. On Debian, ensurepip is in the venv package.
 missing() {
+    if [ "$purpose" = soak ]; then
+        dpkg-query --show libfaketime >/dev/null 2>&1 || echo libfaketime
+        return
+    fi
     if [ "$purpose" = tests ]; then
         command -v chromium >/dev/null || command -v google-chrome >/dev/null || echo chromium
         command -v curl >/dev/null || echo curl

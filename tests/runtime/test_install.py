@@ -182,6 +182,16 @@ def test_the_tests_need_a_browser_and_curl(machine: Machine) -> None:
     assert not machine.calls("uv pip")
 
 
+@pytest.mark.parametrize("present", [True, False])
+def test_the_soak_needs_libfaketime(machine: Machine, *, present: bool) -> None:
+    """`install.sh soak` installs it if it is missing, and nothing else."""
+    machine.has("apt-cache", "echo Package")
+    machine.has("dpkg-query", f'[ "$*" = "--show libfaketime" ] && exit {0 if present else 1}')
+    assert machine.install("soak").returncode == 0
+    assert machine.calls("apt-get") == ([] if present else [f"{_APT_INSTALL} libfaketime"])
+    assert not machine.calls("uv pip")
+
+
 @pytest.mark.parametrize("browser", ["chromium", "google-chrome"])
 def test_a_browser_that_is_there_is_used(machine: Machine, browser: str) -> None:
     """apt is not called."""

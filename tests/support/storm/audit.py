@@ -26,6 +26,8 @@ ARRIVAL_SECONDS = 105.0
 """How long after a request its response may be undelivered: a frozen poller reads nothing."""
 SHOWN = 5
 PROBLEM = "application/problem+json"
+UNEXPLAINED = ("", "there is no champion")
+"""Reasons of a decision that only the first version may have."""
 ENDS = ("finished", "merged", "skipped", "failed")
 
 
@@ -68,7 +70,19 @@ class Decision:
     seq: int
     version: int
     decision: str
-    cause: str
+    cause: str | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A champion that was deleted by hand. `outcome` is `shown` or `replaced`; empty if it was neither in time."""
+
+    version: int
+    outcome: str
+
+    def __str__(self) -> str:
+        return f"version {self.version} ({self.outcome or 'not shown'})"
 
 
 @dataclass(frozen=True)
@@ -131,7 +145,12 @@ class Check:
 
 
 def audit_checks(
-    dataset: Dataset, served: Sequence[ServedBatch], state: SystemState, responses: Sequence[Response], kills: Kills
+    dataset: Dataset,
+    served: Sequence[ServedBatch],
+    state: SystemState,
+    responses: Sequence[Response],
+    kills: Kills,
+    deletions: Sequence[Deletion] = (),
 ) -> list[Check]:
     """All checks."""
     return [
@@ -139,7 +158,8 @@ def audit_checks(
         *_rows(dataset, served, state),
         *_verdicts(dataset, served, state),
         *_trainings(state),
-        *_models(state),
+        *_models(state, [deletion.version for deletion in deletions]),
+        *_deletions(state, deletions),
         *_requests(state, responses, kills["inference"]),
     ]
 
@@ -273,34 +293,58 @@ def _trainings(state: SystemState) -> list[Check]:
     ]
 
 
-def _models(state: SystemState) -> list[Check]:
+def _models(state: SystemState, deleted: Collection[int]) -> list[Check]:
+    """`deleted` are the versions that were deleted by hand."""
     finished = _finished(state)
+    versions = [version for _, version in finished]
     numbers = [version.number for version in state.versions]
     decisions = sorted(state.decisions, key=lambda each: each.seq)
-    promoted = [each.version for each in decisions if each.decision == "promoted"]
+    made = [each for each in decisions if each.decision != "deleted"]
+    promoted = [each.version for each in made if each.decision == "promoted"]
     outcomes = ("model.promoted", "model.rejected")
     reported = {(s.id, s.value["seq"], s.value["version"], s.type) for s in state.models if s.type in outcomes}
     registered = {(s.id, s.value["version"]) for s in state.models if s.type == "model.registered"}
     champions = [version.number for version in state.versions if version.champion]
     return [
-        _equal("versions in MLflow, one for each finished training", [version for _, version in finished], numbers),
+        _equal(
+            "versions in MLflow, one for each finished training", [v for v in versions if v not in deleted], numbers
+        ),
         _equal(
             "runs of versions, each its own", {v.run_id for v in state.versions}, [v.run_id for v in state.versions]
         ),
         _all_hold("versions whose run is FINISHED", state.versions, lambda version: version.run_status == "FINISHED"),
         _empty("runs that are still RUNNING", state.running),
         _equal("decisions: seq from 1 without a gap", range(1, len(decisions) + 1), [each.seq for each in decisions]),
-        _equal(
-            "decisions, one for each finished training", finished, [(each.cause, each.version) for each in decisions]
-        ),
-        _equal("registered events, each id once", numbers, [version for _, version in registered]),
+        _equal("decisions, one for each finished training", finished, [(each.cause, each.version) for each in made]),
+        _equal("registered events, each id once", versions, [version for _, version in registered]),
         _equal(
             "decision events, each id once",
-            [(each.seq, each.version, f"model.{each.decision}") for each in decisions],
+            [(each.seq, each.version, f"model.{each.decision}") for each in made],
             [(seq, version, kind) for _, seq, version, kind in reported],
         ),
-        _equal("versions with the alias champion: the last promoted", promoted[-1:], champions),
+        _equal(
+            "versions with the alias champion: the last promoted",
+            [version for version in promoted[-1:] if version not in deleted],
+            champions,
+        ),
         _equal("the version that inference serves", promoted[-1:], [state.served]),
+    ]
+
+
+def _deletions(state: SystemState, deletions: Sequence[Deletion]) -> list[Check]:
+    made = sorted((each for each in state.decisions if each.decision != "deleted"), key=lambda each: each.seq)
+    return [
+        _equal(
+            "deleted champions, each recorded once",
+            [deletion.version for deletion in deletions],
+            [each.version for each in state.decisions if each.decision == "deleted"],
+        ),
+        _all_hold("deleted champions that the trainer showed or replaced", deletions, lambda each: bool(each.outcome)),
+        _all_hold(
+            "decisions after the first, each compared or explained",
+            made[1:],
+            lambda each: each.reason not in UNEXPLAINED,
+        ),
     ]
 
 

@@ -82,7 +82,7 @@ class StateReader:
             ],
             decisions=[
                 Decision(**each)
-                for each in self._select("SELECT seq, version, decision, cause FROM PIPELINE.promotions")
+                for each in self._select("SELECT seq, version, decision, cause, reason FROM PIPELINE.promotions")
             ],
             outbox=self._count("PIPELINE.outbox"),
             versions=self._versions(),

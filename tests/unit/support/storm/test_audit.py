@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from support.storm.audit import (
     BatchRow,
     Check,
     Decision,
+    Deletion,
     Kills,
     StoredPrediction,
     SystemState,
@@ -25,7 +27,7 @@ from support.storm.audit import (
 )
 from support.storm.client import DISCONNECTED, NO_ANSWER, Response
 from support.storm.expected_rows import canonical, clean_numbers, verdict
-from support.storm.faults import PAUSE_SECONDS, STOPPED_SECONDS, plan
+from support.storm.faults import DISKS, PAUSE_SECONDS, SECONDS, WEIGHTS, plan
 from veleta.dataset import load_dataset
 
 DATASET = load_dataset("real_estate")
@@ -98,7 +100,7 @@ def _intact_state() -> SystemState:
         clean=clean,
         reports=[(FIRST, "not enough data"), (SECOND, "drift")],
         trainings=[(requests[0], "merged", None), (requests[1], "finished", 1)],
-        decisions=[Decision(1, 1, "promoted", requests[1])],
+        decisions=[Decision(1, 1, "promoted", requests[1], "there is no champion")],
         outbox=0,
         versions=[Version(1, "run", "FINISHED", champion=True)],
         running=[],
@@ -365,6 +367,35 @@ def test_the_last_batch_of_an_epoch_may_be_undelivered() -> None:
     assert _wrong(_audit(undelivered, kills={**KILLS, "poller": []})) == {NOT_CLOSED}
 
 
+RECORDED, SHOWN, EXPLAINED = (
+    "deleted champions, each recorded once",
+    "deleted champions that the trainer showed or replaced",
+    "decisions after the first, each compared or explained",
+)
+RECORD = Decision(2, 1, "deleted", None, "version 1 was deleted in the registry")
+
+
+def _deleted(outcome: str = "shown", *more: Decision) -> list[Check]:
+    """The audit after the only champion was deleted."""
+    state = replace(INTACT, versions=[], decisions=[*INTACT.decisions, *more])
+    return audit_checks(DATASET, SERVED, state, (GOOD, BUSY), KILLS, [Deletion(1, outcome)])
+
+
+def test_a_deleted_champion_is_recorded_and_shown() -> None:
+    """Then its version and its alias are gone, and it is served."""
+    assert _wrong(_deleted("shown", RECORD)) == set()
+    assert _wrong(_deleted("replaced", RECORD)) == set()
+    assert _wrong(_deleted("shown")) == {RECORDED}
+    assert _wrong(_deleted("", RECORD)) == {SHOWN}
+    assert RECORDED in _wrong(_audit(replace(INTACT, decisions=[*INTACT.decisions, RECORD])))
+
+
+def test_only_the_first_version_has_no_champion_before_it() -> None:
+    """Every later decision was compared, or says why it was not."""
+    again = Decision(2, 2, "promoted", "x", "there is no champion")
+    assert EXPLAINED in _wrong(_audit(replace(INTACT, decisions=[*INTACT.decisions, again])))
+
+
 def test_cleaning_follows_the_dataset_file() -> None:
     """A value of the right kind in every column; numbers within the bounds, inclusive."""
     row = dict(DATASET.example)
@@ -385,7 +416,7 @@ def test_the_verdict_follows_describe() -> None:
 
 
 def test_a_seed_repeats_its_plan() -> None:
-    """At least 150 faults in half an hour, of every kind; each part is killed ten times."""
+    """At least 150 faults in half an hour, of every kind; each part is killed five times, each disk fills."""
     backing, services = ("kafka", "mysql", "mlflow"), ("poller", "loader", "drift", "trainer", "inference", "monitor")
     faults = plan(1, 1800, backing, services)
     assert faults == plan(1, 1800, backing, services)
@@ -393,16 +424,31 @@ def test_a_seed_repeats_its_plan() -> None:
     assert len(faults) >= 1800 / PAUSE_SECONDS[1] >= 150
     killed = Counter(fault.parts[0] for fault in faults if fault.kind == "killed")
     assert set(killed) == {*backing, *services}
-    assert min(killed.values()) >= 10
-    assert {fault.kind for fault in faults} == {"killed", "child killed", "stopped", "frozen"}
+    assert min(killed.values()) >= 5
+    assert {fault.kind for fault in faults} == set(WEIGHTS)
     assert {len(fault.parts) for fault in faults if fault.kind == "stopped"} == {1, 2}
-    assert all(fault.seconds <= STOPPED_SECONDS[1] for fault in faults if fault.kind == "stopped")
     frozen = [fault for fault in faults if fault.kind == "frozen"]
     assert {fault.parts[0] for fault in frozen} == {*backing, *services}
     assert 60 < max(fault.seconds for fault in frozen) <= 90
+    full = [fault for seed in range(5) for fault in plan(seed, 1800, backing, services) if fault.what]
+    assert {(fault.what, fault.parts) for fault in full} == {(disk, (part,)) for disk, part in DISKS.items()}
+
+
+def test_a_part_has_one_lasting_fault_at_a_time() -> None:
+    """Each lasts as long as its kind may. Only the trainer's children are killed meanwhile."""
+    faults = plan(1, 1800, ("kafka", "mysql", "mlflow"), ("poller", "trainer", "inference"))
     for one in (fault for fault in faults if fault.seconds):
+        shortest, longest = SECONDS[one.kind]
+        assert shortest <= one.seconds <= longest
         during = [each for each in faults if one.at < each.at <= one.at + one.seconds and each.kind != "child killed"]
         assert not {part for each in during for part in each.parts} & set(one.parts)
+
+
+def test_the_clock_jumps_two_hours_both_ways() -> None:
+    """It is never further off than two hours."""
+    jumps = [fault.jump for fault in plan(1, 1800, ("kafka",), ("trainer",)) if fault.kind == "clock jump"]
+    assert set(jumps) == {7200, -7200}
+    assert {*accumulate(jumps)} == {-7200, 0, 7200}
 
 
 async def test_the_request_time_is_taken_before_the_rows_are_generated(monkeypatch: pytest.MonkeyPatch) -> None:

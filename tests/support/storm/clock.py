@@ -1,0 +1,77 @@
+"""A clock of a whole run that jumps: libfaketime adds the seconds in a file to the time that a process reads.
+
+Only the time of day jumps (CLOCK_REALTIME). Monotonic clocks, and the times of files, stay as they are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from veleta_local.run import Run
+from veleta_local.supervise import Program, Supervisor
+
+LIBRARIES = "/usr/lib/*/faketime/libfaketimeMT.so.1"
+"""Where Debian's package libfaketime installs it."""
+JUMP_SECONDS = 7200
+
+
+class CannotJump(Exception):
+    """libfaketime is not installed."""
+
+
+class JumpingClock:
+    """The seconds by which the clock of a run is ahead, in a file that its processes read once a second."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises CannotJump."""
+        libraries = sorted(Path("/").glob(LIBRARIES[1:]))
+        if not libraries:
+            raise CannotJump("libfaketime is missing: compose/local/install.sh soak installs it")
+        self.ahead = 0
+        self._library = libraries[0]
+        self._path = path
+        self.jump(0)
+
+    def jump(self, seconds: int) -> None:
+        """Set the clock forward, or back if `seconds` is negative."""
+        self.ahead += seconds
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(f"{self.ahead:+d}\n")
+        fresh.replace(self._path)
+
+    def environment(self) -> dict[str, str]:
+        """The variables of a process that follows this clock."""
+        return {
+            "LD_PRELOAD": str(self._library),
+            "FAKETIME_TIMESTAMP_FILE": str(self._path),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "NO_FAKE_STAT": "1",
+        }
+
+    def followers(self, pids: Mapping[str, int]) -> set[str]:
+        """The parts whose process has loaded the library."""
+        name = self._library.name
+        return {part for part, pid in pids.items() if pid and name in Path(f"/proc/{pid}/maps").read_text()}
+
+
+class _ClockedSupervisor(Supervisor):
+    """supervisord and what it starts follow the clock."""
+
+    def __init__(self, run: Run, clock: JumpingClock) -> None:
+        super().__init__(run)
+        self._clock = clock
+
+    def spawn(self, programs: Mapping[str, Program]) -> None:
+        environment = self._clock.environment()
+        super().spawn(
+            {part: replace(each, environment={**each.environment, **environment}) for part, each in programs.items()}
+        )
+
+
+class ClockedRun(Run):
+    """A run whose parts all follow a clock that jumps."""
+
+    def follow(self, clock: JumpingClock) -> None:
+        """To be called before the start."""
+        self._supervisor = _ClockedSupervisor(self, clock)
