@@ -1,4 +1,4 @@
-"""kill -9 of supervisord while its Kafka, MySQL and MLflow run."""
+"""What supervisord does: kill -9 of it while its parts run, and a service that hangs."""
 
 import os
 import shutil
@@ -9,11 +9,13 @@ from tempfile import mkdtemp
 
 import pytest
 
-from support.testbed import free_base
+from support.listings import write_csv
+from support.testbed import free_base, wait_until
 from veleta_local import processes, status
-from veleta_local.deployment import BACKING
+from veleta_local.deployment import BACKING, PYTHON
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
+from veleta_local.supervise import Program
 from veleta_local.variables import Variables
 
 
@@ -51,3 +53,51 @@ def test_no_process_is_left_when_supervisord_was_killed(run: Run) -> None:
     assert not run.sockets.exists()
     run.clean()
     assert not run.home.exists()
+
+
+LIVENESS_SECONDS = 20
+
+
+class HangingRun(Run):
+    """A run whose loader hangs at the fault points that the file `faults` names."""
+
+    @property
+    def faults(self) -> Path:
+        return self.home.with_name("faults")
+
+    def _programs(self) -> dict[str, Program]:
+        environment = {
+            **self.environment("loader"),
+            "LIVENESS_SECONDS": str(LIVENESS_SECONDS),
+            "FAULTS": str(self.faults),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        }
+        return {**super()._programs(), "loader": Program([str(PYTHON), "-m", "support.faulty", "loader"], environment)}
+
+
+@pytest.fixture
+def hanging_run() -> Iterator[HangingRun]:
+    """A run whose batches never end."""
+    top = Path(mkdtemp(prefix="veleta-hanging-"))
+    write_csv(top / "listings.csv", 150, seed=4)
+    variables = Variables(
+        csv=str(top / "listings.csv"), at_end="restart", poll_every="3", trees="5", port_base=str(free_base())
+    )
+    made = HangingRun(top / "home", variables, report=lambda _: None)
+    made.faults.touch()
+    yield made
+    made.stop()
+    shutil.rmtree(top)
+
+
+@pytest.mark.failure("F233")
+def test_a_service_that_hangs_is_started_again(hanging_run: HangingRun) -> None:
+    """Its process exits with 70 and names the loop. The next one loads the batch."""
+    run = hanging_run
+    run.start(300)
+    hung = run.pid("loader")
+    run.faults.write_text("loader.chunk 10000\n")
+    wait_until(lambda: run.pid("loader") not in (0, hung), LIVENESS_SECONDS + 60, "another process of the loader runs")
+    assert "makes no progress" in (run.home / "logs/loader.log").read_text()
+    assert "exited: loader (exit status 70; not expected)" in (run.home / "logs/supervisord.log").read_text()
+    wait_until(lambda: run.health(["loader"])["loader"].ready, 60, "the loader is ready")

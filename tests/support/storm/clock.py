@@ -3,12 +3,13 @@
 Only the time of day jumps (CLOCK_REALTIME). Monotonic clocks, and the times of files, stay as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from veleta_local.run import Run
-from veleta_local.supervise import Program, Supervisor
+from veleta_local.supervise import Program
+from veleta_local.variables import Variables
 
 LIBRARIES = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 """Where Debian's package libfaketime installs it."""
@@ -46,6 +47,7 @@ class JumpingClock:
             "FAKETIME_TIMESTAMP_FILE": str(self._path),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # with it, the timed waits of Java return at once
             "NO_FAKE_STAT": "1",
         }
 
@@ -55,23 +57,14 @@ class JumpingClock:
         return {part for part, pid in pids.items() if pid and name in Path(f"/proc/{pid}/maps").read_text()}
 
 
-class _ClockedSupervisor(Supervisor):
-    """supervisord and what it starts follow the clock."""
+class ClockedRun(Run):
+    """A run whose parts all follow a clock that jumps. supervisord does not."""
 
-    def __init__(self, run: Run, clock: JumpingClock) -> None:
-        super().__init__(run)
+    def __init__(self, home: Path, variables: Variables, clock: JumpingClock, report: Callable[[str], None]) -> None:
+        super().__init__(home, variables, report)
         self._clock = clock
 
-    def spawn(self, programs: Mapping[str, Program]) -> None:
-        environment = self._clock.environment()
-        super().spawn(
-            {part: replace(each, environment={**each.environment, **environment}) for part, each in programs.items()}
-        )
-
-
-class ClockedRun(Run):
-    """A run whose parts all follow a clock that jumps."""
-
-    def follow(self, clock: JumpingClock) -> None:
-        """To be called before the start."""
-        self._supervisor = _ClockedSupervisor(self, clock)
+    def _programs(self) -> dict[str, Program]:
+        added = self._clock.environment()
+        programs = super()._programs().items()
+        return {part: replace(each, environment={**each.environment, **added}) for part, each in programs}
