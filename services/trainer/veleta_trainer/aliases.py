@@ -65,6 +65,12 @@ class Aliases:
         if last:
             await self._repair(last)
 
+    async def record_deletion(self) -> None:
+        """Record once that the version of the last promotion was deleted in the registry, if it was. Raises Retry."""
+        last = await self._transactions.run(lambda uow: uow.promotions.champion())
+        if last and await asyncio.to_thread(self._registry.version, last.version) is None:
+            await self._recorder.deleted(last)
+
     async def _repair(self, last: PromotionRow) -> None:
         """Set the tag and the aliases that the last decision implies, if its version exists."""
         version = await asyncio.to_thread(self._registry.version, last.version)

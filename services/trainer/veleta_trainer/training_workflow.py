@@ -88,6 +88,8 @@ class TrainingSteps:
         champion_mae, holdout = metrics.get("champion_mae"), int(metrics["holdout_rows"])
         decision = decide(metrics["mae"], champion, champion_mae, holdout, training.recipe.not_compared)
         current = await self._aliases.champion()
+        if current is None:
+            await self._aliases.record_deletion()
         if current and current.number not in (champion, training.version):
             decision = champion_changed(champion, current.number)
         await self._recorder.decided(training, decision)

@@ -332,13 +332,13 @@ def _models(state: SystemState, deleted: Collection[int]) -> list[Check]:
 
 
 def _deletions(state: SystemState, deletions: Sequence[Deletion]) -> list[Check]:
+    """A champion that was replaced while it was deleted may be recorded too."""
     made = sorted((each for each in state.decisions if each.decision != "deleted"), key=lambda each: each.seq)
+    replaced = {deletion.version for deletion in deletions if deletion.outcome == "replaced"}
+    shown = [deletion.version for deletion in deletions if deletion.version not in replaced]
+    recorded = [each.version for each in state.decisions if each.decision == "deleted" and each.version not in replaced]
     return [
-        _equal(
-            "deleted champions, each recorded once",
-            [deletion.version for deletion in deletions],
-            [each.version for each in state.decisions if each.decision == "deleted"],
-        ),
+        _equal("deleted champions that were shown, each recorded once", shown, recorded),
         _all_hold("deleted champions that the trainer showed or replaced", deletions, lambda each: bool(each.outcome)),
         _all_hold(
             "decisions after the first, each compared or explained",

@@ -240,9 +240,12 @@ async def test_a_version_does_not_replace_a_champion_that_it_was_not_compared_wi
 
 
 @pytest.mark.failure("F145")
-async def test_a_champion_deleted_during_a_training_is_compared(kill_at: Callable[[str], list[str]]) -> None:
-    """Its run still has the model, so a worse version does not replace it."""
-    harness = TrainerHarness(50.0, 1000.0)
+@pytest.mark.parametrize(("mae", "outcome"), [(1000.0, "rejected"), (40.0, "promoted")])
+async def test_a_champion_deleted_during_a_training_is_compared(
+    kill_at: Callable[[str], list[str]], mae: float, outcome: str
+) -> None:
+    """Its run still has the model, so only a better version replaces it. The deletion is recorded before that."""
+    harness = TrainerHarness(50.0, mae)
     await harness.add_request(request(0))
     await harness.finish()
     await harness.add_request(request(1))
@@ -252,7 +255,10 @@ async def test_a_champion_deleted_during_a_training_is_compared(kill_at: Callabl
     harness.registry.delete(1)
     await harness.finish()
     assert harness.fitter.champions == [None, 1]
-    assert (harness.promotions[1].decision, harness.promotions[1].previous) == ("rejected", 1)
+    assert [(row.version, row.decision) for row in harness.promotions] == [
+        (1, "promoted"), (1, "deleted"), (2, outcome),
+    ]  # fmt: skip
+    assert harness.promotions[-1].previous == 1
 
 
 @pytest.mark.failure("F145")
