@@ -2,8 +2,8 @@
 # Creates .venv from requirements.lock. Before that it installs what is missing: a JRE, Maven and uv.
 # make runs it in the root of the checkout when one of its inputs has changed.
 #
-# `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl. `install.sh soak`
-# installs what only the storm needs: libfaketime.
+# `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl.
+# `install.sh soak` installs only what the storm needs besides: libfaketime, outside .venv.
 set -eu
 purpose=${1:-run}
 
@@ -40,6 +40,14 @@ has_uv() {
     "$UV" --version >/dev/null 2>&1
 }
 
+# Not Debian's: with its FAKETIME_DONT_FAKE_MONOTONIC, time.sleep of Python 3.11 fails.
+if [ "$purpose" = soak ]; then
+    [ -e .runtime/faketime/libfaketime ] ||
+        "$UV" pip install --quiet --no-deps --target .runtime/faketime libfaketime==3.0.1 ||
+        fail "libfaketime could not be installed: check the network"
+    exit 0
+fi
+
 has_java() {
     version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')
     [ "${version:-0}" -ge 17 ]
@@ -63,10 +71,6 @@ jre() {
 
 # The Debian packages of what is missing. On Debian, ensurepip is in the venv package.
 missing() {
-    if [ "$purpose" = soak ]; then
-        dpkg-query --show libfaketime >/dev/null 2>&1 || echo libfaketime
-        return
-    fi
     if [ "$purpose" = tests ]; then
         command -v chromium >/dev/null || command -v google-chrome >/dev/null || echo chromium
         command -v curl >/dev/null || echo curl

@@ -4,7 +4,7 @@ Parts are killed, stopped and frozen, disks are full, the clock jumps by two hou
 
 `make soak` takes SOAK_S (600), the seconds of the storm; SEED (random), which repeats a storm; KEEP=1, which leaves the
 run running and its folder in place; and PORT_BASE. The API serves one batch for every 15 s of the storm, at least 6, at
-most 100. It needs root, because each part has a small disk, and libfaketime, which compose/local/install.sh installs.
+most 100. It needs root, because each part has a small disk, and libfaketime, which `make soak` installs.
 """
 
 import os

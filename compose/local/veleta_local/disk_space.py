@@ -1,7 +1,7 @@
 """Checks for free disk space before downloads and starts.
 
 install.sh runs this file before anything is installed, so it imports the standard library alone:
-`python disk_space.py run|tests|soak PACKAGE...` with the Debian packages that are missing.
+`python disk_space.py run|tests PACKAGE...` with the Debian packages that are missing.
 """
 
 import os
@@ -15,8 +15,8 @@ RUN_MB = 2100
 """What a run may write until its user looks at the disk: topics, tables, models and logs."""
 VENV_MB, CACHE_MB, RUNTIME_MB, MAVEN_MB = 2000, 2000, 500, 250
 """On disk: .venv, uv's cache of it, Kafka and MariaDB in .runtime, and Maven's own copy of them."""
-PACKAGES_MB = {"run": 400, "tests": 600, "soak": 1}
-"""Debian packages of a machine that has none: a JRE and Maven; Chromium and its libraries; libfaketime."""
+PACKAGES_MB = {"run": 400, "tests": 600}
+"""Debian packages of a machine that has none: a JRE and Maven; Chromium and its libraries."""
 
 Demand = tuple[int, Path]
 """Megabytes (10**6 bytes) that a folder needs. The folder may not exist yet."""
@@ -42,7 +42,7 @@ def shortage(demands: Iterable[Demand]) -> str:
 def of_installation(checkout: Path, environ: Mapping[str, str], purpose: str, packages: bool) -> list[Demand]:
     """What install.sh and the first start write; `packages`: Debian packages are missing."""
     demands = [(PACKAGES_MB[purpose], Path("/usr"))] if packages else []
-    if purpose != "run":
+    if purpose == "tests":
         return demands
     home = Path(environ.get("HOME", "/"))
     cache = Path(environ.get("UV_CACHE_DIR") or Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / "uv")

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from veleta_local.deployment import ROOT
 from veleta_local.run import Run
 from veleta_local.supervise import Program
 from veleta_local.variables import Variables
 
-LIBRARIES = "/usr/lib/*/faketime/libfaketimeMT.so.1"
-"""Where Debian's package libfaketime installs it."""
+LIBRARY = ROOT / ".runtime/faketime/libfaketime/vendor/libfaketime/src/libfaketime.so.1"
+"""Where `compose/local/install.sh soak` installs it."""
 JUMP_SECONDS = 7200
 
 
@@ -25,11 +26,9 @@ class JumpingClock:
 
     def __init__(self, path: Path) -> None:
         """Raises CannotJump."""
-        libraries = sorted(Path("/").glob(LIBRARIES[1:]))
-        if not libraries:
+        if not LIBRARY.exists():
             raise CannotJump("libfaketime is missing: compose/local/install.sh soak installs it")
         self.ahead = 0
-        self._library = libraries[0]
         self._path = path
         self.jump(0)
 
@@ -43,7 +42,7 @@ class JumpingClock:
     def environment(self) -> dict[str, str]:
         """The variables of a process that follows this clock."""
         return {
-            "LD_PRELOAD": str(self._library),
+            "LD_PRELOAD": str(LIBRARY),
             "FAKETIME_TIMESTAMP_FILE": str(self._path),
             "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -53,7 +52,7 @@ class JumpingClock:
 
     def followers(self, pids: Mapping[str, int]) -> set[str]:
         """The parts whose process has loaded the library."""
-        name = self._library.name
+        name = LIBRARY.name
         return {part for part, pid in pids.items() if pid and name in Path(f"/proc/{pid}/maps").read_text()}
 
 

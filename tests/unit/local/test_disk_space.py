@@ -72,8 +72,7 @@ def test_what_is_installed_already_is_not_counted_again(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("purpose", ["tests", "soak"])
-def test_tests_need_only_their_packages(tmp_path: Path, purpose: str) -> None:
-    """A browser or libfaketime, if it is missing."""
-    assert disk_space.of_installation(tmp_path, {}, purpose, packages=True) == [(PACKAGES_MB[purpose], Path("/usr"))]
-    assert disk_space.of_installation(tmp_path, {}, purpose, packages=False) == []
+def test_the_tests_need_only_their_packages(tmp_path: Path) -> None:
+    """A browser, if it is missing."""
+    assert disk_space.of_installation(tmp_path, {}, "tests", packages=True) == [(PACKAGES_MB["tests"], Path("/usr"))]
+    assert disk_space.of_installation(tmp_path, {}, "tests", packages=False) == []
