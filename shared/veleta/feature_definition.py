@@ -24,9 +24,9 @@ class FeatureSource(BaseModel):
     model_config = ConfigDict(frozen=True)
     name: str
     kind: str
-    unit: str = ""
-    digits: int = 0
-    prefix: int = 0
+    unit: str
+    digits: int
+    prefix: int
 
 
 class FeatureDefinition(BaseModel):

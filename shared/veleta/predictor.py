@@ -82,6 +82,10 @@ def _earlier_definition(booster: Booster, dataset: Dataset) -> FeatureDefinition
     version = booster.get_metadata().get(FEATURES, "")
     definition = FeatureDefinition.of_dataset(dataset, int(version) if version.isdigit() else 0)
     sources = {each.name: each for each in definition.features}
-    unknown = [FeatureSource(name=name, kind="") for name in booster.feature_names_ if name not in sources]
+    unknown = [
+        FeatureSource(name=name, kind="", unit="", digits=0, prefix=0)
+        for name in booster.feature_names_
+        if name not in sources
+    ]
     known = [sources[name] for name in booster.feature_names_ if name in sources]
     return definition.model_copy(update={"features": [*known, *unknown]})

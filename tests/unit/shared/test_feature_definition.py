@@ -1,5 +1,6 @@
 """A model is asked only for features that the dataset file still computes as for its training."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,15 @@ def test_a_model_whose_definition_cannot_be_read_is_refused() -> None:
     """It may be of a later version of the project."""
     model = Model(defined=True)
     model.get_metadata()[METADATA] = '{"features": 7}'
-    with pytest.raises(Reject, match="the definition of the model's features cannot be read: "):
+    with pytest.raises(Reject, match=r"^the definition of the model's features cannot be read: "):
+        check_features(DATASET, model)
+
+
+def test_features_of_another_version_of_the_code_are_refused() -> None:
+    """They were computed in another way from the same columns."""
+    model = Model(defined=True)
+    FeatureDefinition.of_dataset(DATASET, feature_version=0).save(model.get_metadata())
+    with pytest.raises(OtherFeatures, match=r": version 0 of the features, now 1$"):
         check_features(DATASET, model)
 
 
@@ -83,6 +92,8 @@ def test_the_model_file_contains_the_definition(tmp_path: Path) -> None:
     train(DATASET, tmp_path / "model.cbm")
     loaded = CatBoostRegressor().load_model(str(tmp_path / "model.cbm"))
     assert FeatureDefinition.of_model(loaded.get_metadata()) == DEFINITION
+    features = json.loads(loaded.get_metadata()["feature_definition"])["features"]
+    assert {"name": "zip_code", "kind": "identifier", "unit": "", "digits": 5, "prefix": 3} in features
 
 
 def _digest(kind: str) -> str:
