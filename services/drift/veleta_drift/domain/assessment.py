@@ -40,7 +40,7 @@ def _lost_values(before: Baseline, batch: BatchSummary) -> str:
 
 def _loss(before: Baseline, batch: BatchSummary, column: str) -> Fraction:
     """By which part the share of rows with a value decreased. Negative if it increased."""
-    old = before.values.get(column, 0)
+    old = before.values.get(column)
     if not old or not batch.rows:
         return Fraction(0)
     return 1 - Fraction(batch.values[column] * before.rows, old * batch.rows)
@@ -48,7 +48,7 @@ def _loss(before: Baseline, batch: BatchSummary, column: str) -> Fraction:
 
 def _volume(before: Baseline, batch: BatchSummary) -> Sequence[str]:
     """A finding if the batch has half of the rows of the last one, or less."""
-    if 2 * batch.rows > before.rows:
+    if not before.rows or 2 * batch.rows > before.rows:
         return ()
-    share = f"{100 * batch.rows / before.rows:.3g} %" if before.rows else "none"
+    share = f"{100 * batch.rows / before.rows:.3g} %"
     return (f"volume: {batch.rows:,} rows, {share} of the {before.rows:,} rows of batch {before.number}",)

@@ -35,3 +35,19 @@ def test_a_column_without_a_number_has_no_statistics() -> None:
     """All four are NaN."""
     statistics = ColumnValues(DATASET).summary().statistics
     assert all(math.isnan(statistics["price", name]) for name in ("mean", "std", "50", "75"))
+
+
+def test_rows_and_values_are_counted() -> None:
+    """A value counts if it fits its column, of whatever kind. Columns that drift ignores are not counted."""
+    values = ColumnValues(DATASET)
+    values.add([{"price": 1.0, "city": "Salem", "prev_sold_date": "soon", "street": 9.0}, {"price": "about 2"}])
+    values.add([{"price": "3", "city": " ", "prev_sold_date": "1999-09-30"}])
+    summary = values.summary()
+    assert summary.rows == 3
+    assert {name: count for name, count in summary.values.items() if count} == {
+        "price": 2,
+        "city": 1,
+        "prev_sold_date": 1,
+    }
+    assert set(summary.values) == set(DATASET.names) - {"zip_code", "street"}
+    assert summary.statistics["price", "mean"] == 2.0

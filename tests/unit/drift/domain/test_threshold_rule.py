@@ -58,6 +58,8 @@ def test_a_batch_without_numbers_is_named() -> None:
         ("bath", "50", 2.0, 3.0, "median bathrooms 2 -> 3 (+50 %, limit 15 %)"),
         ("price", "mean", 397_339.4, 196_747.2, "mean price 397,339 -> 196,747 (-50.48 %, limit 15 %)"),
         ("acre_lot", "75", 0.38, 11.4, "75 % quantile of lot 0.38 -> 11.4 (+2,900 %, limit 15 %)"),
+        ("price", "50", 1_000.0, 999_999.6, "median price 1,000 -> 1,000,000 (+99,900 %, limit 15 %)"),
+        ("bed", "75", 0.5, 0.0, "75 % quantile of bedrooms 0.5 -> 0 (-100 %, limit 15 %)"),
         ("house_size", "mean", -2.0, -1.0, "mean living space -2 -> -1 (+50 %, limit 15 %)"),
         ("bed", "std", 0.0, 0.5, "standard deviation of bedrooms 0 -> 0.5 (infinite change, limit 15 %)"),
         ("price", "mean", 1.0, math.inf, "mean price 1 -> infinite (infinite change, limit 15 %)"),
