@@ -27,6 +27,8 @@ KAFKA_REQUEST_SECONDS = 10.0
 """Kafka: one request to the broker."""
 FAUST_REQUEST_SECONDS = 15.0
 """Kafka: the same for Faust, which needs more than its session's 10 s."""
+KAFKA_RECONNECT_SECONDS = 2.0
+"""Kafka: the longest pause between two attempts to connect. The library's own would be 30 s."""
 KAFKA_PUBLISH_SECONDS = 30.0
 """Kafka: until a message is acknowledged, with the repeats of the library."""
 KAFKA_SILENCE_SECONDS = 20.0

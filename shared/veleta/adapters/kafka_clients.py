@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from veleta.errors import Reject, Retry
-from veleta.timeouts import KAFKA_REQUEST_SECONDS, KEEPALIVE
+from veleta.timeouts import KAFKA_RECONNECT_SECONDS, KAFKA_REQUEST_SECONDS, KEEPALIVE
 
 
 def client_arguments(bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def client_arguments(bootstrap: str, client: str, seconds: float = KAFKA_REQUEST
         "client_id": client,
         "request_timeout_ms": milliseconds,
         "bootstrap_timeout_ms": milliseconds,
+        "reconnect_backoff_max_ms": int(KAFKA_RECONNECT_SECONDS * 1000),
         "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *KEEPALIVE],
     }
 

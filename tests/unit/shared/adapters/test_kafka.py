@@ -1,6 +1,9 @@
 """How long a read waits for Kafka, and calls to a broker that does not answer."""
 
+import contextlib
+import socket
 import threading
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -9,6 +12,7 @@ from kafka import TopicPartition
 
 from support.proxy import frozen_server
 from support.records import message
+from support.testbed import free_port
 from veleta.adapters import kafka as kafka_module
 from veleta.adapters.kafka import KafkaLog, _records_until
 from veleta.errors import Retry
@@ -87,3 +91,23 @@ def test_a_broker_that_does_not_answer_is_a_retry(call: Callable[[KafkaLog], obj
         log.close()
     assert caught.value.dependency == "kafka"
     assert threading.active_count() == threads
+
+
+@pytest.mark.failure("F321")
+def test_a_client_connects_soon_after_an_outage() -> None:
+    """The pauses between two attempts do not grow to half a minute: after 3 s the next one would begin at 8 s."""
+    port = free_port()
+    log = KafkaLog(f"127.0.0.1:{port}", "test", 8)
+
+    def bounds() -> None:
+        with contextlib.suppress(Retry):
+            log.bounds("t")
+
+    caller = threading.Thread(target=bounds)
+    caller.start()
+    time.sleep(3)
+    with socket.create_server(("127.0.0.1", port)) as server:
+        server.settimeout(3.5)
+        server.accept()[0].close()
+    caller.join()
+    log.close()
