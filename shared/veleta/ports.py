@@ -1,6 +1,6 @@
 """What a service requires of the outside world. `adapters` implements it; tests/support/twins has in-memory twins."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -39,8 +39,8 @@ class EventLog(Protocol):
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
         """The records at offsets `first` to `last`, both included. Those outside the log are skipped."""
 
-    def check(self, topic: str) -> None:
-        """Check that Kafka answers, and that it has the topic. Not delayed by other calls."""
+    def check(self, topics: Collection[str]) -> None:
+        """Check that Kafka answers, and that it has all these topics. Not delayed by other calls."""
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """By partition: the first offset that exists, and the next one that will be written."""
@@ -48,7 +48,10 @@ class EventLog(Protocol):
     def subscribe(
         self, topics: Sequence[str], group: str | None = None, offsets: Checkpoints | None = None
     ) -> Subscription:
-        """Follow topics from `offsets`, or from the beginning. Only a subscription with a group can commit."""
+        """Follow topics from `offsets`, or from the beginning. Only a subscription with a group can commit.
+
+        An offset beyond the end belongs to a topic that was recreated: it is followed from the beginning.
+        """
 
 
 class CheckpointRepository(Protocol):

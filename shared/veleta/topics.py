@@ -96,6 +96,11 @@ def topic(dataset: str, name: TopicName) -> str:
     return f"{dataset}.{name}"
 
 
+def topics_of(dataset: str, service: str) -> list[str]:
+    """The names of the topics that a service writes or reads."""
+    return [each.name for each in declared_topics(dataset) if service in (*each.written_by, *each.read_by)]
+
+
 def declared_topics(dataset: str) -> list[Topic]:
     """All topics of a dataset."""
     return [Topic(topic(dataset, name), *declaration) for name, declaration in _DECLARED.items()]

@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from support.records import message
 from support.testbed import Testbed, wait_until
 from support.twins.shared import MemoryLog
+from veleta.adapters import kafka as kafka_module
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import utc_now
 from veleta.errors import Reject, Retry
@@ -149,12 +150,13 @@ def test_a_subscription_starts_at_its_offset(log: EventLog, batches: str) -> Non
     subscription.close()
 
 
-def test_an_offset_beyond_the_end_is_the_end(log: EventLog, batches: str) -> None:
-    """A log that was recreated may be shorter than the offset; its next record is read."""
+@pytest.mark.failure("F313")
+def test_an_offset_beyond_the_end_is_the_beginning(log: EventLog, batches: str) -> None:
+    """It belongs to a topic that was recreated: no record of the new one is skipped."""
     publish(log, batches, b"a")
     subscription = log.subscribe([batches], offsets={(batches, 0): 7})
     publish(log, batches, b"b")
-    assert values(poll(subscription, 1)) == [b"b"]
+    assert values(poll(subscription, 2)) == [b"a", b"b"]
     subscription.close()
 
 
@@ -260,7 +262,7 @@ def test_an_unreachable_broker_is_a_retry() -> None:
         lambda: log.publish([message("t")]),
         lambda: list(log.read("t", 0, 0, 1)),
         lambda: log.bounds("t"),
-        lambda: log.check("t"),
+        lambda: log.check(["t"]),
         lambda: log.subscribe(["t"]),
     ):
         with pytest.raises(Retry) as caught:
@@ -272,7 +274,80 @@ def test_an_unreachable_broker_is_a_retry() -> None:
 def test_a_missing_topic_is_a_retry(testbed: Testbed) -> None:
     """The job that creates the topics may not have run yet. The topic is not created automatically."""
     name = f"t{uuid4().hex[:8]}.batches"
-    with pytest.raises(Retry, match="there is no topic"):
+    with pytest.raises(Retry, match=f"{name} does not exist"):
         testbed.log.bounds(name)
-    with pytest.raises(Retry, match="there is no topic"):
+    with pytest.raises(Retry, match=f"{name} does not exist"):
         testbed.log.subscribe([name])
+
+
+@pytest.fixture
+def topics(request: pytest.FixtureRequest, log: EventLog, dataset: str, monkeypatch: pytest.MonkeyPatch) -> "Topics":
+    """Deletes and creates topics. A publication that cannot succeed takes 3 s."""
+    monkeypatch.setattr(kafka_module, "KAFKA_PUBLISH_SECONDS", 3)
+    return Topics(log, dataset, request)
+
+
+class Topics:
+    """The topics of a dataset, as a person deletes and `make start` creates them."""
+
+    def __init__(self, log: EventLog, dataset: str, request: pytest.FixtureRequest) -> None:
+        self._log = log
+        self._dataset = dataset
+        self._bootstrap = "" if isinstance(log, MemoryLog) else request.getfixturevalue("testbed").bootstrap
+
+    def delete(self, name: str) -> None:
+        if isinstance(self._log, MemoryLog):
+            self._log.delete_topic(name)
+            return
+        with closing(KafkaAdminClient(bootstrap_servers=self._bootstrap)) as admin:
+            admin.delete_topics([name])
+
+    def create(self, name: str) -> None:
+        if isinstance(self._log, MemoryLog):
+            self._log.create_topic(name)
+        else:
+            create_topics(self._bootstrap, self._dataset)
+
+
+CALLS: dict[str, Callable[[EventLog, str], object]] = {
+    "publish": lambda log, name: log.publish([message(name)]),
+    "read": lambda log, name: list(log.read(name, 0, 0, 0)),
+    "check": lambda log, name: log.check([name]),
+    "bounds": lambda log, name: log.bounds(name),
+    "subscribe": lambda log, name: log.subscribe([name]),
+}
+
+
+@pytest.mark.failure("F311")
+def test_a_deleted_topic_is_named_by_every_call(log: EventLog, dataset: str, topics: Topics) -> None:
+    """Also by those that used it before. They work again when it exists again, on offsets from 0."""
+    name, other = topic(dataset, "rows"), topic(dataset, "batches")
+    log.check([other, name])
+    publish(log, name, b"old", b"older")
+    topics.delete(name)
+    calls = CALLS | {"check of two": lambda log, name: log.check([other, name])}
+    for call in calls.values():
+        with pytest.raises(Retry, match=f"^kafka: {name} does not exist; make start creates it again$"):
+            call(log, name)
+    log.check([other])
+    assert log.publish([message(other)]) == [(0, 0)]
+    topics.create(name)
+    log.check([other, name])
+    assert log.publish([message(name, value=b"new")]) == [(0, 0)]
+    assert values(list(log.read(name, 0, 0, 5))) == [b"new"]
+
+
+@pytest.mark.failure("F311", "F313")
+def test_a_subscription_reports_that_its_topic_was_deleted(log: EventLog, dataset: str, topics: Topics) -> None:
+    """kafka-python would go on without an error. A new subscription reads the recreated topic from its beginning."""
+    name, other = topic(dataset, "rows"), topic(dataset, "batches")
+    publish(log, name, b"0", b"1", b"2")
+    with closing(log.subscribe([name, other])) as subscription:
+        poll(subscription, 3)
+        topics.delete(name)
+        with pytest.raises(Retry, match=f"{name} does not exist"):
+            poll(subscription, 1)
+    topics.create(name)
+    publish(log, name, b"new")
+    with closing(log.subscribe([name, other], offsets={(name, 0): 3})) as subscription:
+        assert values(poll(subscription, 1)) == [b"new"]

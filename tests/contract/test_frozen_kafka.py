@@ -18,7 +18,7 @@ from veleta_prepare.topics import create_topics
 CALLS: dict[str, Callable[[KafkaLog, str], object]] = {
     "publish": lambda log, name: log.publish([message(name)]),
     "read": lambda log, name: list(log.read(name, 0, 0, 0)),
-    "check": lambda log, name: log.check(name),
+    "check": lambda log, name: log.check([name]),
     "bounds": lambda log, name: log.bounds(name),
     "subscribe": lambda log, name: log.subscribe([name]).close(),
 }

@@ -195,7 +195,15 @@ class ConsumerService:
     async def consume(self) -> None:
         """Consume until the test sets `health.stopping`."""
         consuming = consume(
-            [IN], "loader", self.log, self.transactions, self.publisher, self.processor, self.health, self.transactions
+            [IN],
+            "loader",
+            self.log,
+            self.transactions,
+            self.publisher,
+            self.processor,
+            self.health,
+            self.transactions,
+            [IN, OUT, DEAD],
         )
         await asyncio.wait_for(consuming, 10)
 

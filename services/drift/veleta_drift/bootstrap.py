@@ -16,7 +16,7 @@ from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
-from veleta.topics import topic
+from veleta.topics import topic, topics_of
 from veleta_drift.adapters.backlog import Backlog
 from veleta_drift.adapters.faust_app import add_agent, make_app
 from veleta_drift.adapters.faust_worker import Checks, FaustWorker
@@ -39,7 +39,7 @@ def build(
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     backlog = Backlog(batches, event_log, transactions)
     checks: Checks = {
-        "kafka": partial(call_in_thread, partial(event_log.check, batches)),
+        "kafka": partial(call_in_thread, partial(event_log.check, topics_of(dataset.name, SERVICE))),
         "mysql": partial(check_mysql, async_mysql_engine(settings.mysql, CHECK_SECONDS)),
     }
 

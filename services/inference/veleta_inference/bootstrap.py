@@ -23,7 +23,7 @@ from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
-from veleta.topics import topic
+from veleta.topics import topic, topics_of
 from veleta_inference.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
@@ -97,7 +97,7 @@ def build(
     models, training = topic(dataset.name, "models"), topic(dataset.name, "training")
     follower = PromotionFollower(models, event_log, health, swapper)
     checks: dict[str, Callable[[], Awaitable[object]]] = {
-        "kafka": partial(call_in_thread, partial(event_log.check, models)),
+        "kafka": partial(call_in_thread, partial(event_log.check, topics_of(dataset.name, "inference"))),
         "mysql": partial(check_mysql, check_engine),
         "journal": partial(asyncio.to_thread, journal.check),
         **({"workers": peers.check} if peers else {}),

@@ -16,7 +16,7 @@ from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta.timeouts import CHECK_SECONDS, LOADER_IDLE_SECONDS
-from veleta.topics import topic
+from veleta.topics import topic, topics_of
 from veleta_loader.adapters.epoch_cleaner import EpochCleaner
 from veleta_loader.adapters.newest_epoch import NewestEpoch
 from veleta_loader.adapters.repositories import MysqlLoaderUnitOfWork
@@ -50,11 +50,14 @@ def build(
         loader, transactions, publisher, health, clock, dataset.name, after_record=reporter.report
     )
     topics, group = [topic(dataset.name, "batches")], f"{dataset.name}.loader"
+    used_topics = topics_of(dataset.name, SERVICE)
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             restore = partial(health.retry_until_available, reporter.restore)
             tasks.create_task(health.keep_running("rows", restore))
-            tasks.create_task(consume(topics, group, event_log, transactions, publisher, processor, health, checks))
+            tasks.create_task(
+                consume(topics, group, event_log, transactions, publisher, processor, health, checks, used_topics)
+            )
 
     return Service(run)

@@ -12,7 +12,7 @@ from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
 from veleta.threads import call_in_thread
-from veleta.topics import topic
+from veleta.topics import topic, topics_of
 from veleta_poller.adapters.api import connect
 from veleta_poller.adapters.disks import Disks
 from veleta_poller.adapters.inbox import Inbox
@@ -38,7 +38,8 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     responses = ResponseHandler(
         dataset, settings.group_number, settings.max_response, inbox, topics, store, api_status, health
     )
-    batches, commands = topic(dataset.name, "batches"), topic(dataset.name, "commands")
+    commands = topic(dataset.name, "commands")
+    check_kafka = partial(call_in_thread, partial(event_log.check, topics_of(dataset.name, SERVICE)))
 
     async def run() -> None:
         pending = await start(inbox, store, responses, partial(event_log.bounds, commands), health, settings.poll)
@@ -48,9 +49,7 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
             asyncio.TaskGroup() as group,
         ):
             background = [
-                group.create_task(
-                    watch_dependency("kafka", partial(call_in_thread, partial(event_log.check, batches)), health)
-                ),
+                group.create_task(watch_dependency("kafka", check_kafka, health)),
                 group.create_task(
                     health.keep_running("commands", partial(tail, [commands], event_log, health, pending.on_records))
                 ),

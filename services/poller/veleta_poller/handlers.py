@@ -10,7 +10,7 @@ import structlog
 
 from veleta.commands import PendingCommand, PendingCommands
 from veleta.dataset import Dataset
-from veleta.errors import MAX_REASON_LENGTH, Reject, Retry
+from veleta.errors import MAX_REASON_LENGTH, Reject
 from veleta.faults import fault_point
 from veleta.processing.dead_letters import MAX_CONSECUTIVE, ConsecutiveDeadLetters
 from veleta.service.health import ServiceHealth
@@ -59,14 +59,12 @@ class ResponseHandler:
         self._api_status = api_status
         self._health = health
         self._consecutive = ConsecutiveDeadLetters()
-        self._position_loaded = False
         self._fetched: StoredResponse | None = None
 
     async def load_position(self) -> None:
-        """Find the last batch: the inbox or the topics may be ahead of the other. Raises Retry."""
+        """Find the last batch: the inbox or the topics may be ahead of the other, or recreated. Raises Retry."""
         topic = await asyncio.to_thread(self._topics.read_on, self._store.state.topic)
         await self._store.update(lambda state: state.topic_read(topic))
-        self._position_loaded = True
 
     async def handle_all(self, fetched: StoredResponse | None) -> None:
         """Handle every response in the inbox. `fetched` came just now; others were left by an earlier process."""
@@ -81,25 +79,20 @@ class ResponseHandler:
 
     async def _handle(self, response: StoredResponse) -> None:
         """Handle one response. After Retry it is published again from its start, at the position in the topics."""
-        try:
-            if not self._position_loaded:
-                await self.load_position()
-            if self._store.state.body == Body(response.name, refused=True):
-                await self._on_disk(self._inbox.quarantine, response)
-                return
-            parsed = await self._parse(response)
-            if response == self._fetched:
-                self._api_status.update(parsed)
-            match parsed:
-                case Batch() as batch:
-                    await self._handle_batch(response, batch)
-                case EndOfData():
-                    await self._handle_end(response)
-                case InvalidResponse(reason):
-                    await self._refuse(response, self._store.state.expected, reason)
-        except Retry:
-            self._position_loaded = False
-            raise
+        await self.load_position()
+        if self._store.state.body == Body(response.name, refused=True):
+            await self._on_disk(self._inbox.quarantine, response)
+            return
+        parsed = await self._parse(response)
+        if response == self._fetched:
+            self._api_status.update(parsed)
+        match parsed:
+            case Batch() as batch:
+                await self._handle_batch(response, batch)
+            case EndOfData():
+                await self._handle_end(response)
+            case InvalidResponse(reason):
+                await self._refuse(response, self._store.state.expected, reason)
 
     async def _parse(self, response: StoredResponse) -> Response:
         """Parse a response, unless that has ended the process too often: each attempt is counted before it begins."""

@@ -14,6 +14,8 @@ from veleta.ports import EventLog
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
 from veleta.tables import DatasetTables, dataset_tables
+from veleta.threads import call_in_thread
+from veleta.topics import TopicName, topic
 from veleta_retention.adapters.batch_index import BatchIndex
 from veleta_retention.adapters.rows import KafkaRows, MysqlBatchRows, MysqlReaders
 from veleta_retention.adapters.tables import MysqlPurgeTable, MysqlRequestTable, stored_limits
@@ -24,6 +26,8 @@ from veleta_retention.row_sweeper import RowSweeper
 from veleta_retention.settings import RetentionSettings
 from veleta_retention.version_sweeper import VersionSweeper
 
+TOPICS: tuple[TopicName, ...] = ("batches", "rows")
+"""The topics that it reads to find what is due, and deletes records of."""
 NO_LIMITS = "everything is kept, because an earlier version began this run: KEEP_EPOCHS and KEEP_VERSIONS limit it"
 
 
@@ -94,8 +98,11 @@ async def _run_limits(
         clock,
     )
     artifacts = MlflowArtifacts(settings.mlflow.tracking_uri, dataset.name)
+    check_kafka = partial(call_in_thread, partial(log.check, [topic(dataset.name, name) for name in TOPICS]))
     sweeps = {"rows": rows.sweep, "versions": VersionSweeper(MysqlDecisions(engine), artifacts, versions, health).sweep}
     async with asyncio.TaskGroup() as tasks:
+        if epochs or settings.keep_batches_days:
+            tasks.create_task(watch_dependency("kafka", check_kafka, health))
         for name, sweep in sweeps.items():
             tasks.create_task(health.supervise(name, _repeat(sweep, health)))
 

@@ -20,7 +20,7 @@ from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
-from veleta.topics import topic
+from veleta.topics import topic, topics_of
 from veleta_trainer.adapters.child import ChildProcessFitter
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.adapters.runs import MlflowRuns
@@ -63,7 +63,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
     topics = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
-    consumer_group = f"{dataset.name}.trainer"
+    consumer_group, used_topics = f"{dataset.name}.trainer", topics_of(dataset.name, SERVICE)
     check_registry = partial(call_in_thread, registry.check)
     health.set_unavailable("lease", "not yet requested")
     health.show_activity_of(TRAININGS)
@@ -73,7 +73,17 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch_dependency("mlflow", check_registry, health))
                 group.create_task(
-                    consume(topics, consumer_group, event_log, transactions, publisher, processor, health, checks)
+                    consume(
+                        topics,
+                        consumer_group,
+                        event_log,
+                        transactions,
+                        publisher,
+                        processor,
+                        health,
+                        checks,
+                        used_topics,
+                    )
                 )
                 group.create_task(health.supervise(TRAININGS, workflow.run()))
                 group.create_task(health.keep_running("lease", partial(fenced.renew_lease, health)))

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from kafka import KafkaProducer, TopicPartition
@@ -11,7 +11,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from veleta.adapters.kafka_clients import Admin, Consumer, client_arguments, kafka_errors
+from veleta.adapters.kafka_clients import Admin, Consumer, client_arguments, described_topics, kafka_errors
 from veleta.errors import Retry
 from veleta.events.envelope import Message, Record
 from veleta.ports import Checkpoints, Subscription
@@ -41,7 +41,7 @@ class KafkaLog:
         self._checks = Admin(bootstrap, client, min(CHECK_SECONDS, seconds))
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
-        with self._lock, kafka_errors():
+        with self._errors({message.topic for message in messages}), self._lock:
             try:
                 return self._send(messages)
             except KafkaError:
@@ -52,15 +52,15 @@ class KafkaLog:
         if last < first:
             return
         part = TopicPartition(topic, partition)
-        with kafka_errors(), contextlib.closing(self._consumer(None)) as consumer:
+        with self._errors([topic]), contextlib.closing(self._consumer(None)) as consumer:
             consumer.assign([part])
             last = min(last, consumer.end_offsets([part])[part] - 1)
             consumer.seek(part, max(first, consumer.beginning_offsets([part])[part]))
             yield from _records_until(consumer, part, last)
 
-    def check(self, topic: str) -> None:
+    def check(self, topics: Collection[str]) -> None:
         with self._checks.connected() as admin:
-            _partitions(admin, topic)
+            described_topics(admin, topics)
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         with self._admin.connected() as admin:
@@ -74,7 +74,7 @@ class KafkaLog:
     ) -> Subscription:
         bounds = {name: self.bounds(name) for name in topics}
         with kafka_errors():
-            return _KafkaSubscription(self._consumer(group), bounds, offsets or {})
+            return _KafkaSubscription(self._consumer(group), bounds, offsets or {}, self.check)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -82,6 +82,16 @@ class KafkaLog:
             self._close_producer()
         self._admin.close()
         self._checks.close()
+
+    @contextlib.contextmanager
+    def _errors(self, topics: Collection[str]) -> Iterator[None]:
+        """Translate errors of Kafka. If a topic does not exist, that is the reason: the library reports a time-out."""
+        try:
+            with kafka_errors():
+                yield
+        except Retry:
+            self.check(topics)
+            raise
 
     def _send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         if self._producer is None:
@@ -120,9 +130,7 @@ class KafkaLog:
 
 def _partitions(admin: Any, topic: str) -> list[TopicPartition]:
     """The partitions of a topic, by one request. Raises Retry if there is no such topic."""
-    (described,) = admin.describe_topics([topic])
-    if not described["partitions"]:
-        raise Retry("kafka", f"there is no topic {topic}")
+    (described,) = described_topics(admin, [topic])
     return sorted(TopicPartition(topic, each["partition_index"]) for each in described["partitions"])
 
 
@@ -146,13 +154,21 @@ def _records_until(consumer: Any, part: TopicPartition, last: int) -> Iterator[R
 class _KafkaSubscription:
     """Reads all partitions of its topics. It assigns them itself, since each service has one consumer per topic."""
 
-    def __init__(self, consumer: Any, bounds: dict[str, dict[int, tuple[int, int]]], offsets: Checkpoints) -> None:
+    def __init__(
+        self,
+        consumer: Any,
+        bounds: dict[str, dict[int, tuple[int, int]]],
+        offsets: Checkpoints,
+        check: Callable[[Collection[str]], None],
+    ) -> None:
+        """`check` raises Retry if a topic does not exist: the consumer itself goes on without an error."""
         self._consumer = consumer
+        self._check = check
         starts: dict[TopicPartition, int] = {}
         for topic, parts in bounds.items():
             for partition, (first, end) in parts.items():
-                offset = max(offsets.get((topic, partition), first), first)
-                starts[TopicPartition(topic, partition)] = min(offset, end)
+                offset = offsets.get((topic, partition), first)
+                starts[TopicPartition(topic, partition)] = offset if first <= offset <= end else first
         consumer.assign(list(starts))
         for part, offset in starts.items():
             consumer.seek(part, offset)
@@ -160,6 +176,8 @@ class _KafkaSubscription:
     def poll(self, timeout: float) -> list[Record]:
         with kafka_errors():
             arrived = self._consumer.poll(timeout_ms=int(timeout * 1000))
+        if not arrived and (unknown := self._consumer.unknown_topics()):
+            self._check(unknown)
         return [_record(record) for records in arrived.values() for record in records]
 
     def commit(self, offsets: Checkpoints) -> None:

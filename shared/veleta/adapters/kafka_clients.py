@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer
@@ -37,6 +37,23 @@ def kafka_errors() -> Iterator[None]:
         raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
 
 
+def described_topics(admin: Any, topics: Collection[str]) -> list[dict[str, Any]]:
+    """The descriptions of topics, by one request. Raises Retry if one does not exist; its name is in the reason."""
+    described: list[dict[str, Any]] = admin.describe_topics(list(topics))
+    if missing := [each["name"] for each in described if not each["partitions"]]:
+        raise missing_topics(missing)
+    return described
+
+
+def missing_topics(names: Collection[str]) -> Retry:
+    """The error for topics that do not exist. It names at most three."""
+    first = ", ".join(sorted(names)[:3])
+    if len(names) == 1:
+        return Retry("kafka", f"{first} does not exist; make start creates it again")
+    more = f" and {len(names) - 3} more topics" if len(names) > 3 else ""  # noqa: PLR2004 - as many as above
+    return Retry("kafka", f"{first}{more} do not exist; make start creates them again")
+
+
 class Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no types
     """A consumer. kafka-python 3.0.12 leaves a thread and sockets open if no broker answers; this one does not."""
 
@@ -46,6 +63,11 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no type
         except KafkaError:
             self._client.close()
             raise
+
+    def unknown_topics(self) -> set[str]:
+        """The topics of its partitions that the last metadata of the cluster did not have."""
+        names = {partition.topic for partition in self.assignment()}
+        return {name for name in names if self._cluster.partitions_for_topic(name) is None}
 
 
 class _AdminClient(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types

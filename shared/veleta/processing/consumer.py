@@ -30,14 +30,16 @@ async def consume(
     processor: RecordProcessor[U],
     health: ServiceHealth,
     checks: Transactions[U],
+    used_topics: Sequence[str],
 ) -> None:
     """Consume topics from this service's checkpoints until the service stops.
 
     If checkpoints are lost (a database that was wiped or restored), all records since are processed again. `checks`
-    check MySQL for /readyz, on a connection and with a time-out of their own.
+    check MySQL for /readyz, on a connection and with a time-out of their own. `used_topics` are all topics that the
+    service reads or writes: /readyz shows one that does not exist.
     """
     monitor = CheckpointMonitor(checks)
-    check_kafka = partial(call_in_thread, partial(event_log.check, topics[0]))
+    check_kafka = partial(call_in_thread, partial(event_log.check, used_topics))
     async with asyncio.TaskGroup() as watchers:
         watchers.create_task(watch_dependency("kafka", check_kafka, health))
         watchers.create_task(watch_dependency("mysql", monitor.compare, health))

@@ -3,6 +3,9 @@
 import logging
 import os
 import sys
+import threading
+import time
+from dataclasses import dataclass
 
 import structlog
 
@@ -10,8 +13,58 @@ TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.Excepti
 """Exceptions as JSON, without the values of variables: they may hold passwords."""
 
 
+FIRST_PAUSE, MAX_PAUSE = 1.0, 600.0
+"""Seconds before a message of a library is logged again: at first, and at most. Each pause is twice the last."""
+MAX_MESSAGES = 1_000
+"""Different messages of libraries that are remembered. Then all are forgotten."""
+
+
+class RepeatFilter(logging.Filter):
+    """Passes a message of a library when it first occurs, and its repetitions at growing intervals.
+
+    Two messages are the same if they differ only in their arguments. After MAX_PAUSE without it a message is new.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._messages: dict[tuple[str, int, str], _Repeated] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is logged. It says how many were left out before it."""
+        key, now = (record.name, record.levelno, str(record.msg)), time.monotonic()
+        with self._lock:
+            if len(self._messages) >= MAX_MESSAGES:
+                self._messages.clear()
+            repeated = self._messages.get(key)
+            if repeated is None or now - repeated.last > MAX_PAUSE:
+                repeated = self._messages[key] = _Repeated()
+            repeated.last = now
+            if now < repeated.due:
+                repeated.left_out += 1
+                return False
+            if repeated.left_out:
+                record.msg = f"{record.msg} (and {repeated.left_out} more since the last such line)"
+            repeated.pause = min(2 * repeated.pause, MAX_PAUSE) or FIRST_PAUSE
+            repeated.due, repeated.left_out = now + repeated.pause, 0
+        return True
+
+
+@dataclass
+class _Repeated:
+    """One message: when it came last, when it is logged again, the pause before that, and how many were left out."""
+
+    last: float = 0.0
+    due: float = 0.0
+    pause: float = 0.0
+    left_out: int = 0
+
+
 def configure_logging(service: str) -> None:
-    """Configure structlog and the standard `logging` for this process. Both write the same format to stderr."""
+    """Configure structlog and the standard `logging` for this process. Both write the same format to stderr.
+
+    Libraries repeat a line many times a second, as while a topic does not exist: these lines are limited.
+    """
     terminal = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -34,6 +87,7 @@ def configure_logging(service: str) -> None:
             foreign_pre_chain=shared,
         )
     )
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     # It warns about every 0.1 s without a poll; compression takes that long.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)

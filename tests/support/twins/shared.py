@@ -4,11 +4,12 @@ import copy
 import shutil
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Generic
 
+from veleta.adapters.kafka_clients import missing_topics
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
@@ -23,24 +24,42 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.topics: dict[str, list[Record]] = {}
+        self._deleted: set[str] = set()
         self.begins: dict[str, int] = {}
         """The first offset that was not deleted, by topic."""
         self.committed: dict[tuple[str, str, int], int] = {}
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        self._require(message.topic for message in messages)
         return [self._append(message) for message in messages]
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
+        self._require([topic])
         records = self.topics.get(topic, [])
         for record in records[bisect_left(records, first, key=_offset) : bisect_right(records, last, key=_offset)]:
             if record.offset >= self.begins.get(topic, 0):  # records may be deleted meanwhile
                 yield record
 
-    def check(self, topic: str) -> None:
-        """Memory always answers."""
+    def check(self, topics: Collection[str]) -> None:
+        self._require(topics)
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        self._require([topic])
         return {0: (self.begins.get(topic, 0), len(self.topics.get(topic, [])))}
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic: it does not exist until `create_topic`."""
+        self.topics.pop(topic, None)
+        self.begins.pop(topic, None)
+        self._deleted.add(topic)
+
+    def create_topic(self, topic: str) -> None:
+        """Create a topic again, without records."""
+        self._deleted.discard(topic)
+
+    def _require(self, topics: Iterable[str]) -> None:
+        if missing := self._deleted.intersection(topics):
+            raise missing_topics(missing)
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Delete the records below an offset of the only partition, 0."""
@@ -86,9 +105,13 @@ class _MemorySubscription:
         self._log = log
         self._group = group
         bounds = {name: log.bounds(name)[0] for name in topics}
-        self._next = {name: min(max(offsets.get((name, 0), 0), first), end) for name, (first, end) in bounds.items()}
+        starts = {name: offsets.get((name, 0), first) for name, (first, _) in bounds.items()}
+        self._next = {
+            name: starts[name] if first <= starts[name] <= end else first for name, (first, end) in bounds.items()
+        }
 
     def poll(self, timeout: float) -> list[Record]:
+        self._log._require(self._next)
         arrived = [r for name, start in self._next.items() for r in self._log.topics.get(name, [])[start:]]
         for record in arrived:
             self._next[record.topic] = record.offset + 1

@@ -10,7 +10,16 @@ import pytest
 
 from support.poller import DATASET, END, Scene, batch, until
 from veleta.errors import Retry
-from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, Pause, Poll, RecordDeadlettered, Resume
+from veleta.events.catalogue import (
+    BatchClosed,
+    BatchMissed,
+    BatchRefused,
+    DatasetDeclared,
+    Pause,
+    Poll,
+    RecordDeadlettered,
+    Resume,
+)
 from veleta.events.envelope import decode
 from veleta.faults import fault_point
 from veleta_poller.domain.state import PollerState, PollMode, Reply
@@ -191,6 +200,41 @@ async def test_after_the_loss_of_the_topics_the_position_comes_from_the_inbox(sc
     after.log = type(scene.log)()
     await after.run(batch(1))
     assert after.closed() == [(2, 1)]
+
+
+@pytest.mark.failure("F314")
+@pytest.mark.parametrize("name", ["batches", "rows"])
+async def test_a_batch_waits_for_a_topic_that_was_deleted(scene: Scene, name: str) -> None:
+    """/readyz names it. The batch is published when the topic exists again, and `batches` has the dataset again."""
+    deleted = f"real_estate.{name}"
+    async with scene.running(batch(0), batch(1), poll="manual"):
+        await until(lambda: not scene.health.unavailable)
+        scene.send(Poll, "1")
+        await until(lambda: scene.files() == [] and scene.closed() == [(1, 0)])
+        scene.log.delete_topic(deleted)
+        scene.send(Poll, "2")
+        await until(lambda: "kafka" in scene.health.unavailable)
+        assert f"{deleted} does not exist" in scene.health.unavailable["kafka"]
+        assert scene.files() == [".body"]
+        scene.log.create_topic(deleted)
+        await until(lambda: scene.files() == [])
+    assert [each.number for each in scene.published(BatchClosed)][-1] == 1
+    assert scene.log.topics["real_estate.rows"][-1].key == "real_estate/1/1"
+    assert len(scene.published(DatasetDeclared)) == 1
+
+
+@pytest.mark.failure("F314")
+async def test_a_topic_that_is_recreated_between_two_batches_has_the_dataset(scene: Scene) -> None:
+    """Also if no call met the time without it: consumers of the new topic need the declaration."""
+    async with scene.running(batch(0), batch(1), poll="manual"):
+        await until(lambda: not scene.health.unavailable)
+        scene.send(Poll, "1")
+        await until(lambda: scene.files() == [] and scene.closed() == [(1, 0)])
+        scene.log.delete_topic("real_estate.batches")
+        scene.log.create_topic("real_estate.batches")
+        scene.send(Poll, "2")
+        await until(lambda: scene.closed() == [(1, 1)])
+    assert len(scene.published(DatasetDeclared)) == 1
 
 
 @pytest.mark.failure("F31")

@@ -4,7 +4,7 @@ from typing import get_args
 
 from support.repository import services
 from veleta.events.catalogue import PAYLOADS
-from veleta.topics import TopicName, declared_topics, topic
+from veleta.topics import TopicName, declared_topics, topic, topics_of
 
 
 def test_names_begin_with_the_dataset() -> None:
@@ -29,6 +29,12 @@ def test_records_are_never_deleted() -> None:
 def test_batches_have_one_order() -> None:
     """One partition. The order defines the previous batch."""
     assert {t.partitions for t in declared_topics("cars") if t.name.endswith("batches")} == {1}
+
+
+def test_the_topics_of_a_service_are_those_that_it_writes_or_reads() -> None:
+    """A service is not ready without one of them, also without one that it only writes."""
+    assert set(topics_of("cars", "inference")) == {"cars.models", "cars.training", "cars.deadletter"}
+    assert set(topics_of("cars", "poller")) == {"cars.batches", "cars.rows", "cars.commands", "cars.deadletter"}
 
 
 def test_writers_and_readers_are_services() -> None:

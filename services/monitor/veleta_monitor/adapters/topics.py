@@ -74,7 +74,9 @@ class KafkaReader:
         return cached[1]
 
     def _update_training(self, partition: TopicPartition, end: int) -> None:
-        """Apply the new events of `training`."""
+        """Apply the new events of `training`. A shorter topic was recreated: it is read from its beginning."""
+        if self._next_offset > end:
+            self._next_offset = 0
         first = max(self._next_offset, end - FIRST_READ)
         for record in self._event_log.read(partition.topic, partition.partition, first, end - 1):
             with contextlib.suppress(Reject):

@@ -205,6 +205,22 @@ async def test_a_wiped_database_ends_the_process(drift: Drift) -> None:
         await asyncio.wait_for(running, 5)
 
 
+@pytest.mark.failure("F313")
+async def test_a_recreated_topic_ends_the_process(drift: Drift) -> None:
+    """Drift waits while the topic does not exist. Faust's offset belongs to the deleted topic: drift starts anew."""
+    drift.publish(0, 1)
+    running = await drift.start()
+    await asyncio.sleep(0.1)
+    drift.log.delete_topic(TOPIC)
+    await _until(lambda: "kafka" in drift.health.unavailable)
+    assert f"{TOPIC} does not exist" in drift.health.unavailable["kafka"]
+    await asyncio.sleep(0.1)
+    assert not running.done()
+    drift.log.create_topic(TOPIC)
+    with pytest.raises(Stop, match="lost checkpoints"):
+        await asyncio.wait_for(running, 5)
+
+
 async def test_a_record_beyond_the_checkpoint_is_not_processed(drift: Drift) -> None:
     """The records before it were lost with the database: Faust must not acknowledge it, and the process ends."""
     drift.publish(0, 1)

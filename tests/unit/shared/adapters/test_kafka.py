@@ -22,7 +22,7 @@ PART = TopicPartition("t", 0)
 CALLS: dict[str, Callable[[KafkaLog], object]] = {
     "publish": lambda log: log.publish([message("t")]),
     "read": lambda log: list(log.read("t", 0, 0, 1)),
-    "check": lambda log: log.check("t"),
+    "check": lambda log: log.check(["t"]),
     "bounds": lambda log: log.bounds("t"),
     "subscribe": lambda log: log.subscribe(["t"]),
 }

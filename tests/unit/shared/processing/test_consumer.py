@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from support.consumer_service import IN, PARTITION, ConsumerService, Killed
+from support.consumer_service import DEAD, IN, OUT, PARTITION, ConsumerService, Killed
 from veleta.errors import Reject, Retry
 from veleta.faults import fault_point
 from veleta.processing.dead_letters import MAX_CONSECUTIVE
@@ -109,6 +109,49 @@ async def test_a_topic_that_is_recreated_while_it_is_consumed_is_consumed_from_i
     service.log.on_idle = idle
     await service.consume()
     assert service.handler.applied == [0, 1, 7]
+
+
+@pytest.mark.failure("F311", "F313")
+async def test_a_deleted_topic_is_shown_and_read_from_its_beginning_when_it_exists_again(
+    service: ConsumerService,
+) -> None:
+    """No record of the new topic is skipped: the checkpoint belongs to the deleted one."""
+    service.publish(0, 1, 2)
+    loop = asyncio.get_running_loop()
+    polls: list[int] = []
+
+    def idle() -> None:
+        polls.append(1)
+        if len(polls) == 1:
+            service.log.delete_topic(IN)
+            loop.call_soon_threadsafe(loop.call_later, 0.1, recreate)
+        if 7 in service.handler.applied:
+            loop.call_soon_threadsafe(service.health.stopping.set)
+
+    def recreate() -> None:
+        service.log.create_topic(IN)
+        service.publish(7)
+
+    service.log.on_idle = idle
+    await service.consume()
+    assert service.handler.applied == [0, 1, 2, 7]
+    shown = {reason for unavailable in service.health.sleeps for reason in unavailable.values()}
+    assert f"kafka: {IN} does not exist; make start creates it again" in shown
+    assert service.health.unavailable == {}
+
+
+@pytest.mark.failure("F311")
+@pytest.mark.parametrize("name", [OUT, DEAD])
+async def test_a_topic_that_a_consumer_only_writes_is_checked_too(service: ConsumerService, name: str) -> None:
+    """/readyz shows that it does not exist, before anything is to be published."""
+    service.log.delete_topic(name)
+    consuming = asyncio.create_task(service.consume())
+    async with asyncio.timeout(5):
+        while "kafka" not in service.health.unavailable:  # noqa: ASYNC110 - the product has no event to wait for
+            await asyncio.sleep(0.001)
+    assert name in service.health.unavailable["kafka"]
+    service.health.stopping.set()
+    await consuming
 
 
 @pytest.mark.failure("F09")

@@ -64,6 +64,33 @@ async def test_each_record_is_passed_on_once_in_spite_of_an_outage(monkeypatch: 
     assert keys == ["old", "older", "late"]
 
 
+@pytest.mark.failure("F313")
+async def test_a_topic_that_is_recreated_is_followed_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shorter than what was read of the deleted one."""
+    monkeypatch.setattr(tail_module, "RECONNECT_SECONDS", 0.001)
+    log, health, keys = MemoryLog(), ServiceHealth("inference"), list[str]()
+    log.publish([Message(TOPIC, key, (), b"") for key in ("old", "older")])
+    loop, shown = asyncio.get_running_loop(), list[str]()
+
+    def recreate() -> None:
+        shown.append(health.unavailable.get("kafka", ""))
+        log.create_topic(TOPIC)
+        log.publish([Message(TOPIC, "new", (), b"")])
+
+    def on_records(records: Sequence[Record]) -> None:
+        keys.extend(record.key for record in records)
+        if "new" in keys:
+            health.stopping.set()
+        else:
+            log.delete_topic(TOPIC)
+            loop.call_later(0.1, recreate)
+
+    async with asyncio.timeout(10):
+        await tail([TOPIC], log, health, on_records)
+    assert keys == ["old", "older", "new"]
+    assert shown == [f"kafka: {TOPIC} does not exist; make start creates it again"]
+
+
 async def test_a_partition_may_start_at_a_later_record() -> None:
     """For a process that needs only the last event, and those that follow."""
     log, health, keys = MemoryLog(), ServiceHealth("inference"), list[str]()
