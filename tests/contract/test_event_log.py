@@ -18,6 +18,7 @@ from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record
 from veleta.ports import EventLog, Subscription
 from veleta.processing.dead_letters import DeadLetters
+from veleta.timeouts import KAFKA_REQUEST_SECONDS
 from veleta.topics import MAX_MESSAGE_BYTES, topic
 from veleta_prepare.topics import create_topics
 
@@ -282,8 +283,8 @@ def test_a_missing_topic_is_a_retry(testbed: Testbed) -> None:
 
 @pytest.fixture
 def topics(request: pytest.FixtureRequest, log: EventLog, dataset: str, monkeypatch: pytest.MonkeyPatch) -> "Topics":
-    """Deletes and creates topics. A publication that cannot succeed takes 3 s."""
-    monkeypatch.setattr(kafka_module, "KAFKA_PUBLISH_SECONDS", 3)
+    """Deletes and creates topics. A publication that cannot succeed takes a little longer than one request."""
+    monkeypatch.setattr(kafka_module, "KAFKA_PUBLISH_SECONDS", KAFKA_REQUEST_SECONDS + 1)
     return Topics(log, dataset, request)
 
 

@@ -6,12 +6,20 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from kafka import KafkaProducer, TopicPartition
+from kafka import TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from veleta.adapters.kafka_clients import Admin, Consumer, client_arguments, described_topics, kafka_errors
+from veleta.adapters.kafka_clients import (
+    CLOSE_SECONDS,
+    Admin,
+    Consumer,
+    Producer,
+    client_arguments,
+    described_topics,
+    kafka_errors,
+)
 from veleta.errors import Retry
 from veleta.events.envelope import Message, Record
 from veleta.ports import Checkpoints, Subscription
@@ -24,7 +32,6 @@ from veleta.timeouts import (
 from veleta.topics import MAX_MESSAGE_BYTES
 
 MAX_POLL_RECORDS = 500
-CLOSE_SECONDS = 1.0
 POLL_MS = 500
 
 
@@ -95,7 +102,7 @@ class KafkaLog:
 
     def _send(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         if self._producer is None:
-            self._producer = KafkaProducer(
+            self._producer = Producer(
                 **self._arguments,
                 acks="all",
                 enable_idempotence=True,
@@ -114,8 +121,8 @@ class KafkaLog:
 
     def _close_producer(self) -> None:
         if self._producer is not None:
-            self._producer.close(timeout=CLOSE_SECONDS)
-            self._producer = None
+            producer, self._producer = self._producer, None
+            producer.close(timeout=CLOSE_SECONDS)
 
     def _consumer(self, group: str | None) -> Any:
         return Consumer(

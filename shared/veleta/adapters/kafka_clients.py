@@ -6,11 +6,14 @@ import threading
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from kafka import KafkaAdminClient, KafkaConsumer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from veleta.errors import Reject, Retry
 from veleta.timeouts import KAFKA_RECONNECT_SECONDS, KAFKA_REQUEST_SECONDS, KEEPALIVE
+
+CLOSE_SECONDS = 1.0
+"""How long a client may take to close."""
 
 
 def client_arguments(bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> dict[str, Any]:
@@ -68,6 +71,19 @@ class Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no type
         """The topics of its partitions that the last metadata of the cluster did not have."""
         names = {partition.topic for partition in self.assignment()}
         return {name for name in names if self._cluster.partitions_for_topic(name) is None}
+
+
+class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
+    """A producer that drops at its close what it cannot send. kafka-python 3.0.12 would stay open and send it later."""
+
+    def close(self, *arguments: Any, **options: Any) -> None:
+        """Close. A message that the broker does not take, as of a deleted topic, is not published afterwards."""
+        try:
+            super().close(*arguments, **options)
+        except KafkaError:
+            self._sender.force_close()
+            self._sender.join(CLOSE_SECONDS)
+            super().close(*arguments, **options)
 
 
 class _AdminClient(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types
