@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support.records import NOON, message, missed
-from support.twins.shared import MemoryCheckpoints, MemoryLog, MemoryOutbox, MemoryTransactions, MemoryUnitOfWork
+from support.twins.shared import MemoryCheckpoints, MemoryLog, MemoryOutbox, MemoryUnitOfWork, StrictTransactions
 from veleta.events.catalogue import BatchMissed, Payload, RecordDeadlettered, TrainingSkipped
 from veleta.events.envelope import Event, Message, Record, decode, encode
 from veleta.ports import Subscription, UnitOfWork
@@ -157,7 +157,7 @@ class ConsumerService:
 
     def __init__(self) -> None:
         self.log = FailingLog()
-        self.transactions = MemoryTransactions(FailingUnitOfWork())
+        self.transactions = StrictTransactions(FailingUnitOfWork())
         self.handler = Handler()
         self.restart()
 

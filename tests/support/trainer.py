@@ -7,7 +7,7 @@ from typing import Any
 
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
-from support.twins.shared import CountingLog, MemoryRegistry, MemoryTransactions
+from support.twins.shared import MemoryRegistry, OutboxLog, StrictTransactions
 from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
 from veleta.batches import BatchReader, read_events
 from veleta.dataset import load_dataset
@@ -102,8 +102,8 @@ class TrainerHarness:
     """The ports of a trainer, with three published batches. `new_trainer` builds a trainer on them, like a restart."""
 
     def __init__(self, *maes: float | BaseException) -> None:
-        self.log = CountingLog()
-        self.transactions = MemoryTransactions(MemoryTrainerUnitOfWork())
+        self.transactions = StrictTransactions(MemoryTrainerUnitOfWork())
+        self.log = OutboxLog("trainer", lambda: self.transactions.committed.outbox)
         self.registry = MemoryRegistry()
         self.runs = MemoryRuns()
         self.fitter = FakeFitter(self.log, *maes)

@@ -13,7 +13,7 @@ from veleta.adapters.kafka_clients import missing_topics
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
-from veleta.ports import NATIVE, Checkpoints, Subscription, T, U, Version
+from veleta.ports import NATIVE, Checkpoints, OutboxRepository, Subscription, T, U, UnitOfWork, Version
 from veleta.topics import MAX_MESSAGE_BYTES
 
 _offset = attrgetter("offset")
@@ -216,6 +216,53 @@ class MemoryTransactions(Generic[U]):
         result = transaction(draft)
         self.committed = draft
         return result
+
+
+class StrictTransactions(MemoryTransactions[U]):
+    """Refuses to commit an event without the effect that it reports, in any repository.
+
+    In MySQL a kill between two transactions would leave an event without its state, or a state without its event.
+    """
+
+    WITHOUT_EFFECT = ("training.progress",)
+    """Events that report no state."""
+
+    async def run(self, transaction: Callable[[U], T]) -> T:
+        before = self.committed
+        result = await super().run(transaction)
+        if appended := _messages(self.committed) - _messages(before):
+            types = {dict(message.headers).get("ce_type", b"").decode() for message in appended}
+            if not types.issubset(self.WITHOUT_EFFECT):
+                assert _effects(self.committed) != _effects(before), f"{types} stored without an effect"
+        return result
+
+
+def _messages(uow: UnitOfWork) -> set[Message]:
+    return {message for _, message in uow.outbox.oldest()}
+
+
+def _effects(uow: UnitOfWork) -> dict[str, object]:
+    """What the repositories hold. The lease is renewed by each transaction of the trainer, and is no effect."""
+    return {
+        name: getattr(held, "__dict__", held) for name, held in vars(uow).items() if name not in ("outbox", "lease")
+    }
+
+
+class OutboxLog(CountingLog):
+    """Refuses an event of a service that is not in its committed outbox: it could be sent without its effect."""
+
+    def __init__(self, service: str, outbox: Callable[[], OutboxRepository]) -> None:
+        super().__init__()
+        self._source = f"veleta/{service}".encode()
+        self._outbox = outbox
+
+    def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
+        stored = [message for _, message in self._outbox().oldest()]
+        for message in messages:
+            headers = dict(message.headers)
+            own = headers.get("ce_source") == self._source
+            assert not own or message in stored, f"{headers['ce_type'].decode()} was sent past the outbox"
+        return super().publish(messages)
 
 
 class MemoryRegistry:

@@ -9,7 +9,7 @@ from support.dataset_changes import CHANGES
 from support.history import Where, histories, next_batch, publish_old_batches
 from support.listings import api_rows
 from support.twins.drift import MemoryDriftUnitOfWork, MemoryReports
-from support.twins.shared import CountingLog, MemoryTransactions
+from support.twins.shared import CountingLog, OutboxLog, StrictTransactions
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, DriftAssessed, RetrainRequested
@@ -25,8 +25,8 @@ class Drift:
     """A DriftHandler with an in-memory event log and in-memory tables."""
 
     def __init__(self, log: CountingLog | None = None) -> None:
-        self.log = log or CountingLog()
-        self.transactions = MemoryTransactions(MemoryDriftUnitOfWork())
+        self.transactions = StrictTransactions(MemoryDriftUnitOfWork())
+        self.log = log or OutboxLog("drift", lambda: self.transactions.committed.outbox)
         self.change_dataset(DATASET)
 
     def change_dataset(self, dataset: Dataset) -> None:
@@ -133,7 +133,7 @@ async def test_published_reports_are_restored_into_wiped_tables(drift: Drift) ->
         drift.log.publish([message for message in drift.outbox if message.topic == "real_estate.drift"])
     published = [decode(record) for record in drift.log.read("real_estate.drift", 0, 0, 9)]
     assert len(published) == 6
-    drift.transactions = MemoryTransactions(MemoryDriftUnitOfWork())
+    drift.transactions = StrictTransactions(MemoryDriftUnitOfWork())
     await drift.transactions.run(lambda uow: drift.handler.restore(published[1:2], uow))
     await drift.transactions.run(lambda uow: drift.handler.restore(published, uow))
     assert drift.stored.reports == reports

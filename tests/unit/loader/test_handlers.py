@@ -6,7 +6,7 @@ import pytest
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from support.twins.loader import MemoryLoaderUnitOfWork
-from support.twins.shared import CountingLog, MemoryTransactions
+from support.twins.shared import CountingLog, StrictTransactions
 from veleta.batches import BatchReader
 from veleta.dataset import load_dataset, parse_dataset
 from veleta.errors import Reject
@@ -35,7 +35,7 @@ class Loader:
             is_outdated=NewestEpoch(self.log, DATASET.name).is_outdated,
             clock=lambda: TIME,
         )
-        self.transactions = MemoryTransactions(MemoryLoaderUnitOfWork())
+        self.transactions = StrictTransactions(MemoryLoaderUnitOfWork())
 
     @property
     def committed(self) -> MemoryLoaderUnitOfWork:

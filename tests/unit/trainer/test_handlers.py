@@ -5,6 +5,7 @@ import pytest
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from support.trainer import DATASET, TrainerHarness, request
+from support.twins.trainer import MemoryTrainerUnitOfWork
 from veleta.errors import Reject
 from veleta.events.envelope import Event
 from veleta_trainer.domain import events
@@ -29,8 +30,12 @@ async def test_after_a_failure_each_batch_causes_a_request_until_there_is_a_cham
     manifest = publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3))
     closed = Event(f"{manifest.batch}/closed", "poller", TIME, manifest)
 
+    def handle(uow: MemoryTrainerUnitOfWork) -> None:
+        handler.apply(closed, None, uow)
+        uow.checkpoints.save("real_estate.batches", 0, uow.checkpoints.load("real_estate.batches", 0) + 1)
+
     async def due() -> list[str]:
-        await harness.transactions.run(lambda uow: handler.apply(closed, None, uow))
+        await harness.transactions.run(handle)
         pending = await harness.transactions.run(lambda uow: uow.outbox.oldest())
         await harness.transactions.run(lambda uow: uow.outbox.delete([number for number, _ in pending]))
         return [dict(message.headers)["ce_id"].decode() for _, message in pending]
