@@ -1,5 +1,6 @@
 """What README, CONTRIBUTING and docs/ name is there, and what is there is named."""
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from support.contracts import REGENERATE
 from support.reference.blocks import pages_with_blocks
-from support.reference.failures import FAILURE_TESTS, FAILURES, failure_tests_page, failures_page, proofs
+from support.reference.failures import FAILURE_TESTS, FAILURES, failure_tests_page, failures_page, fault_of, proofs
 from support.reference.make import start_variables as start_of_make
 from support.reference.make import targets
 from support.reference.metrics import declared_metrics
@@ -89,6 +90,33 @@ def test_every_failure_has_a_test() -> None:
     numbers = [row[0] for row in _rows(FAILURES) if re.fullmatch(r"F\d+", row[0])]
     assert len(numbers) > 50
     assert sorted(numbers) == sorted(proofs())
+
+
+def test_every_proof_of_a_failure_runs_and_can_fail() -> None:
+    """pytest collects it, a make target runs it, nothing skips it, and it asserts something."""
+    assert {each.test: each.fault for found in proofs().values() for each in found if each.fault} == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "test", "fault"),
+    [
+        ("tests/unit/test_x.py", "def test_x(): assert x", ""),
+        ("tests/unit/a/b/test_x.py", "async def test_x():\n with pytest.raises(E): x()", ""),
+        ("tests/soak/test_x.py", "def test_x(): wait_until(x)", ""),
+        ("tests/unit/test_x.py", "def x(): assert x", "pytest does not collect it"),
+        ("tests/unit/x.py", "def test_x(): assert x", "pytest does not collect it"),
+        ("tests/support/test_x.py", "def test_x(): assert x", "pytest does not collect it"),
+        ("tests/unit/test_x.py", "@pytest.mark.skip('why')\ndef test_x(): assert x", "it is skipped, or may fail"),
+        ("tests/unit/test_x.py", "@pytest.mark.xfail\ndef test_x(): assert x", "it is skipped, or may fail"),
+        ("tests/unit/test_x.py", "def test_x(): x()", "it asserts nothing"),
+        ("tests/unit/test_x.py", "def test_x(): assert True", "it asserts nothing"),
+    ],
+)
+def test_a_function_that_only_has_the_name_of_a_test_proves_nothing(module: str, test: str, fault: str) -> None:
+    """Such as one that pytest does not collect, one that is skipped, and one without an assertion."""
+    (function,) = ast.parse(test).body
+    assert isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    assert fault_of(module, function) == fault
 
 
 def test_the_tests_of_the_failures_are_what_the_markers_say() -> None:

@@ -14,6 +14,11 @@ from support.repository import ROOT, python_files
 
 FAILURES = ROOT / "docs/failures.md"
 FAILURE_TESTS = ROOT / "docs/reference/failure-tests.md"
+TIERS = ("unit", "contract", "integration", "runtime", "e2e", "soak", "compose")
+"""The folders of tests that a make target runs."""
+SKIPS = {f"pytest.mark.{name}" for name in ("skip", "skipif", "xfail")}
+ASSERTING = {"pytest.raises", "pytest.fail", "expect", "wait_until", "until", "_until"}
+"""Calls that fail if what they name does not come."""
 _ROW = re.compile(r"^\| (F\d+) \| (.+?) \| (.+?) \|.*$", re.MULTILINE)
 _HEAD = """# Failure tests
 
@@ -28,6 +33,8 @@ class Proof:
 
     test: str
     rule: str
+    fault: str = ""
+    """Why it proves nothing: it does not run, or cannot fail. Empty for a sound test."""
 
 
 @cache
@@ -60,7 +67,24 @@ def _marked(module: str, node: ast.AST, prefix: str = "") -> Iterator[tuple[str,
         elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             rule = (ast.get_docstring(child) or "").partition("\n")[0]
             for number in _numbers(child):
-                yield number, Proof(f"{module}::{prefix}{child.name}", rule)
+                yield number, Proof(f"{module}::{prefix}{child.name}", rule, fault_of(module, child))
+
+
+def fault_of(module: str, test: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Why a function of a module is no test that runs and can fail. Empty if it is one."""
+    if not re.fullmatch(rf"tests/({'|'.join(TIERS)})/(\w+/)*test_\w+\.py", module) or not test.name.startswith("test_"):
+        return "pytest does not collect it"
+    if {ast.unparse(mark).partition("(")[0] for mark in test.decorator_list} & SKIPS:
+        return "it is skipped, or may fail"
+    if not any(_can_fail(node) for node in ast.walk(test)):
+        return "it asserts nothing"
+    return ""
+
+
+def _can_fail(node: ast.AST) -> bool:
+    if isinstance(node, ast.Assert):
+        return not isinstance(node.test, ast.Constant)
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ASSERTING
 
 
 def _numbers(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
