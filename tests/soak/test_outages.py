@@ -1,8 +1,6 @@
 """Kafka, MySQL and MLflow stopped and frozen, one and two at a time, up to five minutes."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -14,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 import sqlalchemy as sa
 
+from support.freezing import freeze, thaw
 from support.listings import write_csv
 from support.testbed import admin_login, free_base, http_status, wait_until
 from veleta.adapters.mysql import mysql_engine
@@ -40,32 +39,11 @@ def _stop(run: Run, parts: Sequence[str]) -> None:
     Supervisor(run).stop(parts)
 
 
-def _freeze(run: Run, parts: Sequence[str]) -> None:
-    _signal(run, parts, signal.SIGSTOP)
-
-
-def _thaw(run: Run, parts: Sequence[str]) -> None:
-    _signal(run, parts, signal.SIGCONT)
-
-
 def _start(run: Run, parts: Sequence[str]) -> None:
     Supervisor(run).start(parts)
 
 
-def _signal(run: Run, parts: Sequence[str], number: signal.Signals) -> None:
-    """Send a signal to all processes of the parts. MLflow has children."""
-    states = Supervisor(run).states()
-    for part in parts:
-        for pid in (states[part].pid, *_children(states[part].pid)):
-            os.kill(pid, number)
-
-
-def _children(pid: int) -> list[int]:
-    direct = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [*direct, *(grandchild for child in direct for grandchild in _children(child))]
-
-
-MANNERS = {"stopped": (_stop, _start), "frozen": (_freeze, _thaw)}
+MANNERS = {"stopped": (_stop, _start), "frozen": (freeze, thaw)}
 
 
 @pytest.fixture(scope="module")
