@@ -22,7 +22,7 @@ class CannotJump(Exception):
 
 
 class JumpingClock:
-    """The seconds by which the clock of a run is ahead, in a file that its processes read once a second."""
+    """The seconds by which the clock of a run is ahead, in a file that its processes read every two seconds."""
 
     def __init__(self, path: Path) -> None:
         """Raises CannotJump."""
