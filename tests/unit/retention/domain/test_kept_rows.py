@@ -60,6 +60,8 @@ def test_the_newest_epoch_is_kept_however_old_it_is() -> None:
     """A training and the comparison of the next batch need its rows."""
     batches = closed((1, 0), (2, 0), (2, 1), ages={(1, 0): 90, (2, 0): 80, (2, 1): 70})
     assert oldest_kept(batches, Limits(epochs=0, days=1), NOW) == (2, 0)
+    ages = {(1, 0): 90, (2, 0): 80, (3, 0): 70}
+    assert oldest_kept(closed(*ages, ages=ages), Limits(epochs=0, days=1), NOW) == (3, 0)
 
 
 def test_without_a_batch_nothing_is_deleted() -> None:
