@@ -113,6 +113,12 @@ def test_an_event_that_is_applied_twice_changes_nothing() -> None:
     assert progress("failed") == progress("finished")
 
 
+def test_an_event_of_the_state_that_a_training_has_is_applied() -> None:
+    """Only the states of stored rows are known, so its columns are written again."""
+    assert row_after(STARTED, before="planned")["recipe"] == RECIPE
+    assert row_after(FINISHED, before="failed")["version"] == 3
+
+
 @pytest.mark.parametrize("payload", [STARTED, FINISHED, REGISTERED, PROMOTED])
 def test_an_event_about_an_unknown_training_adds_no_row(payload: Payload) -> None:
     """Its request was deleted from the topic, or never existed."""
