@@ -143,13 +143,20 @@ class ModelSwapper:
         """
         if version := await asyncio.to_thread(self._registry.alias, CHAMPION):
             self._add(promotion_of_alias(version))
-        for promotion in self.promotions():
-            if self._model and promotion.seq <= self._model.promotion.seq:
-                break
-            if self._refused.may_be_tried(promotion.seq):
-                await self._swap_to(promotion)
-        self._fault = self._refused.summary(self._model.promotion.seq if self._model else -1)
+        while promotion := self._next():
+            await self._swap_to(promotion)
+        self._fault = self._refused.summary(self._served_seq)
         self._report()
+
+    @property
+    def _served_seq(self) -> int:
+        return self._model.promotion.seq if self._model else -1
+
+    def _next(self) -> Promotion | None:
+        """The newest promotion to load, if it is newer than the served one. It may have arrived since the last load."""
+        due = (each for each in self.promotions() if self._refused.may_be_tried(each.seq))
+        newest = next(due, None)
+        return newest if newest and newest.seq > self._served_seq else None
 
     def _add(self, promotion: Promotion) -> bool:
         """Add a promotion. False if it is too old or not new: an event has causes, the registry's alias has none."""

@@ -12,6 +12,7 @@ from support.swaps import DATASET, MODELS, NOW, Swaps
 from veleta.errors import Retry
 from veleta.events.catalogue import TrainingFailed, TrainingProgress
 from veleta.events.envelope import Event, Message, encode
+from veleta.ports import Version
 from veleta.processing.tail import tail
 from veleta_inference import model_swapper
 from veleta_inference.domain.refused_promotions import FIRST_PAUSE_SECONDS
@@ -304,6 +305,26 @@ async def test_the_last_good_model_is_served_if_the_next_learnt_from_other_featu
     reason = "version 2 is refused: the model learnt from other features: zip_code had prefix = 2, now 3"
     assert swaps.health.activity == f"serving real_estate 1; {reason}"
     assert swaps.dead_letters == 0
+
+
+async def test_a_promotion_that_arrives_meanwhile_is_loaded_before_older_ones(
+    swaps: Swaps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a change of the dataset file all older ones may be refused, and each is downloaded."""
+    for seq in range(1, 4):
+        swaps.promote(swaps.version("prefix"), seq)
+    download = swaps.registry.download_native
+
+    def download_while_another_arrives(version: Version, folder: Path) -> Path:
+        if version.number == 3:
+            swaps.promote(swaps.version("11"), 4)
+            swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 3, 3)))
+        return download(version, folder)
+
+    monkeypatch.setattr(swaps.registry, "download_native", download_while_another_arrives)
+    await swaps.reconcile()
+    assert swaps.served == (4, 4)
+    assert swaps.registry.downloads == Counter({3: 1, 4: 1})
 
 
 @pytest.mark.failure("F266")
