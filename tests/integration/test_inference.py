@@ -450,7 +450,7 @@ def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, ob
         assert {reply.status for reply in answered} == {200}
         for reply in refused:
             assert reply.status == 503
-            assert re.search("journal: (its disk is full|.* bytes are not yet in MySQL)", reply.json["detail"])
+            assert re.search("journal: (its disk is full|.* bytes wait in the folder answered)", reply.json["detail"])
             assert int(reply.headers["Retry-After"]) > 0
             assert "price" not in reply.text
         assert "journal" in call(f"{full.url}/readyz").json["waits_for"]

@@ -20,7 +20,7 @@ from veleta.service.health import ServiceHealth
 from veleta.tables import dataset_tables
 from veleta_inference import drain as drain_module
 from veleta_inference.adapters.journal import JournalFolder
-from veleta_inference.adapters.request_table import MysqlRequestTable
+from veleta_inference.adapters.request_table import MAX_BYTES, MysqlRequestTable
 from veleta_inference.dead_letters import DeadLetterOutbox
 from veleta_inference.drain import SET_ASIDE, Drain
 from veleta_inference.handlers import REQUEST_FIELDS
@@ -120,6 +120,15 @@ async def test_a_refused_line_is_dead_lettered(setup: Setup, error: tuple[int, s
     (letter,) = setup.dead_letters
     assert (letter.first_key, letter.topic, letter.value) == ("bad", TABLE.fullname, BAD.decode())
     assert letter.reason == "the database refuses the row"
+
+
+@pytest.mark.failure("F284")
+async def test_a_line_that_no_packet_holds_is_dead_lettered(setup: Setup) -> None:
+    """The server would close the connection, as in an outage."""
+    await setup.journal.append([LINES[0], b'"%b"' % (b"x" * MAX_BYTES), LINES[1]])
+    await setup.until_empty()
+    assert setup.server.lines == LINES[:2]
+    assert [letter.reason for letter in setup.dead_letters] == ["the line is too long for the database"]
 
 
 async def test_a_line_that_is_not_utf8_is_dead_lettered(setup: Setup) -> None:

@@ -29,7 +29,10 @@ READ_BYTES = 256 * 1024
 MIN_FREE_BYTES = 1024 * 1024
 """With less free space than this, the disk counts as full."""
 PENDING = prometheus_client.Gauge(
-    "veleta_journal_bytes", "bytes of the journal that are not yet in MySQL", ["journal"], multiprocess_mode="livesum"
+    "veleta_journal_bytes",
+    "bytes of a journal that are not yet in MySQL, or Kafka",
+    ["journal"],
+    multiprocess_mode="livesum",
 )
 
 
@@ -53,6 +56,7 @@ class JournalFolder:
 
         Raises OSError if `root` is not writable.
         """
+        self._name = root.name
         self._limit = limit
         self._min_free = min_free
         self._sync = sync
@@ -72,7 +76,7 @@ class JournalFolder:
     def check(self, more: int = 0) -> None:
         """See `Journal.check`. `more` bytes are to be appended."""
         if self._pending + more > self._limit:
-            raise Retry("journal", f"{self._pending} bytes are not yet in MySQL, the limit is {self._limit}")
+            raise Retry("journal", f"{self._pending} bytes wait in the folder {self._name}, the limit is {self._limit}")
         disk = os.statvfs(self._folder)
         if disk.f_bavail * disk.f_frsize < self._min_free:
             raise Retry("journal", "its disk is full")

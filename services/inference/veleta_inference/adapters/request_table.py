@@ -14,6 +14,11 @@ from veleta.adapters.mysql import database_errors
 from veleta.errors import Reject, Retry
 
 WRITTEN = prometheus_client.Counter("veleta_requests_written", "requests that were inserted into MySQL", ["table"])
+MAX_BYTES = 30 * 1024 * 1024
+"""More does not fit into a packet (64 MiB), where each byte has two digits. The server would close the connection."""
+MAX_NUMBER = 254
+"""Characters of a number or a time."""
+CHARACTERS = {"charset": "utf8mb4", "collation": "utf8mb4_bin"}
 STATEMENT_SECONDS = 10.0
 """A statement that takes longer is cancelled, and the database counts as unavailable."""
 
@@ -38,6 +43,8 @@ class MysqlRequestTable:
 
     async def insert(self, lines: Sequence[bytes]) -> None:
         array = b"[%b]" % b",".join(lines)
+        if len(array) > MAX_BYTES:
+            raise Reject("the line is too long for the database", f"{len(array)} bytes, the limit is {MAX_BYTES}")
         try:
             array.decode()
         except UnicodeDecodeError as error:
@@ -75,9 +82,20 @@ def _insert(table: sa.Table, request_columns: Collection[str]) -> sa.Insert:
 
 
 def _column(column: sa.Column[object], path: str) -> str:
-    """A column of JSON_TABLE. As for a column of a table, a value that does not fit is an error."""
-    kind = column.type.compile(dialect=mysql.dialect())
+    """A column of JSON_TABLE: a text that may be longer than the table's column accepts.
+
+    The INSERT converts it, and refuses a value that does not fit. MariaDB's JSON_TABLE itself would shorten or replace
+    the value, with only a warning.
+    """
+    kind = _wider_text(column).compile(dialect=mysql.dialect())
     return f"`{column.name}` {kind} PATH '{path}' NULL ON EMPTY ERROR ON ERROR"
+
+
+def _wider_text(column: sa.Column[object]) -> sa.String:
+    if isinstance(column.type, sa.Text):
+        return mysql.LONGTEXT(**CHARACTERS)
+    length = column.type.length if isinstance(column.type, sa.String) else None
+    return mysql.VARCHAR((length or MAX_NUMBER) + 1, **CHARACTERS)
 
 
 @contextlib.contextmanager

@@ -137,7 +137,7 @@ async def test_a_full_journal_refuses_more_lines(journal: Open) -> None:
     """It reports how many bytes are pending. It accepts lines again when there is room."""
     own = journal(limit=60)
     await own.append(LINES)
-    with pytest.raises(Retry, match="journal: 54 bytes are not yet in MySQL, the limit is 60"):
+    with pytest.raises(Retry, match="journal: 54 bytes wait in the folder journal, the limit is 60"):
         await own.append(LINES)
     assert read_all(own) == LINES
     await own.append(LINES)
