@@ -108,6 +108,8 @@ def test_a_client_connects_soon_after_an_outage() -> None:
     time.sleep(3)
     with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(3.5)
-        server.accept()[0].close()
+        connection, address = server.accept()
+        connection.close()
+    assert address[0] == "127.0.0.1"
     caller.join()
     log.close()
