@@ -3,6 +3,7 @@
 These are mean, std, 50 % and 75 %, as pandas' `describe()` computes them.
 """
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class ColumnValues:
 def describe(values: np.ndarray) -> Mapping[str, float]:
     """Mean, sample standard deviation (n - 1), median and upper quartile (linear interpolation) of float64 values."""
     if not len(values):
-        return dict.fromkeys(STATISTICS, float("nan"))
-    std = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+        return dict.fromkeys(STATISTICS, math.nan)
+    std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
     median, upper = (float(q) for q in np.quantile(values, (0.50, 0.75)))
     return dict(zip(STATISTICS, (float(values.mean()), std, median, upper), strict=True))
