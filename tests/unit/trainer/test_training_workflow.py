@@ -57,7 +57,10 @@ async def test_only_a_better_challenger_replaces_the_champion() -> None:
 async def test_an_unreachable_registry_only_delays_a_training(
     port: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At each of its calls: the step is repeated, and there is one run, one version and one decision."""
+    """At each of its calls: the step is repeated, and there is one run, one version and one decision.
+
+    The error names MLflow, also while the training is planned.
+    """
     harness = TrainerHarness(*[50.0] * 2)
     await harness.add_request(request(0))
     real = getattr(getattr(harness, port), method)
@@ -69,7 +72,7 @@ async def test_an_unreachable_registry_only_delays_a_training(
         return real(*args)
 
     monkeypatch.setattr(getattr(harness, port), method, fail_once)
-    with pytest.raises(Retry):
+    with pytest.raises(Retry, match="^mlflow: unreachable$"):
         await harness.finish()
     assert not failures
     await harness.finish()

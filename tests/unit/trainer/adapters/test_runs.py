@@ -2,8 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from support.broken_mlflow import broken_mlflow
 from support.models import train
@@ -52,6 +55,29 @@ def test_a_server_that_cannot_answer_now_is_called_again(method: str, unavailabl
     """No status of this kind is a refusal."""
     with pytest.raises(Retry, match=r"^mlflow: "):
         CALLS[method](MlflowRuns(unavailable, "experiment"), fitted)
+
+
+LATER_REQUESTS = {"find": "mlflow.artifacts.load_dict", "end_open": "mlflow.MlflowClient.set_terminated"}
+"""By method: its last request."""
+
+
+@pytest.mark.failure("F42")
+@pytest.mark.parametrize("method", LATER_REQUESTS)
+def test_a_server_that_goes_down_during_a_call_is_called_again(
+    method: str, fitted: FittedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first requests of the method are answered, the last one is not."""
+    client = "mlflow.MlflowClient"
+    run = SimpleNamespace(info=SimpleNamespace(run_id="run"), data=SimpleNamespace(tags={}))
+    monkeypatch.setattr(f"{client}.get_experiment_by_name", lambda *_: SimpleNamespace(experiment_id="1"))
+    monkeypatch.setattr(f"{client}.search_runs", lambda *_: [run])
+    monkeypatch.setattr(LATER_REQUESTS[method], _no_answer)
+    with pytest.raises(Retry, match=r"^mlflow: "):
+        CALLS[method](MlflowRuns("http://127.0.0.1:9", "experiment"), fitted)
+
+
+def _no_answer(*_arguments: object) -> None:
+    raise MlflowException("no answer", TEMPORARILY_UNAVAILABLE)
 
 
 @pytest.mark.parametrize("method", CALLS)
