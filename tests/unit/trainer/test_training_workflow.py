@@ -72,7 +72,7 @@ async def test_an_unreachable_registry_only_delays_a_training(
         return real(*args)
 
     monkeypatch.setattr(getattr(harness, port), method, fail_once)
-    with pytest.raises(Retry, match="^mlflow: unreachable$"):
+    with pytest.raises(Retry, match=r"^mlflow: unreachable$"):
         await harness.finish()
     assert not failures
     await harness.finish()

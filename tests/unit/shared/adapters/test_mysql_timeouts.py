@@ -1,6 +1,8 @@
 """Calls to a MySQL server that accepts connections and does not answer."""
 
+import asyncio
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +14,8 @@ from veleta.errors import Retry
 from veleta.settings import MysqlSettings
 
 SECONDS = 0.2
+LIMIT = 10
+"""Seconds after which a test fails whose call has no time-out."""
 
 
 @pytest.fixture
@@ -35,7 +39,8 @@ async def test_a_transaction_on_a_frozen_server_is_a_retry(frozen: MysqlSettings
         else AsyncMysqlTransactions(async_mysql_engine(frozen, SECONDS), unit_of_work)
     )
     with pytest.raises(Retry) as caught:
-        await transactions.run(lambda uow: uow.checkpoints.load_all())
+        async with asyncio.timeout(LIMIT):
+            await transactions.run(lambda uow: uow.checkpoints.load_all())
     assert caught.value.dependency == "mysql"
 
 
@@ -43,7 +48,7 @@ async def test_a_transaction_on_a_frozen_server_is_a_retry(frozen: MysqlSettings
 async def test_a_check_of_a_frozen_server_is_a_retry(frozen: MysqlSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """With both drivers."""
     monkeypatch.setattr("veleta.adapters.mysql.CHECK_SECONDS", SECONDS)
-    with pytest.raises(Retry, match="mysql"):
-        await mysql_check(frozen)()
-    with pytest.raises(Retry, match="mysql"):
-        await check_mysql(async_mysql_engine(frozen, SECONDS))
+    for check in (mysql_check(frozen), partial(check_mysql, async_mysql_engine(frozen, SECONDS))):
+        with pytest.raises(Retry, match="mysql"):
+            async with asyncio.timeout(LIMIT):
+                await check()
