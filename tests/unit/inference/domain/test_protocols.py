@@ -46,8 +46,8 @@ def test_one_row_may_have_values_without_lists(body: dict[str, Any]) -> None:
         ({"dataframe_records": ROWS, "instances": ROWS}, "must be an object with one of"),
         ({"dataframe_split": ROWS}, "dataframe_split must be an object with columns"),
         ({"dataframe_split": {"columns": ["bed"]}}, "missing required field `data`"),
-        ({"dataframe_split": {"columns": ["bed", "bed"], "data": [[1, 2]]}}, "two columns have one name"),
-        ({"dataframe_split": {"columns": ["bed"], "data": [[1, 2]]}}, "each row must have one value for each column"),
+        ({"dataframe_split": {"columns": ["bed", "bed"], "data": [[1, 2]]}}, ": two columns have one name"),
+        ({"dataframe_split": {"columns": ["bed"], "data": [[1, 2]]}}, ": each row must have one value for each column"),
         ({"dataframe_split": {"columns": [[1]], "data": [[1]]}}, "at `$.columns[0]`"),
         ({"dataframe_split": {"columns": 3, "data": 4}}, "at `$.columns`"),
         ({"dataframe_split": {"columns": [1.0], "data": [[1]]}}, "at `$.columns[0]`"),
@@ -55,7 +55,7 @@ def test_one_row_may_have_values_without_lists(body: dict[str, Any]) -> None:
         ({"dataframe_records": {"bed": 4}}, "dataframe_records must be a list of objects"),
         ({"instances": None}, "instances must be a list of objects"),
         ({"inputs": 3}, "inputs must be a list of objects"),
-        ({"inputs": {"bed": [4, 5], "city": ["A"]}}, "all columns must have the same number of values"),
+        ({"inputs": {"bed": [4, 5], "city": ["A"]}}, ": all columns must have the same number of values"),
     ],
 )
 def test_a_body_in_no_form_of_mlflow_is_refused(body: object, message: str) -> None:
@@ -63,6 +63,7 @@ def test_a_body_in_no_form_of_mlflow_is_refused(body: object, message: str) -> N
     with pytest.raises(InvalidRequest) as refusal:
         mlflow_rows(body)
     assert message in refusal.value.detail
+    assert refusal.value.problems == []
 
 
 def tensor(**changes: object) -> dict[str, Any]:
@@ -93,10 +94,11 @@ def test_tensors_are_columns() -> None:
         ({"inputs": [tensor(shape=[3])]}, "the tensor bed has 2 elements, so its shape must be [2] or [2, 1]"),
         ({"inputs": [tensor(shape=[1, 2])]}, "its shape must be [2] or [2, 1]"),
         ({"inputs": [tensor(shape=[2, 1, 1])]}, "at `$.inputs[0].shape`"),
+        ({"inputs": [tensor(shape=[])]}, "at `$.inputs[0].shape`"),
         ({"inputs": [tensor(datatype="BOOL")]}, "Invalid enum value 'BOOL' - at `$.inputs[0].datatype`"),
         ({"inputs": [tensor(datatype=[])]}, "at `$.inputs[0].datatype`"),
-        ({"inputs": [tensor(), tensor()]}, "two tensors have one name"),
-        ({"inputs": [tensor(), tensor(name="x", shape=[1], data=[4])]}, "all columns must have the same number of"),
+        ({"inputs": [tensor(), tensor()]}, ": two tensors have one name"),
+        ({"inputs": [tensor(), tensor(name="x", shape=[1], data=[4])]}, ": all columns must have the same number of"),
     ],
 )
 def test_a_body_that_is_not_an_inference_request_is_refused(body: object, message: str) -> None:
@@ -104,6 +106,7 @@ def test_a_body_that_is_not_an_inference_request_is_refused(body: object, messag
     with pytest.raises(InvalidRequest) as refusal:
         open_inference_rows(body)
     assert message in refusal.value.detail
+    assert refusal.value.problems == []
 
 
 def test_the_input_tensors_are_the_datasets_columns() -> None:
