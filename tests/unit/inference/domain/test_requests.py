@@ -168,6 +168,24 @@ def test_both_decoders_return_the_same_rows(changes: Mapping[str, object]) -> No
 
 
 @pytest.mark.parametrize(
+    "items",
+    [
+        EXAMPLE,
+        [EXAMPLE],
+        [EXAMPLE] * 3,
+        without("price"),
+        [without("price"), EXAMPLE],
+        {**EXAMPLE, "zip_code": "06016", "city": " Mayag\u00fcez "},
+    ],
+)
+def test_a_valid_body_is_decoded_in_one_step(items: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other decoder is several times slower."""
+    expected, fast = reader().convert(items), reader()
+    monkeypatch.setattr(fast, "convert", lambda _decoded: pytest.fail("the body was read again"))
+    assert fast.read(json.dumps(items, ensure_ascii=False).encode()) == expected
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"bed": "4"},

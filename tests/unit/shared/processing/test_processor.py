@@ -10,7 +10,7 @@ from support.consumer_service import IN, OUT, ConsumerService
 from support.records import NOON, message, missed
 from veleta.errors import Reject, Retry, StateLost, Stop
 from veleta.events.envelope import ADDRESSEE, encode
-from veleta.processing.dead_letters import MAX_CONSECUTIVE
+from veleta.processing.dead_letters import DEAD_LETTERS, MAX_CONSECUTIVE
 from veleta.processing.processor import EVENTS_HANDLED, MAX_ATTEMPTS, RecordProcessor
 
 
@@ -58,10 +58,13 @@ async def test_a_resent_record_for_another_service_is_skipped(service: ConsumerS
 
 
 async def test_a_rejected_event_is_dead_lettered(service: ConsumerService) -> None:
-    """With the record and the reason; the handler records it, the checkpoint moves, the next record is processed."""
+    """With the record and the reason, which are counted. The handler records it, and the next record is processed."""
     service.publish(1, 2)
+    count = DEAD_LETTERS.labels("too short")._value
+    before = count.get()
     fail(service, "prepare", [Reject("too short", "3 rows")])
     await service.process_all()
+    assert count.get() == before + 1
     assert (service.handler.dead_lettered, service.handler.applied) == ([(1, "too short: 3 rows")], [2])
     assert service.published() == ["refused 1", "2"]
     assert await service.checkpoint() == 2
