@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from veleta.dataset import load_dataset, parse_dataset
+from veleta.dataset import MAX_TEXT, load_dataset, parse_dataset
 from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest, UnreadableBody
 from veleta_inference.domain.requests import RequestReader
 
@@ -27,6 +27,7 @@ def without(*names: str) -> dict[str, Any]:
 def problems(body: object) -> list[tuple[int, str | None, str]]:
     with pytest.raises(InvalidRequest) as refusal:
         reader().convert(body)
+    assert (refusal.value.detail == "see `errors`") == bool(refusal.value.problems)
     return [(problem.item, problem.field, problem.message) for problem in refusal.value.problems]
 
 
@@ -175,7 +176,7 @@ def test_both_decoders_return_the_same_rows(changes: Mapping[str, object]) -> No
         [EXAMPLE] * 3,
         without("price"),
         [without("price"), EXAMPLE],
-        {**EXAMPLE, "zip_code": "06016", "city": " Mayag\u00fcez "},
+        {**EXAMPLE, "zip_code": "06016", "city": " Mayag\u00fcez ", "state": "x" * MAX_TEXT},
     ],
 )
 def test_a_valid_body_is_decoded_in_one_step(items: object, monkeypatch: pytest.MonkeyPatch) -> None:
