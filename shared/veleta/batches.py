@@ -17,11 +17,14 @@ from veleta.topics import TopicName, topic
 Rows = list[dict[str, Any]]
 
 
+ROWS_DELETED = "its rows were deleted by retention"
+
+
 class RowsDeleted(Reject):
     """Retention deleted the rows of a batch. They are not lost: somebody limited what is kept."""
 
     def __init__(self, batch: str) -> None:
-        super().__init__("its rows were deleted by retention", batch)
+        super().__init__(ROWS_DELETED, batch)
 
 
 class RowsDigest:

@@ -102,6 +102,7 @@ class TrainerHarness:
     """The ports of a trainer, with three published batches. `new_trainer` builds a trainer on them, like a restart."""
 
     def __init__(self, *maes: float | BaseException) -> None:
+        self.health = ServiceHealth("trainer")
         self.transactions = StrictTransactions(MemoryTrainerUnitOfWork())
         self.log = OutboxLog("trainer", lambda: self.transactions.committed.outbox)
         self.registry = MemoryRegistry()
@@ -121,7 +122,8 @@ class TrainerHarness:
     def new_trainer(self) -> TrainingWorkflow:
         """A trainer of a new process. The lease of the one before it has expired."""
         self.transactions.committed.lease.clock += timedelta(hours=1)
-        health, fenced = ServiceHealth("trainer"), FencedTransactions(self.transactions, 10.0)
+        health = self.health = ServiceHealth("trainer")
+        fenced = FencedTransactions(self.transactions, 10.0)
         publisher = OutboxPublisher(self.log, self.transactions, replayed=own_topics(DATASET.name))
         recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)

@@ -1,10 +1,12 @@
 """The training workflow: one training at a time, each state stored before the next step, so that a kill is harmless."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
+from veleta.batches import ROWS_DELETED
 from veleta.errors import Reject, Retry, StateLost
 from veleta.faults import fault_point
 from veleta.ports import NATIVE, Registry, Version
@@ -26,6 +28,12 @@ MAX_FITS = 10
 IDLE_SECONDS = 0.5
 """The pause after the workflow had nothing to do."""
 log = structlog.get_logger()
+
+
+def left_out_warning(unreadable: Mapping[str, str]) -> str:
+    """What /readyz shows of batches that the last training could not read, without those that retention deleted."""
+    lost = [f"{batch}: {reason}" for batch, reason in unreadable.items() if not reason.startswith(ROWS_DELETED)]
+    return f"the last training could not read {len(lost)} of its batches, such as {lost[0]}" if lost else ""
 
 
 @dataclass
@@ -61,6 +69,7 @@ class TrainingSteps:
             fault_point("trainer.logged")
         for batch, reason in run.recipe.unreadable.items():
             log.error("batch left out", request_id=training.request.request_id, batch=batch, reason=reason)
+        self._health.set_warning("batches", left_out_warning(run.recipe.unreadable))
         recipe = run.recipe.model_dump(mode="json")
         columns: TrainingRow = {"state": "fitted", "run_id": run.run_id, "metrics": run.metrics, "recipe": recipe}
         await self._recorder.advanced(training, columns)

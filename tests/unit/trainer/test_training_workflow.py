@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
-from support.trainer import FAULT_POINTS, Killed, TrainerHarness, request
+from support.batches import publish_batch
+from support.listings import api_rows
+from support.trainer import DATASET, FAULT_POINTS, Killed, TrainerHarness, request
+from veleta.batches import ROWS_DELETED
 from veleta.errors import Reject, Retry
 from veleta.service.health import ServiceHealth
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel
-from veleta_trainer.training_workflow import MAX_ATTEMPTS, MAX_FITS
+from veleta_trainer.training_workflow import MAX_ATTEMPTS, MAX_FITS, left_out_warning
+
+LEFT_OUT = (
+    "the last training could not read 1 of its batches, such as real_estate/1/3: "
+    "the manifest does not match: the rows have another digest"
+)
 
 
 @pytest.mark.failure("F109")
@@ -82,6 +90,26 @@ async def test_an_unreachable_registry_only_delays_a_training(
     assert len(harness.promotions) == 1
     assert harness.row(request(0)).get("attempts") == 0
     assert harness.registry.version(2) is None
+
+
+@pytest.mark.failure("F107")
+async def test_batches_that_a_training_could_not_read_are_a_warning() -> None:
+    """On /readyz, until a training can read all of its batches again."""
+    harness = TrainerHarness(50.0, 40.0)
+    publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
+    publish_batch(harness.log, DATASET, 2, 0, api_rows(0, 30, 3))
+    trainer = harness.new_trainer()
+    await trainer.take_over()
+    for training, warning in ((request(3), {"batches": LEFT_OUT}), (request(0, 2), {})):
+        await harness.add_request(training)
+        while await trainer.advance():
+            pass
+        assert harness.health.warnings == warning
+
+
+def test_rows_that_retention_deleted_are_no_warning() -> None:
+    """Somebody limited what is kept."""
+    assert left_out_warning({"d/1/0": f"{ROWS_DELETED}: d/1/0"}) == ""
 
 
 @pytest.mark.failure("F116")

@@ -111,7 +111,7 @@ class FaustWorker:
                 self._health.heartbeat()
                 continue
             if progress.is_behind(last):
-                raise StateLost("the database lost checkpoints")
+                raise StateLost("the database lost checkpoints, or the topic was recreated")
             if progress.complete or progress.checkpoints != last.checkpoints or self._health.stop_reason:
                 last, last_change = progress, time.monotonic()
                 self._health.heartbeat()
