@@ -68,7 +68,7 @@ class HangingRun(Run):
     def _programs(self) -> dict[str, Program]:
         environment = {
             **self.environment("loader"),
-            "LIVENESS_SECONDS": str(LIVENESS_SECONDS),
+            "LOADER_LIVENESS_SECONDS": str(LIVENESS_SECONDS),
             "FAULTS": str(self.faults),
             "PYTHONPATH": str(Path(__file__).parents[1]),
         }
