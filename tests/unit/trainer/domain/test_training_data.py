@@ -81,6 +81,14 @@ def test_a_batch_that_breaks_off_leaves_no_row() -> None:
     assert (data.received, data.rejected) == (expected.received, expected.rejected) == (7, {"price: no value": 1})
 
 
+def test_a_batch_for_the_holdout_adds_no_training_rows() -> None:
+    """Nor does it count as received."""
+    train, holdout = split(100)
+    data = TrainingData(DATASET)
+    data.append_batch([train, holdout], holdout_only=True)
+    assert (len(data.train), len(data.holdout), data.received) == (0, len(holdout), 0)
+
+
 def test_the_fewest_rows_are_enough() -> None:
     """One row less, or no row to compare on, is too few."""
     train, holdout = split(200)
@@ -136,3 +144,5 @@ def test_a_column_with_too_many_texts_has_no_training_values(monkeypatch: pytest
     data.append(api_rows(0, 500, 3), holdout_only=False)
     assert {"city", "zip_code"}.isdisjoint(data.train.training_values().texts)
     assert "status" in data.train.training_values().texts
+    monkeypatch.setattr(training_data, "MAX_TEXTS", data.train.frame()["city"].nunique())
+    assert "city" in data.train.training_values().texts
