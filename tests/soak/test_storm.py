@@ -142,6 +142,8 @@ def test_nothing_is_lost_doubled_or_wrong_after_a_storm(stage: Stage, api: Recor
         before = {part: state.pid for part, state in run.states().items()}
         unsettled = _settled(run, api, reader)
         restarted = [part for part, state in run.states().items() if state.pid != before[part]]
+        for part in restarted:
+            print_line(f"\nthe end of the log of {part}, which restarted:\n{_log_end(run, part)}")
     state = reader.read()
     kills = {part: storm.interruptions_of(part) for part in run.parts}
     counts = audit_checks(DATASET, api.served, state, client.responses, kills, deletions.done)
@@ -151,6 +153,10 @@ def test_nothing_is_lost_doubled_or_wrong_after_a_storm(stage: Stage, api: Recor
     assert not unsettled, f"not settled after {SETTLE_SECONDS:g} s: {unsettled}"
     assert [each.what for each in counts if not each.ok] == []
     assert api.exhausted
+
+
+def _log_end(run: Run, part: str) -> str:
+    return "\n".join((run.home / f"logs/{part}.log").read_text(errors="replace").splitlines()[-50:])
 
 
 def _recovered(run: Run) -> str:
