@@ -10,7 +10,7 @@ from support.twins.shared import MemoryCheckpoints, MemoryLog, MemoryOutbox, Mem
 from veleta.events.catalogue import BatchMissed, Payload, RecordDeadlettered, TrainingSkipped
 from veleta.events.envelope import Event, Message, Record, decode, encode
 from veleta.ports import Subscription, UnitOfWork
-from veleta.processing.consumer import consume
+from veleta.processing.consumer import Consumer
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth
@@ -194,18 +194,18 @@ class ConsumerService:
 
     async def consume(self) -> None:
         """Consume until the test sets `health.stopping`."""
-        consuming = consume(
-            [IN],
-            "loader",
-            self.log,
-            self.transactions,
-            self.publisher,
-            self.processor,
-            self.health,
-            self.transactions,
-            [IN, OUT, DEAD],
+        consumer = Consumer(
+            topics=[IN],
+            used_topics=[IN, OUT, DEAD],
+            group="loader",
+            event_log=self.log,
+            transactions=self.transactions,
+            checks=self.transactions,
+            publisher=self.publisher,
+            processor=self.processor,
+            health=self.health,
         )
-        await asyncio.wait_for(consuming, 10)
+        await asyncio.wait_for(consumer.run(), 10)
 
     async def checkpoint(self) -> int:
         return await self.transactions.run(lambda uow: uow.checkpoints.load(*PARTITION))

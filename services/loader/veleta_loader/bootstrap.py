@@ -9,7 +9,7 @@ from veleta.batches import BatchReader
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
 from veleta.ports import EventLog
-from veleta.processing.consumer import consume
+from veleta.processing.consumer import Consumer
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.service.health import ServiceHealth
@@ -49,15 +49,22 @@ def build(
     processor = RecordProcessor(
         loader, transactions, publisher, health, clock, dataset.name, after_record=reporter.report
     )
-    topics, group = [topic(dataset.name, "batches")], f"{dataset.name}.loader"
-    used_topics = topics_of(dataset.name, SERVICE)
+    consumer = Consumer(
+        topics=[topic(dataset.name, "batches")],
+        used_topics=topics_of(dataset.name, SERVICE),
+        group=f"{dataset.name}.loader",
+        event_log=event_log,
+        transactions=transactions,
+        checks=checks,
+        publisher=publisher,
+        processor=processor,
+        health=health,
+    )
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             restore = partial(health.retry_until_available, reporter.restore)
             tasks.create_task(health.keep_running("rows", restore))
-            tasks.create_task(
-                consume(topics, group, event_log, transactions, publisher, processor, health, checks, used_topics)
-            )
+            tasks.create_task(consumer.run())
 
     return Service(run)

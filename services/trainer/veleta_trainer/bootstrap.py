@@ -12,7 +12,7 @@ from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
 from veleta.errors import Retry
-from veleta.processing.consumer import consume
+from veleta.processing.consumer import Consumer
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
@@ -62,8 +62,17 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     restorer = StateRestorer(dataset.name, event_log, fenced, health)
     workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
-    topics = [topic(dataset.name, "retrain"), topic(dataset.name, "batches")]
-    consumer_group, used_topics = f"{dataset.name}.trainer", topics_of(dataset.name, SERVICE)
+    consumer = Consumer(
+        topics=[topic(dataset.name, "retrain"), topic(dataset.name, "batches")],
+        used_topics=topics_of(dataset.name, SERVICE),
+        group=f"{dataset.name}.trainer",
+        event_log=event_log,
+        transactions=transactions,
+        checks=checks,
+        publisher=publisher,
+        processor=processor,
+        health=health,
+    )
     check_registry = partial(call_in_thread, registry.check)
     health.set_unavailable("lease", "not yet requested")
     health.show_activity_of(TRAININGS)
@@ -72,19 +81,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch_dependency("mlflow", check_registry, health))
-                group.create_task(
-                    consume(
-                        topics,
-                        consumer_group,
-                        event_log,
-                        transactions,
-                        publisher,
-                        processor,
-                        health,
-                        checks,
-                        used_topics,
-                    )
-                )
+                group.create_task(consumer.run())
                 group.create_task(health.supervise(TRAININGS, workflow.run()))
                 group.create_task(health.keep_running("lease", partial(fenced.renew_lease, health)))
                 group.create_task(health.keep_running("champion", ChampionWatch(registry, checks, health).run))
