@@ -94,7 +94,8 @@ class FencedTransactions:
 
     def _hold(self, uow: TrainerUnitOfWork) -> int:
         """Acquire or renew the lease: its fence."""
-        now, row = uow.lease.now(), uow.lease.load()
+        row = uow.lease.load()
+        now = uow.lease.now()  # after the row: while this waited for its lock, another trainer may have renewed it
         ours = row is not None and row.holder == self._holder
         if self._last_expiry and (row is None or (ours and row.expires_at < self._last_expiry)):
             self._compared, self._last_expiry = False, None

@@ -9,9 +9,10 @@ from datetime import timedelta
 import pytest
 
 from support.trainer import TrainerHarness, request
+from support.twins.trainer import MemoryLease
 from veleta.errors import Retry
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.ports import FittedModel, LoggedRun
+from veleta_trainer.ports import FittedModel, LeaseRow, LoggedRun
 
 
 @pytest.mark.failure("F120")
@@ -132,3 +133,23 @@ async def test_a_dead_trainer_does_not_hold_the_lease_after_the_clock_went_back(
     while await successor.advance():
         pass
     assert harness.row(request(0))["state"] == "finished"
+
+
+@pytest.mark.failure("F120", "F330")
+async def test_a_trainer_that_waited_for_the_lock_sees_the_lease_of_the_other_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another trainer acquired the lease meanwhile. Compared with the time before the wait, it would look too long."""
+    harness = TrainerHarness(50.0)
+    await harness.new_trainer().take_over()
+    waiting = harness.new_trainer()
+    load = MemoryLease.load
+
+    def wait_and_load(lease: MemoryLease) -> LeaseRow | None:
+        lease.clock += timedelta(seconds=20)
+        lease.row = LeaseRow("another", 7, lease.clock + timedelta(seconds=10))
+        return load(lease)
+
+    monkeypatch.setattr(MemoryLease, "load", wait_and_load)
+    with pytest.raises(Retry, match="another trainer"):
+        await waiting.take_over()
