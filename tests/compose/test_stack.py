@@ -176,7 +176,7 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
         ("inference", "inference", "DELETE FROM RAW_DATA.new_real_estate"),
         ("inference", "inference", "SELECT 1 FROM RAW_DATA.real_estate"),
         ("retention", "retention", "SELECT prediction FROM RAW_DATA.new_real_estate"),
-        ("retention", "retention", "DELETE FROM RAW_DATA.real_estate"),
+        ("retention", "retention", "UPDATE RAW_DATA.real_estate SET price = 1"),
         ("monitor", "reader", "INSERT INTO PIPELINE.marks VALUES ('x', 'y', 0, 0)"),
         ("monitor", "reader", "SELECT 1 FROM mysql.user"),
         ("monitor", "reader", "CREATE TABLE PIPELINE.x (a INT)"),

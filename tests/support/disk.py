@@ -9,6 +9,8 @@ from pathlib import Path
 
 TRIES = 100
 """Tries to fill a disk while a process writes to it."""
+FILLER = "filler"
+"""A file of one page on a full disk that had no other: a tmpfs of size 0 would have no limit."""
 
 
 class CannotMount(Exception):
@@ -35,6 +37,8 @@ class SmallDisk:
 
     def fill(self) -> None:
         """Leave no free byte, until `empty`. What is deleted meanwhile becomes free. Needs no memory."""
+        if not shutil.disk_usage(self.folder).used:
+            (self.folder / FILLER).write_bytes(b"0")
         for _ in range(TRIES):
             if self._resize(shutil.disk_usage(self.folder).used):
                 return
@@ -43,6 +47,7 @@ class SmallDisk:
     def empty(self) -> None:
         """Give the disk its size again."""
         assert self._resize(self.megabytes << 20), f"{self.folder} cannot be emptied"
+        (self.folder / FILLER).unlink(missing_ok=True)
 
     def _resize(self, size: int) -> bool:
         """Whether it has this size in bytes now: not if it holds more."""

@@ -1,6 +1,7 @@
 """The small disks of the tests."""
 
 import errno
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,3 +38,16 @@ def test_a_full_disk_takes_no_byte_until_it_is_emptied(disk: SmallDisk) -> None:
     assert (disk.folder / "data/file").read_text() == "kept"
     disk.empty()
     (disk.folder / "new").write_bytes(bytes(8192))
+
+
+def test_an_empty_disk_can_be_full_too(disk: SmallDisk) -> None:
+    """It holds no file, as an idle journal, and holds none afterwards."""
+    shutil.rmtree(disk.folder / "data")
+    disk.fill()
+    with pytest.raises(OSError, match="No space"):
+        (disk.folder / "new").write_bytes(bytes(1))
+    (disk.folder / "new").unlink()
+    disk.empty()
+    assert list(disk.folder.iterdir()) == []
+    with pytest.raises(OSError, match="No space"):
+        (disk.folder / "new").write_bytes(bytes(3 << 20))
