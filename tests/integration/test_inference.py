@@ -51,14 +51,15 @@ def test_without_a_promotion_there_are_no_prices(backing: Run, tmp_path: Path) -
     inference = Inference(testbed)
     inference.start()
     try:
+        reason = "no model yet: no training has started"
+        wait_until(lambda: inference.readiness().json["waits_for"].get("model") == reason, 20, reason)
         unready = [call(f"{inference.process.url}/{path}") for path in ("ping", "v2/health/ready")]
         for reply in (inference.predict(inference.example()), inference.model(), *unready):
             assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
-            assert "no model yet: no training has started" in reply.json["detail"]
+            assert reason in reply.json["detail"]
             assert int(reply.headers["Retry-After"]) > 0
         history = call(f"{inference.process.url}/models/history").json
         assert (history["serving"], history["promotions"]) == (None, [])
-        assert inference.readiness().json["waits_for"]["model"] == "no model yet: no training has started"
         inference.models.promote()
         inference.process.wait_until_ready(20)
         assert inference.predict(inference.example()).status == 200

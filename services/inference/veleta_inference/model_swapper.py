@@ -42,6 +42,8 @@ MAX_HISTORY = 100
 """At most this many promotions are known: the newest."""
 RETRY_SECONDS = 2.0
 """The pause before the registry is called again after it was unavailable."""
+UNREAD = "the registry was not yet read"
+"""Why there is no model before the first reconciliation."""
 
 
 class ModelSwapper:
@@ -74,7 +76,7 @@ class ModelSwapper:
         self._refused = RefusedPromotions(monotonic)
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
-        self._training = "no training has started"
+        self._training = UNREAD
         self._fault = ""
         self._report()
 
@@ -145,6 +147,8 @@ class ModelSwapper:
             self._add(promotion_of_alias(version))
         while promotion := self._next():
             await self._swap_to(promotion)
+        if self._training == UNREAD:
+            self._training = "no training has started"
         self._fault = self._refused.summary(self._served_seq)
         self._report()
 
