@@ -54,7 +54,7 @@ def test_kills_of_containers_lose_and_duplicate_nothing(stack: Stack, api: Recor
             kills[part].append(time.monotonic())
             stack.kill(part)
             time.sleep(2)
-            stack.up()
+            stack.recover()
         for _ in range(2):
             wait_until(lambda: api.exhausted and not reader.unsettled(), SETTLE_SECONDS, "everything is processed")
             time.sleep(5)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from support.repository import ROOT
-from support.testbed import free_base
+from support.testbed import free_base, wait_until
 
 PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor", "jupyter")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
@@ -57,6 +57,15 @@ class Stack:
         done = self._run("up", "--detach", "--wait", "--wait-timeout", "300", *parts)
         return done.stdout + done.stderr
 
+    def recover(self) -> None:
+        """Start what is down, and wait until all is healthy.
+
+        `up --wait` fails at once for a part that is unhealthy because another one was down. The part is healthy again
+        at its next check, up to 15 s after that one.
+        """
+        self.compose("up", "--detach")
+        wait_until(lambda: not self._not_healthy(), 300, "all containers are healthy")
+
     def down(self, *, volumes: bool = False) -> None:
         """Stop it; with `volumes` its data are deleted too."""
         self._forget_password()
@@ -90,6 +99,11 @@ class Stack:
         done = self.script("docker", "compose", *command)
         assert done.returncode == 0, f"docker compose {' '.join(command)}: {done.stderr[-4000:]}"
         return done
+
+    def _not_healthy(self) -> list[str]:
+        """The running containers whose check does not pass."""
+        lines = self.compose("ps", "--format", "{{.Service}} {{.Health}}").split("\n")
+        return [line for line in lines if line.endswith((" starting", " unhealthy"))]
 
     def _forget_password(self) -> None:
         self.__dict__.pop("mysql_password", None)
