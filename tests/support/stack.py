@@ -1,5 +1,6 @@
 """The stack of compose.yaml with its own name and ports, for tests."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -64,7 +65,9 @@ class Stack:
         at its next check, up to 15 s after that one.
         """
         self.compose("up", "--detach")
-        wait_until(lambda: not self._not_healthy(), 300, "all containers are healthy")
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self._not_healthy(), 300)
+        assert not (left := self._not_healthy()), left
 
     def down(self, *, volumes: bool = False) -> None:
         """Stop it; with `volumes` its data are deleted too."""
