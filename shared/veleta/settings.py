@@ -37,10 +37,11 @@ class MysqlSettings(BaseSettings):
 
 
 class MlflowSettings(BaseSettings):
-    """The address of MLflow."""
+    """The address of MLflow, and the token of a part that writes."""
 
-    model_config = SettingsConfigDict(env_prefix="MLFLOW_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MLFLOW_", secrets_dir=SECRETS, frozen=True)
     tracking_uri: str = Field("http://127.0.0.1:5000", description="the address of the MLflow server")
+    tracking_token: SecretStr | None = Field(None, description="the token for writes to MLflow; reads need none")
 
 
 class ServiceSettings(BaseSettings):

@@ -1,4 +1,4 @@
-"""The MySQL users: which parts log in as which user, and what each user may do.
+"""The MySQL users: which parts log in as which user, and what each user may do. And the parts that write to MLflow.
 
 Everything else follows from `USERS`: the users that `prepare` creates, their passwords, and the logins of a local run.
 """
@@ -90,3 +90,10 @@ USERS = (
 )
 LOGINS: Mapping[str, User] = {part: user for user in USERS for part in user.parts}
 """The user of each part."""
+MLFLOW_WRITERS = ("trainer", "retention")
+"""The parts that write to MLflow, each with its own token."""
+
+
+def token_variable(part: str) -> str:
+    """The variable with a writer's token in the environment of MLflow's server."""
+    return f"MLFLOW_{part.upper()}_TOKEN"

@@ -244,6 +244,7 @@ def test_the_sql_is_the_same_on_mysql(stack: Stack) -> None:
     backing = {
         "kafka_bootstrap": stack.kafka_bootstrap,
         "mlflow_url": stack.mlflow_url,
+        "mlflow_tokens": stack.mlflow_tokens,
         "mysql_port": stack.mysql_port,
         "mysql_user": stack.mysql_user,
         "mysql_password": stack.mysql_password,

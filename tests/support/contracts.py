@@ -1,4 +1,4 @@
-"""Writes the committed files that are generated: schemas, the OpenAPI document, `.env.example`, pages, example rows.
+"""Writes the committed files that are generated: schemas, OpenAPI, `.env.example`, pages, rows, MLflow's routes.
 
 `make contracts` runs it; the tests compare each file with the code. Golden examples are written by hand, once for each
 event and version, and never change.
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support.bicycles import BICYCLES_CSV, bicycles_csv
+from support.mlflow_routes import ROUTES, routes_text
 from support.reference.blocks import pages_with_blocks
 from support.reference.env_example import ENV_EXAMPLE, env_example
 from support.reference.events import EVENTS, events_page
@@ -58,7 +59,7 @@ def main() -> None:
 def _generated() -> dict[Path, str]:
     schemas = {SCHEMAS / file_name(name): schema_text(payload) for name, payload in PAYLOADS.items()}
     whole = {EVENTS: events_page(example), OPENAPI: openapi_text("real_estate"), ENV_EXAMPLE: env_example()}
-    rows = {BICYCLES_CSV: bicycles_csv()}
+    rows = {BICYCLES_CSV: bicycles_csv(), ROUTES: routes_text()}
     failures = {FAILURES: failures_page(), FAILURE_TESTS: failure_tests_page()}
     return {**schemas, **whole, **failures, **rows, **pages_with_blocks()}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from support.repository import ROOT
 from support.testbed import free_base, wait_until
+from veleta.users import MLFLOW_WRITERS
 
 PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor", "jupyter")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
@@ -36,6 +37,11 @@ class Stack:
     @property
     def mlflow_url(self) -> str:
         return self.url("mlflow")
+
+    @property
+    def mlflow_tokens(self) -> dict[str, str]:
+        """The token of each part that writes to MLflow."""
+        return {part: self.inside("mlflow", "cat", f"/run/secrets/mlflow_{part}_token") for part in MLFLOW_WRITERS}
 
     @property
     def mysql_port(self) -> int:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,12 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from veleta.adapters.kafka import KafkaLog
+from veleta.adapters.mlflow import use_token
 from veleta.adapters.mysql import mysql_engine
 from veleta.batches import read_topic
 from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.events.envelope import Event, decode
-from veleta.settings import MysqlSettings
+from veleta.settings import MlflowSettings, MysqlSettings
 from veleta.topics import TopicName, topic
 from veleta.users import USERS
 from veleta_local.addresses import DEFAULT_PORTS
@@ -45,6 +46,10 @@ class BackingServices(Protocol):
     def mlflow_url(self) -> str: ...
 
     @property
+    def mlflow_tokens(self) -> Mapping[str, str]:
+        """The token of each part that writes to MLflow."""
+
+    @property
     def mysql_port(self) -> int: ...
 
     @property
@@ -61,6 +66,7 @@ class ExternalServices:
 
     kafka_bootstrap: str
     mlflow_url: str
+    mlflow_tokens: Mapping[str, str]
     mysql_port: int
     mysql_user: str
     mysql_password: str
@@ -130,6 +136,8 @@ class Testbed:
         self.dataset = self._own_dataset(text or load_dataset("real_estate").text, mark)
         self.bootstrap = backing.kafka_bootstrap
         self.mlflow_uri = backing.mlflow_url
+        # Tests write to MLflow as the trainer does.
+        use_token(MlflowSettings(tracking_uri=self.mlflow_uri, tracking_token=backing.mlflow_tokens["trainer"]))
         self.log = KafkaLog(self.bootstrap, "test")
         self._backing = backing
         self._admin: sa.Engine | None = None
@@ -181,6 +189,8 @@ class Testbed:
             "MLFLOW_TRACKING_URI": self.mlflow_uri,
             **{f"{service.upper()}_{name.upper()}": str(value) for name, value in more.items()},
         }
+        if token := self._backing.mlflow_tokens.get(service):
+            variables["MLFLOW_TRACKING_TOKEN"] = token
         if user:
             login = self.mysql(user)
             variables |= {

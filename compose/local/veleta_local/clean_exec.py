@@ -1,6 +1,6 @@
 """`python -m veleta_local.clean_exec FOLDER COMMAND...`: removes what a part's previous process left, and runs COMMAND.
 
-The child processes of a killed parent survive it and may still use its port: the worker of the MLflow server, or the
+The child processes of a killed parent survive it and may still use its port: those of inference, or the
 process in which the trainer fits a model. They are killed. FOLDER is for temporary files, which a killed process leaves
 behind too: it is emptied. A line in the log of the part marks where the output of COMMAND begins.
 """

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
-from veleta.users import LOGINS, USERS
+from veleta.users import LOGINS, MLFLOW_WRITERS, USERS, token_variable
 from veleta_local.addresses import HOST, ports
 from veleta_local.errors import LocalError
 from veleta_local.files import shell_lines, write_private
@@ -51,7 +51,11 @@ class Deployment:
         merged = (variables or Variables()).merged_over(self.saved, has_rows=has_rows(self.home))
         self.variables = merged.with_default_input()
         self.ports = ports(self.variables.port_base)
-        names = (ADMIN_PASSWORD_VARIABLE, *(user.password_variable for user in USERS))
+        names = (
+            ADMIN_PASSWORD_VARIABLE,
+            *(user.password_variable for user in USERS),
+            *map(token_variable, MLFLOW_WRITERS),
+        )
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
 
     @property
@@ -87,6 +91,12 @@ class Deployment:
     @property
     def mlflow_url(self) -> str:
         return self.url("mlflow")
+
+    @property
+    def mlflow_tokens(self) -> dict[str, str]:
+        """The token of each part that writes to MLflow."""
+        passwords = self._passwords
+        return {part: passwords[token_variable(part)] for part in MLFLOW_WRITERS}
 
     @property
     def mysql_port(self) -> int:
@@ -130,7 +140,7 @@ class Deployment:
     def environment(self, service: str) -> dict[str, str]:
         """The environment variables of a service."""
         settings = {f"{service}_{name}".upper(): value for name, value in self._settings(service).items()}
-        return self._common() | self._login(service) | settings | self.variables.extra
+        return self._common() | self._login(service) | self._token(service) | settings | self.variables.extra
 
     def environment_of_preflight(self) -> dict[str, str]:
         """The check of the input gets what the source and the poller get. It creates no folder."""
@@ -140,7 +150,13 @@ class Deployment:
 
     def environment_of_prepare(self) -> dict[str, str]:
         """The job logs in as the administrator, and gets the passwords of all users."""
-        return self._common() | self._mysql(ADMIN, self.mysql_password) | self._passwords
+        passwords = {user.password_variable: self._passwords[user.password_variable] for user in USERS}
+        return self._common() | self._mysql(ADMIN, self.mysql_password) | passwords
+
+    def environment_of_mlflow(self) -> dict[str, str]:
+        """The server gets the tokens of all writers. What it writes to its HOME is deleted with the run."""
+        tokens = {token_variable(part): token for part, token in self.mlflow_tokens.items()}
+        return {"HOME": str(self.home / "mlflow"), **tokens}
 
     def environment_of_notebooks(self) -> dict[str, str]:
         return self._common() | self._login("notebooks") | {"NOTEBOOKS_PORT": str(self.ports["jupyter"])}
@@ -173,6 +189,9 @@ class Deployment:
         if not (user := LOGINS.get(part)):
             return {}
         return self._mysql(f"{self.mysql_prefix}{user.name}", self._passwords[user.password_variable])
+
+    def _token(self, part: str) -> dict[str, str]:
+        return {"MLFLOW_TRACKING_TOKEN": self.mlflow_tokens[part]} if part in MLFLOW_WRITERS else {}
 
     def _settings(self, service: str) -> dict[str, str]:
         """The settings of a service that follow from the variables, without the service's prefix."""

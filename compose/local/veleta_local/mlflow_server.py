@@ -9,7 +9,8 @@ def program(deployment: Deployment) -> Program:
     """The server. Its folder is relative to the home, and its Python is reached by the link of `provision`."""
     port = deployment.ports["mlflow"]
     arguments = [HOST, str(port), "mlflow", f"localhost:{port},{HOST}:{port}"]
-    return Program([str(deployment.sockets / "venv/bin/python"), "-m", "veleta_mlflow", *arguments], {})
+    command = [str(deployment.sockets / "venv/bin/python"), "-m", "veleta_mlflow", *arguments]
+    return Program(command, deployment.environment_of_mlflow())
 
 
 def provision(deployment: Deployment) -> None:

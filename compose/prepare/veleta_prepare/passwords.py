@@ -1,9 +1,9 @@
-"""`python -m veleta_prepare.passwords FOLDER OWN`: generates the passwords of a deployment in containers, each once.
+"""`python -m veleta_prepare.passwords FOLDER OWN`: generates the secrets of a deployment in containers, each once.
 
 FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
 all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
 secret: `mysql_password` (the administrator's, only before the first start of MySQL), `jupyter_token`, and
-`mysql_<user>_password` for each user of `veleta.users`.
+`mysql_<user>_password` for each user and `mlflow_<part>_token` for each writer of `veleta.users`.
 """
 
 import secrets
@@ -11,15 +11,19 @@ import sys
 from pathlib import Path
 
 from veleta.files import write_synced
-from veleta.users import LOGINS, USERS
+from veleta.users import LOGINS, MLFLOW_WRITERS, USERS, token_variable
 
 PREPARE, ADMIN, TOKEN = "prepare", "mysql_password", "jupyter_token"
+_MLFLOW_TOKENS = {part: token_variable(part).lower() for part in MLFLOW_WRITERS}
 FILES: dict[str, dict[str, str]] = {
-    PREPARE: {name: name for name in (ADMIN, TOKEN, *(user.password_file for user in USERS))},
+    PREPARE: {name: name for name in (ADMIN, TOKEN, *(user.password_file for user in USERS), *_MLFLOW_TOKENS.values())},
     "mysql": {"mysql_root_password": ADMIN},
+    "mlflow": {name: name for name in _MLFLOW_TOKENS.values()},
     **{part: {"mysql_password": user.password_file} for part, user in LOGINS.items()},
 }
 FILES["notebooks"][TOKEN] = TOKEN
+for _part, _token in _MLFLOW_TOKENS.items():
+    FILES[_part]["mlflow_tracking_token"] = _token
 """The files of each part, and the name of the secret in each file."""
 
 

@@ -7,6 +7,7 @@ from functools import partial
 import sqlalchemy as sa
 
 from veleta.adapters.kafka import KafkaLog
+from veleta.adapters.mlflow import use_token
 from veleta.adapters.mysql import mysql_check, mysql_engine
 from veleta.clock import Clock, utc_now
 from veleta.dataset import Dataset, load_dataset
@@ -97,6 +98,7 @@ async def _run_limits(
         health,
         clock,
     )
+    use_token(settings.mlflow)
     artifacts = MlflowArtifacts(settings.mlflow.tracking_uri, dataset.name)
     check_kafka = partial(call_in_thread, partial(log.check, [topic(dataset.name, name) for name in TOPICS]))
     sweeps = {"rows": rows.sweep, "versions": VersionSweeper(MysqlDecisions(engine), artifacts, versions, health).sweep}

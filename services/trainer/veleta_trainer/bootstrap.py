@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import version
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.mlflow import MlflowRegistry
+from veleta.adapters.mlflow import MlflowRegistry, use_token
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.clock import utc_now
 from veleta.dataset import load_dataset
@@ -44,6 +44,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     """The trainer on Kafka, MySQL and MLflow."""
     dataset = load_dataset(settings.dataset)
     event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    use_token(settings.mlflow)
     registry = MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     runs = MlflowRuns(settings.mlflow.tracking_uri, dataset.name)
     fitter = ChildProcessFitter(settings.work, settings.kafka.bootstrap, settings.threads, registry, health)

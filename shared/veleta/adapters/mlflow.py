@@ -19,13 +19,17 @@ from mlflow.utils.rest_utils import http_request
 
 from veleta.errors import Reject, Retry
 from veleta.ports import ARTIFACTS, CHAMPION, NATIVE, Version
+from veleta.settings import MlflowSettings
 from veleta.timeouts import CHECK_SECONDS, MLFLOW_SECONDS
 
 NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's error codes for a model, a version or an alias that does not exist."""
 CHECK_ENDPOINT = "/api/2.0/mlflow/registered-models/search?max_results=1"
-REFUSALS = frozenset(range(400, 500)) - {408, 425, 429, 499}
-"""HTTP statuses for which a retry would not help: 4xx, without those that ask to come back later."""
+REFUSALS = frozenset(range(400, 500)) - {401, 408, 425, 429, 499}
+"""HTTP statuses for which a retry would not help: 4xx, without those that ask to come back later.
+
+401 is among these: a wrong token is a fault of the deployment, and no training may fail because of it.
+"""
 DOWNLOAD_PAUSES = (1.0, 2.0)
 """Seconds between the attempts to download a file that the registry does not return although it answers."""
 UNREADABLE = "the model's file cannot be read"
@@ -49,6 +53,12 @@ def _is_refusal(error: Exception) -> bool:
         return error.get_http_status_code() in REFUSALS  # type: ignore[no-untyped-call]  # MLflow has no types for it
     response = error.response if isinstance(error, requests.HTTPError) else None
     return response is not None and response.status_code in REFUSALS
+
+
+def use_token(settings: MlflowSettings) -> None:
+    """Let MLflow's client send the token, which it reads from the environment only."""
+    if settings.tracking_token:
+        os.environ["MLFLOW_TRACKING_TOKEN"] = settings.tracking_token.get_secret_value()
 
 
 def connect(tracking_uri: str) -> MlflowClient:

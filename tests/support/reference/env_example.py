@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 
 from support.repository import ROOT, package, services
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variables
+from veleta_mlflow.settings import MlflowServerSettings
 from veleta_notebooks.settings import NotebooksSettings
 from veleta_prepare.settings import PrepareSettings, ServiceUsers
 
@@ -63,6 +64,7 @@ def settings_models() -> dict[str, list[type[BaseSettings]]]:
     shared: list[type[BaseSettings]] = [KafkaSettings, MysqlSettings, MlflowSettings]
     parts: dict[str, list[type[BaseSettings]]] = {
         "all services": shared,
+        "mlflow": [MlflowServerSettings],
         "prepare": [PrepareSettings, ServiceUsers],
         "notebooks": [NotebooksSettings],
     }

@@ -86,7 +86,7 @@ class Deletions:
         request = Request(
             f"{self._run.mlflow_url}/api/2.0/mlflow/{path}",
             json.dumps(body).encode() if body else None,
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", "Authorization": f"Bearer {self._run.mlflow_tokens['trainer']}"},
             method=method,
         )
         with urlopen(request, timeout=REQUEST_SECONDS) as response:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.utils.credentials import get_default_host_creds
+from pydantic import SecretStr
 
 from support.broken_mlflow import broken_mlflow
 from support.proxy import frozen_server
 from support.testbed import free_port
 from veleta.adapters import mlflow as adapter
-from veleta.adapters.mlflow import MlflowRegistry
+from veleta.adapters.mlflow import MlflowRegistry, use_token
 from veleta.errors import Reject, Retry
 from veleta.ports import NATIVE, Registry, Version
+from veleta.settings import MlflowSettings
 
 CALLS: Mapping[str, Callable[[Registry, Path], object]] = {
     "register": lambda registry, _folder: registry.register("run", "models:/m-1", {}),
@@ -95,6 +98,23 @@ def test_a_refusal_is_no_outage(method: str, tmp_path: Path) -> None:
     with broken_mlflow(403, refusal) as url, pytest.raises(Exception, match="PERMISSION_DENIED") as raised:
         CALLS[method](MlflowRegistry(url, "model"), tmp_path)
     assert not isinstance(raised.value, Retry)
+
+
+@pytest.mark.failure("F356")
+@pytest.mark.parametrize("method", ["register", "set_alias", "set_tag"])
+def test_a_wrong_token_is_no_refusal(method: str, tmp_path: Path) -> None:
+    """It is a fault of the deployment: the step waits until the token is right."""
+    refusal = json.dumps({"error_code": "UNAUTHENTICATED", "message": "writes need a token"})
+    with broken_mlflow(401, refusal) as url, pytest.raises(Retry, match="writes need a token"):
+        CALLS[method](MlflowRegistry(url, "model"), tmp_path)
+
+
+def test_the_token_reaches_mlflows_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the settings, which in a container read it from a file. Without one, nothing changes."""
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "from the environment")
+    for given, sent in ((None, "from the environment"), (SecretStr("from a file"), "from a file")):
+        use_token(MlflowSettings(tracking_token=given))
+        assert get_default_host_creds("http://127.0.0.1").token == sent  # type: ignore[no-untyped-call]  # no types
 
 
 @pytest.mark.failure("F295")
