@@ -19,6 +19,7 @@ from support.stack import LONG_RUNNING, SERVICES, Stack, docker
 from support.testbed import http_status, wait_until
 from veleta.adapters.kafka import KafkaLog
 from veleta.dataset import load_dataset
+from veleta.users import MLFLOW_WRITERS
 
 DATASET = load_dataset("real_estate")
 PROMOTED_SECONDS = 300
@@ -204,6 +205,9 @@ def test_a_part_has_only_its_own_secret(stack: Stack) -> None:
         files = stack.inside(part, "sh", "-c", "cat /run/secrets/* 2>/dev/null || true")
         assert [owner for owner, password in secrets.items() if password in files] == (
             [part] if part in secrets else []
+        )
+        assert [owner for owner, token in stack.mlflow_tokens.items() if token in files] == (
+            [part] if part in MLFLOW_WRITERS else []
         )
 
 

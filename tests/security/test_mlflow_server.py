@@ -121,3 +121,11 @@ def test_a_server_without_a_real_token_does_not_start(tmp_path: Path, token: str
 def test_health_is_open(server: MlflowServer) -> None:
     """The container's engine and `make status` ask without a token."""
     assert http_status(f"{server.url}/health") == 200
+
+
+def test_a_stopped_server_leaves_a_complete_database(tmp_path: Path) -> None:
+    """All is in mlflow.db: a copy of it is a copy of everything."""
+    with mlflow_server(tmp_path) as started:
+        assert http_status(f"{started.url}/api/2.0/mlflow/experiments/search?max_results=1") == 200
+        assert (tmp_path / "data/mlflow.db-wal").exists()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mlflow.db"]

@@ -5,6 +5,7 @@ values of the header Host, separated by commas.
 """
 
 import os
+import signal
 import sqlite3
 import sys
 from contextlib import closing
@@ -30,6 +31,8 @@ def main() -> None:
     guard = Guard(app, {writer: token.get_secret_value() for writer, token in tokens.items()})
     for formatter in LOGGING_CONFIG["formatters"].values():
         formatter["fmt"] = f"%(asctime)s {formatter['fmt']}"
+    # uvicorn raises the signal again when it has stopped. A normal exit closes the database, so that no log of it is left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     # MLflow does nothing at its start and end but clean up after its assistant.
     uvicorn.run(guard, host=host, port=int(port), lifespan="off")
 
