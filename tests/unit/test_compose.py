@@ -1,7 +1,6 @@
 """The files of docker compose, read without an engine."""
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from support.repository import ROOT
 from veleta.service.watchdog import STOP_SECONDS
 from veleta.start_variables import StartVariables
 from veleta_local.deployment import DISKS
-from veleta_prepare.passwords import FILES
 
 LOCAL_ONLY = {"csv", "api_url"}
 """Variables that an overlay passes."""
@@ -92,16 +90,3 @@ def test_a_service_that_exits_is_restarted(name: str) -> None:
 def test_a_service_that_hangs_has_time_to_exit(name: str) -> None:
     """Its own limit is below the one after which it is killed."""
     assert int(ALL[name]["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
-
-
-@pytest.mark.failure("F352")
-def test_each_part_with_a_secret_mounts_only_its_own_volume() -> None:
-    """The job writes to all of them, and the image has a folder for each with the right owner."""
-    volumes = {part: f"secret-{part}" for part in FILES}
-    assert {f"{volume}:/secrets/{part}" for part, volume in volumes.items()} == set(ALL["secrets"]["volumes"][1:])
-    for name, service in ALL.items():
-        mounted = [volume for volume in service.get("volumes", ()) if volume.endswith(":/run/secrets:ro")]
-        assert mounted == ([f"{volumes[name]}:/run/secrets:ro"] if name in volumes else [])
-    folders = re.search(r"for part in (.+); do", (ROOT / "Dockerfile").read_text())
-    assert folders
-    assert set(folders[1].split()) == set(FILES)

@@ -31,7 +31,7 @@ def main() -> None:
     guard = Guard(app, {writer: token.get_secret_value() for writer, token in tokens.items()})
     for formatter in LOGGING_CONFIG["formatters"].values():
         formatter["fmt"] = f"%(asctime)s {formatter['fmt']}"
-    # uvicorn raises the signal again when it has stopped. A normal exit closes the database, so that no log of it is left.
+    # uvicorn raises the signal again when it has stopped. A normal exit closes the database, and no log of it is left.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     # MLflow does nothing at its start and end but clean up after its assistant.
     uvicorn.run(guard, host=host, port=int(port), lifespan="off")

@@ -7,7 +7,7 @@ from veleta.dataset import load_dataset
 from veleta.tables import dataset_tables, pipeline
 from veleta.users import LOGINS, USERS
 
-PARTS_WITH_SECRETS = {"mysql", "prepare", *LOGINS}
+PARTS_WITH_SECRETS = {"mysql", "mlflow", "prepare", *LOGINS}
 
 
 def test_rights_are_for_existing_tables() -> None:
@@ -27,7 +27,8 @@ def test_compose_logs_in_with_the_declared_users() -> None:
         "prepare": ["root"], **{part: [user.name] for part, user in LOGINS.items()},
     }  # fmt: skip
     secrets = {part for part, block in blocks.items() if f"secret-{part}:/run/secrets:ro" in block}
-    assert secrets == PARTS_WITH_SECRETS - {"mysql"}
+    assert secrets == PARTS_WITH_SECRETS - {"mysql", "mlflow"}
+    assert "secret-mlflow:/run/secrets:ro" in (ROOT / "compose/registry.yaml").read_text()
 
 
 def test_each_part_with_secrets_has_a_volume_in_compose_and_a_folder_in_the_image() -> None:
