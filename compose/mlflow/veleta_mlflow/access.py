@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-TRAINER, RETENTION = "trainer", "retention"
+from veleta.users import MLFLOW_WRITERS
+
+TRAINER, RETENTION = MLFLOW_WRITERS
 
 _OPEN = """
 GET /
