@@ -18,7 +18,7 @@ from veleta_local.demo.run_demo import run_demo, watch
 from veleta_local.deployment import PYTHON, ROOT, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.memory import samples
-from veleta_local.output import discard_output, surviving_output
+from veleta_local.output import discard_output, show, surviving_output
 from veleta_local.preflight import check, variables_of_start
 from veleta_local.record_format import as_json, as_text, title
 from veleta_local.run import Run
@@ -39,7 +39,7 @@ def _watch() -> None:
 
 
 def _check() -> None:
-    check(Deployment(_HOME, _variables()), print)
+    check(Deployment(_HOME, _variables()), show)
 
 
 def _start() -> None:
@@ -51,8 +51,8 @@ def _start() -> None:
 def _start_and_report(variables: Variables) -> None:
     run = Run(_HOME, variables)
     run.start(variables.start_timeout)
-    print(f"\nmonitor   {run.url('monitor')}\npredict   {run.url('inference')}/predict\nMLflow    {run.mlflow_url}")
-    print(f"addresses for other tools: {_HOME / 'env'}; logs: {_HOME / 'logs'}")
+    show(f"\nmonitor   {run.url('monitor')}\npredict   {run.url('inference')}/predict\nMLflow    {run.mlflow_url}")
+    show(f"addresses for other tools: {_HOME / 'env'}; logs: {_HOME / 'logs'}")
 
 
 def _variables() -> Variables:
@@ -65,7 +65,7 @@ def _stop() -> None:
 
 def _status() -> None:
     render = status.as_json if _for_programs() else status.as_table
-    print(render(Run(_HOME)))
+    show(render(Run(_HOME)))
 
 
 def _topics() -> None:
@@ -96,7 +96,7 @@ def _dead() -> None:
     run = Run(_HOME)
     letters = DeadLetters(run.kafka_bootstrap, _dataset(run))
     if letter_id := os.environ.get("RESEND"):
-        print(letters.resend(letter_id))
+        show(letters.resend(letter_id))
     elif _for_programs():
         _print_json(letters.objects())
     else:
@@ -105,7 +105,7 @@ def _dead() -> None:
 
 def _send(kind: type[Command]) -> None:
     run = Run(_HOME)
-    print(send_command(run.kafka_bootstrap, kind, _dataset(run), os.environ.get("REASON", "")))
+    show(send_command(run.kafka_bootstrap, kind, _dataset(run), os.environ.get("REASON", "")))
 
 
 def _dataset(run: Run) -> str:
@@ -125,12 +125,12 @@ def _for_programs() -> bool:
 
 def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
-        print(line, flush=True)
+        show(line)
 
 
 def _print_json(objects: Iterable[object]) -> None:
     """One object in each line."""
-    _print_lines(json.dumps(each, ensure_ascii=False) for each in objects)
+    _print_lines(map(json.dumps, objects))
 
 
 def _memory() -> None:
@@ -205,7 +205,7 @@ def _run(arguments: list[str]) -> int:
 
 def _fail(text: str) -> int:
     try:
-        print(text, file=sys.stderr, flush=True)
+        show(text, error=True)
     except OSError:  # nobody reads it
         discard_output()
     return 1

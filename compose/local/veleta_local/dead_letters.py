@@ -30,7 +30,7 @@ class DeadLetters:
         if not letters:
             yield "no dead letters"
         for letter, resent in letters:
-            yield "\n".join(_lines(letter, resent=resent))
+            yield "\n".join(line.replace("\n", " ") for line in _lines(letter, resent=resent))
 
     def objects(self) -> Iterator[dict[str, Any]]:
         """Each letter as an object without the record itself, oldest first."""

@@ -1,4 +1,4 @@
-"""Standard output and error that may be closed while a command runs: by `| head`, or with the terminal."""
+"""Standard output and error: only printable text, and no error when a reader closes them, as `| head` does."""
 
 import io
 import os
@@ -7,6 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
+
+from veleta.printable import printable
+
+WARNING = "WARNING:"
+"""The beginning of a line that is emphasised on a terminal."""
+
+
+def show(text: str, *, error: bool = False) -> None:
+    """Print text, which may come from a topic or a response, on standard output or error."""
+    stream = sys.stderr if error else sys.stdout
+    for line in printable(text).split("\n"):
+        emphasised = line.startswith(WARNING) and stream.isatty()
+        print(f"\033[1;33m{line}\033[0m" if emphasised else line, file=stream, flush=True)
 
 
 def discard_output() -> None:

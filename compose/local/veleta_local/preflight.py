@@ -5,13 +5,13 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from veleta_local import checks, disk_space, processes
 from veleta_local.deployment import PYTHON, ROOT, Deployment
 from veleta_local.errors import LocalError
+from veleta_local.output import WARNING
 from veleta_local.supervise import base_environment
 from veleta_local.variables import Variables
 
@@ -46,7 +46,7 @@ def check(run: Deployment, report: Callable[[str], None]) -> None:
     if faults:
         raise LocalError("\n".join(faults))
     for line in (*run.adjusted, *summary):
-        report(f"\n{_emphasised(line)}\n" if line.startswith("WARNING:") else line)
+        report(f"\n{line}\n" if line.startswith(WARNING) else line)
 
 
 def _faults(run: Deployment) -> tuple[list[str], list[str]]:
@@ -97,8 +97,3 @@ def _port_faults(run: Deployment) -> Iterator[str]:
 def _disk_faults(run: Deployment) -> Iterator[str]:
     if fault := disk_space.shortage([(disk_space.RUN_MB, run.home)]):
         yield fault
-
-
-def _emphasised(line: str) -> str:
-    """Bold and yellow on a terminal."""
-    return f"\033[1;33m{line}\033[0m" if sys.stdout.isatty() else line

@@ -32,7 +32,7 @@ def title(record: Record) -> str:
         event = decode(record)
     except Reject:
         return f"unreadable, {len(record.value)} bytes"
-    return f"{event.time:%Y-%m-%d %H:%M:%S}  {event.type}  {event.id}"
+    return f"{event.time:%Y-%m-%d %H:%M:%S}  {event.type}  {_short(event.id)}"
 
 
 def _data(value: bytes) -> Any:

@@ -25,6 +25,7 @@ from veleta_local.deployment import BACKING, PYTHON, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.files import export_lines, locked, write_private
 from veleta_local.health import Health
+from veleta_local.output import show
 from veleta_local.start_watch import StartWatch, WaitingLines, not_ready_in_time
 from veleta_local.supervise import Program, State, Supervisor, Unresponsive
 from veleta_local.variables import Variables
@@ -39,7 +40,7 @@ class Run(Deployment):
     A start has three steps: provision (settings, data folders, tables, users), spawn (processes), wait until ready.
     """
 
-    def __init__(self, home: Path, variables: Variables | None = None, report: Callable[[str], None] = print) -> None:
+    def __init__(self, home: Path, variables: Variables | None = None, report: Callable[[str], None] = show) -> None:
         super().__init__(home, variables)
         self.attempts = Attempts(self)
         self._report = report

@@ -8,6 +8,7 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import database_errors, mysql_engine
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
+from veleta.printable import printable
 from veleta.service.health import ServiceHealth
 from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
@@ -52,4 +53,4 @@ if __name__ == "__main__":
     try:
         asyncio.run(_main())
     except Stop as error:
-        sys.exit(f"prepare: {error}")
+        sys.exit(printable(f"prepare: {error}"))

@@ -20,6 +20,7 @@ from veleta.dataset import Dataset, load_dataset
 from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS
+from veleta.printable import printable
 from veleta.settings import read_settings
 from veleta.start_variables import StartVariables
 from veleta_source.adapters.api_probe import api_fault
@@ -63,7 +64,7 @@ def main() -> int:
             lines += _check_rows(settings, dataset, variables, is_first)
         elif settings.csv:
             require_file(settings.csv)
-    (sys.stderr if faults else sys.stdout).writelines(f"{line}\n" for line in faults or lines)
+    (sys.stderr if faults else sys.stdout).writelines(f"{printable(line)}\n" for line in faults or lines)
     return 1 if faults else 0
 
 

@@ -15,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from veleta.errors import Stop
+from veleta.printable import printable
 from veleta.service.health import STARTUP, ServiceHealth
 from veleta.service.logs import configure_logging
 from veleta.service.routes import HEALTH, health_routes
@@ -71,7 +72,7 @@ def run(
     except* Stop as stopped:
         reasons += map(str, stopped.exceptions)
     if reasons:
-        sys.exit(f"{name}: {'; '.join(reasons)}")
+        sys.exit(printable(f"{name}: {'; '.join(reasons)}"))
 
 
 async def run_service(

@@ -5,13 +5,19 @@ import os
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass
+from types import TracebackType
 
 import structlog
+
+from veleta.printable import printable
 
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 """Exceptions as JSON, without the values of variables: they may hold passwords."""
 
+
+_PLAIN_LINES = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 
 FIRST_PAUSE, MAX_PAUSE = 1.0, 600.0
 """Seconds before a message of a library is logged again: at first, and at most. Each pause is twice the last."""
@@ -63,6 +69,7 @@ class _Repeated:
 def configure_logging(service: str) -> None:
     """Configure structlog and the standard `logging` for this process. Both write the same format to stderr.
 
+    No value in a line can send commands to a terminal: JSON is ASCII here, and other text is made printable.
     Libraries repeat a line many times a second, as while a topic does not exist: these lines are limited.
     """
     terminal = sys.stderr.isatty()
@@ -71,19 +78,18 @@ def configure_logging(service: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    renderers: list[structlog.typing.Processor] = (
+        [_PLAIN_LINES, _printable_line] if terminal else [TRACEBACKS, structlog.processors.JSONRenderer()]
     )
-    errors: list[structlog.typing.Processor] = [] if terminal else [TRACEBACKS]
     structlog.configure(
-        processors=[*shared, *errors, renderer],
+        processors=[*shared, *renderers],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *errors, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
             foreign_pre_chain=shared,
         )
     )
@@ -92,3 +98,12 @@ def configure_logging(service: str) -> None:
     # It warns about every 0.1 s without a poll; compression takes that long.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     structlog.contextvars.bind_contextvars(service=service, pid=os.getpid())
+    sys.excepthook = _print_exception
+
+
+def _printable_line(_logger: object, _method: str, line: structlog.typing.EventDict) -> str:
+    return printable(str(line))
+
+
+def _print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(printable("".join(traceback.format_exception(kind, error, trace))))

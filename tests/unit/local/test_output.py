@@ -1,10 +1,13 @@
-"""Output that is closed while a command runs."""
+"""What the commands print, and output that is closed while they run."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from support.pseudo_terminal import PseudoTerminal
+from veleta_local.output import show
 
 TWO_LINES = """\
 import sys
@@ -43,3 +46,19 @@ def test_a_character_that_the_encoding_lacks_is_replaced(tmp_path: Path) -> None
         env={"PYTHONIOENCODING": "ascii"},
     )
     assert done.stdout == b"?\nsecond\n"
+
+
+@pytest.mark.parametrize("error", [False, True])
+def test_text_is_made_printable(error: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe gets no colour."""
+    show("WARNING: \x1b[31m\nsecond", error=error)
+    out, err = capsys.readouterr()
+    assert (err if error else out) == "WARNING: \\x1b[31m\nsecond\n"
+
+
+def test_a_warning_is_emphasised_on_a_terminal() -> None:
+    """Other lines are not."""
+    terminal = PseudoTerminal([sys.executable, "-c", "from veleta_local.output import show; show('WARNING: x\\ny')"])
+    assert terminal.end(b"") == 0
+    terminal.close()
+    assert terminal.output == b"\x1b[1;33mWARNING: x\x1b[0m\r\ny\r\n"

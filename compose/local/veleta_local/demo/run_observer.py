@@ -19,6 +19,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record, decode
 from veleta.ports import Checkpoints, EventLog
+from veleta.printable import printable
 from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth
 from veleta.settings import MysqlSettings
@@ -213,7 +214,7 @@ class RunObserver:
     def _on_error(self, error: str) -> None:
         if self.example.answered and not self.example.error:
             self._report_now("serving", error, "error")
-        self.example.error = error
+        self.example.error = printable(error)
 
     def _report_now(self, subject: str, text: str, level: Level) -> None:
         self._report(Message(self._clock(), subject, text, level))
@@ -226,7 +227,8 @@ def newest_offsets(log: EventLog, topics: Sequence[str]) -> Checkpoints:
 
 
 def _part(row: Mapping[str, Any], lags: Mapping[str, int | None]) -> PartStatus:
-    return PartStatus(row["part"], row["ready"], row["doing"], lags.get(row["part"]), row["warnings"])
+    doing, *warnings = map(printable, (row["doing"], *row["warnings"]))
+    return PartStatus(row["part"], row["ready"], doing, lags.get(row["part"]), warnings)
 
 
 def _mysql_settings(run: Run) -> MysqlSettings:

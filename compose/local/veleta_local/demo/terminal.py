@@ -12,9 +12,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from veleta.clock import Clock
+from veleta.printable import printable
 from veleta_local.demo.event_messages import Level, Message
 from veleta_local.demo.message_queue import DELAY, MessageQueue
 from veleta_local.demo.screen import Screen
+from veleta_local.output import WARNING
 
 STYLES: dict[Level, str] = {"info": "", "success": "green", "warning": "yellow", "error": "red", "detail": "dim"}
 _SUBJECT_WIDTH, _INDENT = 14, 26
@@ -43,8 +45,9 @@ class Terminal:
         return self._console.width
 
     def print_text(self, text: str) -> None:
-        """Print text as it is, and remove the block."""
-        self._print(text.splitlines() or [""], None)
+        """Print text without wrapping it, and remove the block."""
+        lines = printable(text).splitlines() or [""]
+        self._print([Text(line, "bold yellow" if line.startswith(WARNING) else "") for line in lines], None)
 
     def add(self, message: Message) -> None:
         """Print a message with one of the next drawings, after those of earlier events."""
@@ -65,7 +68,7 @@ class Terminal:
 
     def _print(self, lines: Sequence[RenderableType], block: RenderableType | None) -> None:
         if self._screen:
-            self._screen.draw([Text(line) if isinstance(line, str) else line for line in lines], block)
+            self._screen.draw(lines, block)
             return
         for line in lines:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -76,8 +79,8 @@ class Line:
 
     def __init__(self, message: Message) -> None:
         self._time = f"{message.at.astimezone():%H:%M:%S}"
-        self._subject = message.subject
-        self._text = Text(_printable(message.text), STYLES[message.level])
+        self._subject = printable(message.subject)
+        self._text = Text(printable(" ".join(message.text.split())), STYLES[message.level])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         head = Text.assemble((f"{self._time}  ", "dim"), f"{self._subject:<{_SUBJECT_WIDTH}}  ")
@@ -121,8 +124,3 @@ def _in_foreground(descriptor: int) -> bool:
 
 def _lines(messages: Sequence[Message]) -> list[RenderableType]:
     return [Line(message) for message in messages]
-
-
-def _printable(text: str) -> str:
-    """The text in one line. Control characters, which an external API can send, would move the cursor."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in " ".join(text.split()))

@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from veleta.printable import printable
 from veleta_local.demo.event_messages import CurrentTraining
 from veleta_local.demo.run_observer import ExampleRequests, PartStatus, RunObserver
 
@@ -77,7 +78,8 @@ def _training(training: CurrentTraining | None, now: datetime, width: int) -> li
     if training is None:
         return [Text("no training is running", "dim")]
     left = training.seconds_left(now)
-    text = f"{training.subject.removeprefix('training ')}: {training.phase} {training.done:,} of {training.of:,}"
+    subject = training.subject.removeprefix("training ")
+    text = printable(f"{subject}: {training.phase} {training.done:,} of {training.of:,}")
     bar = ProgressBar(total=training.of, completed=training.done, width=_BAR_WIDTH)
     label = Text(text if left is None else f"{text}, {left:.0f} s left")
     return [bar, label] if width >= _WITHOUT_BAR else [label]

@@ -1,11 +1,15 @@
-"""Lines of libraries that repeat themselves."""
+"""The lines of a log: what a terminal may not obey, and lines of libraries that repeat themselves."""
 
 import itertools
+import json
 import logging
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
+from support.pseudo_terminal import PseudoTerminal
 from veleta.service import logs
 from veleta.service.logs import MAX_MESSAGES, MAX_PAUSE, RepeatFilter
 
@@ -74,3 +78,41 @@ def test_the_filter_remembers_a_bounded_number_of_messages(logged: Logged) -> No
     for number in range(3 * MAX_MESSAGES):
         logged.log(f"value {number}")
     assert len(logged._filter._messages) <= MAX_MESSAGES
+
+
+LINES = """\
+import logging, structlog
+from veleta.service.logs import configure_logging
+configure_logging("loader")
+hostile = "evil" + chr(27) + "]0;x" + chr(7) + chr(0x9B) + chr(0x202E)
+structlog.get_logger().error(hostile, reason=hostile)
+logging.getLogger("kafka").error("refused: %s", hostile)
+try:
+    password = "secret-value"
+    raise ValueError(hostile)
+except ValueError:
+    structlog.get_logger().exception("failed")
+raise SystemError(hostile)
+"""
+OBEYED = "\x1b\x07\x9b\u202e"
+
+
+@pytest.mark.failure("F415")
+def test_a_logged_reason_sends_no_commands_to_a_terminal() -> None:
+    """Neither in plain lines nor in an exception that ends the process. No line shows a variable's value."""
+    terminal = PseudoTerminal([sys.executable, "-c", LINES], 200, 60)
+    assert terminal.end(b"", 30) == 1
+    terminal.close()
+    output = terminal.output.decode()
+    assert output.count("evil") == 5
+    assert not set(output) & set(OBEYED)
+    assert "secret-value" not in output
+
+
+@pytest.mark.failure("F415")
+def test_a_log_in_a_file_is_json_in_ascii() -> None:
+    """A person may show it on a terminal."""
+    done = subprocess.run([sys.executable, "-c", LINES], capture_output=True, check=False)
+    lines = done.stderr.decode("ascii").splitlines()
+    assert [json.loads(line)["level"] for line in lines[:3]] == ["error"] * 3
+    assert not set(done.stderr.decode()) & set(OBEYED)
