@@ -6,12 +6,13 @@ from typing import Any, TypeGuard, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, create_model
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.bounds import Port
 from veleta.errors import Stop
 from veleta.service.health import LIVENESS_SECONDS
-from veleta.valid_values import did_you_mean, valid_values
+from veleta.valid_values import did_you_mean, own_reason, valid_values
 
 _SECRETS = Path("/run/secrets")
 SECRETS = _SECRETS if _SECRETS.is_dir() else None
@@ -100,19 +101,21 @@ def _faults(kind: type[BaseSettings]) -> list[str]:
     try:
         kind()
     except ValidationError as error:
-        return [_fault(kind, str(each["loc"][0]), each["type"], each["input"]) for each in error.errors()]
+        return [_fault(kind, str(each["loc"][0]), each) for each in error.errors()]
     return []
 
 
-def _fault(kind: type[BaseSettings], name: str, error: str, value: object) -> str:
+def _fault(kind: type[BaseSettings], name: str, error: ErrorDetails) -> str:
     """The line of a wrong variable. It does not show secrets."""
     variable = name if name.isupper() else f"{kind.model_config.get('env_prefix', '')}{name}".upper()
     field = variables(kind)[variable]
     valid = f"use {valid_values(field)} ({field.description})"
-    if error == "missing":
+    if error["type"] == "missing":
         return f"{variable} is missing: {valid}"
+    if reason := own_reason(error):
+        return f"{variable}: {reason}"
     secret = field.annotation is SecretStr or not field.repr
-    return f"{variable} is wrong: {valid}" if secret else f"{variable}={value}: {valid}"
+    return f"{variable} is wrong: {valid}" if secret else f"{variable}={error['input']}: {valid}"
 
 
 def _is_model(value: object) -> TypeGuard[type[BaseSettings]]:

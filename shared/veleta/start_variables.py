@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
+from veleta.api_keys import ApiKeys
 from veleta.bounds import GroupNumber, KeepCount, KeepRequestsDays, PollEvery, Scale, Seed, Trees, Workers
 from veleta.limits import DEFAULT_LIMITS
-from veleta.valid_values import URL_PATTERN, valid_values
+from veleta.valid_values import URL_PATTERN, own_reason, valid_values
 
 INPUTS = ("csv", "api_url", "scale")
 """The inputs of a run exclude one another."""
 
 
+REPLACED: Mapping[str, str] = {"INFERENCE_API_KEYS": "API_KEYS"}
+"""Variables that have no effect, with what to use. A start refuses them, because they were meant to protect it."""
 EARLIER = "a run of a version without this variable"
 
 
@@ -58,6 +62,11 @@ class StartVariables(BaseModel):
     strict: Literal["0", "1"] = Field(
         "0", description="1: `inference` refuses values outside what the model has learnt; 0: it warns"
     )
+    api_keys: ApiKeys = Field(
+        "none",
+        description="the API keys that `inference` accepts: `name:sha256` of each, separated by commas, as `make key` "
+        "prints it; none: no key is required",
+    )
     keep_requests_days: KeepRequestsDays = Field(
         0, description="days until answered and refused requests are deleted from MySQL; 0: never"
     )
@@ -82,13 +91,14 @@ class StartVariables(BaseModel):
         An empty variable counts as missing.
         """
         names = [name for name, field in cls.model_fields.items() if field.description]
+        replaced = [f"{name} has no effect: use {others}" for name, others in REPLACED.items() if environ.get(name)]
         given: dict[str, Any] = {name: value for name in names if (value := environ.get(name.upper()))}
         try:
-            return cls(**given), []
+            return cls(**given), replaced
         except ValidationError as error:
-            wrong = [str(e["loc"][0]) for e in error.errors() if e["type"] != "default_factory_not_called"]
+            wrong = {str(e["loc"][0]): e for e in error.errors() if e["type"] != "default_factory_not_called"}
             right = {name: value for name, value in given.items() if name not in wrong}
-            return cls(**right), [cls._fault(name, given[name]) for name in wrong]
+            return cls(**right), replaced + [cls._fault(name, given[name], e) for name, e in wrong.items()]
 
     def conflicts(self) -> list[str]:
         """A line for each pair of variables that exclude one another."""
@@ -100,6 +110,8 @@ class StartVariables(BaseModel):
         return faults
 
     @classmethod
-    def _fault(cls, name: str, value: object) -> str:
+    def _fault(cls, name: str, value: object, error: ErrorDetails) -> str:
+        if reason := own_reason(error):
+            return f"{name.upper()}: {reason}"
         field = cls.model_fields[name]
         return f"{name.upper()}={value}: use {valid_values(field)} ({field.description})"

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,47}$"
 NAME_WORDS = "1 to 48 lower case letters, digits and _, with a letter first"
@@ -34,6 +35,11 @@ def valid_values(field: FieldInfo) -> str:
         return alternatives(map(str, get_args(annotation)))
     pattern = next(filter(None, (getattr(each, "pattern", None) for each in field.metadata)), "")
     return _PATTERNS.get(pattern) or f"{_type(annotation)}{_bounds(field)}"
+
+
+def own_reason(error: ErrorDetails) -> str:
+    """The message of an error that a validator of this project raised, which shows no value. Empty for other errors."""
+    return str(error["ctx"]["error"]) if error["type"] == "value_error" else ""
 
 
 def valid_item(field: FieldInfo) -> str:

@@ -181,7 +181,7 @@ def test_the_page_shows_the_whole_loop(testbed: Testbed, browser: Browser) -> No
             expect_row(page, "3", "promoted", "7", "61,234", "lower MAE", "first of the epoch batch 1/0", ANY)
             expect_texts(page, "out of memory")
             expect(page.get_by_test_id("stMetricValue")).to_have_text(["none", "3", "1", "1"])
-            for url in (f"{links['inference_url']}/model", testbed.mlflow_uri, links["source_url"]):
+            for url in (f"{links['inference_url']}/docs", testbed.mlflow_uri, links["source_url"]):
                 expect(page.locator(f'a[href="{url}"]')).to_be_visible()
             expect(page.locator(f'a[href="{testbed.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
 

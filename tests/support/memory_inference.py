@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,7 +99,7 @@ class GatedJournal:
 class MemoryInference:
     """The application with a model and journals in memory. `service.run` must run so that it responds."""
 
-    digests: Sequence[str] = ()
+    key_names: Mapping[str, str] = field(default_factory=dict)
     client_limit: int = 10
     body_seconds: float = 5.0
     items_limit: int = 10
@@ -117,6 +117,6 @@ class MemoryInference:
 
     def _application(self) -> web.Application:
         adapter = RequestAdapter(self.service, RequestReader(DATASET, self.items_limit), lambda: NOW, self.body_seconds)
-        guard = Guard(self.digests, self.client_limit)
+        guard = Guard(self.key_names, self.client_limit)
         explainers = ExplainerPool("real_estate", 1, 1.0)
         return application(adapter, explainers, guard, Refusals(self.refused), BODY_LIMIT, lambda: NOW)

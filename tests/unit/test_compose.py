@@ -8,7 +8,7 @@ import yaml
 
 from support.repository import ROOT
 from veleta.service.watchdog import STOP_SECONDS
-from veleta.start_variables import StartVariables
+from veleta.start_variables import REPLACED, StartVariables
 from veleta_local.deployment import DISKS
 
 LOCAL_ONLY = {"csv", "api_url"}
@@ -57,6 +57,13 @@ def test_the_check_gets_every_variable_of_a_start() -> None:
     asked = {value for service in ALL.values() for value in map(str, dict(service.get("environment", {})).values())}
     assert {passed[name] for name in names} <= asked
     assert {name: passed[name].partition(":-")[0] for name in names} == {name: f"${{{name}" for name in names}
+
+
+@pytest.mark.failure("F381")
+def test_the_check_gets_every_variable_that_has_no_effect() -> None:
+    """So that it refuses them."""
+    passed = ALL["preflight"]["environment"]
+    assert {name: passed.get(name) for name in REPLACED} == {name: f"${{{name}:-}}" for name in REPLACED}
 
 
 def test_the_overlays_pass_their_input_to_the_check() -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from veleta.adapters.kafka import KafkaLog
+from veleta.api_keys import new_key
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
 from veleta.events.catalogue import Command, Pause, Poll, Resume
@@ -156,6 +157,13 @@ def _exec(module: str, argument: str, environment: Callable[[Run], dict[str, str
     os.execve(PYTHON, command, base_environment() | environment(run))  # noqa: S606 - no shell is wanted
 
 
+def _key() -> None:
+    try:
+        print(new_key(os.environ.get("NAME", ""), Deployment(_HOME).variables.api_keys))
+    except ValueError as error:
+        raise LocalError(str(error)) from error
+
+
 def _clean() -> None:
     _print_lines(clean(Run(_HOME)))
 
@@ -174,6 +182,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "tail": _tail,
     "dead": _dead,
     "purge": _purge,
+    "key": _key,
     "memory": _memory,
     "notebooks": _notebooks,
     "clean": _clean,

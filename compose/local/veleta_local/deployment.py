@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
+from veleta.api_keys import PARTS
 from veleta.users import LOGINS, MLFLOW_WRITERS, USERS, token_variable
 from veleta_local.addresses import HOST, ports
 from veleta_local.errors import LocalError
@@ -55,6 +56,7 @@ class Deployment:
             ADMIN_PASSWORD_VARIABLE,
             *(user.password_variable for user in USERS),
             *map(token_variable, MLFLOW_WRITERS),
+            *map(_key_variable, PARTS),
         )
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
 
@@ -97,6 +99,10 @@ class Deployment:
         """The token of each part that writes to MLflow."""
         passwords = self._passwords
         return {part: passwords[token_variable(part)] for part in MLFLOW_WRITERS}
+
+    def api_key(self, part: str) -> str:
+        """The own API key of one of the PARTS that send requests to inference."""
+        return self._passwords[_key_variable(part)]
 
     @property
     def mysql_port(self) -> int:
@@ -217,7 +223,8 @@ class Deployment:
                 settings |= {"work": self.folder("trainer"), "trees": v.trees}
             case "inference":
                 settings |= {"journal": self.folder("journal"), "journal_sync": v.journal_sync}
-                settings |= {"workers": v.workers, "strict": v.strict}
+                settings |= {"workers": v.workers, "strict": v.strict, "api_keys": v.api_keys}
+                settings |= {f"{part}_key": self.api_key(part) for part in PARTS}
             case "retention":
                 settings |= {"keep_requests_days": v.keep_requests_days, "keep_batches_days": v.keep_batches_days}
                 limits = {"keep_epochs": v.keep_epochs, "keep_versions": v.keep_versions}
@@ -226,7 +233,7 @@ class Deployment:
                 shown = [part for part in ("inference", "mlflow", "source") if part in self.parts]
                 settings |= {f"{part}_url": self.url(part) for part in shown}
                 readyz = {other: self.url(other) for other in self.services if other != "monitor"}
-                settings |= {"readyz": json.dumps(readyz)}
+                settings |= {"readyz": json.dumps(readyz), "api_key": self.api_key("monitor")}
         return {name: str(value) for name, value in settings.items()}
 
     def _load(self) -> tuple[Variables, list[str]]:
@@ -249,6 +256,10 @@ class Deployment:
         except FileNotFoundError:
             text = ""
         return self._new_passwords | dict(line.split("=", 1) for line in shlex.split(text))
+
+
+def _key_variable(part: str) -> str:
+    return f"{part.upper()}_API_KEY"
 
 
 def _damaged(path: Path, reason: object) -> LocalError:

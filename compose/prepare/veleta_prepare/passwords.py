@@ -2,8 +2,9 @@
 
 FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
 all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
-secret: `mysql_password` (the administrator's, only before the first start of MySQL), `jupyter_token`, and
-`mysql_<user>_password` for each user and `mlflow_<part>_token` for each writer of `veleta.users`.
+secret: `mysql_password` (the administrator's, only before the first start of MySQL), `jupyter_token`,
+`monitor_api_key`, and `mysql_<user>_password` for each user and `mlflow_<part>_token` for each writer of
+`veleta.users`.
 """
 
 import secrets
@@ -13,15 +14,19 @@ from pathlib import Path
 from veleta.files import write_synced
 from veleta.users import LOGINS, MLFLOW_WRITERS, USERS, token_variable
 
-PREPARE, ADMIN, TOKEN = "prepare", "mysql_password", "jupyter_token"
+PREPARE, ADMIN, TOKEN, MONITOR_KEY = "prepare", "mysql_password", "jupyter_token", "monitor_api_key"
 _MLFLOW_TOKENS = {part: token_variable(part).lower() for part in MLFLOW_WRITERS}
 FILES: dict[str, dict[str, str]] = {
-    PREPARE: {name: name for name in (ADMIN, TOKEN, *(user.password_file for user in USERS), *_MLFLOW_TOKENS.values())},
+    PREPARE: {
+        name: name
+        for name in (ADMIN, TOKEN, MONITOR_KEY, *(user.password_file for user in USERS), *_MLFLOW_TOKENS.values())
+    },
     "mysql": {"mysql_root_password": ADMIN},
     "mlflow": {name: name for name in _MLFLOW_TOKENS.values()},
     **{part: {"mysql_password": user.password_file} for part, user in LOGINS.items()},
 }
 FILES["notebooks"][TOKEN] = TOKEN
+FILES["monitor"][MONITOR_KEY] = FILES["inference"]["inference_monitor_key"] = MONITOR_KEY
 for _part, _token in _MLFLOW_TOKENS.items():
     FILES[_part]["mlflow_tracking_token"] = _token
 """The files of each part, and the name of the secret in each file."""

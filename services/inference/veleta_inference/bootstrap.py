@@ -13,6 +13,7 @@ from pathlib import Path
 from veleta.adapters.async_mysql import async_mysql_engine, check_mysql
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
+from veleta.api_keys import digest, names_by_digest
 from veleta.clock import Clock, utc_now
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Stop
@@ -87,7 +88,7 @@ def build(
     )
     reader = RequestReader(dataset, settings.items_limit)
     adapter = RequestAdapter(service, reader, clock, settings.body_seconds)
-    guard = Guard(settings.api_keys.split(",") if settings.api_keys else [], settings.client_limit)
+    guard = Guard(key_names(settings), settings.client_limit)
     explainers = ExplainerPool(settings.dataset, settings.explainers, settings.explain_seconds)
     drains = {
         "answered": Drain(journal, answered, letters, health),
@@ -139,6 +140,13 @@ def build(
 
     app = application(adapter, explainers, guard, Refusals(refusals), settings.body_limit, clock)
     return Service(run, app)
+
+
+def key_names(settings: InferenceSettings) -> dict[str, str]:
+    """The name of each valid key by its digest. The parts' own keys count only if keys are required."""
+    names = names_by_digest(settings.api_keys)
+    own = {"monitor": settings.monitor_key, "demo": settings.demo_key}
+    return names and names | {digest(key.get_secret_value()): part for part, key in own.items() if key}
 
 
 def _journal(

@@ -3,17 +3,18 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from veleta.api_keys import ApiKeys
 from veleta.bounds import Bytes, Count, Port, Seconds, Workers
-from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
+from veleta.settings import SECRETS, KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
 
 
 class InferenceSettings(ServiceSettings):
     """Variables that begin with INFERENCE_."""
 
-    model_config = SettingsConfigDict(env_prefix="INFERENCE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="INFERENCE_", secrets_dir=SECRETS, frozen=True)
     port: Port = Field(8000, description="the port of /predict, /docs, /livez, /readyz and /metrics")
     workers: Workers = Field(1, description="processes that share the port; each limit applies to one of them")
     body_limit: Bytes = Field(1024 * 1024, description="maximum bytes of a request's body")
@@ -24,12 +25,13 @@ class InferenceSettings(ServiceSettings):
         "group", description="group: requests survive a power failure; none: only a kill, and responses are faster"
     )
     journal_limit: Bytes = Field(1024**3, description="maximum bytes that are not yet in MySQL; above it: 503")
-    api_keys: str = Field(
-        "",
+    api_keys: ApiKeys = Field(
+        "none",
         repr=False,
-        pattern=r"^([0-9a-fA-F]{64}(,[0-9a-fA-F]{64})*)?$",
-        description="the SHA-256 of each valid API key, hexadecimal, separated by commas; empty: no key is required",
+        description="`name:sha256` of each valid API key, separated by commas; none: no key is required",
     )
+    monitor_key: SecretStr | None = Field(None, description="the monitor's own key, valid if keys are required")
+    demo_key: SecretStr | None = Field(None, description="the own key of `make demo`, valid if keys are required")
     client_limit: Count = Field(500, description="maximum requests in flight of one client; above it: 429")
     body_seconds: Seconds = Field(10.0, description="seconds in which a body must arrive; otherwise 408")
     strict: Literal["0", "1"] = Field(

@@ -41,7 +41,7 @@ def build(settings: MonitorSettings) -> Monitor:
     history = BackgroundCache(mysql.read_history, max_age, utc_now)
     requests = BackgroundCache(mysql.read_requests, max_age, utc_now)
     topics = BackgroundCache(KafkaReader(settings.kafka.bootstrap, event_log, dataset.name).read, max_age, utc_now)
-    statuses = BackgroundCache(HttpReader(settings.readyz).read, max_age, utc_now)
+    statuses = BackgroundCache(HttpReader(settings.readyz, settings.api_key.get_secret_value()).read, max_age, utc_now)
 
     def send(kind: type[Command]) -> CommandAccepted | CommandRefused:
         return send_command(event_log, kind(dataset=dataset.name, actor=ACTOR), SERVICE, utc_now)

@@ -59,7 +59,7 @@ def header() -> None:
     title.title("Veleta", anchor=False)
     title.caption(f"{dataset.title}: the {target} model is retrained when the data drift")
     urls = {
-        "Prediction API": settings.inference_url and f"{settings.inference_url}/model",
+        "Prediction API": settings.inference_url and f"{settings.inference_url}/docs",
         "MLflow": settings.mlflow_url,
         "Data API": settings.source_url,
     }

@@ -1,20 +1,23 @@
 """The settings of the monitor."""
 
-from pydantic import Field, Json
+from pydantic import Field, Json, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from veleta.bounds import Port, Seconds
-from veleta.settings import KafkaSettings, MysqlSettings, ServiceSettings
+from veleta.settings import SECRETS, KafkaSettings, MysqlSettings, ServiceSettings
 
 
 class MonitorSettings(ServiceSettings):
     """Variables with the prefix MONITOR_."""
 
-    model_config = SettingsConfigDict(env_prefix="MONITOR_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="MONITOR_", secrets_dir=SECRETS, frozen=True)
     port: Port = Field(8501, description="the port of the page and of its health check /_stcore/health")
     readyz: Json[dict[str, str]] = Field(
         "{}",  # type: ignore[arg-type]  # pydantic decodes the default as it does the variable
         description="JSON: the base URL of each service, as this process reaches it, for /readyz and /model",
+    )
+    api_key: SecretStr = Field(
+        SecretStr(""), description="the monitor's own API key, which it sends to inference if keys are required"
     )
     inference_url: str = Field("", description="the URL of the prediction API, as browsers reach it")
     mlflow_url: str = Field("", description="the URL of MLflow, as browsers reach it")

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 
 from support.repository import ROOT, package, services
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variables
+from veleta.start_variables import REPLACED
 from veleta_mlflow.settings import MlflowServerSettings
 from veleta_notebooks.settings import NotebooksSettings
 from veleta_prepare.settings import PrepareSettings, ServiceUsers
@@ -46,6 +47,7 @@ COMPOSE = {
     "JOURNAL_SYNC": "group: answered requests survive a power loss; none: only a kill, and answers are faster",
     "WORKERS": "number of inference processes that share the port",
     "STRICT": "1: inference refuses values outside what the model has learnt; 0: it answers with warnings",
+    "API_KEYS": "the API keys that inference accepts: name:sha256 of each, with commas; none: no key is required",
     "KEEP_REQUESTS_DAYS": "days after which stored requests are deleted, answered and refused ones; 0: never",
     "KEEP_EPOCHS": "the newest epochs whose rows are kept; 0: all; empty: 10, or all if an earlier version began",
     "KEEP_BATCHES_DAYS": "days until batches of earlier epochs lose their rows; 0: never",
@@ -99,12 +101,17 @@ def env_example() -> str:
 
 
 def compose_defaults() -> dict[str, str]:
-    """Every variable in a compose file, with its default; an overlay's counts only when there is no other."""
+    """Every variable in a compose file, with its default; an overlay's counts only when there is no other.
+
+    Those without an effect are left out: the check of a start refuses them.
+    """
     overlays = [ROOT / f"compose/{name}.yaml" for name in ("api", "csv", "dev")]
     files = [path for path in sorted((ROOT / "compose").glob("*.yaml")) if path not in overlays]
     found: dict[str, str] = {}
     for path in (ROOT / "compose.yaml", *files, *overlays):
         for name, kind, word in _ASKED.findall(path.read_text()):
+            if name in REPLACED:
+                continue
             found.setdefault(name, word if kind == "-" and name != "SECRETS" else "")
     return found
 

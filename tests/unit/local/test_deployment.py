@@ -1,5 +1,6 @@
 """The files of a run, and the environment of each part."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -92,14 +93,17 @@ def test_the_home_of_mlflow_is_deleted_with_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.failure("F355")
-def test_a_run_of_an_earlier_version_gets_tokens(tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_gets_tokens_and_keys(tmp_path: Path) -> None:
     """At its next start. Its passwords stay."""
     earlier = Deployment(tmp_path)
     earlier.save()
     secrets = tmp_path / "secrets"
-    kept = [line for line in secrets.read_text().splitlines(keepends=True) if "TOKEN" not in line]
+    kept = [
+        line for line in secrets.read_text().splitlines(keepends=True) if not re.match(r"\w*(TOKEN|API_KEY)=", line)
+    ]
     secrets.write_text("".join(kept))
     Deployment(tmp_path).save()
     assert secrets.read_text().startswith("".join(kept))
     assert Deployment(tmp_path).mlflow_tokens.keys() == set(MLFLOW_WRITERS)
     assert Deployment(tmp_path).mlflow_tokens == Deployment(tmp_path).mlflow_tokens
+    assert Deployment(tmp_path).api_key("monitor") == Deployment(tmp_path).api_key("monitor")

@@ -9,6 +9,8 @@ import pytest
 
 from support.repository import ROOT
 from veleta_local import __main__ as command_line
+from veleta_local.deployment import Deployment
+from veleta_local.variables import Variables
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +63,22 @@ def test_a_purge_needs_a_request_and_a_run(
         monkeypatch.setenv(name, value)
     assert command_line.main(["purge"]) == 1
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_key_is_printed_with_its_entry(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the entries that the run has. Nothing is written."""
+    monkeypatch.setenv("NAME", "ada")
+    assert command_line.main(["key"]) == 0
+    _, entry = capsys.readouterr().out.splitlines()
+    assert not home.exists()
+    Deployment(home, Variables(api_keys=entry.removeprefix("API_KEYS="))).save()
+    assert command_line.main(["key"]) == 1
+    assert capsys.readouterr().err == "entry 2 (ada): the name or the key is there twice\n"
+    monkeypatch.setenv("NAME", "bob")
+    assert command_line.main(["key"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith(f"{entry},bob:")
 
 
 @pytest.mark.failure("F222")

@@ -149,6 +149,20 @@ def test_all_wrong_variables_are_reported_together(tmp_path: Path) -> None:
     assert variables.poll_every == 5
 
 
+@pytest.mark.failure("F380")
+def test_a_wrong_api_key_is_not_shown(tmp_path: Path) -> None:
+    """A user may pass the key in the place of its digest."""
+    _, [line] = Variables.from_environment({"API_KEYS": "ada:secret"}, tmp_path)
+    assert line == "API_KEYS: entry 1 is wrong: use name:sha256, as make key NAME=ada prints it"
+
+
+@pytest.mark.failure("F381")
+def test_a_variable_that_has_no_effect_is_refused(tmp_path: Path) -> None:
+    """It was given so that strangers are refused, and would be ignored."""
+    _, [line] = Variables.from_environment({"INFERENCE_API_KEYS": "x"}, tmp_path)
+    assert line == "INFERENCE_API_KEYS has no effect: use API_KEYS"
+
+
 def test_two_inputs_are_refused(tmp_path: Path) -> None:
     """`source` serves a file or generated rows, or an external API is used."""
 
@@ -234,6 +248,7 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "JOURNAL_SYNC": generated.environment("inference")["INFERENCE_JOURNAL_SYNC"],
         "WORKERS": generated.environment("inference")["INFERENCE_WORKERS"],
         "STRICT": generated.environment("inference")["INFERENCE_STRICT"],
+        "API_KEYS": generated.environment("inference")["INFERENCE_API_KEYS"],
         "KEEP_REQUESTS_DAYS": generated.environment("retention")["RETENTION_KEEP_REQUESTS_DAYS"],
         "KEEP_EPOCHS": f"{DEFAULT_LIMITS['keep_epochs']}; all in {EARLIER}",
         "KEEP_BATCHES_DAYS": generated.environment("retention")["RETENTION_KEEP_BATCHES_DAYS"],

@@ -187,7 +187,11 @@ class RunObserver:
         """Version and prediction. Raises LookupError with the reason if inference answers with an error."""
         async with (
             aiohttp.ClientSession(timeout=REQUEST_TIMEOUT) as session,
-            session.post(f"{self._run.url('inference')}/predict", json=self._dataset.example) as response,
+            session.post(
+                f"{self._run.url('inference')}/predict",
+                json=self._dataset.example,
+                headers={"X-API-Key": self._run.api_key("demo")},
+            ) as response,
         ):
             body = await response.json(content_type=None)
         if not response.ok:

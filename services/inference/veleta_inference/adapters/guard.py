@@ -1,12 +1,12 @@
 """Checks each request's API key, and limits the requests in flight of each client."""
 
-import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from aiohttp import web
 
+from veleta.api_keys import digest
 from veleta.errors import Reject
 from veleta_inference.adapters import docs
 
@@ -25,9 +25,9 @@ class TooManyRequests(Reject):
 class Guard:
     """Admits requests before anything else is done for them."""
 
-    def __init__(self, digests: Sequence[str], client_limit: int) -> None:
-        """`digests` are the SHA-256 of the valid keys, hexadecimal. Without any, no key is required."""
-        self._digests = [digest.lower() for digest in digests]
+    def __init__(self, names: Mapping[str, str], client_limit: int) -> None:
+        """`names` has the name of each valid key by its digest. Without any, no key is required."""
+        self._names = names
         self._limit = client_limit
         self._in_flight: Counter[str] = Counter()
 
@@ -57,12 +57,13 @@ class Guard:
             del self._in_flight[client]
 
     def _client(self, request: web.Request) -> str:
-        if not self._digests:
+        if not self._names:
             return request.remote or ""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         key = key.strip() if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")
-        digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+        sent = digest(key)
         # All are compared, each in constant time, so that the duration reveals nothing about the keys.
-        if not sum(hmac.compare_digest(digest, valid) for valid in self._digests):
+        same = [name for valid, name in self._names.items() if hmac.compare_digest(sent, valid)]
+        if not key or not same:
             raise Unauthorized("no valid key", "send it as Authorization: Bearer KEY, or as X-API-Key: KEY")
-        return digest
+        return same[0]

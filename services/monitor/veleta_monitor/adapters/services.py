@@ -25,9 +25,10 @@ class ServiceStatuses:
 class HttpReader:
     """Requests the status of all services concurrently. It raises nothing: a failed request is a status."""
 
-    def __init__(self, urls: Mapping[str, str]) -> None:
-        """`urls` maps each service to its base URL."""
+    def __init__(self, urls: Mapping[str, str], api_key: str = "") -> None:
+        """`urls` maps each service to its base URL. Only inference gets the key."""
         self._urls = urls
+        self._api_key = api_key
 
     def read(self) -> ServiceStatuses:
         """Read everything. Blocks for TIMEOUT at most."""
@@ -35,7 +36,7 @@ class HttpReader:
 
     async def _read(self) -> ServiceStatuses:
         async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
-            model = asyncio.ensure_future(_model(session, self._urls.get("inference")))
+            model = asyncio.ensure_future(_model(session, self._urls.get("inference"), self._api_key))
             statuses = await asyncio.gather(*(_status(session, url) for url in self._urls.values()))
             return ServiceStatuses(dict(zip(self._urls, statuses, strict=True)), *await model)
 
@@ -47,19 +48,19 @@ async def _status(session: aiohttp.ClientSession, url: str) -> ServiceStatus:
         return ServiceStatus(error=_describe(error))
 
 
-async def _model(session: aiohttp.ClientSession, url: str | None) -> tuple[ServedModel | None, str]:
+async def _model(session: aiohttp.ClientSession, url: str | None, api_key: str) -> tuple[ServedModel | None, str]:
     if url is None:
         return None, "inference is not deployed"
     try:
-        body = await _json(session, f"{url}/model")
+        body = await _json(session, f"{url}/model", {"X-API-Key": api_key})
         return (parse_model(body), "") if "version" in body else (None, str(body.get("detail", "no version yet")))
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
         return None, f"inference is unavailable: {_describe(error)}"
 
 
-async def _json(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+async def _json(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The JSON object at a URL, whatever the status: errors are JSON too. Raises ValueError on other content."""
-    async with session.get(url) as response:
+    async with session.get(url, headers=headers) as response:
         body = await response.json(content_type=None)
     if not isinstance(body, dict):
         raise ValueError(f"{url} returned no JSON object")  # noqa: TRY004 - the caller treats it as invalid JSON
