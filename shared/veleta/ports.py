@@ -93,7 +93,7 @@ class ManifestRepository(Protocol):
         """The last `limit` manifests of an epoch up to `number`, in the order of their numbers."""
 
     def last(self) -> BatchClosed | None:
-        """The newest manifest of the newest epoch."""
+        """The manifest that the topic got last."""
 
     def delete_some(self) -> int:
         """Delete some thousand manifests. Returns how many there were."""

@@ -77,6 +77,7 @@ USERS = (
             "CLEAN_DATA.{dataset}": _DELETE_BATCHES,
             "PIPELINE.purges": _ALL,
             "PIPELINE.limits": "SELECT",
+            "PIPELINE.batches": "SELECT (epoch, state)",
             "PIPELINE.marks": "SELECT",
             "PIPELINE.trainings": "SELECT (state, cause, recipe)",
             "PIPELINE.promotions": "SELECT (seq, version, decision)",

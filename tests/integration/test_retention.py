@@ -24,7 +24,7 @@ from veleta.clock import for_sql, utc_now
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed
 from veleta.ports import ARTIFACTS
-from veleta.tables import checkpoints, dataset_tables, limits, promotions, purges, trainings
+from veleta.tables import batches, checkpoints, dataset_tables, limits, promotions, purges, trainings
 from veleta.topics import topic
 
 NOW = for_sql(utc_now())
@@ -251,11 +251,13 @@ def load_batches(testbed: Testbed, epochs: range) -> list[BatchClosed]:
     name = topic(testbed.dataset.name, "batches")
     end = testbed.log.bounds(name)[0][1]
     with testbed.admin.begin() as sql:
-        for table in (checkpoints, promotions, trainings, *rows_of(testbed).values()):
+        for table in (batches, checkpoints, promotions, trainings, *rows_of(testbed).values()):
             sql.execute(sa.delete(table))
         for service in ("loader", "drift"):
             row = {"service": service, "topic": name, "partition_no": 0, "next_offset": end}
             sql.execute(sa.insert(checkpoints), row)
+        loaded = [{"epoch": epoch, "number": 0, "state": "loaded"} for epoch in epochs]
+        sql.execute(sa.insert(batches), loaded)
         keys = [{"epoch": epoch, "number": 0, "row_no": row} for epoch in epochs for row in range(30)]
         for table in rows_of(testbed).values():
             sql.execute(sa.insert(table), keys)

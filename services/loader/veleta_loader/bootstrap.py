@@ -38,9 +38,8 @@ def build(
     loader = BatchLoader(
         dataset,
         BatchReader(event_log, health.heartbeat),
-        clear_before=EpochCleaner(engine, tables, health.heartbeat).clear_before
-        if settings.on_new_epoch == "clear"
-        else None,
+        transactions,
+        EpochCleaner(engine, tables, health.heartbeat) if settings.on_new_epoch == "clear" else None,
         is_outdated=NewestEpoch(event_log, dataset.name).is_outdated,
         clock=clock,
     )

@@ -1,6 +1,7 @@
 """What the loader does with each event of the topic `batches`."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +20,7 @@ from veleta.left_out import describe_left_out, left_out_warning
 from veleta.ports import Transactions
 from veleta.service.health import ServiceHealth
 from veleta_loader.domain.row_splitter import RowSplitter
-from veleta_loader.ports import BatchEntry, DatasetRepository, LoaderUnitOfWork
+from veleta_loader.ports import BatchEntry, Cleaner, DatasetRepository, LoaderUnitOfWork
 
 SERVICE = "loader"
 log = structlog.get_logger()
@@ -28,6 +29,13 @@ ROWS = prometheus_client.Counter(
 )
 MAX_FINDINGS_LENGTH = 10_000
 """Characters of findings that the batch table stores; the topics have all."""
+
+
+class EpochSkipped(Reject):
+    """The epoch of an event does not follow the newest one: each epoch is one more than the last."""
+
+    def __init__(self, batch: str, newest: int) -> None:
+        super().__init__("the epoch does not follow", f"{batch} after epoch {newest}")
 
 
 class BatchLoader:
@@ -39,18 +47,20 @@ class BatchLoader:
         self,
         dataset: Dataset,
         reader: BatchReader,
-        clear_before: Callable[[int, int], None] | None,
+        transactions: Transactions[LoaderUnitOfWork],
+        cleaner: Cleaner | None,
         is_outdated: Callable[[int], bool],
         clock: Clock,
     ) -> None:
-        """`clear_before(epoch, number)` deletes the rows of epochs before `epoch`; with None they are not deleted.
+        """`cleaner` deletes the rows of earlier epochs; with None they are not deleted.
 
         `is_outdated(epoch)` tells that newer epochs have begun: the rows need not be loaded, since they are deleted.
         """
+        self._transactions = transactions
         self._is_outdated = is_outdated
         self._dataset = dataset
         self._reader = reader
-        self._clear_before = clear_before
+        self._cleaner = cleaner
         self._clock = clock
 
     async def prepare(self, event: Event) -> bool:
@@ -58,11 +68,13 @@ class BatchLoader:
 
         Returns whether the epoch itself is outdated: the tables were wiped, and the topic is read from its start.
         """
-        if not self._clear_before or not isinstance(event.payload, BatchClosed):
+        if isinstance(event.payload, BatchPayload):
+            await self._check_epoch(event.payload)
+        if not self._cleaner or not isinstance(event.payload, BatchClosed):
             return False
         if await asyncio.to_thread(self._is_outdated, event.payload.epoch):
             return True
-        await asyncio.to_thread(self._clear_before, event.payload.epoch, event.payload.number)
+        await asyncio.to_thread(self._clear_before, event.payload, self._cleaner)
         return False
 
     def apply(self, event: Event, prepared: bool, uow: LoaderUnitOfWork) -> None:
@@ -83,8 +95,24 @@ class BatchLoader:
 
     def on_dead_letter(self, event: Event, error: Exception, uow: LoaderUnitOfWork) -> None:
         """Refuse the batch of a dead-lettered event. A loaded batch stays loaded, with a finding."""
-        if isinstance(event.payload, BatchPayload):
+        if isinstance(event.payload, BatchPayload) and not isinstance(error, EpochSkipped):
             self._set_state(event.payload, "refused", str(error), uow)
+
+    async def _check_epoch(self, batch: BatchPayload) -> None:
+        """Raises EpochSkipped. An empty table accepts any epoch: an old topic may begin later than with epoch 1."""
+        newest = await self._transactions.run(lambda uow: uow.batches.newest_epoch())
+        if newest is not None and batch.epoch > newest + 1:
+            raise EpochSkipped(batch.batch, newest)
+
+    def _clear_before(self, manifest: BatchClosed, cleaner: Cleaner) -> None:
+        """Delete the rows of earlier epochs, after the rows of the batch were compared with its manifest."""
+        if not cleaner.has_rows_before(manifest.epoch):
+            return
+        try:
+            deque(self._reader.chunks(manifest), maxlen=0)
+        except RowsDeleted:  # a batch without rows replaces none
+            return
+        cleaner.clear_before(manifest.epoch, manifest.number)
 
     def _open(self, opened: BatchOpened, at: datetime, uow: LoaderUnitOfWork) -> None:
         uow.batches.abandon_open(opened.epoch, opened.number)

@@ -41,6 +41,9 @@ class BatchRepository(Protocol):
     def save(self, entry: BatchEntry) -> None:
         """Insert or update the entry of a batch. A field that is None stays as it is in the table."""
 
+    def newest_epoch(self) -> int | None:
+        """The greatest epoch. None if the table is empty."""
+
     def newest_loaded(self) -> BatchEntry | None:
         """The entry of the last batch of the last epoch that is loaded. None if no batch is."""
 
@@ -63,6 +66,16 @@ class DatasetRepository(Protocol):
 
     def text(self, digest: str) -> str | None:
         """The text of a dataset file."""
+
+
+class Cleaner(Protocol):
+    """Deletes the rows of old epochs, outside the loader's transactions. It blocks. Its methods raise Retry."""
+
+    def has_rows_before(self, epoch: int) -> bool:
+        """Whether there is a row of an epoch before this one."""
+
+    def clear_before(self, epoch: int, number: int) -> None:
+        """Delete the rows of all epochs before `epoch`, whose batch `number` is loaded next."""
 
 
 class LoaderUnitOfWork(UnitOfWork, Protocol):

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 
+import structlog
+
 from veleta.batches import decoded
 from veleta.clock import Clock
 from veleta.dataset import Dataset
@@ -19,6 +21,7 @@ from veleta_poller.domain.sequence import BatchId, Placement, TopicState
 from veleta_poller.domain.state import Reply
 from veleta_poller.ports import StoredResponse
 
+log = structlog.get_logger()
 CHUNKS_AT_ONCE = 20
 """Chunks that are published together: some megabytes."""
 DEAD_LETTER_BYTES = 64 * 1024
@@ -43,6 +46,8 @@ class Topics:
         ((partition, (first, end)),) = self._event_log.bounds(name).items()
         state = known if known.next_offset <= end else TopicState()
         for event in decoded(self._event_log.read(name, partition, max(first, state.next_offset), end - 1)):
+            if not state.follows(event.payload):
+                log.warning("event ignored: its batch does not follow", event_id=event.id, position=state.position)
             state = state.after(event.payload)
         state = replace(state, next_offset=end)
         if state.declared == self._dataset.digest:

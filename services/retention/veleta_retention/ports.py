@@ -66,7 +66,10 @@ class Batches(Protocol):
 
 
 class RowReaders(Protocol):
-    """What the services still have to read."""
+    """What the services have read, and still have to read."""
+
+    def newest_epoch(self) -> int:
+        """The newest epoch that the loader has loaded: it compared the rows with their manifest. Raises Retry."""
 
     def processed(self) -> int:
         """The next offset of `batches` that the slowest of loader and drift will process. Raises Retry."""

@@ -44,7 +44,8 @@ class RowSweeper:
         if self._limits == Limits(0, 0):
             return
         closed = await asyncio.to_thread(self._batches.refresh)
-        kept = oldest_kept(closed, self._limits, self._clock())
+        newest = await asyncio.to_thread(self._readers.newest_epoch)
+        kept = oldest_kept(closed, newest, self._limits, self._clock())
         if kept is None or kept == self._oldest:
             return
         processed = await asyncio.to_thread(self._readers.processed)

@@ -39,7 +39,7 @@ class MysqlManifests:
 
     def last(self) -> BatchClosed | None:
         query = sa.select(manifests.c.manifest).where(self._own)
-        document = self._connection.scalar(query.order_by(manifests.c.epoch.desc(), manifests.c.number.desc()).limit(1))
+        document = self._connection.scalar(query.order_by(manifests.c.next_offset.desc()).limit(1))
         return BatchClosed.model_validate(document) if document else None
 
     def delete_some(self) -> int:

@@ -38,7 +38,7 @@ class Manifests:
         return await self._transactions.run(lambda uow: uow.manifests.newest(epoch, number, limit))
 
     async def last(self) -> BatchClosed | None:
-        """The newest closed batch of the newest epoch, without its findings. Raises Retry."""
+        """The batch that was closed last, without its findings. Raises Retry."""
         await self._follow_topic()
         return await self._transactions.run(lambda uow: uow.manifests.last())
 

@@ -24,6 +24,9 @@ class MemoryBatches:
         values = {name: value for name, value in vars(entry).items() if value is not None}
         self.entries[key] = replace(self.entries.get(key, entry), **values)
 
+    def newest_epoch(self) -> int | None:
+        return max((epoch for epoch, _ in self.entries), default=None)
+
     def newest_loaded(self) -> BatchEntry | None:
         return max((e for e in self.entries.values() if e.loaded), key=lambda e: (e.epoch, e.number), default=None)
 

@@ -185,7 +185,8 @@ class MemoryManifests:
         return [self._manifests[key] for key in keys[-limit:]]
 
     def last(self) -> BatchClosed | None:
-        return self._manifests[max(self._manifests)] if self._manifests else None
+        offsets = self._next_offsets
+        return self._manifests[max(offsets, key=lambda key: offsets[key])] if offsets else None
 
     def delete_some(self) -> int:
         deleted = len(self._manifests)

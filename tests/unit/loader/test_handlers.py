@@ -6,7 +6,7 @@ import pytest
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from support.twins.loader import MemoryLoaderUnitOfWork
-from support.twins.shared import CountingLog, StrictTransactions
+from support.twins.shared import CountingLog, MemoryTransactions, StrictTransactions
 from veleta.batches import BatchReader
 from veleta.dataset import load_dataset, parse_dataset
 from veleta.errors import Reject
@@ -22,20 +22,37 @@ DATASET = load_dataset("real_estate")
 ROWS = api_rows(0, 250, seed=1)
 
 
+class MemoryCleaner:
+    """`Cleaner` of in-memory tables."""
+
+    def __init__(self, transactions: MemoryTransactions[MemoryLoaderUnitOfWork]) -> None:
+        self._transactions = transactions
+        self.cleared: list[tuple[int, int]] = []
+
+    def has_rows_before(self, epoch: int) -> bool:
+        return any(row["epoch"] < epoch for row in self._transactions.committed.rows.raw)
+
+    def clear_before(self, epoch: int, number: int) -> None:
+        self.cleared.append((epoch, number))
+        rows = self._transactions.committed.rows
+        rows.raw, rows.clean = ([r for r in table if r["epoch"] >= epoch] for table in (rows.raw, rows.clean))
+
+
 class Loader:
     """A BatchLoader with an in-memory event log and in-memory tables."""
 
     def __init__(self) -> None:
         self.log = CountingLog()
-        self.cleared: list[tuple[int, int]] = []
+        self.transactions = StrictTransactions(MemoryLoaderUnitOfWork())
+        self.cleaner = MemoryCleaner(self.transactions)
         self.handler = BatchLoader(
             DATASET,
             BatchReader(self.log),
-            clear_before=lambda epoch, number: self.cleared.append((epoch, number)),
+            self.transactions,
+            self.cleaner,
             is_outdated=NewestEpoch(self.log, DATASET.name).is_outdated,
             clock=lambda: TIME,
         )
-        self.transactions = StrictTransactions(MemoryLoaderUnitOfWork())
 
     @property
     def committed(self) -> MemoryLoaderUnitOfWork:
@@ -138,10 +155,50 @@ async def test_the_findings_of_a_batch_fit_their_column(loader: Loader) -> None:
 @pytest.mark.failure("F08")
 async def test_the_old_epochs_are_cleared_before_a_batch_is_loaded(loader: Loader) -> None:
     """A closed batch clears the epochs before its own; an opened batch clears nothing."""
-    await loader.handle(opened(0))
-    assert loader.cleared == []
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS))
+    await loader.handle(opened(1))
+    assert loader.cleaner.cleared == []
     await loader.handle(publish_batch(loader.log, DATASET, 2, 0, ROWS))
-    assert loader.cleared == [(2, 0)]
+    assert loader.cleaner.cleared == [(2, 0)]
+    assert {row["epoch"] for row in loader.committed.rows.raw} == {2}
+
+
+@pytest.mark.failure("F357")
+@pytest.mark.parametrize("epoch", [2, 1_000_000])
+async def test_a_manifest_that_does_not_match_clears_nothing(loader: Loader, epoch: int) -> None:
+    """The rows are compared with it before the first row of an earlier epoch is deleted."""
+    await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS))
+    before = list(loader.committed.rows.raw)
+    forged = publish_batch(loader.log, DATASET, epoch, 0, ROWS, digest="0" * 64)
+    with pytest.raises(Reject):
+        await loader.handle(forged)
+    assert (loader.cleaner.cleared, loader.committed.rows.raw) == ([], before)
+
+
+@pytest.mark.failure("F357")
+async def test_a_batch_without_rows_clears_nothing(loader: Loader) -> None:
+    """A manifest may name rows that retention deleted, of any batch."""
+    first, second = (publish_batch(loader.log, DATASET, 1, number, ROWS) for number in (0, 1))
+    for manifest in (first, second):
+        await loader.handle(manifest)
+    loader.log.delete_before(topic(DATASET.name, "rows"), 0, second.ranges[0].first)
+    await loader.handle(first.model_copy(update={"epoch": 2}))
+    assert loader.cleaner.cleared == []
+    assert loader.committed.batches.entries[2, 0].state == "deleted"
+
+
+@pytest.mark.failure("F358")
+async def test_an_epoch_that_does_not_follow_is_rejected_without_an_entry(loader: Loader) -> None:
+    """Each epoch is one more than the last. The next batch is loaded as if there had been no such record."""
+    await loader.handle(publish_batch(loader.log, DATASET, 7, 0, ROWS))
+    forged = publish_batch(loader.log, DATASET, 9, 0, ROWS)
+    with pytest.raises(Reject, match="the epoch does not follow: real_estate/9/0 after epoch 7") as error:
+        await loader.handle(forged)
+    await loader.dead_letter(forged, error.value)
+    assert set(loader.committed.batches.entries) == {(7, 0)}
+    await loader.handle(publish_batch(loader.log, DATASET, 7, 1, ROWS))
+    await loader.handle(publish_batch(loader.log, DATASET, 8, 0, ROWS))
+    assert {row["epoch"] for row in loader.committed.rows.raw} == {8}
 
 
 async def test_a_declared_dataset_file_is_stored(loader: Loader) -> None:
@@ -261,9 +318,18 @@ async def test_rows_of_outdated_epochs_are_not_loaded_after_a_wipe(loader: Loade
     states = {key: entry.state for key, entry in loader.committed.batches.entries.items()}
     assert [key for key, state in states.items() if state == "deleted"] == [(e, n) for e in (1, 2, 3) for n in (0, 1)]
     assert [key for key, state in states.items() if state == "loaded"] == [(e, n) for e in (4, 5) for n in (0, 1)]
-    assert loader.cleared == [(4, 0), (4, 1), (5, 0), (5, 1)]
-    assert loader.log.read_records[topic(DATASET.name, "rows")] == 4 * 3
+    assert loader.cleaner.cleared == [(5, 0)]
+    assert loader.log.read_records[topic(DATASET.name, "rows")] == (4 + 1) * 3
     assert loader.log.read_records[topic(DATASET.name, "batches")] == 3 * len(loader.log.topics["real_estate.batches"])
+
+
+@pytest.mark.failure("F358")
+async def test_a_forged_epoch_does_not_make_the_present_one_outdated(loader: Loader) -> None:
+    """At the end of the topic, where the newest epoch is sought."""
+    manifest = publish_batch(loader.log, DATASET, 3, 0, ROWS)
+    publish_batch(loader.log, DATASET, 1_000_000, 0, ROWS)
+    await loader.handle(manifest)
+    assert loader.committed.batches.entries[3, 0].state == "loaded"
 
 
 async def test_a_loader_that_is_behind_by_one_epoch_loads_its_rows(loader: Loader) -> None:

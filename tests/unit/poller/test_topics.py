@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from support.batches import publish_batch
 from support.history import Where, histories, next_batch, publish_old_batches
 from support.poller import DATASET, Scene, batch
 from veleta.events.catalogue import BatchClosed, DatasetDeclared
@@ -66,3 +68,18 @@ def _without_topic(text: str) -> str:
     document = json.loads(text)
     del document["topic"]
     return json.dumps(document)
+
+
+@pytest.mark.failure("F358")
+async def test_a_forged_epoch_does_not_move_the_poller(scene: Scene, tmp_path: Path) -> None:
+    """The next batch follows the last real one, also after a start without the state on disk."""
+    await scene.run(batch(0))
+    publish_batch(scene.log, DATASET, 1_000_000, 0, [{"price": 1.0}], digest="0" * 64)
+    with capture_logs() as logs:
+        await scene.crashed(tmp_path / "second").run(batch(1))
+    assert [each["event"] for each in logs].count("event ignored: its batch does not follow") == 2
+    lost = scene.crashed(tmp_path / "third")
+    (lost.folder / "position.json").unlink()
+    await lost.run(batch(2))
+    closed = [(each.epoch, each.number) for each in lost.published(BatchClosed)]
+    assert closed == [(1, 0), (1_000_000, 0), (1, 1), (1, 2)]

@@ -55,6 +55,10 @@ class MemoryReaders:
     def __init__(self) -> None:
         self.offset = PROCESSED
         self.training: BatchKey | None = None
+        self.epoch = 1_000
+
+    def newest_epoch(self) -> int:
+        return self.epoch
 
     def processed(self) -> int:
         return self.offset
@@ -108,12 +112,16 @@ async def test_rows_beyond_the_limit_are_deleted_everywhere(setup: Setup) -> Non
 
 
 async def test_a_new_epoch_moves_the_limit(setup: Setup) -> None:
-    """And a sweep without one deletes nothing."""
+    """When the loader has loaded it. A sweep without one deletes nothing."""
     sweeper = setup.sweeper(2)
     await sweeper.sweep()
     await sweeper.sweep()
     assert setup.rows.calls == 1
     setup.publish(4, 0)
+    setup.readers.epoch = 3
+    await sweeper.sweep()
+    assert setup.rows.calls == 1
+    setup.readers.epoch = 4
     await sweeper.sweep()
     assert (setup.table.batches, setup.begin) == ([(3, 0), (4, 0)], 3)
 

@@ -21,6 +21,11 @@ class EpochCleaner:
         self._on_delete = on_delete
         self._tables = (tables.raw, tables.clean)
 
+    def has_rows_before(self, epoch: int) -> bool:
+        """Whether there is a row of an epoch before this one. Raises Retry."""
+        with database_errors():
+            return any(self._has_rows_before(table, epoch) for table in self._tables)
+
     def clear_before(self, epoch: int, number: int) -> None:
         """Delete the rows of all epochs before `epoch`. Meanwhile batch (`epoch`, `number`) has the state `clearing`.
 

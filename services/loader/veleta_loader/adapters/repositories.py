@@ -30,6 +30,10 @@ class MysqlBatches:
         values = {name: value for name, value in asdict(entry).items() if value is not None}
         self._connection.execute(insert(batches).values(values).on_duplicate_key_update(values))
 
+    def newest_epoch(self) -> int | None:
+        newest: int | None = self._connection.scalar(sa.select(sa.func.max(batches.c.epoch)))
+        return newest
+
     def newest_loaded(self) -> BatchEntry | None:
         newest = batches.c.epoch.desc(), batches.c.number.desc()
         query = sa.select(batches).where(batches.c.state == "loaded").order_by(*newest).limit(1)

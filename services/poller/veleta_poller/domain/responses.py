@@ -20,11 +20,10 @@ from veleta_poller.domain.findings import (
     value_findings,
 )
 from veleta_poller.domain.refusals import answered, describe_content, describe_error, describe_undecodable
+from veleta_poller.domain.sequence import MAX_BATCH_NUMBER
 
 END_DETAIL = "ya se recolecto toda la informacion minima necesaria"
 HTTP_OK = 200
-MAX_BATCH_NUMBER = 9_999
-"""A greater number is an error of the API: an event is published for each batch number that is skipped."""
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 """The integers that JSON in the topics can hold. Others become floats or text."""
 MAX_DIGITS = len(str(MAX_INTEGER))

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
-from veleta.events.catalogue import BatchClosed, BatchMissed, DatasetDeclared, Payload
+from veleta.events.catalogue import BatchClosed, BatchMissed, BatchPayload, DatasetDeclared, Payload
+
+MAX_BATCH_NUMBER = 9_999
+"""A greater number is an error of the API: an event is published for each batch number that is skipped."""
 
 
 class BatchId(NamedTuple):
@@ -87,8 +90,17 @@ class TopicState:
     declared: str = ""
     group: int | None = None
 
+    def follows(self, payload: Payload) -> bool:
+        """Whether its epoch is at most one more than the last. A topic begins with any epoch."""
+        if not isinstance(payload, BatchPayload):
+            return True
+        begins = self.position == Position()
+        return payload.number <= MAX_BATCH_NUMBER and (begins or payload.epoch <= self.position.epoch + 1)
+
     def after(self, payload: Payload) -> Self:
-        """The state after one more event. `next_offset` stays."""
+        """The state after one more event. One that does not follow changes nothing. `next_offset` stays."""
+        if not self.follows(payload):
+            return self
         match payload:
             case BatchClosed():
                 state = self._at(Position(payload.epoch, payload.number, payload.digest))

@@ -8,7 +8,7 @@ from kafka import TopicPartition
 from veleta.adapters.kafka_clients import Admin
 from veleta.adapters.mysql import database_errors
 from veleta.ports import EventLog
-from veleta.tables import checkpoints, trainings
+from veleta.tables import batches, checkpoints, trainings
 from veleta.topics import topic
 from veleta_retention.adapters.tables import DELETE_ROWS
 from veleta_retention.domain.kept_rows import BatchKey
@@ -65,11 +65,16 @@ class MysqlBatchRows:
 
 
 class MysqlReaders:
-    """`RowReaders`: what loader, drift and trainer still have to read."""
+    """`RowReaders`: what loader, drift and trainer have read, and still have to read."""
 
     def __init__(self, engine: sa.Engine, dataset: str) -> None:
         self._engine = engine
         self._topic = topic(dataset, "batches")
+
+    def newest_epoch(self) -> int:
+        query = sa.select(sa.func.max(batches.c.epoch)).where(batches.c.state == "loaded")
+        with database_errors(), self._engine.connect() as connection:
+            return int(connection.scalar(query) or 0)
 
     def processed(self) -> int:
         query = sa.select(checkpoints.c.service, checkpoints.c.next_offset).where(checkpoints.c.topic == self._topic)

@@ -28,8 +28,12 @@ class Limits:
     """How many days a batch keeps its rows."""
 
 
-def oldest_kept(batches: Mapping[BatchKey, ClosedBatch], limits: Limits, now: datetime) -> BatchKey | None:
-    """The first batch that the limits keep; None if there is no batch. The newest epoch is kept as a whole."""
+def oldest_kept(batches: Mapping[BatchKey, ClosedBatch], newest: int, limits: Limits, now: datetime) -> BatchKey | None:
+    """The first batch that the limits keep; None if there is no batch. The epoch `newest` is kept as a whole.
+
+    Batches of later epochs do not count: their rows may not exist.
+    """
+    batches = {key: batch for key, batch in batches.items() if key[0] <= newest}
     if not batches:
         return None
     epochs = sorted({epoch for epoch, _ in batches})

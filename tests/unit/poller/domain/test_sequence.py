@@ -6,7 +6,15 @@ from functools import reduce
 import pytest
 
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchRefused, DatasetDeclared, Payload
-from veleta_poller.domain.sequence import BatchId, Placement, Position, TopicState, latest, place_batch
+from veleta_poller.domain.sequence import (
+    MAX_BATCH_NUMBER,
+    BatchId,
+    Placement,
+    Position,
+    TopicState,
+    latest,
+    place_batch,
+)
 
 LAST = Position(2, 3, "d3")
 
@@ -110,6 +118,20 @@ def test_closed_and_missed_batches_determine_the_position() -> None:
     assert _after(payloads).position == Position(1, 2)
     assert _after([*payloads, _closed(2, 0)]).position == Position(2, 0, "2/0")
     assert _after([]).position == Position()
+
+
+@pytest.mark.failure("F358")
+def test_an_epoch_or_a_number_that_does_not_follow_changes_nothing() -> None:
+    """Of whatever event. A topic begins with any epoch, and a later one is at most one more."""
+    begun = [_closed(7, 3), _closed(8, 0)]
+    forged = [
+        _closed(10, 0),
+        _closed(1_000_000, 0),
+        BatchMissed(dataset="d", epoch=1_000_000, number=0, reason="r"),
+        _closed(8, MAX_BATCH_NUMBER + 1),
+    ]
+    assert _after([*begun, *forged]) == _after(begun)
+    assert _after([*begun, *forged, _closed(9, 0)]).position == Position(9, 0, "9/0")
 
 
 def test_the_last_declaration_counts() -> None:
