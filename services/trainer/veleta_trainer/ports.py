@@ -48,6 +48,9 @@ class PromotionRepository(Protocol):
     def append(self, promotion: PromotionRow) -> PromotionRow:
         """Insert a decision under the next sequence number. If its request has one already, that one is returned."""
 
+    def last_seq(self) -> int | None:
+        """The last sequence number. None if there is no decision."""
+
     def of_request(self, request_id: str) -> PromotionRow | None:
         """The decision that a request led to."""
 

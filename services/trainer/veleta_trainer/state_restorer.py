@@ -54,7 +54,8 @@ def own_topics(dataset: str) -> list[str]:
 
 
 def _apply(events: Sequence[Event], uow: TrainerUnitOfWork) -> None:
-    state = ReplayedState.of(uow.trainings.states({request_id(event) for event in events}))
+    states = uow.trainings.states({request_id(event) for event in events})
+    state = ReplayedState.of(states, uow.promotions.last_seq())
     for event in events:
         state.apply(event)
     uow.trainings.restore(state.trainings.values())

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from veleta.dataset import Dataset
-from veleta.errors import Reject
+from veleta.errors import Reject, Stop, one_line
 from veleta.events.catalogue import BatchClosed
 from veleta.faults import fault_point
 from veleta.feature_definition import FeatureDefinition
@@ -59,7 +59,11 @@ class RecipeBuilder:
 
     def differences(self, recipe: Recipe) -> list[str]:
         """How the features of the present dataset file differ from those of a recipe: see `FeatureDefinition`."""
-        return recipe.definition.differences(FeatureDefinition.of_dataset(self._dataset))
+        try:
+            definition = recipe.definition
+        except Stop as error:
+            return [f"its dataset file cannot be read: {one_line(error)}"]
+        return definition.differences(FeatureDefinition.of_dataset(self._dataset))
 
     async def last_batch(self) -> BatchClosed | None:
         """The newest closed batch. Raises Retry."""

@@ -36,7 +36,7 @@ class TrainingRecorder:
         await self._publisher.publish_pending()
 
     async def planned(self, plan: Plan, recipe: Recipe | Reject | None, champion: int | None) -> None:
-        """Store what becomes of the waiting requests. Without a recipe, the request to train fails with the reason."""
+        """Store what becomes of the waiting requests. A request without a recipe fails alone: the others wait on."""
 
         def transaction(uow: TrainerUnitOfWork) -> None:
             for request in plan.skip:
@@ -45,13 +45,13 @@ class TrainingRecorder:
                 self._store(uow, request, "waiting", {"state": "skipped"}, skipped)
             if plan.train is None or recipe is None:
                 return
+            if isinstance(recipe, Reject):
+                self._store_failure(uow, plan.train, "waiting", recipe)
+                return
             lead = plan.train.request_id
             for request in plan.merge:
                 merged = catalogue.TrainingMerged(request_id=request.request_id, into=lead)
                 self._store(uow, request, "waiting", {"state": "merged", "merged_into": lead}, merged)
-            if isinstance(recipe, Reject):
-                self._store_failure(uow, plan.train, "waiting", recipe)
-                return
             document = recipe.model_dump(mode="json")
             started = catalogue.TrainingStarted(request_id=lead, recipe=document)
             self._store(uow, plan.train, "waiting", {"state": "planned", "recipe": document}, started)

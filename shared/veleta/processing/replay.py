@@ -8,10 +8,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import structlog
+from sqlalchemy.exc import DBAPIError, StatementError
+
+from veleta.adapters.mysql import is_data_error
 from veleta.batches import decoded
+from veleta.errors import one_line
 from veleta.events.envelope import Event
 from veleta.ports import EventLog, Transactions, U
 
+log = structlog.get_logger()
 PORTION = 500
 """Records that are read and applied together."""
 
@@ -26,20 +32,55 @@ async def replay(
 ) -> None:
     """Apply the events of a topic from the checkpoint to the end, in portions, each with its checkpoint.
 
-    An event may be applied twice. `save=False` leaves the checkpoint alone: it is that of a consumer. Raises Retry.
+    An event may be applied twice. One that does not fit its table is set aside: a line in the log names it.
+    `save=False` leaves the checkpoint alone: it is that of a consumer. Raises Retry.
     """
     for partition, (first, end) in (await asyncio.to_thread(event_log.bounds, name)).items():
         start = await transactions.run(partial(_start, name, partition, end, save=save))
         for portion in range(max(start, first), end, PORTION):
             last = min(portion + PORTION, end) - 1
             events = await asyncio.to_thread(_read, event_log, name, partition, portion, last)
+            following = last + 1 if save else 0
+            await _apply(events, transactions, apply, partial(_advance, name, partition, following))
 
-            def transaction(uow: U, events: Sequence[Event] = events, following: int = last + 1) -> None:
-                apply(events, uow)
-                if save and uow.checkpoints.load(name, partition) < following:  # noqa: B023 - runs at once
-                    uow.checkpoints.save(name, partition, following)  # noqa: B023 - runs at once
 
-            await transactions.run(transaction)
+async def _apply(
+    events: Sequence[Event],
+    transactions: Transactions[U],
+    apply: Callable[[Sequence[Event], U], None],
+    advance: Callable[[U], None],
+) -> None:
+    """Apply a portion in one transaction. If that fails because of an event, apply each event in its own."""
+
+    def transaction(uow: U) -> None:
+        apply(events, uow)
+        advance(uow)
+
+    try:
+        return await transactions.run(transaction)
+    except Exception as error:
+        if not _is_of_event(error):
+            raise
+    for event in events:
+        try:
+            await transactions.run(partial(apply, [event]))
+        except Exception as error:
+            if not _is_of_event(error):
+                raise
+            log.error("event set aside", id=event.id, type=event.type, reason=one_line(error))  # noqa: TRY400 - it is the event's fault
+    return await transactions.run(advance)
+
+
+def _is_of_event(error: Exception) -> bool:
+    """Whether the event is at fault: its values do not fit their columns, or it contradicts what is stored."""
+    if isinstance(error, DBAPIError):
+        return is_data_error(error)
+    return isinstance(error, StatementError | ValueError | TypeError | LookupError | ArithmeticError)
+
+
+def _advance(name: str, partition: int, following: int, uow: U) -> None:
+    if uow.checkpoints.load(name, partition) < following:
+        uow.checkpoints.save(name, partition, following)
 
 
 def _start(name: str, partition: int, end: int, uow: U, *, save: bool) -> int:

@@ -1,9 +1,11 @@
 """The trainer's ports in memory. The repositories pass the same contract suite as those in MySQL."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
 from veleta_trainer.domain.recipe import Recipe
@@ -76,6 +78,9 @@ class MemoryPromotions:
         self.rows.append(replace(promotion, seq=max((row.seq for row in self.rows), default=0) + 1))
         return self.rows[-1]
 
+    def last_seq(self) -> int | None:
+        return max((row.seq for row in self.rows), default=None)
+
     def of_request(self, request_id: str) -> PromotionRow | None:
         return next((row for row in self.rows if row.cause == request_id), None)
 
@@ -88,7 +93,10 @@ class MemoryPromotions:
 
     def restore(self, rows: Iterable[PromotionRow]) -> None:
         stored = {row.seq for row in self.rows}
-        self.rows = sorted([*self.rows, *(row for row in rows if row.seq not in stored)], key=lambda row: row.seq)
+        rows = sorted([*self.rows, *(row for row in rows if row.seq not in stored)], key=lambda row: row.seq)
+        if repeated := [cause for cause, count in Counter(row.cause for row in rows).items() if cause and count > 1]:
+            raise duplicate_key(repeated)
+        self.rows = rows
 
 
 class MemoryLease:

@@ -1,13 +1,19 @@
 """Tables that were wiped are restored from the topics."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.trainer import DATASET, FAULT_POINTS, Killed, TrainerHarness, request
+from veleta.batches import read_events
+from veleta.events.catalogue import TrainingStarted
+from veleta.events.envelope import encode
 from veleta_trainer.domain.training import TrainingRow
+from veleta_trainer.state_restorer import own_topics
 
 COLUMNS = ("state", "recipe", "run_id", "version", "metrics")
 
@@ -82,3 +88,28 @@ async def test_a_restored_training_has_the_recipe_of_its_version() -> None:
     await harness.finish()
     assert harness.row(request(3))["recipe"] == recipe
     assert list(recipe["unreadable"]) == ["real_estate/1/3"]
+
+
+@pytest.mark.failure("F359")
+async def test_restoring_sets_aside_what_does_not_fit() -> None:
+    """Two decisions on one request, a far sequence number, and a recipe that is none: each is one line in the log."""
+    harness = TrainerHarness(50.0, 40.0)
+    await harness.add_request(request(0))
+    await harness.finish()
+    *_, promoted = read_events(harness.log, DATASET.name, "models")
+    started = TrainingStarted(request_id=request(1).request_id, recipe={})
+    forged = [promoted.payload.model_copy(update={"seq": seq}) for seq in (2, 1_000_000_000)]
+    training, models = own_topics(DATASET.name)
+    for name, payload in ((training, started), (models, forged[0]), (models, forged[1])):
+        harness.log.publish([encode(name, replace(promoted, source="forger", payload=payload))])
+    before = harness.promotions
+    await harness.add_request(request(1))
+    harness.wipe()
+    with capture_logs() as logs:
+        await harness.finish()
+    recipe, twice, far = [line["reason"] for line in logs if line["event"] == "event set aside"]
+    assert "validation errors for Recipe" in recipe
+    assert "duplicate key" in twice
+    assert far == "the sequence number 1000000000 does not follow 1"
+    assert harness.promotions[:1] == before
+    assert harness.row(request(1))["state"] == "finished"

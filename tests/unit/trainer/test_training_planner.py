@@ -97,6 +97,16 @@ async def test_a_request_without_a_readable_batch_fails() -> None:
     ]
 
 
+@pytest.mark.failure("F358")
+async def test_a_request_for_a_batch_that_does_not_exist_fails_alone() -> None:
+    """The requests that wait beside it are trained: a forged epoch would be the newest."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0, epoch=1_000_000))
+    await harness.add_request(request(1))
+    await harness.finish()
+    assert [row["state"] for row in harness.rows.values()] == ["failed", "finished"]
+
+
 @pytest.mark.failure("F269")
 async def test_a_champion_of_other_features_is_replaced_at_once() -> None:
     """Inference does not serve it, so the trainer requests a training itself: once, for the newest batch.

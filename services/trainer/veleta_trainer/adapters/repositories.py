@@ -110,6 +110,10 @@ class MysqlPromotions:
         self._insert(numbered)
         return numbered
 
+    def last_seq(self) -> int | None:
+        last: int | None = self._connection.scalar(sa.select(sa.func.max(promotions.c.seq)))
+        return last
+
     def of_request(self, request_id: str) -> PromotionRow | None:
         return self._first(sa.select(promotions).where(promotions.c.cause == request_id))
 

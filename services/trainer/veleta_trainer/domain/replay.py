@@ -7,7 +7,11 @@ from typing import Self
 from veleta.events import catalogue
 from veleta.events.envelope import Event
 from veleta_trainer.domain.manual_promotion import OUTSIDE, event_id
+from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, State, TrainingRequest, TrainingRow, progress, waiting_row
+
+MAX_SEQ_STEP = 1_000
+"""By how much a sequence number may be greater than the last. Decisions without an event leave gaps."""
 
 
 @dataclass
@@ -15,20 +19,26 @@ class ReplayedState:
     """Rows of PIPELINE.trainings by request, and of PIPELINE.promotions by sequence number: what has changed."""
 
     trainings: dict[str, TrainingRow] = field(default_factory=dict)
+    seq: int | None = None
+    """The last sequence number. None if there is no decision."""
     promotions: dict[int, PromotionRow] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, states: Mapping[str, State]) -> Self:
-        """The stored rows, with their states only."""
-        return cls({name: {"request_id": name, "state": state} for name, state in states.items()})
+    def of(cls, states: Mapping[str, State], seq: int | None) -> Self:
+        """The stored rows, with their states only. `seq` is the last stored sequence number."""
+        return cls({name: {"request_id": name, "state": state} for name, state in states.items()}, seq)
 
     def apply(self, event: Event) -> None:
-        """Apply the next event. Those of `retrain` come first, then those of `training`, then those of `models`."""
+        """Apply the next event. Those of `retrain` come first, then those of `training`, then those of `models`.
+
+        Raises ValueError if the event contradicts the state, or if its recipe is none.
+        """
         at = event.time
         match event.payload:
             case catalogue.RetrainRequested() as payload:
                 self.trainings.setdefault(event.id, waiting_row(request_of(event, payload), at))
             case catalogue.TrainingStarted(request_id=name, recipe=recipe):
+                Recipe.model_validate(recipe)
                 self._update(name, {"state": "planned", "recipe": recipe, "started_at": at})
             case catalogue.TrainingFinished(request_id=name) as payload:
                 self._update(name, {"state": "finished", **_result(payload), "ended_at": at})
@@ -39,7 +49,7 @@ class ReplayedState:
             case catalogue.TrainingFailed(request_id=name, reason=reason):
                 self._update(name, {"state": "failed", "failure": reason, "ended_at": at})
             case catalogue.ModelRegistered() as payload:
-                name = str(payload.recipe.get("request_id"))
+                name = Recipe.model_validate(payload.recipe).request_id
                 if row := self.trainings.get(name):
                     row["recipe"] = payload.recipe  # that of training.started may have batches that were unreadable
                 self._update(name, {"state": "registered", **_result(payload)})
@@ -53,6 +63,9 @@ class ReplayedState:
             row.update(update)
 
     def _decide(self, event: Event, payload: catalogue.ModelPromoted | catalogue.ModelRejected) -> None:
+        if self.seq is not None and payload.seq > self.seq + MAX_SEQ_STEP:
+            raise ValueError(f"the sequence number {payload.seq} does not follow {self.seq}")
+        self.seq = max(self.seq or 0, payload.seq)
         manual = event.id == event_id(payload.model, payload.seq)
         promoted = isinstance(payload, catalogue.ModelPromoted)
         self.promotions[payload.seq] = PromotionRow(

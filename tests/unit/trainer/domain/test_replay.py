@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from support.trainer import request
+from support.trainer import recipe, request
 from veleta.events import catalogue
 from veleta.events.catalogue import Causes, Payload
 from veleta.events.envelope import Event
 from veleta_trainer.domain import events, manual_promotion
-from veleta_trainer.domain.replay import ReplayedState, request_id, request_of
+from veleta_trainer.domain.replay import MAX_SEQ_STEP, ReplayedState, request_id, request_of
 from veleta_trainer.domain.training import PromotionRow, State, progress
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
 REQUEST = request(4)
 NAME = REQUEST.request_id
-RECIPE = {"request_id": NAME, "params": {"iterations": 1}}
+RECIPE = recipe(request_id=NAME).model_dump(mode="json")
 RESULT: dict[str, Any] = {"run_id": "r", "version": 3, "metrics": {"mae": 5.0}}
 REQUESTED = events.requested(REQUEST, "d")
 STARTED = catalogue.TrainingStarted(request_id=NAME, recipe=RECIPE)
@@ -37,7 +37,7 @@ def event(payload: Payload, name: str = "e") -> Event:
 
 
 def state_after(*payloads: Payload, before: State | None = None) -> ReplayedState:
-    state = ReplayedState.of({NAME: before} if before else {})
+    state = ReplayedState.of({NAME: before} if before else {}, None)
     for payload in payloads:
         state.apply(event(payload))
     return state
@@ -91,7 +91,7 @@ def test_each_event_of_a_training_updates_its_row(payload: Payload, columns: dic
 
 def test_the_recipe_of_a_registered_version_counts() -> None:
     """That of the start may have batches that could not be read."""
-    other = {"request_id": NAME, "unreadable": {"d/1/0": "deleted"}}
+    other = {**RECIPE, "unreadable": {"d/1/0": "deleted"}}
     registered = REGISTERED.model_copy(update={"recipe": other})
     assert row_after(REQUESTED, STARTED, registered)["recipe"] == other
     assert row_after(REQUESTED, FINISHED, registered)["recipe"] == other
@@ -142,7 +142,7 @@ def test_a_rejected_version_without_a_champion_has_no_predecessor() -> None:
 
 def test_a_promotion_by_hand_is_restored_as_one() -> None:
     """Its event has its own id. Its training was decided long before."""
-    state = ReplayedState.of({NAME: "registered"})
+    state = ReplayedState.of({NAME: "registered"}, None)
     state.apply(event(PROMOTED, manual_promotion.event_id("d", 2)))
     assert state.promotions == {2: PromotionRow(3, 1, "outside", "better", "outside", None, AT, seq=2)}
     assert state.trainings[NAME]["state"] == "registered"
@@ -150,7 +150,7 @@ def test_a_promotion_by_hand_is_restored_as_one() -> None:
 
 def test_the_stored_rows_are_known_by_their_states() -> None:
     """So only what an event changes is written."""
-    assert ReplayedState.of({NAME: "planned"}).trainings == {NAME: {"request_id": NAME, "state": "planned"}}
+    assert ReplayedState.of({NAME: "planned"}, None).trainings == {NAME: {"request_id": NAME, "state": "planned"}}
 
 
 @pytest.mark.parametrize(
@@ -161,3 +161,23 @@ def test_the_stored_rows_are_known_by_their_states() -> None:
 def test_each_event_is_about_one_request(payload: Payload) -> None:
     """A request's own event has its id."""
     assert request_id(event(payload)) == NAME
+
+
+@pytest.mark.failure("F359")
+def test_a_sequence_number_may_only_step() -> None:
+    """Decisions without an event leave gaps, but small ones. The first may have any number."""
+    state = ReplayedState.of({}, None)
+    for seq in (7, 9, 9 + MAX_SEQ_STEP):
+        state.apply(event(PROMOTED.model_copy(update={"seq": seq})))
+    with pytest.raises(ValueError, match="the sequence number 2010 does not follow 1009"):
+        state.apply(event(PROMOTED.model_copy(update={"seq": 2_010})))
+    with pytest.raises(ValueError, match="does not follow 3"):
+        ReplayedState.of({}, 3).apply(event(PROMOTED.model_copy(update={"seq": 2_000_000_000})))
+
+
+@pytest.mark.failure("F359")
+@pytest.mark.parametrize("payload", [STARTED, REGISTERED])
+def test_a_recipe_that_is_none_is_refused(payload: Payload) -> None:
+    """The trainer reads the recipe of a training in progress at each step."""
+    with pytest.raises(ValueError, match="Recipe"):
+        state_after(REQUESTED, payload.model_copy(update={"recipe": {"request_id": NAME}}))
