@@ -24,12 +24,20 @@ def start_mark(part: str, pid: int) -> str:
 
 
 def by_part(home: Path) -> dict[str, list[psutil.Process]]:
-    """This user's processes of the run with this home, by part, and supervisord."""
+    """The processes of the run with this home, by part, and supervisord.
+
+    Any process can have the mark. To root, which sees all of them, only those count whose account is its own or that of
+    the home's owner, and which see the same processes and files: those of a container do not.
+    """
     processes = defaultdict(list)
+    owners, view = _owners(home), _view_of("self")
     for process in psutil.process_iter(["environ"]):
         environment = process.info["environ"] or {}  # none for the processes of other users
-        if environment.get(HOME_MARK) == str(home):
-            processes[environment.get(PART_MARK, SUPERVISORD)].append(process)
+        if environment.get(HOME_MARK) != str(home):
+            continue
+        with suppress(psutil.NoSuchProcess, OSError):  # it has ended by now
+            if process.uids().real in owners and _view_of(process.pid) == view:
+                processes[environment.get(PART_MARK, SUPERVISORD)].append(process)
     return processes
 
 
@@ -55,6 +63,19 @@ def kill_part(home: Path, part: str) -> None:
     processes = [process for process in by_part(home).get(part, []) if process.pid != os.getpid()]
     _signal(processes, psutil.Process.kill)
     _wait_until_reaped(processes)
+
+
+def _owners(home: Path) -> set[int]:
+    """The accounts whose processes belong to the run."""
+    with suppress(FileNotFoundError):
+        return {os.getuid(), home.stat().st_uid}
+    return {os.getuid()}
+
+
+def _view_of(process: int | str) -> list[tuple[int, int]]:
+    """What a process sees: its namespace of processes and its root folder."""
+    seen = [Path(f"/proc/{process}/{name}").stat() for name in ("ns/pid", "root")]
+    return [(each.st_dev, each.st_ino) for each in seen]
 
 
 def _signal(processes: Iterable[psutil.Process], send: Callable[[psutil.Process], None]) -> None:

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from veleta_local import processes
 
@@ -34,3 +37,51 @@ def test_processes_are_grouped_by_part(tmp_path: Path) -> None:
         for process in (loader, drift, other):
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def loader(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = sleeper(tmp_path, "loader")
+    yield process
+    process.kill()
+    process.wait()
+
+
+def ended(home: Path, process: subprocess.Popen[bytes]) -> bool:
+    """Whether `make stop` ends the process."""
+    found = processes.of_run(home)
+    processes.end_run(home, timeout=0.1)
+    assert bool(found) == (process.poll() is not None)
+    return bool(found)
+
+
+@pytest.mark.failure("F416")
+def test_a_process_of_a_container_is_not_of_this_run(
+    loader: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has the same path and variables, and root sees it. Its processes and files are others."""
+    view_of = processes._view_of
+    for other in range(2):
+
+        def changed(process: int | str, other: int = other) -> list[tuple[int, int]]:
+            seen = view_of(process)
+            if process == loader.pid:
+                seen[other] = (0, 0)
+            return seen
+
+        monkeypatch.setattr(processes, "_view_of", changed)
+        assert not ended(tmp_path, loader)
+    monkeypatch.setattr(processes, "_view_of", view_of)
+    assert ended(tmp_path, loader)
+
+
+@pytest.mark.failure("F416")
+def test_a_process_of_another_account_is_not_of_this_run(
+    loader: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can set the variables. The owner of the home is no other account: root ends the run of a user."""
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "_owners", lambda _home: {os.getuid()})
+        assert not ended(tmp_path, loader)
+    assert ended(tmp_path, loader)
