@@ -11,7 +11,7 @@ from veleta.events.envelope import ADDRESSEE, Event, Message, header_texts
 from veleta.processing.dead_letters import MAX_VALUE_BYTES
 from veleta.topics import declared_topics
 from veleta_local.errors import LocalError
-from veleta_local.topics import NOT_RUNNING
+from veleta_local.topics import local_errors
 
 MAX_ERROR = 200
 """Characters of an error in the list."""
@@ -64,10 +64,8 @@ class DeadLetters:
 
     def _letters(self) -> dict[str, Event]:
         """By id: the topic may contain a letter twice."""
-        try:
+        with local_errors():
             events = [*read_events(self._log, self._dataset, "deadletter")]
-        except Retry as error:
-            raise LocalError(NOT_RUNNING) from error
         return {event.id: event for event in events if isinstance(event.payload, RecordDeadlettered)}
 
     def _readers(self, topic: str) -> Sequence[str]:
@@ -75,8 +73,9 @@ class DeadLetters:
 
     def _ids(self, name: str) -> set[str]:
         """The ids of all events in a topic; none if it is not a topic of the dataset."""
-        records = read_topic(self._log, name) if self._readers(name) else ()
-        return {header_texts(record).get("ce_id", "") for record in records}
+        with local_errors():
+            records = read_topic(self._log, name) if self._readers(name) else ()
+            return {header_texts(record).get("ce_id", "") for record in records}
 
     def _message(self, letter: Event) -> Message:
         """The original record, addressed to one service, with an id that follows from the letter's id."""

@@ -2,14 +2,14 @@
 
 import getpass
 import os
+from contextlib import closing
 
 from veleta import commands
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import utc_now
-from veleta.errors import Retry
 from veleta.events.catalogue import Command, CommandRefused
 from veleta_local.errors import LocalError
-from veleta_local.topics import NOT_RUNNING
+from veleta_local.topics import local_errors
 
 
 def send_command(bootstrap: str, kind: type[Command], dataset: str, reason: str) -> str:
@@ -19,12 +19,8 @@ def send_command(bootstrap: str, kind: type[Command], dataset: str, reason: str)
         LocalError: the poller refused the command or did not answer, or Kafka is unreachable.
     """
     log = KafkaLog(bootstrap, "shell")
-    try:
+    with closing(log), local_errors():
         answer = commands.send_command(log, kind(dataset=dataset, actor=_user(), reason=reason), "shell", utc_now)
-    except Retry as error:
-        raise LocalError(NOT_RUNNING if error.dependency == "kafka" else str(error)) from error
-    finally:
-        log.close()
     if isinstance(answer, CommandRefused):
         raise LocalError(f"refused: {answer.reason}")
     return answer.effect

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from veleta.adapters.kafka_clients import Admin
+from veleta.adapters.kafka_clients import Admin, MissingTopics
 from veleta.errors import Retry
 from veleta.events.envelope import Record
 from veleta.ports import EventLog
 from veleta.timeouts import CHECK_SECONDS
 from veleta_local.errors import LocalError
 
-NOT_RUNNING = "Kafka is unreachable: make start first"
+_NOT_RUNNING = "Kafka is unreachable: make start first"
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,8 @@ class TopicSummary:
 
 def names(bootstrap: str) -> list[str]:
     """The names of all topics except those of Kafka itself."""
-    try:
-        with closing(Admin(bootstrap, "topics", CHECK_SECONDS)) as connection, connection.connected() as admin:
-            return sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
-    except Retry as error:
-        raise LocalError(NOT_RUNNING) from error
+    with local_errors(), closing(Admin(bootstrap, "topics", CHECK_SECONDS)) as client, client.connected() as admin:
+        return sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
 
 
 def find(name: str, existing: Sequence[str]) -> str:
@@ -52,7 +49,7 @@ def find(name: str, existing: Sequence[str]) -> str:
 
 def summary(log: EventLog, topic: str) -> TopicSummary:
     """Count the records of a topic, and read the last ones."""
-    with _kafka_is_reachable():
+    with local_errors():
         bounds = log.bounds(topic)
         last = [r for p, (first, end) in bounds.items() if end > first for r in log.read(topic, p, end - 1, end - 1)]
     return TopicSummary(topic, sum(end - first for first, end in bounds.values()), last)
@@ -60,15 +57,18 @@ def summary(log: EventLog, topic: str) -> TopicSummary:
 
 def tail(log: EventLog, topic: str, start: int | None, count: int) -> Iterator[Record]:
     """The last `count` records of each partition of a topic, or `count` records from offset `start`."""
-    with _kafka_is_reachable():
+    with local_errors():
         for partition, (lowest, end) in log.bounds(topic).items():
             first = max(lowest, end - count if start is None else start)
             yield from log.read(topic, partition, first, min(end, first + count) - 1)
 
 
 @contextmanager
-def _kafka_is_reachable() -> Iterator[None]:
+def local_errors() -> Iterator[None]:
+    """Raise LocalError when something is unavailable: if Kafka is unreachable, the message says what to do."""
     try:
         yield
+    except MissingTopics as error:
+        raise LocalError(str(error)) from error
     except Retry as error:
-        raise LocalError(NOT_RUNNING) from error
+        raise LocalError(_NOT_RUNNING if error.dependency == "kafka" else str(error)) from error

@@ -44,17 +44,18 @@ def described_topics(admin: Any, topics: Collection[str]) -> list[dict[str, Any]
     """The descriptions of topics, by one request. Raises Retry if one does not exist; its name is in the reason."""
     described: list[dict[str, Any]] = admin.describe_topics(list(topics))
     if missing := [each["name"] for each in described if not each["partitions"]]:
-        raise missing_topics(missing)
+        raise MissingTopics(missing)
     return described
 
 
-def missing_topics(names: Collection[str]) -> Retry:
-    """The error for topics that do not exist. It names at most three."""
-    first = ", ".join(sorted(names)[:3])
-    if len(names) == 1:
-        return Retry("kafka", f"{first} does not exist; make start creates it again")
-    more = f" and {len(names) - 3} more topics" if len(names) > 3 else ""  # noqa: PLR2004 - as many as above
-    return Retry("kafka", f"{first}{more} do not exist; make start creates them again")
+class MissingTopics(Retry):
+    """Kafka answers, and topics do not exist. The message names at most three."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        first = ", ".join(sorted(names)[:3])
+        more = f" and {len(names) - 3} more topics" if len(names) > 3 else ""  # noqa: PLR2004 - as many as above
+        do, them = ("does", "it") if len(names) == 1 else ("do", "them")
+        super().__init__("kafka", f"{first}{more} {do} not exist; make start creates {them} again")
 
 
 class Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no types

@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Generic
 
-from veleta.adapters.kafka_clients import missing_topics
+from veleta.adapters.kafka_clients import MissingTopics
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
@@ -59,7 +59,7 @@ class MemoryLog:
 
     def _require(self, topics: Iterable[str]) -> None:
         if missing := self._deleted.intersection(topics):
-            raise missing_topics(missing)
+            raise MissingTopics(missing)
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Delete the records below an offset of the only partition, 0."""

@@ -71,3 +71,14 @@ def test_a_record_that_failed_again_is_sent_again_unchanged(monkeypatch: pytest.
         assert len(resent.headers) == len(header_texts(resent))
         with pytest.raises(LocalError, match="was sent again before"):
             letters.resend(letter)
+
+
+@pytest.mark.parametrize("missing", ["deadletter", "batches"])
+def test_a_missing_topic_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is up: the message does not say that it is down."""
+    log = MemoryLog()
+    monkeypatch.setattr(dead_letters, "KafkaLog", lambda *_: log)
+    log.publish([encode("homes.deadletter", Event("letter 1", "loader", NOON, LETTER))])
+    log.delete_topic(f"homes.{missing}")
+    with pytest.raises(LocalError, match=rf"homes\.{missing} does not exist; make start creates it again"):
+        list(DeadLetters("", "homes").listing())
