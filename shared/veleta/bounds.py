@@ -4,6 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from veleta.valid_values import HOSTS_PATTERN
+
+HostNames = Annotated[str, Field(pattern=HOSTS_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 """A time limit or an interval, at most a day."""

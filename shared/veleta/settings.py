@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from veleta.bounds import Port
+from veleta.bounds import HostNames, Port
 from veleta.errors import Stop
 from veleta.service.health import LIVENESS_SECONDS
 from veleta.valid_values import did_you_mean, own_reason, valid_values
@@ -50,6 +50,10 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True)
     host: str = Field("127.0.0.1", description="the address to listen on")
+    hosts: HostNames = Field(
+        "",
+        description="names under which this service is reached, separated by commas, beside addresses and localhost",
+    )
     port: Port = Field(description="the port of /livez, /readyz and /metrics, and of the service's own routes")
     liveness_seconds: float = Field(
         LIVENESS_SECONDS,

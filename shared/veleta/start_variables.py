@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from veleta.api_keys import ApiKeys
-from veleta.bounds import GroupNumber, KeepCount, KeepRequestsDays, PollEvery, Scale, Seed, Trees, Workers
+from veleta.bounds import GroupNumber, HostNames, KeepCount, KeepRequestsDays, PollEvery, Scale, Seed, Trees, Workers
 from veleta.limits import DEFAULT_LIMITS
 from veleta.valid_values import URL_PATTERN, own_reason, valid_values
 
@@ -66,6 +66,10 @@ class StartVariables(BaseModel):
         "none",
         description="the API keys that `inference` accepts: `name:sha256` of each, separated by commas, as `make key` "
         "prints it; none: no key is required",
+    )
+    hosts: HostNames = Field(
+        "",
+        description="names under which the services are reached, separated by commas, beside addresses and localhost",
     )
     keep_requests_days: KeepRequestsDays = Field(
         0, description="days until answered and refused requests are deleted from MySQL; 0: never"

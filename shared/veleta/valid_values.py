@@ -13,8 +13,13 @@ from pydantic_core import ErrorDetails
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,47}$"
 NAME_WORDS = "1 to 48 lower case letters, digits and _, with a letter first"
 URL_PATTERN = r"^https?://[^\s/]+\S*$"
+HOSTS_PATTERN = r"^[A-Za-z0-9._,-]*$"
 
-_PATTERNS = {NAME_PATTERN: NAME_WORDS, URL_PATTERN: "an address as http://host:port"}
+_PATTERNS = {
+    NAME_PATTERN: NAME_WORDS,
+    URL_PATTERN: "an address as http://host:port",
+    HOSTS_PATTERN: "names as a.example.com,b.example.com",
+}
 _BOUNDS = {"ge": "from", "gt": "above", "le": "up to", "lt": "below"}
 _TYPES: Mapping[Any, str] = {
     int: "a whole number",

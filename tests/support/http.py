@@ -43,9 +43,16 @@ def data_api(data: Handler, restart: Handler, port: int | None = None, host: str
 
     A container can reach it only if it listens on 0.0.0.0.
     """
-    loop, port = asyncio.new_event_loop(), port or free_port()
     app = web.Application()
     app.add_routes([web.get("/data", data), web.get("/restart_data_generation", restart)])
+    with served(app, port, host) as url:
+        yield url
+
+
+@contextmanager
+def served(app: web.Application, port: int | None = None, host: str = "127.0.0.1") -> Iterator[str]:
+    """Serve an application in a thread while the block runs. Returns its URL."""
+    loop, port = asyncio.new_event_loop(), port or free_port()
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

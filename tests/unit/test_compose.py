@@ -32,6 +32,14 @@ def before(name: str) -> set[str]:
     return needed.union(*map(before, needed))
 
 
+@pytest.mark.parametrize("name", [name for name in SERVICES if name != "monitor"])
+def test_a_service_knows_the_name_of_its_container(name: str) -> None:
+    """Under which the monitor and the poller reach it. HOSTS adds names under which a published port is reached."""
+    service = ALL[name]
+    expected = f"{name},${{HOSTS:-}}" if "ports" in service else name
+    assert service["environment"][f"{name.upper()}_HOSTS"] == expected
+
+
 @pytest.mark.parametrize("name", sorted(ALL.keys() - {"preflight"}))
 def test_everything_starts_after_the_check(name: str) -> None:
     """So a fault stops `docker compose up` before a database or a topic is created."""

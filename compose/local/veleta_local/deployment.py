@@ -202,7 +202,7 @@ class Deployment:
     def _settings(self, service: str) -> dict[str, str]:
         """The settings of a service that follow from the variables, without the service's prefix."""
         v = self.variables
-        settings: dict[str, object] = {"port": self.ports[service]}
+        settings: dict[str, object] = {"port": self.ports[service], "hosts": v.hosts}
         match service:
             case "source":
                 settings |= {"state": self.folder("source")}

@@ -10,7 +10,7 @@ from veleta.service.lifecycle import Service
 from veleta_source.adapters.batch_files import generate_batches, split_file
 from veleta_source.adapters.cursors import Cursors
 from veleta_source.domain.generator import parse_generator
-from veleta_source.handlers import DataApi
+from veleta_source.handlers import UNSAFE_PATHS, DataApi
 from veleta_source.settings import SourceSettings
 
 
@@ -30,4 +30,4 @@ def build(settings: SourceSettings, health: ServiceHealth) -> Service:
         parse_generator(dataset)  # a fault stops the process at once
         create_batches = partial(generate_batches, settings.scale, settings.seed, folder, dataset)
     api = DataApi(create_batches, Cursors(settings.state / "cursors.json"), health)
-    return Service(api.run, api.routes())
+    return Service(api.run, api.routes(), UNSAFE_PATHS)

@@ -23,6 +23,9 @@ LEFT_OUT = prometheus_client.Gauge(
     "veleta_source_rows_left_out", "rows that are left out, by reason; a row may have several", ["reason"]
 )
 CHUNK_BYTES = 256 * 1024
+DATA, RESTART = "/data", "/restart_data_generation"
+UNSAFE_PATHS = (DATA, RESTART)
+"""The paths whose GET moves a cursor."""
 LOCK_SECONDS = 10.0
 """The pause between two checks that the cursors can be changed."""
 
@@ -69,8 +72,8 @@ class DataApi:
         routes = {
             "/": self._welcome,
             "/health": self._show_health,
-            "/data": self._serve_batch,
-            "/restart_data_generation": self._restart,
+            DATA: self._serve_batch,
+            RESTART: self._restart,
         }
         app.add_routes([web.get(path, handler, allow_head=False) for path, handler in routes.items()])
         return app

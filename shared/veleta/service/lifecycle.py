@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,8 @@ from veleta.errors import Stop
 from veleta.printable import printable
 from veleta.service.health import STARTUP, ServiceHealth
 from veleta.service.logs import configure_logging
-from veleta.service.routes import HEALTH, health_routes
+from veleta.service.origins import OriginPolicy
+from veleta.service.routes import HEALTH, check_origins, health_routes
 from veleta.service.watchdog import Watchdog
 from veleta.settings import ServiceSettings, read_settings
 
@@ -31,10 +32,14 @@ log = structlog.get_logger()
 
 @dataclass
 class Service:
-    """What a bootstrap builds: `run` works until `health.stopping` is set; `routes` are the service's own routes."""
+    """What a bootstrap builds: `run` works until `health.stopping` is set; `routes` are the service's own routes.
+
+    A GET of the `unsafe_paths` changes something.
+    """
 
     run: Callable[[], Awaitable[None]]
     routes: web.Application = field(default_factory=web.Application)
+    unsafe_paths: Collection[str] = ()
 
 
 def serve(name: str, settings_type: type[S], build: Callable[[S, ServiceHealth], Service]) -> None:
@@ -90,6 +95,8 @@ async def run_service(
     if settings.liveness_seconds:
         watchdog.watch(health.stuck)
     service = build(settings, health)
+    policy = OriginPolicy([settings.host, *settings.hosts.split(",")], f"{name.upper()}_HOSTS", service.unsafe_paths)
+    service.routes.middlewares.append(check_origins(policy))
     runner = await _listen(service.routes, health, settings.host, settings.port, worker_socket)
     running = asyncio.ensure_future(service.run())
     stop_requested = asyncio.ensure_future(watchdog.stop_requested.wait())

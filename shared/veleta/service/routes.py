@@ -1,11 +1,13 @@
-"""The routes that every service has: /livez, /readyz and /metrics."""
+"""The routes that every service has: /livez, /readyz and /metrics. And the check of a request's origin."""
 
 from collections.abc import Sequence
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from veleta.service import metrics
 from veleta.service.health import ServiceHealth
+from veleta.service.origins import OriginPolicy
 
 HEALTH: web.AppKey[ServiceHealth] = web.AppKey("health", ServiceHealth)
 
@@ -13,6 +15,18 @@ HEALTH: web.AppKey[ServiceHealth] = web.AppKey("health", ServiceHealth)
 def health_routes() -> Sequence[web.RouteDef]:
     """The routes; the application holds the ServiceHealth under HEALTH."""
     return [web.get("/livez", _livez), web.get("/readyz", _readyz), web.get("/metrics", _metrics)]
+
+
+def check_origins(policy: OriginPolicy) -> Middleware:
+    """A middleware that answers requests which the policy refuses with 403."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if reason := policy.refusal(request.method, request.path, request.headers):
+            raise web.HTTPForbidden(text=reason)
+        return await handler(request)
+
+    return middleware
 
 
 async def _livez(request: web.Request) -> web.Response:

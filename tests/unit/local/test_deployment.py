@@ -13,6 +13,13 @@ from veleta_local.files import export_lines, write_private
 from veleta_local.variables import Variables
 
 
+@pytest.mark.failure("F375")
+def test_hosts_reaches_every_service(tmp_path: Path) -> None:
+    """A proxy on this machine may pass its own name on."""
+    run = Deployment(tmp_path, Variables(hosts="a.example.com,b"))
+    assert {run.environment(name)[f"{name.upper()}_HOSTS"] for name in run.services} == {"a.example.com,b"}
+
+
 def test_only_the_owner_can_read_passwords(tmp_path: Path) -> None:
     """Files with passwords are never readable by others, not even for a moment."""
     deployment = Deployment(tmp_path / "home", Variables(csv="/a.csv"))

@@ -249,6 +249,7 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "WORKERS": generated.environment("inference")["INFERENCE_WORKERS"],
         "STRICT": generated.environment("inference")["INFERENCE_STRICT"],
         "API_KEYS": generated.environment("inference")["INFERENCE_API_KEYS"],
+        "HOSTS": generated.environment("inference")["INFERENCE_HOSTS"],
         "KEEP_REQUESTS_DAYS": generated.environment("retention")["RETENTION_KEEP_REQUESTS_DAYS"],
         "KEEP_EPOCHS": f"{DEFAULT_LIMITS['keep_epochs']}; all in {EARLIER}",
         "KEEP_BATCHES_DAYS": generated.environment("retention")["RETENTION_KEEP_BATCHES_DAYS"],

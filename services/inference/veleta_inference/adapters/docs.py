@@ -36,9 +36,9 @@ HTML = """<!doctype html>
 _START_DIGEST = base64.b64encode(hashlib.sha256(START.encode()).digest()).decode()
 POLICY = (
     f"default-src 'none'; connect-src 'self'; script-src 'self' 'sha256-{_START_DIGEST}'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 )
-"""What the browser may load for the page: https://www.w3.org/TR/CSP3/"""
+"""What the browser may load for the page, and that no page may have it in a frame: https://www.w3.org/TR/CSP3/"""
 
 
 def routes(document: dict[str, Any]) -> Sequence[web.RouteDef]:

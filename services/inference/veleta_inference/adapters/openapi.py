@@ -56,7 +56,8 @@ def document(dataset: Dataset, items_limit: int) -> Part:
             "version": API_VERSION,
             "description": "Prices by the served model, and details of this model. Bodies are read as JSON, whatever "
             "their Content-Type; they may be compressed (Content-Encoding: gzip or deflate). Each request for prices "
-            "is stored. A wrong method is answered with 405, an unknown path with 404.",
+            "is stored. A wrong method is answered with 405, an unknown path with 404. An unknown name in the header "
+            "Host, or a page of another origin, is answered with 403.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{}, {"bearer": []}, {"key": []}],

@@ -36,6 +36,6 @@ class Peers:
 async def _unavailable(socket: Path) -> dict[str, str]:
     timeout = aiohttp.ClientTimeout(TIMEOUT_SECONDS)
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session:
-        body = await (await session.get("http://worker/readyz")).json()
+        body = await (await session.get("http://localhost/readyz")).json()
     unavailable: dict[str, str] = body["waits_for"]
     return unavailable

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiohttp import ClientSession
 
 from support.testbed import free_port
 from veleta.errors import Stop
@@ -17,15 +18,15 @@ Run = Callable[[ServiceHealth], Awaitable[None]]
 
 
 async def run(work: Run, watchdog: Watchdog, port: int | None = None) -> None:
-    """Run a service whose work is `work`."""
+    """Run a service whose work is `work`. A GET of /data is unsafe."""
     # Without the watchdog's thread, its limit of a call would end this process five minutes later.
-    settings = ServiceSettings(port=port or free_port(), liveness_seconds=0)
+    settings = ServiceSettings(port=port or free_port(), liveness_seconds=0, hosts="loader")
 
     def build(_settings: ServiceSettings, health: ServiceHealth) -> Service:
         async def run() -> None:
             await work(health)
 
-        return Service(run)
+        return Service(run, unsafe_paths=["/data"])
 
     await asyncio.wait_for(run_service("loader", build, settings, watchdog), 10)
 
@@ -69,6 +70,29 @@ async def test_an_error_of_the_service_ends_it() -> None:
 
     with pytest.raises(Stop, match="a wrong setting"):
         await run(work, Watchdog())
+
+
+@pytest.mark.failure("F375")
+@pytest.mark.failure("F376")
+async def test_every_service_checks_host_and_origin() -> None:
+    """On each of its paths. A link is allowed, but not to an unsafe path."""
+    port, watchdog, statuses = free_port(), Watchdog(), list[int]()
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    requests: list[tuple[str, dict[str, str]]] = [
+        ("/livez", {}), ("/livez", {"Host": f"loader:{port}"}), ("/livez", {"Host": f"evil.test:{port}"}),
+        ("/metrics", {"Sec-Fetch-Site": "cross-site"}), ("/livez", link), ("/data", link), ("/data", {}),
+    ]  # fmt: skip
+
+    async def work(health: ServiceHealth) -> None:
+        async with ClientSession(f"http://127.0.0.1:{port}") as session:
+            for path, headers in requests:
+                async with session.get(path, headers=headers) as response:
+                    statuses.append(response.status)
+        watchdog.stop_requested.set()
+        await health.stopping.wait()
+
+    await run(work, watchdog, port)
+    assert statuses == [200, 200, 403, 403, 200, 403, 404]
 
 
 async def test_a_port_in_use_is_an_error() -> None:
