@@ -145,6 +145,8 @@ class Version:
 
 NATIVE = "native"
 """The tag of a version with the address of its CatBoost model."""
+DIGEST = "native_digest"
+"""The tag of a version with the SHA-256 of that model's file. Versions of earlier releases have none."""
 ARTIFACTS = "artifacts"
 """The tag of a version whose artifacts retention deleted, with these words as its value."""
 SEQ = "seq"
@@ -178,7 +180,7 @@ class Registry(Protocol):
         """Download the CatBoost model of a version to a folder: the path of the .cbm file.
 
         Raises:
-            Reject: the version has none.
+            Reject: the version has none, or its file has another SHA-256 than the tag DIGEST.
         """
 
     def dataset_file(self, version: Version) -> str | None:

@@ -56,6 +56,15 @@ def test_fields_that_were_added_to_a_report_are_written_if_they_have_a_value() -
     assert json.loads(encode("any", decode(_record(golden))).value) == golden["value"]
 
 
+@pytest.mark.parametrize("schema", ["model.registered/1", "model.promoted/1"])
+def test_the_digest_of_a_model_is_written_if_it_is_known(schema: str) -> None:
+    """Without it the event is that of earlier releases, which the golden example shows."""
+    golden = example(schema)
+    golden["value"]["native_digest"] = "0f" * 32
+    jsonschema.validate(golden["value"], _schema(schema), jsonschema.Draft202012Validator)
+    assert json.loads(encode("any", decode(_record(golden))).value) == golden["value"]
+
+
 @every_schema
 def test_the_headers_identify_the_event(schema: str) -> None:
     """Type and version are those of the class that decodes it."""

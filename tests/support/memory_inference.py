@@ -68,7 +68,7 @@ class MemoryProvider:
             raise Retry("model", "no model yet: no training has started")
         checks = ValueChecks(DATASET, TrainingValues(ranges={"bed": (1, MOST_BEDS)}, texts={}))
         predictor = Predictor(DATASET, self.booster)
-        return LoadedModel(self.promotions()[0], predictor, checks, NOW, Path("model.cbm"))
+        return LoadedModel(self.promotions()[0], predictor, checks, NOW, Path("model.cbm"), "", verified=True)
 
     def promotions(self) -> list[Promotion]:
         return [Promotion(Version(7, "run", {}), 3, {})]

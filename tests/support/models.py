@@ -20,7 +20,8 @@ from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
 from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, categorical, feature_columns, features
-from veleta.ports import NATIVE, Version
+from veleta.model_digest import model_digest
+from veleta.ports import DIGEST, NATIVE, Version
 from veleta.predictor import FEATURES, Predictor
 from veleta.topics import topic
 
@@ -88,9 +89,10 @@ class Models:
             if damage:
                 damage(path)
             run_id = self._run()
+            digest = model_digest(path.read_bytes())
             self._client.log_artifacts(run_id, folder, "native")
         source = f"runs:/{run_id}/native"
-        return self.registry.register(run_id, source, {NATIVE: source})
+        return self.registry.register(run_id, source, {NATIVE: source, DIGEST: digest})
 
     def set_champion(self, version: Version, seq: int) -> None:
         """Make a version the champion in the registry, without an event."""
@@ -107,6 +109,7 @@ class Models:
             previous=None,
             reason="test",
             native=version.tags[NATIVE],
+            native_digest=version.tags.get(DIGEST),
             metrics=METRICS,
             causes=Causes(training="t", request="r", report=None, reason="test", batches=["b"]),
         )

@@ -5,33 +5,53 @@ It has a low priority, so that explanations do not slow predictions down. It exi
 
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import orjson
 from catboost import CatBoostRegressor, Pool
 
-from veleta.dataset import load_dataset
+from veleta.dataset import Dataset, Row, load_dataset
+from veleta.errors import Reject
 from veleta.features import features
+from veleta.model_digest import check_digest
 from veleta.shap_values import shap_values
 
 NICENESS = 10
 
 
 def main() -> None:
-    """Answer each line `{"model": path, "rows": [...]}` with a line `{"features": names, "values": [[...], ...]}`."""
+    """Answer each line `{"model": path, "digest": SHA-256 of the file, "rows": [...]}`.
+
+    The answer is a line `{"features": names, "values": [[...], ...]}`, or `{"fault": text}` if the file changed.
+    """
     os.nice(NICENESS)
     dataset = load_dataset(sys.argv[1])
     path, model = "", CatBoostRegressor()
     for line in sys.stdin.buffer:
         request = orjson.loads(line)
-        if request["model"] != path:
-            model = CatBoostRegressor().load_model(request["model"])
-            path = request["model"]
-        columns = [dataset.by_name[name] for name in model.feature_names_]
-        data = [features(columns, dataset.convert(row)[0]) for row in request["rows"]]
-        values, _ = shap_values(model, Pool(data, cat_features=model.get_cat_feature_indices()), threads=1)
-        response = {"features": model.feature_names_, "values": values.tolist()}
+        try:
+            if request["model"] != path:
+                model, path = _load(Path(request["model"]), request["digest"]), request["model"]
+            response = _explain(dataset, model, request["rows"])
+        except Reject as error:
+            response = {"fault": str(error)}
         sys.stdout.buffer.write(orjson.dumps(response) + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _load(path: Path, digest: str) -> CatBoostRegressor:
+    content = path.read_bytes()
+    check_digest(content, digest)
+    return CatBoostRegressor().load_model(blob=content)
+
+
+def _explain(dataset: Dataset, model: CatBoostRegressor, rows: Sequence[Row]) -> dict[str, Any]:
+    columns = [dataset.by_name[name] for name in model.feature_names_]
+    data = [features(columns, dataset.convert(row)[0]) for row in rows]
+    values, _ = shap_values(model, Pool(data, cat_features=model.get_cat_feature_indices()), threads=1)
+    return {"features": model.feature_names_, "values": values.tolist()}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from veleta.events.catalogue import ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
 from veleta.feature_definition import METADATA
-from veleta.ports import CHAMPION, Registry
+from veleta.model_digest import model_digest
+from veleta.ports import CHAMPION, DIGEST, Registry, Version
 from veleta.predictor import Booster, OtherFeatures, Predictor
 from veleta.service.health import ServiceHealth
 from veleta.training_values import TrainingValues
@@ -42,6 +43,8 @@ MAX_HISTORY = 100
 """At most this many promotions are known: the newest."""
 RETRY_SECONDS = 2.0
 """The pause before the registry is called again after it was unavailable."""
+UNVERIFIED = "the file of the served version has no SHA-256 to compare with: an earlier release trained it"
+"""A warning until the next version is served."""
 UNREAD = "the registry was not yet read"
 """Why there is no model before the first reconciliation."""
 
@@ -209,7 +212,8 @@ class ModelSwapper:
     def _load_and_check(self, promotion: Promotion) -> LoadedModel:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            path = self._registry.download_native(promotion.version, folder)
+            version = self._with_tags(promotion.version)
+            path = self._registry.download_native(version, folder)
             booster = self._load(path)
             predictor = Predictor(self._dataset, booster, self._trained_with(promotion, booster))
             checks = ValueChecks(self._dataset, TrainingValues.of_model(booster.get_metadata()))
@@ -219,7 +223,13 @@ class ModelSwapper:
             raise
         # An explanation reads the file, also after a swap. So the last response of the model deletes it.
         weakref.finalize(predictor, shutil.rmtree, folder, ignore_errors=True)
-        return LoadedModel(promotion, predictor, checks, self._clock(), path)
+        digest, verified = model_digest(path.read_bytes()), DIGEST in version.tags
+        return LoadedModel(promotion, predictor, checks, self._clock(), path, digest, verified)
+
+    def _with_tags(self, version: Version) -> Version:
+        """A version with its tags in the registry too: the event of an earlier release has no SHA-256."""
+        known = self._registry.version(version.number)
+        return replace(version, tags={**(known.tags if known else {}), **version.tags})
 
     def _trained_with(self, promotion: Promotion, booster: Booster) -> str | None:
         """The dataset file of a training whose model does not contain the definition of its features."""
@@ -249,6 +259,7 @@ class ModelSwapper:
         """Show on /readyz the served version or why there is none, and the fault that the last reconciliation found."""
         if self._model:
             self._health.set_available("model")
+            self._health.set_warning("digest", "" if self._model.verified else UNVERIFIED)
             self._health.set_activity(_joined(f"serving {self._dataset.name} {self._model.version}", self._fault))
         else:
             self._health.set_unavailable("model", _joined(f"no model yet: {self._training}", self._fault))

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from veleta.ports import ManifestUnitOfWork, Version
+from veleta.ports import DIGEST, NATIVE, ManifestUnitOfWork, Version
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, State, Training, TrainingRequest, TrainingRow
 
@@ -113,13 +113,22 @@ class FittedModel:
 
 @dataclass(frozen=True)
 class LoggedRun:
-    """A run in MLflow, with its recipe and the addresses of its two models: the one to register, the native one."""
+    """A run in MLflow, with its recipe and the addresses of its two models: the one to register, the native one.
+
+    `native_digest` is the SHA-256 of the native model's file; empty in runs of earlier releases.
+    """
 
     run_id: str
     source: str
     native: str
+    native_digest: str
     metrics: dict[str, float]
     recipe: Recipe
+
+    @property
+    def native_tags(self) -> dict[str, str]:
+        """What a version's tags have about its native model."""
+        return {NATIVE: self.native, **({DIGEST: self.native_digest} if self.native_digest else {})}
 
 
 FITTING = "fitting"

@@ -1,5 +1,6 @@
 """Stores what happens to trainings: the new state and its events, in one transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -116,12 +117,12 @@ class TrainingRecorder:
             raise StateLost(f"the decision on {request_id} is missing")
         return promotion
 
-    async def finished(self, training: Training, promotion: PromotionRow, native: str) -> None:
-        """Store the end of a training, and publish its decision. `native` is the address of the native model."""
+    async def finished(self, training: Training, promotion: PromotionRow, tags: Mapping[str, str]) -> None:
+        """Store the end of a training, and publish its decision. `tags` are those of the version."""
         request, finished = training.request, events.finished(training, promotion)
 
         def transaction(uow: TrainerUnitOfWork) -> None:
-            self._append_event(uow, request, events.decided(training, promotion, native), promotion.decided_at)
+            self._append_event(uow, request, events.decided(training, promotion, tags), promotion.decided_at)
             self._store(uow, request, training.state, {"state": "finished"}, finished)
 
         await self._transactions.run(transaction)

@@ -9,7 +9,7 @@ import structlog
 from veleta.batches import ROWS_DELETED
 from veleta.errors import Reject, Retry, StateLost
 from veleta.faults import fault_point
-from veleta.ports import NATIVE, Registry, Version
+from veleta.ports import Registry, Version
 from veleta.service.health import ServiceHealth
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
@@ -79,7 +79,7 @@ class TrainingSteps:
         """Register the run's model as a version."""
         run, recipe = await asyncio.to_thread(self._runs.get, training.run_id), training.recipe
         tags = {
-            NATIVE: run.native,
+            **run.native_tags,
             "request_id": recipe.request_id,
             "dataset_digest": recipe.dataset_digest,
             "feature_digest": recipe.definition.digest,
@@ -87,7 +87,7 @@ class TrainingSteps:
         await self._aliases.check_lease()
         version = await asyncio.to_thread(self._registry.register, training.run_id, run.source, tags)
         fault_point("trainer.created")
-        registered = events.registered(training, version.number, run.native)
+        registered = events.registered(training, version.number, version.tags)
         await self._recorder.advanced(training, {"state": "registered", "version": version.number}, registered)
         fault_point("trainer.registered")
 
@@ -114,7 +114,7 @@ class TrainingSteps:
         """Publish the decision."""
         promotion = await self._recorder.promotion(training)
         version = await asyncio.to_thread(self._registry.version, training.version)
-        await self._recorder.finished(training, promotion, version.tags[NATIVE] if version else "")
+        await self._recorder.finished(training, promotion, version.tags if version else {})
         fault_point("trainer.finished")
         self._health.set_activity(f"version {training.version} was {promotion.decision}; waiting for requests")
 
@@ -153,7 +153,7 @@ class TrainingSteps:
         except Exception as error:  # noqa: BLE001 - MLflow refuses: the run is gone too
             log.warning("the run of the champion cannot be read", version=number, reason=str(error))
             return None
-        return Version(number, run.run_id, {NATIVE: run.native})
+        return Version(number, run.run_id, run.native_tags)
 
     async def _log_run(self, training: Training, fitted: FittedModel) -> LoggedRun:
         """Log the run. The model is not fitted again unless it cannot be logged whatever MLflow does."""

@@ -18,7 +18,8 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from veleta.errors import Reject, Retry
-from veleta.ports import ARTIFACTS, CHAMPION, NATIVE, Version
+from veleta.model_digest import check_digest
+from veleta.ports import ARTIFACTS, CHAMPION, DIGEST, NATIVE, Version
 from veleta.settings import MlflowSettings
 from veleta.timeouts import CHECK_SECONDS, MLFLOW_SECONDS
 
@@ -33,6 +34,8 @@ REFUSALS = frozenset(range(400, 500)) - {401, 408, 425, 429, 499}
 DOWNLOAD_PAUSES = (1.0, 2.0)
 """Seconds between the attempts to download a file that the registry does not return although it answers."""
 UNREADABLE = "the model's file cannot be read"
+NATIVE_FILES = "*.cb*"
+"""The CatBoost model among the files of its folder."""
 RECIPE, DATASET_FILE = "recipe.json", "dataset_file"
 """The artifact of a run with its recipe, and the key of the dataset file in it."""
 
@@ -118,9 +121,11 @@ class MlflowRegistry:
             raise Reject("the version has no native model", detail)
         if NATIVE not in version.tags:
             raise Reject("the version has no native model", f"{self._model} {version.number} lacks the tag {NATIVE}")
-        files = sorted(self._download(version.tags[NATIVE], folder).rglob("*.cb*"))
+        files = sorted(self._download(version.tags[NATIVE], folder).rglob(NATIVE_FILES))
         if not files:
             raise Reject("the version has no native model", f"no .cbm file in {version.tags[NATIVE]}")
+        if expected := version.tags.get(DIGEST):
+            check_digest(files[0].read_bytes(), expected)
         return files[0]
 
     def _download(self, address: str, folder: Path) -> Path:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 T = TypeVar("T")
 LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, []))]
 """A field that was added later: without it an event is written as in earlier versions."""
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A SHA-256 in hexadecimal."""
 Verdict = Literal["drift", "no drift", "not enough data"]
 
 
@@ -260,11 +262,15 @@ class ModelPayload(Payload):
 
 
 class ModelRegistered(ModelPayload):
-    """A version was registered. `native` is the artifact URI of the CatBoost model of the same run in MLflow."""
+    """A version was registered. `native` is the artifact URI of the CatBoost model of the same run in MLflow.
+
+    `native_digest` is the SHA-256 of that model's file. Events of earlier releases have none.
+    """
 
     TYPE = "model.registered"
     recipe: dict[str, Any]
     native: str
+    native_digest: LeftOutIfEmpty[Sha256 | None] = None
     metrics: dict[str, float]
 
 
@@ -280,13 +286,17 @@ class Causes(BaseModel):
 
 
 class ModelPromoted(ModelPayload):
-    """A version became the champion. `seq` increases with each decision and never decreases."""
+    """A version became the champion. `seq` increases with each decision and never decreases.
+
+    `native` and `native_digest` are those of `model.registered`.
+    """
 
     TYPE = "model.promoted"
     seq: int
     previous: int | None
     reason: str
     native: str
+    native_digest: LeftOutIfEmpty[Sha256 | None] = None
     metrics: dict[str, float]
     causes: Causes
 

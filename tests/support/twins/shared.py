@@ -13,7 +13,8 @@ from veleta.adapters.kafka_clients import MissingTopics
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
-from veleta.ports import NATIVE, Checkpoints, OutboxRepository, Subscription, T, U, UnitOfWork, Version
+from veleta.model_digest import check_digest
+from veleta.ports import DIGEST, NATIVE, Checkpoints, OutboxRepository, Subscription, T, U, UnitOfWork, Version
 from veleta.topics import MAX_MESSAGE_BYTES
 
 _offset = attrgetter("offset")
@@ -308,7 +309,10 @@ class MemoryRegistry:
     def download_native(self, version: Version, folder: Path) -> Path:
         if NATIVE not in version.tags:
             raise Reject("the version has no native model")
-        return Path(shutil.copy(version.tags[NATIVE], folder))
+        path = Path(shutil.copy(version.tags[NATIVE], folder))
+        if expected := version.tags.get(DIGEST):
+            check_digest(path.read_bytes(), expected)
+        return path
 
     def dataset_file(self, version: Version) -> str | None:
         return self.dataset_files.get(version.run_id)

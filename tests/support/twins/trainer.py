@@ -141,7 +141,8 @@ class MemoryRuns:
 
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
         self.recipes.append(planned)
-        self.logged.append(LoggedRun(f"run-{len(self.logged) + 1}", "model", "native", fitted.metrics, fitted.recipe))
+        name = f"run-{len(self.logged) + 1}"
+        self.logged.append(LoggedRun(name, "model", "native", "d" * 64, fitted.metrics, fitted.recipe))
         return self.logged[-1]
 
     def get(self, run_id: str) -> LoggedRun:

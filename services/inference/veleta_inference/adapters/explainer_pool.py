@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from veleta.dataset import Values
-from veleta.errors import Retry
+from veleta.errors import Reject, Retry
 from veleta_inference.domain.promotions import LoadedModel
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -34,6 +34,7 @@ class ExplainerPool:
         """The names of the features, and the SHAP values of each row (rows x features; see `veleta.shap_values`).
 
         Raises:
+            Reject: the model's file changed since it was loaded.
             Retry: no child was free in time, or it did not respond in time, or it died.
         """
         try:
@@ -41,7 +42,7 @@ class ExplainerPool:
                 child = await self._free.get()
                 try:
                     child = child or await self._start()
-                    response = await _call(child, {"model": str(model.path), "rows": rows})
+                    response = await _call(child, {"model": str(model.path), "digest": model.digest, "rows": rows})
                 except BaseException:
                     if child:
                         await self._kill(child)
@@ -51,6 +52,8 @@ class ExplainerPool:
                     self._free.put_nowait(child)
         except TimeoutError:
             raise Retry("explainer", f"no explanation within {self._seconds:g} s") from None
+        if "fault" in response:
+            raise Reject("no explanation", response["fault"])
         return response["features"], response["values"]
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from veleta.events.catalogue import ModelPromoted
-from veleta.ports import NATIVE, SEQ, Version
+from veleta.ports import DIGEST, NATIVE, SEQ, Version
 from veleta.predictor import Predictor
 from veleta_inference.domain.value_checks import ValueChecks
 
@@ -36,6 +36,10 @@ class LoadedModel:
     loaded_at: datetime
     path: Path
     """Its CatBoost file. It exists as long as the predictor."""
+    digest: str
+    """The file's SHA-256."""
+    verified: bool
+    """Whether it is that of the file that was trained. Of a version of an earlier release nobody knows."""
 
     @property
     def version(self) -> int:
@@ -45,7 +49,8 @@ class LoadedModel:
 
 def promotion_of_event(payload: ModelPromoted, time: datetime) -> Promotion:
     """The promotion that an event reports."""
-    version = Version(payload.version, payload.run_id, {NATIVE: payload.native})
+    tags = {NATIVE: payload.native, **({DIGEST: payload.native_digest} if payload.native_digest else {})}
+    version = Version(payload.version, payload.run_id, tags)
     return Promotion(version, payload.seq, payload.metrics, time, payload.causes.model_dump())
 
 

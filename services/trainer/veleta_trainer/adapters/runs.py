@@ -1,15 +1,19 @@
 """Runs in MLflow: one for each training, with both models, the metrics and the pictures."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import mlflow
 from catboost import CatBoostRegressor
 from mlflow.entities import Run, RunStatus
+from mlflow.models import Model
 
 import veleta
-from veleta.adapters.mlflow import connect, registry_errors
+from veleta.adapters.mlflow import NATIVE_FILES, connect, registry_errors
 from veleta.dataset import parse_dataset
-from veleta.ports import NATIVE
+from veleta.model_digest import model_digest
+from veleta.ports import DIGEST, NATIVE
 from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
 from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL, RECIPE
 from veleta_trainer.domain.recipe import Recipe
@@ -39,10 +43,10 @@ class MlflowRuns:
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
-                native, source = _log_models(recipe, fitted.folder)
-                mlflow.set_tags({NATIVE: native, SOURCE: source})
+                native, digest, source = _log_models(recipe, fitted.folder)
+                mlflow.set_tags({NATIVE: native, DIGEST: digest, SOURCE: source})
         self._unfinished = None
-        return LoggedRun(run.info.run_id, source, native, fitted.metrics, recipe)
+        return LoggedRun(run.info.run_id, source, native, digest, fitted.metrics, recipe)
 
     def get(self, run_id: str) -> LoggedRun:
         with registry_errors():
@@ -84,7 +88,7 @@ class MlflowRuns:
 def _logged_run(run: Run) -> LoggedRun:
     run_id, tags = run.info.run_id, run.data.tags
     recipe = Recipe.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/{RECIPE}"))
-    return LoggedRun(run_id, tags[SOURCE], tags[NATIVE], dict(run.data.metrics), recipe)
+    return LoggedRun(run_id, tags[SOURCE], tags[NATIVE], tags.get(DIGEST, ""), dict(run.data.metrics), recipe)
 
 
 def _batches(recipe: Recipe) -> str:
@@ -95,12 +99,12 @@ def _batches(recipe: Recipe) -> str:
     return ", ".join(names)
 
 
-def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str]:
-    """Log both models: the addresses of the native CatBoost model and of the model for raw rows."""
+def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str, str]:
+    """Log both models: the address and SHA-256 of the native CatBoost model, the address of the model for raw rows."""
     dataset = parse_dataset(recipe.dataset_file)
     dataset_file = folder / "dataset.toml"
     dataset_file.write_text(recipe.dataset_file, encoding="utf-8")
-    native = mlflow.catboost.log_model(CatBoostRegressor().load_model(str(folder / MODEL)), name=NATIVE)
+    native, digest = _log_native(CatBoostRegressor().load_model(str(folder / MODEL)))
     model = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(veleta.__file__).parent / "served.py"),
@@ -109,4 +113,22 @@ def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str]:
         signature=signature(dataset),
         input_example=example_frame(dataset),
     )
-    return native.model_uri, model.model_uri
+    return native, digest, model.model_uri
+
+
+def _log_native(booster: CatBoostRegressor) -> tuple[str, str]:
+    """Log the CatBoost model: its address, and the SHA-256 of its file, which is read before it is sent.
+
+    CatBoost writes other bytes for each model that it loads. So this is what `mlflow.catboost.log_model` does, with a
+    look at the file.
+    """
+    digests: list[str] = []
+
+    def save_model(path: str, **options: Any) -> None:
+        mlflow.catboost.save_model(path=path, **options)
+        digests.extend(model_digest(file.read_bytes()) for file in Path(path).glob(NATIVE_FILES))
+
+    flavor = SimpleNamespace(save_model=save_model)
+    logged = Model.log(None, name=NATIVE, flavor=flavor, flavor_name="catboost", cb_model=booster)
+    (digest,) = digests
+    return logged.model_uri, digest

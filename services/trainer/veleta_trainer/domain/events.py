@@ -1,28 +1,31 @@
 """Builds the payloads of the trainer's events."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from veleta.events import catalogue
+from veleta.ports import DIGEST, NATIVE
 from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest
 
 
-def registered(training: Training, version: int, native: str) -> catalogue.ModelRegistered:
-    """A version was registered; includes the whole recipe. `native` is the address of the native model."""
+def registered(training: Training, version: int, tags: Mapping[str, str]) -> catalogue.ModelRegistered:
+    """A version with these tags was registered; includes the whole recipe."""
     return catalogue.ModelRegistered(
         model=training.recipe.dataset,
         version=version,
         run_id=training.run_id,
         recipe=training.recipe.model_dump(mode="json"),
-        native=native,
+        native=tags.get(NATIVE, ""),
+        native_digest=tags.get(DIGEST),
         metrics=training.metrics,
     )
 
 
 def decided(
-    training: Training, promotion: PromotionRow, native: str
+    training: Training, promotion: PromotionRow, tags: Mapping[str, str]
 ) -> catalogue.ModelPromoted | catalogue.ModelRejected:
-    """The version was promoted or rejected; includes the chain of causes."""
+    """The version with these tags was promoted or rejected; includes the chain of causes."""
     request = training.request
     common: dict[str, Any] = {
         "model": training.recipe.dataset,
@@ -40,7 +43,8 @@ def decided(
         ),
     }
     if promotion.decision == "promoted":
-        return catalogue.ModelPromoted(previous=promotion.previous, native=native, **common)
+        native = {"native": tags.get(NATIVE, ""), "native_digest": tags.get(DIGEST)}
+        return catalogue.ModelPromoted(previous=promotion.previous, **native, **common)
     return catalogue.ModelRejected(champion=promotion.previous or 0, **common)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from veleta.events.catalogue import Causes, ModelPromoted
-from veleta.ports import NATIVE, Version
+from veleta.ports import DIGEST, NATIVE, Version
 from veleta_trainer.domain.training import PromotionRow
 
 OUTSIDE: Literal["outside"] = "outside"
@@ -56,6 +56,7 @@ def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dic
         previous=promotion.previous,
         reason=promotion.reason,
         native=version.tags.get(NATIVE, ""),
+        native_digest=version.tags.get(DIGEST),
         metrics=metrics,
         causes=Causes(training=training, request=request, report=None, reason=promotion.reason, batches=[]),
     )

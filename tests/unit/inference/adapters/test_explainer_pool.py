@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from catboost import CatBoostRegressor
 
 from support.models import synthetic, train
 from veleta.dataset import load_dataset
-from veleta.errors import Retry
+from veleta.errors import Reject, Retry
+from veleta.model_digest import model_digest
 from veleta.ports import Version
 from veleta.predictor import Predictor
 from veleta_inference.adapters.explainer_pool import ExplainerPool
@@ -30,7 +32,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     path = tmp_path_factory.mktemp("model") / "model.cbm"
     train(DATASET, path, rows=synthetic(DATASET, 200))
     predictor = Predictor(DATASET, CatBoostRegressor().load_model(str(path)))
-    return LoadedModel(Promotion(Version(1, "run", {}), 1, {}), predictor, CHECKS, datetime.now(UTC), path)
+    promotion, digest = Promotion(Version(1, "run", {}), 1, {}), model_digest(path.read_bytes())
+    return LoadedModel(promotion, predictor, CHECKS, datetime.now(UTC), path, digest, verified=True)
 
 
 @pytest.fixture
@@ -66,9 +69,21 @@ async def test_a_child_that_dies_is_replaced(model: LoadedModel, explainers: Exp
 
 async def test_a_deleted_model_file_means_retry(model: LoadedModel, explainers: ExplainerPool, tmp_path: Path) -> None:
     """Somebody deleted it: the file of a model that is in use stays."""
-    gone = LoadedModel(model.promotion, model.predictor, CHECKS, model.loaded_at, tmp_path / "gone.cbm")
+    gone = replace(model, path=tmp_path / "gone.cbm")
     with pytest.raises(Retry, match="explainer: its process ended"):
         await explainers.shap_values(gone, ROWS[:1])
+
+
+@pytest.mark.failure("F365")
+async def test_another_model_file_is_not_explained(
+    model: LoadedModel, explainers: ExplainerPool, tmp_path: Path
+) -> None:
+    """Somebody replaced the file of the served model: the client learns it, and the child explains the next one."""
+    other = tmp_path / "other.cbm"
+    train(DATASET, other, 2.0)
+    with pytest.raises(Reject, match="the model's file is not the one that was trained"):
+        await explainers.shap_values(replace(model, path=other), ROWS[:1])
+    assert await explainers.shap_values(model, ROWS[:1])
 
 
 @pytest.mark.failure("F56")
