@@ -15,7 +15,10 @@ INPUTS = ("csv", "api_url", "scale")
 """The inputs of a run exclude one another."""
 
 
-REPLACED: Mapping[str, str] = {"INFERENCE_API_KEYS": "API_KEYS"}
+REPLACED: Mapping[str, str] = {
+    "INFERENCE_API_KEYS": "API_KEYS",
+    "BIND": "INFERENCE_BIND, MONITOR_BIND, SOURCE_BIND, MLFLOW_BIND, KAFKA_BIND, KAFKA_UI_BIND or JUPYTER_BIND",
+}
 """Variables that have no effect, with what to use. A start refuses them, because they were meant to protect it."""
 EARLIER = "a run of a version without this variable"
 

@@ -236,9 +236,8 @@ def test_the_configuration_has_no_warning() -> None:
 
 def test_only_these_ports_are_published_and_only_on_this_machine() -> None:
     """In the files of compose/, without the overlay of the tests."""
-    published = re.findall(
-        r'"\$\{BIND:-127\.0\.0\.1\}:\$\{(\w+)_PORT', "".join(f.read_text() for f in (ROOT / "compose").glob("*.yaml"))
-    )
+    text = "".join(file.read_text() for file in (ROOT / "compose").glob("*.yaml"))
+    published = re.findall(r'"\$\{(\w+)_BIND:-127\.0\.0\.1\}:\$\{\1_PORT', text)
     assert sorted(published) == sorted(["KAFKA", "MLFLOW", "SOURCE", "INFERENCE", "MONITOR", "KAFKA_UI", "JUPYTER"])
 
 

@@ -93,6 +93,23 @@ def test_the_poller_sees_the_disks_of_the_other_parts() -> None:
     assert set(folders) == set(DISKS)
 
 
+def test_each_published_port_has_its_own_address() -> None:
+    """It is this machine's own unless a variable of that part says otherwise. No port is published in another way."""
+    published = {name: port for name, service in ALL.items() for port in service.get("ports", ())}
+    assert len(published) == 7
+    for name, port in published.items():
+        part = "JUPYTER" if name == "notebooks" else name.upper().replace("-", "_")
+        assert port.startswith(f"${{{part}_BIND:-127.0.0.1}}:${{{part}_PORT:-")
+
+
+@pytest.mark.failure("F382")
+def test_the_check_gets_the_addresses_of_ports_without_a_login() -> None:
+    """JupyterLab asks for a token."""
+    passed = ALL["preflight"]["environment"]
+    published = {port.split(":")[0].removeprefix("${") for s in ALL.values() for port in s.get("ports", ())}
+    assert {name for name in passed if name.endswith("_BIND")} == published - {"JUPYTER_BIND"}
+
+
 @pytest.mark.failure("F233")
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_that_exits_is_restarted(name: str) -> None:

@@ -1,7 +1,7 @@
 """`python -m veleta_source.preflight`: checks variables, dataset file and input before anything starts.
 
 Prints every fault as a line to stderr and exits with 1. Without a fault it prints a summary of the rows and exits with
-0. A second line that begins with `WARNING:` follows if many rows are left out.
+0. Lines that begin with `WARNING:` follow if many rows are left out, or if a port is published that needs no login.
 
 It reads the settings of the source, and the variables of a start that are in the environment. With API_URL it asks
 whether the API answers at all, unless POLLER_INBOX has data: a run that has data waits for its API.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from veleta.api_keys import names_by_digest
 from veleta.dataset import Dataset, load_dataset
 from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
@@ -29,6 +30,7 @@ from veleta_source.adapters.input_rows import InputRows, open_rows
 from veleta_source.domain.clean_rows import CleanRows
 from veleta_source.domain.faults import FaultyInput
 from veleta_source.domain.generator import parse_generator
+from veleta_source.domain.published_ports import published_ports
 from veleta_source.settings import SourceSettings
 
 CHECKED_ROWS = 50_000
@@ -62,6 +64,7 @@ def main() -> int:
             dataset = load_dataset(settings.dataset)
         if dataset:
             lines += _check_rows(settings, dataset, variables, is_first)
+            lines += published_ports(os.environ, has_keys=bool(names_by_digest(variables.api_keys)))
         elif settings.csv:
             require_file(settings.csv)
     (sys.stderr if faults else sys.stdout).writelines(f"{printable(line)}\n" for line in faults or lines)

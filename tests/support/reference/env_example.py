@@ -27,7 +27,13 @@ SERVICES_HEAD = """\
 # The variables that each service reads. make and compose set them; you need them to start a service by hand.
 """
 COMPOSE = {
-    "BIND": "the address of this machine on which ports are published; 0.0.0.0: every address",
+    "KAFKA_BIND": "the address of this machine on which the port of Kafka is published; 0.0.0.0: every address",
+    "MLFLOW_BIND": "the same for the port of MLflow",
+    "SOURCE_BIND": "the same for the port of the project's own data API",
+    "INFERENCE_BIND": "the same for the port of the prediction API",
+    "MONITOR_BIND": "the same for the port of the monitor",
+    "KAFKA_UI_BIND": "the same for the port of the UI for Kafka",
+    "JUPYTER_BIND": "the same for the port of JupyterLab",
     "KAFKA_PORT": "the published port of Kafka",
     "MLFLOW_PORT": "the published port of MLflow",
     "SOURCE_PORT": "the published port of the project's own data API",

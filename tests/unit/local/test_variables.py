@@ -159,8 +159,9 @@ def test_a_wrong_api_key_is_not_shown(tmp_path: Path) -> None:
 @pytest.mark.failure("F381")
 def test_a_variable_that_has_no_effect_is_refused(tmp_path: Path) -> None:
     """It was given so that strangers are refused, and would be ignored."""
-    _, [line] = Variables.from_environment({"INFERENCE_API_KEYS": "x"}, tmp_path)
-    assert line == "INFERENCE_API_KEYS has no effect: use API_KEYS"
+    _, lines = Variables.from_environment({"INFERENCE_API_KEYS": "x", "BIND": "0.0.0.0"}, tmp_path)  # noqa: S104 - no bind
+    assert lines[0] == "INFERENCE_API_KEYS has no effect: use API_KEYS"
+    assert lines[1].startswith("BIND has no effect: use INFERENCE_BIND, MONITOR_BIND, ")
 
 
 def test_two_inputs_are_refused(tmp_path: Path) -> None:

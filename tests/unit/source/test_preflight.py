@@ -66,6 +66,15 @@ def test_without_a_file_the_generator_is_checked() -> None:
     assert (done.returncode, done.stdout) == (0, "rows are generated from [generator] of real_estate\n")
 
 
+@pytest.mark.failure("F382")
+def test_a_published_port_without_a_login_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start goes on."""
+    monkeypatch.setenv("INFERENCE_BIND", "0.0.0.0")  # noqa: S104 - nothing listens on it
+    done = run("")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1].startswith("WARNING: INFERENCE_BIND=0.0.0.0: ")
+
+
 def test_a_quote_is_named_with_the_other_faults(tmp_path: Path) -> None:
     """Although the rows after it cannot be read."""
     path = tmp_path / "a.csv"
