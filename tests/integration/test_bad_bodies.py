@@ -77,8 +77,8 @@ def test_bytes_that_are_not_http_get_400(inference: Inference) -> None:
     address = urlsplit(inference.process.url)
     for data in (
         b"price?\r\n\r\n",
-        b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: -1\r\n\r\n",
-        b"POST /predict HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nmany\r\n",
     ):
         with socket.create_connection((address.hostname, address.port), timeout=10) as client:
             client.sendall(data)
@@ -99,5 +99,5 @@ def _disconnect(inference: Inference, path: str) -> None:
     address, body = urlsplit(inference.process.url), json.dumps(PATHS[path](ROW)).encode()
     where = path.format(model=inference.testbed.dataset.name)
     with socket.create_connection((address.hostname, address.port), timeout=10) as client:
-        client.sendall(f"POST {where} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+        client.sendall(f"POST {where} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode())
         client.sendall(body[: len(body) // 2])

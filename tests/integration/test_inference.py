@@ -540,7 +540,7 @@ def test_a_request_is_stored_although_its_client_disconnects(inference: Inferenc
     body = json.dumps(inference.example()).encode()
     address = urlsplit(inference.process.url)
     with socket.create_connection((address.hostname, address.port)) as gone:
-        gone.sendall(b"POST /predict HTTP/1.1\r\nHost: here\r\nX-Request-ID: gone\r\n")
+        gone.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: gone\r\n")
         gone.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
     wait_until(lambda: len(inference.stored(client_request_id="gone")) == 1, 20, "the request is stored")
 

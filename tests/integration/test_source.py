@@ -128,7 +128,7 @@ def test_a_client_that_disconnects_has_moved_the_cursor(source: Process, group: 
     """The cursor moves before the first byte of the response."""
     host, port = source.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
-        client.sendall(f"GET /data?{group} HTTP/1.1\r\nHost: source\r\n\r\n".encode())
+        client.sendall(f"GET /data?{group} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         client.recv(1)
     assert get(source, f"/data?{group}")[1]["batch_number"] == 1
 

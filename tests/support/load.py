@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-PREDICT = b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+PREDICT = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 RECONNECT_SECONDS = 0.1
 """The pause before a client whose connection was refused connects again."""

@@ -123,7 +123,7 @@ async def test_an_incomplete_body_is_a_refusal(start: Start) -> None:
     """If the client disconnects, or if the body is not compressed as its header states, it is a client error."""
     client, answered, refused = await start()
     _, writer = await asyncio.open_connection(client.host, client.port)
-    writer.write(b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY[:50]))
+    writer.write(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY[:50]))
     await writer.drain()
     writer.close()
     await asyncio.wait_for(refused.entered.wait(), 5)
