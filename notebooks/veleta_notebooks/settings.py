@@ -8,7 +8,7 @@ from veleta.settings import MlflowSettings, MysqlSettings
 
 
 class NotebooksSettings(BaseSettings):
-    """Variables with the prefix NOTEBOOKS_. The notebooks log in to MySQL as the user `reader`."""
+    """Variables with the prefix NOTEBOOKS_. The notebooks log in to MySQL as `requests_reader`."""
 
     model_config = SettingsConfigDict(env_prefix="NOTEBOOKS_", frozen=True)
     host: str = Field("127.0.0.1", description="the address that JupyterLab listens on")

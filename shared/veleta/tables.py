@@ -8,6 +8,7 @@ deployments can share a server.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, TEXT, VARCHAR
 from sqlalchemy.schema import SchemaItem
 
 from veleta.dataset import MAX_TEXT, Column, Dataset
+from veleta.users import view_name
 
 SCHEMAS = ("PIPELINE", "RAW_DATA", "CLEAN_DATA")
 STATISTICS = ("mean", "std", "50", "75")
@@ -138,7 +140,8 @@ outbox = sa.Table(
     "outbox",
     pipeline,
     sa.Column("id", sa.BigInteger, primary_key=True, autoincrement=True),
-    sa.Column("service", _text(32), nullable=False),
+    # In the key, so that a REPLACE through the view of one service cannot meet a row of another.
+    sa.Column("service", _text(32), primary_key=True),
     sa.Column("topic", _text(128), nullable=False),
     sa.Column("record_key", _text(255), nullable=False),
     sa.Column("headers", sa.JSON, nullable=False),
@@ -154,6 +157,13 @@ checkpoints = sa.Table(
     sa.Column("partition_no", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("next_offset", sa.BigInteger, nullable=False),
 )
+
+
+@cache
+def own_rows(table: sa.Table, service: str) -> sa.Table:
+    """The view of one service's rows. A row of another service is neither found, changed nor inserted there."""
+    return table.to_metadata(sa.MetaData(), name=view_name(table.name, service))
+
 
 leases = sa.Table(
     "leases",

@@ -10,7 +10,44 @@ _ALL = "SELECT, INSERT, UPDATE, DELETE"
 _DELETE = "DELETE, SELECT (request_id, client_request_id, received_at)"
 _DELETE_BATCHES = "DELETE, SELECT (epoch, number)"
 _APPEND = "INSERT, SELECT (request_id)"
-_RECORDS = {"PIPELINE.outbox": _ALL, "PIPELINE.marks": _ALL}
+_READABLE = dict.fromkeys(
+    (
+        "PIPELINE.batches",
+        "PIPELINE.batch_comparison",
+        "PIPELINE.datasets",
+        "PIPELINE.drift_metrics",
+        "PIPELINE.drift_reports",
+        "PIPELINE.leases",
+        "PIPELINE.limits",
+        "PIPELINE.manifests",
+        "PIPELINE.marks",
+        "PIPELINE.outbox",
+        "PIPELINE.promotions",
+        "PIPELINE.trainings",
+        "RAW_DATA.{dataset}",
+        "CLEAN_DATA.{dataset}",
+    ),
+    "SELECT",
+)
+"""What a reader sees without the requests."""
+_REQUESTS = dict.fromkeys(("RAW_DATA.new_{dataset}", "RAW_DATA.refused_{dataset}", "PIPELINE.purges"), "SELECT")
+"""What clients sent, and the ids of purged requests, which can be clients' own."""
+
+OWN_ROWS: Mapping[str, tuple[str, ...]] = {
+    "outbox": ("loader", "drift", "trainer"),
+    "marks": ("loader", "drift", "trainer"),
+    "manifests": ("drift", "trainer"),
+}
+"""The tables of PIPELINE with rows of several services. A service has rights only on the view of its own rows."""
+
+
+def view_name(table: str, service: str) -> str:
+    """The name of the view of a service's rows in a table: `outbox_drift` of `outbox`."""
+    return f"{table}_{service}"
+
+
+def _own_rows(service: str) -> dict[str, str]:
+    return {f"PIPELINE.{view_name(table, service)}": _ALL for table, owners in OWN_ROWS.items() if service in owners}
 
 
 @dataclass(frozen=True)
@@ -37,7 +74,7 @@ USERS = (
         "loader",
         ("loader",),
         {
-            **_RECORDS,
+            **_own_rows("loader"),
             "PIPELINE.batches": _ALL,
             "PIPELINE.datasets": _ALL,
             "RAW_DATA.{dataset}": _ALL,
@@ -48,8 +85,7 @@ USERS = (
         "drift",
         ("drift",),
         {
-            **_RECORDS,
-            "PIPELINE.manifests": _ALL,
+            **_own_rows("drift"),
             "PIPELINE.drift_reports": _ALL,
             "PIPELINE.drift_metrics": _ALL,
             "PIPELINE.batch_comparison": _ALL,
@@ -59,8 +95,7 @@ USERS = (
         "trainer",
         ("trainer",),
         {
-            **_RECORDS,
-            "PIPELINE.manifests": _ALL,
+            **_own_rows("trainer"),
             "PIPELINE.trainings": _ALL,
             "PIPELINE.promotions": _ALL,
             "PIPELINE.leases": _ALL,
@@ -83,11 +118,9 @@ USERS = (
             "PIPELINE.promotions": "SELECT (seq, version, decision)",
         },
     ),
-    User(
-        "reader",
-        ("monitor", "notebooks"),
-        dict.fromkeys(("PIPELINE.*", "RAW_DATA.*", "CLEAN_DATA.*"), "SELECT"),
-    ),
+    # The monitor counts the requests, and shows the time of the last one.
+    User("reader", ("monitor",), {**_READABLE, "RAW_DATA.new_{dataset}": "SELECT (answered_at)"}),
+    User("requests_reader", ("notebooks",), {**_READABLE, **_REQUESTS}),
 )
 LOGINS: Mapping[str, User] = {part: user for user in USERS for part in user.parts}
 """The user of each part."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import asyncmy
 import pytest
@@ -35,7 +34,7 @@ def proxy(testbed: Testbed) -> Iterator[Proxy]:
 @pytest.fixture(params=["pymysql", "asyncmy"])
 async def connect(request: pytest.FixtureRequest, testbed: Testbed, proxy: Proxy) -> AsyncIterator[Connect]:
     login = testbed.mysql("trainer").model_copy(update={"port": proxy.port})
-    unit_of_work = partial(MysqlUnitOfWork, service=uuid4().hex[:12])
+    unit_of_work = partial(MysqlUnitOfWork, service="trainer")
     engines: list[Any] = []
 
     def make(**arguments: Any) -> Transactions[UnitOfWork]:
@@ -56,7 +55,7 @@ class _UnitOfWork(MysqlUnitOfWork):
     """Shows its connection."""
 
     def __init__(self, connection: sa.Connection) -> None:
-        super().__init__(connection, uuid4().hex[:12])
+        super().__init__(connection, "trainer")
         self.connection: Any = connection
 
 
@@ -147,7 +146,7 @@ async def test_a_database_that_freezes_is_a_retry(
 @pytest.mark.failure("F224")
 async def test_the_locks_of_a_frozen_client_end(connect: Connect) -> None:
     """The server ends its transaction, so another client gets the lock, and the frozen one changes nothing."""
-    await connect().run(step)
+    offset = await connect().run(step)
     locked = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -160,7 +159,7 @@ async def test_the_locks_of_a_frozen_client_end(connect: Connect) -> None:
 
     frozen = asyncio.ensure_future(asyncio.to_thread(asyncio.run, connect(idle_seconds=1).run(freeze)))
     await asyncio.wait_for(locked.wait(), 10)
-    assert await connect().run(step) == 1
+    assert await connect().run(step) == offset + 1
     with pytest.raises(Retry):
         await frozen
 
@@ -169,6 +168,6 @@ async def test_the_locks_of_a_frozen_client_end(connect: Connect) -> None:
 async def test_an_idle_connection_that_the_server_closed_is_replaced(connect: Connect) -> None:
     """A pause that is longer than the server allows is no outage."""
     transactions = connect(idle_seconds=1)
-    await transactions.run(step)
+    offset = await transactions.run(step)
     await asyncio.sleep(2.5)
-    assert await transactions.run(step) == 1
+    assert await transactions.run(step) == offset + 1

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from support.records import message
 from support.testbed import Testbed
@@ -15,36 +15,42 @@ from veleta.errors import Retry
 from veleta.events.envelope import Message
 from veleta.ports import Checkpoints, Transactions, UnitOfWork
 from veleta.settings import MysqlSettings
+from veleta.tables import checkpoints as checkpoint_table
+from veleta.tables import outbox
 
 Factory = Callable[[str], Transactions[UnitOfWork]]
 
 
 @pytest.fixture(params=["memory", "pymysql", "asyncmy"])
 async def make(request: pytest.FixtureRequest) -> AsyncIterator[Factory]:
-    """Makes the transactions of a service. The services of one test share a database."""
+    """Makes the transactions of the service `trainer` or `drift`. The services of one test share a database."""
     if request.param == "memory":
         yield lambda _service: MemoryTransactions(MemoryUnitOfWork())
         return
-    login = request.getfixturevalue("testbed").mysql("trainer")
+    testbed = request.getfixturevalue("testbed")
+    delete_state(testbed)
     if request.param == "pymysql":
-        engine = mysql_engine(login)
-        yield lambda service: MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service))
-        engine.dispose()
+        engines = {name: mysql_engine(testbed.mysql(name)) for name in ("trainer", "drift")}
+        yield lambda service: MysqlTransactions(engines[service], partial(MysqlUnitOfWork, service=service))
+        for engine in engines.values():
+            engine.dispose()
     else:
-        async_engine = async_mysql_engine(login)
-        yield lambda service: AsyncMysqlTransactions(async_engine, partial(MysqlUnitOfWork, service=service))
-        await async_engine.dispose()
+        async_engines = {name: async_mysql_engine(testbed.mysql(name)) for name in ("trainer", "drift")}
+        yield lambda service: AsyncMysqlTransactions(async_engines[service], partial(MysqlUnitOfWork, service=service))
+        for async_engine in async_engines.values():
+            await async_engine.dispose()
+
+
+def delete_state(testbed: Testbed) -> None:
+    """Delete the checkpoints and messages of all services."""
+    with testbed.admin.begin() as connection:
+        for table in (outbox, checkpoint_table):
+            connection.execute(sa.delete(table))
 
 
 @pytest.fixture
-def service() -> str:
-    """A service without checkpoints and messages."""
-    return uuid4().hex[:12]
-
-
-@pytest.fixture
-def transactions(make: Factory, service: str) -> Transactions[UnitOfWork]:
-    return make(service)
+def transactions(make: Factory) -> Transactions[UnitOfWork]:
+    return make("trainer")
 
 
 def save(name: str, offset: int) -> Callable[[UnitOfWork], None]:
@@ -71,8 +77,8 @@ def pending(uow: UnitOfWork) -> list[tuple[int, Message]]:
     return uow.outbox.oldest()
 
 
-def values(outbox: list[tuple[int, Message]]) -> list[bytes]:
-    return [each.value for _, each in outbox]
+def values(messages: list[tuple[int, Message]]) -> list[bytes]:
+    return [each.value for _, each in messages]
 
 
 async def test_a_new_service_has_no_state(transactions: Transactions[UnitOfWork]) -> None:
@@ -143,9 +149,9 @@ async def test_published_messages_are_deleted_from_the_outbox(transactions: Tran
     assert values(await transactions.run(pending)) == [b"3"]
 
 
-async def test_two_services_do_not_see_each_other(make: Factory, service: str) -> None:
+async def test_two_services_do_not_see_each_other(make: Factory) -> None:
     """Each has its own checkpoints and its own outbox."""
-    one, other = make(service), make(f"{service}-2")
+    one, other = make("trainer"), make("drift")
     await one.run(save("t", 5))
     await one.run(append(message("o", value=b"1")))
     await other.run(save("t", 9))
@@ -156,8 +162,10 @@ async def test_two_services_do_not_see_each_other(make: Factory, service: str) -
     assert values(await other.run(pending)) == [b"2"]
 
 
-async def test_the_next_process_loads_what_was_committed(testbed: Testbed, service: str) -> None:
+async def test_the_next_process_loads_what_was_committed(testbed: Testbed) -> None:
     """Through either driver."""
+    delete_state(testbed)
+    service = "loader"
     engine, async_engine = mysql_engine(testbed.mysql("loader")), async_mysql_engine(testbed.mysql("loader"))
     await MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service)).run(save("t", 5))
     await MysqlTransactions(engine, partial(MysqlUnitOfWork, service=service)).run(append(message("o", value=b"1")))

@@ -17,7 +17,7 @@ PAGE = ROOT / "docs/how-to/other-tools.md"
 
 def run(testbed: Testbed, heading: str, more: str = "") -> str:
     """The output of the script below a heading of the page, with the names of this testbed, after `. .veleta/env`."""
-    login = testbed.mysql("reader")
+    login = testbed.mysql("requests_reader")
     mysql = mysql_clients(login.host, login.port, login.user, login.password.get_secret_value())
     env, script = testbed.folder / "env", testbed.folder / "my.py"
     env.write_text(export_lines({"VELETA_KAFKA": testbed.bootstrap, **mysql}))
@@ -33,7 +33,7 @@ def run(testbed: Testbed, heading: str, more: str = "") -> str:
 
 
 def test_pandas_reads_tables(testbed: Testbed) -> None:
-    """The URL needs no change, and its user may read every table."""
+    """The URL needs no change, and its user may read every table, the requests too."""
     assert "epoch" in run(testbed, "pandas and SQLAlchemy")
 
 

@@ -1,4 +1,4 @@
-"""Creates databases and tables, and adds new columns and indexes to existing tables.
+"""Creates databases, tables and views, and adds new columns and indexes to existing tables.
 
 `veleta.tables` and the dataset file declare every table. A column is only ever added: it must be nullable or have a
 server default, since the table may have rows.
@@ -18,7 +18,8 @@ from veleta.events.catalogue import DatasetDeclared
 from veleta.limits import DEFAULT_LIMITS
 from veleta.ports import EventLog
 from veleta.settings import MysqlSettings
-from veleta.tables import batches, dataset_tables, datasets, limits, pipeline, schemas
+from veleta.tables import batches, dataset_tables, datasets, limits, own_rows, pipeline, schemas
+from veleta.users import OWN_ROWS
 
 COMPARISON = "batch_comparison"
 """The table that keeps the columns of statistics that are no longer compared."""
@@ -50,6 +51,7 @@ def create_tables(connection: sa.Connection, dataset: Dataset, event_log: EventL
         # The database was wiped. Its tables are created as they were, so that the same changes are refused as before.
         _create(connection, vars(dataset_tables(declared)).values())
     _create(connection, vars(tables).values())
+    _create_views(connection)
 
 
 def schema_name(connection: sa.Connection, schema: str) -> str:
@@ -62,10 +64,21 @@ def _create(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
         if existing := _columns(connection, table):
             _refuse_differences(connection, table, existing, may_have_more=table.name == COMPARISON)
             _add_columns(connection, table, existing)
+            _extend_key(connection, table)
         else:
             connection.execute(CreateTable(table))
         for index in table.indexes:
             index.create(connection, checkfirst=True)
+
+
+def _create_views(connection: sa.Connection) -> None:
+    """Create the views of each service's own rows, with the columns that the tables have now."""
+    for name, services in OWN_ROWS.items():
+        table = pipeline.tables[f"{pipeline.schema}.{name}"]
+        for service in services:
+            view, rows = _full_name(connection, own_rows(table, service)), _full_name(connection, table)
+            own = f"SELECT * FROM {rows} WHERE service = '{service}'"  # noqa: S608 - declared names
+            connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {view} AS {own} WITH CHECK OPTION")
 
 
 def store_default_limits(connection: sa.Connection) -> None:
@@ -99,6 +112,21 @@ def _add_columns(connection: sa.Connection, table: sa.Table, existing: Collectio
         if column.name not in existing:
             definition = CreateColumn(column).compile(dialect=connection.dialect)
             connection.exec_driver_sql(f"ALTER TABLE {_full_name(connection, table)} ADD COLUMN {definition}")
+
+
+def _extend_key(connection: sa.Connection, table: sa.Table) -> None:
+    """Add the declared columns that the primary key does not have yet."""
+    query = sa.text(
+        "SELECT column_name FROM information_schema.statistics "
+        "WHERE table_schema = :schema AND table_name = :table AND index_name = 'PRIMARY'"
+    )
+    parameters = {"schema": schema_name(connection, str(table.schema)), "table": table.name}
+    declared = [column.name for column in table.primary_key]
+    if set(declared) > set(connection.scalars(query, parameters)):
+        key = ", ".join(f"`{name}`" for name in declared)
+        connection.exec_driver_sql(
+            f"ALTER TABLE {_full_name(connection, table)} DROP PRIMARY KEY, ADD PRIMARY KEY ({key})"
+        )
 
 
 def _refuse_differences(

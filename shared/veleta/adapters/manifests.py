@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
 from veleta.events.catalogue import BatchClosed
-from veleta.tables import manifests
+from veleta.tables import manifests, own_rows
 
 ROWS_PER_DELETE = 5_000
 """Rows that one statement deletes, so that it is short."""
@@ -18,32 +18,31 @@ class MysqlManifests:
     def __init__(self, connection: sa.Connection, service: str) -> None:
         self._connection = connection
         self._service = service
-        self._own = manifests.c.service == service
+        self._own = own_rows(manifests, service)
 
     def next_offset(self) -> int:
-        return int(self._connection.scalar(sa.select(sa.func.max(manifests.c.next_offset)).where(self._own)) or 0)
+        return int(self._connection.scalar(sa.select(sa.func.max(self._own.c.next_offset))) or 0)
 
     def save(self, found: Sequence[tuple[int, BatchClosed]]) -> None:
         if not found:
             return
-        statement = insert(manifests)
+        statement = insert(self._own)
         changed = {name: statement.inserted[name] for name in ("next_offset", "manifest")}
         self._connection.execute(statement.on_duplicate_key_update(changed), [self._row(*each) for each in found])
 
     def newest(self, epoch: int, number: int, limit: int) -> list[BatchClosed]:
-        query = sa.select(manifests.c.manifest).where(
-            self._own, manifests.c.epoch == epoch, manifests.c.number <= number
-        )
-        documents = self._connection.scalars(query.order_by(manifests.c.number.desc()).limit(limit)).all()
+        columns = self._own.c
+        query = sa.select(columns.manifest).where(columns.epoch == epoch, columns.number <= number)
+        documents = self._connection.scalars(query.order_by(columns.number.desc()).limit(limit)).all()
         return [BatchClosed.model_validate(document) for document in reversed(documents)]
 
     def last(self) -> BatchClosed | None:
-        query = sa.select(manifests.c.manifest).where(self._own)
-        document = self._connection.scalar(query.order_by(manifests.c.next_offset.desc()).limit(1))
+        query = sa.select(self._own.c.manifest).order_by(self._own.c.next_offset.desc())
+        document = self._connection.scalar(query.limit(1))
         return BatchClosed.model_validate(document) if document else None
 
     def delete_some(self) -> int:
-        delete = sa.delete(manifests).where(self._own).with_dialect_options(mysql_limit=ROWS_PER_DELETE)
+        delete = sa.delete(self._own).with_dialect_options(mysql_limit=ROWS_PER_DELETE)
         return self._connection.execute(delete).rowcount
 
     def _row(self, next_offset: int, manifest: BatchClosed) -> dict[str, object]:

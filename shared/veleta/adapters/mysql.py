@@ -16,7 +16,7 @@ from veleta.errors import Retry
 from veleta.events.envelope import Message
 from veleta.ports import Checkpoints, T, U
 from veleta.settings import MysqlSettings
-from veleta.tables import checkpoints, outbox, schemas
+from veleta.tables import checkpoints, outbox, own_rows, schemas
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS, IDLE_SECONDS, KEEPALIVE, LOCK_SECONDS, STATEMENT_SECONDS
 
@@ -114,23 +114,21 @@ class MysqlCheckpoints:
     def __init__(self, connection: sa.Connection, service: str) -> None:
         self._connection = connection
         self._service = service
+        self._own = own_rows(checkpoints, service)
 
     def load(self, topic: str, partition: int) -> int:
-        query = sa.select(checkpoints.c.next_offset).where(
-            checkpoints.c.service == self._service,
-            checkpoints.c.topic == topic,
-            checkpoints.c.partition_no == partition,
-        )
+        columns = self._own.c
+        query = sa.select(columns.next_offset).where(columns.topic == topic, columns.partition_no == partition)
         return int(self._connection.scalar(query.with_for_update()) or 0)
 
     def load_all(self) -> Checkpoints:
-        columns = checkpoints.c.topic, checkpoints.c.partition_no, checkpoints.c.next_offset
-        rows = self._connection.execute(sa.select(*columns).where(checkpoints.c.service == self._service))
+        columns = self._own.c.topic, self._own.c.partition_no, self._own.c.next_offset
+        rows = self._connection.execute(sa.select(*columns))
         return {(topic, partition): offset for topic, partition, offset in rows}
 
     def save(self, topic: str, partition: int, offset: int) -> None:
         row = {"service": self._service, "topic": topic, "partition_no": partition, "next_offset": offset}
-        self._connection.execute(insert(checkpoints).values(row).on_duplicate_key_update(next_offset=offset))
+        self._connection.execute(insert(self._own).values(row).on_duplicate_key_update(next_offset=offset))
 
 
 class MysqlOutbox:
@@ -139,10 +137,11 @@ class MysqlOutbox:
     def __init__(self, connection: sa.Connection, service: str) -> None:
         self._connection = connection
         self._service = service
+        self._own = own_rows(outbox, service)
 
     def append(self, message: Message) -> None:
         self._connection.execute(
-            sa.insert(outbox).values(
+            sa.insert(self._own).values(
                 service=self._service,
                 topic=message.topic,
                 record_key=message.key,
@@ -152,12 +151,11 @@ class MysqlOutbox:
         )
 
     def oldest(self) -> list[tuple[int, Message]]:
-        query = sa.select(outbox).where(outbox.c.service == self._service).order_by(outbox.c.id).limit(OUTBOX_BATCH)
-        rows = self._connection.execute(query)
+        rows = self._connection.execute(sa.select(self._own).order_by(self._own.c.id).limit(OUTBOX_BATCH))
         return [(row.id, Message(row.topic, row.record_key, _headers(row.headers), row.value)) for row in rows]
 
     def delete(self, ids: Sequence[int]) -> None:
-        self._connection.execute(sa.delete(outbox).where(outbox.c.id.in_(ids)))
+        self._connection.execute(sa.delete(self._own).where(self._own.c.id.in_(ids)))
 
 
 class MysqlUnitOfWork:

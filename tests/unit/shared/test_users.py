@@ -5,17 +5,19 @@ import re
 from support.repository import ROOT
 from veleta.dataset import load_dataset
 from veleta.tables import dataset_tables, pipeline
-from veleta.users import LOGINS, USERS
+from veleta.users import LOGINS, OWN_ROWS, USERS, view_name
 
 PARTS_WITH_SECRETS = {"mysql", "mlflow", "prepare", *LOGINS}
 
 
 def test_rights_are_for_existing_tables() -> None:
-    """Or for all tables of a schema."""
+    """And for the views of shared tables. One user reads every table."""
     dataset = load_dataset("real_estate")
     tables = {str(table.fullname) for table in (*pipeline.sorted_tables, *vars(dataset_tables(dataset)).values())}
-    granted = {table.format(dataset=dataset.name) for user in USERS for table in user.grants}
-    assert {table for table in granted if not table.endswith(".*")} <= tables
+    views = {f"PIPELINE.{view_name(table, service)}" for table, owners in OWN_ROWS.items() for service in owners}
+    granted = {user.name: {table.format(dataset=dataset.name) for table in user.grants} for user in USERS}
+    assert set().union(*granted.values()) == tables | views
+    assert granted["requests_reader"] == tables
 
 
 def test_compose_logs_in_with_the_declared_users() -> None:
