@@ -190,6 +190,14 @@ limits = sa.Table(
     sa.Column("value", sa.Integer, nullable=False, comment="what it is if no variable sets it"),
 )
 
+sweeps = sa.Table(
+    "sweeps",
+    pipeline,
+    sa.Column("name", _text(32), primary_key=True, comment="the service that deletes rows"),
+    sa.Column("trusted_at", DATETIME(fsp=6), nullable=False, comment="the time by which rows expired last"),
+    sa.Column("doubted_since", DATETIME(fsp=6), comment="if the clock was ahead of it: since when"),
+)
+
 datasets = sa.Table(
     "datasets",
     pipeline,

@@ -111,6 +111,7 @@ USERS = (
             "RAW_DATA.{dataset}": _DELETE_BATCHES,
             "CLEAN_DATA.{dataset}": _DELETE_BATCHES,
             "PIPELINE.purges": _ALL,
+            "PIPELINE.sweeps": "SELECT, INSERT, UPDATE",
             "PIPELINE.limits": "SELECT",
             "PIPELINE.batches": "SELECT (epoch, state)",
             "PIPELINE.marks": "SELECT",

@@ -19,12 +19,14 @@ from veleta.threads import call_in_thread
 from veleta.topics import TopicName, topic
 from veleta_retention.adapters.batch_index import BatchIndex
 from veleta_retention.adapters.rows import KafkaRows, MysqlBatchRows, MysqlReaders
-from veleta_retention.adapters.tables import MysqlPurgeTable, MysqlRequestTable, stored_limits
+from veleta_retention.adapters.tables import MysqlPurgeTable, MysqlRequestTable, MysqlTimeTable, stored_limits
 from veleta_retention.adapters.versions import MlflowArtifacts, MysqlDecisions
-from veleta_retention.domain.kept_rows import Limits
+from veleta_retention.domain.kept_rows import Limits, describe_limits
 from veleta_retention.handlers import SWEEP_SECONDS, RetentionSweeper
+from veleta_retention.ports import Now
 from veleta_retention.row_sweeper import RowSweeper
 from veleta_retention.settings import RetentionSettings
+from veleta_retention.trusted_clock import TrustedClock
 from veleta_retention.version_sweeper import VersionSweeper
 
 TOPICS: tuple[TopicName, ...] = ("batches", "rows")
@@ -43,12 +45,13 @@ def build(
     dataset = load_dataset(settings.dataset)
     engine, tables = mysql_engine(settings.mysql), dataset_tables(dataset)
     log = event_log or KafkaLog(settings.kafka.bootstrap, "retention")
-    requests = RetentionSweeper(*_requests(engine, tables), settings.keep_requests_days, health, clock)
+    now = TrustedClock(MysqlTimeTable(engine), health, clock).now
+    requests = RetentionSweeper(*_requests(engine, tables), settings.keep_requests_days, health, now)
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             watch = tasks.create_task(watch_dependency("mysql", mysql_check(settings.mysql), health))
-            side = tasks.create_task(_run_limits(engine, tables, dataset, settings, log, health, clock))
+            side = tasks.create_task(_run_limits(engine, tables, dataset, settings, log, health, now))
             await requests.run()
             side.cancel()
             watch.cancel()
@@ -82,21 +85,23 @@ async def _run_limits(
     settings: RetentionSettings,
     log: EventLog,
     health: ServiceHealth,
-    clock: Clock,
+    now: Now,
 ) -> None:
     """Sweep rows and versions, each at its own pace: MLflow may be down while Kafka is up."""
     stored = await health.retry_until_available(partial(asyncio.to_thread, stored_limits, engine))
     epochs, versions = effective_limits(settings, stored)
     if None in (settings.keep_epochs, settings.keep_versions) and not stored:
         health.set_warning("limits", NO_LIMITS)
+    limits = Limits(epochs, settings.keep_batches_days)
+    health.activity = describe_limits(settings.keep_requests_days, limits, versions)
     rows = RowSweeper(
         BatchIndex(log, dataset.name),
         MysqlReaders(engine, dataset.name),
         [MysqlBatchRows(engine, table) for table in (tables.raw, tables.clean)],
         KafkaRows(settings.kafka.bootstrap, log, dataset.name),
-        Limits(epochs, settings.keep_batches_days),
+        limits,
         health,
-        clock,
+        now,
     )
     use_token(settings.mlflow)
     artifacts = MlflowArtifacts(settings.mlflow.tracking_uri, dataset.name)

@@ -10,7 +10,7 @@ import structlog
 from veleta.clock import Clock
 from veleta.service.health import ServiceHealth
 from veleta_retention.domain.expiry import Purge, expiry_cutoff
-from veleta_retention.ports import PurgeTable, RequestTable, Table
+from veleta_retention.ports import Now, PurgeTable, RequestTable, Table
 
 DELETED = prometheus_client.Counter("veleta_request_rows_deleted", "rows that retention deleted", ["table", "reason"])
 SWEEP_SECONDS = 10.0
@@ -24,21 +24,20 @@ class RetentionSweeper:
     """Regularly deletes expired requests, and purged requests that were inserted after their purge."""
 
     def __init__(
-        self, requests: Sequence[RequestTable], purges: PurgeTable, days: int, health: ServiceHealth, clock: Clock
+        self, requests: Sequence[RequestTable], purges: PurgeTable, days: int, health: ServiceHealth, now: Now
     ) -> None:
         """Requests expire after `days`, or never if it is 0."""
         self._requests = requests
         self._purges = purges
         self._days = days
         self._health = health
-        self._clock = clock
+        self._now = now
 
     async def run(self) -> None:
         """Sweep until the service stops."""
         await self._health.supervise("sweeps", self._run())
 
     async def _run(self) -> None:
-        self._health.activity = f"deletes requests after {self._days} days" if self._days else "requests never expire"
         await self._health.retry_until_available(self.sweep)
         self._health.mark_started()
         while await self._health.sleep(SWEEP_SECONDS):
@@ -46,7 +45,7 @@ class RetentionSweeper:
 
     async def sweep(self) -> None:
         """Delete all expired and purged rows. Raises Retry; rows that were deleted before stay deleted."""
-        if cutoff := expiry_cutoff(self._clock(), self._days):
+        if cutoff := expiry_cutoff(await self._now(), self._days):
             for table in (*self._requests, self._purges):
                 await self._delete_all(table, "old", partial(table.delete_before, cutoff))
         for table in self._requests:

@@ -1,12 +1,16 @@
 """What retention requires. Each call to the database is a transaction of its own, and raises Retry."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from veleta_retention.domain.expiry import Purge
 from veleta_retention.domain.kept_rows import BatchKey, ClosedBatch
 from veleta_retention.domain.kept_versions import Artifacts
+from veleta_retention.domain.trusted_time import TrustedTime
+
+Now = Callable[[], Awaitable[datetime]]
+"""The time by which rows expire. Raises Retry."""
 
 
 class Table(Protocol):
@@ -35,6 +39,16 @@ class PurgeTable(Table, Protocol):
 
     def save(self, purge: Purge) -> None:
         """Save a purge. It replaces an earlier one with the same name."""
+
+
+class TimeTable(Protocol):
+    """The table with the trusted time."""
+
+    def load(self) -> TrustedTime | None:
+        """The time that was saved last. None before the first one."""
+
+    def save(self, time: TrustedTime) -> None:
+        """Replace it."""
 
 
 class RowTable(Protocol):

@@ -7,11 +7,10 @@ from functools import partial
 import prometheus_client
 import structlog
 
-from veleta.clock import Clock
 from veleta.service.health import ServiceHealth
 from veleta_retention.domain.kept_rows import BatchKey, Limits, first_offsets, needed_from, oldest_kept
 from veleta_retention.handlers import PAUSE_SECONDS
-from veleta_retention.ports import Batches, RowReaders, RowTable, RowTopic
+from veleta_retention.ports import Batches, Now, RowReaders, RowTable, RowTopic
 
 DELETED = prometheus_client.Counter("veleta_row_records_deleted", "records of the topic rows that retention deleted")
 log = structlog.get_logger()
@@ -28,7 +27,7 @@ class RowSweeper:
         rows: RowTopic,
         limits: Limits,
         health: ServiceHealth,
-        clock: Clock,
+        now: Now,
     ) -> None:
         self._batches = batches
         self._readers = readers
@@ -36,7 +35,7 @@ class RowSweeper:
         self._rows = rows
         self._limits = limits
         self._health = health
-        self._clock = clock
+        self._now = now
         self._oldest: BatchKey | None = None
 
     async def sweep(self) -> None:
@@ -45,7 +44,7 @@ class RowSweeper:
             return
         closed = await asyncio.to_thread(self._batches.refresh)
         newest = await asyncio.to_thread(self._readers.newest_epoch)
-        kept = oldest_kept(closed, newest, self._limits, self._clock())
+        kept = oldest_kept(closed, newest, self._limits, await self._now())
         if kept is None or kept == self._oldest:
             return
         processed = await asyncio.to_thread(self._readers.processed)

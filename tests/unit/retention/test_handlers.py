@@ -65,6 +65,10 @@ class MemoryRequestTable(MemoryTable):
         return [p for p in purges if any(row[0] == p.name and row[1] <= p.at for row in self.rows)]
 
 
+async def now() -> datetime:
+    return NOW
+
+
 class Setup:
     """A sweeper with two tables of requests, three old rows and a new one in each, and a table of two purges."""
 
@@ -73,7 +77,7 @@ class Setup:
         self.purges = MemoryPurgeTable(("long ago", NOW - 40 * DAY), ("lately", NOW - DAY))
         self.tables = [MemoryRequestTable(name, self.purges, *rows) for name in ("new", "refused")]
         self.health = ServiceHealth("retention")
-        self.sweeper = RetentionSweeper(self.tables, self.purges, days, self.health, lambda: NOW)
+        self.sweeper = RetentionSweeper(self.tables, self.purges, days, self.health, now)
 
     def remaining(self) -> list[list[str]]:
         return [[row[0] for row in table.rows] for table in (*self.tables, self.purges)]
@@ -145,7 +149,6 @@ async def test_it_sweeps_repeatedly() -> None:
     await _until(lambda: len(setup.tables[1].rows) == 1)
     setup.health.stopping.set()
     await asyncio.wait_for(running, 5)
-    assert setup.health.activity == "deletes requests after 30 days"
 
 
 async def test_a_stop_does_not_wait_for_the_last_row() -> None:

@@ -67,6 +67,10 @@ class MemoryReaders:
         return self.training
 
 
+async def now() -> datetime:
+    return datetime(2026, 3, 1, tzinfo=UTC)
+
+
 class Setup:
     """Batches of three epochs, each with one record of rows, and a sweeper with limits."""
 
@@ -90,7 +94,7 @@ class Setup:
             self.rows,
             Limits(epochs, days=0),
             ServiceHealth("retention"),
-            lambda: datetime(2026, 3, 1, tzinfo=UTC),
+            now,
         )
 
     @property

@@ -1,15 +1,16 @@
 """Retention's tables in MySQL."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
 from veleta.adapters.mysql import database_errors
 from veleta.clock import for_sql
-from veleta.tables import limits, purges
+from veleta.tables import limits, purges, sweeps
 from veleta_retention.domain.expiry import Purge
+from veleta_retention.domain.trusted_time import TrustedTime
 
 DELETE_ROWS = 1_000
 """Maximum rows of one DELETE, which take some 40 ms. The limit also makes the database use the index."""
@@ -72,3 +73,23 @@ class MysqlPurgeTable(MysqlTable):
         row = insert(purges).values(name=purge.name, purged_at=for_sql(purge.at))
         with database_errors(), self._engine.begin() as connection:
             connection.execute(row.on_duplicate_key_update(purged_at=for_sql(purge.at)))
+
+
+class MysqlTimeTable:
+    """Stores the trusted time: `TimeTable`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def load(self) -> TrustedTime | None:
+        columns = sa.select(sweeps.c.trusted_at, sweeps.c.doubted_since)
+        with database_errors(), self._engine.connect() as connection:
+            row = connection.execute(columns).one_or_none()
+        return row and TrustedTime(*(at and at.replace(tzinfo=UTC) for at in row))
+
+    def save(self, time: TrustedTime) -> None:
+        doubted = time.doubted_since and for_sql(time.doubted_since)
+        values = {"trusted_at": for_sql(time.at), "doubted_since": doubted}
+        row = insert(sweeps).values(name="retention", **values)
+        with database_errors(), self._engine.begin() as connection:
+            connection.execute(row.on_duplicate_key_update(**values))

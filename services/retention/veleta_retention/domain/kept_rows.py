@@ -28,6 +28,17 @@ class Limits:
     """How many days a batch keeps its rows."""
 
 
+def describe_limits(request_days: int, limits: Limits, versions: int) -> str:
+    """What retention deletes, for people."""
+    deleted = [
+        f"requests after {request_days} days" if request_days else "",
+        f"rows of all but {limits.epochs} epochs" if limits.epochs else "",
+        f"rows of earlier epochs after {limits.days} days" if limits.days else "",
+        f"artifacts of all but {versions} versions" if versions else "",
+    ]
+    return f"deletes {'; '.join(filter(None, [*deleted, 'purged requests']))}"
+
+
 def oldest_kept(batches: Mapping[BatchKey, ClosedBatch], newest: int, limits: Limits, now: datetime) -> BatchKey | None:
     """The first batch that the limits keep; None if there is no batch. The epoch `newest` is kept as a whole.
 

@@ -9,6 +9,7 @@ from veleta_retention.domain.kept_rows import (
     BatchKey,
     ClosedBatch,
     Limits,
+    describe_limits,
     first_offsets,
     needed_from,
     oldest_kept,
@@ -99,3 +100,24 @@ def test_records_are_deleted_up_to_the_first_of_a_kept_batch() -> None:
     }
     assert first_offsets(batches, (2, 0)) == {0: 40, 1: 7}
     assert first_offsets(batches, (1, 0)) == {0: 0, 1: 5}
+
+
+@pytest.mark.parametrize(
+    ("request_days", "epochs", "days", "versions", "text"),
+    [
+        (0, 0, 0, 0, "deletes purged requests"),
+        (
+            30,
+            10,
+            0,
+            20,
+            "deletes requests after 30 days; rows of all but 10 epochs; artifacts of all but 20 ",
+        ),
+        (0, 0, 7, 0, "deletes rows of earlier epochs after 7 days; purged requests"),
+    ],
+)
+def test_the_activity_names_all_that_is_deleted(
+    request_days: int, epochs: int, days: int, versions: int, text: str
+) -> None:
+    """Not only requests."""
+    assert describe_limits(request_days, Limits(epochs, days), versions).startswith(text)
