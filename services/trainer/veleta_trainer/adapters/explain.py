@@ -20,6 +20,8 @@ from matplotlib import pyplot as plt
 
 SAMPLE_ROWS = 1_000
 """Rows of the holdout that the pictures show. More rows give the same picture."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""The beginnings of a cell that a spreadsheet computes, by OWASP's list."""
 
 
 def explain(
@@ -34,7 +36,12 @@ def explain(
     _picture(folder / "summary.png", lambda: shap.plots.beeswarm(sampled, **options))
     _picture(folder / "bar.png", lambda: shap.plots.bar(sampled, **options))
     _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], **options))
-    influence(sampled, list(sample.columns)).to_csv(folder / "importance.csv", index=False)
+    influence(sampled, list(sample.columns)).map(_quoted).to_csv(folder / "importance.csv", index=False)
+
+
+def _quoted(cell: object) -> object:
+    """The cell as a spreadsheet must read it: a title is text, also one that begins like a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def _picture(path: Path, draw: Callable[[], object]) -> None:
