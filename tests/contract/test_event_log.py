@@ -105,6 +105,13 @@ def test_a_range_ends_at_the_end_of_the_log(log: EventLog, batches: str) -> None
     assert list(log.read(batches, 0, 1, 0)) == []
 
 
+@pytest.mark.failure("F360")
+def test_a_partition_that_does_not_exist_has_no_record(log: EventLog, batches: str) -> None:
+    """A manifest may name it. It is no outage of Kafka."""
+    publish(log, batches, b"0")
+    assert list(log.read(batches, 7, 0, 9)) == []
+
+
 def test_deleted_records_are_skipped(log: EventLog, batches: str, request: pytest.FixtureRequest) -> None:
     """A range that is deleted as a whole has no record; one that is deleted in part has the rest."""
     publish(log, batches, *(str(n).encode() for n in range(6)))

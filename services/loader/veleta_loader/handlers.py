@@ -12,7 +12,7 @@ import structlog
 from veleta.batches import BatchReader, RowsDeleted
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, parse_dataset
-from veleta.errors import Reject
+from veleta.errors import Reject, Stop, one_line
 from veleta.events.catalogue import BatchClosed, BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
 from veleta.faults import fault_point
@@ -158,7 +158,10 @@ class BatchLoader:
         if manifest.dataset_digest == self._dataset.digest:
             return self._dataset, []
         if text := datasets.text(manifest.dataset_digest):
-            return parse_dataset(text), []
+            try:
+                return parse_dataset(text), []
+            except Stop as error:
+                raise Reject("its dataset file cannot be read", one_line(error)) from error
         return self._dataset, ["its dataset file was never declared: the current file was used"]
 
     def _set_state(self, batch: BatchPayload, state: str, finding: str, uow: LoaderUnitOfWork) -> None:

@@ -1,7 +1,8 @@
 """Handles training requests: each waits in PIPELINE.trainings for the training workflow."""
 
 from veleta.clock import Clock
-from veleta.events.catalogue import BatchClosed, RetrainRequested
+from veleta.errors import Reject
+from veleta.events.catalogue import MAX_ID_LENGTH, BatchClosed, RetrainRequested
 from veleta.events.envelope import Event, caused_event, encode
 from veleta.topics import topic
 from veleta_trainer.domain.replay import request_of
@@ -24,6 +25,8 @@ class RequestHandler:
     def apply(self, event: Event, prepared: None, uow: TrainerUnitOfWork) -> None:  # noqa: ARG002 - the contract of a handler
         """Insert a request. After a failed training each batch causes a new one, until there is a champion."""
         match event.payload:
+            case RetrainRequested() if len(event.id) > MAX_ID_LENGTH:
+                raise Reject("the id is too long", event.id)
             case RetrainRequested() as request:
                 uow.trainings.add(request_of(event, request), event.time)
             case BatchClosed() as manifest if not uow.promotions.champion() and uow.trainings.needs_new_request():

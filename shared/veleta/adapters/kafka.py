@@ -60,6 +60,8 @@ class KafkaLog:
             return
         part = TopicPartition(topic, partition)
         with self._errors([topic]), contextlib.closing(self._consumer(None)) as consumer:
+            if partition not in (consumer.partitions_for_topic(topic) or {partition}):
+                return
             consumer.assign([part])
             last = min(last, consumer.end_offsets([part])[part] - 1)
             consumer.seek(part, max(first, consumer.beginning_offsets([part])[part]))
@@ -198,4 +200,5 @@ class _KafkaSubscription:
 
 def _record(record: Any) -> Record:
     key = (record.key or b"").decode(errors="backslashreplace")
-    return Record(record.topic, record.partition, record.offset, key, tuple(record.headers), record.value or b"")
+    headers = tuple((name, value or b"") for name, value in record.headers)
+    return Record(record.topic, record.partition, record.offset, key, headers, record.value or b"")

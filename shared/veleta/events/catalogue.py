@@ -1,17 +1,58 @@
 """The payload of every event, in every version that was ever committed. Readers accept all of them.
 
+Each field has bounds, so that every value fits its column (`veleta.tables`) and costs a reader little. They are wider
+than what was ever written.
+
 The schema of each event (tests/contract/schemas) is generated from here and committed, beside a golden example
 (tests/contract/examples). A change that breaks one must become a new version: a new class beside the old one.
 """
 
+from collections.abc import Sized
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, FiniteFloat
 
 T = TypeVar("T")
+MAX_INTEGER = 2_000_000_000
+"""Below 2^31 - 1, the greatest value of an INTEGER, so that there is a next epoch, batch, version and decision."""
+MAX_TEXT_BYTES = 65_535
+"""The bytes of a TEXT in MySQL."""
+MAX_ITEMS = 10_000
+"""The most entries of a list or of names with values."""
+
+
+def _fits_text(text: str) -> str:
+    if len(text.encode()) > MAX_TEXT_BYTES:
+        raise ValueError(f"more than {MAX_TEXT_BYTES} bytes")
+    return text
+
+
+def _has_few(value: T) -> T:
+    """Pydantic looks at all entries before it counts them, and describes each fault."""
+    if isinstance(value, Sized) and len(value) > MAX_ITEMS:
+        raise ValueError(f"more than {MAX_ITEMS} entries")
+    return value
+
+
+Name = Annotated[str, Field(max_length=64)]
+MAX_ID_LENGTH = 128
+Id = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
+"""The id of a batch, of a request, or of an event about one."""
+Digest = Annotated[str, Field(max_length=64, pattern="^[0-9a-z]*$")]
+Text = Annotated[str, Field(max_length=MAX_TEXT_BYTES), AfterValidator(_fits_text)]
+Epoch = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+"""A number of things, or of one among them: it counts from 0."""
+Address = Annotated[str, Field(max_length=1_024)]
+"""An address of MLflow."""
+Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Partition = Annotated[int, Field(ge=0, le=9_999)]
+Few = Annotated[list[T], FailFast(), Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
+Named = Annotated[dict[Name, T], Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
+Metrics = Named[FiniteFloat]
 LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, []))]
 """A field that was added later: without it an event is written as in earlier versions."""
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Field(max_length=64, pattern="^[0-9a-f]{64}$")]
 """A SHA-256 in hexadecimal."""
 Verdict = Literal["drift", "no drift", "not enough data"]
 
@@ -35,14 +76,14 @@ class DatasetPayload(Payload):
     """An event about a dataset. Its key is the dataset, so all such events of a topic have one order."""
 
     KEY = "dataset"
-    dataset: str
+    dataset: Name
 
 
 class BatchPayload(DatasetPayload):
     """An event about a batch. Epochs count from 1, numbers from 0 in each epoch."""
 
-    epoch: int
-    number: int
+    epoch: Epoch
+    number: Count
 
     @property
     def batch(self) -> str:
@@ -54,16 +95,16 @@ class DatasetDeclared(DatasetPayload):
     """The dataset file of all following batches."""
 
     TYPE = "dataset.declared"
-    digest: str
-    toml: str
+    digest: Digest
+    toml: Text
 
 
 class BatchOpened(BatchPayload):
     """A batch arrived completely, and its rows are published next. `digest` is the SHA-256 of the rows."""
 
     TYPE = "batch.opened"
-    rows: int
-    digest: str
+    rows: Count
+    digest: Digest
 
 
 class BatchRows(BatchPayload):
@@ -71,18 +112,18 @@ class BatchRows(BatchPayload):
 
     TYPE = "batch.rows"
     KEY = "batch"
-    chunk: int
-    first_row: int
-    rows: list[dict[str, Any]]
+    chunk: Count
+    first_row: Count
+    rows: Few[dict[str, Any]]
 
 
 class OffsetRange(BaseModel):
     """The position of chunks in one partition of the topic `rows`: offsets `first` to `last`, both included."""
 
     model_config = ConfigDict(frozen=True)
-    partition: int
-    first: int
-    last: int
+    partition: Partition
+    first: Offset
+    last: Offset
 
 
 class BatchClosed(BatchPayload):
@@ -93,29 +134,29 @@ class BatchClosed(BatchPayload):
     """
 
     TYPE = "batch.closed"
-    rows: int
-    chunks: int
-    digest: str
-    dataset_digest: str
-    ranges: list[OffsetRange]
-    findings: list[str] = []
-    group: LeftOutIfEmpty[int | None] = None
+    rows: Count
+    chunks: Count
+    digest: Digest
+    dataset_digest: Digest
+    ranges: Annotated[list[OffsetRange], FailFast(), Field(max_length=100)]
+    findings: Few[Text] = []
+    group: LeftOutIfEmpty[Annotated[int, Field(ge=0, le=999_999_999_999)] | None] = None
 
 
 class BatchRefused(BatchPayload):
     """A response of the data API was not a valid batch. `number` is the expected one; `body` names the stored file."""
 
     TYPE = "batch.refused"
-    reason: str
-    status: int
-    body: str
+    reason: Text
+    status: Count
+    body: Annotated[str, Field(max_length=255)]
 
 
 class BatchMissed(BatchPayload):
     """The data API moved past a batch that never arrived completely. The next epoch contains it again."""
 
     TYPE = "batch.missed"
-    reason: str
+    reason: Text
 
 
 class Statistic(BaseModel):
@@ -125,24 +166,24 @@ class Statistic(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
-    column: str
-    statistic: str
-    old: float | None
-    new: float | None
-    change: float | None
+    column: Name
+    statistic: Annotated[str, Field(max_length=16)]
+    old: FiniteFloat | None
+    new: FiniteFloat | None
+    change: FiniteFloat | None
     exceeds: bool
-    note: str = ""
-    previous: LeftOutIfEmpty[int | None] = None
+    note: Annotated[str, Field(max_length=128)] = ""
+    previous: LeftOutIfEmpty[Count | None] = None
 
 
 class Reference(BaseModel):
     """A finite statistic of one column, and the number of the last batch that has it."""
 
     model_config = ConfigDict(frozen=True)
-    column: str
-    statistic: str
-    value: float
-    number: int
+    column: Name
+    statistic: Annotated[str, Field(max_length=16)]
+    value: FiniteFloat
+    number: Count
 
 
 class Baseline(BaseModel):
@@ -153,11 +194,11 @@ class Baseline(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
-    number: int
-    dataset_digest: str
-    rows: int
-    values: dict[str, int]
-    statistics: list[Reference]
+    number: Count
+    dataset_digest: Digest
+    rows: Count
+    values: Named[Count]
+    statistics: Few[Reference]
 
 
 class DriftAssessed(BatchPayload):
@@ -168,14 +209,14 @@ class DriftAssessed(BatchPayload):
     """
 
     TYPE = "drift.assessed"
-    previous: int | None
+    previous: Count | None
     verdict: Verdict
-    reason: str
-    policy: str
-    threshold: float
-    dataset_digest: str
-    figures: list[Statistic] = []
-    findings: LeftOutIfEmpty[list[str]] = []
+    reason: Text
+    policy: Name
+    threshold: FiniteFloat
+    dataset_digest: Digest
+    figures: Few[Statistic] = []
+    findings: LeftOutIfEmpty[Few[Text]] = []
     baseline: LeftOutIfEmpty[Baseline | None] = None
 
 
@@ -183,16 +224,16 @@ class RetrainRequested(BatchPayload):
     """A training request for the batches of this epoch up to this one. `first` marks the first batch of an epoch."""
 
     TYPE = "retrain.requested"
-    reason: str
+    reason: Text
     first: bool
-    batches: list[str]
+    batches: Few[Id]
 
 
 class TrainingRequestPayload(Payload):
     """An event about a training request."""
 
     KEY = "request_id"
-    request_id: str
+    request_id: Id
 
     @property
     def short_id(self) -> str:
@@ -215,9 +256,9 @@ class TrainingProgress(TrainingRequestPayload):
     """
 
     TYPE = "training.progress"
-    phase: str
-    done: int
-    of: int
+    phase: Name
+    done: Count
+    of: Count
     error: float | None = None
 
 
@@ -225,40 +266,40 @@ class TrainingFinished(TrainingRequestPayload):
     """A training registered a version, and it was compared with the champion."""
 
     TYPE = "training.finished"
-    run_id: str
-    version: int
+    run_id: Name
+    version: Count
     decision: Literal["promoted", "rejected"]
-    metrics: dict[str, float]
+    metrics: Metrics
 
 
 class TrainingMerged(TrainingRequestPayload):
     """The training of another waiting request replaces this one."""
 
     TYPE = "training.merged"
-    into: str
+    into: Id
 
 
 class TrainingSkipped(TrainingRequestPayload):
     """The request required no training."""
 
     TYPE = "training.skipped"
-    reason: str
+    reason: Text
 
 
 class TrainingFailed(TrainingRequestPayload):
     """The training failed for good. The champion is still served."""
 
     TYPE = "training.failed"
-    reason: str
+    reason: Text
 
 
 class ModelPayload(Payload):
     """An event about a version of the registered model."""
 
     KEY = "model"
-    model: str
-    version: int
-    run_id: str
+    model: Name
+    version: Count
+    run_id: Name
 
 
 class ModelRegistered(ModelPayload):
@@ -269,20 +310,20 @@ class ModelRegistered(ModelPayload):
 
     TYPE = "model.registered"
     recipe: dict[str, Any]
-    native: str
+    native: Address
     native_digest: LeftOutIfEmpty[Sha256 | None] = None
-    metrics: dict[str, float]
+    metrics: Metrics
 
 
 class Causes(BaseModel):
     """Why a model exists: the ids of the events that led to it, and the two compared batches."""
 
     model_config = ConfigDict(frozen=True)
-    training: str
-    request: str
-    report: str | None
-    reason: str
-    batches: list[str]
+    training: Id
+    request: Id
+    report: Id | None
+    reason: Text
+    batches: Few[Id]
 
 
 class ModelPromoted(ModelPayload):
@@ -292,12 +333,12 @@ class ModelPromoted(ModelPayload):
     """
 
     TYPE = "model.promoted"
-    seq: int
-    previous: int | None
-    reason: str
-    native: str
+    seq: Count
+    previous: Count | None
+    reason: Text
+    native: Address
     native_digest: LeftOutIfEmpty[Sha256 | None] = None
-    metrics: dict[str, float]
+    metrics: Metrics
     causes: Causes
 
 
@@ -305,18 +346,18 @@ class ModelRejected(ModelPayload):
     """A version was not better than the champion on the same holdout."""
 
     TYPE = "model.rejected"
-    seq: int
-    champion: int
-    reason: str
-    metrics: dict[str, float]
+    seq: Count
+    champion: Count
+    reason: Text
+    metrics: Metrics
     causes: Causes
 
 
 class Command(DatasetPayload):
     """A command of a person to a service, which answers once on the same topic. `actor` names the person."""
 
-    actor: str
-    reason: str = ""
+    actor: Annotated[str, Field(max_length=255)]
+    reason: Text = ""
 
 
 class Poll(Command):
@@ -340,21 +381,21 @@ class Resume(Command):
 class CommandAnswer(DatasetPayload):
     """The answer to a command. `command` is its id."""
 
-    command: str
+    command: Annotated[str, Field(max_length=255)]
 
 
 class CommandAccepted(CommandAnswer):
     """The command was accepted. `effect` describes its effect for people."""
 
     TYPE = "command.accepted"
-    effect: str
+    effect: Text
 
 
 class CommandRefused(CommandAnswer):
     """The command was refused and changes nothing."""
 
     TYPE = "command.refused"
-    reason: str
+    reason: Text
 
 
 class RecordDeadlettered(Payload):
@@ -362,14 +403,14 @@ class RecordDeadlettered(Payload):
 
     TYPE = "record.deadlettered"
     KEY = "first_key"
-    service: str
-    reason: str
-    error: str
-    topic: str
-    partition: int | None
-    offset: int | None
-    first_key: str
-    headers: dict[str, str]
+    service: Name
+    reason: Text
+    error: Text
+    topic: Annotated[str, Field(max_length=255)]
+    partition: Partition | None
+    offset: Offset | None
+    first_key: Annotated[str, Field(max_length=1_024)]
+    headers: Annotated[dict[str, str], Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
     value: str
 
 

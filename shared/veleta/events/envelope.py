@@ -5,16 +5,18 @@ https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/kafka-proto
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import orjson
 from pydantic import ValidationError
 
-from veleta.errors import Reject
-from veleta.events.catalogue import PAYLOADS, Payload
+from veleta.errors import Reject, one_line
+from veleta.events.catalogue import PAYLOADS, DatasetPayload, Payload
 
 Headers = tuple[tuple[str, bytes], ...]
+MAX_HEADER_LENGTH = 255
+"""Characters of a header of an event, such as its id."""
 
 
 @dataclass(frozen=True)
@@ -93,27 +95,36 @@ def decode(record: Record) -> Event:
     """The event in a record.
 
     Raises:
-        Reject: a header is missing, the schema is unknown, or the value does not match it.
+        Reject: a header is missing or too long, the schema is unknown, the value does not match it, or the event
+            belongs into the topics of another dataset.
     """
     headers = header_texts(record)
+    if long := [name for name in _METADATA if len(headers.get(name, "")) > MAX_HEADER_LENGTH]:
+        raise Reject("a header is too long", long[0])
     try:
         schema = headers["ce_dataschema"]
-        time = datetime.fromisoformat(headers["ce_time"])
+        time = datetime.fromisoformat(headers["ce_time"]).astimezone(UTC)
         event_id, source = headers["ce_id"], headers["ce_source"]
     except KeyError as error:
         raise Reject("a header is missing", str(error)) from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise Reject("ce_time is not a time", str(error)) from error
+    payload = _payload(schema, record.value)
+    dataset, separator, _ = record.topic.rpartition(".")
+    if separator and isinstance(payload, DatasetPayload) and payload.dataset != dataset:
+        raise Reject("an event of another dataset", payload.dataset)
     return Event(
         id=event_id,
         source=source.removeprefix("veleta/"),
         time=time,
-        payload=_payload(schema, record.value),
+        payload=payload,
         cause=headers.get("ce_causationid"),
         trace=headers.get("traceparent", ""),
     )
 
 
+_METADATA = ("ce_id", "ce_type", "ce_source", "ce_time", "ce_dataschema", "ce_causationid", "traceparent")
+"""The headers that are read. Their texts get into tables, logs and further events."""
 ADDRESSEE = "ce_to"
 """The header of a resent record: the service that handles it."""
 
@@ -139,4 +150,4 @@ def _payload(schema: str, value: bytes) -> Payload:
     except ValidationError as error:
         first = error.errors()[0]
         detail = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise Reject(f"the value does not match {schema}", detail) from error
+        raise Reject(f"the value does not match {schema}", one_line(detail)) from error

@@ -12,7 +12,8 @@ log = structlog.get_logger()
 DEAD_LETTERS = prometheus_client.Counter("veleta_dead_letters", "records that could not be processed", ["reason"])
 
 MAX_CONSECUTIVE = 3
-"""After this many consecutive dead letters for one reason the fault is not in the records: the service stops."""
+"""After this many consecutive dead letters for one unexpected error the fault is in the service: it stops. Records
+that are rejected do not count, or somebody who may write to a topic could stop its readers."""
 MAX_VALUE_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, MAX_KEY_LENGTH = 1024 * 1024, 1024, 50, 255
 """Bounds of what a dead letter copies. An escaped byte takes up to six, and each letter must fit its topic and the
 outbox. The topic still holds the whole record."""
@@ -40,7 +41,7 @@ class DeadLetters:
             offset=offset,
             first_key=record.key[:MAX_KEY_LENGTH],
             headers={
-                name: value[:MAX_HEADER_BYTES].decode(errors="backslashreplace")
+                name[:MAX_KEY_LENGTH]: value[:MAX_HEADER_BYTES].decode(errors="backslashreplace")
                 for name, value in record.headers[:MAX_HEADERS]
             },
             value=record.value[:MAX_VALUE_BYTES].decode(errors="backslashreplace"),

@@ -11,7 +11,7 @@ import structlog
 from veleta.clock import Clock
 from veleta.errors import Reject, Retry, StateLost, Stop
 from veleta.events.catalogue import Payload
-from veleta.events.envelope import Event, Message, Record, decode, header_texts, is_for
+from veleta.events.envelope import MAX_HEADER_LENGTH, Event, Message, Record, decode, header_texts, is_for
 from veleta.faults import fault_point
 from veleta.ports import Transactions, U, U_contra
 from veleta.processing.checkpoints import is_due
@@ -73,7 +73,7 @@ class RecordProcessor(Generic[U]):
         Waits for dependencies that are unavailable.
 
         Raises:
-            Stop: too many consecutive dead letters for one reason; this record is not processed.
+            Stop: too many consecutive records failed with one unexpected error; this record is not processed.
             StateLost: the checkpoint lies before this record, which is not processed.
             asyncio.CancelledError: the service is stopping; the record will be consumed again.
         """
@@ -110,7 +110,11 @@ class RecordProcessor(Generic[U]):
             except Exception as error:
                 log.exception("handling failed", attempt=attempt)
                 if attempt == MAX_ATTEMPTS:
-                    return await self._dead_letter(record, error, type(error).__name__)
+                    reason = type(error).__name__
+                    if self._consecutive.limit_reached(reason):
+                        raise Stop(f"{MAX_CONSECUTIVE} consecutive dead letters for one reason: {reason}") from error
+                    await self._dead_letter(record, error, reason)
+                    return self._consecutive.add(reason)
                 await self._health.sleep(0.1 * attempt)
         return None
 
@@ -137,8 +141,6 @@ class RecordProcessor(Generic[U]):
             log.info("handled", type=event.type)
 
     async def _dead_letter(self, record: Record, error: Exception, reason: str) -> None:
-        if self._consecutive.limit_reached(reason):
-            raise Stop(f"{MAX_CONSECUTIVE} consecutive dead letters for one reason: {reason}")
         message = self._dead_letters.message(reason, error, record)
         try:
             await self._transactions.run(partial(self._store_dead_letter, record, message, error))
@@ -147,7 +149,6 @@ class RecordProcessor(Generic[U]):
         except Exception:
             log.exception("the handler cannot record the dead letter")
             await self._transactions.run(partial(self._store_dead_letter, record, message, None))
-        self._consecutive.add(reason)
         report_dead_letter(reason, error)
 
     def _store_dead_letter(self, record: Record, message: Message, error: Exception | None, uow: U) -> None:
@@ -170,4 +171,5 @@ class RecordProcessor(Generic[U]):
 
 def _log_context(record: Record) -> dict[str, str]:
     headers = header_texts(record)
-    return {"event_id": headers.get("ce_id", "?"), "trace_id": headers.get("traceparent", "")[3:35]}
+    event_id = headers.get("ce_id", "?")[:MAX_HEADER_LENGTH]
+    return {"event_id": event_id, "trace_id": headers.get("traceparent", "")[3:35]}

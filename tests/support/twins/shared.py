@@ -36,7 +36,7 @@ class MemoryLog:
 
     def read(self, topic: str, partition: int, first: int, last: int) -> Iterator[Record]:
         self._require([topic])
-        records = self.topics.get(topic, [])
+        records = self.topics.get(topic, []) if partition == 0 else []
         for record in records[bisect_left(records, first, key=_offset) : bisect_right(records, last, key=_offset)]:
             if record.offset >= self.begins.get(topic, 0):  # records may be deleted meanwhile
                 yield record

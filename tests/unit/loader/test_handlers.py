@@ -227,6 +227,14 @@ async def test_a_dataset_file_that_was_never_declared_is_a_finding(loader: Loade
     assert "never declared" in (loader.entry(0).finding or "")
 
 
+@pytest.mark.failure("F360")
+async def test_a_batch_under_a_dataset_file_that_cannot_be_read_is_refused(loader: Loader) -> None:
+    """A declaration may hold any text. The loader goes on."""
+    await loader.handle(DatasetDeclared(dataset=DATASET.name, digest="e" * 64, toml="this is no TOML"))
+    with pytest.raises(Reject, match="its dataset file cannot be read: this is not TOML"):
+        await loader.handle(publish_batch(loader.log, DATASET, 1, 0, ROWS, dataset_digest="e" * 64))
+
+
 BAD = [{**row, "price": "POA"} for row in ROWS]
 
 

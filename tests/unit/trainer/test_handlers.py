@@ -7,6 +7,7 @@ from support.listings import api_rows
 from support.trainer import DATASET, TrainerHarness, request
 from support.twins.trainer import MemoryTrainerUnitOfWork
 from veleta.errors import Reject
+from veleta.events.catalogue import MAX_ID_LENGTH
 from veleta.events.envelope import Event
 from veleta_trainer.domain import events
 from veleta_trainer.handlers import RequestHandler
@@ -21,6 +22,15 @@ async def test_a_request_waits_with_all_its_fields() -> None:
     for _ in range(2):
         await harness.transactions.run(lambda uow: handler.apply(event, None, uow))
     assert await harness.transactions.run(lambda uow: uow.trainings.waiting()) == [arrived]
+
+
+@pytest.mark.failure("F360")
+async def test_a_request_whose_id_does_not_fit_is_rejected() -> None:
+    """The id of an event may be longer than that of a training."""
+    harness, handler = TrainerHarness(), RequestHandler(lambda: TIME)
+    event = Event("x" * (MAX_ID_LENGTH + 1), "drift", TIME, events.requested(request(1), DATASET.name))
+    with pytest.raises(Reject, match="the id is too long"):
+        await harness.transactions.run(lambda uow: handler.apply(event, None, uow))
 
 
 @pytest.mark.failure("F117")

@@ -54,5 +54,6 @@ def add_agent(app: faust.App, topic: str, process: Callable[[Record], Awaitable[
 
 def _record(message: Any) -> Record:
     key = (message.key or b"").decode(errors="backslashreplace")
-    headers = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
-    return Record(message.topic, message.partition, message.offset, key, tuple(headers), message.value or b"")
+    pairs = message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
+    headers = tuple((name, value or b"") for name, value in pairs)
+    return Record(message.topic, message.partition, message.offset, key, headers, message.value or b"")

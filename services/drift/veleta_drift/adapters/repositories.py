@@ -11,6 +11,9 @@ from veleta.events.catalogue import Baseline, DriftAssessed
 from veleta.tables import drift_metrics, drift_reports
 from veleta_drift.handlers import SERVICE
 
+MAX_FINDINGS_LENGTH = 10_000
+"""Characters of findings that the table stores; the topic has all."""
+
 
 class MysqlReports:
     """Stores drift reports: `ReportRepository` on one connection."""
@@ -43,7 +46,7 @@ class MysqlReports:
                 reason=report.reason,
                 policy=report.policy,
                 assessed_at=time,
-                findings="\n".join(report.findings) or None,
+                findings="\n".join(report.findings)[:MAX_FINDINGS_LENGTH] or None,
                 baseline=report.baseline and report.baseline.model_dump(mode="json"),
             )
         )

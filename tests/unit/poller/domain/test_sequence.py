@@ -114,9 +114,9 @@ def test_closed_and_missed_batches_determine_the_position() -> None:
         BatchMissed(dataset="d", epoch=1, number=2, reason="r"),
         BatchRefused(dataset="d", epoch=1, number=3, reason="r", status=500, body="b"),
     ]
-    assert _after(payloads[:2]).position == Position(1, 1, "1/1")
+    assert _after(payloads[:2]).position == Position(1, 1, "1x1")
     assert _after(payloads).position == Position(1, 2)
-    assert _after([*payloads, _closed(2, 0)]).position == Position(2, 0, "2/0")
+    assert _after([*payloads, _closed(2, 0)]).position == Position(2, 0, "2x0")
     assert _after([]).position == Position()
 
 
@@ -131,7 +131,7 @@ def test_an_epoch_or_a_number_that_does_not_follow_changes_nothing() -> None:
         _closed(8, MAX_BATCH_NUMBER + 1),
     ]
     assert _after([*begun, *forged]) == _after(begun)
-    assert _after([*begun, *forged, _closed(9, 0)]).position == Position(9, 0, "9/0")
+    assert _after([*begun, *forged, _closed(9, 0)]).position == Position(9, 0, "9x0")
 
 
 def test_the_last_declaration_counts() -> None:
@@ -153,5 +153,5 @@ def test_the_later_position_counts() -> None:
 
 
 def _closed(epoch: int, number: int) -> BatchClosed:
-    fields = {"dataset": "d", "epoch": epoch, "number": number, "digest": f"{epoch}/{number}"}
+    fields = {"dataset": "d", "epoch": epoch, "number": number, "digest": f"{epoch}x{number}"}
     return BatchClosed.model_validate({**fields, "rows": 1, "chunks": 1, "dataset_digest": "x", "ranges": []})

@@ -94,6 +94,10 @@ def test_a_missing_header_is_rejected_by_name(name: str) -> None:
         (with_value(b"null"), "the value does not match batch.missed/1"),
         (with_value(b'{"dataset": "d", "epoch": 1, "number": "four"}'), "the value does not match batch.missed/1"),
         (Record("t", 0, 0, "", (), b""), "a header is missing"),
+        (with_header("ce_time", b"0001-01-01T00:00:00+14:00"), "ce_time is not a time"),
+        (with_header("ce_id", b"x" * 256), "a header is too long"),
+        (with_header("traceparent", b"x" * 256), "a header is too long"),
+        (Record(**{**vars(record()), "topic": "other.batches"}), "an event of another dataset"),
     ],
 )
 def test_a_record_that_cannot_be_decoded_is_rejected(undecodable: Record, reason: str) -> None:
@@ -101,6 +105,12 @@ def test_a_record_that_cannot_be_decoded_is_rejected(undecodable: Record, reason
     with pytest.raises(Reject) as caught:
         decode(undecodable)
     assert caught.value.reason == reason
+
+
+def test_times_are_in_utc() -> None:
+    """Tables store no zone, and times without one cannot be compared with others."""
+    assert decode(with_header("ce_time", b"2026-03-02T13:30:01.25+01:00")).time == TIME
+    assert decode(with_header("ce_time", b"2026-03-02T12:30:01.25")).time.tzinfo is UTC
 
 
 def test_the_field_that_does_not_fit_is_named() -> None:

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from support.consumer_service import DEAD, IN, OUT, PARTITION, ConsumerService, Killed
-from veleta.errors import Reject, Retry
+from veleta.errors import Retry
 from veleta.faults import fault_point
 from veleta.processing.dead_letters import MAX_CONSECUTIVE
+from veleta.processing.processor import MAX_ATTEMPTS
 
 FAULT_POINTS = (
     "processor.prepared",
@@ -24,9 +25,9 @@ async def test_the_loop_stops_consuming_after_consecutive_dead_letters(service: 
     """/readyz shows the reason, no further record is processed, and the process stays up."""
     numbers = list(range(1, MAX_CONSECUTIVE + 3))
     service.publish(*numbers)
-    service.handler.prepare_errors = {number: [Reject("no disk")] for number in numbers}
+    service.handler.prepare_errors = {number: [KeyError("x")] * MAX_ATTEMPTS for number in numbers}
     await service.consume_all()
-    assert service.health.unavailable == {"loader": "3 consecutive dead letters for one reason: no disk"}
+    assert service.health.unavailable == {"loader": "3 consecutive dead letters for one reason: KeyError"}
     assert (len(service.dead_letters()), await service.checkpoint()) == (MAX_CONSECUTIVE, MAX_CONSECUTIVE)
 
 
@@ -35,7 +36,7 @@ async def test_a_restart_resumes_at_the_record_that_stopped_the_loop(service: Co
     """Once the fault is repaired, no record is lost."""
     numbers = list(range(1, MAX_CONSECUTIVE + 2))
     service.publish(*numbers)
-    service.handler.prepare_errors = {number: [Reject("no disk")] for number in numbers}
+    service.handler.prepare_errors = {number: [KeyError("x")] * MAX_ATTEMPTS for number in numbers}
     await service.consume_all()
     service.handler.prepare_errors = {}
     service.restart()

@@ -57,6 +57,11 @@ async def test_a_resent_record_for_another_service_is_skipped(service: ConsumerS
     assert await service.checkpoint() == 2
 
 
+def broken(kind: type[Exception] = KeyError) -> list[Exception]:
+    """An unexpected error at each attempt."""
+    return [kind("x") for _ in range(MAX_ATTEMPTS)]
+
+
 async def test_a_rejected_event_is_dead_lettered(service: ConsumerService) -> None:
     """With the record and the reason, which are counted. The handler records it, and the next record is processed."""
     service.publish(1, 2)
@@ -150,13 +155,13 @@ async def test_after_each_record_the_service_may_do_more(service: ConsumerServic
 async def test_a_service_that_cannot_go_on_waits_until_it_is_stopped(service: ConsumerService) -> None:
     """/readyz shows why. The record is not skipped, and its log lines have its event."""
     service.publish(*range(1, MAX_CONSECUTIVE + 2))
-    service.handler.prepare_errors = {n: [Reject("no disk")] for n in range(1, MAX_CONSECUTIVE + 2)}
+    service.handler.prepare_errors = {n: broken() for n in range(1, MAX_CONSECUTIVE + 2)}
     *first, last = service.log.topics[IN]
     for record in first:
         assert await service.processor.process_or_stop_consuming(record) is True
     service.health.on_stop_consuming = service.health.stopping.set
     assert await service.processor.process_or_stop_consuming(last) is False
-    assert service.health.stop_reason == "3 consecutive dead letters for one reason: no disk"
+    assert service.health.stop_reason == "3 consecutive dead letters for one reason: KeyError"
     assert await service.checkpoint() == MAX_CONSECUTIVE
 
 
@@ -228,21 +233,30 @@ async def test_a_stopping_service_leaves_the_record_for_the_next_start(service: 
 
 
 @pytest.mark.failure("F35")
-async def test_three_consecutive_dead_letters_for_one_reason_stop_the_service(service: ConsumerService) -> None:
+async def test_three_consecutive_unexpected_errors_stop_the_service(service: ConsumerService) -> None:
     """Then the fault is not in the records. The fourth record is not processed."""
     numbers = list(range(1, MAX_CONSECUTIVE + 2))
     service.publish(*numbers)
-    service.handler.prepare_errors = {number: [Reject("no disk")] for number in numbers}
-    with pytest.raises(Stop, match="3 consecutive dead letters for one reason: no disk"):
+    service.handler.prepare_errors = {number: broken() for number in numbers}
+    with pytest.raises(Stop, match="3 consecutive dead letters for one reason: KeyError"):
         await service.process_all()
     assert len(service.dead_letters()) == MAX_CONSECUTIVE
     assert await service.checkpoint() == MAX_CONSECUTIVE
 
 
+@pytest.mark.failure("F360")
+async def test_rejected_records_never_stop_a_service(service: ConsumerService) -> None:
+    """However many come one after the other: each is one dead letter."""
+    service.publish(*range(1, 12))
+    service.handler.prepare_errors = {n: [Reject("bad")] for n in range(1, 11)}
+    await service.process_all()
+    assert (len(service.dead_letters()), service.handler.applied) == (10, [11])
+
+
 async def test_a_processed_event_resets_the_count_of_dead_letters(service: ConsumerService) -> None:
     """Single bad records never stop a service."""
     service.publish(*range(1, 13))
-    service.handler.prepare_errors = {n: [Reject("bad")] for n in range(1, 13) if n % 4}
+    service.handler.prepare_errors = {n: broken() for n in range(1, 13) if n % 4}
     await service.process_all()
     assert (len(service.dead_letters()), service.handler.applied) == (9, [4, 8, 12])
 
@@ -250,14 +264,14 @@ async def test_a_processed_event_resets_the_count_of_dead_letters(service: Consu
 async def test_another_reason_resets_the_count_of_dead_letters(service: ConsumerService) -> None:
     """Different faults of many records are faults of the records."""
     service.publish(*range(1, 11))
-    service.handler.prepare_errors = {n: [Reject("one" if n % 3 else "two")] for n in range(1, 11)}
+    service.handler.prepare_errors = {n: broken(KeyError if n % 3 else ValueError) for n in range(1, 11)}
     await service.process_all()
     assert len(service.dead_letters()) == 10
 
 
 async def test_skipped_records_do_not_reset_the_count_of_dead_letters(service: ConsumerService) -> None:
     """They do not show that the service works."""
-    service.handler.prepare_errors = {number: [Reject("no disk")] for number in range(1, 5)}
+    service.handler.prepare_errors = {number: broken() for number in range(1, 5)}
     for number in range(1, 5):
         service.publish(number)
         service.publish_unhandled(f"t{number}")
