@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, TEXT, VARCHAR
 from sqlalchemy.schema import SchemaItem
 
+from veleta.api_keys import MAX_NAME as MAX_KEY_NAME
 from veleta.dataset import MAX_TEXT, Column, Dataset
 from veleta.users import view_name
 
@@ -23,6 +24,8 @@ STATISTICS = ("mean", "std", "50", "75")
 """The rows of pandas' `describe()` that drift compares, with the names of the columns in batch_comparison."""
 MAX_CLIENT_REQUEST_ID = 255
 """Characters of a client's X-Request-ID."""
+MAX_ADDRESS = 64
+"""Characters of an IP address, with the zone of IPv6."""
 
 
 def schemas(prefix: str) -> dict[str | None, str | None]:
@@ -266,6 +269,7 @@ def _request_columns(dataset: Dataset) -> list[SchemaItem]:
         sa.Column("model_version", sa.Integer, nullable=False),
         sa.Column("latency_ms", sa.Double, nullable=False),
         sa.Column("http_status", sa.Integer, nullable=False),
+        *_sender_columns(),
         *_request_indexes(),
     ]
 
@@ -279,7 +283,15 @@ def _refused_columns() -> list[SchemaItem]:
         sa.Column("http_status", sa.Integer, nullable=False),
         sa.Column("reason", _text(255), nullable=False),
         sa.Column("body", TEXT(charset="utf8mb4", collation="utf8mb4_bin"), nullable=False),
+        *_sender_columns(),
         *_request_indexes(),
+    ]
+
+
+def _sender_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("key_name", _text(MAX_KEY_NAME), comment="of the API key, if keys are required"),
+        sa.Column("client_address", _text(MAX_ADDRESS)),
     ]
 
 

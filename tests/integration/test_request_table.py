@@ -70,6 +70,16 @@ async def table(testbed: Testbed) -> AsyncIterator[MysqlRequestTable]:
     await engine.dispose()
 
 
+@pytest.mark.failure("F409")
+async def test_a_row_shows_who_sent_the_request(testbed: Testbed, table: MysqlRequestTable) -> None:
+    """A line that an earlier version left in the journal has no sender."""
+    await table.insert([line("earlier"), line("new", key_name="ada", client_address="192.0.2.7")])
+    stored = dataset_tables(testbed.dataset).requests
+    senders = sa.select(stored.c.request_id, stored.c.key_name, stored.c.client_address)
+    rows = testbed.sql(senders.where(stored.c.request_id.in_(["earlier", "new"])).order_by(stored.c.request_id))
+    assert [*map(tuple, rows)] == [("earlier", None, None), ("new", "ada", "192.0.2.7")]
+
+
 @pytest.mark.failure("F284")
 @pytest.mark.parametrize("fault", REFUSED)
 async def test_a_line_that_does_not_fit_is_refused(testbed: Testbed, table: MysqlRequestTable, fault: str) -> None:

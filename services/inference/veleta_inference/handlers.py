@@ -33,6 +33,7 @@ MAX_INLINE_ROWS = 64
 STRICT_REFUSAL = "a value is outside what the model has learnt, and STRICT=1 refuses it: see `errors`"
 REQUEST_FIELDS = (
     "request_id", "client_request_id", "received_at", "answered_at", "model_version", "latency_ms", "http_status",
+    "key_name", "client_address",
 )  # fmt: skip
 """The fields of a journal line that describe the request as a whole. Its `items` contain the rest."""
 
@@ -42,11 +43,17 @@ class VersionNotServed(Reject):
 
 
 class PredictionRequest(Struct, frozen=True):
-    """A valid request. `client_request_id` is the id that the client gave it, if any."""
+    """A valid request. `client_request_id` is the id that the client gave it, if any.
+
+    `key_name` is the name of the API key that it was sent with, if keys are required. `client_address` is where it came
+    from: behind a proxy, the proxy's address.
+    """
 
     request_id: str
     rows: Sequence[Values]
     client_request_id: str | None
+    key_name: str | None
+    client_address: str | None
     received_at: datetime
     version: int | None = None
     """The only version that may predict, if the request names one."""
@@ -231,6 +238,8 @@ def _journal_line(response: PredictionResponse, now: datetime, answered_at: date
             "model_version": response.model.version,
             "latency_ms": (now - request.received_at).total_seconds() * 1000,
             "http_status": OK,
+            "key_name": request.key_name,
+            "client_address": request.client_address,
             "items": [{**row, "prediction": price} for row, price in zip(request.rows, response.prices, strict=True)],
         }
     )

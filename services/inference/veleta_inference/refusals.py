@@ -22,10 +22,15 @@ DROPPED = prometheus_client.Counter("veleta_refusals_dropped", "refused requests
 
 @dataclass(frozen=True)
 class Refusal:
-    """A refused request, and why it was refused. `body` is the part of it that was read."""
+    """A refused request, and why it was refused. `body` is the part of it that was read.
+
+    `key_name` is the name of the API key that it was sent with, if keys are required and it has a valid one.
+    """
 
     request_id: str
     client_request_id: str | None
+    key_name: str | None
+    client_address: str | None
     received_at: datetime
     path: str
     http_status: int

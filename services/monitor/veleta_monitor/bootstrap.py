@@ -43,8 +43,8 @@ def build(settings: MonitorSettings) -> Monitor:
     topics = BackgroundCache(KafkaReader(settings.kafka.bootstrap, event_log, dataset.name).read, max_age, utc_now)
     statuses = BackgroundCache(HttpReader(settings.readyz, settings.api_key.get_secret_value()).read, max_age, utc_now)
 
-    def send(kind: type[Command]) -> CommandAccepted | CommandRefused:
-        return send_command(event_log, kind(dataset=dataset.name, actor=ACTOR), SERVICE, utc_now)
+    def send(kind: type[Command], address: str) -> CommandAccepted | CommandRefused:
+        return send_command(event_log, kind(dataset=dataset.name, actor=ACTOR, address=address), SERVICE, utc_now)
 
     commands = CommandSender(send)
 

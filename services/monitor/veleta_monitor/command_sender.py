@@ -13,8 +13,8 @@ from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
 from veleta_monitor.background_cache import run_in_background
 from veleta_monitor.domain.table import Tone
 
-SendCommand = Callable[[type[Command]], CommandAccepted | CommandRefused]
-"""Sends a command and waits for its answer. Raises Retry if there is none."""
+SendCommand = Callable[[type[Command], str], CommandAccepted | CommandRefused]
+"""Sends a command of the visitor at an address, and waits for its answer. Raises Retry if there is none."""
 CLICKS = "clicks"
 log = structlog.get_logger()
 
@@ -39,23 +39,23 @@ class CommandSender:
         self._number = 0
         self.status = CommandStatus()
 
-    def send(self, kind: type[Command]) -> None:
-        """Send a command; `status` shows what becomes of it."""
+    def send(self, kind: type[Command], address: str) -> None:
+        """Send a command of the visitor at an address; `status` shows what becomes of it."""
         with self._lock:
             self._number += 1
             number = self._number
             self.status = CommandStatus(f"{kind.TYPE}: waiting for the poller's answer", "neutral")
-        self._run(partial(self._send, number, kind))
+        self._run(partial(self._send, number, kind, address))
 
-    def _send(self, number: int, kind: type[Command]) -> None:
-        status = self._result(kind)
+    def _send(self, number: int, kind: type[Command], address: str) -> None:
+        status = self._result(kind, address)
         with self._lock:
             if number == self._number:
                 self.status = status
 
-    def _result(self, kind: type[Command]) -> CommandStatus:
+    def _result(self, kind: type[Command], address: str) -> CommandStatus:
         try:
-            answer = self._send_command(kind)
+            answer = self._send_command(kind, address)
         except Retry as error:
             return CommandStatus(f"{kind.TYPE}: {error}", "bad")
         except Exception as error:

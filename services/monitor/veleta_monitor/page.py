@@ -28,6 +28,8 @@ log = structlog.get_logger()
 STYLE = Path(__file__).parent / "style.css"
 BUTTONS = {"Fetch the next batch": Poll, "Pause": Pause, "Resume": Resume}
 """The buttons, and the command that each sends."""
+LOOPBACK = "127.0.0.1"
+"""Streamlit has no address of a visitor on this machine."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -155,7 +157,7 @@ def polling(snapshot: Snapshot) -> None:
 def click(kind: type[Command], number: int) -> None:
     """Send the command of a button, once: Streamlit delivers a click again if another run overtakes the first."""
     if first_delivery(number, st.session_state):
-        monitor().commands.send(kind)
+        monitor().commands.send(kind, st.context.ip_address or LOOPBACK)
 
 
 def batches(snapshot: Snapshot) -> None:

@@ -220,7 +220,8 @@ class CommandHandler:
     async def _handle(self, pending: PendingCommand) -> None:
         refusal = "it was sent while the poller was down" if pending.sent_before_start else self._refusal
         await self._store.update(lambda state: state.command_handled(pending.id, pending.command, refusal))
-        log.info("command", id=pending.id, actor=pending.command.actor, accepted=not refusal, reason=refusal)
+        sender = {"actor": pending.command.actor, "address": pending.command.address}
+        log.info("command", id=pending.id, **sender, accepted=not refusal, reason=refusal)
 
     @property
     def _refusal(self) -> str:

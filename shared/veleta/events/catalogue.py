@@ -354,10 +354,14 @@ class ModelRejected(ModelPayload):
 
 
 class Command(DatasetPayload):
-    """A command of a person to a service, which answers once on the same topic. `actor` names the person."""
+    """A command of a person to a service, which answers once on the same topic. `actor` names the person.
+
+    `address` is where a command of the monitor came from. The id of the event is that of the command.
+    """
 
     actor: Annotated[str, Field(max_length=255)]
     reason: Text = ""
+    address: LeftOutIfEmpty[Name | None] = None
 
 
 class Poll(Command):

@@ -37,7 +37,9 @@ class Setup:
 
     def predict(self, name: str, *beds: int, version: int | None = None) -> asyncio.Task[PredictionResponse]:
         rows = [{**DATASET.convert(DATASET.example)[0], "bed": float(bed)} for bed in beds]
-        return asyncio.create_task(self.service.predict(PredictionRequest(name, rows, f"their {name}", NOW, version)))
+        return asyncio.create_task(
+            self.service.predict(PredictionRequest(name, rows, f"their {name}", "ada", "192.0.2.7", NOW, version))
+        )
 
     @property
     def stored(self) -> list[str]:
@@ -77,6 +79,8 @@ async def test_a_response_is_sent_after_its_request_is_stored(setup: Setup) -> N
         7,
         0,
         200,
+        "ada",
+        "192.0.2.7",
     ]
 
 

@@ -8,7 +8,7 @@ from veleta_inference.refusals import MAX_BODY_BYTES, MAX_PER_SECOND, Refusal, R
 
 def refusal(**changes: object) -> Refusal:
     usual = {"path": "/predict", "http_status": 422, "reason": "bed must not be null", "body": b"{}"}
-    return Refusal("id", None, NOW, **{**usual, **changes})  # type: ignore[arg-type]  # of the types above
+    return Refusal("id", None, "ada", "192.0.2.7", NOW, **{**usual, **changes})  # type: ignore[arg-type]  # of the types above
 
 
 @pytest.mark.failure("F137")

@@ -162,7 +162,8 @@ def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR091
             return f"rejected, version {payload.champion} stays champion: {payload.reason}", "warning"
         case Command():
             reason = f": {payload.reason}" if payload.reason else ""
-            return f"{payload.TYPE} requested by {payload.actor}{reason}", "info"
+            address = f" at {payload.address}" if payload.address else ""
+            return f"{payload.TYPE} requested by {payload.actor}{address}{reason}", "info"
         case CommandAccepted():
             return payload.effect, "success"
         case CommandRefused():

@@ -14,6 +14,10 @@ OPEN = {"/livez", "/readyz", "/metrics", "/ping", "/health", "/v2/health/live", 
 """The paths that need no key: health, metrics and documentation (decision 20)."""
 
 
+KEY_NAME = web.RequestKey("key_name", str)
+"""The name of the key that a request was sent with, if keys are required."""
+
+
 class Unauthorized(Reject):
     """A request without a valid key."""
 
@@ -66,4 +70,5 @@ class Guard:
         same = [name for valid, name in self._names.items() if hmac.compare_digest(sent, valid)]
         if not key or not same:
             raise Unauthorized("no valid key", "send it as Authorization: Bearer KEY, or as X-API-Key: KEY")
+        request[KEY_NAME] = same[0]
         return same[0]

@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from veleta.clock import Clock
 from veleta_inference.adapters import docs, open_inference, scoring
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS, ExplainerPool
-from veleta_inference.adapters.guard import Guard
+from veleta_inference.adapters.guard import KEY_NAME, Guard
 from veleta_inference.adapters.openapi import document
 from veleta_inference.adapters.problems import problem
 from veleta_inference.adapters.request_adapter import (
@@ -96,7 +96,10 @@ def _error_middleware(guard: Guard, refusals: Refusals, clock: Clock) -> Middlew
             response = failure.response(request.path)
             if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 body, now = request.get(BODY, b""), clock()
-                refusal = Refusal(generated_id, client_id, now, request.path, response.status, failure.reason, body)
+                sender = request.get(KEY_NAME), request.remote
+                refusal = Refusal(
+                    generated_id, client_id, *sender, now, request.path, response.status, failure.reason, body
+                )
                 await refusals.store(refusal)
         resource = request.match_info.route.resource
         _histogram(resource.canonical if resource else "", response.status).observe(time.perf_counter() - started)

@@ -13,6 +13,7 @@ from veleta.clock import Clock
 from veleta.dataset import Values
 from veleta.errors import Reject
 from veleta.tables import MAX_CLIENT_REQUEST_ID
+from veleta_inference.adapters.guard import KEY_NAME
 from veleta_inference.domain.errors import UnreadableBody
 from veleta_inference.domain.forms import Form
 from veleta_inference.domain.requests import RequestReader
@@ -52,7 +53,10 @@ class RequestAdapter:
         received_at = self._clock()
         request[BODY] = body = await self._read_body(request)
         request_id, client_id = _request_id(request), client_request_id(request)
-        return await self.service.predict(PredictionRequest(request_id, read(body), client_id, received_at, version))
+        sender = request.get(KEY_NAME), request.remote
+        return await self.service.predict(
+            PredictionRequest(request_id, read(body), client_id, *sender, received_at, version)
+        )
 
     async def predict_rows(
         self, request: web.Request, form: Form, rows: Callable[[object], object], version: int | None = None

@@ -80,6 +80,21 @@ async def test_a_request_needs_a_valid_key(start: Start) -> None:
     assert not any(key in json.dumps(refused.groups) for key in KEYS)
 
 
+@pytest.mark.failure("F409")
+async def test_a_stored_request_shows_who_sent_it(start: Start) -> None:
+    """The name of the key and the client's address, also of a refused one. The key itself is not stored."""
+    client, answered, refused = await start(names=NAMES)
+    headers = {"X-API-Key": KEYS[1], "X-Request-ID": "theirs"}
+    await client.post("/predict", data=BODY, headers=headers)
+    await client.post("/predict", data=b"{", headers=headers)
+    await client.post("/predict", data=BODY)
+    (line,), (wrong,), (unknown,) = *answered.groups, *refused.groups
+    for stored in (line, wrong):
+        sender = stored["key_name"], stored["client_address"], stored["client_request_id"]
+        assert sender == ("new", "127.0.0.1", "theirs")
+    assert (unknown["key_name"], unknown["client_address"]) == (None, "127.0.0.1")
+
+
 @pytest.mark.failure("F380")
 async def test_an_empty_key_opens_nothing(start: Start) -> None:
     """Even if its digest were among the valid ones."""

@@ -99,6 +99,7 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
     ),
     (catalogue.Poll(dataset="homes", actor="ana", reason="to see"), "polling", "poll requested by ana: to see", "info"),
     (catalogue.Pause(dataset="homes", actor="ana"), "polling", "pause requested by ana", "info"),
+    (catalogue.Pause(dataset="homes", actor="ana", address="::1"), "polling", "pause requested by ana at ::1", "info"),
     (catalogue.Resume(dataset="homes", actor="ana"), "polling", "resume requested by ana", "info"),
     (catalogue.CommandAccepted(dataset="homes", command="c", effect="resumed"), "polling", "resumed", "success"),
     (
