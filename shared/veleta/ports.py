@@ -142,6 +142,12 @@ class Version:
     run_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def seq(self) -> int:
+        """The number of its last decision. 0 if it has no valid tag for it."""
+        seq = self.tags.get(SEQ, "")
+        return int(seq) if seq.isascii() and seq.isdigit() else 0
+
 
 NATIVE = "native"
 """The tag of a version with the address of its CatBoost model."""
@@ -151,8 +157,10 @@ ARTIFACTS = "artifacts"
 """The tag of a version whose artifacts retention deleted, with these words as its value."""
 SEQ = "seq"
 """The tag of a version with the number of the decision that promoted or rejected it."""
+DECISION, REJECTED = "decision", "rejected"
+"""The tag of a version with its last decision and the reason, and how that of a rejected version begins."""
 CHAMPION = "champion"
-"""The alias of the version to serve."""
+"""The alias of the version to serve, and the tag of the registered model with its record."""
 
 
 class Registry(Protocol):
@@ -172,6 +180,12 @@ class Registry(Protocol):
 
     def set_alias(self, alias: str, number: int) -> None:
         """Move an alias to a version. Setting it again is harmless."""
+
+    def record_champion(self, version: Version) -> None:
+        """Store the number, run and tags of the champion at the model: they stay when the version is deleted."""
+
+    def recorded_champion(self) -> Version | None:
+        """The champion that was recorded last."""
 
     def set_tag(self, number: int, key: str, value: str) -> None:
         """Set a tag of a version."""

@@ -1,4 +1,4 @@
-"""Runs a blocking call in a thread of its own."""
+"""Runs blocking calls in threads of their own."""
 
 import asyncio
 import contextvars
@@ -16,6 +16,19 @@ async def call_in_thread(call: Callable[[], T]) -> T:
     `asyncio.to_thread` shares a few threads, and the process waits for them at its end. A call here needs none of them,
     and does not delay the end of the process.
     """
+    return await asyncio.wrap_future(_start(call))
+
+
+def call_with_time_out(call: Callable[[], T], seconds: float) -> T:
+    """Run a blocking call in a new thread, and return its result.
+
+    Raises:
+        TimeoutError: it did not return in time. Its thread goes on, and does not delay the end of the process.
+    """
+    return _start(call).result(seconds)
+
+
+def _start(call: Callable[[], T]) -> Future[T]:
     future: Future[T] = Future()
     future.set_running_or_notify_cancel()
     context = contextvars.copy_context()
@@ -27,4 +40,4 @@ async def call_in_thread(call: Callable[[], T]) -> T:
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return await asyncio.wrap_future(future)
+    return future

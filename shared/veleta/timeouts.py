@@ -36,6 +36,8 @@ KAFKA_SILENCE_SECONDS = 20.0
 
 MLFLOW_SECONDS = 30
 """MLflow: the connection, and each part of an answer. A request is repeated once."""
+DOWNLOAD_SECONDS = 90.0
+"""MLflow: a download as a whole, however slowly its parts arrive."""
 
 KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),

@@ -270,7 +270,7 @@ def _training(made: Testbed, index: int) -> Iterator[Event]:
 def _models(made: Testbed, index: int) -> Iterator[Event]:
     name, version = _name(made, index), OLD_VERSION + index
     common: dict[str, Any] = {"model": made.dataset.name, "version": version, "run_id": "r", "metrics": {"mae": 1.0}}
-    registered = catalogue.ModelRegistered(**common, recipe=_recipe(made, index), native="n")
+    registered = catalogue.ModelRegistered(**common, recipe=_recipe(made, index), native="models:/n")
     yield Event(f"{name}/registered", "trainer", TIME, registered)
     causes = catalogue.Causes(training=f"{name}/started", request=name, report=None, reason="r", batches=[])
     rejected = catalogue.ModelRejected(**common, seq=index + 1, champion=1, reason="r", causes=causes)

@@ -375,8 +375,7 @@ def test_an_old_promotion_is_ignored(inference: Inference) -> None:
     inference.models.announce(stale, seq=1)
     inference.models.announce(stale, seq=before["promotion_seq"] - 1)
     assert inference.model().json["version"] == before["version"]
-    inference.models.seq += 1
-    inference.models.announce(fresh_testbed, inference.models.seq)
+    inference.models.decide(fresh_testbed)
     inference.wait_until_serving(fresh_testbed)
 
 

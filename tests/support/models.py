@@ -2,12 +2,14 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import orjson
 from catboost import CatBoostRegressor, Pool
 from mlflow import MlflowClient
 
@@ -89,18 +91,20 @@ class Models:
             if damage:
                 damage(path)
             run_id = self._run()
-            digest = model_digest(path.read_bytes())
+            digest = {DIGEST: model_digest(path.read_bytes())} if path.exists() else {}
             self._client.log_artifacts(run_id, folder, "native")
         source = f"runs:/{run_id}/native"
-        return self.registry.register(run_id, source, {NATIVE: source, DIGEST: digest})
+        return self.registry.register(run_id, source, {NATIVE: source, **digest})
 
     def set_champion(self, version: Version, seq: int) -> None:
         """Make a version the champion in the registry, without an event."""
         self.registry.set_tag(version.number, "seq", str(seq))
         self.registry.set_alias("champion", version.number)
 
-    def announce(self, version: Version, seq: int, at: datetime | None = None) -> None:
-        """Publish that a version was promoted, at a time or now."""
+    def announce(
+        self, version: Version, seq: int, at: datetime | None = None, forged: Mapping[str, object] | None = None
+    ) -> None:
+        """Publish that a version was promoted, at a time or now. `forged` fields replace those of the event."""
         payload = ModelPromoted(
             model=self._world.dataset.name,
             version=version.number,
@@ -114,7 +118,9 @@ class Models:
             causes=Causes(training="t", request="r", report=None, reason="test", batches=["b"]),
         )
         event = Event(f"{self._world.dataset.name}/promotion/{seq}", "trainer", at or utc_now(), payload)
-        self._world.log.publish([encode(topic(self._world.dataset.name, "models"), event)])
+        message = encode(topic(self._world.dataset.name, "models"), event)
+        value = orjson.dumps({**orjson.loads(message.value), **(forged or {})})
+        self._world.log.publish([replace(message, value=value)])
 
     def promote(self, scale: float = 1.0, damage: Callable[[Path], object] | None = None) -> Version:
         """Register a new version, damaged if `damage` is given, and promote it."""

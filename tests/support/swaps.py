@@ -14,7 +14,7 @@ from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
 from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, Feature
-from veleta.ports import NATIVE, Version
+from veleta.ports import NATIVE, SEQ, Version
 from veleta.predictor import FEATURES
 from veleta.service.health import ServiceHealth
 from veleta_inference.dead_letters import DeadLetterOutbox
@@ -105,12 +105,22 @@ class Swaps:
     def version(self, content: str) -> Version:
         path = self.folder / f"{len(list(self.folder.iterdir()))}.cbm"
         path.write_text(content)
-        return self.registry.register(path.stem, "", {NATIVE: str(path)})
+        address = f"models:/{path.stem}"
+        self.registry.files[address] = path
+        return self.registry.register(path.stem, "", {NATIVE: address})
 
     def repair(self, version: Version) -> None:
-        Path(version.tags[NATIVE]).write_text("11")
+        self.registry.files[version.tags[NATIVE]].write_text("11")
 
     def promote(self, version: Version, seq: int) -> None:
+        """Promote a version in the registry, and publish it."""
+        known = self.registry.version(version.number)
+        assert known is not None
+        self.registry.set_tag(version.number, SEQ, str(max(seq, known.seq)))
+        self.publish(version, seq)
+
+    def publish(self, version: Version, seq: int) -> None:
+        """Publish a promotion, true or forged."""
         payload = ModelPromoted(
             model=DATASET.name,
             version=version.number,

@@ -7,7 +7,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import prometheus_client
@@ -26,7 +26,15 @@ from veleta.predictor import Booster, OtherFeatures, Predictor
 from veleta.service.health import ServiceHealth
 from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterOutbox
-from veleta_inference.domain.promotions import LoadedModel, Promotion, promotion_of_alias, promotion_of_event
+from veleta_inference.domain.promotions import (
+    LoadedModel,
+    Promotion,
+    PromotionKey,
+    UnknownPromotion,
+    known_version,
+    promotion_of_alias,
+    promotion_of_event,
+)
 from veleta_inference.domain.refused_promotions import RefusedPromotions
 from veleta_inference.domain.smoke_check import smoke_check
 from veleta_inference.domain.training_status import training_status
@@ -36,7 +44,9 @@ log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(
     "veleta_model_version", "the served version, the lowest of all workers; 0: none", multiprocess_mode="livemin"
 )
-SWAP_SECONDS = prometheus_client.Histogram("veleta_model_swap_duration_seconds", "from a promotion until it is served")
+SWAP_SECONDS = prometheus_client.Histogram(
+    "veleta_model_swap_duration_seconds", "from the arrival of a promotion until it is served"
+)
 LOAD_FAILURES = prometheus_client.Counter("veleta_model_load_failures", "loads that failed, or failed the smoke check")
 
 MAX_HISTORY = 100
@@ -47,6 +57,14 @@ UNVERIFIED = "the file of the served version has no SHA-256 to compare with: an 
 """A warning until the next version is served."""
 UNREAD = "the registry was not yet read"
 """Why there is no model before the first reconciliation."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The record of a promotion, and when it arrived, in seconds of the monotonic clock."""
+
+    record: Record
+    at: float
 
 
 class ModelSwapper:
@@ -74,9 +92,10 @@ class ModelSwapper:
         self._folder = folder
         self._recent_rows = recent_rows
         self._model: LoadedModel | None = None
-        self._promotions: dict[int, Promotion] = {}
-        self._records: dict[int, Record] = {}
+        self._promotions: dict[PromotionKey, Promotion] = {}
+        self._arrivals: dict[PromotionKey, Arrival] = {}
         self._refused = RefusedPromotions(monotonic)
+        self._monotonic = monotonic
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._training = UNREAD
@@ -100,7 +119,7 @@ class ModelSwapper:
 
     def promotions(self) -> Sequence[Promotion]:
         """See `ModelProvider.promotions`. At most MAX_HISTORY."""
-        return [self._promotions[seq] for seq in sorted(self._promotions, reverse=True)]
+        return [self._promotions[key] for key in sorted(self._promotions, reverse=True)]
 
     def handle(self, records: Sequence[Record]) -> None:
         """Add the promotions among records of `models`, and wake `run`."""
@@ -112,8 +131,10 @@ class ModelSwapper:
             except Reject as error:
                 self._letters.send(error, error.reason, record)
                 continue
-            if isinstance(event.payload, ModelPromoted) and self._add(promotion_of_event(event.payload, event.time)):
-                self._records[event.payload.seq] = record
+            if isinstance(event.payload, ModelPromoted):
+                promotion = promotion_of_event(event.payload, event.time)
+                if self._add(promotion):
+                    self._arrivals[promotion.key] = Arrival(record, self._monotonic())
 
     def handle_training(self, records: Sequence[Record]) -> None:
         """Report the training that the last of these records is about, while there is no model."""
@@ -161,21 +182,21 @@ class ModelSwapper:
 
     def _next(self) -> Promotion | None:
         """The newest promotion to load, if it is newer than the served one. It may have arrived since the last load."""
-        due = (each for each in self.promotions() if self._refused.may_be_tried(each.seq))
+        due = (each for each in self.promotions() if self._refused.may_be_tried(each.key))
         newest = next(due, None)
         return newest if newest and newest.seq > self._served_seq else None
 
     def _add(self, promotion: Promotion) -> bool:
         """Add a promotion. False if it is too old or not new: an event has causes, the registry's alias has none."""
-        previous = self._promotions.get(promotion.seq)
+        previous = self._promotions.get(promotion.key)
         if previous and (previous.causes or not promotion.causes):
             return False
-        self._promotions[promotion.seq] = promotion
+        self._promotions[promotion.key] = promotion
         self._forget_old()
-        if promotion.seq not in self._promotions:
+        if promotion.key not in self._promotions:
             return False
         model = self._model
-        if model and (model.promotion.seq, model.version) == (promotion.seq, promotion.version.number):
+        if model and model.promotion.key == promotion.key:
             self._model = replace(model, promotion=promotion)
         self._changed.set()
         self._settled.clear()
@@ -183,15 +204,18 @@ class ModelSwapper:
 
     def _forget_old(self) -> None:
         """Forget all but the newest MAX_HISTORY promotions."""
-        for seq in sorted(self._promotions, reverse=True)[MAX_HISTORY:]:
-            del self._promotions[seq]
-            self._records.pop(seq, None)
-            self._refused.forget(seq)
+        for key in sorted(self._promotions, reverse=True)[MAX_HISTORY:]:
+            del self._promotions[key]
+            self._arrivals.pop(key, None)
+            self._refused.forget(key)
 
     async def _swap_to(self, promotion: Promotion) -> None:
         """Load, check and serve a promotion, or refuse it. Raises Retry if the registry is unavailable."""
         try:
             model = await asyncio.to_thread(self._load_and_check, promotion)
+        except UnknownPromotion as error:
+            self._drop(promotion, error)
+            return
         except Exception as error:  # noqa: BLE001 - whatever a broken model does, the served one stays
             if isinstance(error, Retry):
                 # If the registry responds, the fault is that of this version's file.
@@ -200,19 +224,19 @@ class ModelSwapper:
             return
         fault_point("inference.checked")
         # The event may have arrived while the model was loaded.
-        promotion = self._promotions.get(promotion.seq, promotion)
+        promotion = self._promotions.get(promotion.key, promotion)
         model = replace(model, promotion=promotion, loaded_at=self._clock())
         previous, self._model = self._model, model
-        if previous and promotion.promoted_at:
-            SWAP_SECONDS.observe((model.loaded_at - promotion.promoted_at).total_seconds())
-        self._records.pop(promotion.seq, None)
+        arrival = self._arrivals.pop(promotion.key, None)
+        if previous and arrival:
+            SWAP_SECONDS.observe(self._monotonic() - arrival.at)
         VERSION.set(model.version)
         log.info("model swapped", version=model.version, seq=promotion.seq)
 
     def _load_and_check(self, promotion: Promotion) -> LoadedModel:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            version = self._with_tags(promotion.version)
+            version = self._version(promotion)
             path = self._registry.download_native(version, folder)
             booster = self._load(path)
             predictor = Predictor(self._dataset, booster, self._trained_with(promotion, booster))
@@ -226,10 +250,16 @@ class ModelSwapper:
         digest, verified = model_digest(path.read_bytes()), DIGEST in version.tags
         return LoadedModel(promotion, predictor, checks, self._clock(), path, digest, verified)
 
-    def _with_tags(self, version: Version) -> Version:
-        """A version with its tags in the registry too: the event of an earlier release has no SHA-256."""
-        known = self._registry.version(version.number)
-        return replace(version, tags={**(known.tags if known else {}), **version.tags})
+    def _version(self, promotion: Promotion) -> Version:
+        """The version of a promotion, as the registry knows it. A deleted champion is known by its record.
+
+        Raises:
+            UnknownPromotion: the registry does not know the promotion.
+        """
+        if promotion.causes is None:
+            return promotion.version
+        known = self._registry.version(promotion.version.number) or self._registry.recorded_champion()
+        return known_version(promotion, known)
 
     def _trained_with(self, promotion: Promotion, booster: Booster) -> str | None:
         """The dataset file of a training whose model does not contain the definition of its features."""
@@ -250,10 +280,18 @@ class ModelSwapper:
     def _refuse(self, promotion: Promotion, error: Exception) -> None:
         LOAD_FAILURES.inc()
         log.error("model refused", version=promotion.version.number, seq=promotion.seq, error=str(error))
-        self._refused.add(promotion.seq, f"version {promotion.version.number} is refused: {one_line(error)}")
-        record = self._records.pop(promotion.seq, None)
-        if record and not isinstance(error, OtherFeatures):  # the event is right: the dataset file changed
-            self._letters.send(error, "the model does not load or fails its smoke check", record)
+        self._refused.add(promotion.key, f"version {promotion.version.number} is refused: {one_line(error)}")
+        arrival = self._arrivals.pop(promotion.key, None)
+        if arrival and not isinstance(error, OtherFeatures):  # the event is right: the dataset file changed
+            self._letters.send(error, "the model does not load or fails its smoke check", arrival.record)
+
+    def _drop(self, promotion: Promotion, error: UnknownPromotion) -> None:
+        """Forget a promotion that the registry does not know, and look at the others again: it may have hidden them."""
+        log.error("promotion not followed", version=promotion.version.number, seq=promotion.seq, error=str(error))
+        self._promotions.pop(promotion.key, None)
+        if arrival := self._arrivals.pop(promotion.key, None):
+            self._letters.send(error, error.reason, arrival.record)
+        self._changed.set()
 
     def _report(self) -> None:
         """Show on /readyz the served version or why there is none, and the fault that the last reconciliation found."""

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from veleta.faults import fault_point
-from veleta.ports import CHAMPION, SEQ, Registry, Version
+from veleta.ports import CHAMPION, DECISION, SEQ, Registry, Version
 from veleta_trainer.domain.training import PromotionRow
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
@@ -41,13 +41,14 @@ class Aliases:
         """Set tags and aliases according to a decision. Raises Retry if another trainer holds the lease."""
         version = promotion.version
         await self._set_tag(version, SEQ, str(promotion.seq))
-        await self._set_tag(version, "decision", f"{promotion.decision}: {promotion.reason}")
+        await self._set_tag(version, DECISION, f"{promotion.decision}: {promotion.reason}")
         fault_point("trainer.tagged")
         if promotion.decision == "rejected":
             await self._set_alias(CHALLENGER, version)
             return
         await self._set_previous(promotion.previous)
         fault_point("trainer.previous")
+        await self._record(version)
         await self._set_alias(CHAMPION, version)
         fault_point("trainer.promoted")
 
@@ -77,8 +78,12 @@ class Aliases:
         if version is None:
             await self._recorder.deleted(last)
             return
-        if version.tags.get(SEQ) != str(last.seq):
+        if version.seq != last.seq:
+            await self._set_tag(last.version, DECISION, f"{last.decision}: {last.reason}")
             await self._set_tag(last.version, SEQ, str(last.seq))
+        recorded = await asyncio.to_thread(self._registry.recorded_champion)
+        if recorded is None or (recorded.number, recorded.seq) != (last.version, last.seq):
+            await self._record(last.version)
         previous = await asyncio.to_thread(self._registry.alias, PREVIOUS)
         if last.previous is not None and (previous is None or previous.number != last.previous):
             await self._set_previous(last.previous)
@@ -91,6 +96,12 @@ class Aliases:
         existing = await asyncio.to_thread(self._registry.version, version)
         if existing:
             await self._set_alias(PREVIOUS, version)
+
+    async def _record(self, number: int) -> None:
+        """Record the champion, by which inference knows its promotion also after a deletion of the version."""
+        if version := await asyncio.to_thread(self._registry.version, number):
+            await self.check_lease()
+            await asyncio.to_thread(self._registry.record_champion, version)
 
     async def _set_alias(self, alias: str, version: int) -> None:
         await self.check_lease()

@@ -3,9 +3,12 @@
 import contextlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,10 +21,12 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.rest_utils import http_request
 
 from veleta.errors import Reject, Retry
+from veleta.events.catalogue import MODEL_ADDRESS
 from veleta.model_digest import check_digest
 from veleta.ports import ARTIFACTS, CHAMPION, DIGEST, NATIVE, Version
 from veleta.settings import MlflowSettings
-from veleta.timeouts import CHECK_SECONDS, MLFLOW_SECONDS
+from veleta.threads import call_with_time_out
+from veleta.timeouts import CHECK_SECONDS, DOWNLOAD_SECONDS, MLFLOW_SECONDS
 
 NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's error codes for a model, a version or an alias that does not exist."""
@@ -111,6 +116,16 @@ class MlflowRegistry:
         with registry_errors():
             self._client.set_registered_model_alias(self._model, alias, str(number))
 
+    def record_champion(self, version: Version) -> None:
+        with registry_errors():
+            self._client.set_registered_model_tag(self._model, CHAMPION, json.dumps(asdict(version)))
+
+    def recorded_champion(self) -> Version | None:
+        with registry_errors(), none_if_not_found():
+            record = self._client.get_registered_model(self._model).tags.get(CHAMPION)
+            return Version(**json.loads(record)) if record else None
+        return None
+
     def set_tag(self, number: int, key: str, value: str) -> None:
         with registry_errors():
             self._client.set_model_version_tag(self._model, str(number), key, value)
@@ -130,13 +145,17 @@ class MlflowRegistry:
 
     def _download(self, address: str, folder: Path) -> Path:
         """The folder of a model. A file that the registry does not return, although it answers, cannot be read."""
+        if not re.fullmatch(MODEL_ADDRESS, address):
+            raise Reject("the version has no native model", f"{address!r} is no address in the registry")
         pauses = iter(DOWNLOAD_PAUSES)
         while True:
             try:
-                with registry_errors():
-                    return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
+                return call_with_time_out(partial(_fetch, address, folder), DOWNLOAD_SECONDS)
             except (MlflowException, requests.RequestException) as refusal:
                 raise Reject(UNREADABLE, f"{address}: {refusal}") from refusal
+            except TimeoutError as error:
+                self.alias(CHAMPION)
+                raise Reject(UNREADABLE, f"{address}: it is not complete after {DOWNLOAD_SECONDS:g} s") from error
             except Retry as error:
                 self.alias(CHAMPION)
                 if (pause := next(pauses, None)) is None:
@@ -162,6 +181,11 @@ class MlflowRegistry:
     def _create_version(self, run_id: str, source: str, tags: Mapping[str, str]) -> ModelVersion:
         model_id = source.removeprefix("models:/") if source.startswith("models:/") else None
         return self._client.create_model_version(self._model, source, run_id, tags=dict(tags), model_id=model_id)
+
+
+def _fetch(address: str, folder: Path) -> Path:
+    with registry_errors():
+        return Path(mlflow.artifacts.download_artifacts(artifact_uri=address, dst_path=str(folder)))
 
 
 @contextlib.contextmanager

@@ -43,8 +43,10 @@ Text = Annotated[str, Field(max_length=MAX_TEXT_BYTES), AfterValidator(_fits_tex
 Epoch = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 """A number of things, or of one among them: it counts from 0."""
-Address = Annotated[str, Field(max_length=1_024)]
-"""An address of MLflow."""
+MODEL_ADDRESS = r"^(models|runs):/\w[\w.@-]*(/\w[\w.@-]*)*$"
+"""The address of a model or of a run's artifact in our registry: of no file and of no other host."""
+Address = Annotated[str, Field(max_length=1_024, pattern=f"^$|{MODEL_ADDRESS}")]
+"""The address of a CatBoost model. It is empty for a version that a person registered without one."""
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Partition = Annotated[int, Field(ge=0, le=9_999)]
 Few = Annotated[list[T], FailFast(), Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]

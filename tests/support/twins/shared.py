@@ -268,12 +268,15 @@ class OutboxLog(CountingLog):
 
 
 class MemoryRegistry:
-    """`Registry` in dicts. The tag of a version's native model is the path of the file."""
+    """`Registry` in dicts."""
 
     def __init__(self) -> None:
         self._versions: dict[int, Version] = {}
         self._last_number = 0
         self._aliases: dict[str, int] = {}
+        self._record: Version | None = None
+        self.files: dict[str, Path] = {}
+        """By address: the file of a native model."""
         self.dataset_files: dict[str, str] = {}
         """By run: the dataset file in its recipe."""
 
@@ -302,6 +305,12 @@ class MemoryRegistry:
         del self._versions[number]
         self._aliases = {alias: n for alias, n in self._aliases.items() if n != number}
 
+    def record_champion(self, version: Version) -> None:
+        self._record = version
+
+    def recorded_champion(self) -> Version | None:
+        return self._record
+
     def set_tag(self, number: int, key: str, value: str) -> None:
         version = self._versions[number]
         self._versions[number] = Version(number, version.run_id, {**version.tags, key: value})
@@ -309,7 +318,7 @@ class MemoryRegistry:
     def download_native(self, version: Version, folder: Path) -> Path:
         if NATIVE not in version.tags:
             raise Reject("the version has no native model")
-        path = Path(shutil.copy(version.tags[NATIVE], folder))
+        path = Path(shutil.copy(self.files[version.tags[NATIVE]], folder))
         if expected := version.tags.get(DIGEST):
             check_digest(path.read_bytes(), expected)
         return path

@@ -142,7 +142,7 @@ class MemoryRuns:
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
         self.recipes.append(planned)
         name = f"run-{len(self.logged) + 1}"
-        self.logged.append(LoggedRun(name, "model", "native", "d" * 64, fitted.metrics, fitted.recipe))
+        self.logged.append(LoggedRun(name, "model", "models:/native", "d" * 64, fitted.metrics, fitted.recipe))
         return self.logged[-1]
 
     def get(self, run_id: str) -> LoggedRun:

@@ -2,23 +2,26 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from support.dataset_changes import CHANGES
 from support.swaps import DATASET, MODELS, NOW, Swaps
 from veleta.errors import Retry
 from veleta.events.catalogue import TrainingFailed, TrainingProgress
 from veleta.events.envelope import Event, Message, encode
-from veleta.ports import Version
+from veleta.ports import DECISION, NATIVE, Version
 from veleta.processing.tail import tail
 from veleta_inference import model_swapper
 from veleta_inference.domain.refused_promotions import FIRST_PAUSE_SECONDS
 from veleta_inference.model_swapper import MAX_HISTORY
 
 TRAINING = "real_estate.training"
+SWAP_SECONDS = "veleta_model_swap_duration_seconds_sum"
 
 
 def _training(kind: type[TrainingProgress | TrainingFailed], **fields: object) -> Message:
@@ -150,6 +153,89 @@ async def test_a_refused_model_is_loaded_again(swaps: Swaps) -> None:
     swaps.now += FIRST_PAUSE_SECONDS
     await swaps.swapper.reconcile()
     assert swaps.served == (version.number, 1)
+
+
+FORGED: Mapping[str, Callable[[Version], tuple[Version, int]]] = {
+    "an unknown version": lambda version: (replace(version, number=99), 10**9),
+    "another run": lambda version: (replace(version, run_id="other"), 10**9),
+    "a sequence number of its own": lambda version: (version, 10**9),
+    "the number of the next promotion": lambda version: (version, 2),
+    "another model": lambda version: (replace(version, tags={NATIVE: "models:/other"}), 1),
+}
+"""A forged promotion by the version that is served: version and sequence number."""
+
+
+@pytest.mark.failure("F369")
+@pytest.mark.parametrize("kind", FORGED)
+async def test_a_promotion_that_the_registry_does_not_know_is_not_followed(swaps: Swaps, kind: str) -> None:
+    """It is one dead letter. True promotions are followed, before it and after it, also by a new process."""
+    first, second = swaps.version("11"), swaps.version("12")
+    swaps.publish(*FORGED[kind](first))
+    swaps.promote(first, 1)
+    await swaps.reconcile()
+    await swaps.swapper.reconcile()
+    assert swaps.served == (first.number, 1)
+    assert swaps.dead_letters == 1
+    swaps.promote(second, 2)
+    swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 2, 2)))
+    await swaps.swapper.reconcile()
+    assert swaps.served == (second.number, 2)
+    assert swaps.health.activity == "serving real_estate 2"
+
+
+@pytest.mark.failure("F369")
+async def test_a_rejected_version_is_not_served(swaps: Swaps) -> None:
+    """The registry knows its run and its number, and that it lost the comparison."""
+    first, worse = swaps.version("11"), swaps.version("12")
+    swaps.promote(first, 1)
+    swaps.registry.set_tag(worse.number, DECISION, "rejected: not better")
+    swaps.promote(worse, 2)
+    await swaps.reconcile()
+    assert swaps.served == (first.number, 1)
+    assert swaps.dead_letters == 1
+
+
+@pytest.mark.failure("F369")
+async def test_many_forged_promotions_do_not_hide_the_champion(swaps: Swaps) -> None:
+    """More than are remembered. The registry has the champion, whatever the topic has."""
+    version = swaps.version("11")
+    swaps.promote(version, 1)
+    swaps.registry.set_alias("champion", version.number)
+    for number in range(2 * MAX_HISTORY):
+        swaps.publish(replace(version, number=99), 10**9 + number)
+    running = asyncio.create_task(swaps.swapper.run(reconcile_seconds=3600))
+    swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 0, 1000)))
+    await _until(lambda: swaps.health.activity == "serving real_estate 1")
+    running.cancel()
+
+
+@pytest.mark.failure("F395")
+async def test_a_deleted_champion_is_served_after_a_restart(swaps: Swaps) -> None:
+    """The trainer recorded it. A version that was never promoted is not taken for a deleted one."""
+    previous, champion = swaps.version("11"), swaps.version("12")
+    swaps.promote(previous, 1)
+    swaps.promote(champion, 2)
+    known = swaps.registry.version(champion.number)
+    assert known is not None
+    swaps.registry.record_champion(known)
+    swaps.registry.delete(champion.number)
+    swaps.publish(replace(champion, number=3), 3)
+    await swaps.reconcile()
+    assert swaps.served == (champion.number, 2)
+    assert swaps.dead_letters == 1
+
+
+@pytest.mark.failure("F397")
+async def test_the_duration_of_a_swap_does_not_follow_the_clock(swaps: Swaps) -> None:
+    """The trainer's clock, which is in the event, may be another one. It counts from the arrival of the event."""
+    swaps.promote(swaps.version("11"), 1)
+    await swaps.reconcile()
+    before = REGISTRY.get_sample_value(SWAP_SECONDS) or 0.0
+    swaps.promote(swaps.version("12"), 2)
+    swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 1, 1)))
+    swaps.now += 1.5
+    await swaps.swapper.reconcile()
+    assert REGISTRY.get_sample_value(SWAP_SECONDS) == pytest.approx(before + 1.5)
 
 
 @pytest.mark.failure("F280")

@@ -26,7 +26,7 @@ PROMOTED = ModelPromoted(
     seq=1,
     previous=None,
     reason="first",
-    native="n",
+    native="models:/n",
     metrics={},
     causes=Causes(training="t", request="r", report=None, reason="first", batches=[]),
 )

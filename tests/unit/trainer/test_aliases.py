@@ -8,7 +8,7 @@ import pytest
 from support.batches import TIME
 from support.trainer import DATASET, TrainerHarness, request
 from veleta.errors import Retry
-from veleta.ports import T
+from veleta.ports import T, Version
 from veleta.processing.outbox import OutboxPublisher
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain.training import PromotionRow
@@ -86,9 +86,9 @@ async def aliases_that_lose_the_lease(harness: TrainerHarness, transactions: int
 
 
 @pytest.mark.failure("F119", "F297")
-@pytest.mark.parametrize("writes", range(4))
+@pytest.mark.parametrize("writes", range(5))
 async def test_no_alias_moves_without_the_lease(writes: int) -> None:
-    """The lease is checked before each tag and each alias: whenever it is lost, nothing after it is written."""
+    """It is checked before each tag, each alias and the record: whenever it is lost, nothing after it is written."""
     harness = TrainerHarness()
     for run in ("run", "other"):
         harness.registry.register(run, "model", {})
@@ -98,12 +98,13 @@ async def test_no_alias_moves_without_the_lease(writes: int) -> None:
     version, previous = harness.registry.version(1), harness.registry.alias("previous")
     assert version is not None
     assert len(version.tags) == min(writes, 2)
-    assert (previous is not None) == (writes == 3)
+    assert (previous is not None) == (writes >= 3)
+    assert (harness.registry.recorded_champion() is not None) == (writes == 4)
     assert harness.registry.alias("champion") is None
 
 
 @pytest.mark.failure("F119", "F297")
-@pytest.mark.parametrize("writes", range(2))
+@pytest.mark.parametrize("writes", range(4))
 async def test_no_alias_is_repaired_without_the_lease(writes: int) -> None:
     """The lease is checked between reading the decision and each write."""
     harness = TrainerHarness()
@@ -114,7 +115,8 @@ async def test_no_alias_is_repaired_without_the_lease(writes: int) -> None:
         await aliases.reconcile()
     version = harness.registry.version(1)
     assert version is not None
-    assert len(version.tags) == writes
+    assert len(version.tags) == min(writes, 2)
+    assert (harness.registry.recorded_champion() is not None) == (writes == 3)
     assert harness.registry.alias("champion") is None
 
 
@@ -133,6 +135,25 @@ async def test_a_deleted_champion_is_recorded_once() -> None:
     champion = harness.transactions.committed.promotions.champion()
     assert champion is not None
     assert champion.seq == 1
+
+
+@pytest.mark.failure("F395")
+async def test_the_last_champion_is_recorded_in_the_registry() -> None:
+    """After a promotion and after a move by hand, with its number. An earlier release recorded none."""
+    harness = TrainerHarness(50.0, 101.0)
+    for number in range(2):
+        await harness.add_request(request(number))
+        await harness.finish()
+    assert harness.registry.recorded_champion() == harness.registry.version(1)
+    harness.registry.set_alias("champion", 2)
+    await harness.finish()
+    moved = harness.registry.recorded_champion()
+    assert moved == harness.registry.version(2)
+    assert moved is not None
+    assert (moved.seq, moved.tags["decision"].partition(":")[0]) == (3, "outside")
+    harness.registry.record_champion(Version(9, "run"))
+    await harness.finish()
+    assert harness.registry.recorded_champion() == moved
 
 
 async def _nothing(_transactions: object) -> None:

@@ -1,15 +1,23 @@
 """Promoted versions, and the loaded model of one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from veleta.errors import Reject
 from veleta.events.catalogue import ModelPromoted
-from veleta.ports import DIGEST, NATIVE, SEQ, Version
+from veleta.ports import DECISION, DIGEST, NATIVE, REJECTED, Version
 from veleta.predictor import Predictor
 from veleta_inference.domain.value_checks import ValueChecks
+
+PromotionKey = tuple[int, int, str, str]
+"""The sequence number, version, run and model's address of a promotion: the order of promotions."""
+
+
+class UnknownPromotion(Reject):
+    """The registry does not know a promotion: its event is forged, or the registry was recreated."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,11 @@ class Promotion:
     metrics: Mapping[str, float]
     promoted_at: datetime | None = None
     causes: Mapping[str, Any] | None = None
+
+    @property
+    def key(self) -> PromotionKey:
+        """What identifies it. A forged promotion may have the sequence number of a true one."""
+        return self.seq, self.version.number, self.version.run_id, self.version.tags.get(NATIVE, "")
 
 
 @dataclass(frozen=True)
@@ -49,12 +62,36 @@ class LoadedModel:
 
 def promotion_of_event(payload: ModelPromoted, time: datetime) -> Promotion:
     """The promotion that an event reports."""
-    tags = {NATIVE: payload.native, **({DIGEST: payload.native_digest} if payload.native_digest else {})}
-    version = Version(payload.version, payload.run_id, tags)
+    tags = {NATIVE: payload.native, DIGEST: payload.native_digest}
+    version = Version(payload.version, payload.run_id, {name: value for name, value in tags.items() if value})
     return Promotion(version, payload.seq, payload.metrics, time, payload.causes.model_dump())
 
 
 def promotion_of_alias(version: Version) -> Promotion:
     """The promotion that the registry's alias shows. Its number is 0 if the version has no valid tag for it."""
-    seq = version.tags.get(SEQ, "")
-    return Promotion(version, int(seq) if seq.isascii() and seq.isdigit() else 0, {})
+    return Promotion(version, version.seq, {})
+
+
+def known_version(promotion: Promotion, known: Version | None) -> Version:
+    """The version of an event's promotion with its tags in the registry, where it is `known`.
+
+    A version may have been decided on again since, under a higher number.
+
+    Raises:
+        UnknownPromotion: the registry has no such decision.
+    """
+    version = promotion.version
+    if known is None or known.number != version.number:
+        fault = "there is no such version"
+    elif known.run_id != version.run_id:
+        fault = f"its run is {known.run_id}"
+    elif known.seq < promotion.seq:
+        fault = f"its last decision is {known.seq}"
+    elif known.tags.get(DECISION, "").startswith(REJECTED):
+        fault = "it was rejected"
+    elif changed := [tag for tag in version.tags if known.tags.get(tag, version.tags[tag]) != version.tags[tag]]:
+        fault = f"its tag {changed[0]} is {known.tags[changed[0]]}"
+    else:
+        return replace(version, tags={**known.tags, **version.tags})
+    detail = f"version {version.number} of run {version.run_id} by decision {promotion.seq}: {fault}"
+    raise UnknownPromotion("the registry does not know this promotion", detail)

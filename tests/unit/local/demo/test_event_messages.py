@@ -80,13 +80,15 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
     (catalogue.TrainingSkipped(**REQUEST, reason="no news"), "training 1/4", "skipped: no news", "detail"),
     (catalogue.TrainingFailed(**REQUEST, reason="too few rows"), "training 1/4", "failed: too few rows", "error"),
     (
-        catalogue.ModelRegistered(**MODEL, recipe={}, native="n", metrics={"mae": 54399.4}),
+        catalogue.ModelRegistered(**MODEL, recipe={}, native="models:/n", metrics={"mae": 54399.4}),
         "version 3",
         "registered: MAE 54,399",
         "info",
     ),
     (
-        catalogue.ModelPromoted(**MODEL, seq=3, previous=2, reason="better", native="n", metrics={}, causes=CAUSES),
+        catalogue.ModelPromoted(
+            **MODEL, seq=3, previous=2, reason="better", native="models:/n", metrics={}, causes=CAUSES
+        ),
         "version 3",
         "promoted: better",
         "success",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Event
 
 import mlflow
 import pytest
@@ -23,6 +24,8 @@ CALLS: Mapping[str, Callable[[Registry, Path], object]] = {
     "version": lambda registry, _folder: registry.version(1),
     "alias": lambda registry, _folder: registry.alias("champion"),
     "set_alias": lambda registry, _folder: registry.set_alias("champion", 1),
+    "record_champion": lambda registry, _folder: registry.record_champion(Version(1, "run")),
+    "recorded_champion": lambda registry, _folder: registry.recorded_champion(),
     "set_tag": lambda registry, _folder: registry.set_tag(1, "seq", "1"),
     "download_native": lambda registry, folder: registry.download_native(
         Version(1, "run", {NATIVE: "models:/m-1"}), folder
@@ -115,6 +118,33 @@ def test_the_token_reaches_mlflows_client(monkeypatch: pytest.MonkeyPatch) -> No
     for given, sent in ((None, "from the environment"), (SecretStr("from a file"), "from a file")):
         use_token(MlflowSettings(tracking_token=given))
         assert get_default_host_creds("http://127.0.0.1").token == sent  # type: ignore[no-untyped-call]  # no types
+
+
+@pytest.mark.failure("F367")
+@pytest.mark.parametrize(
+    "address",
+    [
+        "", "/etc", "file:///etc", "http://127.0.0.1:9/model", "mlflow-artifacts://127.0.0.1:9/model", "s3://bucket/model",
+        "models://profile@host/model", "runs:///etc", "runs:/run/../other", "models:/m-1\n", "dbfs:/model",
+    ],
+)  # fmt: skip
+def test_only_addresses_in_the_registry_are_read(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is requested from another host, and no folder is copied."""
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda **_: pytest.fail("it is downloaded"))
+    with pytest.raises(Reject, match="is no address in the registry"):
+        MlflowRegistry("http://127.0.0.1:9", "model").download_native(Version(1, "run", {NATIVE: address}), tmp_path)
+
+
+@pytest.mark.failure("F368")
+def test_a_download_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slowly the parts of a file arrive, while the registry answers: the version is refused."""
+    monkeypatch.setattr(adapter, "DOWNLOAD_SECONDS", 0.1)
+    registry, ended = MlflowRegistry("http://127.0.0.1:9", "model"), Event()
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda **_: ended.wait(30))
+    monkeypatch.setattr(registry, "alias", lambda _alias: None)
+    with pytest.raises(Reject, match=r"models:/m-1: it is not complete after 0\.1 s"):
+        CALLS["download_native"](registry, tmp_path)
+    ended.set()
 
 
 @pytest.mark.failure("F295")

@@ -126,7 +126,8 @@ async def test_a_killed_child_is_an_error(setup: Setup) -> None:
 async def test_the_champion_is_downloaded_for_the_child(setup: Setup, tmp_path: Path) -> None:
     """Its native model is in the folder of the training, with the dataset file of its training."""
     (tmp_path / "native.cbm").write_bytes(b"a model")
-    champion = setup.registry.register("run", "model", {NATIVE: str(tmp_path / "native.cbm")})
+    setup.registry.files["models:/native"] = tmp_path / "native.cbm"
+    champion = setup.registry.register("run", "model", {NATIVE: "models:/native"})
     setup.registry.dataset_files["run"] = 'title = "Häuser"'
     fitted = await setup.fit(WRITE_METRICS, champion)
     assert (fitted.folder / CHAMPION).read_bytes() == b"a model"

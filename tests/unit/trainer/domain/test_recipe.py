@@ -71,6 +71,6 @@ def test_the_largest_recipe_fits_into_a_record() -> None:
         unreadable={f"{'d' * 64}/{10**9}/{10**9 + n}": "r" * MAX_REASON_LENGTH for n in range(2 * MAX_BATCHES)},
     )
     document = recipe.model_dump(mode="json")
-    registered = ModelRegistered(model="d", version=1, run_id="r", recipe=document, native="n", metrics={})
+    registered = ModelRegistered(model="d", version=1, run_id="r", recipe=document, native="models:/n", metrics={})
     for payload in (TrainingStarted(request_id="r", recipe=document), registered):
         assert len(encode("d", Event("e", "trainer", TIME, payload)).value) < MAX_MESSAGE_BYTES / 2

@@ -21,11 +21,11 @@ RECIPE = recipe(request_id=NAME).model_dump(mode="json")
 RESULT: dict[str, Any] = {"run_id": "r", "version": 3, "metrics": {"mae": 5.0}}
 REQUESTED = events.requested(REQUEST, "d")
 STARTED = catalogue.TrainingStarted(request_id=NAME, recipe=RECIPE)
-REGISTERED = catalogue.ModelRegistered(model="d", recipe=RECIPE, native="n", **RESULT)
+REGISTERED = catalogue.ModelRegistered(model="d", recipe=RECIPE, native="models:/n", **RESULT)
 FINISHED = catalogue.TrainingFinished(request_id=NAME, decision="promoted", **RESULT)
 CAUSES = Causes(training=f"{NAME}/started", request=NAME, report=None, reason="drift", batches=[])
 DECIDED: dict[str, Any] = {"model": "d", "seq": 2, "reason": "better", "causes": CAUSES, **RESULT}
-PROMOTED = catalogue.ModelPromoted(previous=1, native="n", **DECIDED)
+PROMOTED = catalogue.ModelPromoted(previous=1, native="models:/n", **DECIDED)
 REJECTED = catalogue.ModelRejected(champion=1, **DECIDED)
 
 
