@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import orjson
 import prometheus_client
-from msgspec import Struct
+from msgspec import Struct, field
 
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
@@ -57,6 +58,8 @@ class PredictionRequest(Struct, frozen=True):
     received_at: datetime
     version: int | None = None
     """The only version that may predict, if the request names one."""
+    began: float = field(default_factory=time.monotonic)
+    """When its prediction began, in seconds of the monotonic clock: the other one may jump."""
 
 
 class PredictionResponse(Struct, frozen=True):
@@ -201,13 +204,12 @@ class PredictionService:
         predict = model.predictor.prices
         prices = iter(await asyncio.to_thread(predict, rows) if len(rows) > MAX_INLINE_ROWS else predict(rows))
         fault_point("inference.predicted")
-        now = self._clock()
-        answered_at = for_sql(now)
+        answered_at = for_sql(self._clock())
         predicted = []
         for pending in group:
             own_prices = [next(prices) for _ in pending.request.rows]
             response = PredictionResponse(pending.request, model, own_prices, unusual[pending])
-            predicted.append(PredictedRequest(pending, response, _journal_line(response, now, answered_at)))
+            predicted.append(PredictedRequest(pending, response, _journal_line(response, answered_at)))
         return predicted
 
     async def _store_and_respond(self, group: Sequence[PredictedRequest]) -> None:
@@ -226,8 +228,8 @@ class PredictionService:
                 predicted.pending.future.set_result(predicted.response)
 
 
-def _journal_line(response: PredictionResponse, now: datetime, answered_at: datetime) -> bytes:
-    """The line of a request. `answered_at` is `now` for SQL. The latency is that of the prediction alone."""
+def _journal_line(response: PredictionResponse, answered_at: datetime) -> bytes:
+    """The line of a request. `answered_at` is a time for SQL. The latency is that of the prediction alone."""
     request = response.request
     return orjson.dumps(
         {
@@ -236,7 +238,7 @@ def _journal_line(response: PredictionResponse, now: datetime, answered_at: date
             "received_at": for_sql(request.received_at),
             "answered_at": answered_at,
             "model_version": response.model.version,
-            "latency_ms": (now - request.received_at).total_seconds() * 1000,
+            "latency_ms": (time.monotonic() - request.began) * 1000,
             "http_status": OK,
             "key_name": request.key_name,
             "client_address": request.client_address,
