@@ -60,7 +60,7 @@ async def setup(request: pytest.FixtureRequest) -> AsyncIterator[Setup]:
 async def test_the_latency_does_not_follow_the_clock(setup: Setup) -> None:
     """It went back by an hour while the price was predicted."""
     rows = [DATASET.convert(DATASET.example)[0]]
-    await setup.service.predict(PredictionRequest("a", rows, None, NOW + timedelta(hours=1)))
+    await setup.service.predict(PredictionRequest("a", rows, None, None, None, NOW + timedelta(hours=1)))
     ((line,),) = setup.journal.groups
     assert 0 <= line["latency_ms"] < 60_000
 
