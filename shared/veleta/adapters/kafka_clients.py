@@ -9,9 +9,11 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from veleta.adapters.record_batches import bound_batches
 from veleta.errors import Reject, Retry
 from veleta.timeouts import KAFKA_RECONNECT_SECONDS, KAFKA_REQUEST_SECONDS, KEEPALIVE
 
+bound_batches()
 CLOSE_SECONDS = 1.0
 """How long a client may take to close."""
 

@@ -99,6 +99,8 @@ def decode(record: Record) -> Event:
             belongs into the topics of another dataset.
     """
     headers = header_texts(record)
+    if UNREADABLE in headers:
+        raise Reject("the record cannot be read", one_line(headers[UNREADABLE]))
     if long := [name for name in _METADATA if len(headers.get(name, "")) > MAX_HEADER_LENGTH]:
         raise Reject("a header is too long", long[0])
     try:
@@ -123,6 +125,8 @@ def decode(record: Record) -> Event:
     )
 
 
+UNREADABLE = "veleta_unreadable"
+"""The header of a record that an adapter could not read: the reason. It has nothing else."""
 _METADATA = ("ce_id", "ce_type", "ce_source", "ce_time", "ce_dataschema", "ce_causationid", "traceparent")
 """The headers that are read. Their texts get into tables, logs and further events."""
 ADDRESSEE = "ce_to"

@@ -5,7 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
+from aiokafka.consumer import fetcher
+from kafka.record.memory_records import MemoryRecords
 
+from veleta.adapters.record_batches import bound_batches
 from veleta.events.envelope import Record
 from veleta.timeouts import FAUST_REQUEST_SECONDS
 
@@ -15,6 +18,9 @@ def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
 
     The session timeout lets a second worker start about 13 s after the first one ended.
     """
+    # Its own batches are decompressed without a bound, and its Cython reads beyond the end of a damaged record.
+    fetcher.MemoryRecords = MemoryRecords
+    bound_batches()
     # While Kafka is unreachable, aiokafka logs it eighty times a second; the worker's health check logs it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return faust.App(
