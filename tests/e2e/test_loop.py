@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import threading
@@ -14,12 +15,14 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import psutil
 import pytest
 import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 from playwright.sync_api import expect
 
+from support import other_account
 from support.browser import chromium
 from support.demo import DemoInTerminal
 from support.http import get, post
@@ -33,7 +36,8 @@ from veleta.dataset import load_dataset
 from veleta.events.catalogue import Poll
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import declared_topics
-from veleta_local import record_format, topics
+from veleta.users import USERS
+from veleta_local import processes, record_format, topics
 from veleta_local.demo.view import VIEWER_HINT
 from veleta_local.deployment import PYTHON, ROOT
 from veleta_local.run import Run
@@ -84,6 +88,10 @@ class Stack:
     def sql(self, query: sa.Executable) -> list[Any]:
         with self._engine.begin() as connection:
             return list(connection.execute(query).all())
+
+    def execute(self, statement: str) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(sa.text(statement))
 
     def frame(self, table: sa.Table) -> pd.DataFrame:
         with self._engine.begin() as connection:
@@ -295,6 +303,57 @@ def test_the_monitor_shows_the_loop(stack: Stack) -> None:
     }
     assert {(row[0].split()[0], row[1], row[2]) for row in versions if row[2] != "-"} == set(decided)
     assert [row[0].split() for row in versions if "served" in row[0]] == [[str(model["version"]), "served"]]
+
+
+@pytest.mark.failure("F393", "F394")
+def test_another_account_of_this_machine_gets_nothing(stack: Stack) -> None:
+    """It runs no command, changes no model, takes no batch and reads no secret. Kafka has a test of its own."""
+    run, processes_of_run = stack.run, processes.of_run(stack.run.home)
+    mlflow_api, source = f"{run.mlflow_url}/api/2.0/mlflow", run.url("source")
+    assistant = f"{run.mlflow_url}/ajax-api/3.0/mlflow/assistant"
+    alias = {"name": DATASET.name, "alias": "champion", "version": "1"}
+    cursors = run.home / "source/cursors.json"
+    before = get(f"{stack.url}/model")[1]["version"], cursors.read_text()
+    stack.execute("CREATE USER open_to_all@'127.0.0.1'")  # shows that the attack would find one
+    folders = [Path(folder) for root in (run.home, run.sockets) for folder, _, _ in os.walk(root)]
+    found = other_account.attack(
+        {
+            "paths": [str(path) for folder in folders for path in (folder, *folder.iterdir())],
+            "pids": [process.pid for process in processes_of_run],
+            "requests": [
+                ("GET", f"{assistant}/config", None),
+                ("PUT", f"{assistant}/config", {}),
+                ("POST", f"{mlflow_api}/registered-models/alias", alias),
+                ("DELETE", f"{mlflow_api}/registered-models/delete", {"name": DATASET.name}),
+                ("GET", f"{source}/data?group_number=1", None),
+                ("GET", f"{source}/restart_data_generation?group_number=1", None),
+            ],
+            "mysql_port": run.mysql_port,
+            "users": ["root", "admin", *(user.name for user in USERS), "", "open_to_all"],
+        }
+    )
+    assert found["account"] == [other_account.UID, other_account.UID, []]
+    stack.execute("DROP USER open_to_all@'127.0.0.1'")
+    assert (found["read"], found["environments"], found["logins"]) == ([], [], ["open_to_all"])
+    assert list(found["statuses"].values()) == [404, 404, 401, 401, 401, 401]
+    secrets = [line.split("=", 1)[1] for line in shlex.split((run.home / "secrets").read_text())]
+    assert len(secrets) > len(USERS)
+    assert [secret for secret in secrets if any(secret in command for command in found["commands"])] == []
+    assert {root.stat().st_mode & 0o777 for root in (run.home, run.sockets)} == {0o700}
+    assert (get(f"{stack.url}/model")[1]["version"], cursors.read_text()) == before
+
+
+@pytest.mark.failure("F394")
+def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
+    """Not one of all sockets of the run's processes, as `ss -ltnp` shows them."""
+    listening = {
+        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+        for process in processes.of_run(stack.run.home)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert {stack.run.ports[part] for part in stack.run.parts} <= {port for _, port in listening}
+    assert {address for address, _ in listening} == {"127.0.0.1"}
 
 
 def test_a_second_start_changes_nothing_and_a_demo_of_a_run_that_is_up_is_a_viewer(stack: Stack) -> None:

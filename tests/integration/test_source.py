@@ -4,10 +4,11 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -41,10 +42,12 @@ def group() -> str:
     return f"group_number={next(GROUPS)}"
 
 
-def get(process: Process, path: str, method: str = "GET") -> tuple[int, Any]:
+def get(
+    process: Process, path: str, method: str = "GET", headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, Any]:
     """Status and JSON of a response. None if it has no JSON object."""
     try:
-        with urlopen(Request(process.url + path, method=method), timeout=30) as response:
+        with urlopen(Request(process.url + path, method=method, headers=dict(headers)), timeout=30) as response:
             status, body = response.status, response.read()
     except HTTPError as error:
         status, body = error.code, error.read()
@@ -61,6 +64,24 @@ def test_all_batches_are_served_and_then_the_end(source: Process, group: str) ->
     assert all(isinstance(row["zip_code"], float) for _, body in responses for row in body["data"])
     end = (400, {"detail": "Ya se recolectó toda la información mínima necesaria"})
     assert [get(source, f"/data?{group}") for _ in range(2)] == [end, end]
+
+
+@pytest.mark.failure("F393")
+def test_with_a_token_nobody_else_takes_a_batch(testbed: Testbed, csv: Path, tmp_path: Path) -> None:
+    """Neither without it nor with a wrong one. The cursor stays. /readyz and the welcome stay open."""
+    requests = "/data?group_number=1", "/restart_data_generation?group_number=1"
+    wrong: list[dict[str, str]] = [
+        {},
+        *({"Authorization": each} for each in ("Bearer secre", "secret", "Bearer sécret")),
+    ]
+    with testbed.service("source", csv=csv, state=tmp_path, token="secret") as process:
+        process.wait_until_ready()
+        assert {get(process, path, headers=headers)[0] for path in requests for headers in wrong} == {401}
+        assert get(process, "/")[0] == 200
+        right = {"Authorization": "Bearer secret"}
+        numbers = [get(process, requests[0], headers=right)[1]["batch_number"] for _ in range(2)]
+        assert numbers == [0, 1]
+        assert get(process, requests[1], headers=right) == (200, {"ok": True})
 
 
 def test_without_a_file_rows_are_generated(testbed: Testbed, tmp_path: Path) -> None:

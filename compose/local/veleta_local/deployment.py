@@ -24,6 +24,7 @@ SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "rete
 DISKS = ("kafka", "mysql", "mlflow", "journal", "trainer")
 """The folders of a run that grow. The poller fetches no batch while the disk of one is nearly full."""
 ADMIN = "admin"
+SOURCE_TOKEN_VARIABLE = "SOURCE_TOKEN"  # noqa: S105 - the name of a variable
 ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
 _ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
@@ -57,6 +58,7 @@ class Deployment:
             *(user.password_variable for user in USERS),
             *map(token_variable, MLFLOW_WRITERS),
             *map(_key_variable, PARTS),
+            SOURCE_TOKEN_VARIABLE,
         )
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
 
@@ -205,11 +207,12 @@ class Deployment:
         settings: dict[str, object] = {"port": self.ports[service], "hosts": v.hosts}
         match service:
             case "source":
-                settings |= {"state": self.folder("source")}
+                settings |= {"state": self.folder("source"), "token": self._passwords[SOURCE_TOKEN_VARIABLE]}
                 settings |= {"csv": v.csv} if v.csv else {"scale": v.scale, "seed": v.seed}
             case "poller":
                 settings |= {
                     "api_url": v.api_url or self.url("source"),
+                    "api_token": "" if v.api_url else self._passwords[SOURCE_TOKEN_VARIABLE],
                     "group_number": v.group_number,
                     "at_end": v.at_end,
                     "poll": v.poll,

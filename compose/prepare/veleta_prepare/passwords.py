@@ -3,8 +3,8 @@
 FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
 all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
 secret: `mysql_password` (the administrator's, only before the first start of MySQL), `jupyter_token`,
-`monitor_api_key`, and `mysql_<user>_password` for each user and `mlflow_<part>_token` for each writer of
-`veleta.users`.
+`monitor_api_key`, `source_token`, and `mysql_<user>_password` for each user and `mlflow_<part>_token` for each writer
+of `veleta.users`.
 """
 
 import secrets
@@ -15,11 +15,19 @@ from veleta.files import write_synced
 from veleta.users import LOGINS, MLFLOW_WRITERS, USERS, token_variable
 
 PREPARE, ADMIN, TOKEN, MONITOR_KEY = "prepare", "mysql_password", "jupyter_token", "monitor_api_key"
+SOURCE_TOKEN = "source_token"  # noqa: S105 - the name of a file
 _MLFLOW_TOKENS = {part: token_variable(part).lower() for part in MLFLOW_WRITERS}
 FILES: dict[str, dict[str, str]] = {
     PREPARE: {
         name: name
-        for name in (ADMIN, TOKEN, MONITOR_KEY, *(user.password_file for user in USERS), *_MLFLOW_TOKENS.values())
+        for name in (
+            ADMIN,
+            TOKEN,
+            MONITOR_KEY,
+            SOURCE_TOKEN,
+            *(user.password_file for user in USERS),
+            *_MLFLOW_TOKENS.values(),
+        )
     },
     "mysql": {"mysql_root_password": ADMIN},
     "mlflow": {name: name for name in _MLFLOW_TOKENS.values()},
@@ -27,6 +35,8 @@ FILES: dict[str, dict[str, str]] = {
 }
 FILES["notebooks"][TOKEN] = TOKEN
 FILES["monitor"][MONITOR_KEY] = FILES["inference"]["inference_monitor_key"] = MONITOR_KEY
+FILES["source"] = {SOURCE_TOKEN: SOURCE_TOKEN}
+FILES.setdefault("poller", {})["poller_api_token"] = SOURCE_TOKEN
 for _part, _token in _MLFLOW_TOKENS.items():
     FILES[_part]["mlflow_tracking_token"] = _token
 """The files of each part, and the name of the secret in each file."""

@@ -43,9 +43,11 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
 
     async def run() -> None:
         pending = await start(inbox, store, responses, partial(event_log.bounds, commands), health, settings.poll)
-        timeouts = settings.total_timeout, settings.read_timeout
+        timeouts, token = (settings.total_timeout, settings.read_timeout), settings.api_token.get_secret_value()
         async with (
-            connect(settings.api_url, settings.group_number, inbox, utc_now, settings.max_response, *timeouts) as api,
+            connect(
+                settings.api_url, settings.group_number, inbox, utc_now, settings.max_response, *timeouts, token
+            ) as api,
             asyncio.TaskGroup() as group,
         ):
             background = [

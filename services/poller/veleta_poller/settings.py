@@ -3,20 +3,21 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from veleta.bounds import Bytes, GroupNumber, PollEvery, Port, Seconds
-from veleta.settings import KafkaSettings, ServiceSettings
+from veleta.settings import SECRETS, KafkaSettings, ServiceSettings
 from veleta.valid_values import URL_PATTERN
 
 
 class PollerSettings(ServiceSettings):
     """Variables that begin with POLLER_."""
 
-    model_config = SettingsConfigDict(env_prefix="POLLER_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="POLLER_", secrets_dir=SECRETS, frozen=True)
     port: Port = Field(8091, description="the port of /livez, /readyz and /metrics")
     api_url: str = Field(pattern=URL_PATTERN, description="the data API's address, as http://127.0.0.1:8090")
+    api_token: SecretStr = Field(SecretStr(""), description="the token that the data API requires, if it requires one")
     group_number: GroupNumber = Field(description="the group whose batches are fetched")
     at_end: Literal["restart", "stop"] = Field(
         "restart", description="at the end of the data: restart the API and begin a new epoch, or stop polling"

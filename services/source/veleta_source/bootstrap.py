@@ -29,5 +29,6 @@ def build(settings: SourceSettings, health: ServiceHealth) -> Service:
     else:
         parse_generator(dataset)  # a fault stops the process at once
         create_batches = partial(generate_batches, settings.scale, settings.seed, folder, dataset)
-    api = DataApi(create_batches, Cursors(settings.state / "cursors.json"), health)
+    token = settings.token.get_secret_value() if settings.token else ""
+    api = DataApi(create_batches, Cursors(settings.state / "cursors.json"), health, token)
     return Service(api.run, api.routes(), UNSAFE_PATHS)

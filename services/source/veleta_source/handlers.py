@@ -1,6 +1,7 @@
 """The routes of the data API. Each GET of /data moves a cursor before the first byte of the batch is sent."""
 
 import asyncio
+import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,9 @@ CreateBatches = Callable[[Callable[[int], None]], BatchFiles]
 class DataApi:
     """The data API. Requests of /data wait until the batches are created."""
 
-    def __init__(self, create_batches: CreateBatches, cursors: Cursors, health: ServiceHealth) -> None:
+    def __init__(self, create_batches: CreateBatches, cursors: Cursors, health: ServiceHealth, token: str = "") -> None:
+        """With a `token`, only a request that has it moves a cursor."""
+        self._authorization = f"Bearer {token}".encode() if token else b""
         self._create_batches = create_batches
         self._cursors = cursors
         self._health = health
@@ -68,7 +71,7 @@ class DataApi:
 
     def routes(self) -> web.Application:
         """The routes. A HEAD is not allowed, since it would move a cursor too."""
-        app = web.Application(middlewares=[_handle_invalid_query])
+        app = web.Application(middlewares=[self._require_token, _handle_invalid_query])
         routes = {
             "/": self._welcome,
             "/health": self._show_health,
@@ -99,6 +102,14 @@ class DataApi:
         if self._health.stopping.is_set():
             raise asyncio.CancelledError("stopping")
         self._health.set_activity(f"splitting ({rows:,} rows)")
+
+    @web.middleware
+    async def _require_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        needed = self._authorization if request.path in UNSAFE_PATHS else b""
+        if needed and not hmac.compare_digest(given, needed):
+            return _json_response({"detail": "this request needs the token of SOURCE_TOKEN"}, status=401)
+        return await handler(request)
 
     async def _welcome(self, _request: web.Request) -> web.Response:
         return _json_response(WELCOME)

@@ -63,6 +63,18 @@ def test_an_external_api_replaces_source(tmp_path: Path) -> None:
     assert "VELETA_SOURCE_URL" not in deployment.environment_of_clients()
 
 
+@pytest.mark.failure("F393")
+def test_only_source_and_its_poller_have_the_token_for_batches(tmp_path: Path) -> None:
+    """An external API does not get it."""
+    deployment = Deployment(tmp_path)
+    token = deployment.environment("source")["SOURCE_TOKEN"]
+    assert len(token) == 32
+    having = [part for part in deployment.services if token in deployment.environment(part).values()]
+    assert having == ["source", "poller"]
+    external = Deployment(tmp_path, Variables(api_url="http://10.43.100.103:8080"))
+    assert external.environment("poller")["POLLER_API_TOKEN"] == ""
+
+
 def test_clients_get_one_login_in_three_forms(tmp_path: Path) -> None:
     """A URL for synchronous drivers, one for asynchronous drivers, and its parts for drivers that take no URL."""
     variables = Deployment(tmp_path, Variables(port_base=20_500)).environment_of_clients()

@@ -7,7 +7,7 @@ from veleta.dataset import load_dataset
 from veleta.tables import dataset_tables, pipeline
 from veleta.users import LOGINS, OWN_ROWS, USERS, view_name
 
-PARTS_WITH_SECRETS = {"mysql", "mlflow", "prepare", *LOGINS}
+PARTS_WITH_SECRETS = {"mysql", "mlflow", "prepare", "source", "poller", *LOGINS}
 
 
 def test_rights_are_for_existing_tables() -> None:

@@ -103,12 +103,18 @@ class HttpApi:
 
 @asynccontextmanager
 async def connect(
-    url: str, group: int, inbox: Inbox, clock: Clock, max_response: int, total: float, read: float
+    url: str, group: int, inbox: Inbox, clock: Clock, max_response: int, total: float, read: float, token: str = ""
 ) -> AsyncIterator[HttpApi]:
-    """The API at this address; no more than `max_response` bytes are received. `total`, `read`: timeouts in seconds."""
+    """The API at this address; no more than `max_response` bytes are received. `total`, `read`: timeouts in seconds.
+
+    A `token` is sent with each request. No other server gets it, since no redirect to one is followed.
+    """
     timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=read)
     connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector, middlewares=[_send_once]) as session:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=connector, headers=headers, middlewares=[_send_once]
+    ) as session:
         yield HttpApi(session, url, group, inbox, clock, max_response)
 
 

@@ -213,3 +213,20 @@ async def test_the_confirmation_of_a_restart_is_bounded(tmp_path: Path) -> None:
     async with serving(tmp_path, {"/restart_data_generation": endless}) as api:
         with pytest.raises(Retry, match="answered 200"):
             await api.restart()
+
+
+async def test_the_token_is_sent_with_each_request(tmp_path: Path) -> None:
+    """To an API that requires one. Without one the header is missing."""
+    given: list[str | None] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        given.append(request.headers.get("Authorization"))
+        return web.json_response({"ok": True})
+
+    async with TestServer(_application({"/data": handle, "/restart_data_generation": handle})) as server:
+        for token in ("secret", ""):
+            inbox = Inbox(tmp_path, Clock())
+            async with connect(str(server.make_url("/")), 7, inbox, Clock(), MAX_RESPONSE, 10, 10, token) as api:
+                await api.fetch(lambda _size: None)
+                await api.restart()
+    assert given == ["Bearer secret"] * 2 + [None] * 2
