@@ -4,7 +4,9 @@ ARG PYTHON=python:3.11-slim
 
 FROM ${PYTHON} AS dependencies
 ENV PIP_CACHE_DIR=/cache/pip UV_CACHE_DIR=/cache/uv
-RUN --mount=type=cache,target=/cache pip install --disable-pip-version-check --root-user-action=ignore uv==0.13.9
+COPY compose/local/uv.txt ./
+RUN --mount=type=cache,target=/cache \
+    pip install --disable-pip-version-check --root-user-action=ignore --require-hashes --requirement uv.txt
 ENV UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 VIRTUAL_ENV=/opt/venv
 RUN uv venv --quiet /opt/venv
 WORKDIR /build

@@ -19,7 +19,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo watch start check stop status poll pause resume topics tail dead purge key memory notebooks up down logs ps
-.PHONY: test test-tools test-compose soak bench mutants lint docs docs-serve contracts lock pictures clean
+.PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock pictures clean
 
 help: ## list the targets
 	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
@@ -109,11 +109,12 @@ bench: $(INSTALLED) ## measure the cost of history, the journal beside SQLite, a
 mutants: $(INSTALLED) ## change the decisive modules in small ways; fail if the tests notice too few; ONLY=veleta.batches.*: some | ONLY
 	PYTHONPATH=tests .venv/bin/python -m mutants $(ONLY)
 
-lint: $(INSTALLED) ## check style, types and the direction of imports
+lint: $(INSTALLED) ## check style, types, the direction of imports and the workflows
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/zizmor --offline --quiet .github
 
 docs: $(INSTALLED) ## build the documentation site into site/; a warning is an error
 	.venv/bin/mkdocs build --strict --quiet
@@ -128,6 +129,15 @@ lock: $(INSTALLED) ## write requirements.lock; UPGRADE=1 takes newer versions | 
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev $(UPGRADE:1=--upgrade) $(PROJECTS) \
 		--no-emit-package veleta $(patsubst %,--no-emit-package veleta-%,$(notdir $(patsubst %/,%,$(dir $(filter-out shared/%,$(PROJECTS)))))) \
 		--output-file requirements.lock
+
+sbom: $(INSTALLED) ## write what is installed as CycloneDX: the Python packages and the Maven artifacts, into sbom/
+	mkdir -p sbom
+	.venv/bin/cyclonedx-py requirements --output-reproducible --output-file sbom/python.json requirements.lock
+	mvn --quiet --strict-checksums -f compose/local/pom.xml org.cyclonedx:cyclonedx-maven-plugin:2.9.1:makeBom \
+		-DoutputFormat=json -DoutputDirectory=$(CURDIR)/sbom -DoutputName=maven -DskipNotDeployed=false
+
+audit: $(INSTALLED) ## ask the advisory database of PyPI about each package of requirements.lock; needs the network
+	.venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 pictures: $(INSTALLED) ## take the pictures of the documentation from the run that is up
 	PYTHONPATH=tests .venv/bin/python -m support.pictures

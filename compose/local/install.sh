@@ -43,7 +43,7 @@ has_uv() {
 # Not Debian's: with its FAKETIME_DONT_FAKE_MONOTONIC, time.sleep of Python 3.11 fails.
 if [ "$purpose" = soak ]; then
     [ -e .runtime/faketime/libfaketime ] ||
-        "$UV" pip install --quiet --no-deps --target .runtime/faketime libfaketime==3.0.1 ||
+        "$UV" pip install --quiet --require-hashes --no-deps --target .runtime/faketime --requirements "${0%/*}/faketime.txt" ||
         fail "libfaketime could not be installed: check the network"
     exit 0
 fi
@@ -144,7 +144,8 @@ fi
 if ! has_uv; then
     echo "installing uv into .runtime/uv"
     "$PYTHON" -m venv --clear .runtime/uv || fail "$PYTHON could not create .runtime/uv"
-    .runtime/uv/bin/python -m pip install --disable-pip-version-check uv==0.13.9 || fail "uv could not be installed: check the network"
+    .runtime/uv/bin/python -m pip install --disable-pip-version-check --require-hashes --requirement "${0%/*}/uv.txt" ||
+        fail "uv could not be installed: check the network"
 fi
 
 echo "installing requirements.lock into .venv"

@@ -186,7 +186,7 @@ def test_the_soak_needs_libfaketime(machine: Machine) -> None:
     """`install.sh soak` installs it once, and nothing else."""
     assert machine.install("soak").returncode == 0
     (command,) = machine.calls("uv pip")
-    assert command.startswith("uv pip install --quiet --no-deps --target .runtime/faketime libfaketime==")
+    assert command.startswith("uv pip install --quiet --require-hashes --no-deps --target .runtime/faketime ")
     (machine.checkout / ".runtime/faketime/libfaketime").mkdir(parents=True)
     assert machine.install("soak").returncode == 0
     assert machine.calls("uv pip") == [command]

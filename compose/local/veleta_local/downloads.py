@@ -1,4 +1,7 @@
-"""Downloads Kafka and MariaDB with Maven into the checkout, once for each version of pom.xml."""
+"""Downloads Kafka and MariaDB with Maven into the checkout, once for each version of pom.xml.
+
+`python -m veleta_local.downloads` writes the checksums of what pom.xml names, after a change of it.
+"""
 
 import hashlib
 import shutil
@@ -6,15 +9,20 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
 from veleta_local import checks, disk_space, subprocesses
 from veleta_local.deployment import ROOT
+from veleta_local.errors import LocalError
 from veleta_local.files import fresh_folder, locked
 from veleta_local.maven_progress import MavenProgress, ProgressReporter
+from veleta_local.output import show
 
 _POM = ROOT / "compose/local/pom.xml"
+_CHECKSUMS = ROOT / "compose/local/jars.sha256"
+"""The SHA-256 of every jar, as sha256sum writes it."""
 _GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.7.0:copy-dependencies"
 _MEGABYTES = 225  # about, with an empty Maven cache
 _FAILURE = "Maven could not download Kafka and MariaDB (complete files stay, run make again to continue)"
@@ -40,6 +48,7 @@ def _download(report: Callable[[str], None]) -> None:
     checks.disk((disk_space.RUNTIME_MB, _RUNTIME), (disk_space.MAVEN_MB, Path.home() / ".m2"))
     with fresh_folder(folder()) as fresh:
         _maven(fresh / "libs", report)
+        _verify(fresh / "libs")
         _unpack_mariadb(fresh)
     for old in _RUNTIME.glob("*/libs"):  # the versions of earlier pom.xml files are no longer used
         if old.parent != folder():
@@ -47,9 +56,9 @@ def _download(report: Callable[[str], None]) -> None:
 
 
 def _maven(libs: Path, report: Callable[[str], None]) -> None:
-    """Run Maven without -q and -B: these options would hide the progress."""
+    """Run Maven without -q and -B: these options would hide the progress. A wrong checksum of a repository ends it."""
     goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
-    command = [checks.tool("mvn"), "-Dstyle.color=never", *proxy_options(), "-f", _POM, *goal]
+    command = [checks.tool("mvn"), "--strict-checksums", "-Dstyle.color=never", *proxy_options(), "-f", _POM, *goal]
     progress, reporter = MavenProgress(), ProgressReporter(_MEGABYTES, report, live=sys.stdout.isatty())
 
     def on_line(line: str) -> None:
@@ -60,6 +69,32 @@ def _maven(libs: Path, report: Callable[[str], None]) -> None:
         subprocesses.run_with_lines(command, _FAILURE, folder=_RUNTIME, on_line=on_line)
     finally:
         reporter.close()
+
+
+def _verify(libs: Path) -> None:
+    """Compare the jars with the checksums of this checkout.
+
+    Raises:
+        LocalError: one is different, missing or not listed. Nothing of them has run or been unpacked.
+    """
+    listed = dict(line.split()[::-1] for line in _CHECKSUMS.read_text().splitlines())
+    if wrong := {name for name, _ in listed.items() ^ _checksums(libs).items()}:
+        raise LocalError(
+            f"{', '.join(sorted(wrong)[:3])}: not as {_CHECKSUMS.name} lists it. Delete it from ~/.m2 and "
+            "run make again. If pom.xml was changed: python -m veleta_local.downloads writes the list"
+        )
+
+
+def _checksums(libs: Path) -> dict[str, str]:
+    """The SHA-256 of each file in a folder, by name."""
+    return {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in sorted(libs.iterdir())}
+
+
+def write_checksums() -> None:
+    """Download what pom.xml names, and write its checksums."""
+    with TemporaryDirectory(dir=_RUNTIME) as folder:
+        _maven(Path(folder), show)
+        _CHECKSUMS.write_text("".join(f"{digest}  {name}\n" for name, digest in _checksums(Path(folder)).items()))
 
 
 def proxy_options() -> list[str]:
@@ -88,3 +123,7 @@ def _unpack_mariadb(fresh: Path) -> None:
         program.chmod(0o755)
     shutil.rmtree(fresh / "unpacked")
     jar.unlink()
+
+
+if __name__ == "__main__":
+    write_checksums()

