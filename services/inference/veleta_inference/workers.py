@@ -23,6 +23,8 @@ from veleta_inference.settings import InferenceSettings
 
 NAME = "inference"
 RESTART_SECONDS = 1.0
+STDIN = 0
+"""Its descriptor."""
 log = structlog.get_logger()
 
 
@@ -51,8 +53,12 @@ async def _serve_as_worker(settings: InferenceSettings, watchdog: Watchdog) -> N
 
 
 def _stop_at_end_of_stdin() -> None:
-    """Stop this worker when its supervisor closes the pipe, or dies."""
-    sys.stdin.buffer.read()
+    """Stop this worker when its supervisor closes the pipe, or dies.
+
+    A thread that waits in `sys.stdin` would abort the process when it ends by itself.
+    """
+    while os.read(STDIN, 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
