@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 
 import orjson
 import prometheus_client
@@ -31,6 +32,12 @@ IDLE_TURNS = 4
 """A group is complete after this many turns of the event loop without another request."""
 MAX_INLINE_ROWS = 64
 """More rows than this are predicted in a thread, so that the event loop is not blocked."""
+MAX_ROWS = 20_000
+"""The rows in flight in one process. It bounds the memory: a row needs about 5 KB until its request is answered."""
+RESERVED_ROWS = 1_000
+"""How many of them are for requests with at most MAX_INLINE_ROWS rows, so that large ones do not keep these out."""
+MAX_GROUP_ROWS = 500
+"""The rows of a group in addition to its oldest request. It bounds how long the next group waits."""
 STRICT_REFUSAL = "a value is outside what the model has learnt, and STRICT=1 refuses it: see `errors`"
 REQUEST_FIELDS = (
     "request_id", "client_request_id", "received_at", "answered_at", "model_version", "latency_ms", "http_status",
@@ -105,7 +112,9 @@ class PredictionService:
         *,
         strict: bool = False,
     ) -> None:
-        """At most `limit` requests may be in flight. One row of each group is appended to `recent_rows`.
+        """At most `limit` requests, with MAX_ROWS rows, may be in flight.
+
+        One row of each group is appended to `recent_rows`.
 
         With `strict`, requests with unusual values (see `ValueChecks`) are refused; otherwise they get warnings.
         """
@@ -118,6 +127,7 @@ class PredictionService:
         self._recent_rows = recent_rows
         self._strict = strict
         self._in_flight = 0
+        self._rows_in_flight = 0
         self._pending: list[PendingRequest] = []
         self._arrived = asyncio.Event()
 
@@ -127,18 +137,32 @@ class PredictionService:
         Raises:
             VersionNotServed: the request requires another version than the served one.
             InvalidRequest: in strict mode, a value is unusual.
-            Retry: there is no model yet, too many requests are in flight, or the request cannot be stored.
+            Retry: there is no model yet, too much is in flight, or the request cannot be stored.
         """
-        if self._in_flight >= self._limit:
-            raise Retry("inference", f"{self._limit} requests are in flight")
+        rows = len(request.rows)
+        self.require_capacity(rows)
         pending = PendingRequest(request, asyncio.get_running_loop().create_future())
         self._pending.append(pending)
         self._arrived.set()
         self._in_flight += 1
+        self._rows_in_flight += rows
         try:
             return await pending.future
         finally:
             self._in_flight -= 1
+            self._rows_in_flight -= rows
+
+    def require_capacity(self, rows: int) -> None:
+        """Check that a request with so many rows may be in flight too. One alone may have any number.
+
+        Raises:
+            Retry: too much is in flight.
+        """
+        if self._in_flight >= self._limit:
+            raise Retry("inference", f"{self._limit} requests are in flight")
+        limit = MAX_ROWS if rows <= MAX_INLINE_ROWS else MAX_ROWS - RESERVED_ROWS
+        if self._in_flight and self._rows_in_flight + rows > limit:
+            raise Retry("inference", f"{self._rows_in_flight:,} rows are in flight, and {limit:,} may be")
 
     async def run(self) -> None:
         """Handle groups of requests until the task is cancelled."""
@@ -146,8 +170,9 @@ class PredictionService:
             await self._arrived.wait()
             self._health.heartbeat()
             await self._collect_group()
-            self._arrived.clear()
-            group, self._pending = self._pending, []
+            group = self._take_group()
+            if not self._pending:
+                self._arrived.clear()
             if not group:
                 continue
             GROUP_REQUESTS.observe(len(group))
@@ -174,12 +199,26 @@ class PredictionService:
         return {"name": self._dataset.name, "serving": serving, "promotions": promotions}
 
     async def _collect_group(self) -> None:
-        """Wait while the turns of the event loop add requests whose bytes have already arrived."""
+        """Wait while the turns of the event loop add requests whose bytes have already arrived, to a full group."""
         count, idle = 0, 0
-        while idle < IDLE_TURNS:
+        while idle < IDLE_TURNS and self._rows_in_flight <= MAX_GROUP_ROWS:
             idle = 0 if len(self._pending) > count else idle + 1
             count = len(self._pending)
             await asyncio.sleep(0)
+
+    def _take_group(self) -> Sequence[PendingRequest]:
+        """Take the oldest request and, up to MAX_GROUP_ROWS rows, the shortest others.
+
+        So a request with few rows does not wait for many with many rows.
+        """
+        group, self._pending = self._pending, []
+        if sum(len(pending.request.rows) for pending in group) <= MAX_GROUP_ROWS:
+            return group
+        shortest = sorted(group[1:], key=lambda pending: len(pending.request.rows))
+        totals = accumulate(len(pending.request.rows) for pending in shortest)
+        taken = {group[0], *(pending for pending, rows in zip(shortest, totals, strict=True) if rows <= MAX_GROUP_ROWS)}
+        self._pending = [pending for pending in group if pending not in taken]
+        return [pending for pending in group if pending in taken]
 
     async def _predict_group(self, group: Sequence[PendingRequest]) -> list[PredictedRequest]:
         """Predict a group. If one of its requests makes the model fail, predict each of them alone."""

@@ -17,6 +17,7 @@ from aiohttp import web
 from veleta.errors import Stop
 from veleta.printable import printable
 from veleta.service.health import STARTUP, ServiceHealth
+from veleta.service.listener import listen
 from veleta.service.logs import configure_logging
 from veleta.service.origins import OriginPolicy
 from veleta.service.routes import HEALTH, check_origins, health_routes
@@ -97,7 +98,9 @@ async def run_service(
     service = build(settings, health)
     policy = OriginPolicy([settings.host, *settings.hosts.split(",")], f"{name.upper()}_HOSTS", service.unsafe_paths)
     service.routes.middlewares.append(check_origins(policy))
-    runner = await _listen(service.routes, health, settings.host, settings.port, worker_socket)
+    service.routes[HEALTH] = health
+    service.routes.add_routes(health_routes())
+    runner = await listen(service.routes, settings.host, settings.port, worker_socket, SHUTDOWN_SECONDS / 2)
     running = asyncio.ensure_future(service.run())
     stop_requested = asyncio.ensure_future(watchdog.stop_requested.wait())
     await asyncio.wait({running, stop_requested}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,19 +115,3 @@ async def run_service(
         running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-
-
-async def _listen(
-    app: web.Application, health: ServiceHealth, host: str, port: int, worker_socket: Path | None
-) -> web.AppRunner:
-    app[HEALTH] = health
-    app.add_routes(health_routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS / 2)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port, reuse_port=worker_socket is not None).start()
-        if worker_socket:
-            await web.UnixSite(runner, str(worker_socket)).start()
-    except OSError as error:
-        raise Stop(f"cannot listen on port {port}: {error.strerror}") from error
-    return runner

@@ -13,8 +13,11 @@ from veleta.errors import Retry
 from veleta.service.health import ServiceHealth
 from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest
 from veleta_inference.handlers import (
+    MAX_GROUP_ROWS,
     MAX_INLINE_ROWS,
+    MAX_ROWS,
     REQUEST_FIELDS,
+    RESERVED_ROWS,
     PredictionRequest,
     PredictionResponse,
     PredictionService,
@@ -129,6 +132,44 @@ async def test_too_many_requests_in_flight_are_refused_at_once(setup: Setup) -> 
     await asyncio.gather(*predicting)
     await setup.predict("f", 1)
     assert setup.stored == ["a", "b", "c", "d", "f"]
+
+
+@pytest.mark.failure("F372")
+async def test_too_many_rows_in_flight_are_refused_at_once(setup: Setup) -> None:
+    """Large requests may not use the last RESERVED_ROWS. So small ones are accepted beside them."""
+    setup.journal.gate.clear()
+    large = MAX_ROWS - RESERVED_ROWS - 1
+    predicting = [setup.predict("a", 1)]
+    await asyncio.sleep(0.01)
+    predicting.append(setup.predict("b", *[1] * large))
+    await asyncio.sleep(0.01)
+    with pytest.raises(Retry, match="19,000 rows are in flight, and 19,000 may be"):
+        await setup.predict("c", *[1] * (MAX_INLINE_ROWS + 1))
+    predicting.append(setup.predict("d", *[1] * MAX_INLINE_ROWS))
+    await asyncio.sleep(0.01)
+    setup.journal.gate.set()
+    assert [len(response.prices) for response in await asyncio.gather(*predicting)] == [1, large, MAX_INLINE_ROWS]
+    await setup.predict("e", *[1] * (MAX_INLINE_ROWS + 1))
+
+
+async def test_a_request_alone_may_have_any_number_of_rows(setup: Setup) -> None:
+    """INFERENCE_ITEMS_LIMIT may be above MAX_ROWS."""
+    assert len((await setup.predict("a", *[1] * (MAX_ROWS + 1))).prices) == MAX_ROWS + 1
+
+
+@pytest.mark.failure("F372")
+async def test_a_small_request_does_not_wait_for_many_large_ones(setup: Setup) -> None:
+    """A group has the oldest request and the shortest others, up to MAX_GROUP_ROWS rows. No request is left out."""
+    setup.journal.gate.clear()
+    first = setup.predict("a", 1)
+    await asyncio.sleep(0.01)
+    others = [setup.predict("b", *[1] * MAX_GROUP_ROWS), setup.predict("c", *[1] * MAX_GROUP_ROWS)]
+    small = setup.predict("d", 1)
+    await asyncio.sleep(0.01)
+    setup.journal.gate.set()
+    await asyncio.gather(first, *others, small)
+    assert setup.provider.booster.calls == [1, MAX_GROUP_ROWS + 1, MAX_GROUP_ROWS]
+    assert setup.stored == ["a", "b", "d", "c"]
 
 
 @pytest.mark.failure("F55")

@@ -13,12 +13,12 @@ from uuid_utils import uuid7
 
 from veleta.clock import Clock
 from veleta_inference.adapters import docs, open_inference, scoring
+from veleta_inference.adapters.bodies import BODY
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS, ExplainerPool
 from veleta_inference.adapters.guard import KEY_NAME, Guard
 from veleta_inference.adapters.openapi import document
 from veleta_inference.adapters.problems import problem
 from veleta_inference.adapters.request_adapter import (
-    BODY,
     GENERATED_ID,
     REQUEST_ID,
     TRACE,

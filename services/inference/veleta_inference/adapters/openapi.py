@@ -34,16 +34,17 @@ ERRORS = {
     401: "The service requires a key, and the request has no valid one.",
     404: "There is no such model, or another version is served.",
     408: "The body did not arrive in time.",
-    413: "The body is too large.",
+    413: "The body is too large, as sent or decompressed.",
+    415: "The body has another Content-Encoding than gzip or deflate.",
     422: "A field is missing, unknown or of the wrong kind; the list is empty or too long; or the service is strict "
     "and the model has not learnt a value. `errors` names each.",
     429: "This client has too many requests in flight.",
     500: "An error in the service.",
-    503: "No model is served yet, the request cannot be stored, or too many requests are in flight.",
+    503: "No model is served yet, the request cannot be stored, or too much is in flight.",
 }
 GUARDED = (401, 429)
 """The errors of every operation that requires a key if there are keys."""
-PRICE_ERRORS = (400, *GUARDED, 408, 413, 422, 500, 503)
+PRICE_ERRORS = (400, *GUARDED, 408, 413, 415, 422, 500, 503)
 """The errors of a request for prices."""
 
 

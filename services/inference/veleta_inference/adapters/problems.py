@@ -11,8 +11,9 @@ import structlog
 from aiohttp import web
 
 from veleta.errors import Reject, Retry
+from veleta_inference.adapters.bodies import BodyTimeout
 from veleta_inference.adapters.guard import TooManyRequests, Unauthorized
-from veleta_inference.adapters.request_adapter import BodyTimeout, json_response
+from veleta_inference.adapters.request_adapter import json_response
 from veleta_inference.domain import responses
 from veleta_inference.domain.errors import InvalidRequest, UnreadableBody, ValidationProblem
 from veleta_inference.handlers import VersionNotServed
@@ -73,11 +74,11 @@ def problem(error: Exception) -> Problem:  # noqa: PLR0911 - a line for each kin
 
 def _http_problem(error: web.HTTPException) -> Problem:
     """The problem of an error that aiohttp finds, such as a wrong path."""
-    detail, headers = error.text or "", {}
+    detail = error.text or ""
+    headers = {name: error.headers[name] for name in ("Allow", "Accept-Encoding") if name in error.headers}
     if isinstance(error, web.HTTPMethodNotAllowed):
         methods = " or ".join(sorted(error.allowed_methods - {"HEAD"}))
         detail = f"{error.method} is not possible on this path: use {methods} (/docs has examples)"
-        headers = {"Allow": error.headers["Allow"]}
     elif isinstance(error, web.HTTPNotFound):
         detail = "there is no such path: /docs shows all paths"
     return Problem(HTTPStatus(error.status), detail, headers=headers)

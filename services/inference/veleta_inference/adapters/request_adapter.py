@@ -1,6 +1,5 @@
 """Turns HTTP requests of any protocol into prediction requests, and their responses into JSON."""
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -11,13 +10,13 @@ from aiohttp import web
 
 from veleta.clock import Clock
 from veleta.dataset import Values
-from veleta.errors import Reject
 from veleta.tables import MAX_CLIENT_REQUEST_ID
+from veleta_inference.adapters.bodies import BodyReader
 from veleta_inference.adapters.guard import KEY_NAME
 from veleta_inference.domain.errors import UnreadableBody
 from veleta_inference.domain.forms import Form
 from veleta_inference.domain.requests import RequestReader
-from veleta_inference.handlers import PredictionRequest, PredictionResponse, PredictionService
+from veleta_inference.handlers import MAX_GROUP_ROWS, PredictionRequest, PredictionResponse, PredictionService
 
 REQUEST_ID = "X-Request-ID"
 IDEMPOTENCY_KEY = "Idempotency-Key"
@@ -28,12 +27,6 @@ KEY_PATTERN = f"^[!-~]{{1,{MAX_KEY}}}$"
 GENERATED_ID = web.RequestKey("generated_id", str)
 """The id of a request whose client sent none. These ids increase with time."""
 API_VERSION = "0.1.0"
-BODY = web.RequestKey("body", bytes)
-"""The part of a request's body that was read."""
-
-
-class BodyTimeout(Reject):
-    """A body did not arrive in time."""
 
 
 class RequestAdapter:
@@ -44,19 +37,17 @@ class RequestAdapter:
         self.reader = reader
         self.dataset = reader.dataset
         self._clock = clock
-        self._body_seconds = body_seconds
+        self._bodies = BodyReader(body_seconds, self._require_capacity)
 
     async def predict(
         self, request: web.Request, read: Callable[[bytes], list[Values]], version: int | None = None
     ) -> PredictionResponse:
         """The response to a body that `read` turns into typed rows, by this version only if one is given."""
         received_at = self._clock()
-        request[BODY] = body = await self._read_body(request)
+        rows = await self._bodies.read(request, read)
         request_id, client_id = _request_id(request), client_request_id(request)
         sender = request.get(KEY_NAME), request.remote
-        return await self.service.predict(
-            PredictionRequest(request_id, read(body), client_id, *sender, received_at, version)
-        )
+        return await self.service.predict(PredictionRequest(request_id, rows, client_id, *sender, received_at, version))
 
     async def predict_rows(
         self, request: web.Request, form: Form, rows: Callable[[object], object], version: int | None = None
@@ -64,21 +55,9 @@ class RequestAdapter:
         """As `predict`, of a body in another protocol, which `rows` turns into untyped rows."""
         return await self.predict(request, lambda body: self.reader.read_form(body, form, rows), version)
 
-    async def _read_body(self, request: web.Request) -> bytes:
-        """The whole body.
-
-        Raises:
-            BodyTimeout: it does not arrive in time.
-            UnreadableBody: the connection ended, or the body is not encoded as its headers say.
-        """
-        try:
-            if request.content.is_eof():
-                return await request.read()
-            return await asyncio.wait_for(request.read(), self._body_seconds)
-        except TimeoutError:
-            raise BodyTimeout("the body did not arrive in time", f"{self._body_seconds:g} s") from None
-        except (web.RequestPayloadError, ConnectionError) as error:
-            raise UnreadableBody("the body is incomplete", " ".join(str(error).split())) from error
+    def _require_capacity(self) -> None:
+        """Check that a request with many rows may be in flight too. Raises Retry."""
+        self.service.require_capacity(min(self.reader.limit, MAX_GROUP_ROWS))
 
 
 def price_response(

@@ -53,7 +53,9 @@ async def start() -> AsyncIterator[Start]:
             inference = MemoryInference(names or {}, limit, seconds, items, strict)
             running = asyncio.create_task(inference.service.run())
             stack.callback(running.cancel)
-            client: Client = await stack.enter_async_context(TestClient(TestServer(inference.application)))
+            server = TestServer(inference.application)
+            await server.start_server(auto_decompress=False)  # as veleta.service.listener
+            client: Client = await stack.enter_async_context(TestClient(server))
             return client, inference.answered, inference.refused
 
         yield starting
