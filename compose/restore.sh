@@ -1,11 +1,20 @@
 #!/bin/sh
-# compose/restore.sh FOLDER: creates each volume from its archive in FOLDER. Refuses if one of the volumes exists.
+# compose/restore.sh FOLDER: creates each volume from its archive in FOLDER. Changes nothing if one of the volumes exists,
+# or if an archive is missing, changed or not listed in SHA256SUMS.
 set -eu
 . "$(dirname "$0")/volumes.sh"
 
 [ $# = 1 ] || fail "usage: compose/restore.sh FOLDER"
-folder=$(cd "$1" 2>/dev/null && pwd) || fail "$1: no such folder"
-[ "$(ls "$folder"/*.tar.gz 2>/dev/null)" ] || fail "$1 has no archives of compose/backup.sh"
+folder=$(absolute "$1")
+[ -d "$folder" ] || fail "$1: no such folder"
+[ -e "$folder/SHA256SUMS" ] ||
+    fail "$1 has no SHA256SUMS: the backup was interrupted, or is of an earlier version (see docs/how-to/back-up.md)"
+(cd "$folder" && sha256sum --check --strict --quiet SHA256SUMS >&2) ||
+    fail "$1 is not as compose/backup.sh wrote it: nothing was restored"
+for archive in "$folder"/*.tar.gz; do
+    grep --quiet --line-regexp --extended-regexp "[0-9a-f]{64}  ${archive##*/}" "$folder/SHA256SUMS" ||
+        fail "${archive##*/} is not in SHA256SUMS: nothing was restored"
+done
 is_down
 for volume in $(volumes); do
     full=${project}_$volume

@@ -1,5 +1,6 @@
 # Functions of backup.sh and restore.sh. They use the stack that docker compose uses, so COMPOSE_PROJECT_NAME and
 # COMPOSE_FILE apply.
+called_from=$PWD
 cd "$(dirname "$0")/.."
 
 fail() {
@@ -15,6 +16,14 @@ volumes() {
 
 is_down() {
     [ -z "$(docker compose ps --quiet)" ] || fail "the stack is up: docker compose down first"
+}
+
+# absolute FOLDER: its path, which is relative to the caller's folder.
+absolute() {
+    case $1 in
+        /*) echo "$1" ;;
+        *) echo "$called_from/$1" ;;
+    esac
 }
 
 # in_container VOLUME FOLDER COMMAND: runs it as root, so that tar can save and restore the owners of files.
