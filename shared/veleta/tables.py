@@ -201,6 +201,13 @@ sweeps = sa.Table(
     sa.Column("doubted_since", DATETIME(fsp=6), comment="if the clock was ahead of it: since when"),
 )
 
+versions = sa.Table(
+    "versions",
+    pipeline,
+    sa.Column("name", _text(32), primary_key=True, comment="the program: veleta"),
+    sa.Column("version", _text(32), nullable=False, comment="the newest one that used these data"),
+)
+
 datasets = sa.Table(
     "datasets",
     pipeline,

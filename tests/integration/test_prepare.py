@@ -21,9 +21,10 @@ from veleta.errors import Retry, Stop
 from veleta.events.envelope import Message
 from veleta.limits import DEFAULT_LIMITS
 from veleta.settings import MysqlSettings
-from veleta.tables import SCHEMAS, dataset_tables, limits, pipeline
+from veleta.tables import SCHEMAS, dataset_tables, limits, pipeline, versions
 from veleta.topics import SEGMENT_BYTES, declared_topics, topic
 from veleta.users import OWN_ROWS, USERS, view_name
+from veleta.version import VERSION
 from veleta_prepare.topics import create_topics
 
 NEW_COLUMN = '[[columns]]\nname = "garage"\ntitle = "Garage"\nkind = "number"\n\n[cleaning]\n'
@@ -135,6 +136,28 @@ def test_a_database_of_the_first_release_is_upgraded(fresh_testbed: Testbed) -> 
         assert state.checkpoints.load_all() == {("t", 0): 7}
         assert state.outbox.oldest() == [(3, Message("t", "k", (), b"event"))]
     engine.dispose()
+
+
+@pytest.mark.failure("F420")
+def test_data_of_a_newer_version_are_refused(fresh_testbed: Testbed) -> None:
+    """A downgrade says what it needs, before it changes anything. Data of an older version are upgraded."""
+
+    def stored() -> list[str]:
+        return [row[0] for row in fresh_testbed.sql(sa.select(versions.c.version))]
+
+    assert stored() == [VERSION]
+    execute(fresh_testbed, "admin", "UPDATE {PIPELINE}.versions SET version = '98.10.0'")
+    execute(fresh_testbed, "admin", "ALTER TABLE {PIPELINE}.limits ADD COLUMN later INT")
+    execute(fresh_testbed, "admin", "DROP TABLE {PIPELINE}.purges")
+    before = everything(fresh_testbed)
+    done = fresh_testbed.prepare()
+    assert done.returncode == 1
+    assert f"prepare: these data need Veleta 98.10.0 or newer; this is {VERSION}" in done.stderr
+    assert everything(fresh_testbed) == before
+    execute(fresh_testbed, "admin", "ALTER TABLE {PIPELINE}.limits DROP COLUMN later")
+    execute(fresh_testbed, "admin", "UPDATE {PIPELINE}.versions SET version = '0.0.9'")
+    assert fresh_testbed.prepare().returncode == 0
+    assert stored() == [VERSION]
 
 
 @pytest.mark.failure("F391")

@@ -18,6 +18,7 @@ from veleta_prepare.settings import PrepareSettings
 from veleta_prepare.tables import create_databases, create_tables, store_default_limits
 from veleta_prepare.topics import create_topics
 from veleta_prepare.users import create_users
+from veleta_prepare.versions import refuse_newer_data, store_version
 
 
 def prepare(settings: PrepareSettings) -> None:
@@ -25,17 +26,20 @@ def prepare(settings: PrepareSettings) -> None:
 
     Raises:
         Retry: Kafka or MySQL is unavailable.
-        Stop: something exists and differs from its declaration.
+        Stop: something exists and differs from its declaration, or a newer version used the data.
     """
     dataset = load_dataset(settings.dataset)
+    engine = mysql_engine(settings.mysql, SCHEMA_SECONDS)
+    with database_errors(), engine.connect() as connection:
+        refuse_newer_data(connection)
     create_topics(settings.kafka.bootstrap, dataset.name)
     event_log = KafkaLog(settings.kafka.bootstrap, "prepare")
     with database_errors():
         create_databases(settings.mysql)
-        engine = mysql_engine(settings.mysql, SCHEMA_SECONDS)
         with engine.begin() as connection:
             create_tables(connection, dataset, event_log)
             create_users(connection, dataset, settings)
+            store_version(connection)
     rows = event_log.bounds(topic(dataset.name, "rows"))
     if not any(end for _, end in rows.values()):
         with database_errors(), engine.begin() as connection:

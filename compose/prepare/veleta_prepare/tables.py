@@ -59,6 +59,11 @@ def schema_name(connection: sa.Connection, schema: str) -> str:
     return str(connection.get_execution_options()["schema_translate_map"][schema])
 
 
+def exists(connection: sa.Connection, table: sa.Table) -> bool:
+    """Whether the deployment has the table."""
+    return bool(_columns(connection, table))
+
+
 def _create(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
     for table in tables:
         if existing := _columns(connection, table):
