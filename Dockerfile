@@ -1,8 +1,9 @@
 # syntax=docker/dockerfile:1
 # The image of one project: docker build --build-arg PROJECT=services/loader --build-arg NAME=loader .
-ARG PYTHON=python:3.11-slim
+# Without a variable, so that Dependabot can update the tag, and a digest after it.
+FROM python:3.11-slim AS python
 
-FROM ${PYTHON} AS dependencies
+FROM python AS dependencies
 ENV PIP_CACHE_DIR=/cache/pip UV_CACHE_DIR=/cache/uv
 COPY compose/local/uv.txt ./
 RUN --mount=type=cache,target=/cache \
@@ -24,7 +25,7 @@ RUN --mount=type=cache,target=/cache \
         --output-file pins.txt ${PROJECT}/pyproject.toml && \
     uv pip install --require-hashes --no-deps --constraints requirements.lock --requirements pins.txt
 
-FROM ${PYTHON}
+FROM python
 # A new volume gets its owner from the folder of the image at its path. veleta.users declares the parts.
 RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel && \
     useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin veleta && \
