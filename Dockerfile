@@ -30,7 +30,7 @@ FROM python
 RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel && \
     useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin veleta && \
     install --directory --owner=veleta /data && \
-    for part in mysql mlflow prepare source poller loader drift trainer inference retention monitor notebooks; do \
+    for part in kafka mysql mlflow prepare source poller loader drift trainer inference retention monitor notebooks; do \
         install --directory --owner=veleta /secrets/$part; \
     done
 COPY --from=dependencies /opt/venv /opt/venv

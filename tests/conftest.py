@@ -41,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --backing: tests can use Kafka, MySQL and MLflow that already run, such as those of a stack in containers."""
     parser.addoption(
-        "--backing", metavar="JSON", help="kafka_bootstrap, mlflow_url, _tokens, mysql_port, _user and _password"
+        "--backing",
+        metavar="JSON",
+        help="the fields of ExternalServices",
     )
 
 

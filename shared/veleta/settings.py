@@ -20,10 +20,12 @@ SECRETS = _SECRETS if _SECRETS.is_dir() else None
 
 
 class KafkaSettings(BaseSettings):
-    """The address of Kafka."""
+    """The address of Kafka and the login. A client without a user may only read."""
 
-    model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", secrets_dir=SECRETS, frozen=True)
     bootstrap: str = Field("127.0.0.1:9092", description="host:port of Kafka")
+    user: str | None = Field(None, description="the Kafka user of this process; each service has its own")
+    password: SecretStr = Field(SecretStr(""), description="the password of that user")
 
 
 class MysqlSettings(BaseSettings):

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from veleta.events import catalogue as events
 from veleta.events.catalogue import Payload
+from veleta.users import OPERATOR
 
 TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "commands", "deadletter"]
 
@@ -17,7 +18,7 @@ SEGMENT_BYTES = 2 * MAX_MESSAGE_BYTES
 
 @dataclass(frozen=True)
 class Topic:
-    """A declared topic: its events, and the services that write and read it.
+    """A declared topic: its events, and who writes and reads it: services, and people as the user `operator`.
 
     Kafka deletes no record by itself. Retention deletes those of `rows`.
     """
@@ -54,7 +55,7 @@ _DECLARED: dict[TopicName, _Declaration] = {
     "batches": _Declaration(
         [events.DatasetDeclared, events.BatchOpened, events.BatchClosed, events.BatchRefused, events.BatchMissed],
         ["poller"],
-        ["poller", "loader", "drift", "trainer", "monitor"],
+        ["poller", "loader", "drift", "trainer", "retention", "monitor"],
     ),
     "rows": _Declaration([events.BatchRows], ["poller"], ["loader", "drift", "trainer"]),
     "drift": _Declaration([events.DriftAssessed], ["drift"], ["drift", "monitor"]),
@@ -78,11 +79,11 @@ _DECLARED: dict[TopicName, _Declaration] = {
     ),
     "commands": _Declaration(
         [events.Poll, events.Pause, events.Resume, events.CommandAccepted, events.CommandRefused],
-        ["poller", "monitor"],
-        ["poller", "monitor"],
+        ["poller", "monitor", OPERATOR],
+        ["poller", "monitor", OPERATOR],
     ),
     "deadletter": _Declaration(
-        [events.RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor"]
+        [events.RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor", OPERATOR]
     ),
 }
 """Drift and the trainer read what they wrote only to restore their tables."""

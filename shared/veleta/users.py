@@ -1,6 +1,7 @@
-"""The MySQL users: which parts log in as which user, and what each user may do. And the parts that write to MLflow.
+"""The MySQL users: which parts log in as which user, and what each user may do. And the users of Kafka and MLflow.
 
-Everything else follows from `USERS`: the users that `prepare` creates, their passwords, and the logins of a local run.
+Everything else follows from `USERS` and `KAFKA_USERS`: the users that `prepare` creates, their passwords, and the
+logins of a local run.
 """
 
 from collections.abc import Mapping
@@ -127,8 +128,19 @@ USERS = (
 )
 LOGINS: Mapping[str, User] = {part: user for user in USERS for part in user.parts}
 """The user of each part."""
+KAFKA_ADMIN = "admin"
+"""Kafka's administrator, who may do everything. `prepare` logs in as this user."""
+OPERATOR = "operator"
+"""The user of Kafka for the commands of people."""
+KAFKA_USERS = ("poller", "loader", "drift", "trainer", "inference", "retention", "monitor", OPERATOR)
+"""The other users of Kafka. Each service that uses Kafka has its own. `veleta.kafka_rights` has what they may do."""
 MLFLOW_WRITERS = ("trainer", "retention")
 """The parts that write to MLflow, each with its own token."""
+
+
+def kafka_password_variable(user: str) -> str:
+    """The variable with the password of a user of Kafka in the environment of `prepare`."""
+    return f"KAFKA_{user.upper()}_PASSWORD"
 
 
 def token_variable(part: str) -> str:

@@ -9,10 +9,11 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from support.records import message
-from support.testbed import Testbed, wait_until
+from support.testbed import Testbed, kafka_login, wait_until
 from support.twins.shared import MemoryLog
 from veleta.adapters import kafka as kafka_module
 from veleta.adapters.kafka import KafkaLog
+from veleta.adapters.kafka_clients import client_arguments
 from veleta.clock import utc_now
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record
@@ -37,7 +38,7 @@ def dataset(request: pytest.FixtureRequest, log: EventLog) -> str:
     """A dataset whose topics exist and are empty."""
     name = f"t{uuid4().hex[:8]}"
     if isinstance(log, KafkaLog):
-        create_topics(request.getfixturevalue("testbed").bootstrap, name)
+        create_topics(request.getfixturevalue("testbed").kafka, name)
     return name
 
 
@@ -118,8 +119,8 @@ def test_deleted_records_are_skipped(log: EventLog, batches: str, request: pytes
     if isinstance(log, MemoryLog):
         log.delete_before(batches, 0, 4)
     else:
-        bootstrap = request.getfixturevalue("testbed").bootstrap
-        with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
+        arguments = client_arguments(request.getfixturevalue("testbed").kafka, "test")
+        with closing(KafkaAdminClient(**arguments)) as admin:
             admin.delete_records({TopicPartition(batches, 0): 4})
     assert log.bounds(batches) == {0: (4, 6)}
     assert list(log.read(batches, 0, 1, 3)) == []
@@ -231,7 +232,7 @@ def committed(request: pytest.FixtureRequest, log: EventLog) -> Committed:
     testbed: Testbed = request.getfixturevalue("testbed")
 
     def of_kafka(group: str, name: str) -> int | None:
-        consumer = KafkaConsumer(bootstrap_servers=testbed.bootstrap, group_id=group, enable_auto_commit=False)
+        consumer = KafkaConsumer(**client_arguments(testbed.kafka, "test"), group_id=group, enable_auto_commit=False)
         offset: int | None = consumer.committed(TopicPartition(name, 0))
         consumer.close()
         return offset
@@ -265,7 +266,7 @@ def test_a_commit_does_not_move_a_subscription(log: EventLog, batches: str) -> N
 def test_an_unreachable_broker_is_a_retry() -> None:
     """Each call raises it within its timeout; it names kafka, and no thread is left."""
     threads = threading.active_count()
-    log = KafkaLog("127.0.0.1:9", "test", 1.0)
+    log = KafkaLog(kafka_login("127.0.0.1:9"), "test", 1.0)
     for call in (
         lambda: log.publish([message("t")]),
         lambda: list(log.read("t", 0, 0, 1)),
@@ -301,20 +302,20 @@ class Topics:
     def __init__(self, log: EventLog, dataset: str, request: pytest.FixtureRequest) -> None:
         self._log = log
         self._dataset = dataset
-        self._bootstrap = "" if isinstance(log, MemoryLog) else request.getfixturevalue("testbed").bootstrap
+        self._kafka = kafka_login("") if isinstance(log, MemoryLog) else request.getfixturevalue("testbed").kafka
 
     def delete(self, name: str) -> None:
         if isinstance(self._log, MemoryLog):
             self._log.delete_topic(name)
             return
-        with closing(KafkaAdminClient(bootstrap_servers=self._bootstrap)) as admin:
+        with closing(KafkaAdminClient(**client_arguments(self._kafka, "test"))) as admin:
             admin.delete_topics([name])
 
     def create(self, name: str) -> None:
         if isinstance(self._log, MemoryLog):
             self._log.create_topic(name)
         else:
-            create_topics(self._bootstrap, self._dataset)
+            create_topics(self._kafka, self._dataset)
 
 
 CALLS: dict[str, Callable[[EventLog, str], object]] = {

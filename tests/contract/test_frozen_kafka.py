@@ -26,18 +26,18 @@ CALLS: dict[str, Callable[[KafkaLog, str], object]] = {
 
 @pytest.fixture
 def proxy(testbed: Testbed) -> Iterator[Proxy]:
-    made = Proxy(int(testbed.bootstrap.rpartition(":")[2]), rewrite=True)
+    made = Proxy(int(testbed.kafka.bootstrap.rpartition(":")[2]), rewrite=True)
     yield made
     made.cut()
 
 
 @pytest.fixture
-def log(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaLog]:
+def log(testbed: Testbed, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaLog]:
     """A log with short time-outs that reaches Kafka through the proxy."""
     monkeypatch.setattr(kafka_module, "KAFKA_PUBLISH_SECONDS", 3)
     monkeypatch.setattr(kafka_module, "KAFKA_SILENCE_SECONDS", 2)
     monkeypatch.setattr(kafka_module, "KAFKA_REQUEST_SECONDS", 1)
-    made = KafkaLog(f"127.0.0.1:{proxy.port}", "test", 1.0)
+    made = KafkaLog(testbed.kafka.model_copy(update={"bootstrap": f"127.0.0.1:{proxy.port}"}), "test", 1.0)
     yield made
     proxy.thaw()
     made.close()
@@ -47,7 +47,7 @@ def log(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaLog]:
 def name(testbed: Testbed) -> str:
     """A topic with one record."""
     dataset = f"t{uuid4().hex[:8]}"
-    create_topics(testbed.bootstrap, dataset)
+    create_topics(testbed.kafka, dataset)
     return topic(dataset, "batches")
 
 

@@ -145,7 +145,7 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
     with Client(stack.url) as client:
         wait_until(lambda: len(client.versions()) == 1, what="an answer")
         for _ in range(PLACES - 1):
-            send_command(stack.run.kafka_bootstrap, Poll, DATASET.name, "")
+            send_command(stack.run.kafka_operator, Poll, DATASET.name, "")
         wait_until(lambda: _state(stack, "planned"), 120, "a training is under way")
         stack.kill("trainer")
         stack.kill("loader")
@@ -273,10 +273,10 @@ def test_a_notebook_runs(stack: Stack, tmp_path: Path) -> None:
 
 def test_topics_and_tail_are_readable(stack: Stack) -> None:
     """The declared topics and no others (topics of other tests have other dataset names)."""
-    bootstrap = stack.run.kafka_bootstrap
-    ours = sorted(name for name in topics.names(bootstrap) if name.startswith(f"{DATASET.name}."))
+    kafka = stack.run.kafka
+    ours = sorted(name for name in topics.names(kafka) if name.startswith(f"{DATASET.name}."))
     assert ours == sorted(t.name for t in declared_topics(DATASET.name))
-    log, drift = KafkaLog(bootstrap, "test"), f"{DATASET.name}.drift"
+    log, drift = KafkaLog(kafka, "test"), f"{DATASET.name}.drift"
     assert "drift.assessed" in record_format.title(topics.summary(log, drift).last[0])
     shown = "\n".join(map(record_format.as_text, topics.tail(log, drift, None, 1)))
     assert "verdict: drift" in shown

@@ -16,7 +16,7 @@ from veleta_local.errors import LocalError
 @pytest.mark.failure("F12")
 def test_a_dead_letter_is_listed_and_sent_again_once(testbed: Testbed) -> None:
     """A manifest before its rows: when it is sent again, the loader loads the batch. Drift's verdict stays."""
-    letters, name = DeadLetters(testbed.bootstrap, testbed.dataset.name), testbed.dataset.name
+    letters, name = DeadLetters(testbed.kafka_as("operator"), testbed.dataset.name), testbed.dataset.name
     assert list(letters.listing()) == ["no dead letters"]
     rows = list(api_rows(0, 50, 1))
     manifest = publish_chunks(MemoryLog(), name, 1, 0, [rows])
@@ -45,7 +45,7 @@ def test_a_dead_letter_is_listed_and_sent_again_once(testbed: Testbed) -> None:
 
 def test_an_unknown_dead_letter_is_refused_with_the_existing_ones(testbed: Testbed) -> None:
     """The operator can copy the id."""
-    letters = DeadLetters(testbed.bootstrap, testbed.dataset.name)
+    letters = DeadLetters(testbed.kafka_as("operator"), testbed.dataset.name)
     with pytest.raises(LocalError, match=f"no such dead letter; there are: .*{testbed.dataset.name}.batches/0/0/dead/"):
         letters.resend("nothing")
 

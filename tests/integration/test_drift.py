@@ -8,6 +8,7 @@ from kafka import KafkaAdminClient
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.testbed import Testbed, wait_until
+from veleta.adapters.kafka_clients import client_arguments
 from veleta.events.catalogue import DriftAssessed
 from veleta.tables import dataset_tables, drift_metrics, drift_reports
 from veleta.topics import declared_topics
@@ -66,7 +67,7 @@ def test_a_kill_causes_no_second_verdict(testbed: Testbed) -> None:
 
 def test_faust_creates_no_topic(testbed: Testbed) -> None:
     """Its leader topic is disabled: there are only the declared topics."""
-    admin = KafkaAdminClient(bootstrap_servers=testbed.bootstrap)
+    admin = KafkaAdminClient(**client_arguments(testbed.kafka, "test"))
     existing = {t["name"] for t in admin.describe_topics() if testbed.dataset.name in t["name"]}
     admin.close()
     assert existing == {each.name for each in declared_topics(testbed.dataset.name)}

@@ -35,7 +35,7 @@ class RealFaust:
         self.passed_on = asyncio.Event()
         self.error: Exception | None = None
         self.health = ServiceHealth("drift")
-        self.app = make_app(f"{testbed.dataset.name}.{folder.name}", testbed.bootstrap, str(folder))
+        self.app = make_app(f"{testbed.dataset.name}.{folder.name}", testbed.kafka, str(folder))
         self._world = testbed
         self._transactions = MemoryTransactions(MemoryUnitOfWork())
         self._topic = topic(testbed.dataset.name, "batches")

@@ -15,6 +15,7 @@ from kafka import KafkaAdminClient
 from support.http import get
 from support.proxy import Proxy
 from support.testbed import Process, Testbed, free_port, http_status, wait_until
+from veleta.adapters.kafka_clients import client_arguments
 from veleta.topics import TopicName, topic, topics_of
 
 NEEDS = {
@@ -62,7 +63,7 @@ class Services:
 @pytest.fixture(scope="module")
 def services(testbed: Testbed) -> Iterator[Services]:
     proxies = {
-        "kafka": Proxy(_port(testbed.bootstrap), rewrite=True),
+        "kafka": Proxy(_port(testbed.kafka.bootstrap), rewrite=True),
         "mysql": Proxy(testbed.mysql("admin").port),
         "mlflow": Proxy(_port(testbed.mlflow_uri), rewrite=True),
     }
@@ -124,7 +125,7 @@ def test_every_service_shows_within_ten_seconds_which_topic_was_deleted(
     deleted = [topic(testbed.dataset.name, name) for name in names]
     uses = {service: set(topics_of(testbed.dataset.name, service)).intersection(deleted) for service in NEEDS}
     uses["retention"] = {topic(testbed.dataset.name, name) for name in ("batches", "rows")}.intersection(deleted)
-    with closing(KafkaAdminClient(bootstrap_servers=testbed.bootstrap)) as admin:
+    with closing(KafkaAdminClient(**client_arguments(testbed.kafka, "test"))) as admin:
         admin.delete_topics(deleted)
 
     def all_named() -> bool:

@@ -20,7 +20,7 @@ def run(testbed: Testbed, heading: str, more: str = "") -> str:
     login = testbed.mysql("requests_reader")
     mysql = mysql_clients(login.host, login.port, login.user, login.password.get_secret_value())
     env, script = testbed.folder / "env", testbed.folder / "my.py"
-    env.write_text(export_lines({"VELETA_KAFKA": testbed.bootstrap, **mysql}))
+    env.write_text(export_lines({"VELETA_KAFKA": testbed.anonymous.bootstrap, **mysql}))
     section = PAGE.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     block = section.partition("```python\n")[2].partition("```")[0]
     block = re.sub(r"\b(PIPELINE|RAW_DATA)\b", rf"{testbed.prefix}\1", block)

@@ -29,7 +29,6 @@ from veleta.events.catalogue import (
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
-from veleta_prepare.topics import create_topics
 
 ROWS = 40
 
@@ -38,7 +37,7 @@ ROWS = 40
 def testbed(backing: Run, tmp_path: Path) -> Testbed:
     """Topics for one test. The poller needs no database."""
     testbed = Testbed(backing, tmp_path)
-    create_topics(testbed.bootstrap, testbed.dataset.name)
+    testbed.prepare_kafka()
     return testbed
 
 
@@ -110,7 +109,7 @@ def test_polling_is_controlled_from_the_shell(testbed: Testbed, csv: Path) -> No
     """With POLL=manual a poll fetches one batch, and a resume all. A pause survives kill -9."""
 
     def send(kind: type[Command]) -> str:
-        return send_command(testbed.bootstrap, kind, testbed.dataset.name, "")
+        return send_command(testbed.kafka_as("operator"), kind, testbed.dataset.name, "")
 
     settings = {"at_end": "stop", "poll": "manual"}
     with running_source(testbed, csv) as source, running_poller(testbed, source.url, **settings) as poller:

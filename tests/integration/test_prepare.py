@@ -15,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from support.records import publish_chunks
 from support.repository import ROOT
-from support.testbed import Testbed
+from support.testbed import Testbed, kafka_login
+from veleta.adapters.kafka_clients import client_arguments
 from veleta.adapters.mysql import MysqlUnitOfWork, mysql_engine
 from veleta.errors import Retry, Stop
 from veleta.events.envelope import Message
@@ -46,7 +47,7 @@ INSERT_REQUEST = (
 
 @contextmanager
 def admin(testbed: Testbed) -> Iterator[KafkaAdminClient]:
-    client = KafkaAdminClient(bootstrap_servers=testbed.bootstrap)
+    client = KafkaAdminClient(**client_arguments(testbed.kafka, "test"))
     yield client
     client.close()
 
@@ -177,14 +178,14 @@ def test_users_of_an_earlier_version_are_dropped(fresh_testbed: Testbed) -> None
 def test_a_topic_that_differs_is_refused_and_not_changed(testbed: Testbed) -> None:
     """The message names every difference. Nothing is overwritten, because an operator may have changed it."""
     name = f"t{uuid4().hex[:8]}"
-    create_topics(testbed.bootstrap, name)
+    create_topics(testbed.kafka, name)
     drift, rows = topic(name, "drift"), topic(name, "rows")
     with admin(testbed) as client:
         client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, drift, {"retention.ms": "60000"})])
         client.create_partitions({rows: 3})
     for _ in range(2):
         with pytest.raises(Stop) as caught:
-            create_topics(testbed.bootstrap, name)
+            create_topics(testbed.kafka, name)
         assert f"{drift}: retention.ms is 60000, not -1" in str(caught.value)
         assert f"{rows}: partitions is 3, not 1" in str(caught.value)
 
@@ -192,11 +193,11 @@ def test_a_topic_that_differs_is_refused_and_not_changed(testbed: Testbed) -> No
 def test_topics_of_an_earlier_version_get_small_files(testbed: Testbed) -> None:
     """Kafka frees the disk of deleted records by whole files, and by default a file has 1 GB."""
     name = f"t{uuid4().hex[:8]}"
-    create_topics(testbed.bootstrap, name)
+    create_topics(testbed.kafka, name)
     resource = ConfigResource(ConfigResourceType.TOPIC, topic(name, "rows"), {"segment.bytes": str(2**30)})
     with admin(testbed) as client:
         client.alter_configs([resource])
-        create_topics(testbed.bootstrap, name)
+        create_topics(testbed.kafka, name)
         found = client.describe_configs([resource], config_filter="all")["topic"][topic(name, "rows")]
     assert found["segment.bytes"]["value"] == str(SEGMENT_BYTES)
 
@@ -223,7 +224,7 @@ def test_without_kafka_the_job_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("veleta.adapters.kafka_clients._AdminClient", no_broker)
     with pytest.raises(Retry, match="no broker answered") as caught:
-        create_topics("127.0.0.1:9", "d")
+        create_topics(kafka_login("127.0.0.1:9"), "d")
     assert caught.value.dependency == "kafka"
 
 

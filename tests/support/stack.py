@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from support.repository import ROOT
-from support.testbed import free_base, wait_until
-from veleta.users import MLFLOW_WRITERS
+from support.testbed import free_base, kafka_login, wait_until
+from veleta.settings import KafkaSettings
+from veleta.users import KAFKA_ADMIN, MLFLOW_WRITERS
 
-PUBLISHED = ("kafka", "mysql", "mlflow", "source", "inference", "monitor", "jupyter")
+PUBLISHED = ("kafka", "kafka_services", "mysql", "mlflow", "source", "inference", "monitor", "jupyter")
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
 LONG_RUNNING = ("kafka", "mysql", "mlflow", *SERVICES)
 SECRETS = "mysql_root_password"
@@ -31,8 +32,13 @@ class Stack:
         self._environment = {**inherited, **project, **ports, **variables}
 
     @property
-    def kafka_bootstrap(self) -> str:
-        return f"127.0.0.1:{self._ports['kafka']}"
+    def kafka(self) -> KafkaSettings:
+        return kafka_login(f"127.0.0.1:{self._ports['kafka']}")
+
+    @cached_property
+    def kafka_admin(self) -> KafkaSettings:
+        password = self.inside("kafka", "cat", "/run/secrets/kafka_password")
+        return kafka_login(f"127.0.0.1:{self._ports['kafka_services']}", KAFKA_ADMIN, password)
 
     @property
     def mlflow_url(self) -> str:
@@ -77,7 +83,7 @@ class Stack:
 
     def down(self, *, volumes: bool = False) -> None:
         """Stop it; with `volumes` its data are deleted too."""
-        self._forget_password()
+        self._forget_passwords()
         self._run("--profile", "*", "down", "--remove-orphans", *(["--volumes"] if volumes else []))
 
     def kill(self, part: str) -> None:
@@ -114,8 +120,9 @@ class Stack:
         lines = self.compose("ps", "--format", "{{.Service}} {{.Health}}").split("\n")
         return [line for line in lines if line.endswith((" starting", " unhealthy"))]
 
-    def _forget_password(self) -> None:
-        self.__dict__.pop("mysql_password", None)
+    def _forget_passwords(self) -> None:
+        for name in ("mysql_password", "kafka_admin"):
+            self.__dict__.pop(name, None)
 
 
 def docker(*command: str) -> str:

@@ -27,10 +27,12 @@ from veleta.adapters.mysql import mysql_engine
 from veleta.batches import read_topic
 from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.events.envelope import Event, decode
-from veleta.settings import MlflowSettings, MysqlSettings
+from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings
 from veleta.topics import TopicName, topic
-from veleta.users import USERS
+from veleta.users import KAFKA_ADMIN, KAFKA_USERS, USERS, kafka_password_variable
 from veleta_local.addresses import DEFAULT_PORTS
+from veleta_prepare.kafka_users import create_kafka_users
+from veleta_prepare.topics import create_topics
 
 T = TypeVar("T")
 PASSWORD = uuid4().hex
@@ -40,7 +42,12 @@ class BackingServices(Protocol):
     """The addresses of Kafka, MySQL and MLflow: of a run on this machine, or of a stack in containers."""
 
     @property
-    def kafka_bootstrap(self) -> str: ...
+    def kafka(self) -> KafkaSettings:
+        """Kafka without a login."""
+
+    @property
+    def kafka_admin(self) -> KafkaSettings:
+        """Kafka with all rights."""
 
     @property
     def mlflow_url(self) -> str: ...
@@ -65,11 +72,21 @@ class ExternalServices:
     """`BackingServices` that run already."""
 
     kafka_bootstrap: str
+    kafka_admin_bootstrap: str
+    kafka_password: str
     mlflow_url: str
     mlflow_tokens: Mapping[str, str]
     mysql_port: int
     mysql_user: str
     mysql_password: str
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        return kafka_login(self.kafka_bootstrap)
+
+    @property
+    def kafka_admin(self) -> KafkaSettings:
+        return kafka_login(self.kafka_admin_bootstrap, KAFKA_ADMIN, self.kafka_password)
 
 
 def wait_until(condition: Callable[[], T], seconds: float = 60, what: str = "the condition") -> T:
@@ -113,6 +130,11 @@ def http_status(url: str) -> int:
         return 0
 
 
+def kafka_login(bootstrap: str, user: str | None = None, password: str = "") -> KafkaSettings:
+    """The settings of a client of Kafka, whatever the environment has."""
+    return KafkaSettings(bootstrap=bootstrap, user=user, password=SecretStr(password))
+
+
 def admin_login(run: BackingServices, prefix: str = "") -> MysqlSettings:
     """The administrator's login, for databases whose names start with `prefix`."""
     return MysqlSettings(
@@ -134,11 +156,13 @@ class Testbed:
         self.prefix = f"{mark}_"
         self.folder = folder
         self.dataset = self._own_dataset(text or load_dataset("real_estate").text, mark)
-        self.bootstrap = backing.kafka_bootstrap
+        # Tests may write to any topic. The processes that they start have their own users.
+        self.kafka = backing.kafka_admin
+        self.anonymous = backing.kafka
         self.mlflow_uri = backing.mlflow_url
         # Tests write to MLflow as the trainer does.
         use_token(MlflowSettings(tracking_uri=self.mlflow_uri, tracking_token=backing.mlflow_tokens["trainer"]))
-        self.log = KafkaLog(self.bootstrap, "test")
+        self.log = KafkaLog(self.kafka, "test")
         self._backing = backing
         self._admin: sa.Engine | None = None
 
@@ -154,6 +178,10 @@ class Testbed:
         if user == "admin":
             return admin
         return admin.model_copy(update={"user": f"{self.prefix}{user}", "password": SecretStr(PASSWORD)})
+
+    def kafka_as(self, user: str) -> KafkaSettings:
+        """The login of one of the deployment's users of Kafka."""
+        return kafka_login(self.kafka.bootstrap, f"{self.prefix}{user}", PASSWORD)
 
     @property
     def admin(self) -> sa.Engine:
@@ -185,7 +213,9 @@ class Testbed:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "DATASET": str(self.dataset_path),
-            "KAFKA_BOOTSTRAP": self.bootstrap,
+            "KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+            "KAFKA_USER": f"{self.prefix}{service}",
+            "KAFKA_PASSWORD": PASSWORD,
             "MLFLOW_TRACKING_URI": self.mlflow_uri,
             **{f"{service.upper()}_{name.upper()}": str(value) for name, value in more.items()},
         }
@@ -205,9 +235,17 @@ class Testbed:
     def prepare(self, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the job that creates tables, users and topics. `variables` override its environment."""
         environment = self.environment("prepare", "admin")
+        environment |= {"KAFKA_USER": str(self.kafka.user), "KAFKA_PASSWORD": self.kafka.password.get_secret_value()}
+        environment |= {kafka_password_variable(user): PASSWORD for user in KAFKA_USERS}
         environment |= {user.password_variable: PASSWORD for user in USERS} | variables
         command = [sys.executable, "-m", "veleta_prepare"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+
+    def prepare_kafka(self) -> None:
+        """Create only topics, and the users of Kafka."""
+        passwords = dict.fromkeys(KAFKA_USERS, SecretStr(PASSWORD))
+        create_topics(self.kafka, self.dataset.name)
+        create_kafka_users(self.kafka, self.dataset.name, passwords, self.prefix)
 
     @contextmanager
     def service(

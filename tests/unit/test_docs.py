@@ -18,6 +18,7 @@ from support.repository import ROOT, package, services
 from veleta.dataset import load_dataset
 from veleta.tables import STATISTICS, dataset_tables, pipeline
 from veleta.topics import declared_topics
+from veleta.users import OPERATOR
 from veleta_local.deployment import Deployment
 from veleta_local.variables import Variables, variables_of_make
 
@@ -185,8 +186,8 @@ def _anchors(page: Path) -> set[str]:
 
 
 def _services(cell: str) -> set[str]:
-    """The services that a cell of a table names."""
-    return set(re.findall(r"\w+", cell)) & set(services())
+    """The services that a cell of a table names, and the user of people's commands."""
+    return set(re.findall(r"\w+", cell)) & {*services(), OPERATOR}
 
 
 def _code(page: Path) -> Iterator[str]:

@@ -70,9 +70,9 @@ def _status() -> None:
 
 
 def _topics() -> None:
-    bootstrap = Run(_HOME).kafka_bootstrap
-    log = KafkaLog(bootstrap, "topics")
-    summaries = [topics.summary(log, name) for name in topics.names(bootstrap)]
+    kafka = Run(_HOME).kafka
+    log = KafkaLog(kafka, "topics")
+    summaries = [topics.summary(log, name) for name in topics.names(kafka)]
     if _for_programs():
         _print_json({"topic": s.name, "records": s.records, "last": [*map(as_json, s.last)]} for s in summaries)
         return
@@ -84,9 +84,9 @@ def _tail() -> None:
     name, count, start = os.environ.get("TOPIC"), _number("N") or 10, _number("FROM")
     if not name:
         raise LocalError("pass a topic: make tail TOPIC=name (make topics lists them)")
-    bootstrap = Run(_HOME).kafka_bootstrap
-    topic = topics.find(name, topics.names(bootstrap))
-    records = topics.tail(KafkaLog(bootstrap, "tail"), topic, start, count)
+    kafka = Run(_HOME).kafka
+    topic = topics.find(name, topics.names(kafka))
+    records = topics.tail(KafkaLog(kafka, "tail"), topic, start, count)
     if _for_programs():
         _print_json(map(as_json, records))
     else:
@@ -95,7 +95,7 @@ def _tail() -> None:
 
 def _dead() -> None:
     run = Run(_HOME)
-    letters = DeadLetters(run.kafka_bootstrap, _dataset(run))
+    letters = DeadLetters(run.kafka_operator, _dataset(run))
     if letter_id := os.environ.get("RESEND"):
         show(letters.resend(letter_id))
     elif _for_programs():
@@ -106,7 +106,7 @@ def _dead() -> None:
 
 def _send(kind: type[Command]) -> None:
     run = Run(_HOME)
-    show(send_command(run.kafka_bootstrap, kind, _dataset(run), os.environ.get("REASON", "")))
+    show(send_command(run.kafka_operator, kind, _dataset(run), os.environ.get("REASON", "")))
 
 
 def _dataset(run: Run) -> str:

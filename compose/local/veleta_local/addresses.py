@@ -24,6 +24,7 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
         "jupyter": 8888,
         "retention": 8095,
         "kafka-controller": 9093,
+        "kafka-services": 9094,
     }
 )
 MIN_PORT_BASE = 2_000

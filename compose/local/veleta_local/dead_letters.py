@@ -9,6 +9,7 @@ from veleta.errors import Reject, Retry
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.events.envelope import ADDRESSEE, Event, Message, header_texts
 from veleta.processing.dead_letters import MAX_VALUE_BYTES
+from veleta.settings import KafkaSettings
 from veleta.topics import declared_topics
 from veleta_local.errors import LocalError
 from veleta_local.topics import local_errors
@@ -20,8 +21,8 @@ MAX_ERROR = 200
 class DeadLetters:
     """The dead letters of one dataset."""
 
-    def __init__(self, bootstrap: str, dataset: str) -> None:
-        self._log = KafkaLog(bootstrap, "dead")
+    def __init__(self, kafka: KafkaSettings, dataset: str) -> None:
+        self._log = KafkaLog(kafka, "dead")
         self._dataset = dataset
 
     def listing(self) -> Iterator[str]:

@@ -8,8 +8,20 @@ import shlex
 from pathlib import Path
 from urllib.parse import quote
 
+from pydantic import SecretStr
+
 from veleta.api_keys import PARTS
-from veleta.users import LOGINS, MLFLOW_WRITERS, USERS, token_variable
+from veleta.settings import KafkaSettings
+from veleta.users import (
+    KAFKA_ADMIN,
+    KAFKA_USERS,
+    LOGINS,
+    MLFLOW_WRITERS,
+    OPERATOR,
+    USERS,
+    kafka_password_variable,
+    token_variable,
+)
 from veleta_local.addresses import HOST, ports
 from veleta_local.errors import LocalError
 from veleta_local.files import shell_lines, write_private
@@ -59,6 +71,7 @@ class Deployment:
             *map(token_variable, MLFLOW_WRITERS),
             *map(_key_variable, PARTS),
             SOURCE_TOKEN_VARIABLE,
+            *map(kafka_password_variable, (KAFKA_ADMIN, *KAFKA_USERS)),
         )
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
 
@@ -89,8 +102,19 @@ class Deployment:
         return Path(f"/tmp/veleta-{os.getuid()}-{digest}")  # noqa: S108 (created and checked by private_folder)
 
     @property
-    def kafka_bootstrap(self) -> str:
-        return f"{HOST}:{self.ports['kafka']}"
+    def kafka(self) -> KafkaSettings:
+        """Kafka for clients that only read: without a login."""
+        return KafkaSettings(bootstrap=f"{HOST}:{self.ports['kafka']}", user=None, password=SecretStr(""))
+
+    @property
+    def kafka_operator(self) -> KafkaSettings:
+        """Kafka for the commands of people."""
+        return self._kafka_as(OPERATOR)
+
+    @property
+    def kafka_admin(self) -> KafkaSettings:
+        """Kafka with all rights."""
+        return self._kafka_as(KAFKA_ADMIN)
 
     @property
     def mlflow_url(self) -> str:
@@ -148,7 +172,8 @@ class Deployment:
     def environment(self, service: str) -> dict[str, str]:
         """The environment variables of a service."""
         settings = {f"{service}_{name}".upper(): value for name, value in self._settings(service).items()}
-        return self._common() | self._login(service) | self._token(service) | settings | self.variables.extra
+        logins = self._login(service) | self._kafka_login(service) | self._token(service)
+        return self._common() | logins | settings | self.variables.extra
 
     def environment_of_preflight(self) -> dict[str, str]:
         """The check of the input gets what the source and the poller get. It creates no folder."""
@@ -158,8 +183,10 @@ class Deployment:
 
     def environment_of_prepare(self) -> dict[str, str]:
         """The job logs in as the administrator, and gets the passwords of all users."""
-        passwords = {user.password_variable: self._passwords[user.password_variable] for user in USERS}
-        return self._common() | self._mysql(ADMIN, self.mysql_password) | passwords
+        names = (*(user.password_variable for user in USERS), *map(kafka_password_variable, KAFKA_USERS))
+        passwords = self._passwords
+        logins = self._mysql(ADMIN, self.mysql_password) | _kafka_variables(self.kafka_admin)
+        return self._common() | logins | {name: passwords[name] for name in names}
 
     def environment_of_mlflow(self) -> dict[str, str]:
         """The server gets the tokens of all writers. What it writes to its HOME is deleted with the run."""
@@ -175,12 +202,11 @@ class Deployment:
         mysql = mysql_clients(HOST, self.mysql_port, login["MYSQL_USER"], login["MYSQL_PASSWORD"])
         published = [part for part in ("mlflow", "inference", "monitor", "source") if part in self.parts]
         urls = {f"VELETA_{part.upper()}_URL": self.url(part) for part in published}
-        return {"VELETA_KAFKA": self.kafka_bootstrap, **mysql, **urls}
+        return {"VELETA_KAFKA": self.kafka.bootstrap, **mysql, **urls}
 
     def _common(self) -> dict[str, str]:
         return _ALLOCATOR | {
             "DATASET": self.dataset,
-            "KAFKA_BOOTSTRAP": self.kafka_bootstrap,
             "MLFLOW_TRACKING_URI": self.mlflow_url,
         }
 
@@ -197,6 +223,13 @@ class Deployment:
         if not (user := LOGINS.get(part)):
             return {}
         return self._mysql(f"{self.mysql_prefix}{user.name}", self._passwords[user.password_variable])
+
+    def _kafka_as(self, user: str) -> KafkaSettings:
+        password = SecretStr(self._passwords[kafka_password_variable(user)])
+        return KafkaSettings(bootstrap=f"{HOST}:{self.ports['kafka-services']}", user=user, password=password)
+
+    def _kafka_login(self, part: str) -> dict[str, str]:
+        return _kafka_variables(self._kafka_as(part)) if part in KAFKA_USERS else {}
 
     def _token(self, part: str) -> dict[str, str]:
         return {"MLFLOW_TRACKING_TOKEN": self.mlflow_tokens[part]} if part in MLFLOW_WRITERS else {}
@@ -263,6 +296,11 @@ class Deployment:
 
 def _key_variable(part: str) -> str:
     return f"{part.upper()}_API_KEY"
+
+
+def _kafka_variables(kafka: KafkaSettings) -> dict[str, str]:
+    password = kafka.password.get_secret_value()
+    return {"KAFKA_BOOTSTRAP": kafka.bootstrap, "KAFKA_USER": str(kafka.user), "KAFKA_PASSWORD": password}
 
 
 def _damaged(path: Path, reason: object) -> LocalError:

@@ -83,7 +83,7 @@ def _kafka(deployment: Deployment) -> Health:
     from veleta.adapters.kafka_clients import Admin  # noqa: PLC0415 (half a second that a stop does not need)
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
-    with closing(Admin(deployment.kafka_bootstrap, "status", TIMEOUT_SECONDS)) as client, client.connected() as admin:
+    with closing(Admin(deployment.kafka, "status", TIMEOUT_SECONDS)) as client, client.connected() as admin:
         admin.describe_cluster()
     return Health(ready=True, doing="answers")
 

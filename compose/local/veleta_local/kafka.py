@@ -7,16 +7,29 @@ from pathlib import Path
 from veleta_local import checks, downloads, subprocesses
 from veleta_local.addresses import HOST
 from veleta_local.deployment import Deployment
-from veleta_local.files import fresh_folder
+from veleta_local.files import fresh_folder, write_private
 from veleta_local.supervise import Program, base_environment
+
+MORE_PORTS = ("kafka-controller", "kafka-services")
+"""The ports of the broker in addition to its own, which is the one for tools without a login."""
 
 # log.dirs is relative to the home, because commas and non-ASCII letters have other meanings in a properties file.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
-advertised.listeners=PLAINTEXT://{host}:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://{host}:{port},SERVICES://{host}:{services},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port},SERVICES://{host}:{services}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SERVICES:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+inter.broker.listener.name=SERVICES
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.services.sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.services.scram-sha-512.sasl.jaas.config={scram} required;
+listener.name.services.plain.sasl.jaas.config={plain} required {login};
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.plain.sasl.jaas.config={plain} required {login};
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{admin}
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers={host}:{controller}
 log.dirs={data}
@@ -54,9 +67,20 @@ def provision(deployment: Deployment) -> None:
 
 
 def _settings(deployment: Deployment, data: Path) -> Path:
-    path = deployment.folder("supervisor") / "kafka.properties"
-    ports = {"port": deployment.ports["kafka"], "controller": deployment.ports["kafka-controller"]}
-    path.write_text(_PROPERTIES.format(host=HOST, data=data.relative_to(deployment.home), **ports))
+    path, admin = deployment.folder("supervisor") / "kafka.properties", deployment.kafka_admin
+    password = admin.password.get_secret_value()
+    text = _PROPERTIES.format(
+        host=HOST,
+        port=deployment.ports["kafka"],
+        services=deployment.ports["kafka-services"],
+        controller=deployment.ports["kafka-controller"],
+        data=data.relative_to(deployment.home),
+        admin=admin.user,
+        login=f'username="{admin.user}" password="{password}" user_{admin.user}="{password}"',
+        scram="org.apache.kafka.common.security.scram.ScramLoginModule",
+        plain="org.apache.kafka.common.security.plain.PlainLoginModule",
+    )
+    write_private(path, text)
     return path
 
 

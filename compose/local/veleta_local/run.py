@@ -208,7 +208,7 @@ class Run(Deployment):
             self._supervisor.start([part])
 
     def _ports_of(self, parts: list[str]) -> dict[str, int]:
-        names = [*parts, "kafka-controller"] if "kafka" in parts else parts
+        names = [*parts, *kafka.MORE_PORTS] if "kafka" in parts else parts
         return {name: self.ports[name] for name in names}
 
     def _spawn_supervisord(self) -> None:

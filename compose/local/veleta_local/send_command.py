@@ -8,17 +8,18 @@ from veleta import commands
 from veleta.adapters.kafka import KafkaLog
 from veleta.clock import utc_now
 from veleta.events.catalogue import Command, CommandRefused
+from veleta.settings import KafkaSettings
 from veleta_local.errors import LocalError
 from veleta_local.topics import local_errors
 
 
-def send_command(bootstrap: str, kind: type[Command], dataset: str, reason: str) -> str:
+def send_command(kafka: KafkaSettings, kind: type[Command], dataset: str, reason: str) -> str:
     """Send a command in the name of the current user: its effect.
 
     Raises:
         LocalError: the poller refused the command or did not answer, or Kafka is unreachable.
     """
-    log = KafkaLog(bootstrap, "shell")
+    log = KafkaLog(kafka, "shell")
     with closing(log), local_errors():
         answer = commands.send_command(log, kind(dataset=dataset, actor=_user(), reason=reason), "shell", utc_now)
     if isinstance(answer, CommandRefused):

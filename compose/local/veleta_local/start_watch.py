@@ -37,7 +37,7 @@ class StartWatch:
 
     def follow_events(self) -> None:
         """Follow the topics from their present ends. They exist, and no service runs yet. Raises StartFailed."""
-        log, dataset = KafkaLog(self._deployment.kafka_bootstrap, "start"), load_dataset(self._deployment.dataset).name
+        log, dataset = KafkaLog(self._deployment.kafka, "start"), load_dataset(self._deployment.dataset).name
         names = [topic(dataset, name) for name in _TOPICS]
         try:
             ends = {(name, part): end for name in names for part, (_, end) in log.bounds(name).items()}

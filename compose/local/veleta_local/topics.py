@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from veleta.adapters.kafka_clients import Admin, MissingTopics
+from veleta.adapters.kafka_clients import Admin, MissingTopics, RefusedByKafka
 from veleta.errors import Retry
 from veleta.events.envelope import Record
 from veleta.ports import EventLog
+from veleta.settings import KafkaSettings
 from veleta.timeouts import CHECK_SECONDS
 from veleta_local.errors import LocalError
 
@@ -24,9 +25,9 @@ class TopicSummary:
     last: Sequence[Record]
 
 
-def names(bootstrap: str) -> list[str]:
+def names(kafka: KafkaSettings) -> list[str]:
     """The names of all topics except those of Kafka itself."""
-    with local_errors(), closing(Admin(bootstrap, "topics", CHECK_SECONDS)) as client, client.connected() as admin:
+    with local_errors(), closing(Admin(kafka, "topics", CHECK_SECONDS)) as client, client.connected() as admin:
         return sorted(t["name"] for t in admin.describe_topics() if not t["name"].startswith("__"))
 
 
@@ -68,7 +69,7 @@ def local_errors() -> Iterator[None]:
     """Raise LocalError when something is unavailable: if Kafka is unreachable, the message says what to do."""
     try:
         yield
-    except MissingTopics as error:
+    except (MissingTopics, RefusedByKafka) as error:
         raise LocalError(str(error)) from error
     except Retry as error:
         raise LocalError(_NOT_RUNNING if error.dependency == "kafka" else str(error)) from error

@@ -14,6 +14,7 @@ from veleta.service.logs import configure_logging
 from veleta.settings import read_settings
 from veleta.timeouts import SCHEMA_SECONDS
 from veleta.topics import topic
+from veleta_prepare.kafka_users import create_kafka_users
 from veleta_prepare.settings import PrepareSettings
 from veleta_prepare.tables import create_databases, create_tables, store_default_limits
 from veleta_prepare.topics import create_topics
@@ -32,8 +33,9 @@ def prepare(settings: PrepareSettings) -> None:
     engine = mysql_engine(settings.mysql, SCHEMA_SECONDS)
     with database_errors(), engine.connect() as connection:
         refuse_newer_data(connection)
-    create_topics(settings.kafka.bootstrap, dataset.name)
-    event_log = KafkaLog(settings.kafka.bootstrap, "prepare")
+    create_topics(settings.kafka, dataset.name)
+    create_kafka_users(settings.kafka, dataset.name, settings.kafka_passwords, settings.mysql.prefix)
+    event_log = KafkaLog(settings.kafka, "prepare")
     with database_errors():
         create_databases(settings.mysql)
         with engine.begin() as connection:

@@ -2,33 +2,36 @@
 
 FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
 all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
-secret: `mysql_password` (the administrator's, only before the first start of MySQL), `jupyter_token`,
-`monitor_api_key`, `source_token`, and `mysql_<user>_password` for each user and `mlflow_<part>_token` for each writer
-of `veleta.users`.
+secret: `mysql_password` (the administrator's, only before the first start of MySQL), `kafka_password` (also an
+administrator's), `jupyter_token`, `monitor_api_key`, `source_token`, and for each user and writer of `veleta.users`
+`mysql_<user>_password`, `kafka_<user>_password` or `mlflow_<part>_token`.
 """
 
+import re
 import secrets
 import sys
 from pathlib import Path
 
 from veleta.files import write_synced
-from veleta.users import LOGINS, MLFLOW_WRITERS, USERS, token_variable
+from veleta.users import (
+    KAFKA_USERS,
+    LOGINS,
+    MLFLOW_WRITERS,
+    OPERATOR,
+    USERS,
+    kafka_password_variable,
+    token_variable,
+)
 
 PREPARE, ADMIN, TOKEN, MONITOR_KEY = "prepare", "mysql_password", "jupyter_token", "monitor_api_key"
 SOURCE_TOKEN = "source_token"  # noqa: S105 - the name of a file
+_KAFKA = "kafka_password"
 _MLFLOW_TOKENS = {part: token_variable(part).lower() for part in MLFLOW_WRITERS}
+_KAFKA_PASSWORDS = {user: kafka_password_variable(user).lower() for user in KAFKA_USERS}
+_USERS = (*(user.password_file for user in USERS), *_KAFKA_PASSWORDS.values(), *_MLFLOW_TOKENS.values())
 FILES: dict[str, dict[str, str]] = {
-    PREPARE: {
-        name: name
-        for name in (
-            ADMIN,
-            TOKEN,
-            MONITOR_KEY,
-            SOURCE_TOKEN,
-            *(user.password_file for user in USERS),
-            *_MLFLOW_TOKENS.values(),
-        )
-    },
+    PREPARE: {name: name for name in (ADMIN, _KAFKA, TOKEN, MONITOR_KEY, SOURCE_TOKEN, *_USERS)},
+    "kafka": {_KAFKA: _KAFKA},
     "mysql": {"mysql_root_password": ADMIN},
     "mlflow": {name: name for name in _MLFLOW_TOKENS.values()},
     **{part: {"mysql_password": user.password_file} for part, user in LOGINS.items()},
@@ -37,6 +40,9 @@ FILES["notebooks"][TOKEN] = TOKEN
 FILES["monitor"][MONITOR_KEY] = FILES["inference"]["inference_monitor_key"] = MONITOR_KEY
 FILES["source"] = {SOURCE_TOKEN: SOURCE_TOKEN}
 FILES.setdefault("poller", {})["poller_api_token"] = SOURCE_TOKEN
+for _user, _password in _KAFKA_PASSWORDS.items():
+    if _user != OPERATOR:  # people's commands run in no container
+        FILES.setdefault(_user, {})[_KAFKA] = _password
 for _part, _token in _MLFLOW_TOKENS.items():
     FILES[_part]["mlflow_tracking_token"] = _token
 """The files of each part, and the name of the secret in each file."""
@@ -66,6 +72,8 @@ def _given(own: Path) -> dict[str, str]:
     given = {path.name: path.read_text().strip() for path in own.iterdir()}
     if unknown := sorted(given.keys() - FILES[PREPARE].keys()):
         raise ValueError(f"{', '.join(unknown)}: unknown secret; use one of {', '.join(FILES[PREPARE])}")
+    if not re.fullmatch(r"[\w-]*", given.get(_KAFKA, ""), re.ASCII):
+        raise ValueError(f"{_KAFKA}: use only letters, digits, - and _")
     if empty := sorted(name for name, value in given.items() if not value):
         raise ValueError(f"{', '.join(empty)}: the file is empty")
     return given

@@ -1,4 +1,4 @@
-"""The settings of the job: the administrator's login, and the passwords of the users that it creates."""
+"""The settings of the job: the administrators' logins, and the passwords of the users that it creates."""
 
 from typing import Any
 
@@ -6,21 +6,29 @@ from pydantic import Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.settings import SECRETS, KafkaSettings, MysqlSettings
-from veleta.users import USERS
+from veleta.users import KAFKA_USERS, USERS
 
 
-class _Passwords(BaseSettings):
+class _MysqlPasswords(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MYSQL_", secrets_dir=SECRETS, frozen=True)
 
 
-_FIELDS: dict[str, Any] = {
+class _KafkaPasswords(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", secrets_dir=SECRETS, frozen=True)
+
+
+_MYSQL_FIELDS: dict[str, Any] = {
     user.password_file.removeprefix("mysql_"): (
         SecretStr,
         Field(description=f"password of the MySQL user {user.name}, for {' and '.join(user.parts)}"),
     )
     for user in USERS
 }
-ServiceUsers = create_model("ServiceUsers", __base__=_Passwords, __doc__="The passwords of the users.", **_FIELDS)
+_KAFKA_FIELDS: dict[str, Any] = {
+    f"{user}_password": (SecretStr, Field(description=f"password of the Kafka user {user}")) for user in KAFKA_USERS
+}
+MysqlUsers = create_model("MysqlUsers", __base__=_MysqlPasswords, __doc__="Passwords in MySQL.", **_MYSQL_FIELDS)
+KafkaUsers = create_model("KafkaUsers", __base__=_KafkaPasswords, __doc__="Passwords in Kafka.", **_KAFKA_FIELDS)
 
 
 class PrepareSettings(BaseSettings):
@@ -34,4 +42,10 @@ class PrepareSettings(BaseSettings):
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
-    users: _Passwords = Field(default_factory=ServiceUsers)
+    users: _MysqlPasswords = Field(default_factory=MysqlUsers)
+    kafka_users: _KafkaPasswords = Field(default_factory=KafkaUsers)
+
+    @property
+    def kafka_passwords(self) -> dict[str, SecretStr]:
+        """The password of each user of Kafka."""
+        return {user: getattr(self.kafka_users, f"{user}_password") for user in KAFKA_USERS}

@@ -8,10 +8,11 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from veleta.adapters.kafka_clients import Admin
 from veleta.errors import Stop
+from veleta.settings import KafkaSettings
 from veleta.topics import Topic, declared_topics
 
 
-def create_topics(bootstrap: str, dataset: str) -> None:
+def create_topics(kafka: KafkaSettings, dataset: str) -> None:
     """Create the missing topics, and compare all topics with their declaration.
 
     Raises:
@@ -19,7 +20,7 @@ def create_topics(bootstrap: str, dataset: str) -> None:
         Stop: topics differ. The message names each difference.
     """
     topics = declared_topics(dataset)
-    with contextlib.closing(Admin(bootstrap, "prepare")) as connection, connection.connected() as admin:
+    with contextlib.closing(Admin(kafka, "prepare")) as connection, connection.connected() as admin:
         _create(admin, _missing(admin, topics))
         differences = [line for topic in topics for line in _differences(admin, topic)]
         if not differences:

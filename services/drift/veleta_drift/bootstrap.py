@@ -30,7 +30,7 @@ def build(
 ) -> Service:
     """Drift on Kafka, Faust and MySQL; tests can replace the event log and the clock."""
     dataset = load_dataset(settings.dataset)
-    event_log = event_log or KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = event_log or KafkaLog(settings.kafka, SERVICE)
     unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
     batches, reports = topic(dataset.name, "batches"), topic(dataset.name, "drift")
@@ -49,7 +49,7 @@ def build(
 
     async def run() -> None:
         with tempfile.TemporaryDirectory(prefix="veleta-drift-") as folder:
-            app = make_app(f"{dataset.name}.drift", settings.kafka.bootstrap, folder)
+            app = make_app(f"{dataset.name}.drift", settings.kafka, folder)
             process = processor.process_or_stop_consuming
             worker = FaustWorker(app, backlog, process, restore_and_publish, health, settings.idle_limit, checks)
             add_agent(app, batches, worker.process)

@@ -68,7 +68,7 @@ def build(
     dataset = load_dataset(settings.dataset)
     # `problem` logs unexpected errors. aiohttp would also log a stack trace for everything that is not HTTP.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
-    event_log = event_log or KafkaLog(settings.kafka.bootstrap, "inference")
+    event_log = event_log or KafkaLog(settings.kafka, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine, check_engine = async_mysql_engine(settings.mysql), async_mysql_engine(settings.mysql, CHECK_SECONDS)
     tables = dataset_tables(dataset)

@@ -29,7 +29,7 @@ def build(
 ) -> Service:
     """The loader on Kafka and MySQL; tests can replace the event log and the clock."""
     dataset = load_dataset(settings.dataset)
-    event_log = event_log or KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = event_log or KafkaLog(settings.kafka, SERVICE)
     engine = mysql_engine(settings.mysql, idle_seconds=LOADER_IDLE_SECONDS)
     tables = dataset_tables(dataset)
     unit_of_work = partial(MysqlLoaderUnitOfWork, tables=tables)

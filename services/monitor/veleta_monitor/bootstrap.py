@@ -35,12 +35,12 @@ class Monitor:
 def build(settings: MonitorSettings) -> Monitor:
     """A monitor that reads from MySQL, Kafka and the services."""
     dataset = load_dataset(settings.dataset)
-    event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = KafkaLog(settings.kafka, SERVICE)
     mysql = MysqlReader(mysql_engine(settings.mysql), dataset)
     max_age = settings.refresh
     history = BackgroundCache(mysql.read_history, max_age, utc_now)
     requests = BackgroundCache(mysql.read_requests, max_age, utc_now)
-    topics = BackgroundCache(KafkaReader(settings.kafka.bootstrap, event_log, dataset.name).read, max_age, utc_now)
+    topics = BackgroundCache(KafkaReader(settings.kafka, event_log, dataset.name).read, max_age, utc_now)
     statuses = BackgroundCache(HttpReader(settings.readyz, settings.api_key.get_secret_value()).read, max_age, utc_now)
 
     def send(kind: type[Command], address: str) -> CommandAccepted | CommandRefused:

@@ -29,7 +29,7 @@ from veleta_poller.topics import Topics
 def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     """The poller on Kafka, HTTP and one folder."""
     dataset = load_dataset(settings.dataset)
-    event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = KafkaLog(settings.kafka, SERVICE)
     disks = Disks({"inbox": settings.inbox, **settings.disks})
     inbox = Inbox(settings.inbox, utc_now, settings.max_kept, disks)
     topics = Topics(dataset, event_log, utc_now)

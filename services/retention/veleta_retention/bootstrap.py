@@ -44,7 +44,7 @@ def build(
     """Retention on Kafka, MySQL and MLflow. Tests can replace the clock and the event log."""
     dataset = load_dataset(settings.dataset)
     engine, tables = mysql_engine(settings.mysql), dataset_tables(dataset)
-    log = event_log or KafkaLog(settings.kafka.bootstrap, "retention")
+    log = event_log or KafkaLog(settings.kafka, "retention")
     now = TrustedClock(MysqlTimeTable(engine), health, clock).now
     requests = RetentionSweeper(*_requests(engine, tables), settings.keep_requests_days, health, now)
 
@@ -98,7 +98,7 @@ async def _run_limits(
         BatchIndex(log, dataset.name),
         MysqlReaders(engine, dataset.name),
         [MysqlBatchRows(engine, table) for table in (tables.raw, tables.clean)],
-        KafkaRows(settings.kafka.bootstrap, log, dataset.name),
+        KafkaRows(settings.kafka, log, dataset.name),
         limits,
         health,
         now,

@@ -43,11 +43,11 @@ LIBRARIES = ("catboost", "numpy", "pandas", "shap")
 def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     """The trainer on Kafka, MySQL and MLflow."""
     dataset = load_dataset(settings.dataset)
-    event_log = KafkaLog(settings.kafka.bootstrap, SERVICE)
+    event_log = KafkaLog(settings.kafka, SERVICE)
     use_token(settings.mlflow)
     registry = MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     runs = MlflowRuns(settings.mlflow.tracking_uri, dataset.name)
-    fitter = ChildProcessFitter(settings.work, settings.kafka.bootstrap, settings.threads, registry, health)
+    fitter = ChildProcessFitter(settings.work, settings.threads, registry, health)
     # A trainer that is frozen in a transaction loses its locks when its lease expires.
     engine = mysql_engine(settings.mysql, idle_seconds=math.ceil(settings.lease_seconds))
     transactions = MysqlTransactions(engine, MysqlTrainerUnitOfWork)

@@ -1,8 +1,9 @@
-"""The child process that fits a model: `python -m veleta_trainer.fit FOLDER BOOTSTRAP THREADS`.
+"""The child process that fits a model: `python -m veleta_trainer.fit FOLDER THREADS`.
 
 FOLDER has recipe.json and, if there is a champion, champion.cbm and the dataset file of its training, champion.toml.
 The output is model.cbm, metrics.json, explain/, and recipe.json without the batches that could not be read and
 with the reason why the champion was not compared.
+Its login to Kafka is the trainer's, from the environment.
 Progress goes to stdout, one JSON object per line: phase, done, of and error (a number while trees are fitted).
 """
 
@@ -22,6 +23,7 @@ from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.features import categorical, feature_columns, features
 from veleta.predictor import FEATURES, check_features
+from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.explain import explain
 from veleta_trainer.domain.recipe import Recipe
@@ -33,11 +35,11 @@ from veleta_trainer.recipe_reader import RecipeReader
 LEARNING_CURVE_POINTS = 20
 
 
-def main(folder: Path, bootstrap: str, threads: int) -> None:
+def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     """Read the rows of the recipe, fit, evaluate and explain. Raises Retry or Reject."""
     recipe = Recipe.model_validate_json((folder / child_protocol.RECIPE).read_text())
     dataset = parse_dataset(recipe.dataset_file)
-    rows = RecipeReader(dataset, BatchReader(KafkaLog(bootstrap, "trainer-fit")), partial(report_progress, "reading"))
+    rows = RecipeReader(dataset, BatchReader(KafkaLog(kafka, "trainer-fit")), partial(report_progress, "reading"))
     recipe, data = rows.read(recipe), rows.data
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
@@ -127,7 +129,7 @@ class _LearningCurve:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+        main(Path(sys.argv[1]), KafkaSettings(), int(sys.argv[2]))
     except (Retry, Reject) as error:
         sys.stderr.write(str(error))
         sys.exit(child_protocol.KAFKA_UNAVAILABLE if isinstance(error, Retry) else child_protocol.NOT_TRAINABLE)

@@ -23,6 +23,7 @@ from veleta.adapters.kafka_clients import (
 from veleta.errors import Retry
 from veleta.events.envelope import Message, Record
 from veleta.ports import Checkpoints, Subscription
+from veleta.settings import KafkaSettings
 from veleta.timeouts import (
     CHECK_SECONDS,
     KAFKA_PUBLISH_SECONDS,
@@ -38,14 +39,14 @@ POLL_MS = 500
 class KafkaLog:
     """`EventLog` on one Kafka cluster."""
 
-    def __init__(self, bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> None:
+    def __init__(self, kafka: KafkaSettings, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> None:
         """`seconds` limit one request to the broker."""
-        self._arguments = client_arguments(bootstrap, client, seconds)
+        self._arguments = client_arguments(kafka, client, seconds)
         self._milliseconds = int(seconds * 1000)
         self._lock = threading.Lock()
         self._producer: Any = None
-        self._admin = Admin(bootstrap, client, seconds)
-        self._checks = Admin(bootstrap, client, min(CHECK_SECONDS, seconds))
+        self._admin = Admin(kafka, client, seconds)
+        self._checks = Admin(kafka, client, min(CHECK_SECONDS, seconds))
 
     def publish(self, messages: Sequence[Message]) -> list[tuple[int, int]]:
         with self._errors({message.topic for message in messages}), self._lock:

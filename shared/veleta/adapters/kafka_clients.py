@@ -1,33 +1,68 @@
 """Clients of kafka-python with time-outs and TCP keepalive, which close what they opened if no broker answers."""
 
 import contextlib
+import logging
 import socket
 import threading
+import time
 from collections.abc import Collection, Iterator
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import (
+    AuthorizationError,
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    SaslAuthenticationFailedError,
+    TopicAuthorizationFailedError,
+)
+from kafka.net.connection import KafkaConnection
 
 from veleta.adapters.record_batches import bound_batches
 from veleta.errors import Reject, Retry
+from veleta.settings import KafkaSettings
 from veleta.timeouts import KAFKA_RECONNECT_SECONDS, KAFKA_REQUEST_SECONDS, KEEPALIVE
+from veleta.users import KAFKA_ADMIN
+
+# It warns at each login that the connection is not encrypted. The connections do not leave the machine.
+logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)
 
 bound_batches()
 CLOSE_SECONDS = 1.0
 """How long a client may take to close."""
+LOGIN_SHARE = 0.2
+"""The part of the time of an administrator's first request that is left to find out whether its login is refused."""
 
 
-def client_arguments(bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> dict[str, Any]:
+def client_arguments(kafka: KafkaSettings, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> dict[str, Any]:
     """The arguments of every producer, consumer and administrator. `seconds` limit one request."""
     milliseconds = int(seconds * 1000)
     return {
-        "bootstrap_servers": bootstrap,
+        "bootstrap_servers": kafka.bootstrap,
+        **_login(kafka),
         "client_id": client,
         "request_timeout_ms": milliseconds,
         "bootstrap_timeout_ms": milliseconds,
         "reconnect_backoff_max_ms": int(KAFKA_RECONNECT_SECONDS * 1000),
         "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), *KEEPALIVE],
+    }
+
+
+def sasl_mechanism(user: str) -> str:
+    """How a user logs in. The administrator's login is in the broker's settings, those of others are in its data."""
+    return "PLAIN" if user == KAFKA_ADMIN else "SCRAM-SHA-512"
+
+
+def _login(kafka: KafkaSettings) -> dict[str, str]:
+    if not kafka.user:
+        return {}
+    return {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": sasl_mechanism(kafka.user),
+        "sasl_plain_username": kafka.user,
+        "sasl_plain_password": kafka.password.get_secret_value(),
     }
 
 
@@ -38,16 +73,33 @@ def kafka_errors() -> Iterator[None]:
         yield
     except MessageSizeTooLargeError as error:
         raise Reject("too large for its topic", str(error)) from error
+    except SaslAuthenticationFailedError as error:
+        raise RefusedByKafka(f"the login was refused; make start sets the passwords again: {error}") from error
+    except AuthorizationError as error:
+        raise RefusedByKafka(f"a right is missing; make start grants the rights again: {error}") from error
     except KafkaError as error:
         raise Retry("kafka", f"{type(error).__name__} {error}".strip()) from error
 
 
 def described_topics(admin: Any, topics: Collection[str]) -> list[dict[str, Any]]:
-    """The descriptions of topics, by one request. Raises Retry if one does not exist; its name is in the reason."""
+    """The descriptions of topics, by one request.
+
+    Raises:
+        Retry: one does not exist, or may not be read. Its name is in the reason.
+    """
     described: list[dict[str, Any]] = admin.describe_topics(list(topics))
+    if refused := [each["name"] for each in described if each["error_code"] == TopicAuthorizationFailedError.errno]:
+        raise TopicAuthorizationFailedError(*refused)
     if missing := [each["name"] for each in described if not each["partitions"]]:
         raise MissingTopics(missing)
     return described
+
+
+class RefusedByKafka(Retry):
+    """Kafka answers, and refuses the login or the request of this user."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("kafka", reason)
 
 
 class MissingTopics(Retry):
@@ -90,23 +142,50 @@ class Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no type
 
 
 class _AdminClient(KafkaAdminClient):  # type: ignore[misc]  # kafka-python has no types
-    """An administrator that closes its thread and sockets too if no broker answers."""
+    """An administrator that closes its thread and sockets too if no broker answers.
+
+    kafka-python 3.0.12 repeats a refused login until its time-out, and reports only that. This one raises the refusal.
+    """
 
     def __init__(self, **config: Any) -> None:
+        self._seconds_of_login = LOGIN_SHARE * config["bootstrap_timeout_ms"] / 1000
         try:
-            super().__init__(**config)
+            super().__init__(**config | {"bootstrap_timeout_ms": (1 - LOGIN_SHARE) * config["bootstrap_timeout_ms"]})
         except KafkaError:
-            self._closed = False
-            self.close()
+            try:
+                if "sasl_mechanism" in config:
+                    self._log_in()
+            finally:
+                self._closed = False
+                self.close()
             raise
+
+    def _log_in(self) -> None:
+        """Log in once more. Raises SaslAuthenticationFailedError if the broker refuses it."""
+        manager, end = self._manager, time.monotonic() + self._seconds_of_login
+
+        async def log_in() -> None:
+            node = manager.cluster.bootstrap_brokers()[0]
+            connection = KafkaConnection(self._net, node_id=node.node_id, **manager.config)
+            connection.connection_made(await manager._build_transport(node, end))
+            with contextlib.closing(connection):
+                await connection._get_api_versions(end)
+                try:
+                    await connection._sasl_authenticate(end)
+                except KafkaConnectionError as error:
+                    # The library drops an answer that arrives together with the end of its connection.
+                    raise SaslAuthenticationFailedError("the broker closed the connection at the login") from error
+
+        with contextlib.suppress(KafkaConnectionError, KafkaTimeoutError):
+            manager.run(log_in)
 
 
 class Admin:
     """An administrator's connection. It is made by the first use, and again after an error."""
 
-    def __init__(self, bootstrap: str, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> None:
+    def __init__(self, kafka: KafkaSettings, client: str, seconds: float = KAFKA_REQUEST_SECONDS) -> None:
         """`seconds` limit one request."""
-        self._arguments = client_arguments(bootstrap, client, seconds)
+        self._arguments = client_arguments(kafka, client, seconds)
         self._lock = threading.Lock()
         self._client: Any = None
 

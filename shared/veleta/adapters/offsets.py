@@ -9,6 +9,7 @@ from kafka.admin import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from veleta.adapters.kafka_clients import Admin, described_topics
+from veleta.settings import KafkaSettings
 from veleta.topics import LAG_TOPICS, declared_topics, topic
 
 Ends = Mapping[TopicPartition, int]
@@ -23,11 +24,11 @@ class Offsets:
     lags: Mapping[str, int | None]
 
 
-def read_offsets(bootstrap: str, dataset: str, client: str) -> Offsets:
+def read_offsets(kafka: KafkaSettings, dataset: str, client: str) -> Offsets:
     """The current offsets. Blocks. Raises Retry if Kafka is unreachable or a topic does not exist."""
     partitions = [TopicPartition(t.name, number) for t in declared_topics(dataset) for number in range(t.partitions)]
     groups = {service: f"{dataset}.{service}" for service in LAG_TOPICS}
-    with contextlib.closing(Admin(bootstrap, client)) as connection, connection.connected() as admin:
+    with contextlib.closing(Admin(kafka, client)) as connection, connection.connected() as admin:
         described_topics(admin, {partition.topic for partition in partitions})
         latest = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
         committed = admin.list_group_offsets(list(groups.values()))

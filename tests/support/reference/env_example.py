@@ -15,7 +15,7 @@ from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variab
 from veleta.start_variables import REPLACED
 from veleta_mlflow.settings import MlflowServerSettings
 from veleta_notebooks.settings import NotebooksSettings
-from veleta_prepare.settings import PrepareSettings, ServiceUsers
+from veleta_prepare.settings import KafkaUsers, MysqlUsers, PrepareSettings
 
 ENV_EXAMPLE = ROOT / ".env.example"
 HEAD = """\
@@ -74,7 +74,7 @@ def settings_models() -> dict[str, list[type[BaseSettings]]]:
     parts: dict[str, list[type[BaseSettings]]] = {
         "all services": shared,
         "mlflow": [MlflowServerSettings],
-        "prepare": [PrepareSettings, ServiceUsers],
+        "prepare": [PrepareSettings, KafkaUsers, MysqlUsers],
         "notebooks": [NotebooksSettings],
     }
     return parts | {

@@ -138,7 +138,7 @@ class StateReader:
 
     def _records(self, topic: str) -> Iterator[Any]:
         consumer = KafkaConsumer(
-            bootstrap_servers=self._run.kafka_bootstrap,
+            bootstrap_servers=self._run.kafka.bootstrap,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             max_partition_fetch_bytes=LARGEST_FETCH,

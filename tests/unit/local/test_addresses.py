@@ -13,8 +13,8 @@ def test_the_default_ports_are_documented_and_differ() -> None:
 
 
 def test_port_base_numbers_the_parts_in_order() -> None:
-    """PORT_BASE=n gives Kafka n, MySQL n+1 and so on. The controller, which only the local run has, is last."""
+    """PORT_BASE=n gives Kafka n, MySQL n+1 and so on. Ports that were added later are last."""
     numbered = ports(BASE)
     assert list(numbered.values()) == list(range(BASE, BASE + len(DEFAULT_PORTS)))
     assert (numbered["kafka"], numbered["mysql"], numbered["inference"]) == (BASE, BASE + 1, BASE + 8)
-    assert max(numbered, key=numbered.__getitem__) == "kafka-controller"
+    assert max(numbered, key=numbered.__getitem__) == "kafka-services"

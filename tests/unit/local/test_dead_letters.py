@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from support.records import missed
+from support.testbed import kafka_login
 from support.twins.shared import MemoryLog
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.events.envelope import Event, Message, encode, header_texts
@@ -32,7 +33,7 @@ def test_an_object_has_the_reason_and_whether_it_was_sent_again(monkeypatch: pyt
     """Without the record itself, which `make tail TOPIC=deadletter` shows."""
     log = MemoryLog()
     monkeypatch.setattr(dead_letters, "KafkaLog", lambda *_: log)
-    letters = DeadLetters("", "homes")
+    letters = DeadLetters(kafka_login(""), "homes")
     assert list(letters.objects()) == []
     log.publish([encode("homes.deadletter", Event("letter 1", "loader", NOON, LETTER))])
     (shown,) = letters.objects()
@@ -57,7 +58,7 @@ def test_a_record_that_failed_again_is_sent_again_unchanged(monkeypatch: pytest.
     log = MemoryLog()
     monkeypatch.setattr(MemoryLog, "close", lambda _log: None, raising=False)
     monkeypatch.setattr(dead_letters, "KafkaLog", lambda *_: log)
-    letters, failing = DeadLetters("", "homes"), LoaderLetters("loader", "homes", lambda: NOON)
+    letters, failing = DeadLetters(kafka_login(""), "homes"), LoaderLetters("loader", "homes", lambda: NOON)
     log.publish([encode("homes.batches", Event("homes/1/0/missed", "poller", NOON, missed("homes", 0).payload))])
     original = log.topics["homes.batches"][0]
     for offset in (0, 1):
@@ -81,4 +82,4 @@ def test_a_missing_topic_is_named(missing: str, monkeypatch: pytest.MonkeyPatch)
     log.publish([encode("homes.deadletter", Event("letter 1", "loader", NOON, LETTER))])
     log.delete_topic(f"homes.{missing}")
     with pytest.raises(LocalError, match=rf"homes\.{missing} does not exist; make start creates it again"):
-        list(DeadLetters("", "homes").listing())
+        list(DeadLetters(kafka_login(""), "homes").listing())

@@ -97,7 +97,7 @@ def test_ports_of_outgoing_connections_are_refused_for_a_new_run(
     monkeypatch.setattr(checks, "outgoing_ports", lambda: (10_000, 32_767))
     base = free_base()
     [line] = faults(tmp_path / "home", port_base=base)
-    assert line.startswith(f"PORT_BASE={base}: the ports {base} to {base + 15} overlap those of outgoing connections")
+    assert line.startswith(f"PORT_BASE={base}: the ports {base} to {base + 16} overlap those of outgoing connections")
     run = Deployment(tmp_path / "home", Variables(port_base=base))
     run.save()
     assert reported(Deployment(run.home)) == ["rows are generated from [generator] of real_estate"]

@@ -3,6 +3,7 @@
 import pytest
 
 from support.twins.shared import MemoryLog
+from veleta.adapters.kafka_clients import RefusedByKafka
 from veleta.events.envelope import Message
 from veleta_local import topics
 from veleta_local.errors import LocalError
@@ -49,6 +50,13 @@ def test_a_summary_counts_records_and_has_the_last() -> None:
     summary = topics.summary(log, "homes.drift")
     assert (summary.records, [record.offset for record in summary.last]) == (3, [2])
     assert topics.summary(log, "homes.training") == topics.TopicSummary("homes.training", 0, [])
+
+
+@pytest.mark.failure("F387")
+def test_a_refusal_by_kafka_is_named() -> None:
+    """It runs, so `make start` first is no help."""
+    with pytest.raises(LocalError, match="the login was refused"), topics.local_errors():
+        raise RefusedByKafka("the login was refused")
 
 
 def log_of(count: int) -> MemoryLog:

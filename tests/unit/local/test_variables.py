@@ -106,8 +106,8 @@ def test_variables_are_read_from_the_environment_of_make(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "value", "valid"),
     [
-        ("PORT_BASE", "80", "a whole number from 2,000 up to 65,520"),
-        ("PORT_BASE", "65521", "a whole number from 2,000 up to 65,520"),
+        ("PORT_BASE", "80", "a whole number from 2,000 up to 65,519"),
+        ("PORT_BASE", "65520", "a whole number from 2,000 up to 65,519"),
         ("AT_END", "never", "restart or stop"),
         ("ON_NEW_EPOCH", "no", "clear or keep"),
         ("POLL", "never", "auto or manual"),

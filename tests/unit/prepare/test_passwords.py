@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from veleta.users import LOGINS, MLFLOW_WRITERS
+from veleta.users import KAFKA_USERS, LOGINS, MLFLOW_WRITERS, OPERATOR
 from veleta_prepare.passwords import ADMIN, FILES, PREPARE, generate_passwords
 
 
@@ -37,10 +37,15 @@ def test_each_part_gets_only_its_own_passwords(folder: Path, own: Path) -> None:
     for part, user in LOGINS.items():
         assert files[part]["mysql_password"] == files[PREPARE][user.password_file]
     assert files.keys() == FILES.keys()
-    passwords = {part: {name for name in names if name.startswith("mysql")} for part, names in files.items()}
-    assert {part: names for part, names in passwords.items() if names and part not in (PREPARE, "mysql")} == {
-        part: {"mysql_password"} for part in LOGINS
+    servers = (PREPARE, "kafka", "mysql", "mlflow", "source")
+    passwords = {part: {name for name in names if "password" in name} for part, names in files.items()}
+    kafka = {part: {"kafka_password"} for part in KAFKA_USERS if part != OPERATOR}
+    assert {part: names for part, names in passwords.items() if part not in servers} == {
+        part: kafka.get(part, set()) | ({"mysql_password"} if part in LOGINS else set()) for part in {*LOGINS, *kafka}
     }
+    assert files["kafka"] == {"kafka_password": files[PREPARE]["kafka_password"]}
+    for part in kafka:
+        assert files[part]["kafka_password"] == files[PREPARE][f"kafka_{part}_password"]
     values = set(files[PREPARE].values())
     assert len(values) == len(files[PREPARE])
     assert min(map(len, values)) == 32
@@ -69,7 +74,7 @@ def test_own_passwords_replace_generated_ones(folder: Path, own: Path) -> None:
     (own / LOGINS["drift"].password_file).write_text("mine\n")
     generate_passwords(folder, own)
     files = written(folder)
-    assert files["drift"] == {"mysql_password": "mine"}
+    assert "mine" in files["drift"].values()
     assert files[PREPARE][LOGINS["drift"].password_file] == "mine"
 
 
@@ -86,7 +91,11 @@ def test_the_administrators_password_is_fixed_after_the_first_start(folder: Path
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
-    [("mysql_lodaer_password", "x", "unknown secret; use one of mysql_password"), (ADMIN, "\n", "the file is empty")],
+    [
+        ("mysql_lodaer_password", "x", "unknown secret; use one of mysql_password"),
+        (ADMIN, "\n", "the file is empty"),
+        ("kafka_password", 'a"b', "use only letters, digits, - and _"),
+    ],
 )
 def test_a_wrong_secret_is_refused(folder: Path, own: Path, name: str, text: str, message: str) -> None:
     """Nothing is written."""

@@ -4,22 +4,25 @@ import pytest
 
 from veleta.errors import Stop
 from veleta.settings import read_settings
-from veleta.users import USERS
+from veleta.users import KAFKA_USERS, USERS, kafka_password_variable
 from veleta_prepare.settings import PrepareSettings
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The administrator's login, and a password for each user."""
-    for name in ("MYSQL_USER", "MYSQL_PASSWORD", *(user.password_variable for user in USERS)):
+    passwords = (*(user.password_variable for user in USERS), *map(kafka_password_variable, KAFKA_USERS))
+    for name in ("MYSQL_USER", "MYSQL_PASSWORD", *passwords):
         monkeypatch.setenv(name, name.lower())
 
 
 def test_each_user_has_a_password() -> None:
     """From the variable with the user's name."""
-    users = read_settings(PrepareSettings).users
+    settings = read_settings(PrepareSettings)
     for user in USERS:
-        assert getattr(users, f"{user.name}_password").get_secret_value() == user.password_file
+        assert getattr(settings.users, f"{user.name}_password").get_secret_value() == user.password_file
+    kafka = {user: password.get_secret_value() for user, password in settings.kafka_passwords.items()}
+    assert kafka == {user: f"kafka_{user}_password" for user in KAFKA_USERS}
 
 
 def test_a_missing_password_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from typing import get_args
 from support.repository import services
 from veleta.events.catalogue import PAYLOADS
 from veleta.topics import TopicName, declared_topics, topic, topics_of
+from veleta.users import OPERATOR
 
 
 def test_names_begin_with_the_dataset() -> None:
@@ -37,9 +38,9 @@ def test_the_topics_of_a_service_are_those_that_it_writes_or_reads() -> None:
     assert set(topics_of("cars", "poller")) == {"cars.batches", "cars.rows", "cars.commands", "cars.deadletter"}
 
 
-def test_writers_and_readers_are_services() -> None:
-    """Each topic has at least one writer and one reader."""
+def test_writers_and_readers_are_services_or_people() -> None:
+    """Or people. Each topic has at least one writer and one reader."""
     for each in declared_topics("cars"):
         for names in (each.written_by, each.read_by):
-            assert set(names) <= set(services())
+            assert set(names) <= {*services(), OPERATOR}
             assert names

@@ -15,6 +15,7 @@ from support.twins.shared import MemoryLog
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
+from veleta.settings import KafkaSettings
 from veleta_trainer import fit
 from veleta_trainer.adapters.child_protocol import CHAMPION, CHAMPION_DATASET, METRICS, MODEL, RECIPE
 from veleta_trainer.domain.recipe import Recipe
@@ -76,7 +77,7 @@ def test_the_recipe_says_why_the_champion_was_not_compared(
     (folder / RECIPE).write_text(planned.model_dump_json())
     monkeypatch.setattr(fit, "KafkaLog", lambda *_arguments: log)
     monkeypatch.setattr(fit, "explain", lambda *_arguments: None)
-    fit.main(folder, "", threads=1)
+    fit.main(folder, KafkaSettings(), threads=1)
     fitted = Recipe.model_validate_json((folder / RECIPE).read_text())
     reason = "the model learnt from other features: zip_code had prefix = 3, now 2"
     assert fitted.not_compared == (reason if kind == "prefix" else "")

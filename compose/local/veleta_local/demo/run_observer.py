@@ -97,7 +97,7 @@ class RunObserver:
             LocalError: another command stopped the run, or the start cannot succeed.
         """
         health = ServiceHealth("demo")
-        log = KafkaLog(self._run.kafka_bootstrap, "demo")
+        log = KafkaLog(self._run.kafka, "demo")
         topics = [topic.name for topic in declared_topics(self._dataset.name) if not topic.name.endswith(".rows")]
         try:
             async with asyncio.TaskGroup() as group:
@@ -150,7 +150,7 @@ class RunObserver:
 
     def _lags(self) -> Mapping[str, int | None]:
         try:
-            return read_offsets(self._run.kafka_bootstrap, self._dataset.name, "demo").lags
+            return read_offsets(self._run.kafka, self._dataset.name, "demo").lags
         except Retry:
             return {}
 

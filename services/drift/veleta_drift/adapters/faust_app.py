@@ -8,12 +8,14 @@ import faust
 from aiokafka.consumer import fetcher
 from kafka.record.memory_records import MemoryRecords
 
+from veleta.adapters.kafka_clients import sasl_mechanism
 from veleta.adapters.record_batches import bound_batches
 from veleta.events.envelope import Record
+from veleta.settings import KafkaSettings
 from veleta.timeouts import FAUST_REQUEST_SECONDS
 
 
-def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
+def make_app(name: str, kafka: KafkaSettings, folder: str) -> faust.App:
     """A Faust app without topics and web pages of its own. It requires a folder and writes nothing to it.
 
     The session timeout lets a second worker start about 13 s after the first one ended.
@@ -25,7 +27,8 @@ def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     return faust.App(
         name,
-        broker=f"kafka://{bootstrap}",
+        broker=f"kafka://{kafka.bootstrap}",
+        broker_credentials=_credentials(kafka),
         datadir=folder,
         autodiscover=False,
         key_serializer="raw",
@@ -40,6 +43,13 @@ def make_app(name: str, bootstrap: str, folder: str) -> faust.App:
         broker_heartbeat_interval=3,
         web_enabled=False,
     )
+
+
+def _credentials(kafka: KafkaSettings) -> faust.SASLCredentials | None:
+    if not kafka.user:
+        return None
+    password = kafka.password.get_secret_value()
+    return faust.SASLCredentials(username=kafka.user, password=password, mechanism=sasl_mechanism(kafka.user))
 
 
 def add_agent(app: faust.App, topic: str, process: Callable[[Record], Awaitable[bool]]) -> None:

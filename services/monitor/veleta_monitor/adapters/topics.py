@@ -11,6 +11,7 @@ from veleta.errors import Reject
 from veleta.events.catalogue import BatchPayload
 from veleta.events.envelope import Record, decode
 from veleta.ports import EventLog
+from veleta.settings import KafkaSettings
 from veleta.topics import TopicName, topic
 from veleta_monitor.domain.stages import LastActivity, latest
 from veleta_monitor.domain.training_progress import TrainingProgress, apply_event
@@ -38,8 +39,8 @@ class TopicSummary:
 class KafkaReader:
     """Reads the topics of one dataset. Each read requests the current offsets, and fetches only new records."""
 
-    def __init__(self, bootstrap: str, event_log: EventLog, dataset: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaSettings, event_log: EventLog, dataset: str) -> None:
+        self._kafka = kafka
         self._event_log = event_log
         self._dataset = dataset
         self._last: dict[TopicPartition, tuple[int, LastActivity]] = {}
@@ -48,7 +49,7 @@ class KafkaReader:
 
     def read(self) -> TopicSummary:
         """Read everything. Blocks, must not run concurrently, and raises Retry if Kafka is unreachable."""
-        current = read_offsets(self._bootstrap, self._dataset, "monitor")
+        current = read_offsets(self._kafka, self._dataset, "monitor")
         for partition, end in self._ends("training", current.ends).items():
             self._update_training(partition, end)
         dead_letters = sum(self._ends("deadletter", current.ends).values())

@@ -8,6 +8,7 @@ from kafka import TopicPartition
 from veleta.adapters.kafka_clients import Admin
 from veleta.adapters.mysql import database_errors
 from veleta.ports import EventLog
+from veleta.settings import KafkaSettings
 from veleta.tables import batches, checkpoints, trainings
 from veleta.topics import topic
 from veleta_retention.adapters.tables import DELETE_ROWS
@@ -22,8 +23,8 @@ ENDED = ("finished", "merged", "skipped", "failed")
 class KafkaRows:
     """`RowTopic` through Kafka's DeleteRecords. Each deletion moves the beginning of the topic."""
 
-    def __init__(self, bootstrap: str, event_log: EventLog, dataset: str) -> None:
-        self._admin = Admin(bootstrap, "retention")
+    def __init__(self, kafka: KafkaSettings, event_log: EventLog, dataset: str) -> None:
+        self._admin = Admin(kafka, "retention")
         self._event_log = event_log
         self._topic = topic(dataset, "rows")
 

@@ -34,7 +34,6 @@ class ChildProcessFitter:
     """`Fitter` by `python -m veleta_trainer.fit`."""
 
     _work: Path
-    _bootstrap: str
     _threads: int
     _registry: Registry
     _health: ServiceHealth
@@ -44,7 +43,7 @@ class ChildProcessFitter:
         if fitted := await asyncio.to_thread(self._fitted, recipe):
             return fitted
         folder = await asyncio.to_thread(self._prepare_folder, recipe, champion)
-        command = ("-m", "veleta_trainer.fit", str(folder), self._bootstrap, str(self._threads))
+        command = ("-m", "veleta_trainer.fit", str(folder), str(self._threads))
         child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, stderr=PIPE)
         try:
             errors = await self._wait(child, progress)

@@ -4,6 +4,7 @@ import pytest
 from kafka import TopicPartition
 
 from support.batches import TIME
+from support.testbed import kafka_login
 from support.twins.shared import MemoryLog
 from veleta.events.catalogue import TrainingStarted
 from veleta.events.envelope import Event, encode
@@ -21,7 +22,7 @@ def start(log: MemoryLog, name: str) -> None:
 def test_a_topic_that_was_recreated_is_read_from_its_beginning() -> None:
     """It is shorter than what was read: the trainings in it are shown at once."""
     log = MemoryLog()
-    reader = KafkaReader("", log, "d")
+    reader = KafkaReader(kafka_login(""), log, "d")
     for name in ("old", "older", "oldest"):
         start(log, name)
     reader._update_training(TopicPartition(TRAINING, 0), 3)

@@ -12,7 +12,7 @@ from kafka import TopicPartition
 
 from support.proxy import frozen_server
 from support.records import message
-from support.testbed import free_port
+from support.testbed import free_port, kafka_login
 from veleta.adapters import kafka as kafka_module
 from veleta.adapters.kafka import KafkaLog, _records_until
 from veleta.errors import Retry
@@ -80,12 +80,13 @@ def test_a_caller_that_was_slow_still_waits_its_whole_time(consumer: FakeConsume
 
 
 @pytest.mark.failure("F223")
+@pytest.mark.parametrize("user", [None, "loader"])
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_a_broker_that_does_not_answer_is_a_retry(call: Callable[[KafkaLog], object]) -> None:
-    """For every call. No thread is left, so that a long outage does not fill the process."""
+def test_a_broker_that_does_not_answer_is_a_retry(call: Callable[[KafkaLog], object], user: str | None) -> None:
+    """For every call, with and without a login. No thread is left, so a long outage does not fill the process."""
     threads = threading.active_count()
     with frozen_server() as port:
-        log = KafkaLog(f"127.0.0.1:{port}", "test", 0.6)
+        log = KafkaLog(kafka_login(f"127.0.0.1:{port}", user), "test", 0.6)
         with pytest.raises(Retry) as caught:
             call(log)
         log.close()
@@ -97,7 +98,7 @@ def test_a_broker_that_does_not_answer_is_a_retry(call: Callable[[KafkaLog], obj
 def test_a_client_connects_soon_after_an_outage() -> None:
     """The pauses between two attempts do not grow to half a minute: after 3 s the next one would begin at 8 s."""
     port = free_port()
-    log = KafkaLog(f"127.0.0.1:{port}", "test", 8)
+    log = KafkaLog(kafka_login(f"127.0.0.1:{port}"), "test", 8)
 
     def bounds() -> None:
         with contextlib.suppress(Retry):

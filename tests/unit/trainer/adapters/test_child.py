@@ -37,12 +37,12 @@ class Setup:
         self.health = ServiceHealth("trainer")
         self.progress: list[tuple[str, int, int, float | None]] = []
         self.work = folder / "work"
-        self.fitter = ChildProcessFitter(self.work, "localhost:9", 2, self.registry, self.health)
+        self.fitter = ChildProcessFitter(self.work, 2, self.registry, self.health)
         patch.setattr(sys, "executable", str(self._script))
 
     def restarted(self) -> "Setup":
         """The fitter of a new process."""
-        self.fitter = ChildProcessFitter(self.work, "localhost:9", 2, self.registry, self.health)
+        self.fitter = ChildProcessFitter(self.work, 2, self.registry, self.health)
         return self
 
     async def fit(self, script: str, champion: Version | None = None, of: Recipe = RECIPE_OF_TEST) -> FittedModel:
