@@ -142,7 +142,7 @@ class Scene:
         self.clock = clock or Clock()
         self.health = ServiceHealth("poller")
         self.restarts: list[Retry | None] = []
-        self.max_response = 10**9
+        self.max_body = 10**9
         self.group = GROUP
         self.inbox = Inbox(folder, self.clock)
         self.pending: PendingCommands | None = None
@@ -159,7 +159,7 @@ class Scene:
         topics, store = Topics(DATASET, self.log, self.clock), StateStore(self.inbox, self.health)
         api_status = ApiStatus(self.health)
         responses = ResponseHandler(
-            DATASET, self.group, self.max_response, self.inbox, topics, store, api_status, self.health
+            DATASET, self.group, self.max_body, self.inbox, topics, store, api_status, self.health
         )
         fetcher = Fetcher(self.api, self.inbox, store, self.health)
         with contextlib.suppress(asyncio.CancelledError):

@@ -36,7 +36,7 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
     store = StateStore(inbox, health)
     api_status = ApiStatus(health)
     responses = ResponseHandler(
-        dataset, settings.group_number, settings.max_response, inbox, topics, store, api_status, health
+        dataset, settings.group_number, settings.max_body, inbox, topics, store, api_status, health
     )
     commands = topic(dataset.name, "commands")
     check_kafka = partial(call_in_thread, partial(event_log.check, topics_of(dataset.name, SERVICE)))
@@ -46,7 +46,7 @@ def build(settings: PollerSettings, health: ServiceHealth) -> Service:
         timeouts, token = (settings.total_timeout, settings.read_timeout), settings.api_token.get_secret_value()
         async with (
             connect(
-                settings.api_url, settings.group_number, inbox, utc_now, settings.max_response, *timeouts, token
+                settings.api_url, settings.group_number, inbox, utc_now, settings.max_body, *timeouts, token
             ) as api,
             asyncio.TaskGroup() as group,
         ):

@@ -16,7 +16,7 @@ from veleta.processing.dead_letters import MAX_CONSECUTIVE, ConsecutiveDeadLette
 from veleta.service.health import ServiceHealth
 from veleta_poller.api_status import ApiStatus
 from veleta_poller.domain.findings import group_finding
-from veleta_poller.domain.refusals import describe_fatal, describe_large
+from veleta_poller.domain.refusals import describe_fatal, describe_large, with_beginning
 from veleta_poller.domain.responses import Batch, EndOfData, InvalidResponse, Response, parse_response
 from veleta_poller.domain.sequence import BatchId, Placement
 from veleta_poller.domain.state import Body, Phase, PollerState
@@ -42,17 +42,17 @@ class ResponseHandler:
         self,
         dataset: Dataset,
         group: int,
-        max_response: int,
+        max_body: int,
         inbox: Inbox,
         topics: Topics,
         store: StateStore,
         api_status: ApiStatus,
         health: ServiceHealth,
     ) -> None:
-        """A response of more than `max_response` bytes is refused."""
+        """A response of more than `max_body` bytes is refused."""
         self._dataset = dataset
         self._group = group
-        self._max_response = max_response
+        self._max_body = max_body
         self._inbox = inbox
         self._topics = topics
         self._store = store
@@ -91,13 +91,17 @@ class ResponseHandler:
                 await self._handle_batch(response, batch)
             case EndOfData():
                 await self._handle_end(response)
-            case InvalidResponse(reason):
-                await self._refuse(response, self._store.state.expected, reason)
+            case InvalidResponse(reason, finding):
+                await self._refuse(
+                    response, self._store.state.expected, reason, lambda state: state.with_finding(finding)
+                )
 
     async def _parse(self, response: StoredResponse) -> Response:
         """Parse a response, unless that has ended the process too often: each attempt is counted before it begins."""
-        if response.size > self._max_response:
-            return InvalidResponse(describe_large(response.status, self._max_response))
+        if response.refusal:
+            return InvalidResponse(response.refusal)
+        if response.size > self._max_body:
+            return InvalidResponse(describe_large(response.status, self._max_body))
         body = self._store.state.body
         if body.name == response.name and body.attempts >= MAX_PARSE_ATTEMPTS:
             return InvalidResponse(describe_fatal(response.size, body.attempts))
@@ -111,7 +115,7 @@ class ResponseHandler:
     def _parse_body(self, response: StoredResponse) -> Response:
         body = self._inbox.read(response)
         try:
-            return parse_response(response.status, body, self._group, self._dataset, response.redirect)
+            return parse_response(response.status, body, self._group, self._dataset)
         except Exception as error:  # noqa: BLE001 - no response may stop the poller: it is refused instead
             return InvalidResponse(f"{type(error).__name__}: {error}"[:MAX_REASON_LENGTH])
 
@@ -159,7 +163,7 @@ class ResponseHandler:
             log.warning("batch repeated", finding=finding)
             self._health.set_warning("api", finding)
             self._health.set_activity(finding)
-            await self._store.update(lambda state: state.repeat_ignored(finding))
+            await self._store.update(lambda state: state.with_finding(finding))
         await self._on_disk(self._inbox.delete, response)
 
     async def _refuse_unpublishable(self, response: StoredResponse, batch: BatchId, digest: str, error: Reject) -> None:
@@ -174,8 +178,9 @@ class ResponseHandler:
         response: StoredResponse,
         batch: BatchId,
         reason: str,
-        transition: Callable[[PollerState], PollerState] = lambda state: state,
+        transition: Callable[[PollerState], PollerState],
     ) -> None:
+        reason = with_beginning(reason, await self._on_disk(self._inbox.beginning, response))
         await asyncio.to_thread(self._topics.publish_refused, batch, reason, response)
         await self._store.update(lambda state: transition(state).response_refused(response.name))
         await self._on_disk(self._inbox.quarantine, response)

@@ -16,7 +16,7 @@ from veleta_poller.domain.responses import HTTP_OK
 from veleta_poller.domain.sequence import Position
 from veleta_poller.domain.state import Phase, PollerState
 from veleta_poller.handlers import RESPONSES, ResponseHandler
-from veleta_poller.ports import Api, Inbox, ResponseInterrupted, StoredResponse
+from veleta_poller.ports import Api, Inbox, Overloaded, ResponseInterrupted, StoredResponse
 from veleta_poller.state_store import StateStore
 
 CHECK_SECONDS = 0.2
@@ -63,9 +63,18 @@ class Fetcher:
         """Restart the API. The state is saved first: after a crash the next batch's number shows if it restarted."""
         await self._store.update(PollerState.restart_requested)
         fault_point("poller.restarting")
-        await self._health.heartbeat_during(self._health.retry_until_available(self._api.restart))
+        await self._health.heartbeat_during(self._health.retry_until_available(self._restart))
         fault_point("poller.restarted")
         self._health.set_activity("restarted the API")
+
+    async def _restart(self) -> None:
+        """Call the API once. If it asks to wait, wait."""
+        try:
+            await self._api.restart()
+        except Overloaded as error:
+            self._health.set_unavailable(error.dependency, str(error))
+            await self._health.sleep(error.seconds)
+            raise
 
     async def _request(self) -> StoredResponse | None:
         await asyncio.to_thread(self._inbox.require_free_space, self._store.state.largest_response)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
+from veleta.errors import Retry
 from veleta_poller.domain.state import PollerState
 
 
@@ -16,17 +17,25 @@ class ResponseInterrupted(Exception):
         self.dependency = dependency
 
 
+class Overloaded(Retry):
+    """The API asks to wait some `seconds`."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__("api", reason)
+        self.seconds = seconds
+
+
 @dataclass(frozen=True)
 class StoredResponse:
     """A file in the inbox: `<time>-<status>.body`, or `.part` if the response was interrupted. `size` is in bytes.
 
-    Only the process that received it knows the rest. `redirect` tells why a redirect was not followed; `retry_after`
-    is how many seconds the API asked to wait.
+    Only the process that received it knows the rest. `refusal` tells why it is refused without parsing it, if it is;
+    `retry_after` is how many seconds the API asked to wait.
     """
 
     name: str
     size: int
-    redirect: str = field(default="", compare=False)
+    refusal: str = field(default="", compare=False)
     retry_after: float = field(default=0.0, compare=False)
 
     @property
@@ -46,7 +55,10 @@ class Api(Protocol):
         """
 
     async def restart(self) -> None:
-        """Make the API begin again with batch 0. Raises Retry if it does not confirm that."""
+        """Make the API begin again with batch 0.
+
+        Raises Retry if it does not confirm that, and Overloaded if it asks to wait.
+        """
 
 
 class Inbox(Protocol):
@@ -72,6 +84,9 @@ class Inbox(Protocol):
 
     def read(self, response: StoredResponse) -> bytes:
         """The body."""
+
+    def beginning(self, response: StoredResponse) -> bytes:
+        """The first bytes of the body."""
 
     def quarantine(self, response: StoredResponse) -> None:
         """Move a response to the folder for inspection, if it is not yet there."""

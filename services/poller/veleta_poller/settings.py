@@ -34,9 +34,10 @@ class PollerSettings(ServiceSettings):
     )
     total_timeout: Seconds = Field(600.0, description="seconds after which a response is abandoned")
     read_timeout: Seconds = Field(120.0, description="seconds without data after which a response is abandoned")
-    max_response: Bytes = Field(
-        128 * 1024 * 1024,
-        description="bytes of a response, decompressed; a larger one is refused. Parsing needs six times the memory",
+    max_body: Bytes = Field(
+        1024 * 1024 * 1024,
+        description="bytes of a response, received and decompressed; a larger one is refused. Parsing needs six times"
+        " the memory",
     )
     max_kept: Bytes = Field(
         1024 * 1024 * 1024,

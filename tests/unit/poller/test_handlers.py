@@ -339,11 +339,11 @@ async def test_a_command_has_one_reply_though_it_is_read_again(scene: Scene) -> 
 @pytest.mark.failure("F309")
 async def test_a_response_that_is_too_large_is_refused_without_parsing_it(scene: Scene) -> None:
     """It is quarantined, the reason names the setting, and polling continues."""
-    scene.max_response = len(batch(0)[1]) + 100
+    scene.max_body = len(batch(0)[1]) + 100
     await scene.run(batch(0), batch(1, city="x" * 200), batch(2))
     [refused] = scene.published(BatchRefused)
-    limit = f"{scene.max_response:,}"
-    assert refused.reason == f"GET /data answered 200 OK with more than {limit} bytes (POLLER_MAX_RESPONSE)"
+    limit = f"{scene.max_body:,}"
+    assert refused.reason.startswith(f"GET /data answered 200 OK with more than {limit} bytes (POLLER_MAX_BODY); ")
     assert (scene.folder / "kept" / refused.body).exists()
     assert scene.closed() == [(1, 0), (1, 2)]
 
@@ -383,6 +383,40 @@ async def test_attempts_that_return_are_not_counted(scene: Scene, tmp_path: Path
     scene.log.failures = {}
     await scene.run(batch(2))
     assert scene.closed() == [(1, 0), (1, 1), (1, 2)]
+
+
+@pytest.mark.failure("F401")
+async def test_the_beginning_of_a_refused_body_is_in_the_reason(scene: Scene) -> None:
+    """Once, in one line that a terminal can show, whatever the reason is."""
+    scene.max_body = 5_000
+    bodies = {
+        "a batch without rows": (200, '{"batch_number": 0, \n "data": [], "note": "\\u0000"}'),
+        "another group": (200, json.dumps({"group_number": 9, "batch_number": 0, "data": [{"bed": 1}]})),
+        "a large body": (200, '{"batch_number": 0, "data": ["' + "x" * 5_000),
+        "an escape sequence": (500, "\x1b[2J"),
+        "nothing": (503, ""),
+    }
+    await scene.run(*bodies.values())
+    reasons = dict(zip(bodies, (refused.reason for refused in scene.published(BatchRefused)), strict=True))
+    assert reasons["a batch without rows"] == (
+        r'batch 0 has no rows; the body begins with {"batch_number": 0, "data": [], "note": "\u0000"}'
+    )
+    assert "; the body begins with {" in reasons["another group"]
+    assert reasons["a large body"].endswith("x" * 100)
+    assert len(reasons["a large body"]) < 400
+    assert reasons["an escape sequence"] == r"GET /data answered 500 Internal Server Error: \x1b[2J"
+    assert reasons["nothing"] == "GET /data answered 503 Service Unavailable without a body"
+
+
+@pytest.mark.failure("F402")
+async def test_another_group_or_day_is_a_finding(scene: Scene) -> None:
+    """Rows of another group are refused, and the next batch has the finding. A day was not asked for."""
+    of_a_day = (200, json.dumps({"day": "Tuesday", **json.loads(batch(1, price=5.0)[1])}))
+    await scene.run(batch(0, group=9), batch(0), of_a_day)
+    assert [manifest.findings for manifest in scene.manifests()] == [
+        ["refused: batch 0 is of group 9, not of group 7"],
+        ['another day: the batch is of day "Tuesday", and none was asked for'],
+    ]
 
 
 class Killed(BaseException):

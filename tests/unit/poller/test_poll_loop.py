@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from veleta.events.catalogue import BatchClosed, BatchRefused, Pause, Poll, Resu
 from veleta_poller.adapters import inbox as inbox_module
 from veleta_poller.adapters.disks import Disks
 from veleta_poller.domain.state import PollerState, PollMode
-from veleta_poller.ports import ResponseInterrupted
+from veleta_poller.ports import Overloaded, ResponseInterrupted
 
 
 @pytest.mark.failure("F24")
@@ -66,6 +67,18 @@ async def test_a_restart_is_repeated_until_it_is_confirmed(scene: Scene) -> None
     await scene.run(batch(0), END, batch(0))
     assert scene.api.restarted == 2
     assert scene.closed() == [(1, 0), (2, 0)]
+
+
+@pytest.mark.failure("F403")
+async def test_a_restart_waits_as_long_as_the_api_asks(scene: Scene) -> None:
+    """/readyz shows it."""
+    scene.restarts += [Overloaded("answered 503; the API asks to wait 0 s", 0.3), None]
+    started = time.monotonic()
+    async with scene.running(batch(0), END, batch(0)):
+        await until(lambda: "asks to wait 0 s" in scene.health.unavailable.get("api", ""))
+        assert scene.api.restarted == 1
+        await until(lambda: scene.closed() == [(1, 0), (2, 0)])
+    assert (time.monotonic() - started, scene.api.restarted) > (0.3, 1)
 
 
 @pytest.mark.failure("F06")

@@ -35,7 +35,7 @@ async def test_concurrent_changes_are_applied_one_after_the_other(tmp_path: Path
     """None of them is lost."""
     inbox = Inbox(tmp_path, Clock())
     store = StateStore(inbox, ServiceHealth("poller"))
-    await asyncio.gather(*(store.update(lambda s, n=n: s.repeat_ignored(f"{n}")) for n in range(9)))  # type: ignore[misc]  # bound at once
+    await asyncio.gather(*(store.update(lambda s, n=n: s.with_finding(f"{n}")) for n in range(9)))  # type: ignore[misc]  # bound at once
     assert sorted(store.state.findings) == sorted(inbox.load_state().findings) == [f"{n}" for n in range(9)]
 
 

@@ -1,32 +1,34 @@
 """The data API over HTTP. Each GET of /data moves the API's cursor, so no request is repeated here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from urllib.parse import urlencode, urljoin, urlsplit
 
 import aiohttp
 import orjson
 
 from veleta.clock import Clock
 from veleta.errors import Retry
+from veleta.printable import printable
 from veleta_poller.adapters.inbox import Inbox
-from veleta_poller.domain.refusals import CHECK_URL
-from veleta_poller.ports import ResponseInterrupted, StoredResponse
+from veleta_poller.domain.refusals import MAX_SHOWN, answered, describe_large, describe_redirect
+from veleta_poller.ports import Overloaded, ResponseInterrupted, StoredResponse
 
 CHUNK_BYTES = 256 * 1024
 CONNECT_SECONDS = 10.0
-MAX_BODY_SHOWN = 100
-MAX_REDIRECTS = 10
 MAX_RETRY_AFTER = 600.0
 """The longest pause, in seconds, that an API can ask for with Retry-After."""
 OVERLOADED = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 REDIRECTED = (301, 302, 303, 307, 308)
-DEFAULT_PORTS = {"http": 80, "https": 443}
+PLAIN = "identity"
+WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+"""The encodings that a body may have, and zlib's number for each."""
+ENCODINGS = ", ".join(WINDOW_BITS)
 NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """Errors before a connection exists: the API did not get the request."""
 
@@ -35,61 +37,59 @@ class HttpApi:
     """`ports.Api` for one group. See `connect`."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, url: str, group: int, inbox: Inbox, clock: Clock, max_response: int
+        self, session: aiohttp.ClientSession, url: str, group: int, inbox: Inbox, clock: Clock, max_body: int
     ) -> None:
         self._session = session
         self._url = url.rstrip("/")
-        self._query = urlencode({"group_number": group})
+        self._query = {"group_number": str(group)}
         self._inbox = inbox
         self._clock = clock
-        self._max_response = max_response
+        self._max_body = max_body
 
     async def fetch(self, on_progress: Callable[[int], None]) -> StoredResponse:
-        received = 0
+        size = 0
         try:
-            async with self._get("/data") as (response, redirect):
+            async with self._get("/data") as response:
+                location = _location(response)
+                refusal = f"{answered(response.status)}: {describe_redirect(location)}" if location else ""
+                body = ReceivedBody(response)
                 with self._inbox.receive(response.status) as partial:
-                    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                        partial.write(chunk)
-                        on_progress(received := partial.size)
-                        if received > self._max_response:
-                            break  # it is refused by its size, and its beginning is quarantined
+                    async for piece in body.pieces():
+                        partial.write(piece)
+                        on_progress(size := partial.size)
+                        if max(size, body.received) > self._max_body:
+                            refusal = describe_large(response.status, self._max_body)
+                            break
                     stored = await asyncio.to_thread(partial.complete)
         except Retry as error:
             raise ResponseInterrupted(str(error), error.dependency) from error
         except NOT_SENT as error:
             raise Retry("api", error) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise ResponseInterrupted(f"GET /data broke off after {received:,} bytes: {_describe(error)}") from error
-        return replace(stored, redirect=redirect, retry_after=self._retry_after(response))
+            raise ResponseInterrupted(f"GET /data broke off after {size:,} bytes: {_describe(error)}") from error
+        return replace(stored, refusal=refusal, retry_after=self._retry_after(response))
 
     async def restart(self) -> None:
         try:
-            async with self._get("/restart_data_generation") as (response, redirect):
-                body = b""
-                async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-                    body += chunk
-                    if len(body) > CHUNK_BYTES:
+            async with self._get("/restart_data_generation") as response:
+                body, content = ReceivedBody(response), b""
+                async for piece in body.pieces():
+                    content += piece
+                    if max(len(content), body.received) > CHUNK_BYTES:
                         break
         except (aiohttp.ClientError, OSError) as error:
             raise Retry("api", f"restart: {_describe(error)}") from error
-        if not _is_confirmed(body):
-            shown = redirect or body[:MAX_BODY_SHOWN].decode(errors="replace")
-            raise Retry("api", f"GET /restart_data_generation answered {response.status} {shown}")
+        if not _is_confirmed(content):
+            location = _location(response)
+            shown = describe_redirect(location) if location else printable(content[:MAX_SHOWN].decode(errors="replace"))
+            reason = f"GET /restart_data_generation answered {response.status} {shown}"
+            if seconds := self._retry_after(response):
+                raise Overloaded(f"{reason}; the API asks to wait {seconds:.0f} s", seconds)
+            raise Retry("api", reason)
 
-    @asynccontextmanager
-    async def _get(self, path: str) -> AsyncIterator[tuple[aiohttp.ClientResponse, str]]:
-        """The response, and why its redirect is not followed, if it is one."""
-        url, visited = f"{self._url}{path}?{self._query}", list[str]()
-        while True:
-            visited.append(url)
-            async with self._session.get(url, allow_redirects=False) as response:
-                target = _redirect_target(response, url)
-                refusal = _refuse_redirect(target, visited) if target else ""
-                if target is None or refusal:
-                    yield response, refusal
-                    return
-            url = target
+    def _get(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The response. A redirect is one: another server's rows are not the API's, and each GET moves its cursor."""
+        return self._session.get(f"{self._url}{path}", params=self._query, allow_redirects=False)
 
     def _retry_after(self, response: aiohttp.ClientResponse) -> float:
         """How many seconds the API asked to wait. 0 if it did not."""
@@ -103,19 +103,19 @@ class HttpApi:
 
 @asynccontextmanager
 async def connect(
-    url: str, group: int, inbox: Inbox, clock: Clock, max_response: int, total: float, read: float, token: str = ""
+    url: str, group: int, inbox: Inbox, clock: Clock, max_body: int, total: float, read: float, token: str = ""
 ) -> AsyncIterator[HttpApi]:
-    """The API at this address; no more than `max_response` bytes are received. `total`, `read`: timeouts in seconds.
+    """The API at this address; no more than `max_body` bytes are stored. `total`, `read`: timeouts in seconds.
 
-    A `token` is sent with each request. No other server gets it, since no redirect to one is followed.
+    A `token` is sent with each request. No other server gets it, since no redirect is followed.
     """
     timeout = aiohttp.ClientTimeout(total=total, sock_connect=CONNECT_SECONDS, sock_read=read)
     connector = aiohttp.TCPConnector(force_close=True)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {"Accept-Encoding": ENCODINGS, **({"Authorization": f"Bearer {token}"} if token else {})}
     async with aiohttp.ClientSession(
-        timeout=timeout, connector=connector, headers=headers, middlewares=[_send_once]
+        timeout=timeout, connector=connector, headers=headers, middlewares=[_send_once], auto_decompress=False
     ) as session:
-        yield HttpApi(session, url, group, inbox, clock, max_response)
+        yield HttpApi(session, url, group, inbox, clock, max_body)
 
 
 async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -128,29 +128,45 @@ async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandler
         raise aiohttp.ClientError(_describe(error)) from error
 
 
-def _redirect_target(response: aiohttp.ClientResponse, url: str) -> str | None:
-    """The address that the response to a request for `url` redirects to. None if there is no valid one."""
-    location = response.headers.get("Location") if response.status in REDIRECTED else None
-    try:
-        target = urljoin(url, location) if location else None
-        return target if target and _server(target) else None
-    except ValueError:
-        return None
+class ReceivedBody:
+    """The body of a response in decompressed pieces of at most CHUNK_BYTES, and how many bytes were received for it.
+
+    aiohttp would decompress each received chunk at once, and count only what comes out.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.received = 0
+        self._response = response
+        self._encoding = response.headers.get("Content-Encoding", PLAIN).strip().lower()
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The pieces; some may be empty. Raises ClientPayloadError if it is not compressed as its headers say."""
+        if self._encoding not in {PLAIN, *WINDOW_BITS}:
+            raise aiohttp.ClientPayloadError(f"its encoding is {printable(self._encoding)}, not {ENCODINGS}")
+        decompressor = None if self._encoding == PLAIN else zlib.decompressobj(WINDOW_BITS[self._encoding])
+        async for chunk in self._response.content.iter_chunked(CHUNK_BYTES):
+            self.received += len(chunk)
+            for piece in _decompress(decompressor, chunk) if decompressor else [chunk]:
+                yield piece
+        if decompressor and (not decompressor.eof or decompressor.unused_data):
+            raise aiohttp.ClientPayloadError(f"it is not one complete {self._encoding} stream")
 
 
-def _refuse_redirect(target: str, visited: Sequence[str]) -> str:
-    """Why a redirect is not followed. Empty if it is: only those to other paths of the same server are."""
-    if _server(target) != _server(visited[0]):
-        return f"it redirects to {target}, another server, which is not followed: {CHECK_URL}"
-    if target in visited:
-        return f"it redirects in a circle, to {urlsplit(target).path}: {CHECK_URL}"
-    return f"it redirects more than {MAX_REDIRECTS} times: {CHECK_URL}" if len(visited) > MAX_REDIRECTS else ""
+def _decompress(decompressor: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    """What more data become, in pieces of at most CHUNK_BYTES. Raises ClientPayloadError if they are damaged."""
+    piece = bytes(CHUNK_BYTES)
+    while data or len(piece) == CHUNK_BYTES:
+        try:
+            piece = decompressor.decompress(data, CHUNK_BYTES)
+        except zlib.error as error:
+            raise aiohttp.ClientPayloadError(f"its compressed data are damaged: {error}") from error
+        yield piece
+        data = decompressor.unconsumed_tail
 
 
-def _server(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port. Raises ValueError if the port is not valid."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
+def _location(response: aiohttp.ClientResponse) -> str:
+    """Where a response redirects to. Empty if it does not."""
+    return response.headers.get("Location", "") if response.status in REDIRECTED else ""
 
 
 def _seconds_until(http_date: str, now: datetime) -> float:

@@ -25,6 +25,7 @@ from veleta_poller.adapters.disks import MIN_FREE_BYTES, Disks
 from veleta_poller.domain.state import PollerState
 from veleta_poller.ports import StoredResponse
 
+BEGINNING_BYTES = 1_000
 FREE_RESPONSES = 3
 """The free space must hold this many responses of the largest size so far."""
 STATE_JSON = TypeAdapter(PollerState)
@@ -107,6 +108,11 @@ class Inbox:
     @_disk_errors()
     def read(self, response: StoredResponse) -> bytes:
         return (self._folder / response.name).read_bytes()
+
+    @_disk_errors()
+    def beginning(self, response: StoredResponse) -> bytes:
+        with (self._folder / response.name).open("rb") as file:
+            return file.read(BEGINNING_BYTES)
 
     @_disk_errors()
     def quarantine(self, response: StoredResponse) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from veleta.printable import printable
+
 CHECK_URL = "is API_URL right?"
 HINTS: Mapping[int, str] = {
     HTTPStatus.BAD_REQUEST: "is this the end of the data? See docs/data-api.md",
@@ -17,6 +19,10 @@ HINTS: Mapping[int, str] = {
 """What a status may mean."""
 MAX_SHOWN = 100
 """Characters of a body that a reason shows."""
+MAX_BEGINNING = 200
+"""Characters of a body that an event shows."""
+MAX_LOCATION = 120
+"""Characters of the address of a redirect that a reason shows."""
 MAX_READ = 20_000
 """Bytes of a body that are searched for a title."""
 TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -64,7 +70,18 @@ def describe_page(status: int, body: bytes) -> str:
 
 def describe_large(status: int, limit: int) -> str:
     """Why a response was not received to its end. It is not parsed."""
-    return f"{answered(status)} with more than {limit:,} bytes (POLLER_MAX_RESPONSE)"
+    return f"{answered(status)} with more than {limit:,} bytes (POLLER_MAX_BODY)"
+
+
+def describe_redirect(location: str) -> str:
+    """That a redirect is not followed, and where it leads."""
+    return f"it redirects to {printable(location[:MAX_LOCATION])}, which is not followed: {CHECK_URL}"
+
+
+def with_beginning(reason: str, body: bytes) -> str:
+    """A reason with the beginning of the refused body, in one line, unless it has it."""
+    beginning = _beginning(body, MAX_BEGINNING)
+    return f"{reason}; the body begins with {beginning}" if beginning[:MAX_SHOWN] not in reason else reason
 
 
 def describe_fatal(size: int, attempts: int) -> str:
@@ -92,9 +109,10 @@ def _fault(fault: object) -> str:
             return json.dumps(fault, ensure_ascii=False)
 
 
-def _beginning(body: bytes) -> str:
-    """The first characters of a body, in one line."""
-    return " ".join(body[: 4 * MAX_SHOWN].decode("utf-8-sig", errors="replace").split())[:MAX_SHOWN]
+def _beginning(body: bytes, characters: int = MAX_SHOWN) -> str:
+    """The first characters of a body, in one line that a terminal can show."""
+    line = " ".join(body[: 4 * characters].decode("utf-8-sig", errors="replace").split())
+    return printable(line[:characters])
 
 
 def _is_cut_off(body: bytes) -> bool:

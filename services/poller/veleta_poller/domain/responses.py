@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any
 
@@ -19,7 +19,7 @@ from veleta_poller.domain.findings import (
     strip_column_names,
     value_findings,
 )
-from veleta_poller.domain.refusals import answered, describe_content, describe_error, describe_undecodable
+from veleta_poller.domain.refusals import describe_content, describe_error, describe_undecodable
 from veleta_poller.domain.sequence import MAX_BATCH_NUMBER
 
 END_DETAIL = "ya se recolecto toda la informacion minima necesaria"
@@ -51,21 +51,20 @@ class EndOfData:
 
 @dataclass(frozen=True)
 class InvalidResponse:
-    """Neither a batch nor the end of the data. `reason` has at most MAX_REASON_LENGTH characters."""
+    """Neither a batch nor the end of the data. `reason` has at most MAX_REASON_LENGTH characters.
+
+    The next batch has the `finding`, if there is one.
+    """
 
     reason: str
+    finding: str = ""
 
 
 Response = Batch | EndOfData | InvalidResponse
 
 
-def parse_response(status: int, body: bytes, group: int, dataset: Dataset, redirect: str = "") -> Response:
-    """Parse a response to a request for the batches of `group`.
-
-    `redirect` tells why its redirect was not followed. It is empty if there was none.
-    """
-    if redirect:
-        return _invalid(f"{answered(status)}: {redirect}")
+def parse_response(status: int, body: bytes, group: int, dataset: Dataset) -> Response:
+    """Parse a response to a request for the batches of `group`, of no day."""
     try:
         content = _decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -98,7 +97,8 @@ def _parse_batch(content: dict[str, Any], group: int, dataset: Dataset) -> Batch
         shown = _shown(content["batch_number"])
         return _invalid(f"batch_number is {shown}, not a whole number from 0 to {MAX_BATCH_NUMBER}")
     if (other := content.get("group_number")) is not None and _whole(other) != group:
-        return _invalid(f"batch {number} is of group {_shown(other)}, not of group {group}: is GROUP_NUMBER right?")
+        what = f"batch {number} is of group {_shown(other)}, not of group {group}"
+        return replace(_invalid(f"{what}: is GROUP_NUMBER right?"), finding=f"refused: {what}")
     if fault := _rows_fault(content):
         return _invalid(f"batch {number} has {fault}")
     rows: Rows = content["data"]
@@ -106,7 +106,7 @@ def _parse_batch(content: dict[str, Any], group: int, dataset: Dataset) -> Batch
         if not isinstance(row, dict):
             return _invalid(f"row {index} of batch {number} is {_shown(row)}, not an object with a value per column")
     named = [*strip_column_names(rows), *match_column_names(rows, dataset)]
-    findings = [*named, *schema_findings(rows, dataset), *value_findings(rows, dataset)]
+    findings = [*_day_findings(content), *named, *schema_findings(rows, dataset), *value_findings(rows, dataset)]
     digest = RowsDigest()
     try:
         # In an event the rows are nested two levels deeper, which may exceed the depth that orjson writes.
@@ -125,6 +125,12 @@ def _rows_fault(content: dict[str, Any]) -> str:
     if not isinstance(content["data"], list):
         return f"no list of rows in `data`, but {_shown(content['data'])}"
     return "" if content["data"] else "no rows"
+
+
+def _day_findings(content: dict[str, Any]) -> list[str]:
+    """Whether a batch is of one day. The poller asks for none."""
+    day = content.get("day")
+    return [] if day is None else [f"another day: the batch is of day {_shown(day)}, and none was asked for"]
 
 
 def _whole(value: object) -> int | None:

@@ -1,6 +1,6 @@
 """The poller's state and all its transitions. Each transition returns the next state.
 
-             batch_published, repeat_ignored,
+             batch_published, with_finding,
              batch_missed, response_interrupted
                    ┌───────┐
                    ▼       │   data_ended                  polling_ended
@@ -152,9 +152,9 @@ class PollerState:
         """The expected batch never came completely."""
         return replace(self, position=Position(*self.expected), partial_received=False)
 
-    def repeat_ignored(self, finding: str) -> Self:
-        """The API returned the last batch again."""
-        return self if finding in self.findings else replace(self, findings=(*self.findings, finding))
+    def with_finding(self, finding: str) -> Self:
+        """The next batch has this finding, once. Empty: none."""
+        return self if finding in ("", *self.findings) else replace(self, findings=(*self.findings, finding))
 
     def data_ended(self) -> Self:
         """The API has returned all batches."""

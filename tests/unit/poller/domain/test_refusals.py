@@ -5,6 +5,8 @@ import json
 import pytest
 
 from veleta_poller.domain.refusals import (
+    MAX_BEGINNING,
+    MAX_LOCATION,
     MAX_READ,
     MAX_SHOWN,
     answered,
@@ -13,7 +15,9 @@ from veleta_poller.domain.refusals import (
     describe_fatal,
     describe_large,
     describe_page,
+    describe_redirect,
     describe_undecodable,
+    with_beginning,
 )
 
 NOT_JSON = json.JSONDecodeError("Expecting value", "", 0)
@@ -142,10 +146,31 @@ def test_json_that_breaks_off_is_recognised(body: bytes) -> None:
     assert describe_undecodable(200, body, NOT_JSON) == expected
 
 
+def test_the_address_of_a_redirect_is_shown() -> None:
+    """Its beginning, so that a terminal can show it."""
+    assert describe_redirect("/b\x1b") == r"it redirects to /b\x1b, which is not followed: is API_URL right?"
+    assert f" {'x' * MAX_LOCATION}," in describe_redirect("x" * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", "no rows"),
+        (b"{}\n []", "no rows; the body begins with {} []"),
+        (b"no rows", "no rows"),
+        (b"a\x9b\xff", r"no rows; the body begins with a" + "\ufffd" * 2),
+        (b"x" * 10_000, f"no rows; the body begins with {'x' * MAX_BEGINNING}"),
+    ],
+)
+def test_a_reason_has_the_beginning_of_the_body(body: bytes, shown: str) -> None:
+    """Unless it has it already."""
+    assert with_beginning("no rows", body) == shown
+
+
 def test_large_numbers_have_commas() -> None:
     """Counts of bytes are read by people."""
     assert describe_undecodable(200, b"[" + b" " * 1_999 + b"1", NOT_JSON).endswith("after 2,001 bytes")
-    assert describe_large(200, 5_000) == f"{answered(200)} with more than 5,000 bytes (POLLER_MAX_RESPONSE)"
+    assert describe_large(200, 5_000) == f"{answered(200)} with more than 5,000 bytes (POLLER_MAX_BODY)"
     expected = "the poller ended 3 times while it parsed 5,000 bytes: is its memory limit too low?"
     assert describe_fatal(5_000, 3) == expected
 

@@ -153,12 +153,6 @@ def test_any_other_response_is_invalid(body: object, status: int, reason: str) -
     assert len(response.reason.splitlines()) == 1
 
 
-def test_a_redirect_that_is_not_followed_is_the_reason() -> None:
-    """Whatever its body is."""
-    response = parse_response(302, json.dumps({"batch_number": 1, "data": [ROW]}).encode(), 7, DATASET, "it loops")
-    assert response == InvalidResponse("GET /data answered 302 Found: it loops")
-
-
 def test_a_reason_is_short() -> None:
     """The batch table has a column for it."""
     response = parse({"detail": "x" * 5_000}, 500)

@@ -22,9 +22,9 @@ def test_a_missed_batch_moves_the_position() -> None:
 
 def test_a_repeat_is_noted_once() -> None:
     """The position does not move."""
-    state = PollerState(Position(2, 3, "d3")).repeat_ignored("batch 3 came twice")
+    state = PollerState(Position(2, 3, "d3")).with_finding("batch 3 came twice")
     assert state == PollerState(Position(2, 3, "d3"), findings=("batch 3 came twice",))
-    assert state.repeat_ignored("batch 3 came twice") == state
+    assert state.with_finding("batch 3 came twice") == state
 
 
 def test_an_interrupted_response_does_not_move_the_position() -> None:
