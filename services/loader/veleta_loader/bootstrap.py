@@ -35,12 +35,13 @@ def build(
     unit_of_work = partial(MysqlLoaderUnitOfWork, tables=tables)
     transactions = MysqlTransactions(engine, unit_of_work)
     checks = MysqlTransactions(mysql_engine(settings.mysql, CHECK_SECONDS), unit_of_work)
+    reader = BatchReader(event_log, health.heartbeat)
     loader = BatchLoader(
         dataset,
-        BatchReader(event_log, health.heartbeat),
+        reader,
         transactions,
         EpochCleaner(engine, tables, health.heartbeat) if settings.on_new_epoch == "clear" else None,
-        is_outdated=NewestEpoch(event_log, dataset.name).is_outdated,
+        is_outdated=NewestEpoch(event_log, reader, dataset.name).is_outdated,
         clock=clock,
     )
     publisher = OutboxPublisher(event_log, transactions)

@@ -1,7 +1,10 @@
 """Which epochs are so old that their rows need not be loaded."""
 
-from veleta.batches import decoded
-from veleta.events.catalogue import BatchPayload
+from collections import deque
+
+from veleta.batches import BatchReader, decoded
+from veleta.errors import Reject
+from veleta.events.catalogue import BatchClosed
 from veleta.ports import EventLog
 from veleta.topics import topic
 
@@ -14,8 +17,9 @@ LAST_RECORDS = 100
 class NewestEpoch:
     """Compares epochs with the newest one in `batches`. It looks there once for each epoch that the loader reaches."""
 
-    def __init__(self, event_log: EventLog, dataset: str) -> None:
+    def __init__(self, event_log: EventLog, reader: BatchReader, dataset: str) -> None:
         self._event_log = event_log
+        self._reader = reader
         self._topic = topic(dataset, "batches")
         self._newest = 0
         self._sought_at = 0
@@ -23,16 +27,21 @@ class NewestEpoch:
     def is_outdated(self, epoch: int) -> bool:
         """Whether rows of this epoch would soon be deleted. Blocks. Raises Retry."""
         if epoch > self._sought_at and epoch > self._newest - LOADED_EPOCHS:
-            self._newest, self._sought_at = self._seek(), epoch
+            self._newest, self._sought_at = self._seek(epoch + LOADED_EPOCHS), epoch
         return epoch <= self._newest - LOADED_EPOCHS
 
-    def _seek(self) -> int:
-        """The epoch of the last batches. One that skips others is not theirs."""
-        epochs: set[int] = set()
-        for partition, (first, end) in self._event_log.bounds(self._topic).items():
-            records = self._event_log.read(self._topic, partition, max(first, end - LAST_RECORDS), end - 1)
-            epochs |= {e.payload.epoch for e in decoded(records) if isinstance(e.payload, BatchPayload)}
-        newest = min(epochs, default=0)
-        while newest + 1 in epochs:
-            newest += 1
-        return newest
+    def _seek(self, first: int) -> int:
+        """The newest epoch from `first` on among the last manifests, or 0. A manifest without its rows is nobody's."""
+        manifests: dict[int, BatchClosed] = {}
+        for partition, (begin, end) in self._event_log.bounds(self._topic).items():
+            records = self._event_log.read(self._topic, partition, max(begin, end - LAST_RECORDS), end - 1)
+            manifests |= {e.payload.epoch: e.payload for e in decoded(records) if isinstance(e.payload, BatchClosed)}
+        later = sorted((epoch for epoch in manifests if epoch >= first), reverse=True)
+        return next((epoch for epoch in later if self._has_rows(manifests[epoch])), 0)
+
+    def _has_rows(self, manifest: BatchClosed) -> bool:
+        try:
+            deque(self._reader.chunks(manifest), maxlen=0)
+        except Reject:
+            return False
+        return True
