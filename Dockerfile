@@ -25,7 +25,7 @@ RUN --mount=type=cache,target=/cache \
         --output-file pins.txt ${PROJECT}/pyproject.toml && \
     uv pip install --require-hashes --no-deps --constraints requirements.lock --requirements pins.txt
 
-FROM python
+FROM python AS service
 # A new volume gets its owner from the folder of the image at its path. veleta.users declares the parts.
 RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel && \
     useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin veleta && \
@@ -35,8 +35,10 @@ RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel &
     done
 COPY --from=dependencies /opt/venv /opt/venv
 ARG PROJECT NAME
-COPY shared/veleta /app/veleta
-COPY ${PROJECT}/veleta_${NAME} /app/veleta_${NAME}
+# Everyone in the image can read the code, also if only its owner can read the clone (umask 077).
+# The mode is a number: Docker 26.1 turns a+rX into 000.
+COPY --chmod=755 shared/veleta /app/veleta
+COPY --chmod=755 ${PROJECT}/veleta_${NAME} /app/veleta_${NAME}
 # The file system is read-only except /data and /tmp. The MALLOC variables make glibc return memory, as in the local run.
 ENV NAME=${NAME} PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8 \
     HOME=/tmp NUMBA_CACHE_DIR=/tmp/numba MPLCONFIGDIR=/tmp/matplotlib GIT_PYTHON_REFRESH=quiet \
@@ -44,3 +46,8 @@ ENV NAME=${NAME} PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYT
 USER 10001
 WORKDIR /data
 ENTRYPOINT ["sh", "-c", "exec python -m veleta_$NAME \"$@\"", "veleta"]
+
+FROM service AS notebooks
+COPY --chmod=755 notebooks/*.ipynb /notebooks/
+
+FROM service

@@ -56,3 +56,12 @@ def test_an_image_does_not_run_as_root_and_has_no_secret(name: str) -> None:
     assert not re.search("password|secret=|token", seen, re.IGNORECASE)
     which = "which uv pip gcc make || true"
     assert docker("run", "--rm", "--network=none", "--entrypoint=sh", f"veleta/{name}", "-c", which) == ""
+
+
+@pytest.mark.failure("F414")
+def test_everyone_in_the_image_can_read_the_code(name: str) -> None:
+    """Whatever the modes in the clone are."""
+    unreadable = "find /app ! -perm -o=r -o -type d ! -perm -o=x"
+    assert (
+        docker("run", "--rm", "--network=none", "--user=0", "--entrypoint=sh", f"veleta/{name}", "-c", unreadable) == ""
+    )

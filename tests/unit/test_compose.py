@@ -23,6 +23,27 @@ def services(*names: str) -> dict[str, dict[str, Any]]:
 
 ALL = services("secrets", "broker", "database", "registry", "services", "tools")
 
+NETWORKS = {
+    "secrets": set[str](),
+    "preflight": {"source"},
+    "prepare": {"kafka", "mysql"},
+    "kafka": {"kafka", "front-kafka"},
+    "mysql": {"mysql"},
+    "mlflow": {"mlflow", "front-mlflow"},
+    "source": {"source", "front-source"},
+    "poller": {"kafka", "source"},
+    "loader": {"kafka", "mysql"},
+    "drift": {"kafka", "mysql"},
+    "trainer": {"kafka", "mysql", "mlflow"},
+    "inference": {"kafka", "mysql", "mlflow", "front-inference"},
+    "retention": {"kafka", "mysql", "mlflow"},
+    "monitor": {"kafka", "mysql", "source", "front-monitor"},
+    "kafka-ui": {"kafka", "front-kafka-ui"},
+    "notebooks": {"mysql", "mlflow", "front-notebooks"},
+}
+WRITABLE = {"kafka-ui": "nobody has tried its image with a read-only file system"}
+"""The containers whose file system is not read-only, each with the reason."""
+
 SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
 
 
@@ -123,3 +144,45 @@ def test_a_service_that_exits_is_restarted(name: str) -> None:
 def test_a_service_that_hangs_has_time_to_exit(name: str) -> None:
     """Its own limit is below the one after which it is killed."""
     assert int(ALL[name]["stop_grace_period"].removesuffix("s")) > STOP_SECONDS
+
+
+@pytest.mark.failure("F412")
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_a_container_has_limits(name: str) -> None:
+    """Of processes, processors, memory and open files. So one that is attacked leaves room for the others."""
+    service = ALL[name]
+    assert (service["pids_limit"], service["ulimits"]) == (512, {"nofile": 8192})
+    assert service["cpus"] in (1, "${CPUS:-2}")
+    assert service["mem_limit"]
+
+
+@pytest.mark.failure("F413")
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_a_container_cannot_change_its_programs(name: str) -> None:
+    """It has no capability, gets no new one, and its file system is read-only."""
+    service = ALL[name]
+    assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert service.get("read_only", False) == (name not in WRITABLE)
+
+
+@pytest.mark.failure("F411")
+def test_a_container_reaches_only_what_it_needs() -> None:
+    """A published port has a network that only its container is in, and that lets only answers out."""
+    assert {name: set(service.get("networks", ())) for name, service in ALL.items()} == NETWORKS
+    assert ALL["secrets"]["network_mode"] == "none"
+    published = {f"front-{name}" for name, service in ALL.items() if "ports" in service}
+    declared = yaml.safe_load((ROOT / "compose.yaml").read_text())["networks"]
+    assert declared.keys() == set().union(*NETWORKS.values())
+    answers = {"driver_opts": {"com.docker.network.bridge.enable_ip_masquerade": "false"}}
+    assert {name for name, network in declared.items() if network == answers} == published
+    assert {name for name, network in declared.items() if network == {"internal": True}} == declared.keys() - published
+
+
+@pytest.mark.failure("F414")
+def test_no_container_reads_a_file_of_the_clone() -> None:
+    """Only its owner may be able to read it (umask 077). An image has its code with modes of its own."""
+    mounted = [volume for service in ALL.values() for volume in service.get("volumes", ())]
+    assert [volume for volume in mounted if volume.startswith((".", "/"))] == []
+    _, images = (ROOT / "Dockerfile").read_text().split(" AS service\n")
+    copied = [line for line in images.splitlines() if line.startswith("COPY ")]
+    assert {line.split()[1] for line in copied} == {"--from=dependencies", "--chmod=755"}

@@ -59,6 +59,7 @@ COMPOSE = {
     "KEEP_EPOCHS": "the newest epochs whose rows are kept; 0: all; empty: 10, or all if an earlier version began",
     "KEEP_BATCHES_DAYS": "days until batches of earlier epochs lose their rows; 0: never",
     "KEEP_VERSIONS": "the newest replaced or rejected versions that keep artifacts; 0: all; empty: 20, or all as above",
+    "CPUS": "processors that each of kafka, mysql, trainer and inference may use; not more than the machine has",
     "SECRETS": "a folder with passwords of your own (compose/prepare/veleta_prepare/passwords.py lists the files)",
     "API_URL": "with compose/api.yaml: the address of the data API",
     "FOLDER": "with compose/csv.yaml: the folder of your files",
