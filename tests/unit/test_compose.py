@@ -126,10 +126,10 @@ def test_each_published_port_has_its_own_address() -> None:
 
 @pytest.mark.failure("F382")
 def test_the_check_gets_the_addresses_of_ports_without_a_login() -> None:
-    """JupyterLab asks for a token."""
+    """JupyterLab and source ask for a token."""
     passed = ALL["preflight"]["environment"]
     published = {port.split(":")[0].removeprefix("${") for s in ALL.values() for port in s.get("ports", ())}
-    assert {name for name in passed if name.endswith("_BIND")} == published - {"JUPYTER_BIND"}
+    assert {name for name in passed if name.endswith("_BIND")} == published - {"JUPYTER_BIND", "SOURCE_BIND"}
 
 
 @pytest.mark.failure("F233")

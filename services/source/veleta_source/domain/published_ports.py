@@ -6,7 +6,6 @@ from ipaddress import ip_address
 _WITHOUT_LOGIN: Mapping[str, str] = {
     "KAFKA_BIND": "reads every topic",
     "MLFLOW_BIND": "reads every model",
-    "SOURCE_BIND": "takes batches, which the poller then misses",
     "MONITOR_BIND": "uses the monitor",
     "KAFKA_UI_BIND": "reads every topic",
 }

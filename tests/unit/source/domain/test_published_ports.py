@@ -18,9 +18,9 @@ def test_inference_without_keys_is_a_warning(address: str) -> None:
 
 def test_a_port_without_a_login_is_a_warning() -> None:
     """Also with keys for inference."""
-    environ = {"KAFKA_BIND": "0.0.0.0", "SOURCE_BIND": "::", "JUPYTER_BIND": "0.0.0.0"}  # noqa: S104 - as above
+    environ = {"KAFKA_BIND": "0.0.0.0", "MONITOR_BIND": "::", "JUPYTER_BIND": "0.0.0.0"}  # noqa: S104 - as above
     warnings = list(published_ports(environ, has_keys=True))
-    assert [line.split("=")[0] for line in warnings] == ["WARNING: KAFKA_BIND", "WARNING: SOURCE_BIND"]
+    assert [line.split("=")[0] for line in warnings] == ["WARNING: KAFKA_BIND", "WARNING: MONITOR_BIND"]
 
 
 def test_this_machine_is_no_warning() -> None:
