@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, TEXT, VARCHAR
+from sqlalchemy.dialects.mysql import DATETIME, LONGBLOB, LONGTEXT, TEXT, VARCHAR
 from sqlalchemy.schema import SchemaItem
 
 from veleta.api_keys import MAX_NAME as MAX_KEY_NAME
@@ -277,6 +277,11 @@ def _request_columns(dataset: Dataset) -> list[SchemaItem]:
         sa.Column("latency_ms", sa.Double, nullable=False),
         sa.Column("http_status", sa.Integer, nullable=False),
         *_sender_columns(),
+        sa.Column(
+            "answer",
+            LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"),
+            comment="JSON: that of a request with an Idempotency-Key, in its first item",
+        ),
         *_request_indexes(),
     ]
 

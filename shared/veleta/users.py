@@ -11,6 +11,7 @@ _ALL = "SELECT, INSERT, UPDATE, DELETE"
 _DELETE = "DELETE, SELECT (request_id, client_request_id, received_at)"
 _DELETE_BATCHES = "DELETE, SELECT (epoch, number)"
 _APPEND = "INSERT, SELECT (request_id)"
+_APPEND_AND_REPEAT = "INSERT, SELECT (request_id, item, answer)"
 _READABLE = dict.fromkeys(
     (
         "PIPELINE.batches",
@@ -104,7 +105,11 @@ USERS = (
             "PIPELINE.leases": _ALL,
         },
     ),
-    User("inference", ("inference",), {"RAW_DATA.new_{dataset}": _APPEND, "RAW_DATA.refused_{dataset}": _APPEND}),
+    User(
+        "inference",
+        ("inference",),
+        {"RAW_DATA.new_{dataset}": _APPEND_AND_REPEAT, "RAW_DATA.refused_{dataset}": _APPEND},
+    ),
     User(
         "retention",
         ("retention",),

@@ -21,6 +21,7 @@ from veleta.training_values import TrainingValues
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application
+from veleta_inference.adapters.keyed_answers import KeyedAnswers
 from veleta_inference.adapters.request_adapter import RequestAdapter
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.requests import RequestReader
@@ -61,6 +62,7 @@ class MemoryProvider:
     def __init__(self) -> None:
         self.booster = BedsModel()
         self.has_model = True
+        self.version = 7
 
     @property
     def model(self) -> LoadedModel:
@@ -71,7 +73,7 @@ class MemoryProvider:
         return LoadedModel(self.promotions()[0], predictor, checks, NOW, Path("model.cbm"), "", verified=True)
 
     def promotions(self) -> list[Promotion]:
-        return [Promotion(Version(7, "run", {}), 3, {})]
+        return [Promotion(Version(self.version, "run", {}), 3, {})]
 
 
 class GatedJournal:
@@ -95,6 +97,29 @@ class GatedJournal:
         self.groups.append([json.loads(line) for line in lines])
 
 
+class MemoryAnswers:
+    """`AnswerTable` in memory. It can be down."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.down = False
+
+    async def insert(self, lines: Sequence[bytes]) -> None:
+        await asyncio.sleep(0)
+        self._check()
+        for request in map(json.loads, lines):
+            self.rows.setdefault(request["request_id"], request["items"])
+
+    async def find(self, request_id: str) -> str | None:
+        await asyncio.sleep(0)
+        self._check()
+        return self.rows[request_id][0].get("answer", "") if request_id in self.rows else None
+
+    def _check(self) -> None:
+        if self.down:
+            raise Retry("mysql", "down")
+
+
 @dataclass
 class MemoryInference:
     """The application with a model and journals in memory. `service.run` must run so that it responds."""
@@ -107,6 +132,7 @@ class MemoryInference:
     provider: MemoryProvider = field(default_factory=MemoryProvider)
     answered: GatedJournal = field(default_factory=GatedJournal)
     refused: GatedJournal = field(default_factory=GatedJournal)
+    answers: MemoryAnswers = field(default_factory=MemoryAnswers)
 
     def __post_init__(self) -> None:
         health, recent_rows = ServiceHealth("inference"), deque[Values](maxlen=1)
@@ -119,4 +145,12 @@ class MemoryInference:
         adapter = RequestAdapter(self.service, RequestReader(DATASET, self.items_limit), lambda: NOW, self.body_seconds)
         guard = Guard(self.key_names, self.client_limit)
         explainers = ExplainerPool("real_estate", 1, 1.0)
-        return application(adapter, explainers, guard, Refusals(self.refused), BODY_LIMIT, lambda: NOW)
+        return application(
+            adapter,
+            KeyedAnswers(adapter, self.answers),
+            explainers,
+            guard,
+            Refusals(self.refused),
+            BODY_LIMIT,
+            lambda: NOW,
+        )

@@ -30,9 +30,10 @@ from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application
 from veleta_inference.adapters.journal import MIN_FREE_BYTES, JournalFolder
+from veleta_inference.adapters.keyed_answers import KeyedAnswers
 from veleta_inference.adapters.peers import Peers
 from veleta_inference.adapters.request_adapter import RequestAdapter
-from veleta_inference.adapters.request_table import MysqlRequestTable
+from veleta_inference.adapters.request_table import MysqlAnswerTable, MysqlRequestTable
 from veleta_inference.dead_letters import DeadLetterOutbox
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.drain import Drain
@@ -72,7 +73,7 @@ def build(
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine, check_engine = async_mysql_engine(settings.mysql), async_mysql_engine(settings.mysql, CHECK_SECONDS)
     tables = dataset_tables(dataset)
-    answered = MysqlRequestTable(engine, tables.requests, REQUEST_FIELDS)
+    answered = MysqlRequestTable(engine, tables.requests, REQUEST_FIELDS, left_out=["answer"])
     refused = MysqlRequestTable(engine, tables.refused, tables.refused.c.keys())
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
@@ -138,7 +139,15 @@ def build(
             each.close()
         await asyncio.gather(engine.dispose(), check_engine.dispose())
 
-    app = application(adapter, explainers, guard, Refusals(refusals), settings.body_limit, clock)
+    app = application(
+        adapter,
+        KeyedAnswers(adapter, MysqlAnswerTable(engine, tables.requests, REQUEST_FIELDS)),
+        explainers,
+        guard,
+        Refusals(refusals),
+        settings.body_limit,
+        clock,
+    )
     return Service(run, app)
 
 

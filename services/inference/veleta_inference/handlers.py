@@ -10,7 +10,7 @@ from itertools import accumulate
 
 import orjson
 import prometheus_client
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from veleta.clock import Clock, for_sql
 from veleta.dataset import Dataset, Values
@@ -67,6 +67,8 @@ class PredictionRequest(Struct, frozen=True):
     """The only version that may predict, if the request names one."""
     began: float = field(default_factory=time.monotonic)
     """When its prediction began, in seconds of the monotonic clock: the other one may jump."""
+    journaled: bool = True
+    """Whether the journal stores it. Otherwise the caller stores it, before its client gets the response."""
 
 
 class PredictionResponse(Struct, frozen=True):
@@ -77,6 +79,8 @@ class PredictionResponse(Struct, frozen=True):
     prices: Sequence[float]
     warnings: Sequence[ValidationProblem] = ()
     """Values that the model has not learnt, or that are outside the bounds of the dataset file."""
+    line: bytes = b""
+    """The request with its prices as a line for the table, if the journal does not store it."""
 
 
 class PendingRequest(Struct, frozen=True, eq=False):
@@ -248,26 +252,31 @@ class PredictionService:
         for pending in group:
             own_prices = [next(prices) for _ in pending.request.rows]
             response = PredictionResponse(pending.request, model, own_prices, unusual[pending])
-            predicted.append(PredictedRequest(pending, response, _journal_line(response, answered_at)))
+            line = _line(response, answered_at)
+            if not pending.request.journaled:
+                response = structs.replace(response, line=line)
+            predicted.append(PredictedRequest(pending, response, line))
         return predicted
 
     async def _store_and_respond(self, group: Sequence[PredictedRequest]) -> None:
         """Append a group to the journal, and then return its responses."""
+        lines = [predicted.line for predicted in group if predicted.pending.request.journaled]
         try:
-            await self._journal.append([predicted.line for predicted in group])
+            if lines:
+                await self._journal.append(lines)
+                self._health.set_available("journal")
         except Exception as error:  # noqa: BLE001 - no price is sent that is not stored, and the next group is handled
             if isinstance(error, Retry):
                 self._health.set_unavailable("journal", str(error))
             _fail([predicted.pending for predicted in group], error)
             return
-        self._health.set_available("journal")
         fault_point("inference.stored")
         for predicted in group:
             if not predicted.pending.future.done():
                 predicted.pending.future.set_result(predicted.response)
 
 
-def _journal_line(response: PredictionResponse, answered_at: datetime) -> bytes:
+def _line(response: PredictionResponse, answered_at: datetime) -> bytes:
     """The line of a request. `answered_at` is a time for SQL. The latency is that of the prediction alone."""
     request = response.request
     return orjson.dumps(

@@ -49,6 +49,20 @@ class Journal(JournalWriter, JournalReader, Protocol):
         """Close the files. The next process reads the lines that remain."""
 
 
+class AnswerTable(Protocol):
+    """Stores requests with their answers, by id."""
+
+    async def insert(self, lines: Sequence[bytes]) -> None:
+        """See `Sink`."""
+
+    async def find(self, request_id: str) -> str | None:
+        """The answer of a request, empty if it is stored without one. None if there is no such request.
+
+        Raises:
+            Retry: the table is unavailable.
+        """
+
+
 class Sink(Protocol):
     """Where a drain inserts the lines of a journal, such as a table."""
 

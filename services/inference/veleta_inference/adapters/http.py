@@ -16,6 +16,7 @@ from veleta_inference.adapters import docs, open_inference, scoring
 from veleta_inference.adapters.bodies import BODY
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS, ExplainerPool
 from veleta_inference.adapters.guard import KEY_NAME, Guard
+from veleta_inference.adapters.keyed_answers import IDEMPOTENCY_KEY, KeyedAnswers
 from veleta_inference.adapters.openapi import document
 from veleta_inference.adapters.problems import problem
 from veleta_inference.adapters.request_adapter import (
@@ -40,7 +41,13 @@ REQUEST_SECONDS = prometheus_client.Histogram(
 
 
 def application(
-    adapter: RequestAdapter, explainers: ExplainerPool, guard: Guard, refusals: Refusals, body_limit: int, clock: Clock
+    adapter: RequestAdapter,
+    answers: KeyedAnswers,
+    explainers: ExplainerPool,
+    guard: Guard,
+    refusals: Refusals,
+    body_limit: int,
+    clock: Clock,
 ) -> web.Application:
     """The application. A body of more than `body_limit` bytes is not read to its end."""
     dataset = adapter.dataset
@@ -69,7 +76,7 @@ def application(
         model = {"name": dataset.name, "version": response.model.version}
         return {"request_id": response.request.request_id, "model": model}
 
-    app = web.Application(client_max_size=body_limit, middlewares=[_error_middleware(guard, refusals, clock)])
+    app = web.Application(client_max_size=body_limit, middlewares=[_error_middleware(guard, answers, refusals, clock)])
     app.add_routes([web.post("/predict", predict), web.post("/explain", explain)])
     app.add_routes([web.get("/model", model), web.get("/models/history", history)])
     app.add_routes([*scoring.routes(adapter), *open_inference.routes(adapter)])
@@ -77,7 +84,7 @@ def application(
     return app
 
 
-def _error_middleware(guard: Guard, refusals: Refusals, clock: Clock) -> Middleware:
+def _error_middleware(guard: Guard, answers: KeyedAnswers, refusals: Refusals, clock: Clock) -> Middleware:
     """Turn errors into problems, store refusals, measure the duration, and send the request's id back."""
 
     @web.middleware
@@ -88,7 +95,10 @@ def _error_middleware(guard: Guard, refusals: Refusals, clock: Clock) -> Middlew
         try:
             client = guard.enter(request)
             try:
-                response = await handler(request)
+                if IDEMPOTENCY_KEY in request.headers and request.method == "POST":
+                    response = await answers.respond(request, handler)
+                else:
+                    response = await handler(request)
             finally:
                 guard.leave(client)
         except Exception as error:  # noqa: BLE001 - `problem` handles them all, and logs an unexpected one

@@ -9,11 +9,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from veleta.dataset import Dataset
 from veleta_inference.adapters import problems
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS
+from veleta_inference.adapters.keyed_answers import IDEMPOTENCY_KEY, KEY_PATTERN, REPLAYED
 from veleta_inference.adapters.open_inference import MODEL, VERSION
 from veleta_inference.adapters.request_adapter import (
     API_VERSION,
-    IDEMPOTENCY_KEY,
-    KEY_PATTERN,
     MODEL_VERSION,
     REQUEST_ID,
     TRACE,
@@ -37,10 +36,11 @@ ERRORS = {
     413: "The body is too large, as sent or decompressed.",
     415: "The body has another Content-Encoding than gzip or deflate.",
     422: "A field is missing, unknown or of the wrong kind; the list is empty or too long; or the service is strict "
-    "and the model has not learnt a value. `errors` names each.",
+    "and the model has not learnt a value. `errors` names each. Or the Idempotency-Key belongs to another request.",
     429: "This client has too many requests in flight.",
     500: "An error in the service.",
-    503: "No model is served yet, the request cannot be stored, or too much is in flight.",
+    503: "No model is served yet, the request cannot be stored, or too much is in flight. A request with an "
+    "Idempotency-Key also needs MySQL.",
 }
 GUARDED = (401, 429)
 """The errors of every operation that requires a key if there are keys."""
@@ -174,7 +174,7 @@ def _post(tag: str, name: str, summary: str) -> Part:
 def _bodies(request: str, examples: Part, response: str, *errors: int, headers: Sequence[str] = ()) -> Part:
     """The bodies of a request for prices and of its response, its errors, and further headers of the response."""
     content = {"application/json": {"schema": _schema(request), "examples": examples}}
-    responses = {"200": _success(_json(response), MODEL_VERSION, *headers), **_errors(*PRICE_ERRORS, *errors)}
+    responses = {"200": _success(_json(response), MODEL_VERSION, REPLAYED, *headers), **_errors(*PRICE_ERRORS, *errors)}
     return {"requestBody": {"required": True, "content": content}, "responses": responses}
 
 
@@ -227,6 +227,7 @@ def _headers() -> Part:
         (REQUEST_ID, True, TEXT, "The id that the client sent, or else the request's own."),
         (TRACE, False, TEXT, "As it was sent."),
         (MODEL_VERSION, True, INTEGER, "The version that predicted."),
+        (REPLAYED, False, TEXT | {"const": "true"}, "The answer was sent before, to a request with this key."),
         (WARNINGS, False, TEXT, "Values that the model has not learnt, or outside the bounds of the dataset file."),
         ("Retry-After", True, INTEGER, "Seconds after which to repeat the request."),
         ("WWW-Authenticate", True, TEXT, "How to send a key."),
@@ -244,7 +245,7 @@ def _parameters(dataset: Dataset) -> Part:
             IDEMPOTENCY_KEY,
             "header",
             TEXT | {"pattern": KEY_PATTERN},
-            "The request's id, under which it is stored once.",
+            "The request is answered and stored once: a repeated one gets the stored answer.",
         ),
         ("model", "path", TEXT | {"enum": [dataset.name]}, "The only model."),
         ("version", "path", INTEGER | {"minimum": 1}, "The served version."),

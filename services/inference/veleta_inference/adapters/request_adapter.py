@@ -1,6 +1,5 @@
 """Turns HTTP requests of any protocol into prediction requests, and their responses into JSON."""
 
-import re
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,21 +10,21 @@ from aiohttp import web
 from veleta.clock import Clock
 from veleta.dataset import Values
 from veleta.tables import MAX_CLIENT_REQUEST_ID
-from veleta_inference.adapters.bodies import BodyReader
+from veleta_inference.adapters.bodies import BODY, BodyReader
 from veleta_inference.adapters.guard import KEY_NAME
-from veleta_inference.domain.errors import UnreadableBody
 from veleta_inference.domain.forms import Form
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.handlers import MAX_GROUP_ROWS, PredictionRequest, PredictionResponse, PredictionService
 
 REQUEST_ID = "X-Request-ID"
-IDEMPOTENCY_KEY = "Idempotency-Key"
 TRACE = "traceparent"
 MODEL_VERSION = "X-Model-Version"
-MAX_KEY = 36
-KEY_PATTERN = f"^[!-~]{{1,{MAX_KEY}}}$"
 GENERATED_ID = web.RequestKey("generated_id", str)
 """The id of a request whose client sent none. These ids increase with time."""
+KEYED_ID = web.RequestKey("keyed_id", str)
+"""The id of a request with an Idempotency-Key."""
+PREDICTED = web.RequestKey("predicted", PredictionResponse)
+"""The prices of a request."""
 API_VERSION = "0.1.0"
 
 
@@ -44,16 +43,27 @@ class RequestAdapter:
     ) -> PredictionResponse:
         """The response to a body that `read` turns into typed rows, by this version only if one is given."""
         received_at = self._clock()
-        rows = await self._bodies.read(request, read)
-        request_id, client_id = _request_id(request), client_request_id(request)
+        if (keyed_id := request.get(KEYED_ID)) is None:
+            rows = await self._bodies.read(request, read)
+        else:
+            rows = read(request[BODY])
+        request_id, client_id = keyed_id or request[GENERATED_ID], client_request_id(request)
         sender = request.get(KEY_NAME), request.remote
-        return await self.service.predict(PredictionRequest(request_id, rows, client_id, *sender, received_at, version))
+        prediction = PredictionRequest(
+            request_id, rows, client_id, *sender, received_at, version, journaled=keyed_id is None
+        )
+        request[PREDICTED] = response = await self.service.predict(prediction)
+        return response
 
     async def predict_rows(
         self, request: web.Request, form: Form, rows: Callable[[object], object], version: int | None = None
     ) -> PredictionResponse:
         """As `predict`, of a body in another protocol, which `rows` turns into untyped rows."""
         return await self.predict(request, lambda body: self.reader.read_form(body, form, rows), version)
+
+    async def read_body(self, request: web.Request) -> bytes:
+        """The body of a request. See `BodyReader.read`; BODY is the body."""
+        return await self._bodies.read(request, bytes)
 
     def _require_capacity(self) -> None:
         """Check that a request with many rows may be in flight too. Raises Retry."""
@@ -86,17 +96,3 @@ def client_request_id(request: web.Request) -> str | None:
 def printable(header: str) -> str:
     """The printable ASCII characters of a header, which can be sent back."""
     return "".join(c for c in header if " " <= c <= "~")
-
-
-def _request_id(request: web.Request) -> str:
-    """The request's id in the table: the client's Idempotency-Key, or a generated one.
-
-    Raises:
-        UnreadableBody: the key is not valid.
-    """
-    key = request.headers.get(IDEMPOTENCY_KEY)
-    if key is None:
-        return request[GENERATED_ID]
-    if not re.fullmatch(KEY_PATTERN, key):
-        raise UnreadableBody(IDEMPOTENCY_KEY, f"must be 1 to {MAX_KEY} visible ASCII characters")
-    return key

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import prometheus_client
 import sqlalchemy as sa
@@ -32,10 +33,13 @@ class MysqlRequestTable:
 
     dependency = "mysql"
 
-    def __init__(self, engine: AsyncEngine, table: sa.Table, request_columns: Collection[str]) -> None:
+    def __init__(
+        self, engine: AsyncEngine, table: sa.Table, request_columns: Collection[str], left_out: Collection[str] = ()
+    ) -> None:
+        """No line has values of the columns that are `left_out`."""
         self._engine = engine
         self._table = table
-        self._insert = _insert(table, request_columns)
+        self._insert = _insert(table, request_columns, [column for column in table.c if column.name not in left_out])
 
     @property
     def name(self) -> str:
@@ -53,32 +57,43 @@ class MysqlRequestTable:
         await self._execute(self._insert, {"lines": array.hex()})
         WRITTEN.labels(self.name).inc(len(lines))
 
-    async def _execute(self, statement: sa.Executable, parameters: Mapping[str, str]) -> None:
+    async def _execute(
+        self, statement: sa.Executable, parameters: Mapping[str, str] | None = None
+    ) -> sa.CursorResult[Any]:
         with _translated_errors():
             try:
                 async with asyncio.timeout(STATEMENT_SECONDS), self._engine.begin() as connection:
-                    await connection.execute(statement, parameters)
+                    return await connection.execute(statement, parameters)
             except TimeoutError:
                 raise Retry("mysql", f"no response within {STATEMENT_SECONDS:g} s") from None
 
 
-def _insert(table: sa.Table, request_columns: Collection[str]) -> sa.Insert:
+class MysqlAnswerTable(MysqlRequestTable):
+    """The same table for requests with their answers: `AnswerTable`."""
+
+    async def find(self, request_id: str) -> str | None:
+        row = sa.select(self._table.c.answer).where(self._table.c.request_id == request_id, self._table.c.item == 0)
+        found = (await self._execute(row)).first()
+        return found and (found.answer or "")
+
+
+def _insert(table: sa.Table, request_columns: Collection[str], columns: Sequence[sa.Column[Any]]) -> sa.Insert:
     """INSERT of the rows in the JSON text `lines`. Rows whose request_id is in the table are skipped.
 
     ON DUPLICATE KEY UPDATE would require the right to update (docs/decisions/0019-request-journal.md).
     """
-    item_columns = [column for column in table.c if column.name not in {*request_columns, "item"}]
-    columns = [_column(table.c[name], f"$.{name}") for name in request_columns]
+    item_columns = [column for column in columns if column.name not in {*request_columns, "item"}]
+    parsed = [_column(table.c[name], f"$.{name}") for name in request_columns]
     if item_columns:
         nested = ["item FOR ORDINALITY", *(_column(column, f"$.{column.name}") for column in item_columns)]
-        columns.append(f"NESTED PATH '$.items[*]' COLUMNS ({', '.join(nested)})")
+        parsed.append(f"NESTED PATH '$.items[*]' COLUMNS ({', '.join(nested)})")
     text = "CONVERT(UNHEX(:lines) USING utf8mb4)"
-    lines = sa.text(f"JSON_TABLE({text}, '$[*]' COLUMNS ({', '.join(columns)})) AS line")
-    names = ("line.item - 1" if column.name == "item" else f"line.`{column.name}`" for column in table.c)
+    lines = sa.text(f"JSON_TABLE({text}, '$[*]' COLUMNS ({', '.join(parsed)})) AS line")
+    names = ("line.item - 1" if column.name == "item" else f"line.`{column.name}`" for column in columns)
     values: list[sa.ColumnElement[object]] = [sa.literal_column(name) for name in names]
     stored = table.alias("stored")
     is_stored = sa.exists().where(stored.c.request_id == sa.literal_column("line.request_id"))
-    return sa.insert(table).from_select(list(table.c), sa.select(*values).select_from(lines).where(~is_stored))
+    return sa.insert(table).from_select(columns, sa.select(*values).select_from(lines).where(~is_stored))
 
 
 def _column(column: sa.Column[object], path: str) -> str:
@@ -92,7 +107,7 @@ def _column(column: sa.Column[object], path: str) -> str:
 
 
 def _wider_text(column: sa.Column[object]) -> sa.String:
-    if isinstance(column.type, sa.Text):
+    if isinstance(column.type, sa.Text | mysql.LONGTEXT):
         return mysql.LONGTEXT(**CHARACTERS)
     length = column.type.length if isinstance(column.type, sa.String) else None
     return mysql.VARCHAR((length or MAX_NUMBER) + 1, **CHARACTERS)
