@@ -53,6 +53,18 @@ async def test_a_change_of_readiness_is_reported_once(monkeypatch: pytest.Monkey
     assert [part.warnings for part in observed.observer.parts] == [["look"]] * 3
 
 
+@pytest.mark.failure("F415")
+async def test_a_part_sends_no_commands_to_the_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its activity, its warnings and the error of an answer can have the text of a record or a response."""
+    observed = Observed(monkeypatch, tmp_path, [])
+    hostile, shown = "\x1b]0;owned\x07\x9b2J", r"\x1b]0;owned\x07\x9b2J"
+    observed.rows = [{"part": "poller", "pid": 1, "ready": True, "doing": hostile, "warnings": [hostile]}]
+    await observed.observer._poll_parts()
+    observed.observer._on_error(hostile)
+    (part,) = observed.observer.parts
+    assert (part.doing, part.warnings, observed.observer.example.error) == (shown, [shown], shown)
+
+
 async def test_a_run_without_a_process_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By another command."""
     observed = Observed(monkeypatch, tmp_path, [])

@@ -108,3 +108,12 @@ def test_the_view_without_a_model_shows_the_reason() -> None:
 def test_the_view_shows_how_to_poll_by_hand() -> None:
     """With POLL=manual nothing happens before."""
     assert "  polling    make poll, in another terminal, fetches a batch" in lines(observed(polls_by_hand=True))
+
+
+@pytest.mark.failure("F415")
+def test_a_training_sends_no_commands_to_the_terminal() -> None:
+    """Its phase and its id are from an event."""
+    messages = EventMessages()
+    progress = TrainingProgress(request_id="homes/1/4/retrain", phase="fitting\x1b[2J", done=1, of=2)
+    messages.on_event(Event("id", "test", NOON, progress))
+    assert any("fitting\\x1b[2J 1 of 2" in line for line in lines(observed(messages=messages)))
