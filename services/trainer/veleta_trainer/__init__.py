@@ -5,6 +5,6 @@ Writes: MLflow (runs, versions, aliases), events to `training` and `models`, PIP
 Guarantees: one training at a time. Each request ends once: finished, merged, skipped or failed. One version for each
 finished training. A model replaces the champion only if its MAE on the same holdout is lower, or if
 the champion cannot be evaluated.
-Start reading: `domain.training` has the states, `handlers` stores requests, `training_workflow` advances them, `fit` is
-the child process that fits a model.
+Start reading: `domain.training` has the states, `handlers` stores requests, `training_workflow` advances them. The
+child process `fit` fits a model, and `log_models` logs it.
 """

@@ -132,4 +132,4 @@ if __name__ == "__main__":
         main(Path(sys.argv[1]), KafkaSettings(), int(sys.argv[2]))
     except (Retry, Reject) as error:
         sys.stderr.write(str(error))
-        sys.exit(child_protocol.KAFKA_UNAVAILABLE if isinstance(error, Retry) else child_protocol.NOT_TRAINABLE)
+        sys.exit(child_protocol.UNAVAILABLE if isinstance(error, Retry) else child_protocol.NOT_TRAINABLE)

@@ -17,16 +17,16 @@ from veleta.service.health import ServiceHealth
 from veleta_trainer.adapters.child_protocol import (
     CHAMPION,
     CHAMPION_DATASET,
-    KAFKA_UNAVAILABLE,
+    MAX_ERROR_CHARACTERS,
     METRICS,
     NOT_TRAINABLE,
     RECIPE,
+    UNAVAILABLE,
 )
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, ProgressCallback
 
 log = structlog.get_logger()
-MAX_ERROR_CHARACTERS = 2_000
 
 
 @dataclass
@@ -124,7 +124,7 @@ async def _report(line: bytes, progress: ProgressCallback) -> None:
 
 
 def _check_exit_code(code: int | None, errors: str) -> None:
-    if code == KAFKA_UNAVAILABLE:
+    if code == UNAVAILABLE:
         raise Retry("kafka", errors)
     if code == NOT_TRAINABLE:
         raise Reject("the recipe cannot be trained", errors.strip())

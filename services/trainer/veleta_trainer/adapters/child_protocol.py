@@ -1,4 +1,6 @@
-"""What trainer and child process share: the files in a training's folder, and the exit codes of the child."""
+"""What trainer and child processes share: the files in a training's folder, and the exit codes of the children."""
+
+from dataclasses import dataclass
 
 RECIPE = "recipe.json"
 CHAMPION = "champion.cbm"
@@ -6,6 +8,19 @@ CHAMPION_DATASET = "champion.toml"
 MODEL = "model.cbm"
 METRICS = "metrics.json"
 EXPLAIN = "explain"
+DATASET_FILE = "dataset.toml"
+MODELS = "models.json"
 
-KAFKA_UNAVAILABLE, NOT_TRAINABLE = 75, 65
+UNAVAILABLE, NOT_TRAINABLE = 75, 65
 """Exit codes (sysexits.h: EX_TEMPFAIL, EX_DATAERR)."""
+MAX_ERROR_CHARACTERS = 2_000
+"""The characters of a child's stderr that an error has: the last ones."""
+
+
+@dataclass(frozen=True)
+class LoggedModels:
+    """The models of a run in MLflow: address and SHA-256 of the native one, and the address of the one to register."""
+
+    native: str
+    native_digest: str
+    source: str

@@ -1,26 +1,31 @@
 """Runs in MLflow: one for each training, with both models, the metrics and the pictures."""
 
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+import json
+import subprocess
+import sys
 
 import mlflow
-from catboost import CatBoostRegressor
 from mlflow.entities import Run, RunStatus
-from mlflow.models import Model
 
-import veleta
-from veleta.adapters.mlflow import NATIVE_FILES, connect, registry_errors
-from veleta.dataset import parse_dataset
-from veleta.model_digest import model_digest
+from veleta.adapters.mlflow import connect, registry_errors
+from veleta.errors import Retry
 from veleta.ports import DIGEST, NATIVE
-from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
-from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL, RECIPE
+from veleta_trainer.adapters.child_protocol import (
+    DATASET_FILE,
+    EXPLAIN,
+    MAX_ERROR_CHARACTERS,
+    MODELS,
+    RECIPE,
+    UNAVAILABLE,
+    LoggedModels,
+)
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
 SOURCE, RECIPE_DIGEST = "source", "recipe_digest"
 """Tags of a run: the address of the model to register, and the recipe that was planned."""
+LOGGING_SECONDS = 240.0
+"""Until the child process must have logged both models. A process without progress exits after 300 s."""
 MAX_NAMED_BATCHES = 100
 """The parameter `batches` of a run names each batch, up to this number."""
 
@@ -29,6 +34,7 @@ class MlflowRuns:
     """`Runs` in the experiment with the name of the dataset."""
 
     def __init__(self, tracking_uri: str, experiment: str) -> None:
+        self._tracking_uri = tracking_uri
         self._experiment = experiment
         self._client = connect(tracking_uri)
         self._unfinished: tuple[str, str] | None = None
@@ -43,10 +49,10 @@ class MlflowRuns:
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
-                native, digest, source = _log_models(recipe, fitted.folder)
-                mlflow.set_tags({NATIVE: native, DIGEST: digest, SOURCE: source})
+                models = log_models(fitted, self._tracking_uri, run.info.run_id)
+                mlflow.set_tags({NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source})
         self._unfinished = None
-        return LoggedRun(run.info.run_id, source, native, digest, fitted.metrics, recipe)
+        return LoggedRun(run.info.run_id, models.source, models.native, models.native_digest, fitted.metrics, recipe)
 
     def get(self, run_id: str) -> LoggedRun:
         with registry_errors():
@@ -99,36 +105,21 @@ def _batches(recipe: Recipe) -> str:
     return ", ".join(names)
 
 
-def _log_models(recipe: Recipe, folder: Path) -> tuple[str, str, str]:
-    """Log both models: the address and SHA-256 of the native CatBoost model, the address of the model for raw rows."""
-    dataset = parse_dataset(recipe.dataset_file)
-    dataset_file = folder / "dataset.toml"
-    dataset_file.write_text(recipe.dataset_file, encoding="utf-8")
-    native, digest = _log_native(CatBoostRegressor().load_model(str(folder / MODEL)))
-    model = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(veleta.__file__).parent / "served.py"),
-        artifacts={BOOSTER: str(folder / MODEL), DATASET: str(dataset_file)},
-        code_paths=[str(Path(veleta.__file__).parent)],
-        signature=signature(dataset),
-        input_example=example_frame(dataset),
-    )
-    return native, digest, model.model_uri
+def log_models(fitted: FittedModel, tracking_uri: str, run_id: str) -> LoggedModels:
+    """Log both models of a run by a child process: see `veleta_trainer.log_models`.
 
-
-def _log_native(booster: CatBoostRegressor) -> tuple[str, str]:
-    """Log the CatBoost model: its address, and the SHA-256 of its file, which is read before it is sent.
-
-    CatBoost writes other bytes for each model that it loads. So this is what `mlflow.catboost.log_model` does, with a
-    look at the file.
+    Raises:
+        Retry: MLflow is unavailable, or it takes longer than LOGGING_SECONDS.
+        RuntimeError: the child failed for another reason, which is in the message.
     """
-    digests: list[str] = []
-
-    def save_model(path: str, **options: Any) -> None:
-        mlflow.catboost.save_model(path=path, **options)
-        digests.extend(model_digest(file.read_bytes()) for file in Path(path).glob(NATIVE_FILES))
-
-    flavor = SimpleNamespace(save_model=save_model)
-    logged = Model.log(None, name=NATIVE, flavor=flavor, flavor_name="catboost", cb_model=booster)
-    (digest,) = digests
-    return logged.model_uri, digest
+    (fitted.folder / DATASET_FILE).write_text(fitted.recipe.dataset_file, encoding="utf-8")
+    command = (sys.executable, "-m", "veleta_trainer.log_models", str(fitted.folder), tracking_uri, run_id)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LOGGING_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise Retry("mlflow", f"the models are not logged after {LOGGING_SECONDS:g} s") from error
+    if done.returncode == UNAVAILABLE:
+        raise Retry("mlflow", done.stderr.splitlines()[-1])
+    if done.returncode != 0:
+        raise RuntimeError(f"the models cannot be logged: {done.stderr[-MAX_ERROR_CHARACTERS:]}")
+    return LoggedModels(**json.loads((fitted.folder / MODELS).read_text()))

@@ -16,9 +16,9 @@ from veleta_trainer.adapters.child import ChildProcessFitter
 from veleta_trainer.adapters.child_protocol import (
     CHAMPION,
     CHAMPION_DATASET,
-    KAFKA_UNAVAILABLE,
     NOT_TRAINABLE,
     RECIPE,
+    UNAVAILABLE,
 )
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel
@@ -105,7 +105,7 @@ async def test_progress_is_reported_and_other_output_is_not(setup: Setup) -> Non
 @pytest.mark.parametrize(
     ("code", "error", "text"),
     [
-        (KAFKA_UNAVAILABLE, Retry, "kafka: the reason"),
+        (UNAVAILABLE, Retry, "kafka: the reason"),
         (NOT_TRAINABLE, Reject, "the recipe cannot be trained: the reason"),
         (1, RuntimeError, "ended with 1: the reason"),
     ],

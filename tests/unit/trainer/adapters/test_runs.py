@@ -1,6 +1,7 @@
 """The client of MLflow's runs, on a server that does not answer as it should."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 
@@ -13,7 +14,8 @@ from support.models import train
 from support.testbed import free_port
 from support.trainer import DATASET, recipe
 from veleta.errors import Retry
-from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL
+from veleta_trainer.adapters import runs as adapter
+from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL, UNAVAILABLE
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.ports import FittedModel, Runs
 
@@ -74,6 +76,28 @@ def test_a_server_that_goes_down_during_a_call_is_called_again(
     monkeypatch.setattr(LATER_REQUESTS[method], _no_answer)
     with pytest.raises(Retry, match=r"^mlflow: "):
         CALLS[method](MlflowRuns("http://127.0.0.1:9", "experiment"), fitted)
+
+
+@pytest.mark.failure("F42")
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [
+        (f"echo a warning >&2; echo mlflow: no answer >&2; exit {UNAVAILABLE}", Retry, "mlflow: no answer$"),
+        ("exec sleep 30", Retry, "the models are not logged after 0.2 s"),
+        ("echo PERMISSION_DENIED >&2; exit 1", RuntimeError, "the models cannot be logged: PERMISSION_DENIED"),
+    ],
+)
+def test_the_exit_code_of_the_child_decides_the_error(
+    script: str, error: type[Exception], message: str, fitted: FittedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models that MLflow cannot store now are logged later. Those that it refuses are fitted again."""
+    monkeypatch.setattr(adapter, "LOGGING_SECONDS", 0.2 if "sleep" in script else 30.0)
+    child = fitted.folder / "child"
+    child.write_text(f"#!/bin/sh\n{script}\n")
+    child.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(child))
+    with pytest.raises(error, match=message):
+        adapter.log_models(fitted, "http://127.0.0.1:9", "run")
 
 
 def _no_answer(*_arguments: object) -> None:
