@@ -78,7 +78,7 @@ class Aliases:
         if version is None:
             await self._recorder.deleted(last)
             return
-        if version.seq != last.seq:
+        if version.seq != last.seq or not version.tags.get(DECISION, "").startswith(last.decision):
             await self._set_tag(last.version, DECISION, f"{last.decision}: {last.reason}")
             await self._set_tag(last.version, SEQ, str(last.seq))
         recorded = await asyncio.to_thread(self._registry.recorded_champion)

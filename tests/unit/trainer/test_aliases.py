@@ -139,7 +139,7 @@ async def test_a_deleted_champion_is_recorded_once() -> None:
 
 @pytest.mark.failure("F395")
 async def test_the_last_champion_is_recorded_in_the_registry() -> None:
-    """After a promotion and after a move by hand, with its number. An earlier release recorded none."""
+    """After a promotion and after a move by hand, with its number. Earlier releases left other tags and no record."""
     harness = TrainerHarness(50.0, 101.0)
     for number in range(2):
         await harness.add_request(request(number))
@@ -152,6 +152,7 @@ async def test_the_last_champion_is_recorded_in_the_registry() -> None:
     assert moved is not None
     assert (moved.seq, moved.tags["decision"].partition(":")[0]) == (3, "outside")
     harness.registry.record_champion(Version(9, "run"))
+    harness.registry.set_tag(2, "decision", "rejected: not better")
     await harness.finish()
     assert harness.registry.recorded_champion() == moved
 
