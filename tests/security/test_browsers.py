@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,12 @@ from urllib.request import urlopen
 
 import pytest
 from aiohttp import web
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from support.browser import chromium
 from support.http import served
 from support.memory_inference import DATASET, MemoryInference
-from support.testbed import free_port, http_status, wait_until
+from support.testbed import Process, free_port, http_status, wait_until
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service, run_service
 from veleta.service.watchdog import Watchdog
@@ -173,3 +174,80 @@ def test_no_page_has_the_documentation_in_a_frame(inference: str, evil: Page, br
         page.evaluate(ATTACKS["frame"], f"{inference}/docs")
         assert page.frames[1].locator("#page").count() == 0
     own.close()
+
+
+@pytest.fixture(scope="module")
+def monitor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real process of the monitor. Neither Kafka nor MySQL runs: its page says so."""
+    folder, port = tmp_path_factory.mktemp("monitor"), free_port()
+    variables = {"PATH": os.environ["PATH"], "HOME": str(folder), "MYSQL_USER": "reader", "MYSQL_PASSWORD": "none"}
+    addresses = {
+        "KAFKA_BOOTSTRAP": f"127.0.0.1:{free_port()}",
+        "MYSQL_PORT": str(free_port()),
+        "MONITOR_PORT": str(port),
+    }
+    process = Process("monitor", port, variables | addresses, folder)
+    process.start()
+    try:
+        wait_until(lambda: http_status(f"{process.url}/_stcore/health") == 200, 60, "the monitor responds")
+        yield process.url
+    finally:
+        process.stop()
+
+
+OPEN_STREAM = """url => new Promise(done => {
+    const socket = new WebSocket(url, ['streamlit'])
+    socket.onopen = () => done(true); socket.onerror = () => done(false)
+})"""
+"""Opens the WebSocket by which the monitor's page gets its texts, and sends what is pressed."""
+
+
+def stream(url: str) -> str:
+    return url.replace("http", "ws") + "/_stcore/stream"
+
+
+@pytest.mark.failure("F378")
+def test_the_monitor_works_under_each_name_of_this_machine(monitor: str, browser: Browser) -> None:
+    """Its page is drawn, with its buttons."""
+    for url in (monitor, monitor.replace("127.0.0.1", "localhost")):
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.get_by_role("button", name="Resume")).to_be_visible(timeout=30_000)
+        page.close()
+
+
+@pytest.mark.failure("F378")
+def test_a_rebound_name_reads_no_page_and_presses_no_button(monitor: str, evil: Page) -> None:
+    """Neither the page nor its WebSocket."""
+    url = monitor.replace("127.0.0.1", EVIL)
+    response = evil.goto(url)
+    assert response
+    assert (response.status, "MONITOR_HOSTS" in response.text()) == (403, True)
+    assert evil.evaluate(OPEN_STREAM, stream(url)) is False
+
+
+@pytest.mark.failure("F378")
+def test_a_page_of_another_origin_presses_no_button(monitor: str, evil: Page, browser: Browser) -> None:
+    """Its browser opens no WebSocket for it, though Streamlit itself accepts each page of localhost. It may link."""
+    assert evil.evaluate(OPEN_STREAM, stream(monitor)) is False
+    other = browser.new_page()
+    other.goto(evil.url.replace(EVIL, "localhost"))
+    assert other.evaluate(OPEN_STREAM, stream(monitor)) is False
+    with other.expect_navigation():
+        other.evaluate(ATTACKS["link"], monitor)
+    assert other.evaluate(OPEN_STREAM, stream(monitor)) is True
+    other.close()
+
+
+@pytest.mark.failure("F379")
+def test_no_page_has_the_monitor_in_a_frame(monitor: str, evil: Page, browser: Browser) -> None:
+    """A page of another origin does not get it. One of the same origin gets it, and the browser does not show it."""
+    own = browser.new_page()
+    own.goto(f"{monitor}/_stcore/health")
+    for page in (evil, own):
+        page.evaluate(ATTACKS["frame"], monitor)
+        assert page.frames[1].locator("#root").count() == 0
+    own.close()
+    with urlopen(monitor, timeout=10) as response:
+        assert response.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        assert response.headers["X-Frame-Options"] == "DENY"

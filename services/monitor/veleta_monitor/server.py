@@ -1,17 +1,23 @@
-"""Runs Streamlit's server in this process, and a watchdog beside it."""
+"""Runs Streamlit's server in this process, behind a check of each request's origin, and a watchdog beside it."""
 
 import contextlib
-import runpy
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+from starlette.middleware import Middleware
+from streamlit.starlette import App
 
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
 from veleta.probe import probe
+from veleta.service.asgi import OriginGuard
 from veleta.service.health import ServiceHealth
 from veleta.service.logs import configure_logging
+from veleta.service.origins import OriginPolicy
 from veleta.service.watchdog import Watchdog
 from veleta.settings import read_settings
 from veleta_monitor.settings import MonitorSettings
@@ -30,8 +36,10 @@ def serve_page() -> None:
         sys.exit(f"monitor: {error}")
     configure_logging("monitor")
     _watch(settings)
-    sys.argv = ["streamlit", *arguments(settings)]
-    runpy.run_module("streamlit", run_name="__main__")
+    # uvicorn raises the signal again when it has stopped.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    policy = OriginPolicy([settings.host, *settings.hosts.split(",")], "MONITOR_HOSTS")
+    App(PAGE, middleware=[Middleware(OriginGuard, policy=policy)]).run(config=options(settings))
 
 
 def _watch(settings: MonitorSettings) -> None:
@@ -54,17 +62,20 @@ def _probe_regularly(url: str, health: ServiceHealth) -> None:
         time.sleep(PROBE_SECONDS)
 
 
-def arguments(settings: MonitorSettings) -> list[str]:
-    """The arguments of Streamlit, with each option that must not depend on the user's own Streamlit settings."""
-    options = {
+def options(settings: MonitorSettings) -> dict[str, Any]:
+    """The options of Streamlit that must not depend on the user's own Streamlit settings."""
+    return {
         "server.address": settings.host,
         "server.port": settings.port,
-        "server.headless": "true",
+        "server.headless": True,
+        "server.enableCORS": True,  # pages of other origins read nothing, and open no WebSocket
+        "server.corsAllowedOrigins": [],
+        "server.enableXsrfProtection": True,
+        "server.enableAgentApi": False,  # it lets programs press the buttons
         "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
+        "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
-        "runner.magicEnabled": "false",  # it would show docstrings on the page
-        "logger.hideWelcomeMessage": "true",
+        "runner.magicEnabled": False,  # it would show docstrings on the page
+        "logger.hideWelcomeMessage": True,
     }
-    return ["run", str(PAGE), *(f"--{k}={v}" for k, v in options.items())]
