@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from veleta.valid_values import HOSTS_PATTERN
 
@@ -23,3 +23,15 @@ KeepCount = Annotated[int, Field(ge=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """A limit of requests or items."""
 Bytes = Annotated[int, Field(ge=1, le=2**50)]
+MIN_PASSWORD = 12
+NO_PASSWORD = ("", "none")
+
+
+def _check_password(text: str) -> str:
+    if text not in NO_PASSWORD and len(text) < MIN_PASSWORD:
+        raise ValueError(f"use at least {MIN_PASSWORD} characters; none: there is no password")
+    return text
+
+
+Password = Annotated[str, AfterValidator(_check_password)]
+"""A password that a person chose, or one of NO_PASSWORD. A message about a wrong one does not show it."""

@@ -7,7 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from veleta.api_keys import ApiKeys
-from veleta.bounds import GroupNumber, HostNames, KeepCount, KeepRequestsDays, PollEvery, Scale, Seed, Trees, Workers
+from veleta.bounds import (
+    GroupNumber,
+    HostNames,
+    KeepCount,
+    KeepRequestsDays,
+    Password,
+    PollEvery,
+    Scale,
+    Seed,
+    Trees,
+    Workers,
+)
 from veleta.limits import DEFAULT_LIMITS
 from veleta.valid_values import URL_PATTERN, own_reason, valid_values
 
@@ -73,6 +84,9 @@ class StartVariables(BaseModel):
     hosts: HostNames = Field(
         "",
         description="names under which the services are reached, separated by commas, beside addresses and localhost",
+    )
+    monitor_password: Password = Field(
+        "", description="the password for the buttons of the monitor; none: it has no buttons"
     )
     keep_requests_days: KeepRequestsDays = Field(
         0, description="days until answered and refused requests are deleted from MySQL; 0: never"

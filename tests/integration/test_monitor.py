@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,9 +31,11 @@ from veleta.events.catalogue import (
 from veleta.events.envelope import Event, encode
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import TopicName, topic
+from veleta_monitor.login import FIRST_WAIT_SECONDS
 
 TIMEOUT_MS = 30_000
 """How long the page may take to show an expected text."""
+PASSWORD = "correct horse battery"  # noqa: S105 - of this test
 
 
 @contextmanager
@@ -186,8 +189,9 @@ def test_the_page_shows_the_whole_loop(testbed: Testbed, browser: Browser) -> No
             expect(page.locator(f'a[href="{testbed.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
 
 
+@pytest.mark.failure("F383", "F384", "F409")
 def test_a_button_fetches_a_batch(testbed: Testbed, browser: Browser) -> None:
-    """A click publishes a command, and the page shows the poller's answer.
+    """A click publishes a command, and the page shows the poller's answer. Only who signed in has buttons.
 
     The test has its own rows, because the rows of another test's last batch would be a repeated batch.
     """
@@ -198,23 +202,32 @@ def test_a_button_fetches_a_batch(testbed: Testbed, browser: Browser) -> None:
     before = len(closed())
     with (
         hostile_api([of_rows(0, list(api_rows(0, 10, 2)))]) as (_, url),
-        monitor(testbed) as process,
+        monitor(testbed, password=PASSWORD) as process,
         visit(browser, process) as page,
+        visit(browser, process) as stranger,
     ):
         poller: dict[str, Any] = {"api_url": url, "group_number": 7, "poll": "manual"}
         with testbed.service("poller", inbox=testbed.folder / "inbox", **poller) as running:
             running.wait_until_ready()
             expect(page.get_by_text("Veleta", exact=True)).to_be_visible(timeout=TIMEOUT_MS)
             expect(page.get_by_text("The buttons, and")).to_have_count(0)
+            for password in ("guess and guess", PASSWORD):
+                page.get_by_label("Password for the buttons").fill(password)
+                page.get_by_role("button", name="Sign in").click()
+                if password != PASSWORD:
+                    expect_texts(page, "Wrong password.")
+                    time.sleep(FIRST_WAIT_SECONDS)
             page.get_by_role("button", name="Fetch the next batch").click()
             expect_texts(page, "poll: the next batch is fetched now, if there is one")
             wait_until(lambda: len(closed()) == before + 1, what="the batch is closed")
             page.get_by_role("button", name="Pause").click()
             expect_texts(page, "pause: no batch is fetched until polling is resumed")
+            expect_texts(stranger, "pause: no batch is fetched until polling is resumed")
+            expect(stranger.get_by_role("button", name="Pause")).to_have_count(0)
     commands = [event.payload for event in testbed.events("commands") if isinstance(event.payload, Command)]
-    assert [(command.TYPE, command.actor) for command in commands] == [
-        ("poll", "a user of the monitor"),
-        ("pause", "a user of the monitor"),
+    assert [(command.TYPE, command.actor, command.address) for command in commands] == [
+        ("poll", "a user of the monitor", "127.0.0.1"),
+        ("pause", "a user of the monitor", "127.0.0.1"),
     ]
 
 

@@ -132,6 +132,14 @@ def test_the_check_gets_the_addresses_of_ports_without_a_login() -> None:
     assert {name for name in passed if name.endswith("_BIND")} == published - {"JUPYTER_BIND", "SOURCE_BIND"}
 
 
+@pytest.mark.failure("F383")
+def test_only_the_check_and_the_monitor_get_its_password() -> None:
+    """Without the variable there are no buttons."""
+    passed = {name: dict(service.get("environment", {})).get("MONITOR_PASSWORD") for name, service in ALL.items()}
+    given = {name: value for name, value in passed.items() if value}
+    assert given == dict.fromkeys(("preflight", "monitor"), "${MONITOR_PASSWORD:-}")
+
+
 @pytest.mark.failure("F233")
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_that_exits_is_restarted(name: str) -> None:

@@ -3,7 +3,8 @@
 Reads: PIPELINE, and the times of RAW_DATA.new_<dataset>, in MySQL as the user `reader`; from Kafka the last event of
 each topic, the latest training, the number of dead letters and the consumer groups' offsets; /readyz of each service;
 GET /model.
-Writes: the commands poll, pause and resume to the topic `commands`, when a user clicks a button.
+Writes: the commands poll, pause and resume to the topic `commands`, when a user who signed in
+clicks a button.
 Guarantees: the page works whatever is unavailable. It names the unavailable source next to the last values from it.
 No visitor waits for a slow source, and many open pages cause no more reads than one.
 Start reading at: `server` starts Streamlit, which runs `page`. `background_cache` caches what the `adapters` read.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import mysql_engine
+from veleta.bounds import NO_PASSWORD
 from veleta.clock import utc_now
 from veleta.commands import send_command
 from veleta.dataset import Dataset, load_dataset
@@ -14,12 +15,13 @@ from veleta_monitor.adapters.services import HttpReader
 from veleta_monitor.adapters.topics import KafkaReader
 from veleta_monitor.background_cache import BackgroundCache
 from veleta_monitor.command_sender import CommandSender
+from veleta_monitor.login import Login
 from veleta_monitor.settings import MonitorSettings
 from veleta_monitor.snapshot import Snapshot
 
 SERVICE = "monitor"
 ACTOR = "a user of the monitor"
-"""The page has no login."""
+"""All users have the same password."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Monitor:
     dataset: Dataset
     snapshot: Callable[[], Snapshot]
     commands: CommandSender
+    login: Login | None
+    """None: there are no buttons."""
 
 
 def build(settings: MonitorSettings) -> Monitor:
@@ -51,4 +55,5 @@ def build(settings: MonitorSettings) -> Monitor:
     def snapshot() -> Snapshot:
         return Snapshot(utc_now(), history.get(), requests.get(), topics.get(), statuses.get(), commands.status)
 
-    return Monitor(settings, dataset, snapshot, commands)
+    login = None if settings.password in NO_PASSWORD else Login(settings.password)
+    return Monitor(settings, dataset, snapshot, commands, login)

@@ -21,6 +21,7 @@ from veleta_monitor.domain.formatting import NO_VALUE, format_age, format_number
 from veleta_monitor.domain.table import Cell, age_cell
 from veleta_monitor.domain.training_progress import headline
 from veleta_monitor.domain.versions import promotion_sentences, training_table
+from veleta_monitor.login import is_signed_in
 from veleta_monitor.settings import MonitorSettings
 from veleta_monitor.snapshot import Snapshot
 
@@ -144,11 +145,11 @@ def promotion(snapshot: Snapshot) -> None:
 
 
 def polling(snapshot: Snapshot) -> None:
-    """Buttons that control the poller by hand."""
+    """Buttons that control the poller by hand, for a visitor who signed in."""
     st.subheader("Control polling by hand", anchor=False)
     status, number = snapshot.command, next_click(st.session_state)
     with st.container(horizontal=True, vertical_alignment="center"):
-        for label, kind in BUTTONS.items():
+        for label, kind in BUTTONS.items() if is_signed_in(st.session_state) else ():
             st.button(label, key=f"{label} {number}", on_click=click, args=(kind, number))
         if status.text:
             st.html(markup.badge_html(status.text, status.tone))
@@ -156,8 +157,30 @@ def polling(snapshot: Snapshot) -> None:
 
 def click(kind: type[Command], number: int) -> None:
     """Send the command of a button, once: Streamlit delivers a click again if another run overtakes the first."""
-    if first_delivery(number, st.session_state):
-        monitor().commands.send(kind, st.context.ip_address or LOOPBACK)
+    if is_signed_in(st.session_state) and first_delivery(number, st.session_state):
+        monitor().commands.send(kind, visitor_address())
+
+
+def sign_in() -> None:
+    """The form for the password. No section, because a refresh would delete what a visitor types."""
+    login = monitor().login
+    if login is None:
+        st.caption("This page only shows. A start with MONITOR_PASSWORD gives it buttons.")
+        return
+    if is_signed_in(st.session_state):
+        return
+    with st.form("sign in", clear_on_submit=True):
+        password = st.text_input("Password for the buttons", type="password", autocomplete="current-password")
+        submitted = st.form_submit_button("Sign in")
+    if submitted and (refusal := login.sign_in(password, visitor_address(), st.session_state)):
+        st.html(markup.notice_html(refusal, "bad"))
+    elif submitted:
+        st.rerun()
+
+
+def visitor_address() -> str:
+    """Where the visitor's connection comes from."""
+    return st.context.ip_address or LOOPBACK
 
 
 def batches(snapshot: Snapshot) -> None:
@@ -219,7 +242,10 @@ def page() -> None:
         section(batch)
     with right:
         section(training)
-    for draw in (promotion, polling, batches, versions):
+    section(promotion)
+    section(polling)
+    sign_in()
+    for draw in (batches, versions):
         section(draw)
 
 

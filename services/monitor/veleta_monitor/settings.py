@@ -3,7 +3,7 @@
 from pydantic import Field, Json, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from veleta.bounds import Port, Seconds
+from veleta.bounds import Password, Port, Seconds
 from veleta.settings import SECRETS, KafkaSettings, MysqlSettings, ServiceSettings
 
 
@@ -15,6 +15,9 @@ class MonitorSettings(ServiceSettings):
     readyz: Json[dict[str, str]] = Field(
         "{}",  # type: ignore[arg-type]  # pydantic decodes the default as it does the variable
         description="JSON: the base URL of each service, as this process reaches it, for /readyz and /model",
+    )
+    password: Password = Field(
+        "", repr=False, description="the password for the buttons; none: the page has no buttons"
     )
     api_key: SecretStr = Field(
         SecretStr(""), description="the monitor's own API key, which it sends to inference if keys are required"

@@ -143,6 +143,17 @@ def test_only_the_writers_and_mlflow_get_a_token(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.failure("F383")
+def test_only_the_monitor_gets_its_password(tmp_path: Path) -> None:
+    """It survives in the run's own file, which only the owner reads. Without one there are no buttons."""
+    Deployment(tmp_path, Variables(monitor_password="correct horse battery")).save()
+    deployment = Deployment(tmp_path)
+    holders = [part for part in deployment.services if "correct horse battery" in deployment.environment(part).values()]
+    assert holders == ["monitor"]
+    assert "correct horse battery" not in deployment.environment_of_clients().values()
+    assert Deployment(tmp_path / "new").environment("monitor")["MONITOR_PASSWORD"] == ""
+
+
 @pytest.mark.failure("F354")
 def test_the_home_of_mlflow_is_deleted_with_the_run(tmp_path: Path) -> None:
     """What it stores in its HOME, such as the settings of its assistant, is no longer there for the next run."""

@@ -150,9 +150,10 @@ def test_all_wrong_variables_are_reported_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.failure("F380")
-def test_a_wrong_api_key_is_not_shown(tmp_path: Path) -> None:
+def test_a_wrong_api_key_or_password_is_not_shown(tmp_path: Path) -> None:
     """A user may pass the key in the place of its digest."""
-    _, [line] = Variables.from_environment({"API_KEYS": "ada:secret"}, tmp_path)
+    _, [line, short] = Variables.from_environment({"API_KEYS": "ada:secret", "MONITOR_PASSWORD": "secret"}, tmp_path)
+    assert short == "MONITOR_PASSWORD: use at least 12 characters; none: there is no password"
     assert line == "API_KEYS: entry 1 is wrong: use name:sha256, as make key NAME=ada prints it"
 
 
@@ -249,6 +250,7 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "JOURNAL_SYNC": generated.environment("inference")["INFERENCE_JOURNAL_SYNC"],
         "WORKERS": generated.environment("inference")["INFERENCE_WORKERS"],
         "STRICT": generated.environment("inference")["INFERENCE_STRICT"],
+        "MONITOR_PASSWORD": generated.environment("monitor")["MONITOR_PASSWORD"],
         "API_KEYS": generated.environment("inference")["INFERENCE_API_KEYS"],
         "HOSTS": generated.environment("inference")["INFERENCE_HOSTS"],
         "KEEP_REQUESTS_DAYS": generated.environment("retention")["RETENTION_KEEP_REQUESTS_DAYS"],

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 _WITHOUT_LOGIN: Mapping[str, str] = {
     "KAFKA_BIND": "reads every topic",
     "MLFLOW_BIND": "reads every model",
-    "MONITOR_BIND": "uses the monitor",
+    "MONITOR_BIND": "sees the monitor",
     "KAFKA_UI_BIND": "reads every topic",
 }
 """What anybody can do who reaches the port."""
