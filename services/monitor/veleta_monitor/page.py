@@ -21,7 +21,7 @@ from veleta_monitor.domain.formatting import NO_VALUE, format_age, format_number
 from veleta_monitor.domain.table import Cell, age_cell
 from veleta_monitor.domain.training_progress import headline
 from veleta_monitor.domain.versions import promotion_sentences, training_table
-from veleta_monitor.login import is_signed_in
+from veleta_monitor.login import Login, is_signed_in
 from veleta_monitor.settings import MonitorSettings
 from veleta_monitor.snapshot import Snapshot
 
@@ -153,6 +153,7 @@ def polling(snapshot: Snapshot) -> None:
             st.button(label, key=f"{label} {number}", on_click=click, args=(kind, number))
         if status.text:
             st.html(markup.badge_html(status.text, status.tone))
+    sign_in()
 
 
 def click(kind: type[Command], number: int) -> None:
@@ -162,7 +163,7 @@ def click(kind: type[Command], number: int) -> None:
 
 
 def sign_in() -> None:
-    """The form for the password. No section, because a refresh would delete what a visitor types."""
+    """The form for the password."""
     login = monitor().login
     if login is None:
         st.caption("This page only shows. A start with MONITOR_PASSWORD gives it buttons.")
@@ -170,12 +171,17 @@ def sign_in() -> None:
     if is_signed_in(st.session_state):
         return
     with st.form("sign in", clear_on_submit=True):
-        password = st.text_input("Password for the buttons", type="password", autocomplete="current-password")
-        submitted = st.form_submit_button("Sign in")
-    if submitted and (refusal := login.sign_in(password, visitor_address(), st.session_state)):
+        st.text_input("Password for the buttons", type="password", autocomplete="current-password", key="password")
+        st.form_submit_button("Sign in", on_click=submit, args=(login, next_click(st.session_state)))
+    if refusal := st.session_state.get("refusal"):
         st.html(markup.notice_html(refusal, "bad"))
-    elif submitted:
-        st.rerun()
+
+
+def submit(login: Login, number: int) -> None:
+    """Compare what a visitor typed, once: see `click`."""
+    if first_delivery(number, st.session_state):
+        session = st.session_state
+        session["refusal"] = login.sign_in(session["password"], visitor_address(), session)
 
 
 def visitor_address() -> str:
@@ -242,10 +248,7 @@ def page() -> None:
         section(batch)
     with right:
         section(training)
-    section(promotion)
-    section(polling)
-    sign_in()
-    for draw in (batches, versions):
+    for draw in (promotion, polling, batches, versions):
         section(draw)
 
 
