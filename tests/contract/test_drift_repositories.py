@@ -94,6 +94,13 @@ async def test_an_inserted_report_exists(transactions: DriftTransactions, epoch:
     assert not await transactions.run(lambda uow: uow.reports.exists(epoch + 1_000, 1))
 
 
+@pytest.mark.failure("F359")
+async def test_a_report_may_have_no_figures(transactions: DriftTransactions, epoch: int) -> None:
+    """A forged one that is restored may, though it names the batch before. It delays no start."""
+    await insert(transactions, report(epoch, 1).model_copy(update={"figures": []}))
+    assert await keys(transactions, epoch) == {(epoch, 1)}
+
+
 async def test_a_batch_has_one_report(transactions: DriftTransactions, epoch: int) -> None:
     """A second one is an error, and nothing of its transaction is stored."""
     await insert(transactions, report(epoch, 1))

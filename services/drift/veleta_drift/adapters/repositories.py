@@ -52,7 +52,8 @@ class MysqlReports:
         )
         if report.previous is None:
             return
-        self._connection.execute(sa.insert(drift_metrics), [key | metric for metric in _metrics(report)])
+        if metrics := [key | metric for metric in _metrics(report)]:
+            self._connection.execute(sa.insert(drift_metrics), metrics)
         changes = {f"{each.column}_{each.statistic}": each.change for each in report.figures}
         # A restored report may have columns that the current dataset file no longer has.
         changes = {name: change for name, change in changes.items() if name in self._comparison.c}
