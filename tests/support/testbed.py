@@ -323,6 +323,11 @@ class Process:
                     size += int((path / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return size
 
+    @property
+    def peak_memory(self) -> int:
+        """The most memory (RSS) in bytes that the process had, without its children."""
+        return 1024 * int(re.findall(r"VmHWM:\s*(\d+)", Path(f"/proc/{self.pid}/status").read_text())[0])
+
     def wait_until_ready(self, seconds: float = 60) -> None:
         """Wait until /readyz is 200."""
         wait_until(lambda: http_status(f"{self.url}/readyz") == 200, seconds, f"{self.name} is ready")

@@ -1,7 +1,6 @@
 """Batches of records: what a reader makes of bombs, damaged records and codecs that it does not know."""
 
 import gzip
-import io
 import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,12 +13,11 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords
 
-from support.record_batches import batch, record, records
+from support.record_batches import MEBIBYTE, batch, bomb, record, records
 from veleta.adapters.record_batches import GZIP, MAX_BATCH_BYTES, ZSTD, bound_batches
 from veleta.errors import Reject
 from veleta.events.envelope import UNREADABLE, Record, decode
 
-MEBIBYTE = 1024 * 1024
 COMPRESS: dict[int, Callable[[bytes], bytes]] = {GZIP: gzip.compress, ZSTD: zstandard.compress}
 TOO_LARGE = f"its batch has more than {MAX_BATCH_BYTES} bytes when it is decompressed"
 
@@ -47,20 +45,6 @@ def read(client: str, data: bytes) -> list[Any]:
 
 def reasons(found: Sequence[Any]) -> list[str]:
     return [dict(record.headers).get(UNREADABLE, b"").decode() for record in found]
-
-
-def bomb(codec: int) -> bytes:
-    """100 MiB in some hundred KB, compressed part by part."""
-    packed, part = io.BytesIO(), bytes(MEBIBYTE)
-    writer: Any = (
-        gzip.GzipFile(fileobj=packed, mode="wb")
-        if codec == GZIP
-        else zstandard.ZstdCompressor().stream_writer(packed, closefd=False)
-    )
-    for _ in range(100):
-        writer.write(part)
-    writer.close()
-    return packed.getvalue()
 
 
 @pytest.mark.parametrize("codec", [0, GZIP, ZSTD])
