@@ -33,9 +33,7 @@ def test_hostile_records_cost_no_service_and_no_row(hostile: HostileTopics) -> N
         assert process.peak_memory - memory[name] < MORE_MEMORY, name
     hostile.fetch(1)
     before = hostile.tables()
-    for process in hostile.processes.values():
-        process.stop()
-        process.start()
+    hostile.restart()
     hostile.check_ready()
     assert hostile.tables() == before
     hostile.fetch(2)

@@ -1,6 +1,7 @@
 """A deployment whose topics get hostile records, and what must be true after them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -104,6 +105,13 @@ class HostileTopics:
         for process in self.processes.values():
             process.wait_until_ready()
         assert served_model(self.processes["inference"].url)["version"] == 1
+
+    def restart(self) -> None:
+        """Stop and start every service."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(Process.stop, self.processes.values()))
+        for process in self.processes.values():
+            process.start()
 
     def fetch(self, number: int) -> None:
         """Order the next batch from the API, and wait until it is loaded and has a verdict."""
