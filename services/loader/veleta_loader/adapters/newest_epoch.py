@@ -31,12 +31,15 @@ class NewestEpoch:
         return epoch <= self._newest - LOADED_EPOCHS
 
     def _seek(self, first: int) -> int:
-        """The newest epoch from `first` on among the last manifests, or 0. A manifest without its rows is nobody's."""
+        """The newest epoch from `first` on among the last manifests, or 0.
+
+        One that skips others, or has a manifest without its rows, is not the poller's.
+        """
         manifests: dict[int, BatchClosed] = {}
         for partition, (begin, end) in self._event_log.bounds(self._topic).items():
             records = self._event_log.read(self._topic, partition, max(begin, end - LAST_RECORDS), end - 1)
             manifests |= {e.payload.epoch: e.payload for e in decoded(records) if isinstance(e.payload, BatchClosed)}
-        later = sorted((epoch for epoch in manifests if epoch >= first), reverse=True)
+        later = sorted((epoch for epoch in manifests if epoch >= first and epoch - 1 in manifests), reverse=True)
         return next((epoch for epoch in later if self._has_rows(manifests[epoch])), 0)
 
     def _has_rows(self, manifest: BatchClosed) -> bool:
