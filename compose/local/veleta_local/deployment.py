@@ -226,7 +226,8 @@ class Deployment:
 
     def _kafka_as(self, user: str) -> KafkaSettings:
         password = SecretStr(self._passwords[kafka_password_variable(user)])
-        return KafkaSettings(bootstrap=f"{HOST}:{self.ports['kafka-services']}", user=user, password=password)
+        name = user if user == KAFKA_ADMIN else f"{self.mysql_prefix}{user}"
+        return KafkaSettings(bootstrap=f"{HOST}:{self.ports['kafka-services']}", user=name, password=password)
 
     def _kafka_login(self, part: str) -> dict[str, str]:
         return _kafka_variables(self._kafka_as(part)) if part in KAFKA_USERS else {}
