@@ -1,7 +1,6 @@
 """What others wrote into a topic reaches a terminal as text only."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -10,10 +9,11 @@ import pytest
 from support.pseudo_terminal import PseudoTerminal
 from support.records import NOON, message
 from support.repository import ROOT
-from support.testbed import Testbed
+from support.testbed import PASSWORD, Testbed
 from veleta.events.catalogue import RecordDeadlettered
 from veleta.events.envelope import Event, encode
 from veleta.topics import topic
+from veleta.users import OPERATOR, kafka_password_variable
 from veleta_local.run import Run
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\rpaid\u202e\x00evil"
@@ -40,8 +40,10 @@ def folder(testbed: Testbed, backing: Run, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("run")
     home = folder / ".veleta"
     home.mkdir()
-    shutil.copy(backing.home / "secrets", home)
-    (home / "run.json").write_text(json.dumps(backing.variables.given() | {"dataset": str(testbed.dataset_path)}))
+    # The users of this deployment, which its commands log in as, have a prefix and one password.
+    (home / "secrets").write_text(f"{kafka_password_variable(OPERATOR)}={PASSWORD}\n")
+    variables = {"dataset": str(testbed.dataset_path), "mysql_prefix": testbed.prefix}
+    (home / "run.json").write_text(json.dumps(backing.variables.given() | variables))
     return folder
 
 
