@@ -1,12 +1,14 @@
 """The worker with a real Faust app on real Kafka: batches, a crash, and a consumer that stops without an error."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mode.threads import WorkerThread
 
 from support.batches import publish_batch
 from support.listings import api_rows
@@ -57,6 +59,10 @@ class RealFaust:
         finally:
             self.health.stopping.set()
             await asyncio.wait([running], timeout=SECONDS)
+            # A thread of Faust uses the event loop of the test until it ends.
+            for thread in threading.enumerate():
+                if isinstance(thread, WorkerThread):
+                    await asyncio.to_thread(threading.Thread.join, thread, SECONDS)
 
     def resume(self, ended: "RealFaust") -> None:
         """Start from the checkpoints of a process that ended."""
