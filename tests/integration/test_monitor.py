@@ -31,8 +31,8 @@ from veleta.events.envelope import Event, encode
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import TopicName, topic
 
-TIMEOUT_MS = 30_000
-"""How long the page may take to show an expected text."""
+TIMEOUT_MS = 60_000
+"""How long the page may take to show an expected text. On a busy machine a read of Kafka, and the pause after it, are long."""
 PASSWORD = "correct horse battery"  # noqa: S105 - of this test
 
 
