@@ -32,7 +32,7 @@ from veleta.tables import batches, dataset_tables, drift_reports, promotions, tr
 from veleta.topics import TopicName, topic
 
 TIMEOUT_MS = 60_000
-"""How long the page may take to show an expected text. On a busy machine a read of Kafka, and the pause after it, are long."""
+"""How long the page may take to show a text. On a busy machine a read of Kafka and its pause are long."""
 PASSWORD = "correct horse battery"  # noqa: S105 - of this test
 
 
