@@ -34,6 +34,7 @@ class Terminal:
         base = free_base()
         self.run = Run(folder / ".veleta", report=lambda _line: None)
         self.shown = ""
+        self._process: subprocess.Popen[str] | None = None
         self._folder = folder
         self._ports = {str(DEFAULT_PORTS[part]): str(port) for part, port in ports(base).items()}
         self._environment = {**os.environ, "PORT_BASE": str(base)}
@@ -52,7 +53,7 @@ class Terminal:
             text=True,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
 
     def execute(self, commands: list[str]) -> str:
@@ -72,13 +73,20 @@ class Terminal:
 
     def interrupt(self) -> int:
         """Press Ctrl-C: the exit code."""
+        assert self._process is not None
         os.killpg(self._process.pid, signal.SIGINT)
         code = self._process.wait(60)
         self._reader.join()
         return code
 
-    def _read(self) -> None:
-        with self._process.stdout or io.StringIO() as lines:
+    def close(self) -> None:
+        """Stop the run, and wait for the first command."""
+        self.run.stop()
+        if self._process is not None:
+            self._process.wait(60)
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        with process.stdout or io.StringIO() as lines:
             for line in lines:
                 self.shown += self._as_on_the_page(line)
 
@@ -93,7 +101,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     try:
         yield made
     finally:
-        made.run.stop()
+        made.close()
 
 
 def test_the_tutorial_is_true(terminal: Terminal) -> None:

@@ -64,35 +64,36 @@ def json_text(value: object) -> bytes:
     return json.dumps(value).encode(errors="replace")
 
 
-@st.composite
-def hostile_messages(draw: st.DrawFn, dataset: str, name: TopicName, known: Sequence[Message]) -> Message:
-    """An event of a topic with wrong fields and headers, or a copy of a known record with another value."""
-
-    def mostly(usual: Any, *others: Any) -> Any:
-        return draw(st.sampled_from([usual] * 9 + [*others]))
-
+def hostile_messages(dataset: str, name: TopicName, known: Sequence[Message]) -> st.SearchStrategy[Message]:
+    """Events of a topic with wrong fields and headers, and copies of known records with another value."""
     (declared,) = (each for each in declared_topics(dataset) if each.name == topic(dataset, name))
-    kind = draw(st.sampled_from(declared.events))
-    schema = json.loads((SCHEMAS / file_name(f"{kind.TYPE}/{kind.VERSION}")).read_text())
-    value = draw(values(schema, schema))
-    for field in draw(st.lists(st.sampled_from(sorted(value)), max_size=2)):
-        value[field] = draw(st.sampled_from(WRONG))
-    for field in ("dataset", "model"):
-        if field in value:
-            value[field] = mostly(dataset, value[field])
-    headers = {
-        "ce_id": mostly(draw(st.sampled_from([*_ids(known), f"{dataset}/9/9/x"])), "x" * 300, "\x1b[2J"),
-        "ce_type": kind.TYPE,
-        "ce_source": mostly("veleta/poller", "x" * 300),
-        "ce_time": mostly(NOON.isoformat(), "0001-01-01T00:00:00+14:00", "yesterday"),
-        "ce_dataschema": mostly(f"{kind.TYPE}/{kind.VERSION}", "other/1"),
-    }
-    key = mostly(dataset, "", "x" * 1_000)
-    return message(topic(dataset, name), key, json_text(value), [(k, v.encode()) for k, v in headers.items()])
+    ids = [dict(each.headers).get("ce_id", b"").decode(errors="replace") for each in known]
 
+    # It has no arguments of its own: Hypothesis prints them in its warnings, and `known` is large.
+    @st.composite
+    def events(draw: st.DrawFn) -> Message:
+        def mostly(usual: Any, *others: Any) -> Any:
+            return draw(st.sampled_from([usual] * 9 + [*others]))
 
-def _ids(known: Sequence[Message]) -> list[str]:
-    return [dict(each.headers).get("ce_id", b"").decode(errors="replace") for each in known]
+        kind = draw(st.sampled_from(declared.events))
+        schema = json.loads((SCHEMAS / file_name(f"{kind.TYPE}/{kind.VERSION}")).read_text())
+        value = draw(values(schema, schema))
+        for field in draw(st.lists(st.sampled_from(sorted(value)), max_size=2)):
+            value[field] = draw(st.sampled_from(WRONG))
+        for field in ("dataset", "model"):
+            if field in value:
+                value[field] = mostly(dataset, value[field])
+        headers = {
+            "ce_id": mostly(draw(st.sampled_from([*ids, f"{dataset}/9/9/x"])), "x" * 300, "\x1b[2J"),
+            "ce_type": kind.TYPE,
+            "ce_source": mostly("veleta/poller", "x" * 300),
+            "ce_time": mostly(NOON.isoformat(), "0001-01-01T00:00:00+14:00", "yesterday"),
+            "ce_dataschema": mostly(f"{kind.TYPE}/{kind.VERSION}", "other/1"),
+        }
+        key = mostly(dataset, "", "x" * 1_000)
+        return message(topic(dataset, name), key, json_text(value), [(k, v.encode()) for k, v in headers.items()])
+
+    return events()
 
 
 def generated(dataset: str, name: TopicName, known: Sequence[Message], count: int) -> list[Message]:

@@ -11,6 +11,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.errors import (
     AuthorizationError,
+    Cancelled,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
@@ -28,6 +29,14 @@ from veleta.users import KAFKA_ADMIN
 
 # It warns at each login that the connection is not encrypted. The connections do not leave the machine.
 logging.getLogger("kafka.net.sasl").setLevel(logging.ERROR)
+
+
+def _is_failure(line: logging.LogRecord) -> bool:
+    return not isinstance(line.args, tuple) or not any(isinstance(value, Cancelled) for value in line.args)
+
+
+# A client that is closed during a request cancels it, and the library logs that as an error.
+logging.getLogger("kafka.cluster").addFilter(_is_failure)
 
 bound_batches()
 CLOSE_SECONDS = 1.0
