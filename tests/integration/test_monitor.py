@@ -254,7 +254,7 @@ def test_a_refused_login_is_a_notice(testbed: Testbed, browser: Browser) -> None
 def test_the_last_values_remain_while_a_source_is_unavailable(testbed: Testbed, browser: Browser) -> None:
     """An open page shows new events. It shows the last values and their age while Kafka and MySQL are unreachable."""
     proxies = {
-        "Kafka": Proxy(int(testbed.kafka.bootstrap.rpartition(":")[2])),
+        "Kafka": Proxy(int(testbed.kafka.bootstrap.rpartition(":")[2]), rewrite=True),
         "MySQL": Proxy(testbed.mysql("reader").port),
     }
     variables = {"KAFKA_BOOTSTRAP": f"127.0.0.1:{proxies['Kafka'].port}", "MYSQL_PORT": str(proxies["MySQL"].port)}

@@ -117,7 +117,8 @@ def test_a_client_without_a_login_reads_and_describes(testbed: Testbed, anonymou
     resource = ConfigResource(ConfigResourceType.TOPIC, batches)
     assert anonymous.describe_configs([resource])["topic"][batches]["retention.ms"]["value"] == "-1"
     assert joins(testbed.anonymous, "console-consumer-1", batches)
-    assert read_offsets(testbed.anonymous, dataset, "test").lags.keys() == {"loader", "drift", "trainer"}
+    with closing(Admin(testbed.anonymous, "test")) as connection:
+        assert read_offsets(connection, dataset).lags.keys() == {"loader", "drift", "trainer"}
 
 
 @pytest.mark.failure("F386")

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from support.listings import api_rows
 from support.models import Models, served_model
 from support.record_batches import batch, bomb, produce, record
 from support.testbed import Process, Testbed, wait_until
+from veleta.adapters.kafka_clients import Admin
 from veleta.adapters.offsets import read_offsets
 from veleta.adapters.record_batches import GZIP, ZSTD
 from veleta.batches import read_events, read_topic
@@ -86,10 +88,9 @@ class HostileTopics:
     def wait_until_processed(self, letters: set[Letter]) -> None:
         """Until no consumer group has a lag and no event waits in the outbox, and these dead letters are published."""
 
-        def lags() -> Mapping[str, int | None]:
-            return read_offsets(self.testbed.kafka, self.testbed.dataset.name, "test").lags
-
-        wait_until(lambda: set(lags().values()) == {0}, SECONDS, "every record is processed")
+        with closing(Admin(self.testbed.kafka, "test")) as connection:
+            offsets = partial(read_offsets, connection, self.testbed.dataset.name)
+            wait_until(lambda: set(offsets().lags.values()) == {0}, SECONDS, "every record is processed")
         waiting = sa.select(sa.func.count()).select_from(outbox)
         wait_until(lambda: not self.testbed.sql(waiting)[0][0], SECONDS, "every event is published")
         wait_until(lambda: letters <= self.dead_letters(), SECONDS, "each extreme record costs dead letters")

@@ -1,6 +1,5 @@
 """Sizes of a dataset's topics and the lag of its consumer groups, read without consuming anything."""
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,7 +8,6 @@ from kafka.admin import OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from veleta.adapters.kafka_clients import Admin, described_topics
-from veleta.settings import KafkaSettings
 from veleta.topics import LAG_TOPICS, declared_topics, topic
 
 Ends = Mapping[TopicPartition, int]
@@ -24,11 +22,11 @@ class Offsets:
     lags: Mapping[str, int | None]
 
 
-def read_offsets(kafka: KafkaSettings, dataset: str, client: str) -> Offsets:
+def read_offsets(connection: Admin, dataset: str) -> Offsets:
     """The current offsets. Blocks. Raises Retry if Kafka is unreachable or a topic does not exist."""
     partitions = [TopicPartition(t.name, number) for t in declared_topics(dataset) for number in range(t.partitions)]
     groups = {service: f"{dataset}.{service}" for service in LAG_TOPICS}
-    with contextlib.closing(Admin(kafka, client)) as connection, connection.connected() as admin:
+    with connection.connected() as admin:
         described_topics(admin, {partition.topic for partition in partitions})
         latest = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
         committed = admin.list_group_offsets(list(groups.values()))

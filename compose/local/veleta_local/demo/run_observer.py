@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from veleta.adapters.kafka import KafkaLog
+from veleta.adapters.kafka_clients import Admin
 from veleta.adapters.mysql import database_errors, mysql_engine
 from veleta.adapters.offsets import read_offsets
 from veleta.clock import Clock
@@ -85,6 +86,7 @@ class RunObserver:
         self._report = report
         self._clock = clock
         self._began = clock()
+        self._admin = Admin(run.kafka, "demo")
         self._engine = mysql_engine(_mysql_settings(run))
         self._loaded: set[tuple[int, int]] = set()
         self._ready = set(ready)
@@ -150,7 +152,7 @@ class RunObserver:
 
     def _lags(self) -> Mapping[str, int | None]:
         try:
-            return read_offsets(self._run.kafka, self._dataset.name, "demo").lags
+            return read_offsets(self._admin, self._dataset.name).lags
         except Retry:
             return {}
 

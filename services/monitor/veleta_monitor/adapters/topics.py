@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kafka import TopicPartition
 
+from veleta.adapters.kafka_clients import Admin
 from veleta.adapters.offsets import Ends, read_offsets, topic_ends
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchPayload
@@ -40,7 +41,7 @@ class KafkaReader:
     """Reads the topics of one dataset. Each read requests the current offsets, and fetches only new records."""
 
     def __init__(self, kafka: KafkaSettings, event_log: EventLog, dataset: str) -> None:
-        self._kafka = kafka
+        self._admin = Admin(kafka, "monitor")
         self._event_log = event_log
         self._dataset = dataset
         self._last: dict[TopicPartition, tuple[int, LastActivity]] = {}
@@ -49,7 +50,7 @@ class KafkaReader:
 
     def read(self) -> TopicSummary:
         """Read everything. Blocks, must not run concurrently, and raises Retry if Kafka is unreachable."""
-        current = read_offsets(self._kafka, self._dataset, "monitor")
+        current = read_offsets(self._admin, self._dataset)
         for partition, end in self._ends("training", current.ends).items():
             self._update_training(partition, end)
         dead_letters = sum(self._ends("deadletter", current.ends).values())
