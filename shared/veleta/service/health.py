@@ -137,18 +137,27 @@ class ServiceHealth:
     async def keep_running(self, loop: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run a side loop until it returns. After an unforeseen error run it again; /readyz shows the error meanwhile.
 
+        The loop may report under its own name whether it is available.
+
         Raises:
             Stop: the process must end.
         """
+        reason = ""
+
+        def recover() -> None:
+            if self._unavailable.get(loop) == reason:
+                self.set_available(loop)
+
         while True:
-            recovered = asyncio.get_running_loop().call_later(CHECK_SECONDS, self.set_available, loop)
+            recovered = asyncio.get_running_loop().call_later(CHECK_SECONDS, recover)
             try:
                 return await run()
             except Stop:
                 raise
             except Exception as error:
                 log.exception("a loop failed unexpectedly", loop=loop)
-                self.set_unavailable(loop, f"{type(error).__name__}: {error}")
+                reason = f"{type(error).__name__}: {error}"
+                self.set_unavailable(loop, reason)
             finally:
                 recovered.cancel()
             if not await self.wait(PAUSE_SECONDS):

@@ -367,6 +367,20 @@ async def test_a_side_loop_runs_again_after_an_unforeseen_error(
     assert unavailable == [{}, failed, failed, {}]
 
 
+@pytest.mark.failure("F119")
+async def test_what_a_side_loop_reports_itself_remains(health: ServiceHealth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trainer that stands by is not ready, however long its loop has run."""
+    monkeypatch.setattr(health_module, "CHECK_SECONDS", 0.01)
+    health.mark_started()
+
+    async def loop() -> None:
+        health.set_unavailable("lease", "another trainer holds it")
+        await asyncio.sleep(0.05)
+
+    await health.keep_running("lease", loop)
+    assert health.unavailable == {"lease": "another trainer holds it"}
+
+
 async def test_a_side_loop_ends_the_service_only_on_purpose(health: ServiceHealth) -> None:
     """A stop is raised, and a service that stops does not run a failed loop again."""
 
