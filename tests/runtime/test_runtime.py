@@ -35,8 +35,7 @@ def test_a_killed_part_leaves_no_child_behind(backing: Run) -> None:
     killed = backing.pid("mlflow")
     marks = {processes.HOME_MARK: str(backing.home), processes.PART_MARK: "mlflow"}
     subprocess.run(["sh", "-c", "sleep 600 >/dev/null 2>&1 &"], env={"PATH": os.environ["PATH"], **marks}, check=True)
-    left = _pids(backing, "mlflow") - {killed}
-    assert left
+    left = wait_until(lambda: _pids(backing, "mlflow") - {killed}, what="the child runs")
     os.kill(killed, signal.SIGKILL)
     wait_until(lambda: not left & _pids(backing, "mlflow"), what="the child has ended")
     wait_until(lambda: backing.health(["mlflow"])["mlflow"].ready, what="the next server is ready")

@@ -210,7 +210,7 @@ def joins(kafka: KafkaSettings, group: str, name: str) -> bool:
     """Whether a client may consume as a member of a group, and commit an offset."""
     consumer = KafkaConsumer(name, **client_arguments(kafka, "test"), group_id=group, enable_auto_commit=False)
     try:
-        wait_until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), 20, "it is a member")
+        wait_until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), what="it is a member")
         consumer.commit({TopicPartition(name, 0): OffsetAndMetadata(0, "", -1)})
     except GroupAuthorizationFailedError:
         return False
