@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.error import HTTPError, URLError
@@ -21,6 +22,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from pydantic import SecretStr
 
+from support import preloaded
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import use_token
 from veleta.adapters.mysql import mysql_engine
@@ -35,6 +37,7 @@ from veleta_prepare.kafka_users import create_kafka_users
 from veleta_prepare.topics import create_topics
 
 T = TypeVar("T")
+END_SECONDS = 60
 PASSWORD = uuid4().hex
 
 
@@ -276,24 +279,17 @@ class Process:
         self._faults = folder / f"{name}-{port}.faults"
         self._faults.write_text("".join(f"{fault}\n" for fault in faults))
         self._command = ["support.faulty", name] if faults else [f"veleta_{name}"]
-        self._environment = environment | {"FAULTS": str(self._faults), "PYTHONPATH": str(Path(__file__).parents[1])}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._environment = environment | {"FAULTS": str(self._faults)}
+        self._process: ForkServerProcess | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._command],
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = preloaded.start(self._command, self._environment, self.log)
 
     def run_until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
         """Wait for the condition. Restart the process whenever it ends, as supervisor does."""
 
         def holds() -> object:
-            if self._process is None or self._process.poll() is not None:
+            if self._process is None or self._process.exitcode is not None:
                 self.start()
             return condition()
 
@@ -306,20 +302,18 @@ class Process:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """SIGSTOP; SIGCONT after the block."""
-        assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(self._process.pid, signal.SIGCONT)
+            os.kill(self.pid, signal.SIGCONT)
 
     def memory(self) -> int:
         """Memory (RSS) in bytes of the process and its children, which share its session."""
-        assert self._process is not None
         size = 0
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it has ended by now
-                if os.getsid(int(path.name)) == self._process.pid:
+                if os.getsid(int(path.name)) == self.pid:
                     size += int((path / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return size
 
@@ -335,13 +329,18 @@ class Process:
     @property
     def pid(self) -> int:
         """The process id."""
-        assert self._process is not None
-        return self._process.pid
+        pid = self._started.pid
+        assert pid is not None
+        return pid
 
     def wait(self) -> int:
-        """Wait until it ends. Returns the exit code."""
-        assert self._process is not None
-        return self._process.wait(60)
+        """Wait until it ends. Returns the exit code. After a time-out it is killed."""
+        process = self._started
+        process.join(END_SECONDS)
+        if process.exitcode is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            raise TimeoutError(f"{self.name} did not end")
+        return process.exitcode
 
     def kill(self) -> None:
         self._end(signal.SIGKILL)
@@ -353,11 +352,11 @@ class Process:
         return code
 
     def _end(self, number: signal.Signals) -> int:
+        if self._started.exitcode is None:
+            os.killpg(self.pid, number) if number is signal.SIGKILL else self._started.terminate()
+        return self.wait()
+
+    @property
+    def _started(self) -> ForkServerProcess:
         assert self._process is not None
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, number) if number is signal.SIGKILL else self._process.terminate()
-        try:
-            return self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            raise
+        return self._process

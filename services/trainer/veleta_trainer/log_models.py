@@ -8,6 +8,7 @@ FOLDER has model.cbm and dataset.toml. The output is models.json: the fields of 
 import json
 import sys
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,9 @@ from veleta.model_digest import model_digest
 from veleta.ports import NATIVE
 from veleta.pyfunc import BOOSTER, DATASET, example_frame, signature
 from veleta_trainer.adapters.child_protocol import DATASET_FILE, MODEL, MODELS, UNAVAILABLE, LoggedModels
+
+REQUIREMENTS = [f"{name}=={version(name)}" for name in ("catboost", "mlflow", "numpy", "pandas")]
+"""What a model needs. Without this list MLflow starts a process for each model to find out."""
 
 
 def main(folder: Path, tracking_uri: str, run_id: str) -> None:
@@ -49,7 +53,15 @@ def _log_native(booster: CatBoostRegressor, run_id: str) -> tuple[str, str]:
         digests.extend(model_digest(file.read_bytes()) for file in Path(path).glob(NATIVE_FILES))
 
     flavor = SimpleNamespace(save_model=save_model)
-    logged = Model.log(None, name=NATIVE, run_id=run_id, flavor=flavor, flavor_name="catboost", cb_model=booster)
+    logged = Model.log(
+        None,
+        name=NATIVE,
+        run_id=run_id,
+        flavor=flavor,
+        flavor_name="catboost",
+        cb_model=booster,
+        pip_requirements=REQUIREMENTS,
+    )
     (digest,) = digests
     return logged.model_uri, digest
 
@@ -67,6 +79,7 @@ def _log_for_raw_rows(folder: Path, run_id: str) -> str:
         code_paths=[str(package)],
         signature=signature(dataset),
         input_example=example_frame(dataset),
+        pip_requirements=REQUIREMENTS,
     )
     return str(logged.model_uri)
 
