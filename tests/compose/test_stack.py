@@ -213,7 +213,9 @@ def test_a_second_up_changes_nothing(stack: Stack) -> None:
 def test_a_user_has_only_the_rights_it_needs(stack: Stack, part: str, user: str, query: str) -> None:
     """MySQL denies it to the user with the password of the part, and any login from outside its network."""
     password = secret(stack, part)
-    client = ("mysql", "mysql", "--host=mysql", f"--user={user}", f"--password={password}", "--execute")
+    networks = stack.inspect("mysql")["NetworkSettings"]["Networks"]
+    (address,) = (network["IPAddress"] for name, network in networks.items() if name.endswith("_mysql"))
+    client = ("mysql", "mysql", f"--host={address}", f"--user={user}", f"--password={password}", "--execute")
     assert stack.inside(*client, "SELECT 7").split() == ["7", "7"]
     with pytest.raises(AssertionError, match="denied"):
         stack.inside(*client, query)
