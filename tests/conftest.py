@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from support import forked
 from support.browser import chromium
 from support.inference import Inference
 from support.reference.http import items_limit
@@ -50,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def backing(request: pytest.FixtureRequest) -> Iterator[BackingServices]:
     """Real Kafka, MariaDB and MLflow, in a folder that only its owner may enter, whose path has any characters."""
+    forked.preload()
     if given := request.config.getoption("--backing"):
         yield ExternalServices(**json.loads(given))
         return

@@ -22,7 +22,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from support import preloaded
+from support import forked
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import use_token
 from veleta.adapters.mysql import mysql_engine
@@ -283,7 +283,7 @@ class Process:
         self._process: ForkServerProcess | None = None
 
     def start(self) -> None:
-        self._process = preloaded.start(self._command, self._environment, self.log)
+        self._process = forked.start(self._command, self._environment, self.log)
 
     def run_until(self, condition: Callable[[], object], seconds: float, what: str) -> None:
         """Wait for the condition. Restart the process whenever it ends, as supervisor does."""
