@@ -148,6 +148,8 @@ class ReceivedBody:
             self.received += len(chunk)
             for piece in _decompress(decompressor, chunk) if decompressor else [chunk]:
                 yield piece
+            if decompressor and decompressor.unused_data:
+                break  # zlib would collect all that follows
         if decompressor and (not decompressor.eof or decompressor.unused_data):
             raise aiohttp.ClientPayloadError(f"it is not one complete {self._encoding} stream")
 
