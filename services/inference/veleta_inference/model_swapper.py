@@ -289,6 +289,7 @@ class ModelSwapper:
         """Forget a promotion that the registry does not know, and look at the others again: it may have hidden them."""
         log.error("promotion not followed", version=promotion.version.number, seq=promotion.seq, error=str(error))
         self._promotions.pop(promotion.key, None)
+        self._refused.forget(promotion.key)
         if arrival := self._arrivals.pop(promotion.key, None):
             self._letters.send(error, error.reason, arrival.record)
         self._changed.set()

@@ -155,6 +155,21 @@ async def test_a_refused_model_is_loaded_again(swaps: Swaps) -> None:
     assert swaps.served == (version.number, 1)
 
 
+@pytest.mark.failure("F124")
+async def test_a_refused_model_whose_version_is_deleted_hides_no_other(swaps: Swaps) -> None:
+    """The one before it is loaded again, and /readyz no longer names it."""
+    first, second = swaps.version("rubbish"), swaps.version("rubbish")
+    swaps.promote(first, 1)
+    swaps.promote(second, 2)
+    await swaps.reconcile()
+    swaps.registry.delete(second.number)
+    swaps.repair(first)
+    swaps.now += FIRST_PAUSE_SECONDS
+    await swaps.swapper.reconcile()
+    assert swaps.served == (first.number, 1)
+    assert swaps.health.activity == "serving real_estate 1"
+
+
 FORGED: Mapping[str, Callable[[Version], tuple[Version, int]]] = {
     "an unknown version": lambda version: (replace(version, number=99), 10**9),
     "another run": lambda version: (replace(version, run_id="other"), 10**9),
