@@ -23,7 +23,7 @@ REPLAYED = "Idempotent-Replayed"
 MAX_KEY = 36
 KEY_PATTERN = f"^[!-~]{{1,{MAX_KEY}}}$"
 MAX_IN_FLIGHT = 100
-"""Requests with keys in one process. Each holds its body while MySQL is asked."""
+"""Requests with keys in one process that hold their bodies while MySQL is asked."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -52,21 +52,23 @@ class KeyedAnswers:
         Each API key has keys of its own.
 
         Raises:
-            UnreadableBody: the key is not valid.
+            UnreadableBody: the key is not valid. See also `BodyReader.read`.
             InvalidRequest: the key's first request had another path or body.
             Retry: MySQL is unavailable, or too many such requests are in flight.
         """
         request_id = _request_id(request.get(KEY_NAME), request.headers[IDEMPOTENCY_KEY])
+        body = await self._adapter.read_body(request)
         if self._in_flight >= MAX_IN_FLIGHT:
             raise Retry("inference", f"{MAX_IN_FLIGHT} requests with an {IDEMPOTENCY_KEY} are in flight")
         self._in_flight += 1
         try:
-            return await self._respond(request, request_id, handler)
+            return await self._respond(request, request_id, body, handler)
         finally:
             self._in_flight -= 1
 
-    async def _respond(self, request: web.Request, request_id: str, handler: Handler) -> web.StreamResponse:
-        body = await self._adapter.read_body(request)
+    async def _respond(
+        self, request: web.Request, request_id: str, body: bytes, handler: Handler
+    ) -> web.StreamResponse:
         digest = sha256(b"%b %b" % (request.path.encode(errors="surrogateescape"), body)).hexdigest()
         if (stored := await self._table.find(request_id)) is not None:
             return _replay(request_id, stored, digest)

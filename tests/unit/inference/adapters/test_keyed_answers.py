@@ -38,7 +38,8 @@ class Setup:
         self, body: object = ROW, key: str = "order-17", path: str = "/predict", name: str = ""
     ) -> ClientResponse:
         headers = {IDEMPOTENCY_KEY: key, "X-API-Key": name} if key else {}
-        response = await self._client.post(path, data=json.dumps(body), headers=headers)
+        data = body if isinstance(body, AsyncIterator) else json.dumps(body)
+        response = await self._client.post(path, data=data, headers=headers)
         await response.read()
         return response
 
@@ -138,3 +139,22 @@ async def test_few_requests_with_keys_wait_for_mysql(setup: Setup, monkeypatch: 
     responses = await asyncio.gather(*(setup.post(key=str(number)) for number in range(5)))
     assert sorted(response.status for response in responses) == [200, 200, 503, 503, 503]
     assert (await setup.post(key="later")).status == 200
+
+
+async def test_a_body_that_arrives_slowly_keeps_no_other_key_out(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few clients that send nothing more could refuse all others for as long as a body may take."""
+    monkeypatch.setattr(keyed_answers, "MAX_IN_FLIGHT", 1)
+    sent, rest = asyncio.Event(), asyncio.Event()
+
+    async def slow_body() -> AsyncIterator[bytes]:
+        yield b" "
+        sent.set()
+        await rest.wait()
+        yield json.dumps(ROW).encode()
+
+    slow = asyncio.ensure_future(setup.post(slow_body(), key="slow"))
+    await sent.wait()
+    await asyncio.sleep(0.1)
+    assert (await setup.post(key="fast")).status == 200
+    rest.set()
+    assert (await slow).status == 200
