@@ -148,6 +148,10 @@ def kafka_password_variable(user: str) -> str:
     return f"KAFKA_{user.upper()}_PASSWORD"
 
 
+PASSWORD_VARIABLES = (*(user.password_variable for user in USERS), *map(kafka_password_variable, KAFKA_USERS))
+"""The variables with the passwords of all users in the environment of `prepare`. The administrators are not in it."""
+
+
 def token_variable(part: str) -> str:
     """The variable with a writer's token in the environment of MLflow's server."""
     return f"MLFLOW_{part.upper()}_TOKEN"

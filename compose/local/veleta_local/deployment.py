@@ -18,7 +18,7 @@ from veleta.users import (
     LOGINS,
     MLFLOW_WRITERS,
     OPERATOR,
-    USERS,
+    PASSWORD_VARIABLES,
     kafka_password_variable,
     token_variable,
 )
@@ -67,11 +67,11 @@ class Deployment:
         self.ports = ports(self.variables.port_base)
         names = (
             ADMIN_PASSWORD_VARIABLE,
-            *(user.password_variable for user in USERS),
+            kafka_password_variable(KAFKA_ADMIN),
+            SOURCE_TOKEN_VARIABLE,
+            *PASSWORD_VARIABLES,
             *map(token_variable, MLFLOW_WRITERS),
             *map(_key_variable, PARTS),
-            SOURCE_TOKEN_VARIABLE,
-            *map(kafka_password_variable, (KAFKA_ADMIN, *KAFKA_USERS)),
         )
         self._new_passwords = {name: secrets.token_urlsafe(24) for name in names}
 
@@ -183,10 +183,9 @@ class Deployment:
 
     def environment_of_prepare(self) -> dict[str, str]:
         """The job logs in as the administrator, and gets the passwords of all users."""
-        names = (*(user.password_variable for user in USERS), *map(kafka_password_variable, KAFKA_USERS))
         passwords = self._passwords
         logins = self._mysql(ADMIN, self.mysql_password) | _kafka_variables(self.kafka_admin)
-        return self._common() | logins | {name: passwords[name] for name in names}
+        return self._common() | logins | {name: passwords[name] for name in PASSWORD_VARIABLES}
 
     def environment_of_mlflow(self) -> dict[str, str]:
         """The server gets the tokens of all writers. What it writes to its HOME is deleted with the run."""

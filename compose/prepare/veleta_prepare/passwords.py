@@ -2,9 +2,11 @@
 
 FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
 all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
-secret: `mysql_password` (the administrator's, only before the first start of MySQL), `kafka_password` (also an
-administrator's), `jupyter_token`, `monitor_api_key`, `source_token`, and for each user and writer of `veleta.users`
-`mysql_<user>_password`, `kafka_<user>_password` or `mlflow_<part>_token`.
+secret:
+- `mysql_password`: the administrator's, only before the first start of MySQL
+- `kafka_password`: the administrator's
+- `mysql_<user>_password`, `kafka_<user>_password`, `mlflow_<part>_token`: of each user and writer in `veleta.users`
+- `jupyter_token`, `monitor_api_key`, `source_token`.
 """
 
 import re
@@ -18,7 +20,7 @@ from veleta.users import (
     LOGINS,
     MLFLOW_WRITERS,
     OPERATOR,
-    USERS,
+    PASSWORD_VARIABLES,
     kafka_password_variable,
     token_variable,
 )
@@ -27,8 +29,7 @@ PREPARE, ADMIN, TOKEN, MONITOR_KEY = "prepare", "mysql_password", "jupyter_token
 SOURCE_TOKEN = "source_token"  # noqa: S105 - the name of a file
 _KAFKA = "kafka_password"
 _MLFLOW_TOKENS = {part: token_variable(part).lower() for part in MLFLOW_WRITERS}
-_KAFKA_PASSWORDS = {user: kafka_password_variable(user).lower() for user in KAFKA_USERS}
-_USERS = (*(user.password_file for user in USERS), *_KAFKA_PASSWORDS.values(), *_MLFLOW_TOKENS.values())
+_USERS = (*map(str.lower, PASSWORD_VARIABLES), *_MLFLOW_TOKENS.values())
 FILES: dict[str, dict[str, str]] = {
     PREPARE: {name: name for name in (ADMIN, _KAFKA, TOKEN, MONITOR_KEY, SOURCE_TOKEN, *_USERS)},
     "kafka": {_KAFKA: _KAFKA},
@@ -40,9 +41,9 @@ FILES["notebooks"][TOKEN] = TOKEN
 FILES["monitor"][MONITOR_KEY] = FILES["inference"]["inference_monitor_key"] = MONITOR_KEY
 FILES["source"] = {SOURCE_TOKEN: SOURCE_TOKEN}
 FILES.setdefault("poller", {})["poller_api_token"] = SOURCE_TOKEN
-for _user, _password in _KAFKA_PASSWORDS.items():
+for _user in KAFKA_USERS:
     if _user != OPERATOR:  # people's commands run in no container
-        FILES.setdefault(_user, {})[_KAFKA] = _password
+        FILES.setdefault(_user, {})[_KAFKA] = kafka_password_variable(_user).lower()
 for _part, _token in _MLFLOW_TOKENS.items():
     FILES[_part]["mlflow_tracking_token"] = _token
 """The files of each part, and the name of the secret in each file."""

@@ -4,15 +4,14 @@ import pytest
 
 from veleta.errors import Stop
 from veleta.settings import read_settings
-from veleta.users import KAFKA_USERS, USERS, kafka_password_variable
+from veleta.users import KAFKA_USERS, PASSWORD_VARIABLES, USERS
 from veleta_prepare.settings import PrepareSettings
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The administrator's login, and a password for each user."""
-    passwords = (*(user.password_variable for user in USERS), *map(kafka_password_variable, KAFKA_USERS))
-    for name in ("MYSQL_USER", "MYSQL_PASSWORD", *passwords):
+    for name in ("MYSQL_USER", "MYSQL_PASSWORD", *PASSWORD_VARIABLES):
         monkeypatch.setenv(name, name.lower())
 
 
