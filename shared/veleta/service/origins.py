@@ -37,7 +37,10 @@ class OriginPolicy:
         """Why a request is refused; empty if it is not. `headers` has lower-case names, or accepts them."""
         host = headers.get("host", "")
         if not self._is_known(host):
-            return f"the name in the header Host is not known: add it to {self._setting}, or use an IP address"
+            return (
+                "the name in the header Host is not known: start with it in HOSTS "
+                f"({self._setting} of this service), or use an IP address"
+            )
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site in OWN_PAGES:
             return ""

@@ -33,9 +33,12 @@ def test_a_client_without_the_header_is_served() -> None:
      "source.evil", "\udcff", "a" * 9000],
 )  # fmt: skip
 def test_a_foreign_name_is_refused(host: str) -> None:
-    """Although the browser takes the page for one of this server. The reason names the setting."""
+    """Although the browser takes the page for one of this server. The reason names the variable."""
     reason = POLICY.refusal("GET", "/", {"host": host, "sec-fetch-site": "same-origin"})
-    assert reason == "the name in the header Host is not known: add it to SOURCE_HOSTS, or use an IP address"
+    assert reason == (
+        "the name in the header Host is not known: start with it in HOSTS (SOURCE_HOSTS of this service), "
+        "or use an IP address"
+    )
 
 
 @pytest.mark.failure("F376")
