@@ -26,6 +26,8 @@ MAX_CLIENT_REQUEST_ID = 255
 """Characters of a client's X-Request-ID."""
 MAX_ADDRESS = 64
 """Characters of an IP address, with the zone of IPv6."""
+MAX_FINDINGS_LENGTH = 10_000
+"""Characters of a batch's findings that a table stores; the topics have all."""
 
 
 def schemas(prefix: str) -> dict[str | None, str | None]:

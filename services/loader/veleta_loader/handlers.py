@@ -19,6 +19,7 @@ from veleta.faults import fault_point
 from veleta.left_out import describe_left_out, left_out_warning
 from veleta.ports import Transactions
 from veleta.service.health import ServiceHealth
+from veleta.tables import MAX_FINDINGS_LENGTH
 from veleta_loader.domain.row_splitter import RowSplitter
 from veleta_loader.ports import BatchEntry, Cleaner, DatasetRepository, LoaderUnitOfWork
 
@@ -27,8 +28,6 @@ log = structlog.get_logger()
 ROWS = prometheus_client.Counter(
     "veleta_loader_rows", "rows of loaded batches: clean, or the reason why they are left out", ["outcome"]
 )
-MAX_FINDINGS_LENGTH = 10_000
-"""Characters of findings that the batch table stores; the topics have all."""
 
 
 class EpochSkipped(Reject):

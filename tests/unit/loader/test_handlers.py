@@ -13,9 +13,10 @@ from veleta.errors import Reject
 from veleta.events.catalogue import BatchMissed, BatchOpened, BatchPayload, BatchRefused, DatasetDeclared
 from veleta.events.envelope import Event
 from veleta.service.health import ServiceHealth
+from veleta.tables import MAX_FINDINGS_LENGTH
 from veleta.topics import topic
 from veleta_loader.adapters.newest_epoch import NewestEpoch
-from veleta_loader.handlers import MAX_FINDINGS_LENGTH, BatchLoader, RowReporter
+from veleta_loader.handlers import BatchLoader, RowReporter
 from veleta_loader.ports import BatchEntry
 
 DATASET = load_dataset("real_estate")

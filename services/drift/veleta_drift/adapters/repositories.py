@@ -8,11 +8,8 @@ from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.events.catalogue import Baseline, DriftAssessed
-from veleta.tables import drift_metrics, drift_reports
+from veleta.tables import MAX_FINDINGS_LENGTH, drift_metrics, drift_reports
 from veleta_drift.handlers import SERVICE
-
-MAX_FINDINGS_LENGTH = 10_000
-"""Characters of findings that the table stores; the topic has all."""
 
 
 class MysqlReports:
