@@ -1,6 +1,7 @@
 """API_KEYS as it is given to make and to docker compose: what inference accepts, and how its own clients go on."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from veleta_monitor.settings import MonitorSettings
 from veleta_prepare.passwords import FILES, generate_passwords
 
 Client = TestClient[web.Request, web.Application]
-KEY, ENTRIES = (line[len("API_KEYS=") :] for line in new_key("ada").splitlines())
+KEY, ENTRIES = re.findall(r"^(?:key +|API_KEYS=)(.+)$", new_key("ada"), re.MULTILINE)
 
 
 @pytest.fixture

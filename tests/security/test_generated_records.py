@@ -124,6 +124,10 @@ async def test_the_trainer_restores_its_decisions() -> None:
     harness.wipe()
     await harness.new_trainer().take_over()
     assert [row for row in harness.promotions if row.cause == request(0).request_id] == decided
+    last = harness.promotions[-1].seq
+    await harness.add_request(request(1))
+    await harness.finish()
+    assert [row.seq for row in harness.promotions if row.cause == request(1).request_id] == [last + 1]
 
 
 @pytest.mark.failure("F358")
