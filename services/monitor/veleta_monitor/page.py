@@ -166,7 +166,7 @@ def sign_in() -> None:
     """The form for the password."""
     login = monitor().login
     if login is None:
-        st.caption("This page only shows. A start with MONITOR_PASSWORD gives it buttons.")
+        st.caption("This page has no buttons: start with MONITOR_PASSWORD to get them.")
         return
     if is_signed_in(st.session_state):
         return

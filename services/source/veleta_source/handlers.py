@@ -108,7 +108,8 @@ class DataApi:
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         needed = self._authorization if request.path in UNSAFE_PATHS else b""
         if needed and not hmac.compare_digest(given, needed):
-            return _json_response({"detail": "this request needs the token of SOURCE_TOKEN"}, status=401)
+            detail = "send the token of SOURCE_TOKEN as Authorization: Bearer TOKEN"
+            return _json_response({"detail": detail}, status=401)
         return await handler(request)
 
     async def _welcome(self, _request: web.Request) -> web.Response:

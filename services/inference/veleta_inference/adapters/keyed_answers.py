@@ -104,10 +104,12 @@ def _request_id(owner: str | None, key: str) -> str:
 def _replay(request_id: str, stored: str, digest: str) -> web.Response:
     """The stored answer, if it is that of a request with this digest. Raises InvalidRequest."""
     if not stored:
-        raise InvalidRequest(f"{IDEMPOTENCY_KEY}: the request {request_id} has this id, and no stored answer", [])
+        detail = f"{IDEMPOTENCY_KEY}: the request {request_id} has this id, and no stored answer: use another key"
+        raise InvalidRequest(detail, [])
     answer = msgspec.json.decode(stored, type=Answer)
     if answer.request_digest != digest:
-        detail = f"{IDEMPOTENCY_KEY}: it belongs to the request {request_id}, which had another path or body"
+        other = f"it belongs to the request {request_id}, which had another path or body"
+        detail = f"{IDEMPOTENCY_KEY}: {other}: use another key"
         raise InvalidRequest(detail, [])
     headers = {**answer.headers, REPLAYED: "true"}
     return web.Response(body=answer.body.encode(), content_type="application/json", headers=headers)
