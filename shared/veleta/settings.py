@@ -54,7 +54,7 @@ class ServiceSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="the address to listen on")
     hosts: HostNames = Field(
         "",
-        description="names under which this service is reached, separated by commas, beside addresses and localhost",
+        description="names under which this service is reached, with commas; IP addresses and localhost always work",
     )
     port: Port = Field(description="the port of /livez, /readyz and /metrics, and of the service's own routes")
     liveness_seconds: float = Field(

@@ -83,7 +83,7 @@ class StartVariables(BaseModel):
     )
     hosts: HostNames = Field(
         "",
-        description="names under which the services are reached, separated by commas, beside addresses and localhost",
+        description="names under which the services are reached, with commas; IP addresses and localhost always work",
     )
     monitor_password: Password = Field(
         "", description="the password for the buttons of the monitor; none: it has no buttons"

@@ -24,7 +24,7 @@ class OriginPolicy:
     """Decides which requests are refused. Clients that are no browsers need only a known name in `Host`."""
 
     def __init__(self, names: Iterable[str], setting: str, unsafe_paths: Collection[str] = ()) -> None:
-        """`names` are known beside IP addresses and localhost; `setting` is the variable to declare another one.
+        """`names` are known, and so are IP addresses and localhost; `setting` is the variable with further names.
 
         A GET of the `unsafe_paths` changes something, so no page may even link to them.
         """

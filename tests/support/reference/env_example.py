@@ -54,7 +54,7 @@ COMPOSE = {
     "WORKERS": "number of inference processes that share the port",
     "STRICT": "1: inference refuses values outside what the model has learnt; 0: it answers with warnings",
     "API_KEYS": "the API keys that inference accepts: name:sha256 of each, with commas; none: no key is required",
-    "HOSTS": "names under which the published ports are reached, separated by commas, beside addresses and localhost",
+    "HOSTS": "names under which the published ports are reached, with commas; IP addresses and localhost always work",
     "MONITOR_PASSWORD": "the password for the buttons of the monitor; none: it has no buttons",
     "KEEP_REQUESTS_DAYS": "days after which stored requests are deleted, answered and refused ones; 0: never",
     "KEEP_EPOCHS": "the newest epochs whose rows are kept; 0: all; empty: 10, or all if an earlier version began",
