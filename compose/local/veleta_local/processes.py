@@ -26,8 +26,8 @@ def start_mark(part: str, pid: int) -> str:
 def by_part(home: Path) -> dict[str, list[psutil.Process]]:
     """The processes of the run with this home, by part, and supervisord.
 
-    Any process can have the mark. To root, which sees all of them, only those count whose account is its own or that of
-    the home's owner, and which see the same processes and files: those of a container do not.
+    Any process can have the mark, and root sees all of them. So a process counts only if its account is the caller's or
+    that of the home's owner. It must also see the same processes and files, which one in a container does not.
     """
     processes = defaultdict(list)
     owners, view = _owners(home), _view_of("self")

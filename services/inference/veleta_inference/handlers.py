@@ -66,7 +66,7 @@ class PredictionRequest(Struct, frozen=True):
     version: int | None = None
     """The only version that may predict, if the request names one."""
     began: float = field(default_factory=time.monotonic)
-    """When its prediction began, in seconds of the monotonic clock: the other one may jump."""
+    """When its prediction began, in seconds of the monotonic clock: the wall clock may jump."""
     journaled: bool = True
     """Whether the journal stores it. Otherwise the caller stores it, before its client gets the response."""
 

@@ -98,7 +98,10 @@ class BatchLoader:
             self._set_state(event.payload, "refused", str(error), uow)
 
     async def _check_epoch(self, batch: BatchPayload) -> None:
-        """Raises EpochSkipped. An empty table accepts any epoch: an old topic may begin later than with epoch 1."""
+        """Check that the epoch is at most one more than the newest. Raises EpochSkipped.
+
+        An empty table accepts any epoch: an old topic may begin later than with epoch 1.
+        """
         newest = await self._transactions.run(lambda uow: uow.batches.newest_epoch())
         if newest is not None and batch.epoch > newest + 1:
             raise EpochSkipped(batch.batch, newest)

@@ -1,10 +1,10 @@
 """The monitor shows the whole loop on one page.
 
-Reads: PIPELINE, and the times of RAW_DATA.new_<dataset>, in MySQL as the user `reader`; from Kafka the last event of
-each topic, the latest training, the number of dead letters and the consumer groups' offsets; /readyz of each service;
-GET /model.
-Writes: the commands poll, pause and resume to the topic `commands`, when a user who signed in
-clicks a button.
+Reads:
+- MySQL as the user `reader`: PIPELINE, and the times of RAW_DATA.new_<dataset>
+- Kafka: the last event of each topic, the latest training, the number of dead letters, the consumer groups' offsets
+- HTTP: /readyz of each service, and GET /model.
+Writes: the commands poll, pause and resume to the topic `commands`, when a user who signed in clicks a button.
 Guarantees: the page works whatever is unavailable. It names the unavailable source next to the last values from it.
 No visitor waits for a slow source, and many open pages cause no more reads than one.
 Start reading at: `server` starts Streamlit, which runs `page`. `background_cache` caches what the `adapters` read.

@@ -20,7 +20,6 @@ class SourceSettings(ServiceSettings):
     scale: Scale = Field(0.02, description="the size of generated batches, 1 for that of the real ones")
     seed: Seed = Field(1, description="the random seed of generated rows: the same seed gives the same rows")
     state: Path = Field(description="the folder for batch files and for the cursors of the groups")
-
     token: SecretStr | None = Field(
         None, description="the token that a request for a batch or a restart must have; without one they are open"
     )

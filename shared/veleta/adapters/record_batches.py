@@ -3,7 +3,7 @@
 Whoever may write to a topic decides what a batch has. kafka-python and aiokafka decompress a batch as a whole, however
 large it becomes, and a record that they cannot read ends each poll from its offset on. Here a batch has at most
 MAX_BATCH_BYTES, and each record that cannot be read comes as one with the header UNREADABLE: a consumer dead-letters
-it, and reads on. So no offset is left out, as those of transaction markers would be.
+it, and reads on. No offset is skipped, not even that of a transaction marker.
 """
 
 import gzip
@@ -55,7 +55,7 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
 
     @property
     def is_control_batch(self) -> bool:
-        """The consumer would skip a control batch with its offset."""
+        """Never: the consumer would skip a control batch, and with it an offset."""
         return False
 
     def __iter__(self) -> Iterator[Any]:

@@ -28,7 +28,7 @@ def _fits_text(text: str) -> str:
 
 
 def _has_few(value: T) -> T:
-    """Pydantic looks at all entries before it counts them, and describes each fault."""
+    """Refuse too many entries at once: pydantic would look at all of them first, and describe each fault."""
     if isinstance(value, Sized) and len(value) > MAX_ITEMS:
         raise ValueError(f"more than {MAX_ITEMS} entries")
     return value

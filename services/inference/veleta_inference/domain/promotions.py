@@ -52,7 +52,7 @@ class LoadedModel:
     digest: str
     """The file's SHA-256."""
     verified: bool
-    """Whether it is that of the file that was trained. Of a version of an earlier release nobody knows."""
+    """Whether it was compared with that of the trained file. A version of an earlier release has none."""
 
     @property
     def version(self) -> int:

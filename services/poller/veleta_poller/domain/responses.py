@@ -64,7 +64,7 @@ Response = Batch | EndOfData | InvalidResponse
 
 
 def parse_response(status: int, body: bytes, group: int, dataset: Dataset) -> Response:
-    """Parse a response to a request for the batches of `group`, of no day."""
+    """Parse a response to a request for the batches of `group`."""
     try:
         content = _decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -128,7 +128,7 @@ def _rows_fault(content: dict[str, Any]) -> str:
 
 
 def _day_findings(content: dict[str, Any]) -> list[str]:
-    """Whether a batch is of one day. The poller asks for none."""
+    """A finding if the batch is of one day: the poller asks for none."""
     day = content.get("day")
     return [] if day is None else [f"another day: the batch is of day {_shown(day)}, and none was asked for"]
 
