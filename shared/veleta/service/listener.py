@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,8 @@ MAX_CONNECTIONS = 1_000
 """The connections of one process. It has fewer if this is more than half of the files that it may open."""
 HEAD_SECONDS = 75.0
 """A connection is closed after this long without a request, or with an incomplete head of one."""
+UNREAD_SECONDS = 300.0
+"""A connection is closed if its client reads nothing of a response for this long: a stuck service exits sooner."""
 LINGER_SECONDS = 2.0
 """How long the rest of a refused body is received, and dropped, so that the client can read the response."""
 READ_BYTES = 64 * 1024
@@ -67,7 +70,10 @@ class _Site(web.BaseSite):
 
     async def start(self) -> None:
         await super().start()
-        self._server = await self._create(self._accept, backlog=self._backlog)
+        self._server = server = await self._create(self._accept, backlog=self._backlog)
+        for each in server.sockets:
+            if each.family != socket.AF_UNIX:  # connections inherit it: aiohttp waits for ever for its client to read
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
 
     def _accept(self) -> asyncio.Protocol:
         """The handler of a new connection. If there are too many, the one that is idle for longest is closed.

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientError, ClientSession, web
 
 from support.inference import call
 from support.testbed import free_port
@@ -43,9 +43,12 @@ async def serve(gate: asyncio.Event) -> AsyncIterator[Serve]:
     async def fast(_request: web.Request) -> web.Response:
         return web.Response()
 
+    async def large(_request: web.Request) -> web.Response:
+        return web.Response(body=bytes(20_000_000))
+
     async def start() -> int:
         app, port = web.Application(), free_port()
-        app.add_routes([web.get("/slow", slow), web.get("/fast", fast)])
+        app.add_routes([web.get("/slow", slow), web.get("/fast", fast), web.get("/large", large)])
         runners.append(await listen(app, "127.0.0.1", port, None, 0.1))
         return port
 
@@ -134,6 +137,23 @@ async def test_a_request_in_flight_keeps_its_connection(
     gate.set()
     for reader, _ in waiting:
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.failure("F371")
+async def test_clients_that_read_nothing_do_not_keep_others_out(
+    serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their requests are in flight until the whole response is sent. The connections are closed after a while."""
+    monkeypatch.setattr(listener, "MAX_CONNECTIONS", LIMIT)
+    monkeypatch.setattr(listener, "UNREAD_SECONDS", 0.5)
+    port = await serve()
+    for _ in range(LIMIT):
+        await connect(port, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    await asyncio.sleep(0.1)
+    with pytest.raises(ClientError):
+        await status(port)
+    await asyncio.sleep(2)
+    assert await status(port) == 200
 
 
 async def test_half_of_the_files_are_for_connections(
