@@ -8,6 +8,7 @@ from support.bicycles import BICYCLES
 from veleta.dataset import load_dataset, parse_dataset
 from veleta.dataset_faults import RESERVED, input_faults
 from veleta.errors import Stop
+from veleta.tables import dataset_tables
 
 TEXT = BICYCLES.read_text()
 CATCH_ALL = "[[source]]\nplace = {}\nwhere = []\n"
@@ -174,6 +175,14 @@ def test_a_reserved_name_is_refused(name: str, tmp_path: Path) -> None:
     """For a column of any kind."""
     lines = refusal(TEXT.replace('name = "weight"', f'name = "{name}"'), tmp_path)
     assert f"mine.toml: column {name}: the name is reserved: use another" in lines
+
+
+def test_the_own_columns_of_every_table_are_reserved() -> None:
+    """A column of the dataset with the same name would be in the table twice."""
+    dataset = parse_dataset(TEXT)
+    tables = dataset_tables(dataset)
+    own = {column.name for table in (tables.raw, tables.clean, tables.requests) for column in table.c}
+    assert own - dataset.by_name.keys() <= RESERVED
 
 
 def test_rows_need_a_rule_of_a_batch() -> None:
