@@ -131,7 +131,9 @@ class ResponseHandler:
             await self._refuse_unpublishable(response, placement.batch, batch.digest, error)
             return
         await self._store.update(
-            lambda state: state.batch_published(placement.batch, batch.digest, batch.group, next_offset)
+            lambda state: state.batch_published(
+                placement.batch, batch.digest, batch.group, next_offset
+            ).response_published(response.size)
         )
         fault_point("poller.saved")
         await self._on_disk(self._inbox.delete, response)

@@ -42,10 +42,8 @@ class Fetcher:
             await self.quarantine_partial()
             RESPONSES.labels("interrupted").inc()
             return None
-        if response is None:
-            return None
-        fault_point("poller.received")
-        await self._store.update(lambda state: state.response_received(response.size))
+        if response:
+            fault_point("poller.received")
         return response
 
     async def quarantine_partial(self) -> None:

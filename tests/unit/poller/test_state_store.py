@@ -27,7 +27,7 @@ async def test_a_change_is_stored_before_it_is_visible(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(inbox, "save_state", fail)
     with pytest.raises(OSError, match="disk full"):
-        await store.update(lambda state: state.response_received(7))
+        await store.update(lambda state: state.response_published(7))
     assert store.state.largest_response == 0
 
 

@@ -79,9 +79,9 @@ class PollerState:
     """The state after the last transition. An alias is the key in `position.json`, as the first version wrote it.
 
     `restarted_after` is the epoch at whose end the poller restarted the API. `partial_received`: part of a response
-    came after the last batch. `findings` belong into the next manifest. `largest_response` is in bytes. `replies` may
-    not be in the topic yet. `topic` is what has been read of the topic `batches`: a start reads only what follows.
-    `body` is the response that was handled last.
+    came after the last batch. `findings` belong into the next manifest. `largest_response` is the size in bytes of the
+    largest response with a batch that was published. `replies` may not be in the topic yet. `topic` is what has been
+    read of the topic `batches`: a start reads only what follows. `body` is the response that was handled last.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")  # an unknown key stops the poller
@@ -120,8 +120,8 @@ class PollerState:
         findings = () if topic.position.digest else self.findings
         return replace(self, position=topic.position, topic=topic, partial_received=False, findings=findings)
 
-    def response_received(self, size: int) -> Self:
-        """A complete response of `size` bytes is in the inbox."""
+    def response_published(self, size: int) -> Self:
+        """A batch was published from a response of `size` bytes. Refused responses require no space for later ones."""
         return replace(self, largest_response=max(size, self.largest_response))
 
     def response_interrupted(self) -> Self:

@@ -33,9 +33,9 @@ def test_an_interrupted_response_does_not_move_the_position() -> None:
     assert (state.expected, state.partial_received) == (BatchId(2, 4), True)
 
 
-def test_the_largest_response_counts() -> None:
+def test_the_largest_published_response_counts() -> None:
     """A smaller one does not replace it."""
-    assert PollerState().response_received(7).response_received(5).largest_response == 7
+    assert PollerState().response_published(7).response_published(5).largest_response == 7
 
 
 def test_the_later_position_is_loaded() -> None:
