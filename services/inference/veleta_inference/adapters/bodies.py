@@ -19,6 +19,7 @@ BODY = web.RequestKey("body", bytes)
 PLAIN, GZIP, DEFLATE = "identity", "gzip", "deflate"
 ENCODINGS = f"{GZIP}, {DEFLATE}"
 """The encodings that a body may have, besides none."""
+INCOMPLETE, WRONG_ENCODING = "the body is incomplete", "the body is not compressed as its Content-Encoding says"
 T = TypeVar("T")
 
 
@@ -63,7 +64,7 @@ class BodyReader:
         except TimeoutError:
             raise BodyTimeout("the body did not arrive in time", f"{self._seconds:g} s") from None
         except (web.RequestPayloadError, ConnectionError) as error:
-            raise UnreadableBody("the body is incomplete", " ".join(str(error).split())) from error
+            raise UnreadableBody(INCOMPLETE, " ".join(str(error).split())) from error
         finally:
             self._received -= len(received)
 
@@ -103,9 +104,11 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
     try:
         decompressed = decompressor.decompress(body, limit + 1)
     except zlib.error as error:
-        raise UnreadableBody("the body is incomplete", f"it is not {encoding}, as Content-Encoding says") from error
+        raise UnreadableBody(WRONG_ENCODING, f"it is not {encoding}") from error
     if len(decompressed) > limit:
         raise web.HTTPRequestEntityTooLarge(limit)
-    if not decompressor.eof or decompressor.unused_data:
-        raise UnreadableBody("the body is not JSON in UTF-8", f"it is not one complete {encoding} stream")
+    if not decompressor.eof:
+        raise UnreadableBody(INCOMPLETE, f"its {encoding} stream has no end")
+    if decompressor.unused_data:
+        raise UnreadableBody(WRONG_ENCODING, f"it is not one {encoding} stream")
     return decompressed

@@ -136,10 +136,10 @@ async def test_other_encodings_are_refused(post: Post, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (BODY, "the body is incomplete: it is not gzip, as Content-Encoding says"),
-        (gzip.compress(BODY)[:-1], "the body is not JSON in UTF-8: it is not one complete gzip stream"),
-        (gzip.compress(BODY) * 2, "the body is not JSON in UTF-8: it is not one complete gzip stream"),
-        (b"", "the body is not JSON in UTF-8: it is not one complete gzip stream"),
+        (BODY, "the body is not compressed as its Content-Encoding says: it is not gzip"),
+        (gzip.compress(BODY)[:-1], "the body is incomplete: its gzip stream has no end"),
+        (gzip.compress(BODY) * 2, "the body is not compressed as its Content-Encoding says: it is not one gzip stream"),
+        (b"", "the body is incomplete: its gzip stream has no end"),
     ],
 )
 async def test_damaged_data_are_refused(post: Post, body: bytes, reason: str) -> None:

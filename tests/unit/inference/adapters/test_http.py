@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from support.memory_inference import DATASET, MOST_BEDS, GatedJournal, MemoryInference
 from veleta.api_keys import digest
+from veleta_inference.adapters.bodies import INCOMPLETE, WRONG_ENCODING
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS
 from veleta_inference.adapters.guard import OPEN
 from veleta_inference.domain.protocols import input_tensors
@@ -148,7 +149,7 @@ async def test_an_incomplete_body_is_a_refusal(start: Start) -> None:
     assert response.status == 400
     lines = [line for group in refused.groups for line in group]
     assert [line["http_status"] for line in lines] == [400, 400]
-    assert all(line["reason"].startswith("the body is incomplete: ") for line in lines)
+    assert [line["reason"].partition(": ")[0] for line in lines] == [INCOMPLETE, WRONG_ENCODING]
     assert answered.groups == []
 
 
