@@ -1,6 +1,5 @@
 """Describes what a field of a pydantic model accepts, in words for the author of a file or the user of a variable."""
 
-import math
 import types
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -55,7 +54,10 @@ def valid_item(field: FieldInfo) -> str:
 def nearest_valid(field: FieldInfo, value: object) -> object:
     """The bound of a number that is nearest to a value beyond it; the default for what is no number."""
     bounds = {name: getattr(each, name) for each in field.metadata for name in ("ge", "le") if hasattr(each, name)}
-    number = float(value) if isinstance(value, int | float | str) else math.nan
+    try:
+        number = float(str(value))
+    except ValueError:
+        return field.get_default()
     if "le" in bounds and number > bounds["le"]:
         return bounds["le"]
     return bounds["ge"] if "ge" in bounds and number < bounds["ge"] else field.get_default()

@@ -271,8 +271,18 @@ def test_a_run_of_a_newer_version_is_read_without_what_is_unknown(tmp_path: Path
     run = Deployment(tmp_path)
     assert (run.variables.csv, run.variables.workers) == ("/a.csv", 64)
     unknown, adjusted = run.adjusted
-    assert unknown == "SHARDS=3 of this run is no variable of this version: it has no effect"
+    assert unknown == "SHARDS of this run is no variable of this version: it has no effect"
     assert adjusted.startswith("WORKERS=99")
+
+
+@pytest.mark.failure("F238")
+@pytest.mark.parametrize("name", ["monitor_password", "api_keys"])
+@pytest.mark.parametrize("value", ['"short"', "12345678"])
+def test_a_saved_secret_that_is_not_valid_is_not_shown(name: str, value: str, tmp_path: Path) -> None:
+    """Its variable is named."""
+    (tmp_path / "run.json").write_text(f'{{"{name}": {value}}}')
+    expected = [f"{name.upper()} of this run is not valid in this version: it has no effect"]
+    assert Deployment(tmp_path).adjusted == expected
 
 
 @pytest.mark.failure("F238")
