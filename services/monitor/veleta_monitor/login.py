@@ -4,23 +4,17 @@ import hmac
 import threading
 import time
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
 from hashlib import sha256
-from math import ceil
 from typing import Any
 
-FIRST_WAIT_SECONDS, MAX_WAIT_SECONDS = 1.0, 300.0
-"""The pause after a wrong password. It doubles with each further one from the same address."""
+WAIT_SECONDS = 1.0
+"""The pause after a wrong password, for its address. It does not grow: others may share the address, as behind a proxy.
+
+A password has at least 12 characters, so a guess each second finds none.
+"""
 MAX_ADDRESSES = 1_000
 """Addresses with wrong passwords that are remembered. The oldest is forgotten first."""
 SIGNED_IN = "signed in"
-
-
-@dataclass(frozen=True)
-class _WrongPasswords:
-    wait: float = 0.0
-    """Seconds that the address had to wait after the last one."""
-    next_at: float = 0.0
 
 
 class Login:
@@ -30,22 +24,21 @@ class Login:
         self._digest = _digest(password)
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._wrong: dict[str, _WrongPasswords] = {}
+        self._next_at: dict[str, float] = {}
 
     def sign_in(self, password: str, address: str, session: MutableMapping[Any, Any]) -> str:
         """Mark the visitor's session as signed in. Otherwise return the reason why not."""
         with self._lock:
-            now, wrong = self._monotonic(), self._wrong.pop(address, _WrongPasswords())
-            if now < wrong.next_at:
-                self._wrong[address] = wrong
-                return f"Too many wrong passwords: wait {ceil(wrong.next_at - now)} s."
+            now = self._monotonic()
+            if now < self._next_at.get(address, now):
+                return "Too many wrong passwords: try again in a second."
+            self._next_at.pop(address, None)
             if hmac.compare_digest(_digest(password), self._digest):
                 session[SIGNED_IN] = True
                 return ""
-            wait = min(MAX_WAIT_SECONDS, 2 * wrong.wait or FIRST_WAIT_SECONDS)
-            self._wrong[address] = _WrongPasswords(wait, now + wait)
-            if len(self._wrong) > MAX_ADDRESSES:
-                del self._wrong[next(iter(self._wrong))]
+            self._next_at[address] = now + WAIT_SECONDS
+            if len(self._next_at) > MAX_ADDRESSES:
+                del self._next_at[next(iter(self._next_at))]
             return "Wrong password."
 
 
