@@ -22,6 +22,7 @@ from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service, run_service
 from veleta.service.watchdog import Watchdog
 from veleta.settings import ServiceSettings
+from veleta_inference.adapters.http import forbidden
 from veleta_source.bootstrap import build as build_source
 from veleta_source.settings import SourceSettings
 
@@ -69,7 +70,7 @@ def inference(memory: MemoryInference) -> Iterator[str]:
             await health.stopping.wait()
             predicting.cancel()
 
-        return Service(run, memory.application)
+        return Service(run, memory.application, forbidden=forbidden)
 
     with running("inference", build, ServiceSettings(port=free_port(), liveness_seconds=0)) as url:
         yield url
@@ -157,7 +158,7 @@ def test_a_page_gets_no_price(inference: str, memory: MemoryInference, evil: Pag
     body = json.dumps(DATASET.example)
     with evil.expect_response(f"{inference}/predict") as response:
         evil.evaluate(post, [f"{inference}/predict", "no-cors", body])
-    assert (response.value.status, memory.answered.groups) == (403, [])
+    assert (response.value.status, memory.answered.groups, memory.refused.groups) == (403, [], [])
     page = browser.new_page()
     page.goto(f"{inference}/docs")
     assert page.evaluate(post, [f"{inference}/predict", "cors", body]) == 200

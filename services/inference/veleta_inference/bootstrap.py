@@ -28,7 +28,7 @@ from veleta.topics import topic, topics_of
 from veleta_inference.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
-from veleta_inference.adapters.http import application
+from veleta_inference.adapters.http import application, forbidden
 from veleta_inference.adapters.journal import MIN_FREE_BYTES, JournalFolder
 from veleta_inference.adapters.keyed_answers import KeyedAnswers
 from veleta_inference.adapters.peers import Peers
@@ -148,7 +148,7 @@ def build(
         settings.body_limit,
         clock,
     )
-    return Service(run, app)
+    return Service(run, app, forbidden=forbidden)
 
 
 def key_names(settings: InferenceSettings) -> dict[str, str]:

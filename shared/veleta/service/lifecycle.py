@@ -20,7 +20,7 @@ from veleta.service.health import STARTUP, ServiceHealth
 from veleta.service.listener import listen
 from veleta.service.logs import configure_logging
 from veleta.service.origins import OriginPolicy
-from veleta.service.routes import HEALTH, check_origins, health_routes
+from veleta.service.routes import HEALTH, check_origins, forbidden, health_routes
 from veleta.service.watchdog import Watchdog
 from veleta.settings import ServiceSettings, read_settings
 
@@ -35,12 +35,14 @@ log = structlog.get_logger()
 class Service:
     """What a bootstrap builds: `run` works until `health.stopping` is set; `routes` are the service's own routes.
 
-    A GET of the `unsafe_paths` changes something.
+    A GET of the `unsafe_paths` changes something. `forbidden` makes the response to a request that a page of another
+    origin sent, from the request and the reason.
     """
 
     run: Callable[[], Awaitable[None]]
     routes: web.Application = field(default_factory=web.Application)
     unsafe_paths: Collection[str] = ()
+    forbidden: Callable[[web.Request, str], web.Response] = forbidden
 
 
 def serve(name: str, settings_type: type[S], build: Callable[[S, ServiceHealth], Service]) -> None:
@@ -97,7 +99,8 @@ async def run_service(
         watchdog.watch(health.stuck)
     service = build(settings, health)
     policy = OriginPolicy([settings.host, *settings.hosts.split(",")], f"{name.upper()}_HOSTS", service.unsafe_paths)
-    service.routes.middlewares.append(check_origins(policy))
+    # Before the service's own middlewares: nothing is read, looked up or stored for a page of another origin.
+    service.routes.middlewares.insert(0, check_origins(policy, service.forbidden))
     service.routes[HEALTH] = health
     service.routes.add_routes(health_routes())
     runner = await listen(service.routes, settings.host, settings.port, worker_socket, SHUTDOWN_SECONDS / 2)

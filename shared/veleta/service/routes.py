@@ -1,6 +1,6 @@
 """The routes that every service has: /livez, /readyz and /metrics. And the check of a request's origin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -17,13 +17,18 @@ def health_routes() -> Sequence[web.RouteDef]:
     return [web.get("/livez", _livez), web.get("/readyz", _readyz), web.get("/metrics", _metrics)]
 
 
-def check_origins(policy: OriginPolicy) -> Middleware:
-    """A middleware that answers requests which the policy refuses with 403."""
+def forbidden(_request: web.Request, reason: str) -> web.Response:
+    """The response to a request that `check_origins` refuses."""
+    return web.Response(status=403, text=reason)
+
+
+def check_origins(policy: OriginPolicy, forbidden: Callable[[web.Request, str], web.Response]) -> Middleware:
+    """A middleware that answers requests which the policy refuses: `forbidden` makes the response with the reason."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if reason := policy.refusal(request.method, request.path, request.headers):
-            raise web.HTTPForbidden(text=reason)
+            return forbidden(request, reason)
         return await handler(request)
 
     return middleware

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import prometheus_client
 from aiohttp import web
@@ -18,7 +18,7 @@ from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS, Explai
 from veleta_inference.adapters.guard import KEY_NAME, Guard
 from veleta_inference.adapters.keyed_answers import IDEMPOTENCY_KEY, KeyedAnswers
 from veleta_inference.adapters.openapi import document
-from veleta_inference.adapters.problems import problem
+from veleta_inference.adapters.problems import Problem, problem
 from veleta_inference.adapters.request_adapter import (
     GENERATED_ID,
     REQUEST_ID,
@@ -38,6 +38,7 @@ from veleta_inference.refusals import Refusal, Refusals
 REQUEST_SECONDS = prometheus_client.Histogram(
     "veleta_http_request_duration_seconds", "from the receipt of a request to its response", ["path", "status"]
 )
+R = TypeVar("R", bound=web.StreamResponse)
 
 
 def application(
@@ -113,12 +114,22 @@ def _error_middleware(guard: Guard, answers: KeyedAnswers, refusals: Refusals, c
                 await refusals.store(refusal)
         resource = request.match_info.route.resource
         _histogram(resource.canonical if resource else "", response.status).observe(time.perf_counter() - started)
-        response.headers[REQUEST_ID] = client_id or generated_id
-        if trace := request.headers.get(TRACE):
-            response.headers[TRACE] = printable(trace)
-        return response
+        return _with_headers(response, request, client_id or generated_id)
 
     return middleware
+
+
+def forbidden(request: web.Request, reason: str) -> web.Response:
+    """The response to a request of another origin. It is not stored: a page must not fill the table of refusals."""
+    response = Problem(HTTPStatus.FORBIDDEN, reason).response(request.path)
+    return _with_headers(response, request, client_request_id(request) or str(uuid7()))
+
+
+def _with_headers(response: R, request: web.Request, request_id: str) -> R:
+    response.headers[REQUEST_ID] = request_id
+    if trace := request.headers.get(TRACE):
+        response.headers[TRACE] = printable(trace)
+    return response
 
 
 def _explanation(target: str, price: float, names: Sequence[str], shap_values: Sequence[float]) -> dict[str, Any]:

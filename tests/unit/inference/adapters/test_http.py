@@ -13,9 +13,12 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from support.memory_inference import DATASET, MOST_BEDS, GatedJournal, MemoryInference
 from veleta.api_keys import digest
+from veleta.service.origins import FOREIGN_PAGE, OriginPolicy
+from veleta.service.routes import check_origins
 from veleta_inference.adapters.bodies import INCOMPLETE, WRONG_ENCODING
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS
 from veleta_inference.adapters.guard import OPEN
+from veleta_inference.adapters.http import forbidden
 from veleta_inference.domain.protocols import input_tensors
 
 KEYS = ("the old one", "the new one")
@@ -52,6 +55,8 @@ async def start() -> AsyncIterator[Start]:
             strict: bool = False,
         ) -> tuple[Client, GatedJournal, GatedJournal]:
             inference = MemoryInference(names or {}, limit, seconds, items, strict)
+            check = check_origins(OriginPolicy([], "INFERENCE_HOSTS"), forbidden)
+            inference.application.middlewares.insert(0, check)  # as veleta.service.lifecycle
             running = asyncio.create_task(inference.service.run())
             stack.callback(running.cancel)
             server = TestServer(inference.application)
@@ -104,6 +109,20 @@ async def test_an_empty_key_opens_nothing(start: Start) -> None:
     client, _, _ = await start(names={digest(""): "empty"})
     for headers in ({}, {"X-API-Key": ""}, {"Authorization": "Bearer "}):
         assert (await client.post("/predict", data=BODY, headers=headers)).status == 401
+
+
+@pytest.mark.failure("F376")
+async def test_a_page_of_another_origin_gets_a_problem(start: Start) -> None:
+    """Before its key or its Idempotency-Key is looked at. Nothing is stored."""
+    client, answered, refused = await start(names=NAMES)
+    headers = {"Origin": "http://evil.test", "Idempotency-Key": "k", "X-Request-ID": "theirs", "traceparent": "t"}
+    for path, error in (("/predict", {}), ("/v2/models/real_estate/infer", {"error": FOREIGN_PAGE})):
+        response = await client.post(path, data=BODY, headers=headers)
+        assert (response.status, response.content_type) == (403, "application/problem+json")
+        problem = {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": FOREIGN_PAGE, "errors": []}
+        assert await response.json() == problem | error
+        assert (response.headers["X-Request-ID"], response.headers["traceparent"]) == ("theirs", "t")
+    assert (answered.groups, refused.groups) == ([], [])
 
 
 @pytest.mark.failure("F133")

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from aiohttp.typedefs import Handler
 
 from support.testbed import free_port
 from veleta.errors import Stop
 from veleta.service import lifecycle as lifecycle_module
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service, run_service
+from veleta.service.origins import FOREIGN_PAGE
 from veleta.service.watchdog import Watchdog
 from veleta.settings import ServiceSettings
 
@@ -93,6 +95,34 @@ async def test_every_service_checks_host_and_origin() -> None:
 
     await run(work, watchdog, port)
     assert statuses == [200, 200, 403, 403, 200, 403, 404]
+
+
+@pytest.mark.failure("F376")
+async def test_nothing_is_done_for_a_page_of_another_origin() -> None:
+    """No middleware of the service gets its request. The response is the service's own."""
+    settings, watchdog, handled = ServiceSettings(port=free_port(), liveness_seconds=0), Watchdog(), list[str]()
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        handled.append(request.path)
+        return await handler(request)
+
+    def build(_settings: ServiceSettings, health: ServiceHealth) -> Service:
+        async def run() -> None:
+            async with ClientSession(f"http://127.0.0.1:{settings.port}") as session:
+                async with session.post("/predict", headers={"Origin": "http://evil.test"}) as response:
+                    assert (response.status, await response.text()) == (403, f"/predict: {FOREIGN_PAGE}")
+                async with session.get("/livez") as response:
+                    assert response.status == 200
+            watchdog.stop_requested.set()
+
+        def forbidden(request: web.Request, reason: str) -> web.Response:
+            return web.Response(status=403, text=f"{request.path}: {reason}")
+
+        return Service(run, web.Application(middlewares=[middleware]), forbidden=forbidden)
+
+    await asyncio.wait_for(run_service("inference", build, settings, watchdog), 10)
+    assert handled == ["/livez"]
 
 
 async def test_a_port_in_use_is_an_error() -> None:
