@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import brotli
 import pytest
 
+from support.http import idle_connections
 from support.inference import Inference, Reply, call
 from support.repository import ROOT, python_files
 from support.testbed import http_status
@@ -149,10 +150,7 @@ def test_connections_do_not_use_up_the_files_of_a_process(inference: Inference) 
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     try:
         process.wait_until_ready()
-        address = urlsplit(process.url)
-        with ExitStack() as stack:
-            for _ in range(2 * FILES):
-                stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=10))
+        with idle_connections(process.url, 2 * FILES):
             assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < FILES
             assert call(f"{process.url}/predict", json.dumps(inference.example()).encode()).status == 200
         assert http_status(f"{process.url}/readyz") == 200

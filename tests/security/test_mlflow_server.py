@@ -1,6 +1,7 @@
 """MLflow's server as it is started, with its own client and its pages in a browser."""
 
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from playwright.sync_api import Browser, expect
 
+from support.http import idle_connections
 from support.mlflow_server import TOKENS, MlflowServer, mlflow_server, server_environment
 from support.testbed import http_status
 
@@ -121,6 +123,17 @@ def test_a_server_without_a_real_token_does_not_start(tmp_path: Path, token: str
 def test_health_is_open(server: MlflowServer) -> None:
     """The container's engine and `make status` ask without a token."""
     assert http_status(f"{server.url}/health") == 200
+
+
+@pytest.mark.failure("F371")
+def test_idle_connections_do_not_keep_others_out(server: MlflowServer) -> None:
+    """More than half of the files that the process may open: the first ones are closed."""
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (200, limits[1]))
+    with idle_connections(server.url, 150) as connections:
+        assert http_status(f"{server.url}/health") == 200
+        assert connections[0].recv(1) == b""
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_stopped_server_leaves_a_complete_database(tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from aiohttp import web
@@ -65,6 +68,15 @@ def served(app: web.Application, port: int | None = None, host: str = "127.0.0.1
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextmanager
+def idle_connections(url: str, count: int) -> Iterator[list[socket.socket]]:
+    """Connections that send nothing, while the block runs."""
+    address = urlsplit(url)
+    with ExitStack() as stack:
+        connect = partial(socket.create_connection, (address.hostname, address.port), timeout=10)
+        yield [stack.enter_context(connect()) for _ in range(count)]
 
 
 def _send(request: Request) -> tuple[int, dict[str, Any]]:

@@ -20,6 +20,7 @@ class MlflowServer:
 
     url: str
     home: Path
+    pid: int
 
 
 def server_environment(home: Path, tokens: Mapping[str, str]) -> dict[str, str]:
@@ -40,7 +41,7 @@ def mlflow_server(folder: Path) -> Iterator[MlflowServer]:
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: process.poll() is not None or http_status(f"{url}/health") == 200, 90, "MLflow answers")
-            yield MlflowServer(url, home)
+            yield MlflowServer(url, home, process.pid)
         finally:
             process.terminate()
             process.wait(30)

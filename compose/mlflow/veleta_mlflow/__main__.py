@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 
 from veleta.errors import Stop
+from veleta.service.uvicorn_protocol import BoundedProtocol
 from veleta.settings import read_settings
 from veleta_mlflow.access import RETENTION, TRAINER
 from veleta_mlflow.guard import App, Guard
@@ -34,7 +35,7 @@ def main() -> None:
     # uvicorn raises the signal again when it has stopped. A normal exit closes the database, and no log of it is left.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     # MLflow does nothing at its start and end but clean up after its assistant.
-    uvicorn.run(guard, host=host, port=int(port), lifespan="off")
+    uvicorn.run(guard, host=host, port=int(port), http=BoundedProtocol, lifespan="off")
 
 
 def _create(folder: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import uvicorn.config
 from starlette.middleware import Middleware
 from streamlit.starlette import App
 
@@ -38,6 +39,8 @@ def serve_page() -> None:
     _watch(settings)
     # uvicorn raises the signal again when it has stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    # Streamlit passes no protocol to uvicorn, which then takes this one.
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = "veleta.service.uvicorn_protocol:BoundedProtocol"
     policy = OriginPolicy([settings.host, *settings.hosts.split(",")], "MONITOR_HOSTS")
     App(PAGE, middleware=[Middleware(OriginGuard, policy=policy)]).run(config=options(settings))
 

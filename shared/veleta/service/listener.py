@@ -1,7 +1,6 @@
 """The HTTP listener of every service: how many connections it has, and how long it waits for a client."""
 
 import asyncio
-import resource
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -11,13 +10,8 @@ import prometheus_client
 from aiohttp import web
 
 from veleta.errors import Stop
+from veleta.service import connection_bounds as bounds
 
-MAX_CONNECTIONS = 1_000
-"""The connections of one process. It has fewer if this is more than half of the files that it may open."""
-HEAD_SECONDS = 75.0
-"""A connection is closed after this long without a request, or with an incomplete head of one."""
-UNREAD_SECONDS = 300.0
-"""A connection is closed if its client reads nothing of a response for this long: a stuck service exits sooner."""
 LINGER_SECONDS = 2.0
 """How long the rest of a refused body is received, and dropped, so that the client can read the response."""
 READ_BYTES = 64 * 1024
@@ -39,7 +33,7 @@ async def listen(
         app,
         access_log=None,
         shutdown_timeout=shutdown_seconds,
-        keepalive_timeout=HEAD_SECONDS,
+        keepalive_timeout=bounds.HEAD_SECONDS,
         lingering_time=LINGER_SECONDS,
         read_bufsize=READ_BYTES,
         auto_decompress=False,
@@ -60,7 +54,7 @@ class _Site(web.BaseSite):
 
     def __init__(self, runner: web.AppRunner, create: Callable[..., Awaitable[asyncio.Server]]) -> None:
         """`create` creates the socket, as `loop.create_server`."""
-        self._limit = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._limit = bounds.connection_limit()
         super().__init__(runner, backlog=self._limit // 2)  # the loop may accept so many more before it closes one
         self._create = create
 
@@ -73,7 +67,7 @@ class _Site(web.BaseSite):
         self._server = server = await self._create(self._accept, backlog=self._backlog)
         for each in server.sockets:
             if each.family != socket.AF_UNIX:  # connections inherit it: aiohttp waits for ever for its client to read
-                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(UNREAD_SECONDS * 1000))
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(bounds.UNREAD_SECONDS * 1000))
 
     def _accept(self) -> asyncio.Protocol:
         """The handler of a new connection. If there are too many, the one that is idle for longest is closed.

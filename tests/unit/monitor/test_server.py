@@ -1,6 +1,7 @@
 """How Streamlit is started, and what happens when its server hangs."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
+from support.http import idle_connections
 from support.testbed import free_port, http_status, wait_until
 from veleta.service.watchdog import EXIT_CODE
 from veleta.settings import read_settings
@@ -44,9 +47,9 @@ def test_the_checks_of_streamlit_are_on(environment: pytest.MonkeyPatch) -> None
 
 
 @contextmanager
-def monitor(home: Path, liveness_seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+def monitor(home: Path, liveness_seconds: float, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     """A monitor that responds (support.hanging_monitor)."""
-    port = free_port()
+    port = port or free_port()
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(Path(__file__).parents[2]),
@@ -83,3 +86,16 @@ def test_a_monitor_ends_after_sigterm_although_its_server_hangs(tmp_path: Path) 
         process.send_signal(signal.SIGUSR1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == EXIT_CODE
+
+
+@pytest.mark.failure("F371")
+def test_idle_connections_do_not_keep_others_out(tmp_path: Path) -> None:
+    """More than half of the files that the process may open: the first ones are closed, and no open page is."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with monitor(tmp_path, 60, port) as process, connect(f"ws://127.0.0.1:{port}/_stcore/stream") as page:
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (200, 200))
+        with idle_connections(url, 150) as connections:
+            assert http_status(f"{url}/_stcore/health") == 200
+            assert connections[0].recv(1) == b""
+        page.ping().wait(10)

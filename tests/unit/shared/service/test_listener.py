@@ -11,7 +11,7 @@ from aiohttp import ClientError, ClientSession, web
 
 from support.inference import call
 from support.testbed import free_port
-from veleta.service import listener
+from veleta.service import connection_bounds, listener
 from veleta.service.listener import listen
 
 LIMIT = 3
@@ -104,7 +104,7 @@ async def send_without_end(writer: asyncio.StreamWriter) -> None:
 @pytest.mark.failure("F371")
 async def test_a_head_must_arrive_in_time(serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that sends nothing, half of a head, or no further request, is closed after HEAD_SECONDS."""
-    monkeypatch.setattr(listener, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(connection_bounds, "HEAD_SECONDS", 0.2)
     port = await serve()
     connections = [await connect(port, sent) for sent in (b"", b"GET /fa", b"GET /fast HTTP/1.1\r\nHost: a\r\n\r\n")]
     assert (await connections[2][0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
@@ -117,7 +117,7 @@ async def test_idle_connections_do_not_keep_others_out(
     serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond MAX_CONNECTIONS the connection that is idle for longest is closed for a new one."""
-    monkeypatch.setattr(listener, "MAX_CONNECTIONS", LIMIT)
+    monkeypatch.setattr(connection_bounds, "MAX_CONNECTIONS", LIMIT)
     port = await serve()
     held = [await connect(port) for _ in range(3 * LIMIT)]
     assert await status(port) == 200
@@ -129,7 +129,7 @@ async def test_a_request_in_flight_keeps_its_connection(
     serve: Serve, connect: Connect, gate: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If all connections have one, a new connection is closed."""
-    monkeypatch.setattr(listener, "MAX_CONNECTIONS", LIMIT)
+    monkeypatch.setattr(connection_bounds, "MAX_CONNECTIONS", LIMIT)
     port = await serve()
     waiting = [await connect(port, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n") for _ in range(LIMIT)]
     await asyncio.sleep(0.1)
@@ -144,8 +144,8 @@ async def test_clients_that_read_nothing_do_not_keep_others_out(
     serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their requests are in flight until the whole response is sent. The connections are closed after a while."""
-    monkeypatch.setattr(listener, "MAX_CONNECTIONS", LIMIT)
-    monkeypatch.setattr(listener, "UNREAD_SECONDS", 0.5)
+    monkeypatch.setattr(connection_bounds, "MAX_CONNECTIONS", LIMIT)
+    monkeypatch.setattr(connection_bounds, "UNREAD_SECONDS", 0.5)
     port = await serve()
     for _ in range(LIMIT):
         await connect(port, b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
