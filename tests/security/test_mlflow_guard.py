@@ -1,5 +1,6 @@
 """What reaches MLflow: an allow-list, and a token for each write. No server is needed."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,12 +12,15 @@ from support.contracts import REGENERATE
 from support.mlflow_routes import ROUTES, example, mounted, routes_text
 from support.mlflow_server import TOKENS
 from veleta.users import MLFLOW_WRITERS
+from veleta_mlflow import guard
 from veleta_mlflow.access import RETENTION, RULES, TRAINER, rule_for
 from veleta_mlflow.guard import OPEN_BODY_LIMIT, Guard, Message, Receive, Scope, Send
 
 ASSISTANT = "/ajax-api/3.0/mlflow/assistant"
 READ, WRITE = ("POST", "/api/2.0/mlflow/runs/search"), ("POST", "/api/2.0/mlflow/runs/create")
 FILES = "/api/2.0/mlflow-artifacts/artifacts/1/x"
+
+WAIT = b"a piece that does not arrive"
 
 
 @dataclass
@@ -44,7 +48,10 @@ class Mlflow:
         )
 
         async def receive() -> Message:
-            return next(pieces)
+            message = next(pieces)
+            if message["body"] == WAIT:
+                await asyncio.sleep(60)
+            return message
 
         headers = [(b"authorization", authorization.encode())] if authorization else []
         await self._call({"type": "http", "method": method, "path": path, "headers": headers}, receive)
@@ -179,6 +186,14 @@ async def test_the_body_of_a_read_is_limited(mlflow: Mlflow) -> None:
     assert mlflow.reached == []
     assert await mlflow.request(*READ, body=(half, b"y")) == 200
     assert mlflow.reached == [(*READ, half + b"y")]
+
+
+@pytest.mark.failure("F353")
+async def test_the_body_of_a_read_must_arrive_in_time(mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends half of it does not keep a connection."""
+    monkeypatch.setattr(guard, "OPEN_BODY_SECONDS", 0.1)
+    assert await mlflow.request(*READ, body=(b"half", WAIT)) == 408
+    assert mlflow.reached == []
 
 
 async def test_the_body_of_a_write_is_not_limited(mlflow: Mlflow) -> None:

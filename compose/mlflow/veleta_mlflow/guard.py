@@ -1,5 +1,6 @@
 """Stands in front of MLflow's server: an allow-list of paths, and a token for each write."""
 
+import asyncio
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -16,11 +17,14 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_BODY_LIMIT = 2**20
 """Bytes of the body of a request that needs no token. MLflow reads a body into memory."""
+OPEN_BODY_SECONDS = 10.0
+"""Such a body must arrive within this time: the connection of an incomplete request is not closed for another one."""
 _SCHEME = b"bearer "
 _ERROR_CODES = {
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
     HTTPStatus.FORBIDDEN: "PERMISSION_DENIED",
     HTTPStatus.NOT_FOUND: "ENDPOINT_NOT_FOUND",
+    HTTPStatus.REQUEST_TIMEOUT: "DEADLINE_EXCEEDED",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "INVALID_PARAMETER_VALUE",
 }
 """MLflow's codes, which its clients read."""
@@ -59,7 +63,11 @@ class Guard:
         if rule is None:
             raise Refused(HTTPStatus.NOT_FOUND, "Veleta does not serve this path of MLflow")
         if not rule.writers:
-            return await _bounded(receive)
+            try:
+                async with asyncio.timeout(OPEN_BODY_SECONDS):
+                    return await _bounded(receive)
+            except TimeoutError:
+                raise Refused(HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time") from None
         writers = self._writers(scope["headers"])
         if not writers:
             raise Refused(HTTPStatus.UNAUTHORIZED, "writes need the token of a writer in MLFLOW_TRACKING_TOKEN")
