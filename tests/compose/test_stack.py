@@ -114,7 +114,7 @@ def test_a_request_is_purged(stack: Stack) -> None:
     """By the documented command."""
     assert post(f"{stack.url('inference')}/predict", DATASET.example, {"X-Request-ID": "to purge"})[0] == 200
     stored = "SELECT request_id FROM RAW_DATA.new_real_estate WHERE client_request_id = 'to purge'"
-    wait_until(lambda: sql(stack, stored), 20, "the request is stored")
+    wait_until(lambda: sql(stack, stored), what="the request is stored")
     output = stack.inside("retention", "python", "-m", "veleta_retention.purge", "to purge")
     assert output == "rows deleted: 1 of RAW_DATA.new_real_estate, 0 of RAW_DATA.refused_real_estate\n"
     assert sql(stack, stored) == []
@@ -358,7 +358,7 @@ def test_back_up_destroy_and_restore(stack: Stack, tmp_path: Path) -> None:
     assert post(f"{stack.url('inference')}/predict", DATASET.example)[1]["predictions"] == price["predictions"]
     before["RAW_DATA.new_real_estate"] += 2
     with contextlib.suppress(AssertionError):
-        wait_until(lambda: counts(stack) == before, 20)
+        wait_until(lambda: counts(stack) == before)
     assert counts(stack) == before  # pytest shows what differs
 
 

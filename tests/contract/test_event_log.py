@@ -64,7 +64,7 @@ def poll(subscription: Subscription, count: int) -> list[Record]:
         records.extend(subscription.poll(0.2))
         return len(records) >= count
 
-    wait_until(enough, 20, f"{count} records")
+    wait_until(enough, what=f"{count} records")
     return records
 
 

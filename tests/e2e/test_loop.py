@@ -134,7 +134,7 @@ def test_start_returns_with_a_model_served(stack: Stack) -> None:
     status, answer = post(f"{stack.url}/predict", DATASET.example)
     assert status == 200
     mine = sa.select(TABLES.requests).where(TABLES.requests.c.request_id == answer["request_id"])
-    (stored,) = wait_until(lambda: stack.sql(mine), 20, "the request is in MySQL")
+    (stored,) = wait_until(lambda: stack.sql(mine), what="the request is in MySQL")
     assert stored.prediction == answer["predictions"][0][DATASET.target]
     assert stored.model_version == answer["model"]["version"]
 
@@ -158,7 +158,7 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
     assert len(client.versions()) > 1
     asked = len(client.answers) + 1
     counted = sa.select(sa.func.count()).select_from(TABLES.requests)
-    wait_until(lambda: stack.sql(counted)[0][0] == asked, 20, "every answered request is in MySQL once")
+    wait_until(lambda: stack.sql(counted)[0][0] == asked, what="every answered request is in MySQL once")
     stored = {row.request_id: row for row in stack.sql(sa.select(TABLES.requests))}
     for _, answer in client.answers:
         row = stored[answer["request_id"]]

@@ -133,7 +133,7 @@ def _try(terminal: Terminal, step: Step, shell: list[str]) -> None:
     if step.command.startswith(". "):
         shell.append(step.command)
         return
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not matches(step.output, output := terminal.execute([*shell, step.command])):
         assert time.monotonic() < end, f"{step.command} prints:\n{output}"
         time.sleep(0.5)

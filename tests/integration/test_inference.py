@@ -52,7 +52,7 @@ def test_without_a_promotion_there_are_no_prices(backing: Run, tmp_path: Path) -
     inference.start()
     try:
         reason = "no model yet: no training has started"
-        wait_until(lambda: inference.readiness().json["waits_for"].get("model") == reason, 20, reason)
+        wait_until(lambda: inference.readiness().json["waits_for"].get("model") == reason, what=reason)
         unready = [call(f"{inference.process.url}/{path}") for path in ("ping", "v2/health/ready")]
         for reply in (inference.predict(inference.example()), inference.model(), *unready):
             assert (reply.status, reply.headers["Content-Type"]) == (503, "application/problem+json")
@@ -244,11 +244,11 @@ def test_a_broken_model_is_not_swapped_in(inference: Inference, fault: str) -> N
     """The old one stays, and /readyz stays 200 but shows the reason. The promotion is dead-lettered once."""
     before, letters = inference.model().json["version"], len(_promotion_letters(inference))
     broken = inference.models.promote(damage=DAMAGES[fault])
-    wait_until(lambda: f"version {broken.number} is refused" in inference.readiness().json["doing"], 20, "it is shown")
+    wait_until(lambda: f"version {broken.number} is refused" in inference.readiness().json["doing"], what="it is shown")
     readiness = inference.readiness()
     assert (readiness.status, readiness.json["waits_for"]) == (200, {})
     assert inference.predict(inference.example()).json["model"]["version"] == before
-    wait_until(lambda: len(_promotion_letters(inference)) > letters, 20, "it is dead-lettered")
+    wait_until(lambda: len(_promotion_letters(inference)) > letters, what="it is dead-lettered")
     inference.wait_until_serving(inference.models.promote())
     assert [letter.service for letter in _promotion_letters(inference)[letters:]] == ["inference"]
 
@@ -387,7 +387,7 @@ def test_a_new_process_serves_the_same_version(inference: Inference) -> None:
     try:
         other.wait_until_ready()
         version = inference.model().json["version"]
-        wait_until(lambda: call(f"{other.url}/model").json["version"] == version, 20, "it serves the newest one")
+        wait_until(lambda: call(f"{other.url}/model").json["version"] == version, what="it serves the newest one")
     finally:
         other.stop()
 
@@ -408,7 +408,7 @@ def test_without_mysql_requests_are_answered_and_stored(inference: Inference) ->
     before = len(inference.stored())
     inference.proxy.cut()
     replies = [inference.predict(inference.example())]
-    wait_until(lambda: "mysql" in inference.readiness().json["waits_for"], 20, "/readyz names MySQL")
+    wait_until(lambda: "mysql" in inference.readiness().json["waits_for"], what="/readyz names MySQL")
     replies.append(inference.predict([inference.example(), inference.example(bed=2)]))
     inference.process.kill()
     inference.start()
@@ -455,10 +455,10 @@ def test_a_full_journal_sends_no_price(inference: Inference, small: dict[str, ob
             assert "price" not in reply.text
         assert "journal" in call(f"{full.url}/readyz").json["waits_for"]
         inference.proxy.restore()
-        wait_until(lambda: metric(full.url, JOURNAL) == 0, 20, "the journal is empty")
+        wait_until(lambda: metric(full.url, JOURNAL) == 0, what="the journal is empty")
         answered.append(call(f"{full.url}/predict", body))
         full.wait_until_ready(5)
-        wait_until(lambda: len(inference.stored()) == before + len(answered), 20, "the last one is stored")
+        wait_until(lambda: len(inference.stored()) == before + len(answered), what="the last one is stored")
         _assert_stored_once(inference, answered)
     finally:
         full.stop()
@@ -499,7 +499,7 @@ def test_a_row_that_mysql_refuses_is_dead_lettered(inference: Inference) -> None
     def letters() -> list[RecordDeadlettered]:
         return [letter for letter in inference.dead_letters() if letter.topic.startswith("RAW_DATA")]
 
-    wait_until(letters, 20, "the row is dead-lettered")
+    wait_until(letters, what="the row is dead-lettered")
     (letter,) = letters()
     assert letter.first_key == replies[7].json["request_id"]
     assert "Ys" in letter.value
@@ -524,7 +524,7 @@ def test_a_damaged_line_of_the_journal_is_dead_lettered(inference: Inference) ->
     inference.process.wait_until_ready(60)
     _assert_stored_once(inference, [first, inference.predict(inference.example())])
     assert len(inference.stored(request_id="earlier")) == 1
-    wait_until(lambda: len(inference.dead_letters()) == before + 4, 20, "the damaged lines are dead letters")
+    wait_until(lambda: len(inference.dead_letters()) == before + 4, what="the damaged lines are dead letters")
     values = [letter.value for letter in inference.dead_letters()[before:]]
     assert sorted(values) == sorted(line.decode(errors="backslashreplace") for line in damaged)
     (warning,) = inference.readiness().json["warnings"].values()
@@ -539,7 +539,7 @@ def test_a_request_is_stored_although_its_client_disconnects(inference: Inferenc
     with socket.create_connection((address.hostname, address.port)) as gone:
         gone.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: gone\r\n")
         gone.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-    wait_until(lambda: len(inference.stored(client_request_id="gone")) == 1, 20, "the request is stored")
+    wait_until(lambda: len(inference.stored(client_request_id="gone")) == 1, what="the request is stored")
 
 
 @pytest.mark.failure("F25")

@@ -70,7 +70,7 @@ def test_all_workers_predict_and_store_requests(setup: Setup) -> None:
     """Each worker has a journal of its own. Each request is in MySQL once. /metrics of each worker covers all."""
     before = metric(setup.process.url, ANSWERED)
     responses = setup.responses()
-    wait_until(lambda: setup.stored_once(responses), 20, "all are in MySQL")
+    wait_until(lambda: setup.stored_once(responses), what="all are in MySQL")
     assert {metric(setup.process.url, ANSWERED) for _ in range(REQUESTS)} == {before + REQUESTS}
     folders = {path.parent.name for path in (setup.testbed.folder / "journal/answered").rglob("lock")}
     assert folders == {"0", "1"}
@@ -92,13 +92,13 @@ def test_a_worker_that_dies_is_restarted(setup: Setup) -> None:
     responses = setup.responses()
     dead, living = setup.workers()
     os.kill(dead, signal.SIGKILL)
-    wait_until(lambda: dead not in setup.workers(), 10, "it does not run")
+    wait_until(lambda: dead not in setup.workers(), what="it does not run")
     responses += setup.responses()
-    wait_until(lambda: len(setup.workers()) == WORKERS, 20, "it is restarted")
+    wait_until(lambda: len(setup.workers()) == WORKERS, what="it is restarted")
     wait_until(lambda: _all_ready(setup), 60, "all are ready")
     assert living in setup.workers()
     responses += setup.responses()
-    wait_until(lambda: setup.stored_once(responses), 20, "all are in MySQL")
+    wait_until(lambda: setup.stored_once(responses), what="all are in MySQL")
     assert metric(setup.process.url, "veleta_model_version") == served_model(setup.process.url)["version"]
 
 
@@ -127,7 +127,7 @@ def test_workers_stop_with_their_supervisor(setup: Setup) -> None:
         assert len(workers) == WORKERS
         os.kill(setup.process.pid, end)
         assert setup.process.wait() == code
-        wait_until(partial(_stopped, workers), 30, "no worker runs")
+        wait_until(partial(_stopped, workers), what="no worker runs")
         with pytest.raises(URLError):
             get(f"{setup.process.url}/livez")
         setup.process.start()

@@ -73,7 +73,7 @@ def test_a_kill_during_loading_neither_duplicates_nor_loses_rows(testbed: Testbe
     with testbed.service("loader", "loader") as loader:
         loader.wait_until_ready()
         publish_batch(testbed.log, testbed.dataset, 2, 0, list(api_rows(0, 6000, 2)))
-        wait_until(lambda: _inserting(testbed, tables.raw), 30, "the loader inserts rows")
+        wait_until(lambda: _inserting(testbed, tables.raw), what="the loader inserts rows")
         loader.kill()
         assert not loaded(testbed, 2, 0), "the kill came too late"
         loader.start()

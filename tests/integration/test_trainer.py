@@ -141,7 +141,7 @@ def test_a_second_trainer_stands_by(testbed: Testbed) -> None:
         wait_until(lambda: {_holds_lease(one), _holds_lease(two)} == {True, False}, 60, "one holds the lease")
         holder, other = (one, two) if _holds_lease(one) else (two, one)
         _freeze_until_overtaken(holder, other)
-        wait_until(lambda: not _holds_lease(holder), 30, "the first one stands by")
+        wait_until(lambda: not _holds_lease(holder), what="the first one stands by")
         fence = testbed.sql(sa.select(leases))[0].fence
         assert fence >= 2
 
@@ -168,7 +168,7 @@ def test_a_zombie_trainer_changes_nothing(testbed: Testbed) -> None:
                 before = _state(testbed, name)
             assert FENCED not in zombie.log.read_text()
             wait_until(lambda: FENCED in zombie.log.read_text(), SLOW, "the fence stops the zombie's write")
-            wait_until(lambda: _holds_lease(zombie), 30, "the zombie goes on with its new lease")
+            wait_until(lambda: _holds_lease(zombie), what="the zombie goes on with its new lease")
             assert _state(testbed, name) == before
     row = training_rows(testbed)[name]
     assert row.state == "finished"

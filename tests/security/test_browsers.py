@@ -39,7 +39,7 @@ def running(name: str, build: Callable[[S, ServiceHealth], Service], settings: S
     thread.start()
     url = f"http://127.0.0.1:{settings.port}"
     try:
-        wait_until(lambda: http_status(f"{url}/livez") == 200, 30, f"{name} answers")
+        wait_until(lambda: http_status(f"{url}/livez") == 200, what=f"{name} answers")
         yield url
     finally:
         loop.call_soon_threadsafe(watchdog.stop_requested.set)

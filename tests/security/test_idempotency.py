@@ -84,7 +84,7 @@ def test_a_repeated_request_gets_the_stored_answer(setup: Setup, key: str) -> No
     first = setup.predict(key)
     assert (first.status, first.json["model"]["version"], REPLAYED in first.headers) == (200, 1, False)
     setup.models.promote()
-    wait_until(lambda: setup.served() == {2}, 30, "version 2 is served by both")
+    wait_until(lambda: setup.served() == {2}, what="version 2 is served by both")
     again = [setup.predict(key) for _ in range(REQUESTS)]
     setup.process.kill()
     setup.process.start()

@@ -147,7 +147,7 @@ def test_a_service_names_a_wrong_password(testbed: Testbed) -> None:
     process.start()
     try:
         wait_until(lambda: http_status(f"{process.url}/readyz") == 503, 60, "it answers")
-        wait_until(lambda: "the login was refused" in str(get(f"{process.url}/readyz")[1]["waits_for"]), 30)
+        wait_until(lambda: "the login was refused" in str(get(f"{process.url}/readyz")[1]["waits_for"]))
     finally:
         process.stop()
 
@@ -180,10 +180,10 @@ def test_a_right_that_is_not_declared_is_removed(fresh_testbed: Testbed) -> None
     with closing(Admin(fresh_testbed.kafka, "test")) as connection, connection.connected() as admin:
         before = rights_of(admin, loader)
         assert admin.create_acls(rights)["failed"] == []
-        wait_until(lambda: rights_of(admin, loader) == before | {rights[0]}, 10)
+        wait_until(lambda: rights_of(admin, loader) == before | {rights[0]})
         assert fresh_testbed.prepare().returncode == 0
-        wait_until(lambda: rights_of(admin, loader) == before, 10)
-        wait_until(lambda: rights[1] not in rights_of(admin, "User:ANONYMOUS"), 10)
+        wait_until(lambda: rights_of(admin, loader) == before)
+        wait_until(lambda: rights[1] not in rights_of(admin, "User:ANONYMOUS"))
 
 
 def changes(client: Any, name: str) -> list[Callable[[], object]]:

@@ -77,7 +77,7 @@ def test_other_bytes_are_not_swapped_in(inference: Inference, overwrite: Overwri
         lambda: REFUSAL.format(version.number) in inference.readiness().json["doing"], 20, "the refusal is shown"
     )
     assert inference.model().json["version"] == served
-    wait_until(lambda: len(inference.dead_letters()) == letters + 1, 20, "a dead letter")
+    wait_until(lambda: len(inference.dead_letters()) == letters + 1, what="a dead letter")
 
 
 @pytest.mark.failure("F365")

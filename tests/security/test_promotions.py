@@ -25,7 +25,7 @@ def test_an_event_cannot_send_inference_elsewhere(inference: Inference, tmp_path
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()
-    wait_until(lambda: len(inference.dead_letters()) == letters + len(addresses), 20, "a dead letter for each")
+    wait_until(lambda: len(inference.dead_letters()) == letters + len(addresses), what="a dead letter for each")
     assert {letter.reason for letter in inference.dead_letters()[letters:]} == {
         "the value does not match model.promoted/1"
     }
@@ -42,13 +42,13 @@ def test_a_forged_promotion_is_not_followed(inference: Inference) -> None:
     inference.models.announce(other, 10**9)
     inference.models.announce(other, inference.models.seq + 1)
     inference.models.announce(served, 1, forged={"seq": 10**12})
-    wait_until(lambda: len(inference.dead_letters()) == letters + 5, 20, "a dead letter for each")
+    wait_until(lambda: len(inference.dead_letters()) == letters + 5, what="a dead letter for each")
     assert inference.model().json["version"] == served.number
     version = inference.models.promote()
     inference.wait_until_serving(version)
     assert inference.model().json["causes"] is not None
     with inference.second_process() as second:
-        wait_until(lambda: _version(second.url) == version.number, 20, "a new process serves it too")
+        wait_until(lambda: _version(second.url) == version.number, what="a new process serves it too")
 
 
 def _version(url: str) -> int:

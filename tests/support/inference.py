@@ -95,7 +95,7 @@ class Inference:
         return call(f"{self.process.url}/readyz")
 
     def wait_until_serving(self, version: Version) -> None:
-        wait_until(lambda: self.model().json.get("version") == version.number, 20, f"{version.number} is served")
+        wait_until(lambda: self.model().json.get("version") == version.number, what=f"{version.number} is served")
 
     def stored(self, **where: object) -> list[dict[str, Any]]:
         """The rows of the table, after the journal is empty."""
