@@ -61,7 +61,9 @@ class Aliases:
         version = await self.champion()
         last = await self._transactions.run(lambda uow: uow.promotions.champion())
         if version and (last is None or version.number != last.version):
-            last = await self._recorder.promoted_manually(version, last)
+            decision = await self._recorder.decide_manually(version, last)
+            await self._tag(decision)  # first: inference follows an event only if the registry knows its decision
+            last = await self._recorder.promoted_manually(version, decision)
             log.warning("the champion alias was moved by hand", version=last.version, seq=last.seq)
         if last:
             await self._repair(last)
@@ -79,8 +81,7 @@ class Aliases:
             await self._recorder.deleted(last)
             return
         if version.seq != last.seq or not version.tags.get(DECISION, "").startswith(last.decision):
-            await self._set_tag(last.version, DECISION, f"{last.decision}: {last.reason}")
-            await self._set_tag(last.version, SEQ, str(last.seq))
+            await self._tag(last)
         recorded = await asyncio.to_thread(self._registry.recorded_champion)
         if recorded is None or (recorded.number, recorded.seq) != (last.version, last.seq):
             await self._record(last.version)
@@ -102,6 +103,10 @@ class Aliases:
         if version := await asyncio.to_thread(self._registry.version, number):
             await self.check_lease()
             await asyncio.to_thread(self._registry.record_champion, version)
+
+    async def _tag(self, decision: PromotionRow) -> None:
+        await self._set_tag(decision.version, DECISION, f"{decision.decision}: {decision.reason}")
+        await self._set_tag(decision.version, SEQ, str(decision.seq))
 
     async def _set_alias(self, alias: str, version: int) -> None:
         await self.check_lease()

@@ -1,7 +1,7 @@
 """Stores what happens to trainings: the new state and its events, in one transaction."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from veleta.clock import Clock
@@ -141,9 +141,13 @@ class TrainingRecorder:
         """Store the end of a training without a version. Its request becomes a dead letter."""
         await self._transactions.run(lambda uow: self._store_failure(uow, training.request, training.state, error))
 
-    async def promoted_manually(self, version: Version, last: PromotionRow | None) -> PromotionRow:
-        """Store the decision that an alias moved by hand implies. `last` made the champion before."""
-        promotion = manual_promotion.promotion(version, last, self._clock())
+    async def decide_manually(self, version: Version, last: PromotionRow | None) -> PromotionRow:
+        """The next decision, which an alias moved by hand implies. `last` made the champion before."""
+        seq = await self._transactions.run(lambda uow: uow.promotions.last_seq())
+        return replace(manual_promotion.promotion(version, last, self._clock()), seq=(seq or 0) + 1)
+
+    async def promoted_manually(self, version: Version, promotion: PromotionRow) -> PromotionRow:
+        """Store the decision on a version whose alias was moved by hand, with its event."""
 
         def transaction(uow: TrainerUnitOfWork) -> PromotionRow:
             stored, training = uow.promotions.append(promotion), uow.trainings.of_version(version.number)

@@ -120,6 +120,23 @@ async def test_no_alias_is_repaired_without_the_lease(writes: int) -> None:
     assert harness.registry.alias("champion") is None
 
 
+@pytest.mark.failure("F16")
+async def test_an_alias_moved_by_hand_is_tagged_before_its_event() -> None:
+    """Inference follows an event only if the registry knows its decision. A repeated step has the same number."""
+    harness = TrainerHarness()
+    harness.registry.register("run", "model", {})
+    harness.registry.set_alias("champion", 1)
+    aliases = await aliases_that_lose_the_lease(harness, 4)
+    with pytest.raises(Retry, match="another trainer"):
+        await aliases.reconcile()
+    version = harness.registry.version(1)
+    assert version is not None
+    assert (version.seq, version.tags["decision"].partition(":")[0]) == (1, "outside")
+    assert not harness.promotions
+    await harness.finish()
+    assert [(row.seq, row.version, row.decision) for row in harness.promotions] == [(1, 1, "outside")]
+
+
 @pytest.mark.failure("F145")
 async def test_a_deleted_champion_is_recorded_once() -> None:
     """It stays the champion of the decisions, because inference still serves it."""
