@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from support.dataset_changes import CHANGES
-from support.journals import MemoryJournal
+from support.journals import MemoryJournal, MemoryReported
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.errors import Retry
@@ -86,13 +86,17 @@ class CountingRegistry(MemoryRegistry):
 class Swaps:
     """A ModelSwapper with a log and a registry in memory."""
 
-    def __init__(self, folder: Path, log: MemoryLog | None = None, dataset: Dataset = DATASET) -> None:
+    def __init__(
+        self, folder: Path, log: MemoryLog | None = None, dataset: Dataset = DATASET, before: "Swaps | None" = None
+    ) -> None:
+        """A process that starts after `before` has its registry and its records of dead letters."""
         self.folder = folder
         self.log = log or MemoryLog()
-        self.registry = CountingRegistry()
+        self.registry: CountingRegistry = before.registry if before else CountingRegistry()
         self.health = ServiceHealth("inference")
         self.dead = MemoryJournal()
-        self.letters = DeadLetterOutbox(self.log, self.dead, DATASET.name, self.health, lambda: NOW)
+        self.reported: MemoryReported = before.reported if before else MemoryReported()
+        self.letters = DeadLetterOutbox(self.log, self.dead, self.reported, DATASET.name, self.health, lambda: NOW)
         self.recent_rows: list[Values] = []
         self.now = 0.0
         files = folder / "files"

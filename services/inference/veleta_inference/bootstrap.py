@@ -32,6 +32,7 @@ from veleta_inference.adapters.http import application, forbidden
 from veleta_inference.adapters.journal import MIN_FREE_BYTES, JournalFolder
 from veleta_inference.adapters.keyed_answers import KeyedAnswers
 from veleta_inference.adapters.peers import Peers
+from veleta_inference.adapters.reported_records import ReportedRecords
 from veleta_inference.adapters.request_adapter import RequestAdapter
 from veleta_inference.adapters.request_table import MysqlAnswerTable, MysqlRequestTable
 from veleta_inference.dead_letters import DeadLetterOutbox
@@ -79,7 +80,9 @@ def build(
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
     # The other journals leave free space for this one: a full disk must not keep them from being drained.
     dead = _journal(settings, "dead", DEAD_LETTERS_BYTES, sync=True, min_free=0)
-    letters = DeadLetterOutbox(event_log, dead, dataset.name, health, clock)
+    letters = DeadLetterOutbox(
+        event_log, dead, ReportedRecords(settings.journal / "reported"), dataset.name, health, clock
+    )
     folder = Path(tempfile.mkdtemp(prefix="veleta-models-"))
     recent_rows: deque[Values] = deque(maxlen=RECENT_ROWS)
     swapper = ModelSwapper(dataset, registry, NativeBooster, letters, health, clock, folder, recent_rows)

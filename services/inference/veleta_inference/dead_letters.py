@@ -13,7 +13,7 @@ from veleta.ports import EventLog
 from veleta.processing.dead_letters import DeadLetters, report_dead_letter
 from veleta.service.health import ServiceHealth
 from veleta.topics import topic
-from veleta_inference.ports import JournalWriter
+from veleta_inference.ports import JournalWriter, ReportedRecords
 
 DeadLetter = tuple[Exception, str, Record | Message]
 """An error, its reason, and what cannot be processed."""
@@ -25,11 +25,18 @@ class DeadLetterOutbox:
     dependency = "kafka"
 
     def __init__(
-        self, event_log: EventLog, journal: JournalWriter, dataset: str, health: ServiceHealth, clock: Clock
+        self,
+        event_log: EventLog,
+        journal: JournalWriter,
+        reported: ReportedRecords,
+        dataset: str,
+        health: ServiceHealth,
+        clock: Clock,
     ) -> None:
         self.name = topic(dataset, "deadletter")
         self._log = event_log
         self._journal = journal
+        self._reported = reported
         self._dead_letters = DeadLetters(health.service, dataset, clock)
         self._health = health
         self._lock = asyncio.Lock()
@@ -48,11 +55,21 @@ class DeadLetterOutbox:
             report_dead_letter(reason, error)
 
     def send(self, error: Exception, reason: str, record: Record) -> None:
-        """Report a record of a topic, in the background. A kill may lose the letter: the next process reports again."""
-        store = partial(self.store, [(error, reason, record)])
-        task = asyncio.create_task(self._health.retry_until_available(store))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Report a record of a topic, once, in the background: each start reads the last records again.
+
+        A kill at this moment may lose the letter.
+        """
+        if self._reported.add(record):
+            task = asyncio.create_task(self._send((error, reason, record), record))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, letter: DeadLetter, record: Record) -> None:
+        try:
+            await self._health.retry_until_available(partial(self.store, [letter]))
+        except BaseException:
+            self._reported.discard(record)
+            raise
 
     async def insert(self, lines: Sequence[bytes]) -> None:
         """Publish dead letters from the journal. See `Sink.insert`."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from veleta.events.envelope import Record
 from veleta_inference.domain.journal_lines import Portion
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 
@@ -47,6 +48,16 @@ class Journal(JournalWriter, JournalReader, Protocol):
 
     def close(self) -> None:
         """Close the files. The next process reads the lines that remain."""
+
+
+class ReportedRecords(Protocol):
+    """The records of topics that have a dead letter, of all workers and starts."""
+
+    def add(self, record: Record) -> bool:
+        """Add a record. False if it is there already: of several workers, one gets True."""
+
+    def discard(self, record: Record) -> None:
+        """Remove a record: it got no dead letter."""
 
 
 class AnswerTable(Protocol):

@@ -96,6 +96,23 @@ async def test_a_start_reads_one_portion_of_any_history(swaps: Swaps, count: int
     assert records_read(swaps) == PORTION
 
 
+@pytest.mark.failure("F369")
+async def test_a_start_reports_no_record_again(swaps: Swaps, tmp_path: Path) -> None:
+    """It reads the last records again: a forged promotion, a broken one, and one that is no event."""
+    forged = swaps.version("12")
+    swaps.promote(swaps.version("11"), 1)
+    swaps.publish(replace(forged, run_id="another"), 10**9)
+    swaps.promote(swaps.version("rubbish"), 2)
+    swaps.log.publish([Message(MODELS, "k", (), b"{")])
+    starts = [swaps, *(Swaps(tmp_path, swaps.log, before=swaps) for _ in range(2))]
+    for start in starts:
+        async with started(start):
+            await until(lambda start=start: start.swapper.explained)  # type: ignore[misc]  # bound at once
+            await asyncio.sleep(0.1)
+        await start.letters.drain()
+    assert [start.dead_letters for start in starts] == [3, 0, 0]
+
+
 async def test_old_records_are_read_until_the_served_promotion_is_explained(swaps: Swaps) -> None:
     """The alias is served meanwhile. Without an alias, the newest promotion that loads is found too."""
     version = swaps.version("11")
