@@ -15,7 +15,7 @@ from veleta_local.errors import LocalError
 _FIXED = (*INPUTS, "seed", "group_number", "port_base", "dataset", "mysql_prefix")
 """The rows of a run depend on these, so they cannot change after it took a row."""
 _SECRET = ("api_keys", "monitor_password")
-"""No message shows their values."""
+"""No message shows their values. A wrong one is refused: without keys everybody gets prices."""
 
 
 class Variables(StartVariables):
@@ -58,6 +58,9 @@ class Variables(StartVariables):
 
         A value that an earlier version allowed becomes the nearest valid one. A variable of a later version has no
         effect. The data of a run depend on none of them.
+
+        Raises:
+            LocalError: a secret is not valid.
         """
         unknown = [name for name in saved if name not in cls.model_fields]
         saved = {name: value for name, value in saved.items() if name not in unknown}
@@ -67,13 +70,11 @@ class Variables(StartVariables):
             return cls(**saved), lines
         except ValidationError as error:
             wrong = {str(e["loc"][0]) for e in error.errors() if e["type"] != "default_factory_not_called"}
+            if secrets := sorted(wrong.intersection(_SECRET)):
+                names = " and ".join(name.upper() for name in secrets)
+                raise LocalError(f"run.json has no valid {names}: correct or delete it there") from None
             nearest = {name: nearest_valid(cls.model_fields[name], saved[name]) for name in wrong}
-            lines += [
-                f"{name.upper()} of this run is not valid in this version: it has no effect"
-                if name in _SECRET
-                else f"{name.upper()}={saved[name]} of this run is now {value}"
-                for name, value in nearest.items()
-            ]
+            lines += [f"{name.upper()}={saved[name]} of this run is now {value}" for name, value in nearest.items()]
             return cls(**{**saved, **nearest}), lines
 
     def given(self) -> dict[str, Any]:

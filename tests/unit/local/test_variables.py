@@ -278,11 +278,12 @@ def test_a_run_of_a_newer_version_is_read_without_what_is_unknown(tmp_path: Path
 @pytest.mark.failure("F238")
 @pytest.mark.parametrize("name", ["monitor_password", "api_keys"])
 @pytest.mark.parametrize("value", ['"short"', "12345678"])
-def test_a_saved_secret_that_is_not_valid_is_not_shown(name: str, value: str, tmp_path: Path) -> None:
-    """Its variable is named."""
+def test_a_saved_secret_that_is_not_valid_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    """Its variable is named, and its value is not shown."""
     (tmp_path / "run.json").write_text(f'{{"{name}": {value}}}')
-    expected = [f"{name.upper()} of this run is not valid in this version: it has no effect"]
-    assert Deployment(tmp_path).adjusted == expected
+    with pytest.raises(LocalError) as failed:
+        Deployment(tmp_path)
+    assert str(failed.value) == f"run.json has no valid {name.upper()}: correct or delete it there"
 
 
 @pytest.mark.failure("F238")
