@@ -142,14 +142,10 @@ def test_bodies_that_are_not_complete_need_bounded_memory(inference: Inference) 
 def test_connections_do_not_use_up_the_files_of_a_process(inference: Inference) -> None:
     """Clients that open more connections than it may open files, and send nothing, do not end it."""
     process = inference.new_process()
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, limits[1]))  # a child inherits it
-    try:
-        process.start()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    process.start()
     try:
         process.wait_until_ready()
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FILES, FILES))
         with idle_connections(process.url, 2 * FILES):
             assert len(list(Path(f"/proc/{process.pid}/fd").iterdir())) < FILES
             assert call(f"{process.url}/predict", json.dumps(inference.example()).encode()).status == 200

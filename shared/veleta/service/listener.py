@@ -54,8 +54,9 @@ class _Site(web.BaseSite):
 
     def __init__(self, runner: web.AppRunner, create: Callable[..., Awaitable[asyncio.Server]]) -> None:
         """`create` creates the socket, as `loop.create_server`."""
-        self._limit = bounds.connection_limit()
-        super().__init__(runner, backlog=self._limit // 2)  # the loop may accept so many more before it closes one
+        super().__init__(
+            runner, backlog=bounds.connection_limit() // 2
+        )  # the loop may accept so many more before it closes one
         self._create = create
 
     @property
@@ -76,9 +77,10 @@ class _Site(web.BaseSite):
         """
         server = self._runner.server
         assert server  # noqa: S101 - the runner is set up
-        if len(server.connections) >= self._limit:
+        limit = bounds.connection_limit()
+        if len(server.connections) >= limit:
             connections = [connection for connection in server.connections if connection.connected]
-            if len(connections) >= self._limit:
+            if len(connections) >= limit:
                 CLOSED.inc()
                 # aiohttp has no public attributes for these two.
                 idle = [connection for connection in connections if not connection._request_in_progress]
