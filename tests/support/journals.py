@@ -8,7 +8,6 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from veleta.events.envelope import Record
 from veleta_inference.domain.journal_lines import Portion
 
 REFUSALS = (
@@ -17,21 +16,6 @@ REFUSALS = (
     (4038, "HY000"), (4040, "HY000"), (4178, "HY000"),
 )  # fmt: skip
 """The errors of a row: numbers of the server, with the SQLSTATE."""
-
-
-class MemoryReported:
-    """`ReportedRecords` in memory."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-
-    def add(self, record: Record) -> bool:
-        is_new = record not in self.records
-        self.records.append(record)
-        return is_new
-
-    def discard(self, record: Record) -> None:
-        self.records.remove(record)
 
 
 class MemoryJournal:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from support.dataset_changes import CHANGES
-from support.journals import MemoryJournal, MemoryReported
+from support.journals import MemoryJournal
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import Causes, ModelPromoted
-from veleta.events.envelope import Event, encode
+from veleta.events.envelope import Event, Record, encode
 from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, Feature
 from veleta.ports import NATIVE, SEQ, Version
@@ -95,7 +95,7 @@ class Swaps:
         self.registry: CountingRegistry = before.registry if before else CountingRegistry()
         self.health = ServiceHealth("inference")
         self.dead = MemoryJournal()
-        self.reported: MemoryReported = before.reported if before else MemoryReported()
+        self.reported: set[Record] = before.reported if before else set()
         self.letters = DeadLetterOutbox(self.log, self.dead, self.reported, DATASET.name, self.health, lambda: NOW)
         self.recent_rows: list[Values] = []
         self.now = 0.0

@@ -55,21 +55,18 @@ class DeadLetterOutbox:
             report_dead_letter(reason, error)
 
     def send(self, error: Exception, reason: str, record: Record) -> None:
-        """Report a record of a topic, once, in the background: each start reads the last records again.
+        """Report a record of a topic in the background, unless it was reported: each start reads the last ones again.
 
-        A kill at this moment may lose the letter.
+        Two workers that read it at the same time both report it.
         """
-        if self._reported.add(record):
+        if record not in self._reported:
             task = asyncio.create_task(self._send((error, reason, record), record))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _send(self, letter: DeadLetter, record: Record) -> None:
-        try:
-            await self._health.retry_until_available(partial(self.store, [letter]))
-        except BaseException:
-            self._reported.discard(record)
-            raise
+        await self._health.retry_until_available(partial(self.store, [letter]))
+        self._reported.add(record)
 
     async def insert(self, lines: Sequence[bytes]) -> None:
         """Publish dead letters from the journal. See `Sink.insert`."""

@@ -53,11 +53,10 @@ class Journal(JournalWriter, JournalReader, Protocol):
 class ReportedRecords(Protocol):
     """The records of topics that have a dead letter, of all workers and starts."""
 
-    def add(self, record: Record) -> bool:
-        """Add a record. False if it is there already: of several workers, one gets True."""
+    def __contains__(self, record: Record, /) -> bool: ...
 
-    def discard(self, record: Record) -> None:
-        """Remove a record: it got no dead letter."""
+    def add(self, record: Record, /) -> None:
+        """Add a record whose dead letter is stored."""
 
 
 class AnswerTable(Protocol):

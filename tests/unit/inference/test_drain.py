@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from support.journals import REFUSALS, FakeServer, MemoryJournal, MemoryReported
+from support.journals import REFUSALS, FakeServer, MemoryJournal
 from support.twins.shared import MemoryLog
 from veleta.dataset import load_dataset
 from veleta.errors import Retry
@@ -52,7 +52,7 @@ class Setup:
         self.log = log or SwitchableLog()
         self.health = ServiceHealth("inference")
         self.journal, self.dead = (_journal(folder, name) for name in ("answered", "dead"))
-        self.letters = DeadLetterOutbox(self.log, self.dead, MemoryReported(), "d", self.health, lambda: NOW)
+        self.letters = DeadLetterOutbox(self.log, self.dead, set(), "d", self.health, lambda: NOW)
         table = MysqlRequestTable(cast("AsyncEngine", self.server), TABLE, REQUEST_FIELDS)
         drains = (
             Drain(self.journal, table, self.letters, self.health),

@@ -14,18 +14,12 @@ class ReportedRecords:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def add(self, record: Record) -> bool:
-        try:
-            self._file(record).touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        except OSError:  # a second dead letter is better than none
-            return True
-        return True
+    def __contains__(self, record: Record, /) -> bool:
+        return self._file(record).exists()
 
-    def discard(self, record: Record) -> None:
-        with suppress(OSError):
-            self._file(record).unlink()
+    def add(self, record: Record, /) -> None:
+        with suppress(OSError):  # a second dead letter harms nobody
+            self._file(record).touch()
 
     def _file(self, record: Record) -> Path:
         # With its content: after Kafka's data were deleted, another record has the same offset.
