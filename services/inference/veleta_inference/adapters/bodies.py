@@ -50,7 +50,7 @@ class BodyReader:
         received = bytearray()
         try:
             if request.content.is_eof():
-                await self._receive(request, received)
+                self._append(request, request.content.read_nowait(), received)
             else:
                 await asyncio.wait_for(self._receive(request, received), self._seconds)
             request[BODY] = body = bytes(received)
@@ -71,12 +71,15 @@ class BodyReader:
     async def _receive(self, request: web.Request, received: bytearray) -> None:
         """Append the body to `received`, and count its bytes."""
         async for chunk in request.content.iter_any():
-            received += chunk
-            self._received += len(chunk)
-            if len(received) > request.client_max_size:
-                raise web.HTTPRequestEntityTooLarge(request.client_max_size)
-            if len(received) > SMALL_BYTES and self._received > MAX_RECEIVED:
-                raise Retry("inference", f"{self._received:,} bytes of bodies are being received")
+            self._append(request, chunk, received)
+
+    def _append(self, request: web.Request, chunk: bytes, received: bytearray) -> None:
+        received += chunk
+        self._received += len(chunk)
+        if len(received) > request.client_max_size:
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size)
+        if len(received) > SMALL_BYTES and self._received > MAX_RECEIVED:
+            raise Retry("inference", f"{self._received:,} bytes of bodies are being received")
 
 
 def _encoding(request: web.Request) -> str:
