@@ -65,6 +65,21 @@ def refuse(status: int, retry_after: str) -> Handler:
     return handle
 
 
+def endless(encoding: str, first: bytes, rest: bytes) -> Handler:
+    """A handler that sends `first`, and then `rest` again and again until the client disconnects."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Encoding": encoding})
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            await response.write(first)
+            while True:
+                await response.write(rest)
+        return response
+
+    return handle
+
+
 async def serve(request: web.Request) -> web.StreamResponse:
     """A batch for group 7."""
     return web.Response(body=BODY) if request.query == {"group_number": "7"} else web.Response(status=422)
@@ -187,18 +202,9 @@ async def test_a_response_that_is_too_large_is_not_received_to_its_end(tmp_path:
 @pytest.mark.failure("F400")
 async def test_the_received_bytes_are_bounded_too(tmp_path: Path) -> None:
     """An endless compressed stream may have no content at all."""
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Encoding": "deflate"})
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            await response.write(zlib.compress(b"", wbits=15)[:2])
-            while True:
-                await response.write(EMPTY_BLOCK * 2**18)
-        return response
-
+    handler = endless("deflate", zlib.compress(b"", wbits=15)[:2], EMPTY_BLOCK * 2**18)
     async with asyncio.timeout(10):
-        stored = await fetch(tmp_path, {"/data": endless})
+        stored = await fetch(tmp_path, {"/data": handler})
     assert stored.refusal == f"GET /data answered 200 OK with more than {MAX_BODY:,} bytes (POLLER_MAX_BODY)"
     assert stored.size == 0
 
@@ -206,18 +212,9 @@ async def test_the_received_bytes_are_bounded_too(tmp_path: Path) -> None:
 @pytest.mark.failure("F400")
 async def test_what_follows_a_compressed_stream_is_not_received(tmp_path: Path) -> None:
     """However much it is: zlib would hold all of it in memory."""
-
-    async def endless(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Encoding": "gzip"})
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionError):
-            await response.write(gzip.compress(BODY))
-            while True:
-                await response.write(bytes(CHUNK_BYTES))
-        return response
-
+    handler = endless("gzip", gzip.compress(BODY), bytes(CHUNK_BYTES))
     with pytest.raises(ResponseInterrupted, match="it is not one complete gzip stream"):
-        await fetch(tmp_path, {"/data": endless})
+        await fetch(tmp_path, {"/data": handler})
 
 
 @pytest.mark.parametrize(
