@@ -16,6 +16,7 @@ from support.reference.make import targets
 from support.reference.metrics import declared_metrics
 from support.repository import ROOT, package, services
 from veleta.dataset import load_dataset
+from veleta.places import CITY, STATE, load_places
 from veleta.tables import STATISTICS, dataset_tables, pipeline
 from veleta.topics import declared_topics
 from veleta.users import OPERATOR
@@ -25,6 +26,7 @@ from veleta_local.variables import Variables, variables_of_make
 DOCS = ROOT / "docs"
 ARCHITECTURE = DOCS / "architecture.md"
 CONFIGURATION, TABLES = DOCS / "reference/configuration.md", DOCS / "reference/tables.md"
+PLACES = DOCS / "reference/places.md"
 START = start_of_make()
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 
@@ -160,6 +162,13 @@ def test_every_table_and_column_is_named() -> None:
         if not re.search(rf"\b{column}\b", rows.get(table.fullname, ""))
     ]
     assert not missing
+
+
+def test_every_column_of_the_places_is_named() -> None:
+    """Each once."""
+    named = [column for row in _rows(PLACES)[1:] for column in re.findall(r"`(\w+)`", row[0])]
+    places = load_places("us_zip")
+    assert sorted(named) == sorted(["zip_code", CITY, STATE, *places.texts, *places.numbers])
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
