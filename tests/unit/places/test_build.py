@@ -4,12 +4,14 @@ import csv
 import gzip
 import hashlib
 import json
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from places.build import main
+from support.repository import ROOT
 
 ZIPS = [
     ("US", "00002", "Far", "Ohio", "Lake", "41.00", "-82.00"),
@@ -83,6 +85,14 @@ def test_building_twice_gives_the_same_bytes(packages: Path) -> None:
     assert (packages / "us_zip.csv.gz").read_bytes() == first
     digest = hashlib.sha256(gzip.decompress(first)).hexdigest()
     assert (packages / "us_zip.csv.sha256").read_text() == f"{digest}  us_zip.csv\n"
+
+
+def test_the_notice_names_each_package_with_its_version() -> None:
+    """Its licence was read in that version. setuptools only builds one of them."""
+    pinned = re.findall(r"^([a-z]+)==(\S+)", (ROOT / "shared/places/requirements.txt").read_text(), re.MULTILINE)
+    notice = (ROOT / "NOTICE").read_text()
+    missing = [name for name, version in pinned if f"{name} {version}" not in notice]
+    assert missing == ["setuptools"]
 
 
 def _built(packages: Path) -> list[dict[str, str]]:

@@ -4,6 +4,8 @@ import csv
 import gzip
 import math
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,13 @@ def test_the_shipped_table_is_small_and_has_no_time_stamp() -> None:
     data = (FOLDER / "us_zip.csv.gz").read_bytes()
     assert len(data) < 2_000_000
     assert data[4:8] == bytes(4)
+
+
+def test_the_table_is_read_without_numpy_and_pandas() -> None:
+    """Inference and drift read it too. pandas alone takes more memory than the table."""
+    code = "import sys; from veleta.places import load_places; load_places('us_zip'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "pandas"} & set(done.stdout.split())
 
 
 def test_the_shipped_table_has_a_row_for_each_zip_code() -> None:
