@@ -14,7 +14,6 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.adapters.mysql import database_errors, mysql_engine
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.explanation import explanation, feature_frame, influence
-from veleta.features import feature_columns
 from veleta.ports import Version
 from veleta.settings import read_settings
 from veleta.tables import dataset_tables
@@ -109,7 +108,7 @@ class System:
 
     def influence(self, model: ModelVersion, rows: list[Values]) -> pd.DataFrame:
         """The mean influence of each feature on the prices of these rows, the strongest first."""
-        return influence(self.explain(model, rows), [column.name for column in feature_columns(self.dataset)])
+        return influence(self.explain(model, rows), list(model.booster.feature_names_))
 
     def _model(self, version: Version) -> ModelVersion:
         with tempfile.TemporaryDirectory() as folder:

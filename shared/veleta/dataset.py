@@ -131,6 +131,31 @@ class BatchRule(Section):
     where: list[Condition]
 
 
+class DerivedFeature(Section):
+    """A feature that is computed from numbers of the same row. Exactly one of the two is set."""
+
+    name: Name
+    title: str
+    divide: tuple[Name, Name] | None = None
+    """The first column divided by the second one."""
+    add: list[Name] | None = None
+    """The sum of these columns."""
+
+    @property
+    def inputs(self) -> list[Name]:
+        """The columns that it is computed from. Its share of an explanation belongs to the first one."""
+        return list(self.divide or self.add or [])
+
+
+class TrainingRule(Section):
+    """How a model learns the target."""
+
+    cap: float | None = None
+    """A higher target counts as this one in training, so that few rows do not shape the prices of all others."""
+    increasing: list[Name] = []
+    """Numbers with which the predicted target never falls."""
+
+
 class DriftRule(Section):
     """Columns that drift does not compare."""
 
@@ -145,6 +170,8 @@ class Dataset(Section):
     target: Name
     identity: list[Name]
     columns: list[Column]
+    features: list[DerivedFeature] = []
+    training: TrainingRule = TrainingRule()
     cleaning: dict[Name, tuple[float, float]] = {}
     drift: DriftRule = DriftRule()
     example: dict[Name, Any]

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from veleta.feature_faults import feature_faults
 from veleta.toml_document import place, shown
 from veleta.valid_values import did_you_mean
 
@@ -45,6 +46,7 @@ def consistency_faults(dataset: "Dataset", declared: Sequence[str], broken: Cont
     yield from _target_faults(dataset, declared)
     yield from _identity_faults(dataset, declared)
     yield from _cleaning_faults(dataset, declared)
+    yield from feature_faults(dataset, declared)
     yield from _drift_faults(dataset, declared)
     yield from _example_faults(dataset, declared)
     yield from _rule_faults(dataset, declared)

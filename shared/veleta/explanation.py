@@ -6,26 +6,28 @@ import shap
 from catboost import CatBoostRegressor, Pool
 
 from veleta.dataset import Dataset, Values
-from veleta.features import categorical, feature_columns, features
+from veleta.features import Features
 from veleta.shap_values import shap_values
 
 
 def feature_frame(dataset: Dataset, rows: list[Values]) -> pd.DataFrame:
     """The features of typed rows (rows x features), with categories as the dtype `category`."""
-    columns = feature_columns(dataset)
-    frame = pd.DataFrame([features(columns, row) for row in rows], columns=[c.name for c in columns])
-    return frame.astype({columns[i].name: "category" for i in categorical(dataset)})
+    features = Features(dataset)
+    frame = pd.DataFrame([features.of(row) for row in rows], columns=features.names)
+    return frame.astype({features.names[i]: "category" for i in features.categorical})
 
 
 def explanation(booster: CatBoostRegressor, dataset: Dataset, rows: pd.DataFrame) -> shap.Explanation:
-    """The SHAP values of rows of features (see `shap_values`).
+    """The SHAP values of rows of features (see `shap_values`), for the features of the model.
 
     A single row shows its categories as text. Many rows show them as codes, because pictures colour points by them.
     """
-    values, base = shap_values(booster, Pool(rows, cat_features=categorical(dataset)))
+    features = Features(dataset, booster.feature_names_)
+    rows = rows[features.names]
+    values, base = shap_values(booster, Pool(rows, cat_features=features.categorical))
     shown = rows.to_numpy(dtype=object) if len(rows) == 1 else _as_numbers(rows)
-    names = [column.title for column in feature_columns(dataset)]
-    return shap.Explanation(values, base_values=base, data=shown, feature_names=names)
+    titles = [each.title for each in features.functions]
+    return shap.Explanation(values, base_values=base, data=shown, feature_names=titles)
 
 
 def influence(whole: shap.Explanation, names: list[str]) -> pd.DataFrame:

@@ -6,27 +6,32 @@ present file computes as that of the training did.
 
 import hashlib
 from collections.abc import Mapping, MutableMapping
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from veleta.dataset import Column, Dataset
+from veleta.dataset import Column, Dataset, DerivedFeature
 from veleta.errors import Reject, one_line
-from veleta.features import FEATURE_VERSION, feature_columns
+from veleta.features import FEATURE_VERSION
 
 METADATA = "feature_definition"
 """The key in the metadata of the CatBoost model. Models of earlier versions have none."""
 
 
 class FeatureSource(BaseModel):
-    """The column of one feature, with all that `veleta.features.features` and `Column.convert` use of it."""
+    """What one feature is computed from: all that `veleta.features.Features` and `Column.convert` use of its column.
+
+    Its kind is that of the column. A derived feature is a `quotient` or a `sum` of its `inputs`.
+    """
 
     model_config = ConfigDict(frozen=True)
     name: str
     kind: str
-    unit: str
-    digits: int
-    prefix: int
+    unit: str = ""
+    digits: int = 0
+    prefix: int = 0
+    inputs: Annotated[list[str], Field(exclude_if=lambda value: not value)] = []
+    """Left out of a file if it is empty, as in earlier versions."""
 
 
 class FeatureDefinition(BaseModel):
@@ -40,7 +45,8 @@ class FeatureDefinition(BaseModel):
     @classmethod
     def of_dataset(cls, dataset: Dataset, feature_version: int = FEATURE_VERSION) -> Self:
         """That of a dataset file."""
-        features = [_source(column) for column in feature_columns(dataset)]
+        features = [_source(column) for column in dataset.inputs if column.is_feature]
+        features += [_derived_source(feature) for feature in dataset.features]
         return cls(feature_version=feature_version, target=_source(dataset.by_name[dataset.target]), features=features)
 
     @classmethod
@@ -86,8 +92,17 @@ def _source(column: Column) -> FeatureSource:
     )
 
 
+def _derived_source(feature: DerivedFeature) -> FeatureSource:
+    kind = "quotient" if feature.divide else "sum"
+    return FeatureSource(name=feature.name, kind=kind, inputs=feature.inputs)
+
+
 def _difference(before: FeatureSource, now: FeatureSource) -> str:
     """`zip_code had prefix = 3, now 2`. Empty if nothing differs."""
-    old, new = before.model_dump(), now.model_dump()
-    changes = [f"{key} = {old[key] or 'none'}, now {new[key] or 'none'}" for key in old if old[key] != new[key]]
+    old, new = dict(before), dict(now)
+    changes = [f"{key} = {_shown(old[key])}, now {_shown(new[key])}" for key in old if old[key] != new[key]]
     return f"{before.name} had {' and '.join(changes)}" if changes else ""
+
+
+def _shown(value: object) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value or "none")

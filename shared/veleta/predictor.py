@@ -7,7 +7,7 @@ from typing import Protocol
 from veleta.dataset import Dataset, Values, parse_dataset
 from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition, FeatureSource
-from veleta.features import Feature, feature_columns, features
+from veleta.features import Feature, Features
 
 FEATURES = "feature_version"
 
@@ -57,8 +57,7 @@ class Predictor:
             OtherFeatures: see `check_features`.
         """
         check_features(dataset, booster, trained_with)
-        columns = {column.name: column for column in feature_columns(dataset)}
-        self._columns = [columns[name] for name in booster.feature_names_]
+        self._features = Features(dataset, booster.feature_names_)
         self._booster = booster
 
     def prices(self, rows: Sequence[Values]) -> list[float]:
@@ -67,7 +66,7 @@ class Predictor:
         Raises:
             Reject: one of the predictions is not finite.
         """
-        data = [features(self._columns, row) for row in rows]
+        data = [self._features.of(row) for row in rows]
         try:
             prices = [math.exp(logarithm) for logarithm in self._booster.predict(data)]
         except OverflowError:
@@ -82,10 +81,6 @@ def _earlier_definition(booster: Booster, dataset: Dataset) -> FeatureDefinition
     version = booster.get_metadata().get(FEATURES, "")
     definition = FeatureDefinition.of_dataset(dataset, int(version) if version.isdigit() else 0)
     sources = {each.name: each for each in definition.features}
-    unknown = [
-        FeatureSource(name=name, kind="", unit="", digits=0, prefix=0)
-        for name in booster.feature_names_
-        if name not in sources
-    ]
+    unknown = [FeatureSource(name=name, kind="") for name in booster.feature_names_ if name not in sources]
     known = [sources[name] for name in booster.feature_names_ if name in sources]
     return definition.model_copy(update={"features": [*known, *unknown]})

@@ -87,8 +87,9 @@ def _type(annotation: Any) -> str:
     if annotation in _TYPES:
         return _TYPES[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is list:
-        return f"a list of {_type(arguments[0]).removeprefix('a ')}s"
+    if origin in (list, tuple):
+        count = f"{len(arguments)} " if origin is tuple else ""
+        return f"a list of {count}{_type(arguments[0]).removeprefix('a ')}s"
     if origin is Annotated:
         field = FieldInfo.from_annotation(annotation)
         return "a name" if field.annotation is str else valid_values(field)

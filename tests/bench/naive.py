@@ -8,16 +8,16 @@ from aiohttp import web
 from catboost import CatBoostRegressor
 
 from veleta.dataset import Dataset, load_dataset
-from veleta.features import feature_columns, features
+from veleta.features import Features
 
 
 def application(model: CatBoostRegressor, dataset: Dataset) -> web.Application:
     """POST /predict with one object."""
-    columns = feature_columns(dataset)
+    features = Features(dataset)
 
     async def predict(request: web.Request) -> web.Response:
         values, _ = dataset.convert(await request.json())
-        frame = pd.DataFrame([features(columns, values)], columns=[column.name for column in columns])
+        frame = pd.DataFrame([features.of(values)], columns=features.names)
         return web.json_response({"predictions": [{dataset.target: math.exp(model.predict(frame)[0])}]})
 
     async def livez(_request: web.Request) -> web.Response:

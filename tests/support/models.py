@@ -21,7 +21,7 @@ from veleta.dataset import Dataset, Values
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
 from veleta.feature_definition import FeatureDefinition
-from veleta.features import FEATURE_VERSION, categorical, feature_columns, features
+from veleta.features import FEATURE_VERSION, Features
 from veleta.model_digest import model_digest
 from veleta.ports import DIGEST, NATIVE, Version
 from veleta.predictor import FEATURES, Predictor
@@ -62,13 +62,12 @@ def served_model(url: str) -> dict[str, Any]:
 def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Values] | None = None) -> None:
     """Save a CatBoost model of ten trees as `path`. Its prices grow with `scale`."""
     rows = rows or synthetic(dataset, 30)
-    columns = feature_columns(dataset)
+    features = Features(dataset)
     model = CatBoostRegressor(iterations=10, depth=2, random_seed=1, verbose=False, allow_writing_files=False)
     prices = [row[dataset.target] for row in rows]
     logs = [math.log(scale * price) for price in prices if isinstance(price, float)]
-    names = [column.name for column in columns]
-    data = [features(columns, row) for row in rows]
-    model.fit(Pool(data, logs, cat_features=categorical(dataset), feature_names=names))
+    data = [features.of(row) for row in rows]
+    model.fit(Pool(data, logs, cat_features=features.categorical, feature_names=features.names))
     model.get_metadata()[FEATURES] = str(FEATURE_VERSION)
     FeatureDefinition.of_dataset(dataset).save(model.get_metadata())
     model.save_model(str(path))

@@ -3,6 +3,7 @@
 It has a low priority, so that explanations do not slow predictions down. It exits at the end of its stdin.
 """
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from catboost import CatBoostRegressor, Pool
 
 from veleta.dataset import Dataset, Row, load_dataset
 from veleta.errors import Reject
-from veleta.features import features
+from veleta.features import Features
 from veleta.model_digest import check_digest
 from veleta.shap_values import shap_values
 
@@ -24,7 +25,8 @@ NICENESS = 10
 def main() -> None:
     """Answer each line `{"model": path, "digest": SHA-256 of the file, "rows": [...]}`.
 
-    The answer is a line `{"features": names, "values": [[...], ...]}`, or `{"fault": text}` if the file changed.
+    The answer is a line `{"columns": names, "values": [[...], ...]}`, or `{"fault": text}` if the file changed. The
+    values of all features that belong to a column are added up.
     """
     os.nice(NICENESS)
     dataset = load_dataset(sys.argv[1])
@@ -48,10 +50,13 @@ def _load(path: Path, digest: str) -> CatBoostRegressor:
 
 
 def _explain(dataset: Dataset, model: CatBoostRegressor, rows: Sequence[Row]) -> dict[str, Any]:
-    columns = [dataset.by_name[name] for name in model.feature_names_]
-    data = [features(columns, dataset.convert(row)[0]) for row in rows]
-    values, _ = shap_values(model, Pool(data, cat_features=model.get_cat_feature_indices()), threads=1)
-    return {"features": model.feature_names_, "values": values.tolist()}
+    features = Features(dataset, model.feature_names_)
+    data = [features.of(dataset.convert(row)[0]) for row in rows]
+    values, _ = shap_values(model, Pool(data, cat_features=features.categorical), threads=1)
+    owners = [each.column for each in features.functions]
+    columns = list(dict.fromkeys(owners))
+    places = [[i for i, owner in enumerate(owners) if owner == column] for column in columns]
+    return {"columns": columns, "values": [[math.fsum(row[i]) for i in places] for row in values]}
 
 
 if __name__ == "__main__":

@@ -94,11 +94,16 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
 
 
 def params(settings: TrainerSettings) -> dict[str, str | int | float]:
-    """CatBoost's parameters. `max_ctr_complexity` is set because its default depends on the number of trees."""
+    """CatBoost's parameters. The learning rate is CatBoost's own, which depends on the number of rows and trees.
+
+    `rsm` is the share of the features that each split looks at. `max_ctr_complexity` is set because its default depends
+    on the number of trees.
+    """
     return {
         "loss_function": "RMSE",
         "iterations": settings.trees,
         "depth": settings.depth,
         "random_seed": settings.seed,
-        "max_ctr_complexity": 2,
+        "rsm": 0.3,
+        "max_ctr_complexity": 1,
     }

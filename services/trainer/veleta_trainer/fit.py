@@ -14,21 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from catboost import CatBoostError, CatBoostRegressor, Pool
+from catboost import CatBoostError, CatBoostRegressor
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.batches import BatchReader
 from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry, one_line
-from veleta.features import categorical, feature_columns, features
+from veleta.features import Features
 from veleta.predictor import FEATURES, check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.explain import explain
+from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.scores import scores
-from veleta_trainer.domain.training_data import ColumnarRows, TrainingData
+from veleta_trainer.domain.training_data import ColumnarRows
 from veleta_trainer.ports import FITTING
 from veleta_trainer.recipe_reader import RecipeReader
 
@@ -43,20 +43,22 @@ def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     recipe, data = rows.read(recipe), rows.data
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
-    booster = _fit(recipe, dataset, data.train, threads)
+    curve = _LearningCurve(int(recipe.params["iterations"]))
+    booster = fit_price_model(dataset, data.train.frame(), data.train.prices(), recipe.params, threads, [curve])
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     recipe.definition.save(booster.get_metadata())
     data.train.training_values().save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
-    metrics = _evaluate(booster, dataset, data)
+    metrics = _scores(booster, dataset, data.holdout)
+    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(data.holdout))}
     try:
         if champion := load_champion(folder, dataset):
-            metrics["champion_mae"] = scores(data.holdout.prices(), _predict(champion, dataset, data))["mae"]
+            metrics["champion_mae"] = _scores(champion, dataset, data.holdout)["mae"]
     except (Reject, CatBoostError) as error:
         recipe = recipe.model_copy(update={"not_compared": one_line(error)})
     (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
     report_progress("explaining", 0, 1)
-    example = features(feature_columns(dataset), dataset.convert(dataset.example)[0])
+    example = Features(dataset).of(dataset.convert(dataset.example)[0])
     explain(booster, dataset, data.holdout.frame(), example, folder / child_protocol.EXPLAIN)
     _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
 
@@ -95,24 +97,9 @@ def report_progress(phase: str, done: int, of: int, error: float | None = None) 
     sys.stdout.flush()
 
 
-def _fit(recipe: Recipe, dataset: Dataset, train: ColumnarRows, threads: int) -> CatBoostRegressor:
-    booster = CatBoostRegressor(**recipe.params, thread_count=threads, allow_writing_files=False, verbose=False)
-    pool = Pool(train.frame(), label=np.log(train.prices()), cat_features=categorical(dataset))
-    booster.fit(pool, callbacks=[_LearningCurve(int(recipe.params["iterations"]))])
-    return booster
-
-
-def _evaluate(booster: CatBoostRegressor, dataset: Dataset, data: TrainingData) -> dict[str, float]:
-    metrics = scores(data.holdout.prices(), _predict(booster, dataset, data))
-    return {**metrics, "train_rows": float(len(data.train)), "holdout_rows": float(len(data.holdout))}
-
-
-def _predict(booster: CatBoostRegressor, dataset: Dataset, data: TrainingData) -> np.ndarray:
-    """Prices of the holdout, from the columns that the model was trained on: a champion may have fewer columns."""
-    texts = {feature_columns(dataset)[i].name for i in categorical(dataset)}
-    names = list(booster.feature_names_)
-    rows = Pool(data.holdout.frame()[names], cat_features=[name for name in names if name in texts])
-    return np.asarray(np.exp(booster.predict(rows)))
+def _scores(booster: CatBoostRegressor, dataset: Dataset, rows: ColumnarRows) -> dict[str, float]:
+    """The scores of a model on these rows. A champion may have learnt from fewer features."""
+    return scores(rows.prices(), predict_prices(booster, dataset, rows.frame()))
 
 
 @dataclass

@@ -13,6 +13,9 @@ from veleta.tables import dataset_tables
 TEXT = BICYCLES.read_text()
 CATCH_ALL = "[[source]]\nplace = {}\nwhere = []\n"
 NAMES = "use 1 to 48 lower case letters, digits and _, with a letter first"
+DERIVED = '[[features]]\nname = "{}"\ntitle = "{}"\n{}\n\n[cleaning]'
+RATIO = 'divide = ["weight", "gears"]'
+TRAINING = "[training]\n{}\n\n[cleaning]"
 BREAKS: list[tuple[str, str, str]] = [
     ('name = "bicycles"', "name = bicycles", "not TOML: Invalid value (at line 3, column 8): 'name = bicycles'"),
     ('name = "bicycles"', 'name = "Bikes!"', f"name = 'Bikes!': {NAMES}"),
@@ -52,6 +55,21 @@ BREAKS: list[tuple[str, str, str]] = [
     ("digits = 4", "digits = 1", 'column shop: prefix = 2, digits = 1: feature = "prefix" needs 1 <= prefix <= digits'),
     ("digits = 4", "digits = 99", "column shop: digits = 99: use 1 to 15"),
     ('feature = "prefix"', "", 'column shop: prefix = 2 has no effect: add feature = "prefix", or remove it'),
+    ("[cleaning]", DERIVED.format("gears", "x", RATIO), "[[features]] gears: the name is there twice: use another"),
+    ("[cleaning]", DERIVED.format("ratio", " ", RATIO), "[[features]] ratio: title is empty: use words for people"),
+    ("[cleaning]", DERIVED.format("ratio", "x", ""), '[[features]] ratio: use one of divide = ["dividend", "divisor"]'),
+    ("[cleaning]", DERIVED.format("ratio", "x", f'{RATIO}\nadd = ["gears", "weight"]'), "ratio: use one of divide"),
+    ("[cleaning]", DERIVED.format("ratio", "x", 'add = ["gears"]'), "ratio: add: name two or more columns"),
+    ("[cleaning]", DERIVED.format("ratio", "x", 'add = ["gears", "gears"]'), "ratio: add: name two or more columns"),
+    ("[cleaning]", DERIVED.format("ratio", "x", 'divide = ["gear", "weight"]'), "ratio: gear is no column"),
+    ("[cleaning]", DERIVED.format("ratio", "x", 'divide = ["gears"]'), "divide = ['gears']: use a list of 2 names"),
+    ("[cleaning]", DERIVED.format("ratio", "x", 'add = ["gears", "maker"]'), "ratio: maker is no number, its kind is"),
+    ("[cleaning]", DERIVED.format("ratio", "x", 'add = ["gears", "asking"]'), "ratio: asking is the target: name"),
+    ("[cleaning]", TRAINING.format("cap = 50"), "[training] cap = 50: use a number above 50, the lowest asking of"),
+    ("[cleaning]", TRAINING.format("cap = inf"), "[training] cap = inf: use a number above 50"),
+    ("[cleaning]", TRAINING.format('increasing = ["gear"]'), "[training] increasing: gear is no column: did you mean"),
+    ("[cleaning]", TRAINING.format('increasing = ["shop"]'), "[training] increasing: shop is no number, its kind is"),
+    ("[cleaning]", TRAINING.format('increasing = ["gears", "gears"]'), "[training] increasing: gears is there twice"),
     ("[cleaning]\nasking = [50, 20_000]", "[cleaning]", "[cleaning] asking is missing: use [lowest, highest] above 0"),
     ("asking = [50, 20_000]", "asking = [0, 9]", "[cleaning] asking = [0, 9]: use bounds above 0 for the target"),
     ("gears = [1, 36]", "gears = [36, 1]", "[cleaning] gears = [36, 1]: use [lowest, highest]"),

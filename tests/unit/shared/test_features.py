@@ -5,14 +5,14 @@ from datetime import date
 
 import pytest
 
-from veleta.dataset import Dataset, Value, Values, load_dataset
+from support.bicycles import BICYCLES
+from veleta.dataset import Dataset, Value, Values, load_dataset, parse_dataset
 from veleta.features import (
     HOLDOUT_PERCENT,
     Feature,
-    categorical,
+    Features,
+    column_feature,
     date_of_feature,
-    feature_columns,
-    features,
     in_holdout,
 )
 
@@ -33,39 +33,37 @@ def example(dataset: Dataset) -> Values:
 
 def test_neither_the_target_nor_a_plain_identifier_is_a_feature(dataset: Dataset) -> None:
     """An identifier without a prefix has no information about the price."""
-    assert [c.name for c in feature_columns(dataset)] == ORDER
+    assert Features(dataset).names[: len(ORDER)] == ORDER
 
 
 def test_a_column_can_be_left_out_of_the_model(dataset: Dataset) -> None:
     """A text that identifies a thing, as a serial number, tells nothing about other things."""
     columns = [c.model_copy(update={"feature": "none"}) if c.name == "city" else c for c in dataset.columns]
-    names = [c.name for c in feature_columns(dataset.model_copy(update={"columns": columns}))]
-    assert names == [name for name in ORDER if name != "city"]
+    names = Features(dataset.model_copy(update={"columns": columns})).names
+    assert names[: len(ORDER) - 1] == [name for name in ORDER if name != "city"]
 
 
 def test_features_have_the_order_of_the_file(dataset: Dataset, example: Values) -> None:
     """Not that of the row: CatBoost accepts a list in a wrong order without an error."""
-    columns = feature_columns(dataset)
+    features = Features(dataset)
     expected: list[Feature] = ["for_sale", 4.0, 2.0, 0.38, "East Windsor", "Connecticut", "060", 1617.0]
-    assert features(columns, example)[:-1] == expected
+    assert features.of(example)[: len(expected)] == expected
     shuffled = dict(reversed(example.items()))
-    assert features(columns, shuffled) == features(columns, example)
+    assert features.of(shuffled) == features.of(example)
 
 
 def test_categorical_features_are_listed_by_position(dataset: Dataset) -> None:
     """All text features, including the prefix of an identifier."""
-    assert [ORDER[i] for i in categorical(dataset)] == ["status", "city", "state", "zip_code"]
+    features = Features(dataset)
+    assert [features.names[i] for i in features.categorical] == ["status", "city", "state", "zip_code"]
 
 
 @pytest.mark.parametrize(
     ("zip_code", "prefix"), [(6016.0, "060"), (731.0, "007"), (92101.0, "921"), (7.0, "000"), (None, "")]
 )
-def test_the_prefix_of_an_identifier_includes_leading_zeros(
-    dataset: Dataset, example: Values, zip_code: Value, prefix: str
-) -> None:
+def test_the_prefix_of_an_identifier_includes_leading_zeros(dataset: Dataset, zip_code: Value, prefix: str) -> None:
     """The API sends the number without them, but 06016 and 60160 are far apart."""
-    row = features(feature_columns(dataset), {**example, "zip_code": zip_code})
-    assert row[ORDER.index("zip_code")] == prefix
+    assert column_feature(dataset.by_name["zip_code"], zip_code) == prefix
 
 
 @pytest.mark.parametrize(
@@ -73,16 +71,71 @@ def test_the_prefix_of_an_identifier_includes_leading_zeros(
 )
 def test_a_date_is_a_year_with_a_fraction(dataset: Dataset, example: Values, day: date, year: float) -> None:
     """A later day is a greater number."""
-    assert features(feature_columns(dataset), {**example, "prev_sold_date": day})[-1] == pytest.approx(year)
+    assert Features(dataset, ["prev_sold_date"]).of({**example, "prev_sold_date": day}) == [pytest.approx(year)]
 
 
 def test_a_missing_value_is_nan_or_the_empty_text(dataset: Dataset) -> None:
     """CatBoost accepts NaN as a number, and only text as a category."""
     empty: Values = dict.fromkeys(dataset.names)
-    row = features(feature_columns(dataset), empty)
+    row = Features(dataset).of(empty)
     texts = {i for i, value in enumerate(row) if value == ""}
-    assert texts == set(categorical(dataset))
+    assert texts == set(Features(dataset).categorical)
     assert all(isinstance(v, float) and math.isnan(v) for i, v in enumerate(row) if i not in texts)
+
+
+DERIVED = """
+[[features]]
+name = "weight_per_gear"
+title = "Weight per gear"
+divide = ["weight", "gears"]
+
+[[features]]
+name = "gears_per_weight"
+title = "Gears per weight"
+divide = ["gears", "weight"]
+
+[[features]]
+name = "both"
+title = "Both"
+add = ["gears", "weight"]
+
+[training]
+increasing = ["gears"]
+"""
+
+
+def of_bicycle(weight: Value, gears: Value) -> list[Feature]:
+    """The derived features, and one column, of a row."""
+    features = Features(parse_dataset(BICYCLES.read_text() + DERIVED), ["weight_per_gear", "both", "gears"])
+    return features.of({"weight": weight, "gears": gears})
+
+
+def test_features_are_derived_from_numbers_of_the_row() -> None:
+    """A quotient and a sum. A model of other columns gets those that it has learnt, in its order."""
+    assert of_bicycle(14.0, 7.0) == [2.0, 21.0, 7.0]
+
+
+@pytest.mark.parametrize(("weight", "gears"), [(14.0, 0.0), (14.0, -1.0), (14.0, None), (None, 7.0)])
+def test_a_derived_feature_of_nothing_is_missing(weight: Value, gears: Value) -> None:
+    """There is no quotient of 0 or less, and no sum with a value that is missing."""
+    quotient, total, _ = of_bicycle(weight, gears)
+    assert isinstance(quotient, float)
+    assert isinstance(total, float)
+    assert math.isnan(quotient)
+    assert math.isnan(total) is (None in (weight, gears))
+
+
+def test_a_derived_feature_belongs_to_its_first_column() -> None:
+    """An explanation adds its share to that of the column."""
+    features = Features(parse_dataset(BICYCLES.read_text() + DERIVED)).functions[-3:]
+    assert [each.column for each in features] == ["weight", "gears", "gears"]
+
+
+def test_the_target_rises_with_a_column_in_all_its_features() -> None:
+    """Otherwise the price could fall although the column rises. A divisor makes the quotient smaller."""
+    functions = Features(parse_dataset(BICYCLES.read_text() + DERIVED)).functions
+    trends = {each.name: each.trend for each in functions if each.trend}
+    assert trends == {"gears": 1, "weight_per_gear": -1, "gears_per_weight": 1, "both": 1}
 
 
 def properties(example: Values) -> list[Values]:
@@ -109,11 +162,11 @@ def test_the_side_of_a_property_never_changes(dataset: Dataset, example: Values)
 
 
 @pytest.mark.parametrize("year", [1, 1900, 1999, 2000, 2001, 2020, 2023, 2024, 9999])
-def test_a_date_can_be_read_from_its_feature(dataset: Dataset, example: Values, year: int) -> None:
+def test_a_date_can_be_read_from_its_feature(dataset: Dataset, year: int) -> None:
     """Each day of the year, also of a leap year."""
-    columns = [column for column in feature_columns(dataset) if column.kind == "date"]
+    (column,) = (column for column in dataset.columns if column.kind == "date")
     first, last = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal()
     for day in map(date.fromordinal, range(first, last + 1)):
-        (feature,) = features(columns, {**example, columns[0].name: day})
+        feature = column_feature(column, day)
         assert isinstance(feature, float)
         assert date_of_feature(feature) == day

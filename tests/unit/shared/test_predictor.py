@@ -7,7 +7,7 @@ import pytest
 
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
-from veleta.features import FEATURE_VERSION, Feature, feature_columns
+from veleta.features import FEATURE_VERSION, Feature, Features
 from veleta.predictor import FEATURES, Predictor
 
 DATASET = load_dataset("real_estate")
@@ -18,7 +18,7 @@ class RecordingModel:
     """A model that predicts 1, 2, ..., or `prediction`, and records its calls."""
 
     def __init__(self, names: Sequence[str] | None = None) -> None:
-        self.feature_names_ = names or [column.name for column in feature_columns(DATASET)]
+        self.feature_names_ = names or Features(DATASET).names
         self.version = FEATURE_VERSION
         self.prediction: float | None = None
         self.calls: list[Sequence[Sequence[Feature]]] = []
@@ -36,7 +36,7 @@ def test_all_rows_are_predicted_in_one_call() -> None:
     model = RecordingModel()
     assert Predictor(DATASET, model).prices([EXAMPLE, EXAMPLE]) == [math.exp(1), math.exp(2)]
     assert len(model.calls) == 1
-    assert len(model.calls[0][0]) == len(feature_columns(DATASET))
+    assert len(model.calls[0][0]) == len(Features(DATASET).names)
 
 
 def test_a_model_gets_the_features_of_its_training() -> None:

@@ -10,7 +10,7 @@ from catboost import CatBoostRegressor, Pool
 
 from support.models import synthetic, train
 from veleta.dataset import load_dataset
-from veleta.features import categorical
+from veleta.features import Features
 from veleta.shap_values import shap_values
 
 with warnings.catch_warnings():
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> CatBoostRegressor:
 
 def test_they_are_those_of_the_package_shap(model: CatBoostRegressor) -> None:
     """Values and base value. An explanation contains the same ones."""
-    pool = Pool(FRAME, cat_features=categorical(DATASET))
+    pool = Pool(FRAME, cat_features=Features(DATASET).categorical)
     values, base = shap_values(model, pool)
     explainer = shap.TreeExplainer(model)
     assert np.array_equal(values, explainer.shap_values(pool))
@@ -44,6 +44,6 @@ def test_they_are_those_of_the_package_shap(model: CatBoostRegressor) -> None:
 
 def test_base_and_values_add_up_to_the_prediction(model: CatBoostRegressor) -> None:
     """For each row, whatever the number of threads."""
-    pool = Pool(FRAME, cat_features=categorical(DATASET))
+    pool = Pool(FRAME, cat_features=Features(DATASET).categorical)
     values, base = shap_values(model, pool, threads=1)
     assert base + values.sum(axis=1) == pytest.approx(model.predict(pool))

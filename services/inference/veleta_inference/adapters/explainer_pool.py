@@ -31,7 +31,9 @@ class ExplainerPool:
             self._free.put_nowait(None)
 
     async def shap_values(self, model: LoadedModel, rows: Sequence[Values]) -> tuple[list[str], list[list[float]]]:
-        """The names of the features, and the SHAP values of each row (rows x features; see `veleta.shap_values`).
+        """The columns of a row, and the SHAP values of each row (rows x columns; see `veleta.shap_values`).
+
+        The value of a column is the sum of those of its features.
 
         Raises:
             Reject: the model's file changed since it was loaded.
@@ -54,7 +56,7 @@ class ExplainerPool:
             raise Retry("explainer", f"no explanation within {self._seconds:g} s") from None
         if "fault" in response:
             raise Reject("no explanation", response["fault"])
-        return response["features"], response["values"]
+        return response["columns"], response["values"]
 
     async def close(self) -> None:
         """Kill all children."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from veleta.dataset import Column, Dataset, Values
-from veleta.features import date_of_feature, features
+from veleta.features import column_feature, date_of_feature
 from veleta.training_values import TrainingValues
 from veleta_inference.domain.errors import ValidationProblem
 from veleta_inference.domain.messages import shown
@@ -45,7 +45,7 @@ class KnownTexts:
 
     def message(self, values: Values) -> str | None:
         """As `Range.message`."""
-        (text,) = features([self.column], values)
+        text = column_feature(self.column, values[self.name])
         if text in self.known:
             return None
         value = shown(values[self.name])

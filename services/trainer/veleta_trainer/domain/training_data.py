@@ -12,7 +12,7 @@ import pandas as pd
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
 from veleta.errors import Reject
-from veleta.features import MIN_TRAINING_ROWS, categorical, feature_columns, features, in_holdout
+from veleta.features import MIN_TRAINING_ROWS, Features, in_holdout
 from veleta.left_out import describe_left_out
 from veleta.training_values import TrainingValues
 
@@ -24,11 +24,10 @@ class ColumnarRows:
     """Features and prices of rows, stored by column so that a million rows fit in memory."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._columns = feature_columns(dataset)
+        self._features = Features(dataset)
         self._target = dataset.target
-        texts = set(categorical(dataset))
         self._values: list[list[str] | array[float]] = [
-            [] if i in texts else array("d") for i in range(len(self._columns))
+            [] if each.categorical else array("d") for each in self._features.functions
         ]
         self._prices = array("d")
 
@@ -37,7 +36,7 @@ class ColumnarRows:
 
     def append(self, values: Values) -> None:
         """Append a clean row."""
-        for column, feature in zip(self._values, features(self._columns, values), strict=True):
+        for column, feature in zip(self._values, self._features.of(values), strict=True):
             column.append(feature)  # type: ignore[arg-type]  # lists hold text, arrays hold numbers
         price = values[self._target]
         self._prices.append(price if isinstance(price, float) else math.nan)
@@ -48,13 +47,13 @@ class ColumnarRows:
             del column[rows:]
 
     def frame(self) -> pd.DataFrame:
-        """The features, one column each, in the order of `feature_columns`."""
-        columns = zip(self._columns, self._values, strict=True)
-        return pd.DataFrame({c.name: _series(values) for c, values in columns})
+        """The features, one column each, in the order of `Features`."""
+        columns = zip(self._features.names, self._values, strict=True)
+        return pd.DataFrame({name: _series(values) for name, values in columns})
 
     def training_values(self) -> TrainingValues:
         """The range or the texts of each feature, for the model's file. There must be rows."""
-        columns = [(c.name, values) for c, values in zip(self._columns, self._values, strict=True)]
+        columns = list(zip(self._features.names, self._values, strict=True))
         texts = {name: sorted(set(values)) for name, values in columns if isinstance(values, list)}
         return TrainingValues(
             ranges={name: (min(values), max(values)) for name, values in columns if isinstance(values, array)},

@@ -7,12 +7,13 @@ from catboost import CatBoostError, CatBoostRegressor, Pool
 
 from support.models import synthetic, train
 from veleta.dataset import load_dataset
-from veleta.features import categorical, feature_columns, features
+from veleta.features import Features
 from veleta.predictor import FEATURES, Predictor
 from veleta_inference.adapters.booster import NativeBooster
 
 DATASET = load_dataset("real_estate")
-ROWS = [features(feature_columns(DATASET), row) for row in synthetic(DATASET, 20)]
+CATEGORICAL = Features(DATASET).categorical
+ROWS = [Features(DATASET).of(row) for row in synthetic(DATASET, 20)]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_predicts_what_catboost_predicts(model: Path) -> None:
     """Exactly, for one row and for many."""
-    expected = list(CatBoostRegressor().load_model(str(model)).predict(Pool(ROWS, cat_features=categorical(DATASET))))
+    expected = list(CatBoostRegressor().load_model(str(model)).predict(Pool(ROWS, cat_features=CATEGORICAL)))
     booster = NativeBooster(model)
     assert list(booster.predict(ROWS)) == expected
     assert [logarithm for row in ROWS for logarithm in booster.predict([row])] == expected

@@ -10,7 +10,7 @@ from catboost import CatBoostRegressor
 
 from support.models import synthetic, train
 from veleta.dataset import load_dataset, parse_dataset
-from veleta.features import feature_columns, features
+from veleta.features import Features
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # shap uses deprecated functions of matplotlib
@@ -28,7 +28,7 @@ def test_a_title_is_no_formula(tmp_path: Path) -> None:
     rows = synthetic(dataset, 50)
     train(dataset, tmp_path / "model.cbm", rows=rows)
     booster = CatBoostRegressor().load_model(str(tmp_path / "model.cbm"))
-    example = features(feature_columns(dataset), rows[0])
+    example = Features(dataset).of(rows[0])
     explain(booster, dataset, feature_frame(dataset, rows), example, tmp_path / "explained")
     with (tmp_path / "explained/importance.csv").open() as file:
         titles = {row["title"] for row in csv.DictReader(file)}

@@ -9,7 +9,7 @@ from support.listings import api_rows
 from support.trainer import DATASET
 from veleta.dataset import Row
 from veleta.errors import Reject
-from veleta.features import HOLDOUT_PERCENT, MIN_TRAINING_ROWS, feature_columns, in_holdout
+from veleta.features import HOLDOUT_PERCENT, MIN_TRAINING_ROWS, Features, in_holdout
 from veleta_trainer.domain import training_data
 from veleta_trainer.domain.training_data import TrainingData
 
@@ -45,7 +45,7 @@ def test_features_and_prices_are_those_of_the_rows() -> None:
     assert data.train.prices().tolist() == []
     data.append(train, holdout_only=False)
     frame = data.train.frame()
-    assert list(frame.columns) == [column.name for column in feature_columns(DATASET)]
+    assert list(frame.columns) == Features(DATASET).names
     assert frame["bed"].tolist() == [row["bed"] for row in train]
     assert frame["city"].tolist() == [row["city"] for row in train]
     assert (str(frame["bed"].dtype), str(frame["city"].dtype)) == ("float64", "category")

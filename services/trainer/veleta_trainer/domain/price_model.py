@@ -1,0 +1,43 @@
+"""Fits the model of prices: CatBoost on the logarithm of the target."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from catboost import CatBoostRegressor, Pool
+
+from veleta.dataset import Dataset
+from veleta.features import Features
+
+
+def fit_price_model(
+    dataset: Dataset,
+    frame: pd.DataFrame,
+    prices: np.ndarray,
+    params: Mapping[str, Any],
+    threads: int,
+    callbacks: Sequence[object] = (),
+) -> CatBoostRegressor:
+    """A model that predicts the natural logarithm of the price of features (rows x features).
+
+    `prices` are in the target's unit. Those above the dataset's cap count as the cap. The trees learn differences from
+    the mean logarithm, because constraints on trends need a centred target; the model's bias contains the mean.
+    """
+    features, rule = Features(dataset), dataset.training
+    logarithms = np.log(np.minimum(prices, math.inf if rule.cap is None else rule.cap))
+    centre = logarithms.mean()
+    trends = [each.trend for each in features.functions]
+    constraints = {"monotone_constraints": trends} if any(trends) else {}
+    booster = CatBoostRegressor(**params, **constraints, thread_count=threads, allow_writing_files=False, verbose=False)
+    booster.fit(Pool(frame, logarithms - centre, cat_features=features.categorical), callbacks=list(callbacks) or None)
+    scale, bias = booster.get_scale_and_bias()
+    booster.set_scale_and_bias(scale, bias + centre)
+    return booster
+
+
+def predict_prices(booster: CatBoostRegressor, dataset: Dataset, frame: pd.DataFrame) -> np.ndarray:
+    """The prices of features (rows x features). `frame` may have more columns than the model has features."""
+    features = Features(dataset, booster.feature_names_)
+    return np.asarray(np.exp(booster.predict(Pool(frame[features.names], cat_features=features.categorical))))

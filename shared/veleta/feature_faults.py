@@ -1,0 +1,54 @@
+"""The rules of a dataset file for what the model learns from: derived features, places and training."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from veleta.valid_values import did_you_mean
+
+if TYPE_CHECKING:
+    from veleta.dataset import Dataset, DerivedFeature
+
+
+def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+    """A line for each fault of the parts that only the model uses. `declared` has the names of all columns."""
+    names = [*declared, *(each.name for each in dataset.features)]
+    for feature in dataset.features:
+        where = f"[[features]] {feature.name}:"
+        if names.count(feature.name) > 1:
+            yield f"{where} the name is there twice: use another"
+        yield from (f"{where} {fault}" for fault in _faults_of_feature(feature))
+        yield from _faults_of_numbers(where, feature.inputs, dataset, declared)
+    yield from _training_faults(dataset, declared)
+
+
+def _faults_of_feature(feature: "DerivedFeature") -> Iterator[str]:
+    if not feature.title.strip():
+        yield "title is empty: use words for people"
+    if (feature.divide is None) == (feature.add is None):
+        yield 'use one of divide = ["dividend", "divisor"] or add = ["first", "second"]'
+    if feature.add is not None and len(set(feature.add)) < max(2, len(feature.add)):
+        yield "add: name two or more columns, each once"
+
+
+def _training_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+    cap, low = dataset.training.cap, dataset.cleaning.get(dataset.target, (0.0, 0.0))[0]
+    if cap is not None and not (math.isfinite(cap) and cap > low):
+        yield f"[training] cap = {cap:.15g}: use a number above {low:.15g}, the lowest {dataset.target} of [cleaning]"
+    increasing = dataset.training.increasing
+    yield from (
+        f"[training] increasing: {n} is there twice: remove one" for n in set(increasing) if increasing.count(n) > 1
+    )
+    yield from _faults_of_numbers("[training] increasing:", increasing, dataset, declared)
+
+
+def _faults_of_numbers(where: str, names: Iterable[str], dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+    """A fault for each name that is not a number of a row without its target."""
+    for name in names:
+        column = dataset.by_name.get(name)
+        if name not in declared:
+            yield f"{where} {name} is no column: {did_you_mean(name, declared)}"
+        elif name == dataset.target:
+            yield f"{where} {name} is the target: name other columns"
+        elif column and column.kind != "number":
+            yield f"{where} {name} is no number, its kind is {column.kind}: name numbers"
