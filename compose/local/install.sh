@@ -41,21 +41,23 @@ has_uv() {
     "$UV" --version >/dev/null 2>&1
 }
 
-# Not Debian's: with its FAKETIME_DONT_FAKE_MONOTONIC, time.sleep of Python 3.11 fails.
-if [ "$purpose" = soak ]; then
-    [ -e .runtime/faketime/libfaketime ] ||
-        "$UV" pip install --quiet --require-hashes --no-deps --target .runtime/faketime --requirements "${0%/*}/faketime.txt" ||
-        fail "libfaketime could not be installed: check the network"
-    exit 0
-fi
+# The packages of a file, in a folder outside .venv. The hashes of the file also hold for what builds a package.
+install_outside() {
+    "$UV" pip install --quiet --require-hashes --no-deps --target "$1" --requirements "$2" --build-constraints "$2" ||
+        fail "the packages of $2 could not be installed: check the network"
+}
 
-# The same hashes hold for setuptools, which builds the one package that has no wheel.
-if [ "$purpose" = places ]; then
-    file=shared/places/requirements.txt
-    "$UV" pip install --quiet --require-hashes --no-deps --build-constraints $file --target .runtime/places --requirements $file ||
-        fail "the packages of $file could not be installed: check the network"
-    exit 0
-fi
+case $purpose in
+    # Not Debian's: with its FAKETIME_DONT_FAKE_MONOTONIC, time.sleep of Python 3.11 fails.
+    soak)
+        [ -e .runtime/faketime/libfaketime ] || install_outside .runtime/faketime "${0%/*}/faketime.txt"
+        exit 0
+        ;;
+    places)
+        install_outside .runtime/places shared/places/requirements.txt
+        exit 0
+        ;;
+esac
 
 has_java() {
     version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p')

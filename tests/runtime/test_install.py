@@ -193,6 +193,15 @@ def test_the_soak_needs_libfaketime(machine: Machine) -> None:
     assert not machine.calls("apt-get")
 
 
+def test_the_table_of_places_needs_its_packages(machine: Machine) -> None:
+    """`install.sh places` installs them, and nothing else. The hashes also hold for what builds uszipcode."""
+    assert machine.install("places").returncode == 0
+    file = "shared/places/requirements.txt"
+    options = f"--target .runtime/places --requirements {file} --build-constraints {file}"
+    assert machine.calls("uv pip") == [f"uv pip install --quiet --require-hashes --no-deps {options}"]
+    assert not machine.calls("apt-get")
+
+
 @pytest.mark.parametrize("browser", ["chromium", "google-chrome"])
 def test_a_browser_that_is_there_is_used(machine: Machine, browser: str) -> None:
     """apt is not called."""
