@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check stop status poll pause resume topics tail dead purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel topics tail dead purge key memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -59,6 +59,18 @@ pause: $(INSTALLED) ## fetch no more batches until resume | REASON
 
 resume: $(INSTALLED) ## fetch batches again | REASON
 	$(LOCAL) resume
+
+retrain: $(INSTALLED) ## train a model on the closed batches now | REASON
+	$(LOCAL) retrain
+
+promote: $(INSTALLED) ## promote VERSION, if it passes the checks; EXPECT=n: only if n is the champion; DRY=1: only check | VERSION REASON EXPECT DRY
+	$(LOCAL) promote
+
+rollback: $(INSTALLED) ## return to the champion before the present one | REASON
+	$(LOCAL) rollback
+
+cancel: $(INSTALLED) ## end the training in progress | REASON
+	$(LOCAL) cancel
 
 topics: $(INSTALLED) ## list the topics, with the number of records and the last event of each; JSON=1: a line of JSON for each | JSON
 	$(LOCAL) topics

@@ -23,6 +23,8 @@ KeepCount = Annotated[int, Field(ge=0, le=1_000_000)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """A limit of requests or items."""
 Bytes = Annotated[int, Field(ge=1, le=2**50)]
+Megabytes = Annotated[int, Field(ge=0, le=2**30)]
+"""A limit of memory; 0: it follows from the machine's."""
 MIN_PASSWORD = 12
 NO_PASSWORD = ("", "none")
 

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import uuid4
 
 import structlog
@@ -54,6 +55,14 @@ def _wait_for_reply(subscription: Subscription, command_id: str, timeout: float)
     raise Retry("reply", f"no reply within {timeout:g} s")
 
 
+def reply_event(dataset: str, service: str, command_id: str, text: str, *, accepted: bool, time: datetime) -> Event:
+    """The reply of a service to a command. `text` is the effect, or the reason of the refusal."""
+    fields = {"dataset": dataset, "command": command_id}
+    payload = CommandAccepted(**fields, effect=text) if accepted else CommandRefused(**fields, reason=text)
+    event_id = f"{command_id}/{'accepted' if accepted else 'refused'}"
+    return Event(event_id, service, time, payload, cause=command_id, trace=trace_of(command_id))
+
+
 @dataclass(frozen=True)
 class PendingCommand:
     """A command without a reply."""
@@ -75,6 +84,8 @@ class PendingCommands:
         self._caught_up = start_offset == 0
         self._replied: set[str] = set()
         self._pending: dict[str, PendingCommand] = {}
+        self.next_offset = 0
+        """The offset after the last record that was read."""
 
     def on_records(self, records: Sequence[Record]) -> None:
         """Add the commands and remove those with a reply in these records of the topic."""
@@ -86,20 +97,28 @@ class PendingCommands:
                     pending = PendingCommand(event.id, payload, sent_before_start=not self._caught_up)
                     self._pending[event.id] = pending
             elif isinstance(payload, CommandAnswer):
-                self._replied.add(payload.command)
-                self._pending.pop(payload.command, None)
-            self._caught_up = self._caught_up or record.offset + 1 >= self._start_offset
+                self.replied(payload.command)
+            self.next_offset = record.offset + 1
+            self._caught_up = self._caught_up or self.next_offset >= self._start_offset
 
-    def take_due(self) -> list[PendingCommand]:
-        """Remove and return the pending commands, in order.
+    def due(self) -> list[PendingCommand]:
+        """The pending commands, in order.
 
         Empty until all records from before the start are read: a reply may follow its command.
         """
-        if not self._caught_up:
-            return []
-        due = list(self._pending.values())
-        self._pending.clear()
+        return list(self._pending.values()) if self._caught_up else []
+
+    def take_due(self) -> list[PendingCommand]:
+        """Remove and return the pending commands, in order. See `due`."""
+        due = self.due()
+        for pending in due:
+            self.replied(pending.id)
         return due
+
+    def replied(self, command_id: str) -> None:
+        """Record that a command has its reply, which may not have been read yet."""
+        self._replied.add(command_id)
+        self._pending.pop(command_id, None)
 
 
 def _decode(record: Record) -> Event | None:

@@ -78,9 +78,19 @@ _DECLARED: dict[TopicName, _Declaration] = {
         ["trainer", "inference", "monitor"],
     ),
     "commands": _Declaration(
-        [events.Poll, events.Pause, events.Resume, events.CommandAccepted, events.CommandRefused],
-        ["poller", "monitor", OPERATOR],
-        ["poller", "monitor", OPERATOR],
+        [
+            events.Poll,
+            events.Pause,
+            events.Resume,
+            events.Retrain,
+            events.Promote,
+            events.Rollback,
+            events.Cancel,
+            events.CommandAccepted,
+            events.CommandRefused,
+        ],
+        ["poller", "trainer", "monitor", OPERATOR],
+        ["poller", "trainer", "monitor", OPERATOR],
     ),
     "deadletter": _Declaration(
         [events.RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor", OPERATOR]

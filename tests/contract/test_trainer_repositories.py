@@ -205,6 +205,15 @@ class TestPromotions:
             await transactions.run(lambda uow, o=outcome, v=version: uow.promotions.append(decision(o, v)))  # type: ignore[misc]
         assert await transactions.run(champion) == replace(decision("outside", 2), seq=2)
 
+    async def test_the_champions_are_listed_in_their_order(self, transactions: Transactions[TrainerUnitOfWork]) -> None:
+        """With the outcome that made each of them the champion."""
+        made = [("promoted", 1), ("rejected", 2), ("outside", 3), ("rolled back", 1), ("deleted", 1)]
+        for outcome, version in made:
+            await transactions.run(lambda uow, o=outcome, v=version: uow.promotions.append(decision(o, v)))  # type: ignore[misc]
+        stored = await transactions.run(lambda uow: uow.promotions.champions())
+        assert stored == [(1, "promoted"), (3, "outside"), (1, "rolled back")]
+        assert await transactions.run(champion) == replace(decision("rolled back", 1), seq=4)
+
     async def test_restoring_inserts_missing_decisions_under_their_numbers(
         self, transactions: Transactions[TrainerUnitOfWork]
     ) -> None:

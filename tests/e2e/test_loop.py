@@ -145,7 +145,7 @@ def test_no_request_fails_while_models_change_and_services_die(stack: Stack) -> 
     with Client(stack.url) as client:
         wait_until(lambda: len(client.versions()) == 1, what="an answer")
         for _ in range(PLACES - 1):
-            send_command(stack.run.kafka_operator, Poll, DATASET.name, "")
+            send_command(stack.run.kafka_operator, Poll, DATASET.name)
         wait_until(lambda: _state(stack, "planned"), 120, "a training is under way")
         stack.kill("trainer")
         stack.kill("loader")

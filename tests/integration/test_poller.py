@@ -109,7 +109,7 @@ def test_polling_is_controlled_from_the_shell(testbed: Testbed, csv: Path) -> No
     """With POLL=manual a poll fetches one batch, and a resume all. A pause survives kill -9."""
 
     def send(kind: type[Command]) -> str:
-        return send_command(testbed.kafka_as("operator"), kind, testbed.dataset.name, "")
+        return send_command(testbed.kafka_as("operator"), kind, testbed.dataset.name)
 
     settings = {"at_end": "stop", "poll": "manual"}
     with running_source(testbed, csv) as source, running_poller(testbed, source.url, **settings) as poller:

@@ -41,7 +41,7 @@ MAY_WRITE = {
     "poller": {"batches", "rows", "commands", "deadletter"},
     "loader": {"deadletter"},
     "drift": {"drift", "retrain", "deadletter"},
-    "trainer": {"retrain", "training", "models", "deadletter"},
+    "trainer": {"retrain", "training", "models", "commands", "deadletter"},
     "inference": {"deadletter"},
     "retention": set(),
     "monitor": {"commands"},

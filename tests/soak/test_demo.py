@@ -32,7 +32,7 @@ def test_the_demo_reports_continues_and_leaves_no_process(tmp_path: Path) -> Non
         first = Demo(home, variables)
         first.wait_for("poller          ready")
         run = Run(home, report=lambda _: None)
-        send_command(run.kafka_operator, Poll, "real_estate", "the test")
+        send_command(run.kafka_operator, Poll, "real_estate", reason="the test")
         for text in ("poll requested by", "batch 1/0       fetched: ", "batch 1/0       published: ", "loaded: "):
             first.wait_for(text)
         assert "\x1b" not in first.output

@@ -1,5 +1,6 @@
 """A trainer on in-memory ports, for unit tests of its workflow."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -10,15 +11,20 @@ from support.listings import api_rows
 from support.twins.shared import MemoryRegistry, OutboxLog, StrictTransactions
 from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
 from veleta.batches import BatchReader, read_events
+from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
+from veleta.events.catalogue import CommandAccepted, CommandRefused, TrainerCommand
 from veleta.events.envelope import Event, decode, encode
 from veleta.ports import EventLog, Version
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
+from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName, topic
 from veleta_trainer.aliases import Aliases
+from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
 from veleta_trainer.domain import events
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow
 from veleta_trainer.lease import FencedTransactions
@@ -38,6 +44,10 @@ FAULT_POINTS = tuple(
     )
 )  # fmt: skip
 """Where a trainer may be killed, in the order of a training."""
+COMMANDS = topic(DATASET.name, "commands")
+
+
+ENDLESS = float("inf")
 
 
 class Killed(BaseException):
@@ -70,6 +80,8 @@ def recipe(**fields: Any) -> Recipe:
 class FakeFitter:
     """Returns a model with the next of `maes`, or raises it if it is an error. The champion's MAE is 100.
 
+    With the MAE `ENDLESS` it fits until it is cancelled.
+
     It reads the rows of the recipe, as the child process does. With a reason in `not_compared` the champion has no MAE.
     """
 
@@ -87,6 +99,8 @@ class FakeFitter:
         await progress("fitting", 1, 2, 0.5)
         read = RecipeReader(DATASET, BatchReader(self._log), lambda _done, _of: None).read(recipe)
         mae = self._maes.pop(0)
+        if mae is ENDLESS:
+            await asyncio.Event().wait()
         if isinstance(mae, BaseException):
             raise mae
         compared = {"champion_mae": 100.0} if champion and not self.not_compared else {}
@@ -96,6 +110,17 @@ class FakeFitter:
 
     async def discard(self) -> None:
         self._fitted = None
+
+
+class FakeChecker:
+    """Finds these faults of versions."""
+
+    def __init__(self) -> None:
+        self.faults: dict[int, str] = {}
+
+    async def check(self, version: Version) -> list[Check]:
+        fault = self.faults.get(version.number)
+        return [Check("file", "fine", passed=True), Check("model", fault or "it loads", passed=not fault)]
 
 
 class TrainerHarness:
@@ -109,6 +134,8 @@ class TrainerHarness:
         self.runs = MemoryRuns()
         self.fitter = FakeFitter(self.log, *maes)
         self.dataset = DATASET
+        self.checker = FakeChecker()
+        self.commands_sent = 0
         for number in range(3):
             publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
 
@@ -127,11 +154,51 @@ class TrainerHarness:
         publisher = OutboxPublisher(self.log, self.transactions, replayed=own_topics(DATASET.name))
         recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)
-        recipes = RecipeBuilder(self.dataset, Manifests(DATASET.name, self.log, fenced), {"iterations": 1}, {})
+        manifests = Manifests(DATASET.name, self.log, fenced)
+        recipes = RecipeBuilder(self.dataset, manifests, {"iterations": 1}, {})
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)
-        return TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
+        workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
+        ((_, end),) = self.log.bounds(COMMANDS).values()
+        self.pending = PendingCommands("trainer", COMMAND_TYPES, end)
+        self.command_handler = CommandHandler(
+            DATASET.name, self.pending, self.log, workflow, fenced, recorder, aliases, self.registry, self.checker,
+            manifests, health, lambda: TIME,
+        )  # fmt: skip
+        return workflow
+
+    def send(self, command: TrainerCommand, command_id: str = "") -> str:
+        """Send a command as `make` does, or the one with this id again. Returns its id."""
+        self.commands_sent += 1
+        command_id = command_id or f"{DATASET.name}/{command.TYPE}/{self.commands_sent}"
+        self.log.publish([encode(COMMANDS, Event(command_id, "shell", TIME, command))])
+        return command_id
+
+    async def handle_commands(self) -> None:
+        """Follow the topic `commands`, and handle the commands that are due."""
+        follow = asyncio.create_task(tail([COMMANDS], self.log, self.health, self.pending.on_records))
+        try:
+            await self.command_handler.handle_due()
+        finally:
+            follow.cancel()
+
+    async def obey(self, command: TrainerCommand) -> str:
+        """The reply of a new trainer, which is idle, to a command."""
+        await self.new_trainer().take_over()
+        command_id = self.send(command)
+        await self.handle_commands()
+        (reply,) = self.replies(command_id)
+        return reply
+
+    def replies(self, command_id: str) -> list[str]:
+        """The replies to a command: its effect, or `refused: ` and the reason."""
+        payloads = [event.payload for event in read_events(self.log, DATASET.name, "commands")]
+        return [
+            payload.effect if isinstance(payload, CommandAccepted) else f"refused: {payload.reason}"
+            for payload in payloads
+            if isinstance(payload, CommandAccepted | CommandRefused) and payload.command == command_id
+        ]
 
     async def finish(self) -> None:
         """Advance until nothing is left to do, each step by a new trainer."""

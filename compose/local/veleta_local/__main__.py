@@ -11,7 +11,7 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.api_keys import new_key
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
-from veleta.events.catalogue import Command, Pause, Poll, Resume
+from veleta.events.catalogue import Cancel, Command, Pause, Poll, Promote, Resume, Retrain, Rollback
 from veleta_local import status, topics
 from veleta_local.clean import clean
 from veleta_local.dead_letters import DeadLetters
@@ -104,9 +104,15 @@ def _dead() -> None:
         _print_lines(letters.listing())
 
 
-def _send(kind: type[Command]) -> None:
+def _send(kind: type[Command], **fields: int | None) -> None:
     run = Run(_HOME)
-    show(send_command(run.kafka_operator, kind, _dataset(run), os.environ.get("REASON", "")))
+    show(send_command(run.kafka_operator, kind, _dataset(run), reason=os.environ.get("REASON", ""), **fields))
+
+
+def _promote() -> None:
+    if not (version := _number("VERSION")):
+        raise LocalError("pass a version: make promote VERSION=n")
+    _send(Promote, version=version, expect=_number("EXPECT"), dry=os.environ.get("DRY") == "1")
 
 
 def _dataset(run: Run) -> str:
@@ -178,6 +184,10 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "poll": partial(_send, Poll),
     "pause": partial(_send, Pause),
     "resume": partial(_send, Resume),
+    "retrain": partial(_send, Retrain),
+    "promote": _promote,
+    "rollback": partial(_send, Rollback),
+    "cancel": partial(_send, Cancel),
     "topics": _topics,
     "tail": _tail,
     "dead": _dead,

@@ -1,8 +1,10 @@
-"""Sends a command to the poller and returns its result."""
+"""Sends a command to the poller or the trainer and returns its result."""
 
 import getpass
 import os
 from contextlib import closing
+
+from pydantic import ValidationError
 
 from veleta import commands
 from veleta.adapters.kafka import KafkaLog
@@ -13,15 +15,20 @@ from veleta_local.errors import LocalError
 from veleta_local.topics import local_errors
 
 
-def send_command(kafka: KafkaSettings, kind: type[Command], dataset: str, reason: str) -> str:
-    """Send a command in the name of the current user: its effect.
+def send_command(kafka: KafkaSettings, kind: type[Command], dataset: str, **fields: str | int | None) -> str:
+    """Send a command with these fields in the name of the current user: its effect.
 
     Raises:
-        LocalError: the poller refused the command or did not answer, or Kafka is unreachable.
+        LocalError: a field is invalid, the service refused the command or did not answer, or Kafka is unreachable.
     """
+    try:
+        command = kind(dataset=dataset, actor=_user(), **fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LocalError(f"{'.'.join(map(str, first['loc'])).upper()}: {first['msg']}") from error
     log = KafkaLog(kafka, "shell")
     with closing(log), local_errors():
-        answer = commands.send_command(log, kind(dataset=dataset, actor=_user(), reason=reason), "shell", utc_now)
+        answer = commands.send_command(log, command, "shell", utc_now)
     if isinstance(answer, CommandRefused):
         raise LocalError(f"refused: {answer.reason}")
     return answer.effect

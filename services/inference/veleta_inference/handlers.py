@@ -303,6 +303,8 @@ def _details(promotion: Promotion) -> PromotionDetails:
         "promotion_seq": promotion.seq,
         "metrics": promotion.metrics,
         "causes": promotion.causes,
+        "reason": promotion.reason,
+        "actor": promotion.actor,
     }
 
 

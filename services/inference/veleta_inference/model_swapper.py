@@ -24,6 +24,7 @@ from veleta.model_digest import model_digest
 from veleta.ports import CHAMPION, DIGEST, Registry, Version
 from veleta.predictor import Booster, OtherFeatures, Predictor
 from veleta.service.health import ServiceHealth
+from veleta.smoke_check import smoke_check
 from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterOutbox
 from veleta_inference.domain.promotions import (
@@ -36,7 +37,6 @@ from veleta_inference.domain.promotions import (
     promotion_of_event,
 )
 from veleta_inference.domain.refused_promotions import RefusedPromotions
-from veleta_inference.domain.smoke_check import smoke_check
 from veleta_inference.domain.training_status import training_status
 from veleta_inference.domain.value_checks import ValueChecks
 

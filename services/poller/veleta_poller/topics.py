@@ -8,6 +8,7 @@ import structlog
 
 from veleta.batches import decoded
 from veleta.clock import Clock
+from veleta.commands import reply_event
 from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.envelope import Event, Message, encode
@@ -15,7 +16,7 @@ from veleta.faults import fault_point
 from veleta.ports import EventLog
 from veleta.processing.dead_letters import DeadLetters, report_dead_letter
 from veleta.topics import TopicName, topic
-from veleta_poller.domain.events import SERVICE, BatchEvents, declared_event, missed_event, refused_event, reply_event
+from veleta_poller.domain.events import SERVICE, BatchEvents, declared_event, missed_event, refused_event
 from veleta_poller.domain.responses import Batch
 from veleta_poller.domain.sequence import BatchId, Placement, TopicState
 from veleta_poller.domain.state import Reply
@@ -84,7 +85,12 @@ class Topics:
 
     def publish_replies(self, replies: Sequence[Reply]) -> None:
         """Publish replies to commands."""
-        self._publish("commands", [reply_event(self._dataset, reply, self._clock()) for reply in replies])
+        self._publish("commands", [self._reply_event(reply) for reply in replies])
+
+    def _reply_event(self, reply: Reply) -> Event:
+        return reply_event(
+            self._dataset.name, SERVICE, reply.command, reply.text, accepted=reply.accepted, time=self._clock()
+        )
 
     def _publish(self, name: TopicName, events: list[Event]) -> list[tuple[int, int]]:
         messages = [encode(topic(self._dataset.name, name), event) for event in events]

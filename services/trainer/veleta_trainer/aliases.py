@@ -30,7 +30,7 @@ class Aliases:
         """The number of the champion. Of a version that was deleted too: it is served until another one is promoted."""
         if version := await self.champion():
             return version.number
-        last = await self._transactions.run(lambda uow: uow.promotions.champion())
+        last = await self._last()
         return last.version if last else None
 
     async def check_lease(self) -> None:
@@ -41,16 +41,29 @@ class Aliases:
         """Set tags and aliases according to a decision. Raises Retry if another trainer holds the lease."""
         version = promotion.version
         await self._set_tag(version, SEQ, str(promotion.seq))
-        await self._set_tag(version, DECISION, f"{promotion.decision}: {promotion.reason}")
+        await self._set_tag(version, DECISION, promotion.description)
         fault_point("trainer.tagged")
         if promotion.decision == "rejected":
             await self._set_alias(CHALLENGER, version)
             return
         await self._set_previous(promotion.previous)
         fault_point("trainer.previous")
-        await self._record(version)
         await self._set_alias(CHAMPION, version)
         fault_point("trainer.promoted")
+        await self._record(version)  # last: see `finish_move`
+
+    async def finish_move(self) -> None:
+        """Move the aliases if the trainer ended before it had moved them for the last promotion. Raises Retry."""
+        await self._finish_move(await self._last())
+
+    async def _finish_move(self, last: PromotionRow | None) -> None:
+        """See `finish_move`. The registry's record of the champion is older than that promotion then.
+
+        If it is not, a person moved the alias.
+        """
+        recorded = await asyncio.to_thread(self._registry.recorded_champion)
+        if last and recorded and recorded.seq < last.seq and await self._exists(last.version):
+            await self.move(last)
 
     async def reconcile(self) -> None:
         """Make aliases and decisions agree, while no training is in progress. Raises Retry.
@@ -58,8 +71,9 @@ class Aliases:
         A champion alias that was moved by hand becomes a decision. A champion that was deleted is recorded. A missing
         alias is set again.
         """
+        last = await self._last()
+        await self._finish_move(last)
         version = await self.champion()
-        last = await self._transactions.run(lambda uow: uow.promotions.champion())
         if version and (last is None or version.number != last.version):
             decision = await self._recorder.decide_manually(version, last)
             await self._tag(decision)  # first: inference follows an event only if the registry knows its decision
@@ -70,8 +84,8 @@ class Aliases:
 
     async def record_deletion(self) -> None:
         """Record once that the version of the last promotion was deleted in the registry, if it was. Raises Retry."""
-        last = await self._transactions.run(lambda uow: uow.promotions.champion())
-        if last and await asyncio.to_thread(self._registry.version, last.version) is None:
+        last = await self._last()
+        if last and not await self._exists(last.version):
             await self._recorder.deleted(last)
 
     async def _repair(self, last: PromotionRow) -> None:
@@ -92,11 +106,15 @@ class Aliases:
             await self._set_alias(CHAMPION, last.version)
 
     async def _set_previous(self, version: int | None) -> None:
-        if version is None:
-            return
-        existing = await asyncio.to_thread(self._registry.version, version)
-        if existing:
+        if version is not None and await self._exists(version):
             await self._set_alias(PREVIOUS, version)
+
+    async def _last(self) -> PromotionRow | None:
+        """The last decision that made a champion."""
+        return await self._transactions.run(lambda uow: uow.promotions.champion())
+
+    async def _exists(self, version: int) -> bool:
+        return await asyncio.to_thread(self._registry.version, version) is not None
 
     async def _record(self, number: int) -> None:
         """Record the champion, by which inference knows its promotion also after a deletion of the version."""
@@ -105,7 +123,7 @@ class Aliases:
             await asyncio.to_thread(self._registry.record_champion, version)
 
     async def _tag(self, decision: PromotionRow) -> None:
-        await self._set_tag(decision.version, DECISION, f"{decision.decision}: {decision.reason}")
+        await self._set_tag(decision.version, DECISION, decision.description)
         await self._set_tag(decision.version, SEQ, str(decision.seq))
 
     async def _set_alias(self, alias: str, version: int) -> None:

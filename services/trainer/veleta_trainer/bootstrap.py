@@ -10,22 +10,28 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry, use_token
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.clock import utc_now
+from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
 from veleta.errors import Retry
 from veleta.processing.consumer import Consumer
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
+from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth, watch_dependency
 from veleta.service.lifecycle import Service
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic, topics_of
+from veleta_trainer.adapters.checker import ChildProcessChecker
 from veleta_trainer.adapters.child import ChildProcessFitter
+from veleta_trainer.adapters.process_memory import default_limit
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.champion_watch import ChampionWatch
+from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
+from veleta_trainer.domain.fit_limits import MEGABYTE, FitLimits
 from veleta_trainer.handlers import SERVICE, RequestHandler
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.settings import TrainerSettings
@@ -47,7 +53,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     use_token(settings.mlflow)
     registry = MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     runs = MlflowRuns(settings.mlflow.tracking_uri, dataset.name)
-    fitter = ChildProcessFitter(settings.work, settings.threads, registry, health)
+    limits = FitLimits(settings.fit_seconds, settings.fit_memory * MEGABYTE or default_limit())
+    fitter = ChildProcessFitter(settings.work, settings.threads, limits, registry, health)
     # A trainer that is frozen in a transaction loses its locks when its lease expires.
     engine = mysql_engine(settings.mysql, idle_seconds=math.ceil(settings.lease_seconds))
     transactions = MysqlTransactions(engine, MysqlTrainerUnitOfWork)
@@ -62,6 +69,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)
     restorer = StateRestorer(dataset.name, event_log, fenced, health)
     workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
+    commands = topic(dataset.name, "commands")
+    checker = ChildProcessChecker(dataset, registry)
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
     consumer = Consumer(
         topics=[topic(dataset.name, "retrain"), topic(dataset.name, "batches")],
@@ -79,12 +88,21 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     health.show_activity_of(TRAININGS)
 
     async def run() -> None:
+        existing = await health.retry_until_available(partial(asyncio.to_thread, event_log.bounds, commands))
+        pending = PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in existing.values()))
+        handler = CommandHandler(
+            dataset.name, pending, event_log, workflow, fenced, recorder, aliases, registry, checker, manifests, health,
+            utc_now,
+        )  # fmt: skip
+        follow_commands = partial(tail, [commands], event_log, health, pending.on_records)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch_dependency("mlflow", check_registry, health))
                 group.create_task(consumer.run())
                 group.create_task(health.supervise(TRAININGS, workflow.run()))
                 group.create_task(health.keep_running("lease", partial(fenced.renew_lease, health)))
+                group.create_task(health.keep_running("commands", follow_commands))
+                group.create_task(health.keep_running("replies", handler.run))
                 group.create_task(health.keep_running("champion", ChampionWatch(registry, checks, health).run))
         finally:
             with contextlib.suppress(Retry):

@@ -1,12 +1,13 @@
 """The interfaces that the trainer requires, in addition to the shared ports."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from veleta.ports import DIGEST, NATIVE, ManifestUnitOfWork, Version
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, State, Training, TrainingRequest, TrainingRow
 
@@ -52,10 +53,13 @@ class PromotionRepository(Protocol):
         """The last sequence number. None if there is no decision."""
 
     def of_request(self, request_id: str) -> PromotionRow | None:
-        """The decision that a request led to."""
+        """The decision that a training request or a command led to."""
 
     def champion(self) -> PromotionRow | None:
         """The last decision that made a champion."""
+
+    def champions(self) -> list[tuple[int, str]]:
+        """Version and outcome of each decision that made a champion, in order."""
 
     def has_deletion(self, champion: PromotionRow) -> bool:
         """Whether it is stored that the version of this champion was deleted."""
@@ -154,6 +158,17 @@ class Fitter(Protocol):
         """Delete the fitted model: it cannot be used."""
 
 
+class VersionChecker(Protocol):
+    """Checks a version before a person promotes it."""
+
+    async def check(self, version: Version) -> Sequence[Check]:
+        """Each check with its result. After one without which the others mean nothing, there are no more.
+
+        Raises:
+            Retry: the registry is unavailable.
+        """
+
+
 class Runs(Protocol):
     """Runs in MLflow. Every method blocks, and raises Retry if the server is unreachable.
 
@@ -168,6 +183,9 @@ class Runs(Protocol):
 
     def find(self, planned: Recipe) -> LoggedRun | None:
         """The finished run of a recipe, if this or an earlier trainer logged one."""
+
+    def stop_logging(self) -> None:
+        """End the child process of a call of `log`, which then raises RuntimeError."""
 
     def end_open(self, planned: Recipe) -> None:
         """End the runs of a recipe that a killed trainer left open, as KILLED. Others are not ours."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from veleta.bounds import Port, Seconds, Seed, Trees, Workers
+from veleta.bounds import Megabytes, Port, Seconds, Seed, Trees, Workers
 from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
 
 
@@ -19,6 +19,10 @@ class TrainerSettings(ServiceSettings):
     depth: int = Field(6, ge=1, le=10, description="depth of a tree")
     seed: Seed = Field(0, description="random seed of CatBoost; part of each recipe")
     threads: Workers = Field(2, description="threads that CatBoost may use; they do not affect the result")
+    fit_seconds: Seconds = Field(14_400.0, description="seconds that a fit may take; then the training fails")
+    fit_memory: Megabytes = Field(
+        0, description="megabytes that a fit may use; then the training fails. 0: nine tenths of all memory"
+    )
     lease_seconds: Seconds = Field(10.0, description="seconds until a lease that is not renewed expires")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

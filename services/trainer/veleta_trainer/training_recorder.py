@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from veleta.clock import Clock
+from veleta.commands import PendingCommand, reply_event
 from veleta.errors import Reject, StateLost
 from veleta.events import catalogue
 from veleta.events.catalogue import BatchClosed, ModelPayload, Payload
@@ -13,7 +14,7 @@ from veleta.ports import Version
 from veleta.processing.dead_letters import DeadLetters
 from veleta.processing.outbox import OutboxPublisher
 from veleta.topics import TopicName, topic
-from veleta_trainer.domain import events, manual_promotion
+from veleta_trainer.domain import commanded_promotion, events, manual_promotion
 from veleta_trainer.domain.decision import Decision
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.replay import request_of
@@ -21,6 +22,9 @@ from veleta_trainer.domain.training import Plan, PromotionRow, State, Training, 
 from veleta_trainer.handlers import SERVICE
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
+
+REQUESTED = "/requested"
+"""The end of the id of a training request that a person sent."""
 
 
 @dataclass
@@ -62,14 +66,7 @@ class TrainingRecorder:
     async def request(self, manifest: BatchClosed, champion: int, reason: str) -> None:
         """Request a training for a batch, once for each champion."""
         request_id = f"{manifest.batch}/features/{champion}"
-        payload = catalogue.RetrainRequested(
-            dataset=self._dataset,
-            epoch=manifest.epoch,
-            number=manifest.number,
-            reason=reason,
-            first=False,
-            batches=[manifest.batch],
-        )
+        payload = self._retrain_requested(manifest, reason)
         event = Event(request_id, SERVICE, self._clock(), payload, trace=trace_of(request_id))
 
         def transaction(uow: TrainerUnitOfWork) -> None:
@@ -159,6 +156,63 @@ class TrainingRecorder:
 
         return await self._transactions.run(transaction)
 
+    async def request_by_command(self, command: PendingCommand, manifest: BatchClosed, effect: str) -> None:
+        """Insert the training request of a person, with its event and the reply. Its id begins with the command's."""
+        sent = command.command
+        reason = f"by {sent.actor}: {sent.reason}" if sent.reason else f"by {sent.actor}"
+        payload = self._retrain_requested(manifest, reason)
+        trace = trace_of(command.id)
+        request_id = f"{command.id}{REQUESTED}"
+        event = Event(request_id, SERVICE, self._clock(), payload, cause=command.id, trace=trace)
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            uow.trainings.add(request_of(event, payload), event.time)
+            uow.outbox.append(encode(topic(self._dataset, "retrain"), event))
+            self._append_reply(uow, command.id, effect)
+
+        await self._transactions.run(transaction)
+
+    async def decided_by_command(self, promotion: PromotionRow) -> PromotionRow:
+        """Store the decision of a command, once."""
+        return await self._transactions.run(lambda uow: uow.promotions.append(promotion))
+
+    async def promoted_by_command(self, version: Version | None, promotion: PromotionRow, effect: str) -> None:
+        """Publish the decision of a command, unless its version was deleted meanwhile, and the reply."""
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            if version:
+                training = uow.trainings.of_version(version.number)
+                metrics = training.metrics if training else {}
+                payload = commanded_promotion.promoted(self._dataset, version, promotion, metrics)
+                event = Event(
+                    f"{promotion.cause}/promoted",
+                    SERVICE,
+                    promotion.decided_at,
+                    payload,
+                    cause=promotion.cause,
+                    trace=trace_of(promotion.cause or ""),
+                )
+                uow.outbox.append(encode(topic(self._dataset, "models"), event))
+            self._append_reply(uow, promotion.cause or "", effect)
+
+        await self._transactions.run(transaction)
+
+    async def cancelled(self, training: Training, command: PendingCommand, effect: str) -> None:
+        """Store that a training was cancelled, with the reply. Its request becomes no dead letter."""
+        sent = command.command
+        reason = f"cancelled by {sent.actor}" + (f": {sent.reason}" if sent.reason else "")
+        failed = catalogue.TrainingFailed(request_id=training.request.request_id, reason=reason)
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            self._store(uow, training.request, training.state, {"state": "failed", "failure": reason}, failed)
+            self._append_reply(uow, command.id, effect)
+
+        await self._transactions.run(transaction)
+
+    async def replied(self, command_id: str, text: str, *, accepted: bool) -> None:
+        """Store the reply to a command that changes nothing."""
+        await self._transactions.run(lambda uow: self._append_reply(uow, command_id, text, accepted=accepted))
+
     async def training_of(self, version: int) -> Training | None:
         """The training that made a version."""
         return await self._transactions.run(lambda uow: uow.trainings.of_version(version))
@@ -189,6 +243,20 @@ class TrainingRecorder:
         reason = error.reason if isinstance(error, Reject) else type(error).__name__
         message = encode(topic(self._dataset, "retrain"), event)
         uow.outbox.append(DeadLetters(SERVICE, self._dataset, self._clock).message(reason, error, message))
+
+    def _retrain_requested(self, manifest: BatchClosed, reason: str) -> catalogue.RetrainRequested:
+        return catalogue.RetrainRequested(
+            dataset=self._dataset,
+            epoch=manifest.epoch,
+            number=manifest.number,
+            reason=reason,
+            first=False,
+            batches=[manifest.batch],
+        )
+
+    def _append_reply(self, uow: TrainerUnitOfWork, command_id: str, text: str, *, accepted: bool = True) -> None:
+        event = reply_event(self._dataset, SERVICE, command_id, text, accepted=accepted, time=self._clock())
+        uow.outbox.append(encode(topic(self._dataset, "commands"), event))
 
     def _append_event(
         self, uow: TrainerUnitOfWork, request: TrainingRequest, payload: Payload, at: datetime, name: str = ""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -15,6 +15,7 @@ from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import champion_changed, decide
 from veleta_trainer.domain.training import Training, TrainingRow
+from veleta_trainer.interruption import completed
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FITTING, FittedModel, Fitter, LoggedRun, Runs
 from veleta_trainer.state_restorer import StateRestorer
@@ -72,7 +73,7 @@ class TrainingSteps:
         self._health.set_warning("batches", left_out_warning(run.recipe.unreadable))
         recipe = run.recipe.model_dump(mode="json")
         columns: TrainingRow = {"state": "fitted", "run_id": run.run_id, "metrics": run.metrics, "recipe": recipe}
-        await self._recorder.advanced(training, columns)
+        await completed(self._recorder.advanced(training, columns))
         fault_point("trainer.fitted")
 
     async def register(self, training: Training) -> None:
@@ -93,6 +94,7 @@ class TrainingSteps:
 
     async def decide(self, training: Training) -> None:
         """Compare the version with the champion."""
+        await self._aliases.finish_move()
         metrics, champion = training.metrics, training.recipe.champion
         champion_mae, holdout = metrics.get("champion_mae"), int(metrics["holdout_rows"])
         decision = decide(metrics["mae"], champion, champion_mae, holdout, training.recipe.not_compared)
@@ -137,7 +139,7 @@ class TrainingSteps:
             except Retry as unavailable:
                 log.warning("progress not published", reason=str(unavailable))
 
-        return await self._fitter.fit(training.recipe, champion, report)
+        return await self._fitter.fit(training.recipe, champion, lambda *progress: completed(report(*progress)))
 
     async def _champion(self, number: int) -> Version | None:
         """The champion to compare with. Of a version that was deleted, the run may still have the model."""
@@ -159,7 +161,8 @@ class TrainingSteps:
         """Log the run. The model is not fitted again unless it cannot be logged whatever MLflow does."""
         self._health.set_activity(f"training for {training.request.request_id}: logging the run")
         try:
-            return await asyncio.to_thread(self._runs.log, training.recipe, fitted)
+            logged = asyncio.to_thread(self._runs.log, training.recipe, fitted)
+            return await completed(logged, self._runs.stop_logging)
         except Retry:
             raise
         except Exception:
@@ -169,7 +172,10 @@ class TrainingSteps:
 
 @dataclass
 class TrainingWorkflow:
-    """Advances the training in progress by one step, or plans the next one."""
+    """Advances the training in progress by one step, or plans the next one.
+
+    Whoever holds `exclusive` may decide: the workflow in each step but the fit, and the handler of commands.
+    """
 
     _planner: TrainingPlanner
     _steps: TrainingSteps
@@ -177,6 +183,8 @@ class TrainingWorkflow:
     _restorer: StateRestorer
     _transactions: FencedTransactions
     _health: ServiceHealth
+    exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _fitting: asyncio.Task[bool] | None = None
 
     async def run(self) -> None:
         """Work until the service stops. Waits for unavailable dependencies, and for the lease."""
@@ -194,13 +202,37 @@ class TrainingWorkflow:
         """Run one step. Returns False if there was nothing to do. Raises Retry; then the step must be repeated."""
         return await self._restorer.run(self._advance)
 
+    async def interrupt(self) -> None:
+        """End the fit in progress, if there is one: its step returns without a result."""
+        fitting, self._fitting = self._fitting, None
+        if fitting:
+            fitting.cancel()
+            await asyncio.wait({fitting})
+
     async def _advance(self) -> bool:
-        await self._transactions.begin_step()
+        async with self.exclusive:
+            await self._transactions.begin_step()
+            await self._recorder.publish()
+            training = await self._transactions.run(lambda uow: uow.trainings.active())
+            if training and training.state == "planned":
+                fitting = self._fitting = asyncio.create_task(self._run_step(training))
+            else:
+                advanced = await self._run_step(training) if training else await self._plan()
+                await self._recorder.publish()
+                return advanced
+        return await self._fitted(fitting)
+
+    async def _fitted(self, fitting: asyncio.Task[bool]) -> bool:
+        """Wait for the fit. Commands are handled meanwhile, and may interrupt it."""
+        try:
+            await fitting
+        except asyncio.CancelledError:
+            if self._fitting is fitting:
+                raise
+            self._health.set_activity("the training was interrupted; waiting for requests")
+        self._fitting = None
         await self._recorder.publish()
-        training = await self._transactions.run(lambda uow: uow.trainings.active())
-        advanced = await self._run_step(training) if training else await self._plan()
-        await self._recorder.publish()
-        return advanced
+        return True
 
     async def _run_step(self, training: Training) -> bool:
         try:

@@ -43,6 +43,7 @@ Text = Annotated[str, Field(max_length=MAX_TEXT_BYTES), AfterValidator(_fits_tex
 Epoch = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 """A number of things, or of one among them: it counts from 0."""
+VersionNumber = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 MODEL_ADDRESS = r"^(models|runs):/\w[\w.@-]*(/\w[\w.@-]*)*$"
 """The address of a model or of a run's artifact in our registry: of no file and of no other host."""
 Address = Annotated[str, Field(max_length=1_024, pattern=f"^$|{MODEL_ADDRESS}")]
@@ -231,6 +232,15 @@ class RetrainRequested(BatchPayload):
     batches: Few[Id]
 
 
+def short_request_id(request_id: str) -> str:
+    """Epoch and number of the batch that caused a training request: `1/4` for `real_estate/1/4/retrain`.
+
+    The id of a request that a person sent begins with that of the command: `by command`.
+    """
+    parts = request_id.split("/")[1:3]
+    return "by command" if parts[:1] == [Retrain.TYPE] else "/".join(parts) or request_id
+
+
 class TrainingRequestPayload(Payload):
     """An event about a training request."""
 
@@ -239,8 +249,8 @@ class TrainingRequestPayload(Payload):
 
     @property
     def short_id(self) -> str:
-        """Epoch and number of the batch that caused the request: `1/4` for `real_estate/1/4/retrain`."""
-        return "/".join(self.request_id.split("/")[1:3]) or self.request_id
+        """See `short_request_id`."""
+        return short_request_id(self.request_id)
 
 
 class TrainingStarted(TrainingRequestPayload):
@@ -331,7 +341,8 @@ class Causes(BaseModel):
 class ModelPromoted(ModelPayload):
     """A version became the champion. `seq` increases with each decision and never decreases.
 
-    `native` and `native_digest` are those of `model.registered`.
+    `native` and `native_digest` are those of `model.registered`. If a person promoted it by a command, `actor` is that
+    person, and `command` the type of the command. The cause of the event is then the command.
     """
 
     TYPE = "model.promoted"
@@ -342,6 +353,8 @@ class ModelPromoted(ModelPayload):
     native_digest: LeftOutIfEmpty[Sha256 | None] = None
     metrics: Metrics
     causes: Causes
+    actor: LeftOutIfEmpty[Name | None] = None
+    command: LeftOutIfEmpty[Literal["promote", "rollback"] | None] = None
 
 
 class ModelRejected(ModelPayload):
@@ -382,6 +395,44 @@ class Resume(Command):
     """To the poller: fetch batches automatically again."""
 
     TYPE = "resume"
+
+
+class TrainerCommand(Command):
+    """A command to the trainer. Actor and reason get into PIPELINE.promotions and into tags in MLflow."""
+
+    actor: Name
+    reason: Annotated[str, Field(max_length=1_000), AfterValidator(_fits_text)] = ""
+
+
+class Retrain(TrainerCommand):
+    """To the trainer: request a training for the newest closed batch."""
+
+    TYPE = "retrain"
+
+
+class Promote(TrainerCommand):
+    """To the trainer: make a version the champion.
+
+    With `expect` it is refused if another version than that is the champion. With `dry` the answer has the results of
+    all checks, and nothing changes.
+    """
+
+    TYPE = "promote"
+    version: VersionNumber
+    expect: LeftOutIfEmpty[VersionNumber | None] = None
+    dry: bool = False
+
+
+class Rollback(TrainerCommand):
+    """To the trainer: make the version the champion that the current one replaced."""
+
+    TYPE = "rollback"
+
+
+class Cancel(TrainerCommand):
+    """To the trainer: end the training in progress. Its request has failed then."""
+
+    TYPE = "cancel"
 
 
 class CommandAnswer(DatasetPayload):
@@ -427,7 +478,7 @@ PAYLOADS: dict[str, type[Payload]] = {
         DriftAssessed, RetrainRequested,
         TrainingStarted, TrainingProgress, TrainingFinished, TrainingMerged, TrainingSkipped, TrainingFailed,
         ModelRegistered, ModelPromoted, ModelRejected,
-        Poll, Pause, Resume, CommandAccepted, CommandRefused,
+        Poll, Pause, Resume, Retrain, Promote, Rollback, Cancel, CommandAccepted, CommandRefused,
         RecordDeadlettered,
     )
 }  # fmt: skip

@@ -11,6 +11,7 @@ from veleta.errors import StateLost
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (
     ACTIVE_STATES,
+    CHAMPION_DECISIONS,
     TRANSITIONS,
     PromotionRow,
     State,
@@ -85,7 +86,10 @@ class MemoryPromotions:
         return next((row for row in self.rows if row.cause == request_id), None)
 
     def champion(self) -> PromotionRow | None:
-        return next((row for row in reversed(self.rows) if row.decision in ("promoted", "outside")), None)
+        return next((row for row in reversed(self.rows) if row.decision in CHAMPION_DECISIONS), None)
+
+    def champions(self) -> list[tuple[int, str]]:
+        return [(row.version, row.decision) for row in self.rows if row.decision in CHAMPION_DECISIONS]
 
     def has_deletion(self, champion: PromotionRow) -> bool:
         later = [row for row in self.rows if row.seq > champion.seq and row.decision == "deleted"]
@@ -154,6 +158,9 @@ class MemoryRuns:
 
     def find(self, planned: Recipe) -> LoggedRun | None:
         return self.logged[self.recipes.index(planned)] if planned in self.recipes else None
+
+    def stop_logging(self) -> None:
+        """There is no process."""
 
     def end_open(self, planned: Recipe) -> None:
         """No run is open."""

@@ -11,6 +11,7 @@ from veleta.events.catalogue import (
     BatchOpened,
     BatchPayload,
     BatchRefused,
+    Cancel,
     Command,
     CommandAccepted,
     CommandAnswer,
@@ -21,8 +22,11 @@ from veleta.events.catalogue import (
     ModelRegistered,
     ModelRejected,
     Payload,
+    Promote,
     RecordDeadlettered,
+    Retrain,
     RetrainRequested,
+    Rollback,
     TrainingFailed,
     TrainingFinished,
     TrainingMerged,
@@ -30,6 +34,7 @@ from veleta.events.catalogue import (
     TrainingRequestPayload,
     TrainingSkipped,
     TrainingStarted,
+    short_request_id,
 )
 from veleta.events.envelope import Event
 from veleta.left_out import describe_left_out, left_out_warning
@@ -104,11 +109,13 @@ def subject(payload: Payload) -> str:
         case BatchPayload():
             return f"batch {payload.epoch}/{payload.number}"
         case TrainingRequestPayload():
-            return f"training {_batch_of(payload.request_id)}"
+            return f"training {payload.short_id}"
         case ModelPayload():
             return f"version {payload.version}"
-        case Command() | CommandAnswer():
-            return "polling"
+        case Command(TYPE=kind):
+            return _addressee(kind)
+        case CommandAnswer(command=command_id):
+            return _addressee("".join(command_id.split("/")[1:2]))
         case _:
             return "dead letter"
 
@@ -123,9 +130,9 @@ def loaded_message(row: Mapping[str, Any]) -> Message:
     return Message(row["loaded_at"].replace(tzinfo=UTC), f"batch {name}", text, level)
 
 
-def _batch_of(request_id: str) -> str:
-    """Epoch and number of the batch that caused a training: `1/4` for `real_estate/1/4/retrain`."""
-    return "/".join(request_id.split("/")[1:3]) or request_id
+def _addressee(kind: str) -> str:
+    """What a command of this type is about."""
+    return "trainer" if kind in (Retrain.TYPE, Promote.TYPE, Rollback.TYPE, Cancel.TYPE) else "polling"
 
 
 def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR0912 - one case for each event
@@ -148,7 +155,7 @@ def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR091
         case TrainingStarted():
             return "started", "info"
         case TrainingMerged():
-            return f"merged into training {_batch_of(payload.into)}", "detail"
+            return f"merged into training {short_request_id(payload.into)}", "detail"
         case TrainingSkipped():
             return f"skipped: {payload.reason}", "detail"
         case TrainingFailed():

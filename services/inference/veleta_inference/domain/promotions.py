@@ -24,7 +24,8 @@ class UnknownPromotion(Reject):
 class Promotion:
     """A version that became the champion by decision number `seq`.
 
-    `promoted_at`, `metrics` and `causes` come from the event. They are empty if only the registry's alias is known.
+    All but the version and the number come from the event. They are empty if only the registry's alias is known.
+    `actor` is the person who promoted it by a command, if one did.
     """
 
     version: Version
@@ -32,6 +33,8 @@ class Promotion:
     metrics: Mapping[str, float]
     promoted_at: datetime | None = None
     causes: Mapping[str, Any] | None = None
+    reason: str | None = None
+    actor: str | None = None
 
     @property
     def key(self) -> PromotionKey:
@@ -64,7 +67,8 @@ def promotion_of_event(payload: ModelPromoted, time: datetime) -> Promotion:
     """The promotion that an event reports."""
     tags = {NATIVE: payload.native, DIGEST: payload.native_digest}
     version = Version(payload.version, payload.run_id, {name: value for name, value in tags.items() if value})
-    return Promotion(version, payload.seq, payload.metrics, time, payload.causes.model_dump())
+    causes = payload.causes.model_dump()
+    return Promotion(version, payload.seq, payload.metrics, time, causes, payload.reason, payload.actor)
 
 
 def promotion_of_alias(version: Version) -> Promotion:

@@ -19,7 +19,7 @@ class ModelName(TypedDict):
 
 
 class PromotionDetails(TypedDict):
-    """A promoted version, and why it was promoted."""
+    """A promoted version, and why it was promoted. `actor` is the person who promoted it by a command, if one did."""
 
     version: int
     run_id: str
@@ -27,6 +27,8 @@ class PromotionDetails(TypedDict):
     promotion_seq: int
     metrics: Mapping[str, float]
     causes: Mapping[str, Any] | None
+    reason: str | None
+    actor: str | None
 
 
 class Model(PromotionDetails):

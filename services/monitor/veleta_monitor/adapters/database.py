@@ -94,6 +94,7 @@ def _decisions_query() -> sa.Executable:
             promotions.c.reason,
             promotions.c.decision.label("outcome"),
             promotions.c.decided_at.label("at"),
+            promotions.c.actor,
             trainings.c.metrics,
             trainings.c.cause,
         )
@@ -112,6 +113,7 @@ def _undecided_query() -> sa.Executable:
             trainings.c.failure.label("reason"),
             trainings.c.state.label("outcome"),
             sa.func.coalesce(trainings.c.ended_at, trainings.c.started_at, trainings.c.requested_at).label("at"),
+            sa.null().label("actor"),
             trainings.c.metrics,
             trainings.c.cause,
         )
@@ -147,6 +149,7 @@ def _training(row: Mapping[str, Any]) -> Training:
         request_reason=request.get("reason", ""),
         batch=f"{request['epoch']}/{request['number']}" if request else "",
         updated_at=_aware(row["at"]),
+        actor=row["actor"] or "",
     )
 
 

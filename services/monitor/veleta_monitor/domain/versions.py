@@ -10,6 +10,7 @@ from veleta_monitor.domain.table import Cell, Column, Table, Tone, age_cell, tim
 
 OUTCOME_TONES: Mapping[str, Tone] = {
     "promoted": "good",
+    "rolled back": "good",
     "rejected": "neutral",
     "merged": "neutral",
     "skipped": "neutral",
@@ -22,7 +23,7 @@ OUTCOME_TONES: Mapping[str, Tone] = {
 class Training:
     """A training request, a decision, or both. `outcome` is the decision, or the request's state without one.
 
-    `reason` explains the outcome. `request_reason` and `batch` explain the request.
+    `reason` explains the outcome, and `actor` is who decided. `request_reason` and `batch` explain the request.
     """
 
     outcome: str
@@ -33,6 +34,7 @@ class Training:
     request_reason: str = ""
     batch: str = ""
     updated_at: datetime | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ class ServedModel:
     promoted_at: datetime | None
     metrics: Mapping[str, float]
     causes: Mapping[str, Any] | None
+    reason: str = ""
+    actor: str = ""
+    """The person who promoted it by a command, if one did."""
 
 
 def parse_model(body: Mapping[str, Any]) -> ServedModel:
@@ -56,6 +61,8 @@ def parse_model(body: Mapping[str, Any]) -> ServedModel:
         promoted_at=_time(body.get("promoted_at")),
         metrics=body.get("metrics") or {},
         causes=body.get("causes"),
+        reason=str(body.get("reason") or ""),
+        actor=str(body.get("actor") or ""),
     )
 
 
@@ -65,6 +72,8 @@ def promotion_sentences(model: ServedModel, now: datetime) -> list[str]:
     first = f"Version {model.version} became the champion by decision {model.seq}{age.text if age else ''}."
     if not model.causes:
         return [first, "Inference found it in MLflow. It has not yet read an event that gives the reason."]
+    if model.actor:
+        return [first, f"{model.actor} promoted it by a command: {model.reason}."]
     return [first, *_causes(model.causes)]
 
 
@@ -92,13 +101,18 @@ def training_table(
 def _row(training: Training, served: int | None, model_url: str, now: datetime) -> list[Cell]:
     return [
         _version(training, served, model_url),
-        Cell(training.outcome, tone=OUTCOME_TONES.get(training.outcome, "warn")),
+        Cell(training.outcome, note=_person(training), tone=OUTCOME_TONES.get(training.outcome, "warn")),
         Cell(format_number(training.seq)),
         Cell(format_number(training.metrics.get("mae")), hint=format_numbers(training.metrics)),
         Cell(training.reason or NO_VALUE),
         Cell(training.request_reason or NO_VALUE, note=f"batch {training.batch}" if training.batch else ""),
         time_cell(training.updated_at, now),
     ]
+
+
+def _person(training: Training) -> str:
+    """Who decided by a command. Empty for decisions of the trainer, and of people who moved an alias in MLflow."""
+    return f"by {training.actor}" if training.actor not in ("", "trainer", "outside") else ""
 
 
 def _version(training: Training, served: int | None, model_url: str) -> Cell:

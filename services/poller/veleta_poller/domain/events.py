@@ -17,15 +17,12 @@ from veleta.events.catalogue import (
     BatchPayload,
     BatchRefused,
     BatchRows,
-    CommandAccepted,
-    CommandRefused,
     DatasetDeclared,
     OffsetRange,
 )
 from veleta.events.envelope import Event, caused_event, trace_of
 from veleta_poller.domain.responses import Batch
 from veleta_poller.domain.sequence import BatchId, Placement
-from veleta_poller.domain.state import Reply
 
 SERVICE = "poller"
 CHUNK_ROWS = 500
@@ -119,15 +116,6 @@ def declared_event(dataset: Dataset, count: int, time: datetime) -> Event:
     payload = DatasetDeclared(dataset=dataset.name, digest=dataset.digest, toml=dataset.text)
     event_id = f"{dataset.name}/declared/{count}"
     return Event(event_id, SERVICE, time, payload, trace=trace_of(event_id))
-
-
-def reply_event(dataset: Dataset, reply: Reply, time: datetime) -> Event:
-    """The reply to a command."""
-    fields = {"dataset": dataset.name, "command": reply.command}
-    accepted, refused = CommandAccepted(**fields, effect=reply.text), CommandRefused(**fields, reason=reply.text)
-    payload, outcome = (accepted, "accepted") if reply.accepted else (refused, "refused")
-    event_id, trace = f"{reply.command}/{outcome}", trace_of(reply.command)
-    return Event(event_id, SERVICE, time, payload, cause=reply.command, trace=trace)
 
 
 def _batch_fields(dataset: Dataset, batch: BatchId) -> dict[str, Any]:

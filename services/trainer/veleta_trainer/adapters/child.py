@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,14 @@ from veleta_trainer.adapters.child_protocol import (
     RECIPE,
     UNAVAILABLE,
 )
+from veleta_trainer.adapters.process_memory import resident_bytes
+from veleta_trainer.domain.fit_limits import FitLimits
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, ProgressCallback
 
 log = structlog.get_logger()
+LIMIT_SECONDS = 0.2
+"""The pause between two comparisons of the child process with its limits."""
 
 
 @dataclass
@@ -35,6 +40,7 @@ class ChildProcessFitter:
 
     _work: Path
     _threads: int
+    _limits: FitLimits
     _registry: Registry
     _health: ServiceHealth
 
@@ -85,26 +91,32 @@ class ChildProcessFitter:
         return ""
 
     async def _wait(self, child: Process, progress: ProgressCallback) -> str:
-        """Report progress until the child ends: its stderr. Raises CancelledError if the service stops first."""
+        """Report progress until the child ends: its stderr.
+
+        Raises:
+            CancelledError: the service stops first.
+            Reject: the child exceeds a limit.
+        """
         assert child.stdout  # noqa: S101 - a pipe
         assert child.stderr  # noqa: S101 - a pipe
         errors = asyncio.ensure_future(child.stderr.read())
         stopping = asyncio.ensure_future(self._health.stopping.wait())
+        line = asyncio.ensure_future(child.stdout.readline())
+        began = time.monotonic()
         try:
-            while True:
-                line = asyncio.ensure_future(child.stdout.readline())
-                await asyncio.wait({line, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            while not (line.done() and not line.result()):
+                await asyncio.wait({line, stopping}, timeout=LIMIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.done():
-                    line.cancel()
                     raise asyncio.CancelledError("stopping")
-                if not line.result():
-                    break
-                await _report(line.result(), progress)
+                self._limits.check(time.monotonic() - began, resident_bytes(child.pid))
+                if line.done() and line.result():
+                    await _report(line.result(), progress)
+                    line = asyncio.ensure_future(child.stdout.readline())
             await child.wait()
             return (await errors).decode(errors="replace")[-MAX_ERROR_CHARACTERS:]
         finally:
-            errors.cancel()
-            stopping.cancel()
+            for waiting in (errors, stopping, line):
+                waiting.cancel()
 
 
 def _fitted_model(folder: Path) -> FittedModel:

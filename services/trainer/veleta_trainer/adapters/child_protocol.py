@@ -10,6 +10,8 @@ METRICS = "metrics.json"
 EXPLAIN = "explain"
 DATASET_FILE = "dataset.toml"
 MODELS = "models.json"
+TRAINED_WITH = "trained_with.toml"
+CHECKS = "checks.json"
 
 UNAVAILABLE, NOT_TRAINABLE = 75, 65
 """Exit codes (sysexits.h: EX_TEMPFAIL, EX_DATAERR)."""

@@ -13,10 +13,11 @@ from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
 from veleta.tables import leases, promotions, trainings
-from veleta_trainer.domain.manual_promotion import DELETED, OUTSIDE
+from veleta_trainer.domain.manual_promotion import DELETED
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (
     ACTIVE_STATES,
+    CHAMPION_DECISIONS,
     TRANSITIONS,
     PromotionRow,
     State,
@@ -118,8 +119,12 @@ class MysqlPromotions:
         return self._first(sa.select(promotions).where(promotions.c.cause == request_id))
 
     def champion(self) -> PromotionRow | None:
-        query = sa.select(promotions).where(promotions.c.decision.in_(("promoted", OUTSIDE)))
+        query = sa.select(promotions).where(promotions.c.decision.in_(CHAMPION_DECISIONS))
         return self._first(query.order_by(promotions.c.seq.desc()).limit(1))
+
+    def champions(self) -> list[tuple[int, str]]:
+        query = sa.select(promotions.c.version, promotions.c.decision).order_by(promotions.c.seq)
+        return [(*row,) for row in self._connection.execute(query.where(promotions.c.decision.in_(CHAMPION_DECISIONS)))]
 
     def has_deletion(self, champion: PromotionRow) -> bool:
         deletions = sa.select(promotions).where(promotions.c.decision == DELETED, promotions.c.seq > champion.seq)

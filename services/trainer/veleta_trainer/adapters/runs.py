@@ -38,9 +38,11 @@ class MlflowRuns:
         self._experiment = experiment
         self._client = connect(tracking_uri)
         self._unfinished: tuple[str, str] | None = None
+        self._child: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
-        recipe = fitted.recipe
+        self._stopped, recipe = False, fitted.recipe
         with registry_errors():
             mlflow.set_experiment(self._experiment)
             with self._start_run(planned) as run:
@@ -49,10 +51,15 @@ class MlflowRuns:
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
                 mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
-                models = log_models(fitted, self._tracking_uri, run.info.run_id)
+                models = self.log_models(fitted, run.info.run_id)
                 mlflow.set_tags({NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source})
         self._unfinished = None
         return LoggedRun(run.info.run_id, models.source, models.native, models.native_digest, fitted.metrics, recipe)
+
+    def stop_logging(self) -> None:
+        self._stopped = True
+        if child := self._child:
+            child.kill()
 
     def get(self, run_id: str) -> LoggedRun:
         with registry_errors():
@@ -82,6 +89,32 @@ class MlflowRuns:
         self._unfinished = planned.digest, run.info.run_id
         return run
 
+    def log_models(self, fitted: FittedModel, run_id: str) -> LoggedModels:
+        """Log both models of a run by a child process: see `veleta_trainer.log_models`.
+
+        Raises:
+            Retry: MLflow is unavailable, or it takes longer than LOGGING_SECONDS.
+            RuntimeError: the child failed for another reason, which is in the message.
+        """
+        (fitted.folder / DATASET_FILE).write_text(fitted.recipe.dataset_file, encoding="utf-8")
+        command = (sys.executable, "-m", "veleta_trainer.log_models", str(fitted.folder), self._tracking_uri, run_id)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+            self._child = child
+            if self._stopped:
+                child.kill()
+            try:
+                _, errors = child.communicate(timeout=LOGGING_SECONDS)
+            except subprocess.TimeoutExpired as error:
+                child.kill()
+                raise Retry("mlflow", f"the models are not logged after {LOGGING_SECONDS:g} s") from error
+            finally:
+                self._child = None
+        if child.returncode == UNAVAILABLE:
+            raise Retry("mlflow", errors.splitlines()[-1])
+        if child.returncode != 0:
+            raise RuntimeError(f"the models cannot be logged: {errors[-MAX_ERROR_CHARACTERS:]}")
+        return LoggedModels(**json.loads((fitted.folder / MODELS).read_text()))
+
     def _search(self, planned: Recipe, status: int) -> list[Run]:
         """The runs of this recipe. A request may have runs of other deployments, which have its id too."""
         state = RunStatus.to_string(status)
@@ -103,23 +136,3 @@ def _batches(recipe: Recipe) -> str:
     if len(names) > MAX_NAMED_BATCHES:
         return f"{len(names)} batches from {names[0]} to {names[-1]}"
     return ", ".join(names)
-
-
-def log_models(fitted: FittedModel, tracking_uri: str, run_id: str) -> LoggedModels:
-    """Log both models of a run by a child process: see `veleta_trainer.log_models`.
-
-    Raises:
-        Retry: MLflow is unavailable, or it takes longer than LOGGING_SECONDS.
-        RuntimeError: the child failed for another reason, which is in the message.
-    """
-    (fitted.folder / DATASET_FILE).write_text(fitted.recipe.dataset_file, encoding="utf-8")
-    command = (sys.executable, "-m", "veleta_trainer.log_models", str(fitted.folder), tracking_uri, run_id)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LOGGING_SECONDS)
-    except subprocess.TimeoutExpired as error:
-        raise Retry("mlflow", f"the models are not logged after {LOGGING_SECONDS:g} s") from error
-    if done.returncode == UNAVAILABLE:
-        raise Retry("mlflow", done.stderr.splitlines()[-1])
-    if done.returncode != 0:
-        raise RuntimeError(f"the models cannot be logged: {done.stderr[-MAX_ERROR_CHARACTERS:]}")
-    return LoggedModels(**json.loads((fitted.folder / MODELS).read_text()))

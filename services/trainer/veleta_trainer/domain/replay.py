@@ -1,8 +1,8 @@
 """Computes the trainer's tables from its topics: for a database that was wiped, or restored from an old copy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from veleta.events import catalogue
 from veleta.events.envelope import Event
@@ -66,20 +66,32 @@ class ReplayedState:
         if self.seq is not None and payload.seq > self.seq + MAX_SEQ_STEP:
             raise ValueError(f"the sequence number {payload.seq} does not follow {self.seq}")
         self.seq = max(self.seq or 0, payload.seq)
-        manual = event.id == event_id(payload.model, payload.seq)
-        promoted = isinstance(payload, catalogue.ModelPromoted)
-        self.promotions[payload.seq] = PromotionRow(
-            seq=payload.seq,
-            version=payload.version,
-            previous=(payload.previous if isinstance(payload, catalogue.ModelPromoted) else payload.champion) or None,
-            decision=OUTSIDE if manual else "promoted" if promoted else "rejected",
-            reason=payload.reason,
-            actor=OUTSIDE if manual else event.source,
-            cause=None if manual else payload.causes.request,
-            decided_at=event.time,
-        )
-        if not manual:
+        row = self.promotions[payload.seq] = _decision(event, payload)
+        if row.cause == payload.causes.request:
             self._update(payload.causes.request, {"state": "decided"})
+
+
+def _decision(event: Event, payload: catalogue.ModelPromoted | catalogue.ModelRejected) -> PromotionRow:
+    """The decision that an event reports: of a training, of a person by a command, or of one who moved an alias."""
+    promoted = isinstance(payload, catalogue.ModelPromoted)
+    row = PromotionRow(
+        seq=payload.seq,
+        version=payload.version,
+        previous=(payload.previous if isinstance(payload, catalogue.ModelPromoted) else payload.champion) or None,
+        decision="promoted" if promoted else "rejected",
+        reason=payload.reason,
+        actor=event.source,
+        cause=payload.causes.request,
+        decided_at=event.time,
+    )
+    if event.id == event_id(payload.model, payload.seq):
+        return replace(row, decision=OUTSIDE, actor=OUTSIDE, cause=None)
+    if isinstance(payload, catalogue.ModelPromoted) and payload.command:
+        if len(event.cause or "") > catalogue.MAX_ID_LENGTH:
+            raise ValueError("the id of the command is too long")
+        decision: Literal["rolled back", "promoted"] = "rolled back" if payload.command == "rollback" else "promoted"
+        return replace(row, decision=decision, actor=payload.actor or event.source, cause=event.cause)
+    return row
 
 
 def request_id(event: Event) -> str:

@@ -24,6 +24,10 @@ TRANSITIONS: Mapping[State, tuple[State, ...]] = {
     "aliased": ("finished", "failed"),
 }
 """The states that may follow a state. A state that is not a key is final."""
+CHAMPION_DECISIONS = ("promoted", "rolled back", "outside")
+"""The outcomes that make a version the champion."""
+SERVICES = ("trainer", "outside")
+"""The actors of decisions without a command: the trainer, and a person who moved an alias in MLflow."""
 ACTIVE_STATES = tuple(TRANSITIONS)[1:]
 """The states of a training in progress. Each is stored when its step is complete."""
 
@@ -100,16 +104,26 @@ def waiting_row(request: TrainingRequest, at: datetime) -> TrainingRow:
 
 @dataclass(frozen=True)
 class PromotionRow:
-    """A decision: a row of PIPELINE.promotions. `cause` is the id of the request. `seq` is 0 until it is stored."""
+    """A decision: a row of PIPELINE.promotions. `seq` is 0 until it is stored.
+
+    `cause` is the id of the training request or of the command. `actor` is the person who sent the command, or one of
+    SERVICES.
+    """
 
     version: int
     previous: int | None
-    decision: Literal["promoted", "rejected", "outside", "deleted"]
+    decision: Literal["promoted", "rolled back", "rejected", "outside", "deleted"]
     reason: str
     actor: str
     cause: str | None
     decided_at: datetime
     seq: int = 0
+
+    @property
+    def description(self) -> str:
+        """The decision in one line, with the person who decided by a command."""
+        by = f" by {self.actor}" if self.actor not in SERVICES else ""
+        return f"{self.decision}{by}: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,16 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
     (catalogue.Pause(dataset="homes", actor="ana", address="::1"), "polling", "pause requested by ana at ::1", "info"),
     (catalogue.Resume(dataset="homes", actor="ana"), "polling", "resume requested by ana", "info"),
     (catalogue.CommandAccepted(dataset="homes", command="c", effect="resumed"), "polling", "resumed", "success"),
+    (catalogue.Retrain(dataset="homes", actor="ana"), "trainer", "retrain requested by ana", "info"),
+    (catalogue.Promote(dataset="homes", actor="ana", version=2), "trainer", "promote requested by ana", "info"),
+    (catalogue.Rollback(dataset="homes", actor="ana"), "trainer", "rollback requested by ana", "info"),
+    (catalogue.Cancel(dataset="homes", actor="ana"), "trainer", "cancel requested by ana", "info"),
+    (
+        catalogue.CommandAccepted(dataset="homes", command="homes/cancel/1", effect="cancelled"),
+        "trainer",
+        "cancelled",
+        "success",
+    ),
     (
         catalogue.CommandRefused(dataset="homes", command="c", reason="at the end"),
         "polling",

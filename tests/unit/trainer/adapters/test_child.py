@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.testbed import wait_until
 from support.trainer import recipe
 from support.twins.shared import MemoryRegistry
 from veleta.errors import Reject, Retry
@@ -20,6 +21,7 @@ from veleta_trainer.adapters.child_protocol import (
     RECIPE,
     UNAVAILABLE,
 )
+from veleta_trainer.domain.fit_limits import MEGABYTE, FitLimits
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel
 
@@ -37,13 +39,19 @@ class Setup:
         self.health = ServiceHealth("trainer")
         self.progress: list[tuple[str, int, int, float | None]] = []
         self.work = folder / "work"
-        self.fitter = ChildProcessFitter(self.work, 2, self.registry, self.health)
+        self.limits = FitLimits(60.0, 2**40)
+        self.fitter = ChildProcessFitter(self.work, 2, self.limits, self.registry, self.health)
         patch.setattr(sys, "executable", str(self._script))
 
     def restarted(self) -> "Setup":
         """The fitter of a new process."""
-        self.fitter = ChildProcessFitter(self.work, 2, self.registry, self.health)
+        self.fitter = ChildProcessFitter(self.work, 2, self.limits, self.registry, self.health)
         return self
+
+    def running(self) -> bool:
+        """Whether a child process runs that wrote its id."""
+        ids = [path.read_text().strip() for path in self.work.glob("*/pid")]
+        return any(pid and Path(f"/proc/{pid}").exists() for pid in ids)
 
     async def fit(self, script: str, champion: Version | None = None, of: Recipe = RECIPE_OF_TEST) -> FittedModel:
         self._script.write_text(f"#!/bin/sh\n{script}")
@@ -157,6 +165,35 @@ async def test_the_child_is_killed_when_the_service_stops(setup: Setup) -> None:
     setup.health.stopping.set()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(fitting, 10)
+
+
+@pytest.mark.failure("F374")
+async def test_a_fit_that_takes_too_long_fails(setup: Setup) -> None:
+    """Its process is ended. The reason names the setting, and the training is not repeated."""
+    setup.limits = FitLimits(0.3, 2**40)
+    with pytest.raises(Reject, match=r"longer than its limit: 0\.3 s\. Raise TRAINER_FIT_SECONDS"):
+        await asyncio.wait_for(setup.restarted().fit('echo $$ > "$3/pid"; exec sleep 60\n'), 10)
+    assert not setup.running()
+
+
+@pytest.mark.failure("F374")
+async def test_a_fit_that_needs_too_much_memory_fails(setup: Setup) -> None:
+    """Its process is ended, before the machine has no memory left for the other parts."""
+    setup.limits = FitLimits(60.0, 100 * MEGABYTE)
+    script = f"""echo $$ > "$3/pid"; exec {sys.orig_argv[0]} -c 'import time; full = b"x" * 2**27; time.sleep(60)'\n"""
+    with pytest.raises(Reject, match=r"more memory than its limit: \d+ MB of 100 MB\. Raise TRAINER_FIT_MEMORY"):
+        await asyncio.wait_for(setup.restarted().fit(script), 20)
+    assert not setup.running()
+
+
+async def test_the_child_is_killed_when_the_fit_is_cancelled(setup: Setup) -> None:
+    """As by the command `cancel`."""
+    fitting = asyncio.create_task(setup.fit('echo $$ > "$3/pid"; exec sleep 60\n'))
+    await asyncio.to_thread(wait_until, setup.running)
+    fitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(fitting, 1)
+    assert not setup.running()
 
 
 def _raise(error: Exception) -> Callable[..., Path]:

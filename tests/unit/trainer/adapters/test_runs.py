@@ -1,5 +1,6 @@
 """The client of MLflow's runs, on a server that does not answer as it should."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from support.broken_mlflow import broken_mlflow
 from support.models import train
-from support.testbed import free_port
+from support.testbed import free_port, wait_until
 from support.trainer import DATASET, recipe
 from veleta.errors import Retry
 from veleta_trainer.adapters import runs as adapter
@@ -47,8 +48,8 @@ def unavailable(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_every_method_is_called() -> None:
-    """A method that is added to the port is also added to these tests."""
-    assert set(CALLS) == {name for name in vars(Runs) if not name.startswith("_")}
+    """A method that is added to the port is also added to these tests, if it calls the server."""
+    assert set(CALLS) == {name for name in vars(Runs) if not name.startswith("_")} - {"stop_logging"}
 
 
 @pytest.mark.failure("F42", "F294")
@@ -97,7 +98,25 @@ def test_the_exit_code_of_the_child_decides_the_error(
     child.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(child))
     with pytest.raises(error, match=message):
-        adapter.log_models(fitted, "http://127.0.0.1:9", "run")
+        MlflowRuns("http://127.0.0.1:9", "experiment").log_models(fitted, "run")
+
+
+async def test_the_child_is_killed_when_the_training_is_cancelled(
+    fitted: FittedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logging ends at once, also if the process has not started yet."""
+    child = fitted.folder / "child"
+    child.write_text(f"#!/bin/sh\ntouch {fitted.folder}/started\nexec sleep 60\n")
+    child.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(child))
+    runs = MlflowRuns("http://127.0.0.1:9", "experiment")
+    logging = asyncio.create_task(asyncio.to_thread(runs.log_models, fitted, "run"))
+    await asyncio.to_thread(wait_until, (fitted.folder / "started").exists)
+    runs.stop_logging()
+    with pytest.raises(RuntimeError, match="cannot be logged"):
+        await asyncio.wait_for(logging, 1)
+    with pytest.raises(RuntimeError, match="cannot be logged"):
+        await asyncio.wait_for(asyncio.to_thread(runs.log_models, fitted, "run"), 1)
 
 
 def _no_answer(*_arguments: object) -> None:

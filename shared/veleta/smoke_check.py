@@ -1,4 +1,4 @@
-"""The check of a model's predictions before it is served."""
+"""The check of a model's predictions before it is promoted by a command, and before it is served."""
 
 import math
 from collections.abc import Sequence

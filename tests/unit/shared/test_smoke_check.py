@@ -7,7 +7,7 @@ import pytest
 
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
-from veleta_inference.domain.smoke_check import smoke_check
+from veleta.smoke_check import smoke_check
 
 DATASET = load_dataset("real_estate")
 USUAL = 250_000.0
