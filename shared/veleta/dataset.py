@@ -70,6 +70,10 @@ class Column(Section):
         """Whether the model uses it: an identifier only by its prefix, another column unless its feature is `none`."""
         return self.feature == "prefix" if self.kind == "identifier" else self.feature != "none"
 
+    def digits_of(self, value: Value) -> str:
+        """The text of an identifier with all its digits, as `06016`. Empty if there is no value."""
+        return str(int(value)).zfill(self.digits) if isinstance(value, float) else ""
+
     @property
     def numeric(self) -> bool:
         """Whether the data API sends it as a JSON number."""
@@ -131,6 +135,18 @@ class BatchRule(Section):
     where: list[Condition]
 
 
+class PlacesRule(Section):
+    """The table of places whose values become features: see `veleta.places`."""
+
+    table: str
+    """Its name, or the path of a .csv or .csv.gz file."""
+    key: Name
+    """The column with the key of a row's place: an identifier with `digits`, or a category."""
+    city: Name | None = None
+    state: Name | None = None
+    """Categories by which a place is searched if its key is not in the table."""
+
+
 class DerivedFeature(Section):
     """A feature that is computed from numbers of the same row. Exactly one of the two is set."""
 
@@ -170,6 +186,7 @@ class Dataset(Section):
     target: Name
     identity: list[Name]
     columns: list[Column]
+    places: PlacesRule | None = None
     features: list[DerivedFeature] = []
     training: TrainingRule = TrainingRule()
     cleaning: dict[Name, tuple[float, float]] = {}

@@ -26,7 +26,7 @@ def explanation(booster: CatBoostRegressor, dataset: Dataset, rows: pd.DataFrame
     rows = rows[features.names]
     values, base = shap_values(booster, Pool(rows, cat_features=features.categorical))
     shown = rows.to_numpy(dtype=object) if len(rows) == 1 else _as_numbers(rows)
-    titles = [each.title for each in features.functions]
+    titles = [each.title for each in features.infos]
     return shap.Explanation(values, base_values=base, data=shown, feature_names=titles)
 
 

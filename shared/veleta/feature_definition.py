@@ -10,18 +10,24 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from veleta.dataset import Column, Dataset, DerivedFeature
+from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule
 from veleta.errors import Reject, one_line
-from veleta.features import FEATURE_VERSION
+from veleta.features import FEATURE_VERSION, place_feature
+from veleta.places import load_places
 
 METADATA = "feature_definition"
 """The key in the metadata of the CatBoost model. Models of earlier versions have none."""
+PLACE = "place"
+"""The kind of a feature from the table of places."""
+_LEFT_OUT_IF_EMPTY = Field(exclude_if=lambda value: not value)
+"""A field that was added later: without it a definition is written as in earlier versions."""
 
 
 class FeatureSource(BaseModel):
     """What one feature is computed from: all that `veleta.features.Features` and `Column.convert` use of its column.
 
-    Its kind is that of the column. A derived feature is a `quotient` or a `sum` of its `inputs`.
+    Its kind is that of the column. A derived feature is a `quotient` or a `sum` of its `inputs`. A `place` is a column
+    of the table of places.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,8 +36,18 @@ class FeatureSource(BaseModel):
     unit: str = ""
     digits: int = 0
     prefix: int = 0
-    inputs: Annotated[list[str], Field(exclude_if=lambda value: not value)] = []
-    """Left out of a file if it is empty, as in earlier versions."""
+    inputs: Annotated[list[str], _LEFT_OUT_IF_EMPTY] = []
+
+
+class PlacesSource(BaseModel):
+    """The table of places, by its SHA-256, and the columns by which a place is found. An identifier has `digits`."""
+
+    model_config = ConfigDict(frozen=True)
+    table: str
+    key: str
+    digits: int
+    city: str
+    state: str
 
 
 class FeatureDefinition(BaseModel):
@@ -41,13 +57,26 @@ class FeatureDefinition(BaseModel):
     feature_version: int
     target: FeatureSource
     features: list[FeatureSource]
+    places: Annotated[PlacesSource | None, _LEFT_OUT_IF_EMPTY] = None
 
     @classmethod
-    def of_dataset(cls, dataset: Dataset, feature_version: int = FEATURE_VERSION) -> Self:
-        """That of a dataset file."""
+    def of_dataset(
+        cls, dataset: Dataset, feature_version: int = FEATURE_VERSION, places_digest: str | None = None
+    ) -> Self:
+        """That of a dataset file, with the table of places that is installed or, if it is given, the one of a digest.
+
+        Raises Stop: the table of places cannot be read.
+        """
         features = [_source(column) for column in dataset.inputs if column.is_feature]
         features += [_derived_source(feature) for feature in dataset.features]
-        return cls(feature_version=feature_version, target=_source(dataset.by_name[dataset.target]), features=features)
+        if dataset.places:
+            places = load_places(dataset.places.table)
+            names = map(place_feature, (*places.numbers, *places.texts))
+            features += [FeatureSource(name=name, kind=PLACE) for name in names]
+            places_digest = places.digest if places_digest is None else places_digest
+        target = _source(dataset.by_name[dataset.target])
+        source = _places_source(dataset, dataset.places, places_digest or "") if dataset.places else None
+        return cls(feature_version=feature_version, target=target, features=features, places=source)
 
     @classmethod
     def of_model(cls, metadata: Mapping[str, str]) -> Self | None:
@@ -76,9 +105,13 @@ class FeatureDefinition(BaseModel):
         texts = [
             _difference(each, other) if (other := others.get(each.name)) else f"{each.name} is no feature now"
             for each in self.features
+            if present.places or each.kind != PLACE
         ]
         if self.feature_version != present.feature_version:
             texts.append(f"version {self.feature_version} of the features, now {present.feature_version}")
+        if self.places and any(each.kind == PLACE for each in self.features):
+            gone = "[places] is left out now"
+            texts.append(_changes("[places]", self.places, present.places) if present.places else gone)
         if self.target.name != present.target.name:
             texts.append(f"the target was {self.target.name}, now {present.target.name}")
         else:
@@ -97,11 +130,20 @@ def _derived_source(feature: DerivedFeature) -> FeatureSource:
     return FeatureSource(name=feature.name, kind=kind, inputs=feature.inputs)
 
 
+def _places_source(dataset: Dataset, rule: PlacesRule, digest: str) -> PlacesSource:
+    digits = dataset.by_name[rule.key].digits
+    return PlacesSource(table=digest, key=rule.key, digits=digits, city=rule.city or "", state=rule.state or "")
+
+
 def _difference(before: FeatureSource, now: FeatureSource) -> str:
     """`zip_code had prefix = 3, now 2`. Empty if nothing differs."""
+    return _changes(before.name, before, now)
+
+
+def _changes(name: str, before: BaseModel, now: BaseModel) -> str:
     old, new = dict(before), dict(now)
     changes = [f"{key} = {_shown(old[key])}, now {_shown(new[key])}" for key in old if old[key] != new[key]]
-    return f"{before.name} had {' and '.join(changes)}" if changes else ""
+    return f"{name} had {' and '.join(changes)}" if changes else ""
 
 
 def _shown(value: object) -> str:

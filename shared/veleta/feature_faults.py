@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from veleta.places import PLACE_PREFIX, missing_table
 from veleta.valid_values import did_you_mean
 
 if TYPE_CHECKING:
-    from veleta.dataset import Dataset, DerivedFeature
+    from veleta.dataset import Column, Dataset, DerivedFeature
 
 
 def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
@@ -19,6 +20,7 @@ def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]
             yield f"{where} the name is there twice: use another"
         yield from (f"{where} {fault}" for fault in _faults_of_feature(feature))
         yield from _faults_of_numbers(where, feature.inputs, dataset, declared)
+    yield from _places_faults(dataset, declared)
     yield from _training_faults(dataset, declared)
 
 
@@ -29,6 +31,28 @@ def _faults_of_feature(feature: "DerivedFeature") -> Iterator[str]:
         yield 'use one of divide = ["dividend", "divisor"] or add = ["first", "second"]'
     if feature.add is not None and len(set(feature.add)) < max(2, len(feature.add)):
         yield "add: name two or more columns, each once"
+
+
+def _places_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+    if (rule := dataset.places) is None:
+        return
+    if fault := missing_table(rule.table):
+        yield f"[places] table = {rule.table!r}: {fault}"
+    named = (*declared, *(each.name for each in dataset.features))
+    taken = [each for each in named if each.startswith(PLACE_PREFIX)]
+    yield from (f"{each}: features of places begin with {PLACE_PREFIX}: use another name" for each in taken)
+    names = {"key": rule.key, "city": rule.city, "state": rule.state}
+    for key, name in names.items():
+        column, where = dataset.by_name.get(name or ""), f'[places] {key} = "{name}":'
+        if name and name not in declared:
+            yield f"{where} this is no column: {did_you_mean(name, declared)}"
+        elif column and not _is_place(column, is_key=key == "key"):
+            wanted = "a category, or an identifier with digits" if key == "key" else "a category"
+            yield f"{where} its kind is {column.kind}: name {wanted}"
+
+
+def _is_place(column: "Column", *, is_key: bool) -> bool:
+    return column.kind == "category" or (is_key and column.kind == "identifier" and column.digits > 0)
 
 
 def _training_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:

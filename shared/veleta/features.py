@@ -1,13 +1,14 @@
 """Features of a row, for training and for serving; and the split into training rows and holdout."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from hashlib import blake2b
 
-from veleta.dataset import Column, Dataset, DerivedFeature, Value, Values
+from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule, Value, Values
+from veleta.places import PLACE_PREFIX, load_places
 
 FEATURE_VERSION = 1
 """Increases with each change of how a feature is computed. A model is only used with the version of its training."""
@@ -21,8 +22,8 @@ Feature = float | str
 
 
 @dataclass(frozen=True)
-class FeatureFunction:
-    """One feature: how it is computed from a typed row, and what people and CatBoost need of it.
+class FeatureInfo:
+    """What people and CatBoost need to know of a feature.
 
     `column` is the column of the row whose influence it shows. `trend` is 1 if the predicted target must not fall with
     the feature, -1 if it must not rise, and 0 otherwise.
@@ -31,45 +32,84 @@ class FeatureFunction:
     name: str
     title: str
     column: str
-    compute: Callable[[Values], Feature]
     categorical: bool = False
     trend: int = 0
 
 
 class Features:
-    """The features of a dataset, in their order. They are a pure function of a typed row."""
+    """The features of a dataset, in their order. They are a pure function of a typed row and the table of places."""
 
     def __init__(self, dataset: Dataset, names: Sequence[str] | None = None) -> None:
-        """All features, or those with these names: a model may have learnt from fewer, in another order."""
-        functions = [_of_column(column, dataset) for column in dataset.inputs if column.is_feature]
-        functions += [_derived(feature, dataset) for feature in dataset.features]
-        by_name = {each.name: each for each in functions}
-        self.functions = functions if names is None else [by_name[name] for name in names]
-        self._compute = [each.compute for each in self.functions]
+        """All features, or those with these names: a model may have learnt from fewer, in another order.
+
+        Raises Stop: the table of places cannot be read.
+        """
+        rises = dataset.training.increasing
+        columns = [column for column in dataset.inputs if column.is_feature]
+        infos = [_column_info(column, rises) for column in columns]
+        infos += [_derived_info(feature, rises) for feature in dataset.features]
+        self._compute = [partial(_of_column, column) for column in columns]
+        self._compute += [_derived(feature) for feature in dataset.features]
+        self._place = _PlaceFeatures(dataset, dataset.places) if dataset.places else None
+        infos += self._place.infos if self._place else []
+        positions = {info.name: position for position, info in enumerate(infos)}
+        chosen = list(positions.values()) if names is None else [positions[name] for name in names]
+        self.infos = [infos[position] for position in chosen]
+        self._chosen = None if self.infos == infos else chosen
 
     @property
     def names(self) -> list[str]:
         """Their names."""
-        return [each.name for each in self.functions]
+        return [each.name for each in self.infos]
 
     @property
     def categorical(self) -> list[int]:
         """The positions of the categorical features, which are text."""
-        return [i for i, each in enumerate(self.functions) if each.categorical]
+        return [i for i, each in enumerate(self.infos) if each.categorical]
+
+    @property
+    def places_digest(self) -> str:
+        """The SHA-256 of the table of places. Empty if the dataset has none."""
+        return self._place.digest if self._place else ""
 
     def of(self, row: Values) -> list[Feature]:
         """The features of a typed row.
 
         A number stays a number (NaN if it is missing), a category is text, and a date is a year with a fraction. An
         identifier with a prefix becomes the first digits of its zero-padded number (6016.0 with five digits: `060`). A
-        quotient is NaN unless its divisor is above 0.
+        quotient is NaN unless its divisor is above 0. The values of the place follow: see `Places.find`.
         """
-        return [compute(row) for compute in self._compute]
+        found = [compute(row) for compute in self._compute]
+        if self._place:
+            found += self._place.of(row)
+        return found if self._chosen is None else [found[position] for position in self._chosen]
+
+
+class _PlaceFeatures:
+    """The features of a row's place: the columns of the table of places."""
+
+    def __init__(self, dataset: Dataset, rule: PlacesRule) -> None:
+        self._key, self._city, self._state = dataset.by_name[rule.key], rule.city, rule.state
+        self._places = load_places(rule.table)
+        self.digest = self._places.digest
+        self.infos = [_place_info(name, self._key) for name in self._places.numbers]
+        self.infos += [_place_info(name, self._key, categorical=True) for name in self._places.texts]
+
+    def of(self, row: Values) -> list[Feature]:
+        key, city, state = (row[name] if name else None for name in (self._key.name, self._city, self._state))
+        text = self._key.digits_of(key) if self._key.numeric else key
+        place = self._places.find(_as_text(text), _as_text(city), _as_text(state))
+        return [*place.numbers, *place.texts]
 
 
 def column_feature(column: Column, value: Value) -> Feature:
     """The feature of a column's value: see `Features.of`."""
     return _FEATURE[column.kind](column, value)
+
+
+def place_feature(name: str) -> str:
+    """The name of the feature of a column in the table of places."""
+    return f"{PLACE_PREFIX}{name}"
 
 
 def date_of_feature(feature: float) -> date:
@@ -98,10 +138,14 @@ def _year(_column: Column, value: Value) -> Feature:
 
 
 def _prefix(column: Column, value: Value) -> Feature:
-    return str(int(value)).zfill(column.digits)[: column.prefix] if isinstance(value, float) else ""
+    return column.digits_of(value)[: column.prefix]
 
 
 def _text(_column: Column, value: Value) -> Feature:
+    return _as_text(value)
+
+
+def _as_text(value: Value) -> str:
     return value if isinstance(value, str) else ""
 
 
@@ -109,20 +153,12 @@ _FEATURE = {"number": _number, "date": _year, "identifier": _prefix, "category":
 """By kind of column: the function that makes a feature of a value."""
 
 
-def _of_column(column: Column, dataset: Dataset) -> FeatureFunction:
-    make, name = _FEATURE[column.kind], column.name
-    categorical, trend = column.kind in ("category", "identifier"), int(name in dataset.training.increasing)
-    return FeatureFunction(name, column.title, name, lambda row: make(column, row[name]), categorical, trend)
+def _of_column(column: Column, row: Values) -> Feature:
+    return _FEATURE[column.kind](column, row[column.name])
 
 
-def _derived(feature: DerivedFeature, dataset: Dataset) -> FeatureFunction:
-    rises = [name in dataset.training.increasing for name in feature.inputs]
-    compute: Callable[[Values], Feature]
-    if feature.divide:
-        compute, trend = partial(_quotient, *feature.divide), rises[0] - rises[1]
-    else:
-        compute, trend = partial(_total, feature.inputs), int(any(rises))
-    return FeatureFunction(feature.name, feature.title, feature.inputs[0], compute, trend=trend)
+def _derived(feature: DerivedFeature) -> "partial[Feature]":
+    return partial(_quotient, *feature.divide) if feature.divide else partial(_total, feature.inputs)
 
 
 def _quotient(dividend: str, divisor: str, row: Values) -> Feature:
@@ -135,3 +171,18 @@ def _quotient(dividend: str, divisor: str, row: Values) -> Feature:
 def _total(names: Sequence[str], row: Values) -> Feature:
     values = [row[name] for name in names]
     return sum(value if isinstance(value, float) else math.nan for value in values)
+
+
+def _column_info(column: Column, rises: Sequence[str]) -> FeatureInfo:
+    categorical = column.kind in ("category", "identifier")
+    return FeatureInfo(column.name, column.title, column.name, categorical, int(column.name in rises))
+
+
+def _derived_info(feature: DerivedFeature, rises: Sequence[str]) -> FeatureInfo:
+    rising = [name in rises for name in feature.inputs]
+    trend = rising[0] - rising[1] if feature.divide else int(any(rising))
+    return FeatureInfo(feature.name, feature.title, feature.inputs[0], trend=trend)
+
+
+def _place_info(name: str, key: Column, *, categorical: bool = False) -> FeatureInfo:
+    return FeatureInfo(place_feature(name), f"{key.title}: {name.replace('_', ' ')}", key.name, categorical)

@@ -22,6 +22,8 @@ MAX_BYTES = 32 * 1024 * 1024
 """The largest table, decompressed. Each process that computes features has it in memory."""
 CITY, STATE = "city", "state"
 """Columns of a table that are no values: a place whose key is unknown is searched by them."""
+PLACE_PREFIX = "place_"
+"""How the names of features from a table begin."""
 _SHIPPED = Path(__file__).parent / "places"
 _SUFFIXES = (".csv", ".csv.gz")
 
@@ -121,16 +123,25 @@ def load_places(name: str) -> Places:
         Stop: the file cannot be read, or is larger than MAX_BYTES; it is not UTF-8; the header has an invalid or a
             repeated name; there is no row; a row has no key, a repeated one, or another number of fields.
     """
-    is_path = name.endswith(_SUFFIXES)
-    path = Path(name) if is_path else _SHIPPED / f"{name}.csv.gz"
-    if not path.is_file():
-        shipped = sorted(each.name.removesuffix(".csv.gz") for each in _SHIPPED.glob("*.csv.gz"))
-        missing = "there is no such file" if is_path else "there is no such table"
-        raise Stop(f"places {name}: {missing}: use {alternatives([*shipped, 'the path of a .csv or .csv.gz file'])}")
+    if fault := missing_table(name):
+        raise Stop(f"places {name}: {fault}")
     try:
-        return Places(name, _decompressed(path))
+        return Places(name, _decompressed(_path(name)))
     except Stop as error:
         raise Stop(f"places {name}: {error}") from error
+
+
+def missing_table(name: str) -> str:
+    """What to do if `load_places` would find no file. Empty if there is one."""
+    if _path(name).is_file():
+        return ""
+    shipped = sorted(each.name.removesuffix(".csv.gz") for each in _SHIPPED.glob("*.csv.gz"))
+    missing = "there is no such file" if name.endswith(_SUFFIXES) else "there is no such table"
+    return f"{missing}: use {alternatives([*shipped, 'the path of a .csv or .csv.gz file'])}"
+
+
+def _path(name: str) -> Path:
+    return Path(name) if name.endswith(_SUFFIXES) else _SHIPPED / f"{name}.csv.gz"
 
 
 def _decompressed(path: Path) -> bytes:

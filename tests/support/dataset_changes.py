@@ -42,7 +42,9 @@ CHANGES = {
     "column title": Change([('title = "Bedrooms"', 'title = "Beds"')]),
     "drift ignore, more": Change([('ignore = ["zip_code", "street"]', 'ignore = ["zip_code", "street", "bed"]')]),
     "drift ignore, less": Change([('ignore = ["zip_code", "street"]', 'ignore = ["zip_code"]')]),
-    "digits": Change([("digits = 5", "digits = 6")], model_refuses="zip_code had digits = 5, now 6"),
+    "digits": Change(
+        [("digits = 5", "digits = 6")], model_refuses="zip_code had digits = 5, now 6; [places] had digits = 5, now 6"
+    ),
     "prefix": Change([("prefix = 3", "prefix = 2")], model_refuses="zip_code had prefix = 3, now 2"),
     "kind, same type": Change(
         [(_BEDROOMS, 'title = "Bedrooms"\nkind = "identifier"')], model_refuses="bed is no feature now"
@@ -53,6 +55,14 @@ CHANGES = {
     "unit of the target": Change([('unit = "USD"', 'unit = "EUR"')], model_refuses="price had unit = USD, now EUR"),
     "feature left out": Change(
         [('title = "Status"\n', 'title = "Status"\nfeature = "none"\n')], model_refuses="status is no feature now"
+    ),
+    "places left out": Change(
+        [('[places]\ntable = "us_zip"\nkey = "zip_code"\ncity = "city"\nstate = "state"\n', "")],
+        model_refuses="[places] is left out now",
+    ),
+    "places without cities": Change(
+        [('city = "city"\n', "")],
+        model_refuses="[places] had city = city, now none",
     ),
     "target": Change(
         [('target = "price"', 'target = "bath"')],

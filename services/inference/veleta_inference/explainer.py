@@ -53,7 +53,7 @@ def _explain(dataset: Dataset, model: CatBoostRegressor, rows: Sequence[Row]) ->
     features = Features(dataset, model.feature_names_)
     data = [features.of(dataset.convert(row)[0]) for row in rows]
     values, _ = shap_values(model, Pool(data, cat_features=features.categorical), threads=1)
-    owners = [each.column for each in features.functions]
+    owners = [each.column for each in features.infos]
     columns = list(dict.fromkeys(owners))
     places = [[i for i, owner in enumerate(owners) if owner == column] for column in columns]
     return {"columns": columns, "values": [[math.fsum(row[i]) for i in places] for row in values]}

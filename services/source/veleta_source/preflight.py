@@ -20,7 +20,7 @@ from veleta.api_keys import names_by_digest
 from veleta.dataset import Dataset, load_dataset
 from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
-from veleta.features import MIN_TRAINING_ROWS
+from veleta.features import MIN_TRAINING_ROWS, Features
 from veleta.printable import printable
 from veleta.settings import read_settings
 from veleta.start_variables import StartVariables
@@ -63,6 +63,8 @@ def main() -> int:
         with _appended_to(faults):
             dataset = load_dataset(settings.dataset)
         if dataset:
+            with _appended_to(faults):
+                Features(dataset)  # reads the table of places
             lines += _check_rows(settings, dataset, variables, is_first)
             lines += published_ports(os.environ, has_keys=bool(names_by_digest(variables.api_keys)))
         elif settings.csv:

@@ -41,6 +41,8 @@ def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     dataset = parse_dataset(recipe.dataset_file)
     rows = RecipeReader(dataset, BatchReader(KafkaLog(kafka, "trainer-fit")), partial(report_progress, "reading"))
     recipe, data = rows.read(recipe), rows.data
+    # An upgrade may have brought another table since the training was planned.
+    recipe = recipe.model_copy(update={"places_digest": Features(dataset).places_digest})
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
     curve = _LearningCurve(int(recipe.params["iterations"]))

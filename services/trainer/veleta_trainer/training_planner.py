@@ -8,7 +8,7 @@ from veleta.errors import Reject, Stop, one_line
 from veleta.events.catalogue import BatchClosed
 from veleta.faults import fault_point
 from veleta.feature_definition import FeatureDefinition
-from veleta.features import FEATURE_VERSION
+from veleta.features import FEATURE_VERSION, Features
 from veleta.processing.manifests import Manifests
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain.recipe import MAX_BATCHES, Recipe, batches_with_other_rows
@@ -55,6 +55,7 @@ class RecipeBuilder:
             champion=champion,
             params=self._params,
             libraries=self._libraries,
+            places_digest=Features(self._dataset).places_digest,
         )
 
     def differences(self, recipe: Recipe) -> list[str]:

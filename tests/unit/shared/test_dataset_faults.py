@@ -15,6 +15,7 @@ CATCH_ALL = "[[source]]\nplace = {}\nwhere = []\n"
 NAMES = "use 1 to 48 lower case letters, digits and _, with a letter first"
 DERIVED = '[[features]]\nname = "{}"\ntitle = "{}"\n{}\n\n[cleaning]'
 RATIO = 'divide = ["weight", "gears"]'
+PLACES = '[places]\ntable = "{}"\nkey = "{}"\n\n[cleaning]'
 TRAINING = "[training]\n{}\n\n[cleaning]"
 BREAKS: list[tuple[str, str, str]] = [
     ('name = "bicycles"', "name = bicycles", "not TOML: Invalid value (at line 3, column 8): 'name = bicycles'"),
@@ -65,6 +66,13 @@ BREAKS: list[tuple[str, str, str]] = [
     ("[cleaning]", DERIVED.format("ratio", "x", 'divide = ["gears"]'), "divide = ['gears']: use a list of 2 names"),
     ("[cleaning]", DERIVED.format("ratio", "x", 'add = ["gears", "maker"]'), "ratio: maker is no number, its kind is"),
     ("[cleaning]", DERIVED.format("ratio", "x", 'add = ["gears", "asking"]'), "ratio: asking is the target: name"),
+    ("[cleaning]", PLACES.format("us", "shop"), "[places] table = 'us': there is no such table: use us_zip"),
+    ("[cleaning]", PLACES.format("x.csv", "shop"), "[places] table = 'x.csv': there is no such file: use us_zip"),
+    ("[cleaning]", PLACES.format("us_zip", "shops"), '[places] key = "shops": this is no column: did you mean shop?'),
+    ("[cleaning]", PLACES.format("us_zip", "gears"), '[places] key = "gears": its kind is number: name a'),
+    ("[cleaning]", PLACES.format("us_zip", "serial"), '[places] key = "serial": its kind is identifier: name'),
+    ("[cleaning]", PLACES.format("us_zip", 'shop"\ncity = "gears'), 'city = "gears": its kind is number: name'),
+    ("[cleaning]", PLACES.format("us_zip", 'shop"\nstat = "gears'), "[places] stat is no key: did you mean state?"),
     ("[cleaning]", TRAINING.format("cap = 50"), "[training] cap = 50: use a number above 50, the lowest asking of"),
     ("[cleaning]", TRAINING.format("cap = inf"), "[training] cap = inf: use a number above 50"),
     ("[cleaning]", TRAINING.format('increasing = ["gear"]'), "[training] increasing: gear is no column: did you mean"),

@@ -78,7 +78,8 @@ def test_all_differences_are_named_in_one_line() -> None:
     with pytest.raises(OtherFeatures) as caught:
         check_features(changed, Model(defined=True))
     zip_code, size = "zip_code had digits = 5, now 6 and prefix = 3, now 2", CHANGES["unit"].model_refuses
-    assert str(caught.value) == f"the model learnt from other features: {zip_code}; {size}"
+    places = "[places] had digits = 5, now 6"
+    assert str(caught.value) == f"the model learnt from other features: {zip_code}; {size}; {places}"
 
 
 def test_the_digest_changes_with_what_is_computed_only() -> None:

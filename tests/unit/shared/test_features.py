@@ -55,7 +55,7 @@ def test_features_have_the_order_of_the_file(dataset: Dataset, example: Values) 
 def test_categorical_features_are_listed_by_position(dataset: Dataset) -> None:
     """All text features, including the prefix of an identifier."""
     features = Features(dataset)
-    assert [features.names[i] for i in features.categorical] == ["status", "city", "state", "zip_code"]
+    assert [features.names[i] for i in features.categorical] == ["status", "city", "state", "zip_code", "place_county"]
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,9 @@ increasing = ["gears"]
 
 def of_bicycle(weight: Value, gears: Value) -> list[Feature]:
     """The derived features, and one column, of a row."""
-    features = Features(parse_dataset(BICYCLES.read_text() + DERIVED), ["weight_per_gear", "both", "gears"])
-    return features.of({"weight": weight, "gears": gears})
+    dataset = parse_dataset(BICYCLES.read_text() + DERIVED)
+    row = {**dict.fromkeys(dataset.names), "weight": weight, "gears": gears}
+    return Features(dataset, ["weight_per_gear", "both", "gears"]).of(row)
 
 
 def test_features_are_derived_from_numbers_of_the_row() -> None:
@@ -127,15 +128,49 @@ def test_a_derived_feature_of_nothing_is_missing(weight: Value, gears: Value) ->
 
 def test_a_derived_feature_belongs_to_its_first_column() -> None:
     """An explanation adds its share to that of the column."""
-    features = Features(parse_dataset(BICYCLES.read_text() + DERIVED)).functions[-3:]
+    features = Features(parse_dataset(BICYCLES.read_text() + DERIVED)).infos[-3:]
     assert [each.column for each in features] == ["weight", "gears", "gears"]
 
 
 def test_the_target_rises_with_a_column_in_all_its_features() -> None:
     """Otherwise the price could fall although the column rises. A divisor makes the quotient smaller."""
-    functions = Features(parse_dataset(BICYCLES.read_text() + DERIVED)).functions
-    trends = {each.name: each.trend for each in functions if each.trend}
+    infos = Features(parse_dataset(BICYCLES.read_text() + DERIVED)).infos
+    trends = {each.name: each.trend for each in infos if each.trend}
     assert trends == {"gears": 1, "weight_per_gear": -1, "gears_per_weight": 1, "both": 1}
+
+
+def test_the_place_of_a_row_is_known_by_its_zip_code(dataset: Dataset, example: Values) -> None:
+    """With the zeros that the number lacks. Its features follow the others, and belong to the column of the key."""
+    features = Features(dataset, ["place_county", "bed", "place_latitude"])
+    county, bed, latitude = features.of({**example, "zip_code": 90210.0})
+    assert (county, bed) == ("Los Angeles", 4.0)
+    assert latitude == pytest.approx(34.1, abs=0.1)
+    assert features.of(example)[2] == pytest.approx(41.9, abs=0.1)  # 06016 is in Connecticut
+    assert [each.column for each in features.infos] == ["zip_code", "bed", "zip_code"]
+
+
+def test_an_unknown_zip_code_has_the_place_of_its_city_or_state(dataset: Dataset, example: Values) -> None:
+    """And none if the state is unknown too: NaN and an empty text."""
+    features = Features(dataset, ["place_latitude", "place_county"])
+    unknown = {**example, "zip_code": 99999.0, "state": "Illinois"}
+    latitude, county = features.of({**unknown, "city": "Chicago"})
+    assert latitude == pytest.approx(41.9, abs=0.1)
+    assert county == "Cook"
+    latitude, _ = features.of({**unknown, "city": "Nowhere"})
+    assert latitude == pytest.approx(40, abs=1)
+    latitude, county = features.of({**unknown, "city": "Nowhere", "state": "Atlantis"})
+    assert isinstance(latitude, float)
+    assert math.isnan(latitude)
+    assert county == ""
+    assert features.of({**unknown, "zip_code": None, "city": "Chicago"})[1] == "Cook"
+
+
+def test_the_key_of_a_place_may_be_a_text() -> None:
+    """As a postcode with letters. City and state are optional."""
+    text = BICYCLES.read_text() + '[places]\ntable = "us_zip"\nkey = "maker"\n'
+    dataset = parse_dataset(text)
+    row = {**dict.fromkeys(dataset.names), "maker": "90210"}
+    assert Features(dataset, ["place_county"]).of(row) == ["Los Angeles"]
 
 
 def properties(example: Values) -> list[Values]:

@@ -175,6 +175,17 @@ def test_a_file_needs_rules_of_batches(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.split(":")[0]) == (1, "no [[source]]")
 
 
+@pytest.mark.failure("F362")
+def test_a_table_of_places_is_read_before_a_start(tmp_path: Path) -> None:
+    """Its fault is one line among the others. Otherwise trainer and inference would stop later."""
+    (tmp_path / "places.csv").write_text("code,value\n1,2\n1,3\n")
+    places = f'[places]\ntable = "{tmp_path}/places.csv"\nkey = "maker"\n'
+    (tmp_path / "mine.toml").write_text(BICYCLES.read_text() + places)
+    done = check_in({"DATASET": str(tmp_path / "mine.toml"), "SOURCE_CSV": str(BICYCLES_CSV)})
+    expected = f"places {tmp_path}/places.csv: line 3: the key 1 is repeated: leave out one of its rows\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
 def test_an_api_is_asked_until_there_are_data(tmp_path: Path) -> None:
     """Its dataset needs no generator. A run that has data waits for its API."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

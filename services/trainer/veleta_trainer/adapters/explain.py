@@ -20,6 +20,8 @@ from matplotlib import pyplot as plt
 
 SAMPLE_ROWS = 1_000
 """Rows of the holdout that the pictures show. More rows give the same picture."""
+SHOWN_FEATURES = 20
+"""Features in a picture: the strongest ones. The table has all."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """The beginnings of a cell that a spreadsheet computes, by OWASP's list."""
 
@@ -32,7 +34,7 @@ def explain(
     sample = holdout.head(SAMPLE_ROWS)
     sampled = explanation(booster, dataset, sample)
     single = explanation(booster, dataset, pd.DataFrame([example], columns=sample.columns))
-    options = {"max_display": len(sample.columns), "show": False}
+    options = {"max_display": SHOWN_FEATURES, "show": False}
     _picture(folder / "summary.png", lambda: shap.plots.beeswarm(sampled, **options))
     _picture(folder / "bar.png", lambda: shap.plots.bar(sampled, **options))
     _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], **options))

@@ -28,7 +28,7 @@ def fit_price_model(
     features, rule = Features(dataset), dataset.training
     logarithms = np.log(np.minimum(prices, math.inf if rule.cap is None else rule.cap))
     centre = logarithms.mean()
-    trends = [each.trend for each in features.functions]
+    trends = [each.trend for each in features.infos]
     constraints = {"monotone_constraints": trends} if any(trends) else {}
     booster = CatBoostRegressor(**params, **constraints, thread_count=threads, allow_writing_files=False, verbose=False)
     booster.fit(Pool(frame, logarithms - centre, cat_features=features.categorical), callbacks=list(callbacks) or None)

@@ -1,8 +1,9 @@
 """The recipe: everything that is needed to repeat a training from the topics."""
 
 from hashlib import sha256
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from veleta.dataset import parse_dataset
 from veleta.events.catalogue import BatchClosed
@@ -29,6 +30,8 @@ class Recipe(BaseModel):
     """The version that is challenged."""
     params: dict[str, str | int | float]
     libraries: dict[str, str]
+    places_digest: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
+    """SHA-256 of the table of places. Empty if the dataset has none, and in recipes of earlier versions."""
     unreadable: dict[str, str] = {}
     """Batches that were left out because their rows could not be read, by id, with the reason."""
     not_compared: str = ""
@@ -37,7 +40,7 @@ class Recipe(BaseModel):
     @property
     def definition(self) -> FeatureDefinition:
         """What the features of the model are, and how they are computed."""
-        return FeatureDefinition.of_dataset(parse_dataset(self.dataset_file), self.feature_version)
+        return FeatureDefinition.of_dataset(parse_dataset(self.dataset_file), self.feature_version, self.places_digest)
 
     @property
     def digest(self) -> str:

@@ -27,7 +27,7 @@ class ColumnarRows:
         self._features = Features(dataset)
         self._target = dataset.target
         self._values: list[list[str] | array[float]] = [
-            [] if each.categorical else array("d") for each in self._features.functions
+            [] if each.categorical else array("d") for each in self._features.infos
         ]
         self._prices = array("d")
 
@@ -52,8 +52,9 @@ class ColumnarRows:
         return pd.DataFrame({name: _series(values) for name, values in columns})
 
     def training_values(self) -> TrainingValues:
-        """The range or the texts of each feature, for the model's file. There must be rows."""
-        columns = list(zip(self._features.names, self._values, strict=True))
+        """The range or the texts of each column that is a feature, for the model's file. There must be rows."""
+        pairs = zip(self._features.infos, self._values, strict=True)
+        columns = [(info.name, values) for info, values in pairs if info.name == info.column]
         texts = {name: sorted(set(values)) for name, values in columns if isinstance(values, list)}
         return TrainingValues(
             ranges={name: (min(values), max(values)) for name, values in columns if isinstance(values, array)},
