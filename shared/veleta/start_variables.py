@@ -12,9 +12,11 @@ from veleta.bounds import (
     HostNames,
     KeepCount,
     KeepRequestsDays,
+    Megabytes,
     Password,
     PollEvery,
     Scale,
+    Seconds,
     Seed,
     Trees,
     Workers,
@@ -67,6 +69,10 @@ class StartVariables(BaseModel):
         json_schema_extra={"default": "10, with API_URL 60"},
     )
     trees: Trees = Field(500, description="trees of a model")
+    fit_seconds: Seconds = Field(14_400.0, description="seconds that a fit may take; then the training fails")
+    fit_memory: Megabytes = Field(
+        0, description="megabytes that a fit may use; then the training fails. 0: nine tenths of all memory"
+    )
     journal_sync: Literal["group", "none"] = Field(
         "group",
         description="`group`: answered requests survive a power failure; `none`: they survive only kills, and the "

@@ -85,7 +85,7 @@ def test_a_training_after_a_cancelled_one_ends_as_usual(testbed: Testbed) -> Non
 @pytest.mark.parametrize(
     ("limit", "reason"),
     [
-        ({"fit_seconds": 4}, "the training took longer than its limit: 4 s. Raise TRAINER_FIT_SECONDS"),
+        ({"fit_seconds": 4}, "the training took longer than its limit: 4 s. Raise FIT_SECONDS"),
         ({"fit_memory": 100}, "the training needs more memory than its limit"),
     ],
 )

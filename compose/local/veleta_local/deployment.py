@@ -257,6 +257,7 @@ class Deployment:
                 settings |= {"on_new_epoch": v.on_new_epoch}
             case "trainer":
                 settings |= {"work": self.folder("trainer"), "trees": v.trees}
+                settings |= {"fit_seconds": v.fit_seconds, "fit_memory": v.fit_memory}
             case "inference":
                 settings |= {"journal": self.folder("journal"), "journal_sync": v.journal_sync}
                 settings |= {"workers": v.workers, "strict": v.strict, "api_keys": v.api_keys}

@@ -50,6 +50,8 @@ COMPOSE = {
     "POLL": "auto, or manual: start paused and fetch each batch by command",
     "POLL_EVERY": "seconds between two requests to the data API; with compose/api.yaml 60",
     "TREES": "number of trees of a model",
+    "FIT_SECONDS": "seconds that a fit may take; then the training fails",
+    "FIT_MEMORY": "megabytes that a fit may use; then the training fails. 0: nine tenths of all memory",
     "JOURNAL_SYNC": "group: answered requests survive a power loss; none: only a kill, and answers are faster",
     "WORKERS": "number of inference processes that share the port",
     "STRICT": "1: inference refuses values outside what the model has learnt; 0: it answers with warnings",

@@ -23,11 +23,11 @@ class FitLimits:
         if seconds > self.seconds:
             raise Reject(
                 "the training took longer than its limit",
-                f"{self.seconds:g} s. Raise TRAINER_FIT_SECONDS, or train fewer trees (TREES) or rows",
+                f"{self.seconds:g} s. Raise FIT_SECONDS, or train fewer trees (TREES) or rows",
             )
         if memory > self.memory:
             used, limit = (f"{size / MEGABYTE:,.0f} MB" for size in (memory, self.memory))
             raise Reject(
                 "the training needs more memory than its limit",
-                f"{used} of {limit}. Raise TRAINER_FIT_MEMORY, or train on fewer rows",
+                f"{used} of {limit}. Raise FIT_MEMORY, or train on fewer rows",
             )

@@ -50,6 +50,14 @@ def test_a_request_without_a_drift_report_shows_none() -> None:
     assert promotion_sentences(model, NOW)[1:] == ["Reason for the training: a person asked."]
 
 
+def test_a_promotion_by_command_names_the_person() -> None:
+    """The served version and the table do. A decision of the trainer names nobody."""
+    model = parse_model({**MODEL, "actor": "ana", "reason": "instead of version 3: it was better"})
+    assert promotion_sentences(model, NOW)[1:] == ["ana promoted it by a command: instead of version 3: it was better."]
+    made = [Training("rolled back", 4, 7, actor="ana"), *(Training("x", actor=name) for name in ("trainer", "outside"))]
+    assert [row[1].note for row in training_table(made, 4, "", "", NOW).rows] == ["by ana", "", ""]
+
+
 def test_the_table_shows_decisions_and_the_served_version() -> None:
     """A decision has its number, its MAE in the target's unit and a link. A running training has its state."""
     trainings = [

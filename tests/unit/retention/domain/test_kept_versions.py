@@ -22,7 +22,7 @@ def test_the_newest_versions_are_kept_beside_the_two_champions(
     assert decisions.beyond(keep) == beyond
 
 
-@pytest.mark.parametrize("again", ["promoted", "outside"])
+@pytest.mark.parametrize("again", ["promoted", "outside", "rolled back"])
 def test_an_old_version_that_is_the_champion_again_is_kept(decisions: Decisions, again: str) -> None:
     """Also if the registry has lost its alias. The champion of before the last one counts as replaced."""
     decisions.add([(6, 1, again)])

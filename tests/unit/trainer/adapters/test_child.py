@@ -171,7 +171,7 @@ async def test_the_child_is_killed_when_the_service_stops(setup: Setup) -> None:
 async def test_a_fit_that_takes_too_long_fails(setup: Setup) -> None:
     """Its process is ended. The reason names the setting, and the training is not repeated."""
     setup.limits = FitLimits(0.3, 2**40)
-    with pytest.raises(Reject, match=r"longer than its limit: 0\.3 s\. Raise TRAINER_FIT_SECONDS"):
+    with pytest.raises(Reject, match=r"longer than its limit: 0\.3 s\. Raise FIT_SECONDS"):
         await asyncio.wait_for(setup.restarted().fit('echo $$ > "$3/pid"; exec sleep 60\n'), 10)
     assert not setup.running()
 
@@ -181,7 +181,7 @@ async def test_a_fit_that_needs_too_much_memory_fails(setup: Setup) -> None:
     """Its process is ended, before the machine has no memory left for the other parts."""
     setup.limits = FitLimits(60.0, 100 * MEGABYTE)
     script = f"""echo $$ > "$3/pid"; exec {sys.orig_argv[0]} -c 'import time; full = b"x" * 2**27; time.sleep(60)'\n"""
-    with pytest.raises(Reject, match=r"more memory than its limit: \d+ MB of 100 MB\. Raise TRAINER_FIT_MEMORY"):
+    with pytest.raises(Reject, match=r"more memory than its limit: \d+ MB of 100 MB\. Raise FIT_MEMORY"):
         await asyncio.wait_for(setup.restarted().fit(script), 20)
     assert not setup.running()
 

@@ -17,8 +17,8 @@ def test_a_fit_within_its_limits_goes_on() -> None:
 @pytest.mark.parametrize(
     ("seconds", "memory", "reason"),
     [
-        (60.1, 0, "longer than its limit: 60 s. Raise TRAINER_FIT_SECONDS"),
-        (0, 150 * MEGABYTE, "more memory than its limit: 150 MB of 100 MB. Raise TRAINER_FIT_MEMORY"),
+        (60.1, 0, "longer than its limit: 60 s. Raise FIT_SECONDS"),
+        (0, 150 * MEGABYTE, "more memory than its limit: 150 MB of 100 MB. Raise FIT_MEMORY"),
     ],
 )
 def test_a_fit_beyond_a_limit_is_rejected(seconds: float, memory: int, reason: str) -> None:
