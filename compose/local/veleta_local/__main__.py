@@ -112,7 +112,9 @@ def _send(kind: type[Command], **fields: int | None) -> None:
 def _promote() -> None:
     if not (version := _number("VERSION")):
         raise LocalError("pass a version: make promote VERSION=n")
-    _send(Promote, version=version, expect=_number("EXPECT"), dry=os.environ.get("DRY") == "1")
+    if (dry := os.environ.get("DRY") or "0") not in ("0", "1"):
+        raise LocalError(f"DRY={dry}: use 1 to check only, or 0")
+    _send(Promote, version=version, expect=_number("EXPECT"), dry=dry == "1")
 
 
 def _dataset(run: Run) -> str:

@@ -140,7 +140,7 @@ class CommandHandler:
             request = active.request
             effect += f"; it starts when the training for batch {request.epoch}/{request.number} has ended"
         if waiting:
-            effect += f"; {len(waiting)} other requests wait, and one training is for all of them"
+            effect += f"; other waiting requests: {len(waiting)} (one training is for all of them)"
         await self._recorder.request_by_command(pending, manifest, effect)
 
     async def _promote(self, pending: PendingCommand, command: Promote) -> None:

@@ -100,3 +100,22 @@ def test_a_closed_pipe_ends_a_command_silently(closed: str, tmp_path: Path) -> N
     os.close(writer)
     assert (done.stdout or b"", done.stderr or b"") == (b"", b"")
     assert done.returncode == (0 if closed == "stdout" else 1)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "pass a version: make promote VERSION=n"),
+        ({"VERSION": "new"}, "VERSION=new is not a whole number"),
+        ({"VERSION": "2", "EXPECT": "old"}, "EXPECT=old is not a whole number"),
+        ({"VERSION": "2", "DRY": "yes"}, "DRY=yes: use 1 to check only, or 0"),
+    ],
+)
+def test_a_promotion_needs_a_version(
+    variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong DRY must not promote."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert command_line.main(["promote"]) == 1
+    assert message in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Commands of people to the trainer: what they change, and what they refuse."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -253,7 +254,7 @@ async def test_a_retrain_command_is_a_training_request() -> None:
     harness = TrainerHarness(50.0)
     await harness.add_request(request(0))
     reply = await harness.obey(command(RetrainCommand, reason="new columns"))
-    assert reply == "a training is requested for batch 1/2; 1 other requests wait, and one training is for all of them"
+    assert reply == "a training is requested for batch 1/2; other waiting requests: 1 (one training is for all of them)"
     event = list(read_events(harness.log, DATASET.name, "retrain"))[-1]
     assert isinstance(event.payload, RetrainRequested)
     assert (event.payload.number, event.payload.reason) == (2, "by ana: new columns")
@@ -302,6 +303,30 @@ async def test_cancel_ends_the_fit() -> None:
     await harness.add_request(request(1))
     await harness.finish()
     assert harness.row(request(1))["state"] == "finished"
+
+
+@pytest.mark.failure("F396")
+async def test_cancel_ends_the_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that logs the models is ended first. Nothing is registered."""
+    harness, stopped = TrainerHarness(50.0), threading.Event()
+    logging = threading.Event()
+
+    def log(*_arguments: object) -> None:
+        logging.set()
+        assert stopped.wait(10)
+        raise RuntimeError("the models cannot be logged")
+
+    monkeypatch.setattr(harness.runs, "log", log)
+    monkeypatch.setattr(harness.runs, "stop_logging", stopped.set)
+    await harness.add_request(request(0))
+    fitting = await _begin_fit(harness)
+    await asyncio.to_thread(logging.wait, 10)
+    command_id = harness.send(command(Cancel))
+    await harness.handle_commands()
+    assert await asyncio.wait_for(fitting, 1)
+    assert harness.replies(command_id) == ["the training for batch 1/0 is cancelled"]
+    assert harness.row(request(0))["failure"] == "cancelled by ana"
+    assert harness.types("models") == []
 
 
 @pytest.mark.failure("F404")
