@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.batches import publish_batch
+from support.http import get
 from support.listings import api_rows
 from support.models import Models
 from support.testbed import Process, Testbed, wait_until
@@ -46,14 +47,17 @@ def fits(process: Process) -> list[str]:
 
 
 @pytest.mark.failure("F396")
-@pytest.mark.parametrize("phase", ["reading", "fitting"])
+@pytest.mark.parametrize("phase", ["reading", "fitting", "logging"])
 def test_cancel_ends_a_training_within_a_second(testbed: Testbed, phase: str) -> None:
     """Its process ends. It has failed with the reason, and no dead letter is published."""
-    with running_trainer(testbed, **SLOW) as trainer:
+    with running_trainer(testbed, **({"trees": 20} if phase == "logging" else SLOW)) as trainer:
         assert obey(testbed, Cancel) == "refused: no training is in progress"
         began = len(testbed.events("training"))
         assert obey(testbed, Retrain).startswith("a training is requested for batch 1/0")
-        wait_for_phase(testbed, phase, began)
+        if phase == "logging":
+            wait_until(lambda: "logging the run" in get(f"{trainer.url}/readyz")[1]["doing"], what="it is logged")
+        else:
+            wait_for_phase(testbed, phase, began)
         sent = time.time()
         assert obey(testbed, Cancel, reason="a test") == "the training for batch 1/0 is cancelled"
         assert not fits(trainer)

@@ -1,10 +1,12 @@
 """The trainer: from a training request to a promoted model.
 
-Reads: retrain.requested from `retrain`, manifests and rows through BatchReader; its own topics to restore its tables.
-Writes: MLflow (runs, versions, aliases), events to `training` and `models`, PIPELINE.trainings and promotions.
+Reads: retrain.requested from `retrain`, manifests and rows through BatchReader, commands of people from `commands`; its
+own topics to restore its tables.
+Writes: MLflow (runs, versions, aliases), events to `training` and `models`, answers to `commands`, PIPELINE.trainings
+and promotions.
 Guarantees: one training at a time. Each request ends once: finished, merged, skipped or failed. One version for each
-finished training. A model replaces the champion only if its MAE on the same holdout is lower, or if
-the champion cannot be evaluated.
-Start reading: `domain.training` has the states, `handlers` stores requests, `training_workflow` advances them. The
-child process `fit` fits a model, and `log_models` logs it.
+finished training. A model replaces the champion only if its MAE on the same holdout is lower, if the champion cannot be
+evaluated, or if a person promotes it. Each command has one effect and one answer.
+Start reading: `domain.training` has the states, `handlers` stores requests, `training_workflow` advances them,
+`command_handler` handles commands. The child process `fit` fits a model, and `log_models` logs it.
 """

@@ -69,11 +69,11 @@ class CommandHandler:
     async def handle_due(self) -> None:
         """Handle the commands that have no reply, in their order.
 
-        The replies of an earlier process, or of another trainer, are published and read first. A promotion that a
-        training has decided is completed first.
+        The replies of an earlier process, or of another trainer, are published and read first.
 
         Raises:
-            Retry: a dependency is unavailable, or another trainer holds the lease. Commands without a reply stay due.
+            Retry: a dependency is unavailable, another trainer holds the lease, or a training completes its decision.
+                Commands without a reply stay due.
             StateLost: the tables may be behind the topics.
         """
         await self._transactions.check_lease()
@@ -82,7 +82,7 @@ class CommandHandler:
         for pending in self._pending.due():
             training = await self._active()
             if training and training.state in ("decided", "aliased"):
-                return
+                raise Retry("trainer", "the training in progress completes its decision first")
             await self._handle(pending)
 
     async def _read_to_end(self) -> None:
