@@ -19,6 +19,7 @@ T = TypeVar("T")
 RESERVED = {
     "epoch", "number", "row_no", "rest", "request_id", "item", "client_request_id", "received_at", "answered_at",
     "prediction", "low", "high", "model_version", "latency_ms", "http_status", "key_name", "client_address", "answer",
+    "coverage",
     "previous", "compared_at", "retrain",
 }  # fmt: skip
 """Names of the tables' own columns (names.md, Tables)."""

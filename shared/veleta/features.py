@@ -120,10 +120,20 @@ def date_of_feature(feature: float) -> date:
     return date(year, 1, 1) + timedelta(days=round(days) - 1)
 
 
+def property_hash(dataset: Dataset, values: Values) -> int:
+    """A number from 0 to 2^64 - 1 that is the same for all rows of a property: a hash of its identity."""
+    identity = "\x1f".join(str(values[name]) for name in dataset.identity)
+    return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest())
+
+
 def in_holdout(dataset: Dataset, values: Values) -> bool:
     """Whether this property belongs to the holdout. A hash of its identity decides, so it never changes."""
-    identity = "\x1f".join(str(values[name]) for name in dataset.identity)
-    return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest()) % 100 < HOLDOUT_PERCENT
+    return is_held_out(property_hash(dataset, values))
+
+
+def is_held_out(property_number: int) -> bool:
+    """Whether the property with this hash belongs to the holdout."""
+    return property_number % 100 < HOLDOUT_PERCENT
 
 
 def _number(_column: Column, value: Value) -> Feature:

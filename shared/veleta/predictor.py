@@ -66,14 +66,22 @@ class Predictor:
         Raises:
             Reject: one of the predictions is not finite.
         """
-        data = [self._features.of(row) for row in rows]
         try:
-            prices = [math.exp(logarithm) for logarithm in self._booster.predict(data)]
+            prices = [math.exp(logarithm) for logarithm in self._booster.predict(self.features(rows))]
         except OverflowError:
             prices = [math.inf]
         if not all(map(math.isfinite, prices)):
-            raise Reject("the model's prediction is not a price", "it is not finite")
+            raise not_a_price()
         return prices
+
+    def features(self, rows: Sequence[Values]) -> list[list[Feature]]:
+        """The features of rows that the model learnt from, in its order (rows x features)."""
+        return [self._features.of(row) for row in rows]
+
+
+def not_a_price() -> Reject:
+    """The error of a prediction that is not finite."""
+    return Reject("the model's prediction is not a price", "it is not finite")
 
 
 def _earlier_definition(booster: Booster, dataset: Dataset) -> FeatureDefinition:

@@ -284,6 +284,7 @@ def _request_columns(dataset: Dataset) -> list[SchemaItem]:
             LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"),
             comment="JSON: that of a request with an Idempotency-Key, in its first item",
         ),
+        sa.Column("coverage", sa.Double, comment="the share of prices that the intervals shall contain"),
         *_request_indexes(),
     ]
 

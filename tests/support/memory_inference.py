@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +15,9 @@ from aiohttp import web
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.features import FEATURE_VERSION, Feature
+from veleta.intervals import Calibration
 from veleta.ports import Version
-from veleta.predictor import FEATURES, Predictor
+from veleta.predictor import FEATURES
 from veleta.service.health import ServiceHealth
 from veleta.training_values import TrainingValues
 from veleta_inference.adapters.explainer_pool import ExplainerPool
@@ -23,6 +25,7 @@ from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application
 from veleta_inference.adapters.keyed_answers import KeyedAnswers
 from veleta_inference.adapters.request_adapter import RequestAdapter
+from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.domain.value_checks import ValueChecks
@@ -44,9 +47,18 @@ class BedsModel:
     def __init__(self) -> None:
         self.calls: list[int] = []
         """The number of rows of each call."""
+        self.calibration: Calibration | None = None
+        """Without one, predictions have no interval."""
 
     def get_metadata(self) -> dict[str, str]:
-        return {FEATURES: str(FEATURE_VERSION)}
+        metadata = {FEATURES: str(FEATURE_VERSION)}
+        if self.calibration:
+            self.calibration.save(metadata, b"")
+        return metadata
+
+    def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[list[float], list[float]]:
+        """Each size is 0.1."""
+        return self.predict(data), [math.log(0.1)] * len(data)
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
         self.calls.append(len(data))
@@ -69,7 +81,7 @@ class MemoryProvider:
         if not self.has_model:
             raise Retry("model", "no model yet: no training has started")
         checks = ValueChecks(DATASET, TrainingValues(ranges={"bed": (1, MOST_BEDS)}, texts={}))
-        predictor = Predictor(DATASET, self.booster)
+        predictor = IntervalPredictor(DATASET, self.booster)
         return LoadedModel(self.promotions()[0], predictor, checks, NOW, Path("model.cbm"), "", verified=True)
 
     def promotions(self) -> list[Promotion]:

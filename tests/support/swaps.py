@@ -38,6 +38,10 @@ class Constant:
     def predict(self, data: Sequence[Sequence[Feature]]) -> list[float]:
         return [self._value] * len(data)
 
+    def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[list[float], list[float]]:
+        """No test of swaps needs intervals."""
+        raise NotImplementedError
+
 
 class Beds(Constant):
     """A model that predicts the number of beds plus 8."""

@@ -71,7 +71,7 @@ def recipe(**fields: Any) -> Recipe:
         batches=[],
         more_holdout=[],
         champion=None,
-        params={"iterations": 1},
+        params={"iterations": 1, "random_seed": 0},
         libraries={},
     )
     return own.model_copy(update=fields)
@@ -155,7 +155,7 @@ class TrainerHarness:
         recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
         aliases = Aliases(self.registry, fenced, recorder)
         manifests = Manifests(DATASET.name, self.log, fenced)
-        recipes = RecipeBuilder(self.dataset, manifests, {"iterations": 1}, {})
+        recipes = RecipeBuilder(self.dataset, manifests, {"iterations": 1, "random_seed": 0}, {})
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)

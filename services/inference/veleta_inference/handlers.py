@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
+from typing import Any
 
 import orjson
 import prometheus_client
@@ -18,6 +19,7 @@ from veleta.errors import Reject, Retry
 from veleta.faults import fault_point
 from veleta.service.health import ServiceHealth
 from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest, ValidationProblem
+from veleta_inference.domain.interval_predictor import Prediction
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.responses import History, Model, PromotionDetails
 from veleta_inference.ports import JournalWriter, ModelProvider
@@ -72,15 +74,20 @@ class PredictionRequest(Struct, frozen=True):
 
 
 class PredictionResponse(Struct, frozen=True):
-    """The prices of a request's rows, in their order, and the model that predicted them."""
+    """The predictions of a request's rows, in their order, and the model that made them."""
 
     request: PredictionRequest
     model: LoadedModel
-    prices: Sequence[float]
+    predictions: Sequence[Prediction]
     warnings: Sequence[ValidationProblem] = ()
     """Values that the model has not learnt, or that are outside the bounds of the dataset file."""
     line: bytes = b""
     """The request with its prices as a line for the table, if the journal does not store it."""
+
+    @property
+    def prices(self) -> list[float]:
+        """The prices alone."""
+        return [prediction.price for prediction in self.predictions]
 
 
 class PendingRequest(Struct, frozen=True, eq=False):
@@ -244,14 +251,14 @@ class PredictionService:
         if not group:
             return []
         rows = [row for pending in group for row in pending.request.rows]
-        predict = model.predictor.prices
-        prices = iter(await asyncio.to_thread(predict, rows) if len(rows) > MAX_INLINE_ROWS else predict(rows))
+        predict = model.predictor.predict
+        predictions = iter(await asyncio.to_thread(predict, rows) if len(rows) > MAX_INLINE_ROWS else predict(rows))
         fault_point("inference.predicted")
         answered_at = for_sql(self._clock())
         predicted = []
         for pending in group:
-            own_prices = [next(prices) for _ in pending.request.rows]
-            response = PredictionResponse(pending.request, model, own_prices, unusual[pending])
+            own = [next(predictions) for _ in pending.request.rows]
+            response = PredictionResponse(pending.request, model, own, unusual[pending])
             line = _line(response, answered_at)
             if not pending.request.journaled:
                 response = structs.replace(response, line=line)
@@ -290,9 +297,14 @@ def _line(response: PredictionResponse, answered_at: datetime) -> bytes:
             "http_status": OK,
             "key_name": request.key_name,
             "client_address": request.client_address,
-            "items": [{**row, "prediction": price} for row, price in zip(request.rows, response.prices, strict=True)],
+            "items": [_item(*pair) for pair in zip(request.rows, response.predictions, strict=True)],
         }
     )
+
+
+def _item(row: Values, prediction: Prediction) -> dict[str, Any]:
+    price, low, high = prediction
+    return {**row, "prediction": price, "low": low, "high": high, "coverage": prediction.coverage}
 
 
 def _details(promotion: Promotion) -> PromotionDetails:

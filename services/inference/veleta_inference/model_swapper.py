@@ -22,11 +22,12 @@ from veleta.faults import fault_point
 from veleta.feature_definition import METADATA
 from veleta.model_digest import model_digest
 from veleta.ports import CHAMPION, DIGEST, Registry, Version
-from veleta.predictor import Booster, OtherFeatures, Predictor
+from veleta.predictor import OtherFeatures, Predictor
 from veleta.service.health import ServiceHealth
 from veleta.smoke_check import smoke_check
 from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterOutbox
+from veleta_inference.domain.interval_predictor import IntervalBooster, IntervalPredictor
 from veleta_inference.domain.promotions import (
     LoadedModel,
     Promotion,
@@ -74,7 +75,7 @@ class ModelSwapper:
         self,
         dataset: Dataset,
         registry: Registry,
-        load: Callable[[Path], Booster],
+        load: Callable[[Path], IntervalBooster],
         letters: DeadLetterOutbox,
         health: ServiceHealth,
         clock: Clock,
@@ -239,7 +240,7 @@ class ModelSwapper:
             version = self._version(promotion)
             path = self._registry.download_native(version, folder)
             booster = self._load(path)
-            predictor = Predictor(self._dataset, booster, self._trained_with(promotion, booster))
+            predictor = IntervalPredictor(self._dataset, booster, self._trained_with(promotion, booster))
             checks = ValueChecks(self._dataset, TrainingValues.of_model(booster.get_metadata()))
             self._smoke_check(predictor)
         except BaseException:
@@ -261,7 +262,7 @@ class ModelSwapper:
         known = self._registry.version(promotion.version.number) or self._registry.recorded_champion()
         return known_version(promotion, known)
 
-    def _trained_with(self, promotion: Promotion, booster: Booster) -> str | None:
+    def _trained_with(self, promotion: Promotion, booster: IntervalBooster) -> str | None:
         """The dataset file of a training whose model does not contain the definition of its features."""
         if METADATA in booster.get_metadata():
             return None

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from catboost import CatBoostError, CatBoostRegressor
 
 from veleta.adapters.kafka import KafkaLog
@@ -25,9 +26,10 @@ from veleta.predictor import FEATURES, check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.explain import explain
-from veleta_trainer.domain.price_model import fit_price_model, predict_prices
+from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
+from veleta_trainer.domain.price_model import fit_price_model, predict, predict_prices
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.scores import scores
+from veleta_trainer.domain.scores import interval_scores, scores
 from veleta_trainer.domain.training_data import ColumnarRows
 from veleta_trainer.ports import FITTING
 from veleta_trainer.recipe_reader import RecipeReader
@@ -46,16 +48,23 @@ def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
     curve = _LearningCurve(int(recipe.params["iterations"]))
-    booster = fit_price_model(dataset, data.train.frame(), data.train.prices(), recipe.params, threads, [curve])
+    train = data.train.frame(), data.train.prices()
+    booster = fit_price_model(dataset, *train, recipe.params, threads, [curve])
+    report_progress("learning errors", 0, 1)
+    error_model = fit_error_model(dataset, *train, data.train.properties(), recipe.params, threads)
+    predictions = _predictions(booster, error_model, dataset, data.holdout)
+    predictions.calibration().save(booster.get_metadata(), _file_of(error_model, folder / child_protocol.ERROR_MODEL))
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     recipe.definition.save(booster.get_metadata())
     data.train.training_values().save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
-    metrics = _scores(booster, dataset, data.holdout)
+    metrics = scores(predictions.prices, np.exp(predictions.logarithms))
+    metrics |= interval_scores(predictions.prices, *predictions.other_half_intervals())
     metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(data.holdout))}
     try:
         if champion := load_champion(folder, dataset):
-            metrics["champion_mae"] = _scores(champion, dataset, data.holdout)["mae"]
+            champion_prices = predict_prices(champion, dataset, data.holdout.frame())
+            metrics["champion_mae"] = scores(predictions.prices, champion_prices)["mae"]
     except (Reject, CatBoostError) as error:
         recipe = recipe.model_copy(update={"not_compared": one_line(error)})
     (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
@@ -99,9 +108,17 @@ def report_progress(phase: str, done: int, of: int, error: float | None = None) 
     sys.stdout.flush()
 
 
-def _scores(booster: CatBoostRegressor, dataset: Dataset, rows: ColumnarRows) -> dict[str, float]:
-    """The scores of a model on these rows. A champion may have learnt from fewer features."""
-    return scores(rows.prices(), predict_prices(booster, dataset, rows.frame()))
+def _predictions(
+    booster: CatBoostRegressor, error_model: CatBoostRegressor, dataset: Dataset, rows: ColumnarRows
+) -> HoldoutPredictions:
+    frame = rows.frame()
+    sizes = np.exp(predict(error_model, dataset, frame))
+    return HoldoutPredictions(predict(booster, dataset, frame), sizes, rows.prices(), rows.properties())
+
+
+def _file_of(booster: CatBoostRegressor, path: Path) -> bytes:
+    booster.save_model(str(path))
+    return path.read_bytes()
 
 
 @dataclass

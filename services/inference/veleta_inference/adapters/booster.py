@@ -6,7 +6,9 @@ from pathlib import Path
 import orjson
 from catboost import CatBoostRegressor, Pool
 
+from veleta.errors import Reject
 from veleta.features import Feature
+from veleta.intervals import ERROR_MODEL, error_model_file
 
 PARAMETERS, LOSS = "params", "loss_function"
 
@@ -18,6 +20,7 @@ class NativeBooster:
         """Raises CatBoostError if the file contains no model."""
         self._model = CatBoostRegressor().load_model(str(path))
         self._categories = self._model.get_cat_feature_indices()
+        self._error_model = _error_model(self._model)
         _remove_training_parameters(self._model)
 
     @property
@@ -29,9 +32,28 @@ class NativeBooster:
         return dict(self._model.get_metadata())
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
-        pool = Pool(data, cat_features=self._categories, thread_count=1)
-        predictions: Iterable[float] = self._model.predict(pool, thread_count=1)
+        predictions: Iterable[float] = self._model.predict(self._pool(data), thread_count=1)
         return predictions
+
+    def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[Iterable[float], Iterable[float]]:
+        if self._error_model is None:
+            raise Reject("the model's file is incomplete", "it has a calibration of intervals, and no model of errors")
+        pool = self._pool(data)
+        return self._model.predict(pool, thread_count=1), self._error_model.predict(pool, thread_count=1)
+
+    def _pool(self, data: Sequence[Sequence[Feature]]) -> Pool:
+        return Pool(data, cat_features=self._categories, thread_count=1)
+
+
+def _error_model(model: CatBoostRegressor) -> CatBoostRegressor | None:
+    """The model of the sizes of errors in a model's metadata, which no longer have it then: it is large."""
+    metadata = model.get_metadata()
+    if ERROR_MODEL not in dict(metadata):
+        return None
+    error_model = CatBoostRegressor().load_model(blob=error_model_file(metadata))
+    del metadata[ERROR_MODEL]
+    _remove_training_parameters(error_model)
+    return error_model
 
 
 def _remove_training_parameters(model: CatBoostRegressor) -> None:

@@ -31,6 +31,7 @@ from veleta_inference.adapters.request_adapter import (
 )
 from veleta_inference.domain.contributions import price_contributions
 from veleta_inference.domain.errors import ValidationProblem
+from veleta_inference.domain.interval_predictor import Prediction
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.handlers import PredictionResponse
 from veleta_inference.refusals import Refusal, Refusals
@@ -38,6 +39,7 @@ from veleta_inference.refusals import Refusal, Refusals
 REQUEST_SECONDS = prometheus_client.Histogram(
     "veleta_http_request_duration_seconds", "from the receipt of a request to its response", ["path", "status"]
 )
+NO_INTERVAL = "the model was calibrated on too few rows, or by an earlier release"
 R = TypeVar("R", bound=web.StreamResponse)
 
 
@@ -56,14 +58,15 @@ def application(
 
     async def predict(request: web.Request) -> web.Response:
         response = await adapter.predict(request, adapter.reader.read)
-        predictions = _with_warnings([{dataset.target: price} for price in response.prices], response.warnings)
+        items = [_prediction(dataset.target, prediction) for prediction in response.predictions]
+        predictions = _with_warnings(items, response.warnings)
         return price_response(response, {**_common(response), "predictions": predictions})
 
     async def explain(request: web.Request) -> web.Response:
         response = await adapter.predict(request, few_items.read)
         names, shap_values = await explainers.shap_values(response.model, response.request.rows)
-        pairs = zip(response.prices, shap_values, strict=True)
-        plain = [_explanation(dataset.target, price, names, values) for price, values in pairs]
+        pairs = zip(response.predictions, shap_values, strict=True)
+        plain = [_explanation(dataset.target, prediction, names, values) for prediction, values in pairs]
         explanations = _with_warnings(plain, response.warnings)
         return price_response(response, {**_common(response), "explanations": explanations})
 
@@ -132,9 +135,18 @@ def _with_headers(response: R, request: web.Request, request_id: str) -> R:
     return response
 
 
-def _explanation(target: str, price: float, names: Sequence[str], shap_values: Sequence[float]) -> dict[str, Any]:
-    base, contributions = price_contributions(price, shap_values)
-    return {target: price, "base": base, "contributions": dict(zip(names, contributions, strict=True))}
+def _prediction(target: str, prediction: Prediction) -> dict[str, Any]:
+    price, low, high = prediction
+    item = {target: price, "low": low, "high": high, "coverage": prediction.coverage}
+    return item if low is not None else {**item, "no_interval": NO_INTERVAL}
+
+
+def _explanation(
+    target: str, prediction: Prediction, names: Sequence[str], shap_values: Sequence[float]
+) -> dict[str, Any]:
+    base, contributions = price_contributions(prediction.price, shap_values)
+    contributed = {"base": base, "contributions": dict(zip(names, contributions, strict=True))}
+    return {**_prediction(target, prediction), **contributed}
 
 
 def _with_warnings(items: list[dict[str, Any]], warnings: Sequence[ValidationProblem]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from veleta.errors import Reject
 from veleta.events.catalogue import ModelPromoted
 from veleta.ports import DECISION, DIGEST, NATIVE, REJECTED, Version
-from veleta.predictor import Predictor
+from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.value_checks import ValueChecks
 
 PromotionKey = tuple[int, int, str, str]
@@ -47,7 +47,7 @@ class LoadedModel:
     """The model of a promotion, served since `loaded_at`."""
 
     promotion: Promotion
-    predictor: Predictor
+    predictor: IntervalPredictor
     checks: ValueChecks
     loaded_at: datetime
     path: Path

@@ -86,7 +86,8 @@ class ResponseParameters(TypedDict):
 
 def response_types(target: str) -> list[Any]:
     """The types of all responses. The field of a price has the target's name."""
-    item: dict[str, Any] = {target: float, "warnings": NotRequired[list[FieldWarning]]}
+    interval = {"low": float | None, "high": float | None, "coverage": float | None, "no_interval": NotRequired[str]}
+    item: dict[str, Any] = {target: float, **interval, "warnings": NotRequired[list[FieldWarning]]}
     prediction: Any = _type("Prediction", item)
     explanation: Any = _type("Explanation", {**item, "base": float, "contributions": dict[str, float]})
     tensors: Any = list[Tensor]

@@ -37,7 +37,15 @@ def fit_price_model(
     return booster
 
 
-def predict_prices(booster: CatBoostRegressor, dataset: Dataset, frame: pd.DataFrame) -> np.ndarray:
-    """The prices of features (rows x features). `frame` may have more columns than the model has features."""
+def predict(booster: CatBoostRegressor, dataset: Dataset, frame: pd.DataFrame) -> np.ndarray:
+    """What a model predicts from features (rows x features). `frame` may have more columns than the model has features.
+
+    A model of prices predicts their natural logarithms.
+    """
     features = Features(dataset, booster.feature_names_)
-    return np.asarray(np.exp(booster.predict(Pool(frame[features.names], cat_features=features.categorical))))
+    return np.asarray(booster.predict(Pool(frame[features.names], cat_features=features.categorical)))
+
+
+def predict_prices(booster: CatBoostRegressor, dataset: Dataset, frame: pd.DataFrame) -> np.ndarray:
+    """The prices of features (rows x features), in the target's unit."""
+    return np.asarray(np.exp(predict(booster, dataset, frame)))

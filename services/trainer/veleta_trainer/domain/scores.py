@@ -3,6 +3,17 @@
 import numpy as np
 
 
+def interval_scores(prices: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, float]:
+    """The share of prices within their intervals, and the median width of an interval as a share of its middle.
+
+    Empty if an interval is NaN.
+    """
+    if len(prices) == 0 or np.isnan(low).any():
+        return {}
+    inside = (low <= prices) & (prices <= high)
+    return {"coverage": float(inside.mean()), "interval_width": float(np.median((high - low) / np.sqrt(low * high)))}
+
+
 def scores(prices: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
     """RMSE and MAE (in the target's unit), median absolute percentage error (a fraction), R2.
 

@@ -12,7 +12,7 @@ import pandas as pd
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
 from veleta.errors import Reject
-from veleta.features import MIN_TRAINING_ROWS, Features, in_holdout
+from veleta.features import MIN_TRAINING_ROWS, Features, is_held_out, property_hash
 from veleta.left_out import describe_left_out
 from veleta.training_values import TrainingValues
 
@@ -30,20 +30,22 @@ class ColumnarRows:
             [] if each.categorical else array("d") for each in self._features.infos
         ]
         self._prices = array("d")
+        self._properties = array("Q")
 
     def __len__(self) -> int:
         return len(self._prices)
 
-    def append(self, values: Values) -> None:
-        """Append a clean row."""
+    def append(self, values: Values, property_number: int) -> None:
+        """Append a clean row, with the hash of its property."""
         for column, feature in zip(self._values, self._features.of(values), strict=True):
             column.append(feature)  # type: ignore[arg-type]  # lists hold text, arrays hold numbers
         price = values[self._target]
         self._prices.append(price if isinstance(price, float) else math.nan)
+        self._properties.append(property_number)
 
     def truncate(self, rows: int) -> None:
         """Delete all rows after the first `rows`."""
-        for column in (*self._values, self._prices):
+        for column in (*self._values, self._prices, self._properties):
             del column[rows:]
 
     def frame(self) -> pd.DataFrame:
@@ -64,6 +66,10 @@ class ColumnarRows:
     def prices(self) -> np.ndarray:
         """The target of each row, float64."""
         return np.frombuffer(self._prices) if self._prices else np.empty(0)
+
+    def properties(self) -> np.ndarray:
+        """The hash of each row's property, uint64: see `property_hash`."""
+        return np.frombuffer(self._properties, np.uint64) if self._properties else np.empty(0, np.uint64)
 
 
 class TrainingData:
@@ -100,10 +106,11 @@ class TrainingData:
             if reason:
                 self.rejected[reason] += not holdout_only
                 continue
-            if in_holdout(self._dataset, values):
-                self.holdout.append(values)
+            number = property_hash(self._dataset, values)
+            if is_held_out(number):
+                self.holdout.append(values, number)
             elif not holdout_only:
-                self.train.append(values)
+                self.train.append(values, number)
 
     def shortage(self, epoch: int) -> str:
         """Why the rows of this epoch are too few to learn from and to compare. Empty if they are enough."""

@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from catboost import CatBoostRegressor
 
 from support.models import synthetic, train
 from veleta.dataset import load_dataset
 from veleta.errors import Reject, Retry
 from veleta.model_digest import model_digest
 from veleta.ports import Version
-from veleta.predictor import Predictor
+from veleta_inference.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.domain.contributions import price_contributions
+from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.value_checks import ValueChecks
 
@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     """A model with its file."""
     path = tmp_path_factory.mktemp("model") / "model.cbm"
     train(DATASET, path, rows=synthetic(DATASET, 200))
-    predictor = Predictor(DATASET, CatBoostRegressor().load_model(str(path)))
+    predictor = IntervalPredictor(DATASET, NativeBooster(path))
     promotion, digest = Promotion(Version(1, "run", {}), 1, {}), model_digest(path.read_bytes())
     return LoadedModel(promotion, predictor, CHECKS, datetime.now(UTC), path, digest, verified=True)
 

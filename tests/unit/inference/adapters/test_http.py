@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from support.memory_inference import DATASET, MOST_BEDS, GatedJournal, MemoryInference
 from veleta.api_keys import digest
+from veleta.intervals import Calibration
 from veleta.service.origins import FOREIGN_PAGE, OriginPolicy
 from veleta.service.routes import check_origins
 from veleta_inference.adapters.bodies import INCOMPLETE, WRONG_ENCODING
@@ -38,6 +39,7 @@ class Start(Protocol):
         seconds: float = ...,
         items: int = ...,
         strict: bool = ...,
+        calibration: Calibration | None = ...,
     ) -> tuple[Client, GatedJournal, GatedJournal]: ...
 
 
@@ -53,8 +55,10 @@ async def start() -> AsyncIterator[Start]:
             seconds: float = 5.0,
             items: int = 10,
             strict: bool = False,
+            calibration: Calibration | None = None,
         ) -> tuple[Client, GatedJournal, GatedJournal]:
             inference = MemoryInference(names or {}, limit, seconds, items, strict)
+            inference.provider.booster.calibration = calibration
             check = check_origins(OriginPolicy([], "INFERENCE_HOSTS"), forbidden)
             inference.application.middlewares.insert(0, check)  # as veleta.service.lifecycle
             running = asyncio.create_task(inference.service.run())
@@ -260,13 +264,34 @@ def tensors(row: Mapping[str, object]) -> dict[str, object]:
     return {"inputs": columns}
 
 
+async def test_a_price_has_its_interval(start: Start) -> None:
+    """And the share of prices that such intervals contain. Both are stored with the request."""
+    client, journal, _ = await start(calibration=Calibration(edges=[], quantiles=[[2.0] * 50], rows=1_000))
+    response = await client.post("/predict", json=DATASET.example)
+    (item,) = (await response.json())["predictions"]
+    price = math.exp(DATASET.example["bed"] + 1)
+    expected = {"price": price, "low": price * math.exp(-0.2), "high": price * math.exp(0.2), "coverage": 0.8}
+    assert item == pytest.approx(expected)
+    ((line,),) = journal.groups
+    stored = {"price": line["items"][0]["prediction"], **{k: line["items"][0][k] for k in ("low", "high", "coverage")}}
+    assert stored == item
+
+
+async def test_an_answer_says_that_there_is_no_interval(start: Start) -> None:
+    """Too few rows calibrated the model: a finite interval would promise more than they can show."""
+    client, _, _ = await start(calibration=Calibration(edges=[], quantiles=[[None] * 50], rows=3))
+    (item,) = (await (await client.post("/predict", json=DATASET.example)).json())["predictions"]
+    assert (item["low"], item["high"], item["coverage"]) == (None, None, None)
+    assert item["no_interval"] == "the model was calibrated on too few rows, or by an earlier release"
+
+
 async def test_an_unusual_value_is_answered_with_a_warning(start: Start) -> None:
-    """On its item. An item without one has only its price, as before."""
+    """On its item. The others have none."""
     client, _, _ = await start()
     response = await client.post("/predict", json=[DATASET.example, MANY_BEDS])
     usual, unusual = (await response.json())["predictions"]
-    assert usual.keys() == {"price"}
-    assert unusual == {"price": math.exp(31), "warnings": [{"field": "bed", "message": WARNING}]}
+    assert usual.keys() == {"price", "low", "high", "coverage", "no_interval"}
+    assert (unusual["price"], unusual["warnings"]) == (math.exp(31), [{"field": "bed", "message": WARNING}])
 
 
 async def test_the_other_protocols_have_one_text_with_the_warnings(start: Start) -> None:

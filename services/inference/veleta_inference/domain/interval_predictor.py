@@ -1,0 +1,74 @@
+"""Predicts prices with their intervals."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from veleta.dataset import Dataset, Values
+from veleta.errors import Reject, one_line
+from veleta.features import Feature
+from veleta.intervals import COVERAGE, Calibration
+from veleta.predictor import Booster, Predictor, not_a_price
+
+
+class IntervalBooster(Booster, Protocol):
+    """A model of prices with a model of the sizes of its errors."""
+
+    def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[Iterable[float], Iterable[float]]:
+        """As `predict`, and the logarithm of the expected size of each prediction's error."""
+
+
+class Prediction(NamedTuple):
+    """A price with its interval, in the target's unit: None if the model has no valid one."""
+
+    price: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def coverage(self) -> float | None:
+        """The share of prices that intervals shall contain. None without an interval."""
+        return None if self.low is None else COVERAGE
+
+
+class IntervalPredictor(Predictor):
+    """Predicts prices, with intervals if the model was calibrated."""
+
+    def __init__(self, dataset: Dataset, booster: IntervalBooster, trained_with: str | None = None) -> None:
+        """As `Predictor`. Raises Reject: the model's calibration cannot be read."""
+        super().__init__(dataset, booster, trained_with)
+        self._interval_booster = booster
+        try:
+            calibration = Calibration.of_model(booster.get_metadata())
+        except ValueError as error:
+            raise Reject("the calibration of the model's intervals cannot be read", one_line(error)) from error
+        self._edges = calibration.edges if calibration else []
+        self._factors = calibration.factors(COVERAGE) if calibration else None
+
+    def predict(self, rows: Sequence[Values]) -> list[Prediction]:
+        """The price of each row with its interval, by one call of the model. The target is ignored.
+
+        Raises:
+            Reject: one of the predictions is not finite.
+        """
+        if self._factors is None:
+            return [Prediction(price) for price in self.prices(rows)]
+        logarithms, sizes = self._interval_booster.predict_with_sizes(self.features(rows))
+        try:
+            predictions = [
+                self._prediction(logarithm, size, self._factors)
+                for logarithm, size in zip(logarithms, sizes, strict=True)
+            ]
+        except OverflowError:
+            raise not_a_price() from None
+        if not all(math.isfinite(each.high or each.price) for each in predictions):
+            raise not_a_price()
+        return predictions
+
+    def _prediction(self, logarithm: float, size: float, factors: Sequence[float | None]) -> Prediction:
+        factor = factors[bisect_left(self._edges, logarithm)]
+        if factor is None:
+            return Prediction(math.exp(logarithm))
+        width = factor * math.exp(size)
+        return Prediction(math.exp(logarithm), math.exp(logarithm - width), math.exp(logarithm + width))
