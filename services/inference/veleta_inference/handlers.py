@@ -87,7 +87,7 @@ class PredictionResponse(Struct, frozen=True):
     @property
     def prices(self) -> list[float]:
         """The prices alone."""
-        return [prediction.price for prediction in self.predictions]
+        return [prediction.value for prediction in self.predictions]
 
 
 class PendingRequest(Struct, frozen=True, eq=False):

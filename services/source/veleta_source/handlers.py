@@ -13,9 +13,9 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from veleta.input.row_counts import RowCounts
 from veleta.service.health import ServiceHealth
 from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, InvalidQuery, Query, body_parts, parse_query
-from veleta_source.domain.row_counts import RowCounts
 
 log = structlog.get_logger()
 SERVED = prometheus_client.Counter("veleta_source_batches", "batches served", ["number"])

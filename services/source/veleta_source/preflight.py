@@ -21,14 +21,14 @@ from veleta.dataset import Dataset, load_dataset
 from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS, Features
+from veleta.input.faults import FaultyInput
+from veleta.input.input_file import require_file
+from veleta.input.input_rows import InputRows, open_rows
 from veleta.printable import printable
 from veleta.settings import read_settings
 from veleta.start_variables import StartVariables
 from veleta_source.adapters.api_probe import api_fault
-from veleta_source.adapters.input_file import require_file
-from veleta_source.adapters.input_rows import InputRows, open_rows
 from veleta_source.domain.clean_rows import CleanRows
-from veleta_source.domain.faults import FaultyInput
 from veleta_source.domain.generator import parse_generator
 from veleta_source.domain.published_ports import published_ports
 from veleta_source.settings import SourceSettings

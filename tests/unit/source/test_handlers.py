@@ -6,8 +6,8 @@ from typing import cast
 import prometheus_client
 import pytest
 
+from veleta.input.row_counts import Reason, RowCounts
 from veleta.service.health import ServiceHealth
-from veleta_source.domain.row_counts import Reason, RowCounts
 from veleta_source.handlers import BatchFiles, Cursors, DataApi
 
 

@@ -11,8 +11,8 @@ import pytest
 from support.bicycles import BICYCLES, BICYCLES_CSV
 from support.listings import LINE
 from veleta.dataset import load_dataset
+from veleta.input.faults import FaultyInput
 from veleta_source import preflight
-from veleta_source.domain.faults import FaultyInput
 
 DATASET = load_dataset("real_estate")
 NAMES = ",".join(LINE)

@@ -144,7 +144,7 @@ def _prediction(target: str, prediction: Prediction) -> dict[str, Any]:
 def _explanation(
     target: str, prediction: Prediction, names: Sequence[str], shap_values: Sequence[float]
 ) -> dict[str, Any]:
-    base, contributions = price_contributions(prediction.price, shap_values)
+    base, contributions = price_contributions(prediction.value, shap_values)
     contributed = {"base": base, "contributions": dict(zip(names, contributions, strict=True))}
     return {**_prediction(target, prediction), **contributed}
 

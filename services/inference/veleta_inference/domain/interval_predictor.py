@@ -22,7 +22,7 @@ class IntervalBooster(Booster, Protocol):
 class Prediction(NamedTuple):
     """A price with its interval, in the target's unit: None if the model has no valid one."""
 
-    price: float
+    value: float
     low: float | None = None
     high: float | None = None
 
@@ -62,7 +62,7 @@ class IntervalPredictor(Predictor):
             ]
         except OverflowError:
             raise not_a_price() from None
-        if not all(math.isfinite(each.high or each.price) for each in predictions):
+        if not all(math.isfinite(each.high or each.value) for each in predictions):
             raise not_a_price()
         return predictions
 

@@ -10,9 +10,9 @@ import orjson
 
 from veleta.dataset import Dataset
 from veleta.errors import Stop
-from veleta_source.adapters.input_rows import open_rows, reported
-from veleta_source.domain.batch_assignment import Row
-from veleta_source.domain.row_counts import FEW_REASONS, RowCounts
+from veleta.input.batch_assignment import Row
+from veleta.input.input_rows import open_rows, reported
+from veleta.input.row_counts import FEW_REASONS, RowCounts
 from veleta_source.domain.row_generator import RowGenerator
 from veleta_source.handlers import BatchFiles
 

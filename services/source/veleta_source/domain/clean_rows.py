@@ -5,8 +5,8 @@ from collections import Counter
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Value
 from veleta.features import MIN_TRAINING_ROWS, in_holdout
+from veleta.input.batch_assignment import Row
 from veleta.left_out import WARNING_SHARE, describe_left_out
-from veleta_source.domain.batch_assignment import Row
 
 
 class CleanRows:

@@ -12,7 +12,7 @@ import numpy as np
 
 from veleta.dataset import BatchRule, Condition, Dataset
 from veleta.errors import Stop
-from veleta_source.domain.batch_assignment import Row
+from veleta.input.batch_assignment import Row
 from veleta_source.domain.generator import BatchShape, NumberColumn, parse_generator
 
 Columns = dict[str, np.ndarray]

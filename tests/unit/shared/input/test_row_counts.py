@@ -1,6 +1,6 @@
 """The counts of an input's rows, and how they are shown."""
 
-from veleta_source.domain.row_counts import MAX_REASONS, Reason, RowCounts
+from veleta.input.row_counts import MAX_REASONS, Reason, RowCounts
 
 
 def counted(complete: int, *left_out: list[Reason]) -> RowCounts:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from veleta_source.domain.faults import FaultyInput, quoted
+from veleta.input.faults import FaultyInput, quoted
 
 SEPARATORS = ",;\t|"
 MAX_LINE = 1 << 20

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from veleta_source.domain.faults import FaultyInput
+from veleta.input.faults import FaultyInput
 
 ROWS_PER_BLOCK = 10_000
 _DAMAGED = (pa.ArrowException, OSError, UnicodeDecodeError)

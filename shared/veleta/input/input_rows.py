@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from veleta.dataset import Dataset
-from veleta_source.adapters.csv_table import CsvTable
-from veleta_source.adapters.input_file import is_parquet, open_text, require_file
-from veleta_source.domain.batch_assignment import BatchAssigner, Cells, Row, looks_like_row
-from veleta_source.domain.decimal_marks import find_decimal_marks
-from veleta_source.domain.faults import FaultyInput
-from veleta_source.domain.header import match_header
-from veleta_source.domain.row_counts import MAX_REASONS, Reason, RowCounts
+from veleta.input.batch_assignment import BatchAssigner, Cells, Row, looks_like_row
+from veleta.input.csv_table import CsvTable
+from veleta.input.decimal_marks import find_decimal_marks
+from veleta.input.faults import FaultyInput
+from veleta.input.header import match_header
+from veleta.input.input_file import is_parquet, open_text, require_file
+from veleta.input.row_counts import MAX_REASONS, Reason, RowCounts
 
 T = TypeVar("T")
 ROWS_PER_REPORT = 10_000
@@ -131,7 +131,7 @@ def open_rows(path: Path, dataset: Dataset) -> Iterator[InputRows]:
     """The rows of a CSV file (plain, .gz or .zip) or of a Parquet file. Raises FaultyInput."""
     require_file(path)
     if is_parquet(path):
-        from veleta_source.adapters.parquet_table import ParquetTable  # noqa: PLC0415 - pyarrow takes half a second
+        from veleta.input.parquet_table import ParquetTable  # noqa: PLC0415 - pyarrow takes half a second
 
         yield InputRows(path, ParquetTable(path), dataset)
         return

@@ -13,8 +13,8 @@ import pytest
 
 from support.listings import LINE
 from veleta.dataset import load_dataset
-from veleta_source.adapters.input_rows import SAMPLE_ROWS, open_rows
-from veleta_source.domain.faults import FaultyInput
+from veleta.input.faults import FaultyInput
+from veleta.input.input_rows import SAMPLE_ROWS, open_rows
 
 DATASET = load_dataset("real_estate")
 NAMES = ",".join(LINE)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from veleta_source.domain.faults import FaultyInput, quoted
+from veleta.input.faults import FaultyInput, quoted
 
 
 def test_each_fault_names_the_file() -> None:

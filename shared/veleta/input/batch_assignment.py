@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
+from veleta.input.faults import quoted
+from veleta.input.header import Header
+from veleta.input.row_counts import Reason
 from veleta.values import DecimalMark, parse_category, parse_number
-from veleta_source.domain.faults import quoted
-from veleta_source.domain.header import Header
-from veleta_source.domain.row_counts import Reason
 
 Row = dict[str, float | str]
 """A complete row as the API sends it: floats and texts, in the dataset's order of columns."""

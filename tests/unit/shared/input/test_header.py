@@ -4,7 +4,7 @@ import pytest
 
 from support.listings import LINE
 from veleta.dataset import load_dataset
-from veleta_source.domain.header import match_header
+from veleta.input.header import match_header
 
 DATASET = load_dataset("real_estate")
 NAMES = list(LINE)

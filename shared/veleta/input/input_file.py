@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TextIO
 
-from veleta_source.domain.faults import FaultyInput
+from veleta.input.faults import FaultyInput
 
 PARQUET, GZIP, ZIP = b"PAR1", b"\x1f\x8b", b"PK\x03\x04"
 ENCODINGS = {

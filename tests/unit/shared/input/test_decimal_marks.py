@@ -3,7 +3,7 @@
 import pytest
 
 from veleta.dataset import load_dataset
-from veleta_source.domain.decimal_marks import find_decimal_marks
+from veleta.input.decimal_marks import find_decimal_marks
 
 DATASET = load_dataset("real_estate")
 NUMERIC = [column.name for column in DATASET.columns if column.numeric]

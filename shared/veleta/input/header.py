@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from veleta.column_names import column_key, match_columns
 from veleta.dataset import Column, Dataset
-from veleta_source.domain.faults import quoted
+from veleta.input.faults import quoted
 
 MAX_UNMATCHED = 20
 

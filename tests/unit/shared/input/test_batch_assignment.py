@@ -7,9 +7,9 @@ import pytest
 
 from support.listings import LINE
 from veleta.dataset import load_dataset
+from veleta.input.batch_assignment import BatchAssigner, Cells, Row, looks_like_row
+from veleta.input.header import match_header
 from veleta.values import DecimalMark
-from veleta_source.domain.batch_assignment import BatchAssigner, Cells, Row, looks_like_row
-from veleta_source.domain.header import match_header
 
 DATASET = load_dataset("real_estate")
 HEADER = match_header(DATASET, list(LINE))
