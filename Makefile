@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel topics tail dead purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate topics tail dead purge key memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -72,6 +72,9 @@ rollback: $(INSTALLED) ## return to the champion before the present one | REASON
 
 cancel: $(INSTALLED) ## end the training in progress | REASON
 	$(LOCAL) cancel
+
+evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-validation, without a run; the predictions go to OUT | CSV DATASET FOLDS SEED OUT TREES
+	.venv/bin/python -m veleta_trainer.evaluate
 
 topics: $(INSTALLED) ## list the topics, with the number of records and the last event of each; JSON=1: a line of JSON for each | JSON
 	$(LOCAL) topics

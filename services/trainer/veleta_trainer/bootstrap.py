@@ -32,6 +32,7 @@ from veleta_trainer.aliases import Aliases
 from veleta_trainer.champion_watch import ChampionWatch
 from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
 from veleta_trainer.domain.fit_limits import MEGABYTE, FitLimits
+from veleta_trainer.domain.price_model import catboost_params
 from veleta_trainer.handlers import SERVICE, RequestHandler
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.settings import TrainerSettings
@@ -64,7 +65,12 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
     aliases = Aliases(registry, fenced, recorder)
     manifests = Manifests(dataset.name, event_log, fenced)
-    recipes = RecipeBuilder(dataset, manifests, params(settings), {name: version(name) for name in LIBRARIES})
+    recipes = RecipeBuilder(
+        dataset,
+        manifests,
+        catboost_params(settings.trees, settings.depth, settings.seed),
+        {name: version(name) for name in LIBRARIES},
+    )
     planner = TrainingPlanner(recipes, aliases, fenced, recorder)
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)
     restorer = StateRestorer(dataset.name, event_log, fenced, health)
@@ -109,19 +115,3 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
                 await fenced.release_lease()
 
     return Service(run)
-
-
-def params(settings: TrainerSettings) -> dict[str, str | int | float]:
-    """CatBoost's parameters. The learning rate is CatBoost's own, which depends on the number of rows and trees.
-
-    `rsm` is the share of the features that each split looks at. `max_ctr_complexity` is set because its default depends
-    on the number of trees.
-    """
-    return {
-        "loss_function": "RMSE",
-        "iterations": settings.trees,
-        "depth": settings.depth,
-        "random_seed": settings.seed,
-        "rsm": 0.3,
-        "max_ctr_complexity": 1,
-    }

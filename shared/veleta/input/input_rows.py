@@ -52,6 +52,8 @@ class InputRows:
         self._dataset = dataset
         self.header = match_header(dataset, table.header)
         self.counts = RowCounts(table.noun)
+        self.position = -1
+        """That of the row which `assigned` read last, from 0, blank lines left out."""
         self._rows = table.rows(partial(looks_like_row, dataset, self.header))
 
     @property
@@ -97,6 +99,7 @@ class InputRows:
         for number, cells in reported(islice(self._rows, limit), report_progress):
             if self._table.faults:
                 return
+            self.position += 1
             assigned = [MALFORMED] if cells is None else assigner.assign(cells)
             if isinstance(assigned, list):
                 self.counts.add_left_out(number, assigned)

@@ -1,0 +1,67 @@
+"""Out-of-fold predictions: how good the model of a training is on rows that it did not learn from."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from veleta.dataset import Dataset
+from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
+from veleta_trainer.domain.price_model import fit_price_model, predict
+from veleta_trainer.domain.training_data import ColumnarRows
+
+CALIBRATION_SHARE = 5
+"""One of so many properties outside a fold calibrates its intervals, as the holdout of a training does."""
+
+
+@dataclass(frozen=True)
+class FoldPredictions:
+    """The fold, the prediction and the interval of each row, in the target's unit. `low` is NaN without an interval."""
+
+    folds: np.ndarray
+    predictions: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def property_folds(properties: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """The fold of each row, from 0. All rows of a property are in one fold; `seed` decides in which."""
+    unique, positions = np.unique(properties, return_inverse=True)
+    return np.asarray((np.random.default_rng(seed).permutation(len(unique)) % folds)[positions])
+
+
+def out_of_fold(
+    dataset: Dataset,
+    rows: ColumnarRows,
+    params: Mapping[str, Any],
+    folds: int,
+    seed: int,
+    threads: int,
+    report: Callable[[int], None],
+) -> FoldPredictions:
+    """Predict each row by models that were fitted on the other folds.
+
+    The price is that of a model which learnt from all of them. For the interval a part is held back, as in a training.
+    `report` gets the number of folds that are done.
+    """
+    frame, prices, properties = rows.frame(), rows.prices(), rows.properties()
+    params = {**params, "random_seed": seed}
+    fold_of = property_folds(properties, folds, seed)
+    held = property_folds(properties, CALIBRATION_SHARE, seed + 1) == 0
+    predictions, low, high = (np.empty(len(rows)) for _ in range(3))
+    for fold in range(folds):
+        report(fold)
+        inside, outside = fold_of == fold, fold_of != fold
+        booster = fit_price_model(dataset, frame[outside], prices[outside], params, threads)
+        predictions[inside] = np.exp(predict(booster, dataset, frame[inside]))
+        train, calibrating = outside & ~held, outside & held
+        booster = fit_price_model(dataset, frame[train], prices[train], params, threads)
+        error_model = fit_error_model(dataset, frame[train], prices[train], properties[train], params, threads)
+
+        def predicted(chosen: np.ndarray, models: tuple[Any, Any] = (booster, error_model)) -> HoldoutPredictions:
+            logarithms, sizes = (predict(model, dataset, frame[chosen]) for model in models)
+            return HoldoutPredictions(logarithms, np.exp(sizes), prices[chosen], properties[chosen])
+
+        low[inside], high[inside] = predicted(inside).intervals(predicted(calibrating).calibration())
+    return FoldPredictions(fold_of, predictions, low, high)

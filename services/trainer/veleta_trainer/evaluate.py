@@ -1,0 +1,144 @@
+"""`python -m veleta_trainer.evaluate`: measures the model on the rows of a file, by cross-validation.
+
+It needs no running deployment. Each clean row is predicted by models that learnt from other properties, with the code
+and the parameters of a training. A model of another library on the same rows and features shows what that is worth.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from veleta.bounds import Seed, Trees, Workers
+from veleta.cleaning import rejection
+from veleta.dataset import BatchRule, Dataset, load_dataset
+from veleta.errors import Reject, Stop
+from veleta.features import MIN_TRAINING_ROWS, property_hash
+from veleta.input.faults import FaultyInput
+from veleta.input.input_rows import open_rows
+from veleta.intervals import COVERAGE
+from veleta.settings import read_settings
+from veleta_trainer.domain.comparison_model import NAME, fit_comparison_model
+from veleta_trainer.domain.folds import FoldPredictions, out_of_fold, property_folds
+from veleta_trainer.domain.price_model import catboost_params
+from veleta_trainer.domain.scores import interval_scores, scores
+from veleta_trainer.domain.training_data import ColumnarRows
+
+FIFTHS = 5
+FACTOR = 100  # per cent
+
+
+class EvaluationSettings(BaseSettings):
+    """The variables of `make evaluate`."""
+
+    model_config = SettingsConfigDict(frozen=True)
+    csv: Path = Field(description="the CSV or Parquet file with the rows")
+    dataset: str = Field("real_estate", description="the dataset: a name, or the path of a TOML file")
+    folds: int = Field(5, ge=2, le=20, description="number of parts; each is predicted by models of the others")
+    seed: Seed = Field(0, description="decides which property is in which part; also CatBoost's random seed")
+    out: Path = Field(Path("evaluation.parquet"), description="the Parquet file that is written, a line for each row")
+    trees: Trees = Field(500, description="number of trees of a model")
+    depth: int = Field(6, ge=1, le=10, description="depth of a tree")
+    threads: Workers = Field(os.cpu_count() or 1, description="threads that CatBoost may use")
+
+
+def main() -> None:
+    """Evaluate, write the predictions and print the scores. Raises Stop."""
+    settings = read_settings(EvaluationSettings)
+    dataset = load_dataset(settings.dataset)
+    numbers, rows = read_rows(settings.csv, dataset)
+    if len(rows) < MIN_TRAINING_ROWS * settings.folds:
+        raise Stop(f"CSV={settings.csv}: {len(rows)} clean rows are too few for {settings.folds} folds")
+    _show(f"{len(rows):,} clean rows, {settings.folds} folds by property, seed {settings.seed}")
+    params = catboost_params(settings.trees, settings.depth, settings.seed)
+    found = out_of_fold(dataset, rows, params, settings.folds, settings.seed, settings.threads, _report)
+    _write(settings.out, dataset.target, numbers, rows.prices(), found)
+    compared = _comparison(dataset, rows, settings)
+    for line in report(rows.prices(), found, compared):
+        _show(line)
+    _show(f"predictions: {settings.out}")
+
+
+def read_rows(path: Path, dataset: Dataset) -> tuple[list[int], ColumnarRows]:
+    """The clean rows of a file, whatever batch they belong to, and the position of each in the file, from 0.
+
+    Raises:
+        FaultyInput: the file cannot be read, or has no usable row.
+    """
+    every_row = dataset.model_copy(update={"source": [BatchRule(place=0, where=[])]})
+    numbers, clean = list[int](), ColumnarRows(dataset)
+    with open_rows(path, every_row) as rows:
+        rows.require_no_faults()
+        for _, row in rows.assigned():
+            values, _ = dataset.convert(row)
+            if rejection(dataset, values) is None:
+                numbers.append(rows.position)
+                clean.append(values, property_hash(dataset, values))
+        rows.require_no_faults()
+        rows.require_usable_rows()
+    return numbers, clean
+
+
+def report(prices: np.ndarray, found: FoldPredictions, compared: np.ndarray) -> list[str]:
+    """The lines with the scores of the predictions, of the intervals, and of the model of another library."""
+    lines = [_scores_line("Veleta", prices, found.predictions), _scores_line(NAME, prices, compared)]
+    measured = interval_scores(prices, found.low, found.high)
+    if not measured:
+        return [*lines, "no intervals: too few rows"]
+    inside = (found.low <= prices) & (prices <= found.high)
+    fifths = pd.qcut(found.predictions, FIFTHS, labels=False, duplicates="drop")
+    shares = ", ".join(f"{FACTOR * inside[fifths == fifth].mean():.1f}" for fifth in np.unique(fifths))
+    width = FACTOR * measured["interval_width"]
+    coverage = f"{FACTOR * measured['coverage']:.1f} %, by fifth of the prediction {shares}"
+    return [*lines, f"intervals of {COVERAGE:.0%}: median width {width:.0f} % of the price, coverage {coverage}"]
+
+
+def _scores_line(name: str, prices: np.ndarray, predictions: np.ndarray) -> str:
+    found = scores(prices, predictions)
+    ape = FACTOR * found["median_ape"]
+    return f"{name}: MAE {found['mae']:,.0f}, median APE {ape:.2f} %, R2 {found['r2']:.3f}"
+
+
+def _comparison(dataset: Dataset, rows: ColumnarRows, settings: EvaluationSettings) -> np.ndarray:
+    frame, prices = rows.frame(), rows.prices()
+    folds, predictions = property_folds(rows.properties(), settings.folds, settings.seed), np.empty(len(rows))
+    for fold in range(settings.folds):
+        inside = folds == fold
+        model = fit_comparison_model(dataset, frame[~inside], prices[~inside], settings.seed)
+        predictions[inside] = np.exp(model.predict(frame[inside]))
+    return predictions
+
+
+def _write(path: Path, target: str, numbers: list[int], prices: np.ndarray, found: FoldPredictions) -> None:
+    columns = {
+        "row": numbers,
+        "fold": found.folds,
+        target: prices,
+        "prediction": found.predictions,
+        "low": found.low,
+        "high": found.high,
+    }
+    temporary = path.with_name(f".{path.name}.temporary")
+    pd.DataFrame(columns).to_parquet(temporary, index=False)
+    temporary.rename(path)
+
+
+def _report(fold: int) -> None:
+    _show(f"fold {fold + 1}")
+
+
+def _show(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (Stop, Reject, FaultyInput) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
