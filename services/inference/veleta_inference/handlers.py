@@ -41,6 +41,7 @@ RESERVED_ROWS = 1_000
 MAX_GROUP_ROWS = 500
 """The rows of a group in addition to its oldest request. It bounds how long the next group waits."""
 STRICT_REFUSAL = "a value is outside what the model has learnt, and STRICT=1 refuses it: see `errors`"
+NO_INTERVALS = "the served version has no intervals: it was calibrated on too few rows, or by an earlier release"
 REQUEST_FIELDS = (
     "request_id", "client_request_id", "received_at", "answered_at", "model_version", "latency_ms", "http_status",
     "key_name", "client_address",
@@ -195,6 +196,11 @@ class PredictionService:
         """Wake `run` regularly until the service stops: without requests it shows that it could handle one."""
         while await self._health.wait(WAKE_SECONDS):
             self._arrived.set()
+
+    def require_intervals(self) -> None:
+        """Raise InvalidRequest if the served version has no intervals, and Retry while there is none."""
+        if not self._provider.model.predictor.has_intervals:
+            raise InvalidRequest(NO_INTERVALS, [])
 
     def model(self) -> Model:
         """The served version, since when and why it is served. Raises Retry while there is none."""

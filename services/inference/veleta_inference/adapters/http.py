@@ -24,6 +24,7 @@ from veleta_inference.adapters.request_adapter import (
     REQUEST_ID,
     TRACE,
     RequestAdapter,
+    as_item,
     client_request_id,
     json_response,
     price_response,
@@ -39,7 +40,6 @@ from veleta_inference.refusals import Refusal, Refusals
 REQUEST_SECONDS = prometheus_client.Histogram(
     "veleta_http_request_duration_seconds", "from the receipt of a request to its response", ["path", "status"]
 )
-NO_INTERVAL = "the model was calibrated on too few rows, or by an earlier release"
 R = TypeVar("R", bound=web.StreamResponse)
 
 
@@ -58,7 +58,7 @@ def application(
 
     async def predict(request: web.Request) -> web.Response:
         response = await adapter.predict(request, adapter.reader.read)
-        items = [_prediction(dataset.target, prediction) for prediction in response.predictions]
+        items = [as_item(dataset.target, prediction) for prediction in response.predictions]
         predictions = _with_warnings(items, response.warnings)
         return price_response(response, {**_common(response), "predictions": predictions})
 
@@ -135,18 +135,12 @@ def _with_headers(response: R, request: web.Request, request_id: str) -> R:
     return response
 
 
-def _prediction(target: str, prediction: Prediction) -> dict[str, Any]:
-    price, low, high = prediction
-    item = {target: price, "low": low, "high": high, "coverage": prediction.coverage}
-    return item if low is not None else {**item, "no_interval": NO_INTERVAL}
-
-
 def _explanation(
     target: str, prediction: Prediction, names: Sequence[str], shap_values: Sequence[float]
 ) -> dict[str, Any]:
     base, contributions = price_contributions(prediction.value, shap_values)
     contributed = {"base": base, "contributions": dict(zip(names, contributions, strict=True))}
-    return {**_prediction(target, prediction), **contributed}
+    return {**as_item(target, prediction), **contributed}
 
 
 def _with_warnings(items: list[dict[str, Any]], warnings: Sequence[ValidationProblem]) -> list[dict[str, Any]]:

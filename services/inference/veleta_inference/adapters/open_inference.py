@@ -10,7 +10,7 @@ from aiohttp import web
 
 from veleta_inference.adapters.request_adapter import API_VERSION, RequestAdapter, json_response, price_response
 from veleta_inference.domain.errors import UnreadableBody, in_one_line
-from veleta_inference.domain.protocols import NUMERIC, input_tensors, open_inference_rows
+from veleta_inference.domain.protocols import NUMERIC, input_tensors, open_inference_rows, requested_outputs
 from veleta_inference.handlers import VersionNotServed
 
 MODEL = "/v2/models/{model}"
@@ -37,7 +37,7 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
 class _Handlers:
     def __init__(self, adapter: RequestAdapter) -> None:
         self._adapter = adapter
-        self._name, self._output = adapter.dataset.name, {"name": adapter.dataset.target, "datatype": NUMERIC[0]}
+        self._name, self._outputs = adapter.dataset.name, (adapter.dataset.target, "low", "high")
 
     async def ready(self, _request: web.Request) -> web.Response:
         self._served_version()
@@ -50,24 +50,29 @@ class _Handlers:
     async def model(self, request: web.Request) -> web.Response:
         self._requested_version(request)
         model = {"name": self._name, "versions": [str(self._served_version())], "platform": "catboost"}
-        outputs = [{**self._output, "shape": [-1]}]
+        outputs = [{"name": name, "datatype": NUMERIC[0], "shape": [-1]} for name in self._outputs]
         return json_response({**model, "inputs": input_tensors(self._adapter.dataset), "outputs": outputs})
 
     async def infer(self, request: web.Request) -> web.Response:
         if BINARY in request.headers:
             raise UnreadableBody("binary tensors are not read", "send their data in the JSON (binary_data=False)")
         request_id: dict[str, Any] = {}
+        wanted: list[str] = []
 
         def rows(body: object) -> list[dict[str, Any]]:
             if isinstance(body, dict) and "id" in body:
                 request_id["id"] = body["id"]
+            wanted.extend(requested_outputs(body, self._outputs))
+            if set(wanted) & set(self._outputs[1:]):
+                self._adapter.service.require_intervals()
             return open_inference_rows(body)
 
         response = await self._adapter.predict_rows(request, "tensors", rows, self._requested_version(request))
         model = {"model_name": self._name, "model_version": str(response.model.version)}
-        output = {**self._output, "shape": [len(response.prices)], "data": response.prices}
+        columns = dict(zip(self._outputs, zip(*response.predictions, strict=True), strict=True))
+        outputs = [_tensor(name, columns[name]) for name in wanted]
         parameters = {"parameters": {"warnings": in_one_line(response.warnings)}} if response.warnings else {}
-        return price_response(response, {**model, **request_id, **parameters, "outputs": [output]})
+        return price_response(response, {**model, **request_id, **parameters, "outputs": outputs})
 
     def _served_version(self) -> int:
         """The served version. Raises Retry while there is none."""
@@ -81,6 +86,10 @@ class _Handlers:
         if requested not in (None, str(served)):
             raise VersionNotServed(f"version {served} is served")
         return served if requested else None
+
+
+def _tensor(name: str, data: Sequence[float | None]) -> dict[str, Any]:
+    return {"name": name, "datatype": NUMERIC[0], "shape": [len(data)], "data": data}
 
 
 async def _live(_request: web.Request) -> web.Response:

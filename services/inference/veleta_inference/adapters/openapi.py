@@ -26,6 +26,11 @@ Part = dict[str, Any]
 """A part of the document."""
 TEXT: Part = {"type": "string"}
 INTEGER: Part = {"type": "integer"}
+PARAMS: Part = {
+    "type": ["object", "null"],
+    "properties": {"interval": {"type": "boolean", "default": False, "description": "whether to add the intervals"}},
+}
+"""Those of MLflow's protocol."""
 REF = "#/components/schemas/{name}"
 ERRORS = {
     400: "The body is not JSON in UTF-8, has two values with one name, or is incomplete; "
@@ -87,7 +92,7 @@ def _schemas(dataset: Dataset, items_limit: int) -> Part:
     (one_or_many, one_or_few, *schemas), components = msgspec.json.schema_components(types, ref_template=REF)
     del components["Item"]["properties"][dataset.target]["default"]  # it may be missing, but not null
     invocations = [
-        {"type": "object", "properties": {form: schema}, "required": [form]}
+        {"type": "object", "properties": {form: schema, "params": PARAMS}, "required": [form]}
         for form, schema in zip(forms, schemas)  # noqa: B905 - the other schemas are not those of forms
     ]
     return {**components, "Items": one_or_many, "FewItems": one_or_few, "Invocation": {"oneOf": invocations}}

@@ -13,6 +13,7 @@ from veleta.tables import MAX_CLIENT_REQUEST_ID
 from veleta_inference.adapters.bodies import BODY, BodyReader
 from veleta_inference.adapters.guard import KEY_NAME
 from veleta_inference.domain.forms import Form
+from veleta_inference.domain.interval_predictor import Prediction
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.handlers import MAX_GROUP_ROWS, PredictionRequest, PredictionResponse, PredictionService
 
@@ -26,6 +27,7 @@ KEYED_ID = web.RequestKey("keyed_id", str)
 PREDICTED = web.RequestKey("predicted", PredictionResponse)
 """The prices of a request."""
 API_VERSION = "0.1.0"
+NO_INTERVAL = "the model was calibrated on too few rows, or by an earlier release"
 
 
 class RequestAdapter:
@@ -75,6 +77,13 @@ def price_response(
 ) -> web.Response:
     """A response with prices, in the form of its protocol. A header names the version."""
     return json_response(body, headers={MODEL_VERSION: str(response.model.version), **(headers or {})})
+
+
+def as_item(target: str, prediction: Prediction) -> dict[str, Any]:
+    """A prediction as an item of a response, or why it has no interval."""
+    price, low, high = prediction
+    item = {target: price, "low": low, "high": high, "coverage": prediction.coverage}
+    return item if low is not None else {**item, "no_interval": NO_INTERVAL}
 
 
 def json_response(

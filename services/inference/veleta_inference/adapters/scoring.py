@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from aiohttp import web
 from mlflow.version import VERSION
 
-from veleta_inference.adapters.request_adapter import RequestAdapter, price_response, printable
+from veleta_inference.adapters.request_adapter import RequestAdapter, as_item, price_response, printable
 from veleta_inference.domain.errors import in_one_line
-from veleta_inference.domain.protocols import mlflow_rows
+from veleta_inference.domain.protocols import Rows, mlflow_rows, wants_intervals
 
 WARNINGS = "X-Warnings"
 """The header with warnings: MLflow's response has no place for them."""
@@ -18,11 +18,21 @@ WARNINGS = "X-Warnings"
 
 def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
     """POST /invocations, GET /ping, /health, /version."""
+    target = adapter.dataset.target
 
     async def invocations(request: web.Request) -> web.Response:
-        response = await adapter.predict_rows(request, "mlflow", mlflow_rows)
+        with_intervals = False
+
+        def rows(body: object) -> Rows:
+            nonlocal with_intervals
+            if with_intervals := wants_intervals(body):
+                adapter.service.require_intervals()
+            return mlflow_rows(body)
+
+        response = await adapter.predict_rows(request, "mlflow", rows)
         headers = {WARNINGS: printable(in_one_line(response.warnings))} if response.warnings else {}
-        return price_response(response, {"predictions": response.prices}, headers)
+        predictions = [as_item(target, each) for each in response.predictions] if with_intervals else response.prices
+        return price_response(response, {"predictions": predictions}, headers)
 
     async def ping(_request: web.Request) -> web.Response:
         adapter.service.model()  # raises Retry while there is none

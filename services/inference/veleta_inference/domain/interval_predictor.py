@@ -46,6 +46,11 @@ class IntervalPredictor(Predictor):
         self._edges = calibration.edges if calibration else []
         self._factors = calibration.factors(COVERAGE) if calibration else None
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether every prediction has an interval."""
+        return self._factors is not None and None not in self._factors
+
     def predict(self, rows: Sequence[Values]) -> list[Prediction]:
         """The price of each row with its interval, by one call of the model. The target is ignored.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from veleta.dataset import Dataset
+from veleta.valid_values import alternatives
 from veleta_inference.domain.errors import MAX_NAME, InvalidRequest
 from veleta_inference.domain.responses import Tensor
 
@@ -46,7 +47,9 @@ def inference_request(name: Any = str, integer: Any = float) -> Any:
     tensor: Any = msgspec.defstruct("InputTensor", fields)
     tensors = Annotated[list[tensor], msgspec.Meta(min_length=1)]
     request_id = ("id", str | msgspec.UnsetType, msgspec.UNSET)
-    return msgspec.defstruct("Inference", [("inputs", tensors), request_id])
+    output = msgspec.defstruct("RequestedOutput", [("name", str)])
+    outputs = ("outputs", list[output] | msgspec.UnsetType, msgspec.UNSET)  # type: ignore[valid-type]  # made while running
+    return msgspec.defstruct("Inference", [("inputs", tensors), request_id, outputs])
 
 
 MLFLOW_FORMS = mlflow_forms()
@@ -70,6 +73,37 @@ def mlflow_rows(body: object) -> Rows:
         return _split_rows(value) if form == "dataframe_split" else _columns_rows(value)
     except ValueError as error:  # msgspec.ValidationError is one
         raise InvalidRequest(f"{form} must be {_EXPECTED[form]}: {error}", []) from error
+
+
+def wants_intervals(body: object) -> bool:
+    """Whether a request in MLflow's scoring protocol has `"params": {"interval": true}`. Other params are ignored.
+
+    Raises:
+        InvalidRequest: `params` is no object, or `interval` is neither true nor false.
+    """
+    params = body.get("params") if isinstance(body, dict) else None
+    if params is None:
+        return False
+    wanted = params.get("interval", False) if isinstance(params, dict) else None
+    if not isinstance(wanted, bool):
+        raise InvalidRequest("params must be an object, and its interval true or false", [])
+    return wanted
+
+
+def requested_outputs(body: object, names: Sequence[str]) -> list[str]:
+    """The names of the output tensors that an inference request wants: the first of `names` if it says nothing.
+
+    Raises:
+        InvalidRequest: `outputs` is no list of tensors with these names.
+    """
+    if not isinstance(body, dict) or "outputs" not in body:
+        return list(names[:1])
+    outputs = body["outputs"]
+    tensors = outputs if isinstance(outputs, list) else []
+    wanted = [str(each.get("name")) if isinstance(each, dict) else "" for each in tensors]
+    if not wanted or set(wanted) - set(names):
+        raise InvalidRequest(f"outputs must be a list of tensors with `name`: {alternatives(names)}", [])
+    return list(dict.fromkeys(wanted))
 
 
 def open_inference_rows(body: object) -> Rows:

@@ -94,7 +94,7 @@ def response_types(target: str) -> list[Any]:
     fields: Mapping[str, dict[str, Any]] = {
         "Predictions": {"request_id": str, "model": ModelName, "predictions": list[prediction]},
         "Explanations": {"request_id": str, "model": ModelName, "explanations": list[explanation]},
-        "Invoked": {"predictions": list[float]},
+        "Invoked": {"predictions": list[float | prediction]},
         "Inferred": {
             "id": NotRequired[str],
             "model_name": str,

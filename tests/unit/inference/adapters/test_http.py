@@ -266,7 +266,7 @@ def tensors(row: Mapping[str, object]) -> dict[str, object]:
 
 async def test_a_price_has_its_interval(start: Start) -> None:
     """And the share of prices that such intervals contain. Both are stored with the request."""
-    client, journal, _ = await start(calibration=Calibration(edges=[], quantiles=[[2.0] * 50], rows=1_000))
+    client, journal, _ = await start(calibration=CALIBRATION)
     response = await client.post("/predict", json=DATASET.example)
     (item,) = (await response.json())["predictions"]
     price = math.exp(DATASET.example["bed"] + 1)
@@ -275,6 +275,52 @@ async def test_a_price_has_its_interval(start: Start) -> None:
     ((line,),) = journal.groups
     stored = {"price": line["items"][0]["prediction"], **{k: line["items"][0][k] for k in ("low", "high", "coverage")}}
     assert stored == item
+
+
+CALIBRATION = Calibration(edges=[], quantiles=[[2.0] * 50], rows=1_000)
+INFER = "/v2/models/real_estate/infer"
+
+
+async def test_the_other_protocols_have_intervals_as_an_option(start: Start) -> None:
+    """MLflow's by a parameter, the other one by the names of outputs. Without it they answer as before."""
+    client, _, _ = await start(calibration=CALIBRATION)
+    body = {"instances": [DATASET.example]}
+    (plain,) = (await (await client.post("/invocations", json=body)).json())["predictions"]
+    asked = await client.post("/invocations", json={**body, "params": {"interval": True, "other": 1}})
+    (item,) = (await asked.json())["predictions"]
+    assert isinstance(plain, float)
+    assert item == {"price": plain, "low": pytest.approx(plain * math.exp(-0.2)), "high": item["high"], "coverage": 0.8}
+    names = ["high", "price", "low"]
+    inferred = await client.post(
+        INFER, json={**tensors(DATASET.example), "outputs": [{"name": name} for name in names]}
+    )
+    outputs = (await inferred.json())["outputs"]
+    assert [(each["name"], each["shape"]) for each in outputs] == [(name, [1]) for name in names]
+    assert [each["data"] for each in outputs] == [[item["high"]], [plain], [item["low"]]]
+    (only,) = (await (await client.post(INFER, json=tensors(DATASET.example))).json())["outputs"]
+    assert (only["name"], only["data"]) == ("price", [plain])
+
+
+@pytest.mark.parametrize(
+    ("path", "extra", "calibration", "detail"),
+    [
+        ("/invocations", {"params": {"interval": True}}, None, "the served version has no intervals: "),
+        ("/invocations", {"params": {"interval": "yes"}}, CALIBRATION, "params must be an object, and its interval"),
+        ("/invocations", {"params": 7}, CALIBRATION, "params must be an object, and its interval true or false"),
+        (INFER, {"outputs": [{"name": "low"}]}, None, "the served version has no intervals: "),
+        (INFER, {"outputs": [{"name": "lo"}]}, CALIBRATION, "outputs must be a list of tensors"),
+        (INFER, {"outputs": ["low"]}, CALIBRATION, "outputs must be a list of tensors"),
+    ],
+)
+async def test_intervals_that_cannot_be_given_are_refused(
+    start: Start, path: str, extra: Mapping[str, object], calibration: Calibration | None, detail: str
+) -> None:
+    """These protocols have no place for a reason beside a prediction. Nothing is stored as answered."""
+    client, answered, _ = await start(calibration=calibration)
+    body = {"instances": [DATASET.example]} if path == "/invocations" else tensors(DATASET.example)
+    response = await client.post(path, json={**body, **extra})
+    assert (response.status, (await response.json())["detail"][: len(detail)]) == (422, detail)
+    assert answered.groups == []
 
 
 async def test_an_answer_says_that_there_is_no_interval(start: Start) -> None:
