@@ -79,10 +79,26 @@ class Features:
         identifier with a prefix becomes the first digits of its zero-padded number (6016.0 with five digits: `060`). A
         quotient is NaN unless its divisor is above 0. The values of the place follow: see `Places.find`.
         """
-        found = [compute(row) for compute in self._compute]
-        if self._place:
-            found += self._place.of(row)
+        found = self.own_of(row) + self.place_of(row)
         return found if self._chosen is None else [found[position] for position in self._chosen]
+
+    @property
+    def place_columns(self) -> list[str]:
+        """The columns that decide about the place of a row. Empty if the dataset has no places."""
+        return self._place.columns if self._place else []
+
+    @property
+    def place_names(self) -> list[str]:
+        """The names of all features of the place."""
+        return [each.name for each in self._place.infos] if self._place else []
+
+    def own_of(self, row: Values) -> list[Feature]:
+        """All features of a typed row but those of its place."""
+        return [compute(row) for compute in self._compute]
+
+    def place_of(self, row: Values) -> list[Feature]:
+        """All features of a typed row's place: the last ones. Rows with the same `place_columns` have the same."""
+        return self._place.of(row) if self._place else []
 
 
 class _PlaceFeatures:
@@ -90,6 +106,7 @@ class _PlaceFeatures:
 
     def __init__(self, dataset: Dataset, rule: PlacesRule) -> None:
         self._key, self._city, self._state = dataset.by_name[rule.key], rule.city, rule.state
+        self.columns = [name for name in (rule.key, rule.city, rule.state) if name]
         self._places = load_places(rule.table)
         self.digest = self._places.digest
         self.infos = [_place_info(name, self._key) for name in self._places.numbers]

@@ -4,6 +4,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
 from veleta.errors import Reject
-from veleta.features import MIN_TRAINING_ROWS, Features, is_held_out, property_hash
+from veleta.features import MIN_TRAINING_ROWS, Feature, Features, is_held_out, property_hash
 from veleta.left_out import describe_left_out
 from veleta.training_values import TrainingValues
 
@@ -26,9 +27,9 @@ class ColumnarRows:
     def __init__(self, dataset: Dataset) -> None:
         self._features = Features(dataset)
         self._target = dataset.target
-        self._values: list[list[str] | array[float]] = [
-            [] if each.categorical else array("d") for each in self._features.infos
-        ]
+        self._places = _PlaceIndex(self._features)
+        own = self._features.infos[: -len(self._places.names) or None]
+        self._values: list[list[str] | array[float]] = [[] if each.categorical else array("d") for each in own]
         self._prices = array("d")
         self._properties = array("Q")
 
@@ -37,25 +38,26 @@ class ColumnarRows:
 
     def append(self, values: Values, property_number: int) -> None:
         """Append a clean row, with the hash of its property."""
-        for column, feature in zip(self._values, self._features.of(values), strict=True):
+        for column, feature in zip(self._values, self._features.own_of(values), strict=True):
             column.append(feature)  # type: ignore[arg-type]  # lists hold text, arrays hold numbers
+        self._places.append(values)
         price = values[self._target]
         self._prices.append(price if isinstance(price, float) else math.nan)
         self._properties.append(property_number)
 
     def truncate(self, rows: int) -> None:
         """Delete all rows after the first `rows`."""
-        for column in (*self._values, self._prices, self._properties):
+        for column in (*self._values, self._prices, self._properties, self._places.positions):
             del column[rows:]
 
     def frame(self) -> pd.DataFrame:
         """The features, one column each, in the order of `Features`."""
-        columns = zip(self._features.names, self._values, strict=True)
-        return pd.DataFrame({name: _series(values) for name, values in columns})
+        own = zip(self._features.names, self._values, strict=False)  # the names of places follow
+        return pd.DataFrame({**{name: _series(values) for name, values in own}, **self._places.columns()})
 
     def training_values(self) -> TrainingValues:
         """The range or the texts of each column that is a feature, for the model's file. There must be rows."""
-        pairs = zip(self._features.infos, self._values, strict=True)
+        pairs = zip(self._features.infos, self._values, strict=False)  # those of places follow
         columns = [(info.name, values) for info, values in pairs if info.name == info.column]
         texts = {name: sorted(set(values)) for name, values in columns if isinstance(values, list)}
         return TrainingValues(
@@ -70,6 +72,36 @@ class ColumnarRows:
     def properties(self) -> np.ndarray:
         """The hash of each row's property, uint64: see `property_hash`."""
         return np.frombuffer(self._properties, np.uint64) if self._properties else np.empty(0, np.uint64)
+
+
+class _PlaceIndex:
+    """The features of places, stored once for each place: a million rows have some ten thousand."""
+
+    def __init__(self, features: Features) -> None:
+        self._features = features
+        self._key = itemgetter(*features.place_columns) if features.place_columns else None
+        self._known: dict[Any, int] = {}
+        self._places: list[list[Feature]] = []
+        self.names = features.place_names
+        self.positions = array("I")
+        """For each row, the position of its place."""
+
+    def append(self, values: Values) -> None:
+        """Append the place of a row."""
+        if self._key is None:
+            return
+        key = self._key(values)
+        position = self._known.get(key)
+        if position is None:
+            position = self._known[key] = len(self._places)
+            self._places.append(self._features.place_of(values))
+        self.positions.append(position)
+
+    def columns(self) -> "dict[str, pd.Series[Any]]":
+        """A column for each name, with a value for each row. Numbers are float32, as CatBoost has them."""
+        positions = np.frombuffer(self.positions, np.uint32) if self.positions else np.empty(0, np.uint32)
+        found = zip(*self._places, strict=True) if self._places else ([] for _ in self.names)
+        return {name: _of_places(list(values), positions) for name, values in zip(self.names, found, strict=True)}
 
 
 class TrainingData:
@@ -122,6 +154,13 @@ class TrainingData:
         counts = f"{len(self.train):,} clean training rows and {len(self.holdout):,} holdout rows of epoch {epoch}"
         few = f"{counts} are too few, {MIN_TRAINING_ROWS} and 1 are needed"
         return f"{few}: {left_out}" if left_out else few
+
+
+def _of_places(values: list[Feature], positions: np.ndarray) -> "pd.Series[Any]":
+    if any(isinstance(value, str) for value in values):
+        codes, texts = pd.factorize(np.array(values, dtype=object))
+        return pd.Series(pd.Categorical.from_codes(codes[positions], pd.Index(texts)))
+    return pd.Series(np.array(values, dtype=np.float32)[positions])
 
 
 def _series(values: "list[str] | array[float]") -> "pd.Series[Any]":

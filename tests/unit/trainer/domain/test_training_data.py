@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from support.listings import api_rows
@@ -50,6 +52,29 @@ def test_features_and_prices_are_those_of_the_rows() -> None:
     assert frame["city"].tolist() == [row["city"] for row in train]
     assert (str(frame["bed"].dtype), str(frame["city"].dtype)) == ("float64", "category")
     assert data.train.prices().tolist() == [row["price"] for row in train]
+
+
+def test_the_features_of_places_are_those_of_the_rows() -> None:
+    """They are stored once for each place, whichever rows are in it, and also after rows were deleted."""
+    rows = api_rows(0, 300, 3)
+    data, features = TrainingData(DATASET), Features(DATASET)
+    data.append(rows[:200], holdout_only=False)
+    data.train.truncate(50)
+    data.append(rows, holdout_only=False)
+    typed = [DATASET.convert(row)[0] for row in [*rows[:200], *rows]]
+    trained = [row for row in typed if not in_holdout(DATASET, row)]
+    kept = len([row for row in typed[:200] if not in_holdout(DATASET, row)])
+    expected = pd.DataFrame([features.of(row) for row in [*trained[:50], *trained[kept:]]], columns=features.names)
+    frame = data.train.frame()
+    assert list(frame.columns) == features.names
+    assert len(frame) == len(expected)
+    for name in features.place_names:
+        if name == "place_county":
+            assert frame[name].tolist() == expected[name].tolist()
+        else:
+            assert frame[name].dtype == np.float32
+            assert np.array_equal(frame[name], expected[name].astype(np.float32), equal_nan=True)
+    assert features.place_names
 
 
 def test_rows_are_counted_once_and_by_reason() -> None:
