@@ -158,8 +158,9 @@ class TrainingData:
 
 def _of_places(values: list[Feature], positions: np.ndarray) -> "pd.Series[Any]":
     if any(isinstance(value, str) for value in values):
-        codes, texts = pd.factorize(np.array(values, dtype=object))
-        return pd.Series(pd.Categorical.from_codes(codes[positions], pd.Index(texts)))
+        codes, texts = pd.factorize(np.array(values, dtype=object), sort=True)
+        found = pd.Categorical.from_codes(codes[positions], pd.Index(texts))
+        return pd.Series(found.remove_unused_categories())  # places of deleted rows stay known
     return pd.Series(np.array(values, dtype=np.float32)[positions])
 
 
