@@ -172,6 +172,15 @@ class TrainingRule(Section):
     """Numbers with which the predicted target never falls."""
 
 
+class EvaluationRule(Section):
+    """The parts of the holdout on which models are measured too."""
+
+    slices: list[Name] = []
+    """Categories: each of their values is a slice."""
+    bands: list[float] = []
+    """Bounds between bands of the target, in ascending order: each band is a slice."""
+
+
 class DriftRule(Section):
     """Columns that drift does not compare."""
 
@@ -189,6 +198,7 @@ class Dataset(Section):
     places: PlacesRule | None = None
     features: list[DerivedFeature] = []
     training: TrainingRule = TrainingRule()
+    evaluation: EvaluationRule = EvaluationRule()
     cleaning: dict[Name, tuple[float, float]] = {}
     drift: DriftRule = DriftRule()
     example: dict[Name, Any]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from veleta.places import PLACE_PREFIX, missing_table
@@ -22,6 +23,7 @@ def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]
         yield from _faults_of_numbers(where, feature.inputs, dataset, declared)
     yield from _places_faults(dataset, declared)
     yield from _training_faults(dataset, declared)
+    yield from _evaluation_faults(dataset, declared)
 
 
 def _faults_of_feature(feature: "DerivedFeature") -> Iterator[str]:
@@ -64,6 +66,21 @@ def _training_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[st
         f"[training] increasing: {n} is there twice: remove one" for n in set(increasing) if increasing.count(n) > 1
     )
     yield from _faults_of_numbers("[training] increasing:", increasing, dataset, declared)
+
+
+def _evaluation_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+    rule, where = dataset.evaluation, "[evaluation] slices:"
+    for name in rule.slices:
+        column = dataset.by_name.get(name)
+        if name not in declared:
+            yield f"{where} {name} is no column: {did_you_mean(name, declared)}"
+        elif column and not (column.kind == "category" and column.is_feature):
+            yield f"{where} {name} is no category of the model: name categories"
+        elif rule.slices.count(name) > 1:
+            yield f"{where} {name} is there twice: remove one"
+    bands = rule.bands
+    if not all(map(math.isfinite, bands)) or any(low >= high for low, high in pairwise(bands)):
+        yield f"[evaluation] bands = {bands}: use finite numbers, each above the one before"
 
 
 def _faults_of_numbers(where: str, names: Iterable[str], dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:

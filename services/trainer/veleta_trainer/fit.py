@@ -9,12 +9,14 @@ Progress goes to stdout, one JSON object per line: phase, done, of and error (a 
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from catboost import CatBoostError, CatBoostRegressor
 
 from veleta.adapters.kafka import KafkaLog
@@ -26,15 +28,20 @@ from veleta.predictor import FEATURES, check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.explain import explain
+from veleta_trainer.adapters.tables import write_table
+from veleta_trainer.domain.evaluation import WHOLE, Predicted, evaluate, largest_errors
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
+from veleta_trainer.domain.linear_baseline import NAME as BASELINE
+from veleta_trainer.domain.linear_baseline import fit_linear_baseline, numbers
 from veleta_trainer.domain.price_model import fit_price_model, predict, predict_prices
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.scores import interval_scores, scores
 from veleta_trainer.domain.training_data import ColumnarRows
 from veleta_trainer.ports import FITTING
 from veleta_trainer.recipe_reader import RecipeReader
 
 LEARNING_CURVE_POINTS = 20
+CHALLENGER, CHAMPION = "challenger", "champion"
+"""The names of the models that are measured, beside the linear baseline."""
 
 
 def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
@@ -58,16 +65,17 @@ def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     recipe.definition.save(booster.get_metadata())
     data.train.training_values().save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
-    metrics = scores(predictions.prices, np.exp(predictions.logarithms))
-    metrics |= interval_scores(predictions.prices, *predictions.other_half_intervals())
-    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(data.holdout))}
+    models = {CHALLENGER: Predicted(np.exp(predictions.logarithms), *predictions.other_half_intervals())}
     try:
         if champion := load_champion(folder, dataset):
-            champion_prices = predict_prices(champion, dataset, data.holdout.frame())
-            metrics["champion_mae"] = scores(predictions.prices, champion_prices)["mae"]
+            models[CHAMPION] = Predicted(predict_prices(champion, dataset, data.holdout.frame()))
     except (Reject, CatBoostError) as error:
         recipe = recipe.model_copy(update={"not_compared": one_line(error)})
     (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
+    baseline = fit_linear_baseline(dataset, *train)
+    models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, data.holdout.frame()))))
+    metrics = _evaluate(dataset, data.holdout, models, folder / child_protocol.EVALUATION)
+    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(data.holdout))}
     report_progress("explaining", 0, 1)
     example = Features(dataset).of(dataset.convert(dataset.example)[0])
     explain(booster, dataset, data.holdout.frame(), example, folder / child_protocol.EXPLAIN)
@@ -106,6 +114,21 @@ def report_progress(phase: str, done: int, of: int, error: float | None = None) 
     """Report progress to the parent process."""
     sys.stdout.write(json.dumps({"phase": phase, "done": done, "of": of, "error": error}) + "\n")
     sys.stdout.flush()
+
+
+def _evaluate(
+    dataset: Dataset, holdout: ColumnarRows, models: Mapping[str, Predicted], folder: Path
+) -> dict[str, float]:
+    """Write the measures of all models to `folder`. Returns those of the new one, and the MAE of the others."""
+    frame, prices = holdout.frame(), holdout.prices()
+    figures = evaluate(dataset.evaluation, frame, prices, models)
+    folder.mkdir()
+    write_table(folder / "measures.csv", pd.DataFrame(figures))
+    write_table(folder / "largest_errors.csv", largest_errors(frame, prices, models[CHALLENGER], dataset.target))
+    whole = {(each.model, each.metric): each.value for each in figures if each.slice == WHOLE}
+    metrics = {metric: value for (model, metric), value in whole.items() if model == CHALLENGER}
+    others = {f"{model.partition(' ')[0]}_mae": whole[model, "mae"] for model in models if model != CHALLENGER}
+    return metrics | others
 
 
 def _predictions(

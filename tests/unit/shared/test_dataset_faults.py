@@ -16,6 +16,7 @@ NAMES = "use 1 to 48 lower case letters, digits and _, with a letter first"
 DERIVED = '[[features]]\nname = "{}"\ntitle = "{}"\n{}\n\n[cleaning]'
 RATIO = 'divide = ["weight", "gears"]'
 PLACES = '[places]\ntable = "{}"\nkey = "{}"\n\n[cleaning]'
+EVALUATION = "[evaluation]\n{}\n\n[cleaning]"
 TRAINING = "[training]\n{}\n\n[cleaning]"
 BREAKS: list[tuple[str, str, str]] = [
     ('name = "bicycles"', "name = bicycles", "not TOML: Invalid value (at line 3, column 8): 'name = bicycles'"),
@@ -78,6 +79,11 @@ BREAKS: list[tuple[str, str, str]] = [
     ("[cleaning]", TRAINING.format('increasing = ["gear"]'), "[training] increasing: gear is no column: did you mean"),
     ("[cleaning]", TRAINING.format('increasing = ["shop"]'), "[training] increasing: shop is no number, its kind is"),
     ("[cleaning]", TRAINING.format('increasing = ["gears", "gears"]'), "[training] increasing: gears is there twice"),
+    ("[cleaning]", EVALUATION.format('slices = ["makr"]'), "[evaluation] slices: makr is no column: did you"),
+    ("[cleaning]", EVALUATION.format('slices = ["gears"]'), "[evaluation] slices: gears is no category of the model"),
+    ("[cleaning]", EVALUATION.format('slices = ["maker", "maker"]'), "[evaluation] slices: maker is there twice"),
+    ("[cleaning]", EVALUATION.format("bands = [9, 9]"), "[evaluation] bands = [9.0, 9.0]: use finite numbers, each"),
+    ("[cleaning]", EVALUATION.format("bands = [1, inf]"), "[evaluation] bands = [1.0, inf]: use finite numbers, each"),
     ("[cleaning]\nasking = [50, 20_000]", "[cleaning]", "[cleaning] asking is missing: use [lowest, highest] above 0"),
     ("asking = [50, 20_000]", "asking = [0, 9]", "[cleaning] asking = [0, 9]: use bounds above 0 for the target"),
     ("gears = [1, 36]", "gears = [36, 1]", "[cleaning] gears = [36, 1]: use [lowest, highest]"),

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from catboost import CatBoostRegressor
 
@@ -18,7 +19,8 @@ from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
 from veleta.settings import KafkaSettings
 from veleta_trainer import fit
-from veleta_trainer.adapters.child_protocol import CHAMPION, CHAMPION_DATASET, METRICS, MODEL, RECIPE
+from veleta_trainer.adapters.child_protocol import CHAMPION, CHAMPION_DATASET, EVALUATION, METRICS, MODEL, RECIPE
+from veleta_trainer.domain.evaluation import LARGEST
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.fit import load_champion
 
@@ -84,6 +86,15 @@ def test_the_recipe_says_why_the_champion_was_not_compared(
     fitted = Recipe.model_validate_json((folder / RECIPE).read_text())
     reason = "the model learnt from other features: zip_code had prefix = 3, now 2"
     assert fitted.not_compared == (reason if kind == "prefix" else "")
-    assert ("champion_mae" in json.loads((folder / METRICS).read_text())) is (kind == "bounds")
+    metrics = json.loads((folder / METRICS).read_text())
+    assert ("champion_mae" in metrics) is (kind == "bounds")
+    measured = pd.read_csv(folder / EVALUATION / "measures.csv")
+    compared = ["champion"] if kind == "bounds" else []
+    assert list(measured["model"].unique()) == ["challenger", *compared, "linear baseline"]
+    whole = measured[measured["slice"] == "all rows"].set_index(["model", "metric"])["value"]
+    assert metrics["mae"] == pytest.approx(whole["challenger", "mae"])
+    assert metrics["linear_mae"] == pytest.approx(whole["linear baseline", "mae"])
+    assert {"status = for_sale", "200,000 to 400,000"} & set(measured["slice"])
+    assert 0 < len(pd.read_csv(folder / EVALUATION / "largest_errors.csv")) <= LARGEST
     model = CatBoostRegressor().load_model(str(folder / MODEL))
     assert FeatureDefinition.of_model(model.get_metadata()) == FeatureDefinition.of_dataset(changed)

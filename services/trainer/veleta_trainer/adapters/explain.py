@@ -14,6 +14,7 @@ from catboost import CatBoostRegressor
 from veleta.dataset import Dataset
 from veleta.explanation import explanation, influence
 from veleta.features import Feature
+from veleta_trainer.adapters.tables import write_table
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -22,8 +23,6 @@ SAMPLE_ROWS = 1_000
 """Rows of the holdout that the pictures show. More rows give the same picture."""
 SHOWN_FEATURES = 20
 """Features in a picture: the strongest ones. The table has all."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""The beginnings of a cell that a spreadsheet computes, by OWASP's list."""
 
 
 def explain(
@@ -38,12 +37,7 @@ def explain(
     _picture(folder / "summary.png", lambda: shap.plots.beeswarm(sampled, **options))
     _picture(folder / "bar.png", lambda: shap.plots.bar(sampled, **options))
     _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], **options))
-    influence(sampled, list(sample.columns)).map(_quoted).to_csv(folder / "importance.csv", index=False)
-
-
-def _quoted(cell: object) -> object:
-    """The cell as a spreadsheet must read it: a title is text, also one that begins like a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    write_table(folder / "importance.csv", influence(sampled, list(sample.columns)))
 
 
 def _picture(path: Path, draw: Callable[[], object]) -> None:

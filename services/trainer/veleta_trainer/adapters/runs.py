@@ -12,6 +12,7 @@ from veleta.errors import Retry
 from veleta.ports import DIGEST, NATIVE
 from veleta_trainer.adapters.child_protocol import (
     DATASET_FILE,
+    EVALUATION,
     EXPLAIN,
     MAX_ERROR_CHARACTERS,
     MODELS,
@@ -50,7 +51,9 @@ class MlflowRuns:
                 mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
-                mlflow.log_artifacts(str(fitted.folder / EXPLAIN), EXPLAIN)
+                for artifacts in (EXPLAIN, EVALUATION):
+                    if (fitted.folder / artifacts).is_dir():  # an earlier release may have fitted without an evaluation
+                        mlflow.log_artifacts(str(fitted.folder / artifacts), artifacts)
                 models = self.log_models(fitted, run.info.run_id)
                 mlflow.set_tags({NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source})
         self._unfinished = None

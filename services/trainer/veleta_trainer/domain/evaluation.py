@@ -1,0 +1,110 @@
+"""Measures models on the holdout: as a whole, and on each slice that the dataset file declares."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+
+from veleta.dataset import EvaluationRule
+from veleta_trainer.domain.scores import interval_scores, scores
+
+WHOLE = "all rows"
+LARGEST = 20
+"""How many of the largest errors are listed."""
+ENOUGH_FOR_RATIOS = 3
+"""With fewer rows, the measures of ratios mean nothing."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model predicts for the rows of the holdout, in the target's unit. `low` and `high` if it has intervals."""
+
+    prices: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+    def part(self, rows: np.ndarray) -> "Predicted":
+        """That of the rows of a mask."""
+        if self.low is None or self.high is None:
+            return Predicted(self.prices[rows])
+        return Predicted(self.prices[rows], self.low[rows], self.high[rows])
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measure of one model on one slice with so many rows."""
+
+    model: str
+    slice: str
+    metric: str
+    value: float
+    rows: int
+
+
+def evaluate(
+    rule: EvaluationRule, frame: pd.DataFrame, prices: np.ndarray, models: Mapping[str, Predicted]
+) -> list[Figure]:
+    """All measures of models by name. `frame` has the features of the rows, `prices` their true prices."""
+    return [
+        Figure(model, name, metric, value, int(rows.sum()))
+        for name, rows in slices(rule, frame, prices)
+        for model, predicted in models.items()
+        for metric, value in measures(prices[rows], predicted.part(rows)).items()
+    ]
+
+
+def slices(rule: EvaluationRule, frame: pd.DataFrame, prices: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The name and the rows, as a mask, of all rows and of each slice that has some."""
+    yield WHOLE, np.ones(len(prices), dtype=bool)
+    for column in rule.slices:
+        values = frame[column].to_numpy()
+        yield from ((f"{column} = {value}", values == value) for value in sorted(set(values)))
+    edges = [-np.inf, *rule.bands, np.inf] if rule.bands else []
+    for low, high in pairwise(edges):
+        rows = (low < prices) & (prices <= high)
+        if rows.any():
+            yield _band(low, high), rows
+
+
+def measures(prices: np.ndarray, predicted: Predicted) -> dict[str, float]:
+    """`scores`, the bias and the measures of assessors, and those of intervals if there are some.
+
+    The bias is the mean of log(price) - log(prediction): positive if the model predicts too little. COD, PRD and PRB
+    compare the ratios of prediction and price (IAAO, Standard on Ratio Studies, 2013). COD is their mean deviation from
+    the median, as a percentage of it. PRD is above 1, and PRB below 0, if expensive rows are predicted too low.
+    """
+    found = scores(prices, predicted.prices)
+    found["bias"] = float(np.mean(np.log(prices) - np.log(predicted.prices)))
+    if len(prices) >= ENOUGH_FOR_RATIOS:
+        found |= _ratio_measures(prices, predicted.prices)
+    if predicted.low is not None and predicted.high is not None:
+        found |= interval_scores(prices, predicted.low, predicted.high)
+    return found
+
+
+def largest_errors(frame: pd.DataFrame, prices: np.ndarray, predicted: Predicted, target: str) -> pd.DataFrame:
+    """The rows with the largest absolute errors, the largest first: features, true price and prediction."""
+    worst = np.argsort(-np.abs(predicted.prices - prices), kind="stable")[:LARGEST]
+    return frame.iloc[worst].assign(**{target: prices[worst], "prediction": predicted.prices[worst]})
+
+
+def _ratio_measures(prices: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
+    ratios = predictions / prices
+    median = float(np.median(ratios))
+    # Half of the value is the prediction at the median ratio, because the price alone would make its own error a trend.
+    value = np.log2((predictions / median + prices) / 2)
+    spread = float(((value - value.mean()) ** 2).sum())
+    deviations = ratios / median - 1
+    return {
+        "cod": float(100 * np.mean(np.abs(deviations))),
+        "prd": float(ratios.mean() / (predictions.sum() / prices.sum())),
+        "prb": float((deviations * (value - value.mean())).sum() / spread) if spread else 0.0,
+    }
+
+
+def _band(low: float, high: float) -> str:
+    if low == -np.inf:
+        return f"up to {high:,.15g}"
+    return f"above {low:,.15g}" if high == np.inf else f"{low:,.15g} to {high:,.15g}"
