@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 
 from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule, Value, Values
@@ -16,6 +16,8 @@ HOLDOUT_PERCENT = 20
 """Percentage of the properties that are never used for training."""
 MIN_TRAINING_ROWS = 20
 """The fewest clean rows that a model is fitted on."""
+CACHED_PLACES = 4_096
+"""Places whose features are kept ready: requests ask for few of them, and each needs 1 KB."""
 _DAYS_PER_YEAR = 365.25
 
 Feature = float | str
@@ -48,8 +50,8 @@ class Features:
         columns = [column for column in dataset.inputs if column.is_feature]
         infos = [_column_info(column, rises) for column in columns]
         infos += [_derived_info(feature, rises) for feature in dataset.features]
-        self._compute = [partial(_of_column, column) for column in columns]
-        self._compute += [_derived(feature) for feature in dataset.features]
+        self._columns = [(_FEATURE[column.kind], column, column.name) for column in columns]
+        self._derived = [_derived(feature) for feature in dataset.features]
         self._place = _PlaceFeatures(dataset, dataset.places) if dataset.places else None
         infos += self._place.infos if self._place else []
         positions = {info.name: position for position, info in enumerate(infos)}
@@ -94,7 +96,9 @@ class Features:
 
     def own_of(self, row: Values) -> list[Feature]:
         """All features of a typed row but those of its place."""
-        return [compute(row) for compute in self._compute]
+        found = [make(column, row[name]) for make, column, name in self._columns]
+        found += [compute(row) for compute in self._derived]
+        return found
 
     def place_of(self, row: Values) -> list[Feature]:
         """All features of a typed row's place: the last ones. Rows with the same `place_columns` have the same."""
@@ -111,9 +115,14 @@ class _PlaceFeatures:
         self.digest = self._places.digest
         self.infos = [_place_info(name, self._key) for name in self._places.numbers]
         self.infos += [_place_info(name, self._key, categorical=True) for name in self._places.texts]
+        self._cached = lru_cache(CACHED_PLACES)(self._find)
 
     def of(self, row: Values) -> list[Feature]:
-        key, city, state = (row[name] if name else None for name in (self._key.name, self._city, self._state))
+        return self._cached(
+            row[self._key.name], row[self._city] if self._city else None, row[self._state] if self._state else None
+        )
+
+    def _find(self, key: Value, city: Value, state: Value) -> list[Feature]:
         text = self._key.digits_of(key) if self._key.numeric else key
         place = self._places.find(_as_text(text), _as_text(city), _as_text(state))
         return [*place.numbers, *place.texts]
@@ -178,10 +187,6 @@ def _as_text(value: Value) -> str:
 
 _FEATURE = {"number": _number, "date": _year, "identifier": _prefix, "category": _text}
 """By kind of column: the function that makes a feature of a value."""
-
-
-def _of_column(column: Column, row: Values) -> Feature:
-    return _FEATURE[column.kind](column, row[column.name])
 
 
 def _derived(feature: DerivedFeature) -> "partial[Feature]":

@@ -32,17 +32,22 @@ class NativeBooster:
         return dict(self._model.get_metadata())
 
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
-        predictions: Iterable[float] = self._model.predict(self._pool(data), thread_count=1)
-        return predictions
+        return _predict(self._model, self._pool(data))
 
     def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[Iterable[float], Iterable[float]]:
         if self._error_model is None:
             raise Reject("the model's file is incomplete", "it has a calibration of intervals, and no model of errors")
         pool = self._pool(data)
-        return self._model.predict(pool, thread_count=1), self._error_model.predict(pool, thread_count=1)
+        return _predict(self._model, pool), _predict(self._error_model, pool)
 
     def _pool(self, data: Sequence[Sequence[Feature]]) -> Pool:
         return Pool(data, cat_features=self._categories, thread_count=1)
+
+
+def _predict(model: CatBoostRegressor, pool: Pool) -> list[float]:
+    """Python's floats: what follows is slower with those of NumPy."""
+    predictions: list[float] = model.predict(pool, thread_count=1).tolist()
+    return predictions
 
 
 def _error_model(model: CatBoostRegressor) -> CatBoostRegressor | None:
