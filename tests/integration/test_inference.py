@@ -336,7 +336,8 @@ def test_an_open_inference_client_works(inference: Inference) -> None:
         assert not client.is_model_ready("other")
         assert client.get_server_metadata()["name"] == "veleta-inference"
         metadata = client.get_model_metadata(name)
-        assert (metadata["versions"], [each["name"] for each in metadata["outputs"]]) == ([version], ["price"])
+        assert metadata["versions"] == [version]
+        assert [each["name"] for each in metadata["outputs"]] == ["price", "low", "high"]
         inputs = [_tensor(each, [row[each["name"]] for row in rows]) for each in metadata["inputs"]]
         output = triton.InferRequestedOutput("price", binary_data=False)
         for options in ({}, {"model_version": version, "outputs": [output], "request_id": "mine"}):
