@@ -137,7 +137,8 @@ promotions = sa.Table(
     sa.Column("decision", _text(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("actor", _text(64), nullable=False),
-    sa.Column("cause", _text(128), unique=True, comment="the request to train, or the command, that led here"),
+    # Or the command of a person: the comment is that of the first release, because `prepare` changes no column.
+    sa.Column("cause", _text(128), unique=True, comment="the request to train that led here"),
     _time("decided_at", required=True),
 )
 
