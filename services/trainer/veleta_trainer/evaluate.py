@@ -23,13 +23,13 @@ from veleta.input.input_rows import open_rows
 from veleta.intervals import COVERAGE
 from veleta.settings import read_settings
 from veleta_trainer.domain.comparison_model import NAME, fit_comparison_model
-from veleta_trainer.domain.folds import FoldPredictions, out_of_fold, property_folds
+from veleta_trainer.domain.folds import FoldPredictions, out_of_fold
 from veleta_trainer.domain.price_model import catboost_params
 from veleta_trainer.domain.scores import interval_scores, scores
 from veleta_trainer.domain.training_data import ColumnarRows
 
 FIFTHS = 5
-FACTOR = 100  # per cent
+PERCENT = 100
 
 
 class EvaluationSettings(BaseSettings):
@@ -57,7 +57,7 @@ def main() -> None:
     params = catboost_params(settings.trees, settings.depth, settings.seed)
     found = out_of_fold(dataset, rows, params, settings.folds, settings.seed, settings.threads, _report)
     _write(settings.out, dataset.target, numbers, rows.prices(), found)
-    compared = _comparison(dataset, rows, settings)
+    compared = _comparison(dataset, rows, found.folds, settings.seed)
     for line in report(rows.prices(), found, compared):
         _show(line)
     _show(f"predictions: {settings.out}")
@@ -91,24 +91,23 @@ def report(prices: np.ndarray, found: FoldPredictions, compared: np.ndarray) -> 
         return [*lines, "no intervals: too few rows"]
     inside = (found.low <= prices) & (prices <= found.high)
     fifths = pd.qcut(found.predictions, FIFTHS, labels=False, duplicates="drop")
-    shares = ", ".join(f"{FACTOR * inside[fifths == fifth].mean():.1f}" for fifth in np.unique(fifths))
-    width = FACTOR * measured["interval_width"]
-    coverage = f"{FACTOR * measured['coverage']:.1f} %, by fifth of the prediction {shares}"
+    shares = ", ".join(f"{PERCENT * inside[fifths == fifth].mean():.1f}" for fifth in np.unique(fifths))
+    width = PERCENT * measured["interval_width"]
+    coverage = f"{PERCENT * measured['coverage']:.1f} %, by fifth of the prediction {shares}"
     return [*lines, f"intervals of {COVERAGE:.0%}: median width {width:.0f} % of the price, coverage {coverage}"]
 
 
 def _scores_line(name: str, prices: np.ndarray, predictions: np.ndarray) -> str:
     found = scores(prices, predictions)
-    ape = FACTOR * found["median_ape"]
+    ape = PERCENT * found["median_ape"]
     return f"{name}: MAE {found['mae']:,.0f}, median APE {ape:.2f} %, R2 {found['r2']:.3f}"
 
 
-def _comparison(dataset: Dataset, rows: ColumnarRows, settings: EvaluationSettings) -> np.ndarray:
-    frame, prices = rows.frame(), rows.prices()
-    folds, predictions = property_folds(rows.properties(), settings.folds, settings.seed), np.empty(len(rows))
-    for fold in range(settings.folds):
+def _comparison(dataset: Dataset, rows: ColumnarRows, folds: np.ndarray, seed: int) -> np.ndarray:
+    frame, prices, predictions = rows.frame(), rows.prices(), np.empty(len(rows))
+    for fold in np.unique(folds):
         inside = folds == fold
-        model = fit_comparison_model(dataset, frame[~inside], prices[~inside], settings.seed)
+        model = fit_comparison_model(dataset, frame[~inside], prices[~inside], seed)
         predictions[inside] = np.exp(model.predict(frame[inside]))
     return predictions
 

@@ -33,9 +33,8 @@ from veleta_trainer.domain.evaluation import WHOLE, Predicted, evaluate, largest
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
 from veleta_trainer.domain.linear_baseline import NAME as BASELINE
 from veleta_trainer.domain.linear_baseline import fit_linear_baseline, numbers
-from veleta_trainer.domain.price_model import fit_price_model, predict, predict_prices
+from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training_data import ColumnarRows
 from veleta_trainer.ports import FITTING
 from veleta_trainer.recipe_reader import RecipeReader
 
@@ -59,7 +58,9 @@ def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     booster = fit_price_model(dataset, *train, recipe.params, threads, [curve])
     report_progress("learning errors", 0, 1)
     error_model = fit_error_model(dataset, *train, data.train.properties(), recipe.params, threads)
-    predictions = _predictions(booster, error_model, dataset, data.holdout)
+    holdout = data.holdout.frame()
+    prices, properties = data.holdout.prices(), data.holdout.properties()
+    predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), holdout, prices, properties)
     predictions.calibration().save(booster.get_metadata(), _file_of(error_model, folder / child_protocol.ERROR_MODEL))
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     recipe.definition.save(booster.get_metadata())
@@ -68,17 +69,17 @@ def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     models = {CHALLENGER: Predicted(np.exp(predictions.logarithms), *predictions.other_half_intervals())}
     try:
         if champion := load_champion(folder, dataset):
-            models[CHAMPION] = Predicted(predict_prices(champion, dataset, data.holdout.frame()))
+            models[CHAMPION] = Predicted(predict_prices(champion, dataset, holdout))
     except (Reject, CatBoostError) as error:
         recipe = recipe.model_copy(update={"not_compared": one_line(error)})
     (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
     baseline = fit_linear_baseline(dataset, *train)
-    models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, data.holdout.frame()))))
-    metrics = _evaluate(dataset, data.holdout, models, folder / child_protocol.EVALUATION)
-    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(data.holdout))}
+    models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, holdout))))
+    metrics = _evaluate(dataset, holdout, prices, models, folder / child_protocol.EVALUATION)
+    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(holdout))}
     report_progress("explaining", 0, 1)
     example = Features(dataset).of(dataset.convert(dataset.example)[0])
-    explain(booster, dataset, data.holdout.frame(), example, folder / child_protocol.EXPLAIN)
+    explain(booster, dataset, holdout, example, folder / child_protocol.EXPLAIN)
     _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
 
 
@@ -117,10 +118,9 @@ def report_progress(phase: str, done: int, of: int, error: float | None = None) 
 
 
 def _evaluate(
-    dataset: Dataset, holdout: ColumnarRows, models: Mapping[str, Predicted], folder: Path
+    dataset: Dataset, frame: pd.DataFrame, prices: np.ndarray, models: Mapping[str, Predicted], folder: Path
 ) -> dict[str, float]:
     """Write the measures of all models to `folder`. Returns those of the new one, and the MAE of the others."""
-    frame, prices = holdout.frame(), holdout.prices()
     figures = evaluate(dataset.evaluation, frame, prices, models)
     folder.mkdir()
     write_table(folder / "measures.csv", pd.DataFrame(figures))
@@ -129,14 +129,6 @@ def _evaluate(
     metrics = {metric: value for (model, metric), value in whole.items() if model == CHALLENGER}
     others = {f"{model.partition(' ')[0]}_mae": whole[model, "mae"] for model in models if model != CHALLENGER}
     return metrics | others
-
-
-def _predictions(
-    booster: CatBoostRegressor, error_model: CatBoostRegressor, dataset: Dataset, rows: ColumnarRows
-) -> HoldoutPredictions:
-    frame = rows.frame()
-    sizes = np.exp(predict(error_model, dataset, frame))
-    return HoldoutPredictions(predict(booster, dataset, frame), sizes, rows.prices(), rows.properties())
 
 
 def _file_of(booster: CatBoostRegressor, path: Path) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 
 from veleta.dataset import Dataset
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
-from veleta_trainer.domain.price_model import fit_price_model, predict
+from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.training_data import ColumnarRows
 
 CALIBRATION_SHARE = 5
@@ -54,14 +54,13 @@ def out_of_fold(
         report(fold)
         inside, outside = fold_of == fold, fold_of != fold
         booster = fit_price_model(dataset, frame[outside], prices[outside], params, threads)
-        predictions[inside] = np.exp(predict(booster, dataset, frame[inside]))
+        predictions[inside] = predict_prices(booster, dataset, frame[inside])
         train, calibrating = outside & ~held, outside & held
         booster = fit_price_model(dataset, frame[train], prices[train], params, threads)
         error_model = fit_error_model(dataset, frame[train], prices[train], properties[train], params, threads)
 
         def predicted(chosen: np.ndarray, models: tuple[Any, Any] = (booster, error_model)) -> HoldoutPredictions:
-            logarithms, sizes = (predict(model, dataset, frame[chosen]) for model in models)
-            return HoldoutPredictions(logarithms, np.exp(sizes), prices[chosen], properties[chosen])
+            return HoldoutPredictions.of_models(dataset, models, frame[chosen], prices[chosen], properties[chosen])
 
         low[inside], high[inside] = predicted(inside).intervals(predicted(calibrating).calibration())
     return FoldPredictions(fold_of, predictions, low, high)

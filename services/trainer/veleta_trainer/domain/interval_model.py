@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -65,6 +65,19 @@ class HoldoutPredictions:
     """The true prices, in the target's unit."""
     properties: np.ndarray
     """The hash of each row's property: see `property_hash`."""
+
+    @classmethod
+    def of_models(
+        cls,
+        dataset: Dataset,
+        models: tuple[CatBoostRegressor, CatBoostRegressor],
+        frame: pd.DataFrame,
+        prices: np.ndarray,
+        properties: np.ndarray,
+    ) -> Self:
+        """What a model of prices and its model of errors predict from features (rows x features)."""
+        logarithms, sizes = (predict(model, dataset, frame) for model in models)
+        return cls(logarithms, np.exp(sizes), prices, properties)
 
     @property
     def ratios(self) -> np.ndarray:

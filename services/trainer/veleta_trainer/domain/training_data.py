@@ -28,7 +28,7 @@ class ColumnarRows:
         self._features = Features(dataset)
         self._target = dataset.target
         self._places = _PlaceIndex(self._features)
-        own = self._features.infos[: -len(self._places.names) or None]
+        own = [each for each in self._features.infos if each.name not in self._places.names]
         self._values: list[list[str] | array[float]] = [[] if each.categorical else array("d") for each in own]
         self._prices = array("d")
         self._properties = array("Q")
