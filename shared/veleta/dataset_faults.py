@@ -4,18 +4,16 @@ The file of a start must follow them. A declared file may be older than a rule, 
 """
 
 import math
-from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from veleta.feature_faults import feature_faults
 from veleta.toml_document import place, shown
-from veleta.valid_values import did_you_mean
+from veleta.valid_values import did_you_mean, repeated, unknown
 
 if TYPE_CHECKING:
     from veleta.dataset import BatchRule, Column, Condition, Dataset
 
-T = TypeVar("T")
 RESERVED = {
     "epoch", "number", "row_no", "rest", "request_id", "item", "client_request_id", "received_at", "answered_at",
     "prediction", "low", "high", "model_version", "latency_ms", "http_status", "key_name", "client_address", "answer",
@@ -87,16 +85,6 @@ def _missing_parts(dataset: "Dataset", declared: Sequence[str], broken: Containe
 def input_faults(dataset: "Dataset") -> list[str]:
     """The fault of a dataset file without batches, which a CSV file and generated rows need."""
     return [] if dataset.source else ["no [[source]]: add one with place = 0 and where = [], which takes every row"]
-
-
-def repeated(items: Iterable[T]) -> list[T]:
-    """The items that are there more than once."""
-    return [item for item, count in Counter(items).items() if count > 1]
-
-
-def unknown(where: str, names: Iterable[str], declared: Sequence[str]) -> Iterator[str]:
-    """A fault for each name that is no column."""
-    return (f"{where} {name} is no column: {did_you_mean(name, declared)}" for name in names if name not in declared)
 
 
 def _column_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:

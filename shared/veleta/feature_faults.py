@@ -1,12 +1,12 @@
 """The rules of a dataset file for what the model learns from: derived features, places and training."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from veleta.places import PLACE_PREFIX, missing_table
-from veleta.valid_values import did_you_mean
+from veleta.valid_values import did_you_mean, repeated, unknown
 
 if TYPE_CHECKING:
     from veleta.dataset import Column, Dataset, DerivedFeature
@@ -62,34 +62,28 @@ def _training_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[st
     if cap is not None and not (math.isfinite(cap) and cap > low):
         yield f"[training] cap = {cap:.15g}: use a number above {low:.15g}, the lowest {dataset.target} of [cleaning]"
     increasing = dataset.training.increasing
-    yield from (
-        f"[training] increasing: {n} is there twice: remove one" for n in set(increasing) if increasing.count(n) > 1
-    )
+    yield from (f"[training] increasing: {name} is there twice: remove one" for name in repeated(increasing))
     yield from _faults_of_numbers("[training] increasing:", increasing, dataset, declared)
 
 
 def _evaluation_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
-    rule, where = dataset.evaluation, "[evaluation] slices:"
-    for name in rule.slices:
-        column = dataset.by_name.get(name)
-        if name not in declared:
-            yield f"{where} {name} is no column: {did_you_mean(name, declared)}"
-        elif column and not (column.kind == "category" and column.is_feature):
-            yield f"{where} {name} is no category of the model: name categories"
-        elif rule.slices.count(name) > 1:
-            yield f"{where} {name} is there twice: remove one"
-    bands = rule.bands
+    where, slices, bands = "[evaluation] slices:", dataset.evaluation.slices, dataset.evaluation.bands
+    yield from unknown(where, slices, declared)
+    yield from (f"{where} {name} is there twice: remove one" for name in repeated(slices))
+    for column in (dataset.by_name[name] for name in slices if name in dataset.by_name):
+        if not (column.kind == "category" and column.is_feature):
+            yield f"{where} {column.name} is no category of the model: name categories"
     if not all(map(math.isfinite, bands)) or any(low >= high for low, high in pairwise(bands)):
         yield f"[evaluation] bands = {bands}: use finite numbers, each above the one before"
 
 
-def _faults_of_numbers(where: str, names: Iterable[str], dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+def _faults_of_numbers(
+    where: str, names: Collection[str], dataset: "Dataset", declared: Sequence[str]
+) -> Iterator[str]:
     """A fault for each name that is not a number of a row without its target."""
-    for name in names:
-        column = dataset.by_name.get(name)
-        if name not in declared:
-            yield f"{where} {name} is no column: {did_you_mean(name, declared)}"
-        elif name == dataset.target:
-            yield f"{where} {name} is the target: name other columns"
-        elif column and column.kind != "number":
-            yield f"{where} {name} is no number, its kind is {column.kind}: name numbers"
+    yield from unknown(where, names, declared)
+    for column in (dataset.by_name[name] for name in names if name in dataset.by_name):
+        if column.name == dataset.target:
+            yield f"{where} {column.name} is the target: name other columns"
+        elif column.kind != "number":
+            yield f"{where} {column.name} is no number, its kind is {column.kind}: name numbers"

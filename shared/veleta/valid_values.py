@@ -1,14 +1,16 @@
 """Describes what a field of a pydantic model accepts, in words for the author of a file or the user of a variable."""
 
 import types
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+T = TypeVar("T")
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,47}$"
 NAME_WORDS = "1 to 48 lower case letters, digits and _, with a letter first"
 URL_PATTERN = r"^https?://[^\s/]+\S*$"
@@ -75,6 +77,16 @@ def did_you_mean(name: object, names: Iterable[str]) -> str:
     if close := get_close_matches(str(name), known, 1):
         return f"did you mean {close[0]}?"
     return f"use {alternatives(known)}" if known else "there is none"
+
+
+def repeated(items: Iterable[T]) -> list[T]:
+    """The items that are there more than once."""
+    return [item for item, count in Counter(items).items() if count > 1]
+
+
+def unknown(where: str, names: Iterable[str], declared: Sequence[str]) -> Iterator[str]:
+    """A fault for each name that is no column."""
+    return (f"{where} {name} is no column: {did_you_mean(name, declared)}" for name in names if name not in declared)
 
 
 def _without_none(annotation: Any) -> Any:

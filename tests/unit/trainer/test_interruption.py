@@ -15,7 +15,7 @@ async def test_a_call_returns_its_result_or_its_error() -> None:
 
 
 async def test_a_cancelled_call_ends_first() -> None:
-    """It is told to end soon. Its error does not hide the cancellation."""
+    """`shorten` makes it end soon. Its error does not hide the cancellation."""
     told = asyncio.Event()
     done: list[str] = []
 

@@ -11,10 +11,10 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from veleta.dataset import Dataset, Kind, Name, Section
-from veleta.dataset_faults import input_faults, repeated, unknown
+from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.toml_document import structure_faults
-from veleta.valid_values import did_you_mean
+from veleta.valid_values import did_you_mean, repeated, unknown
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
