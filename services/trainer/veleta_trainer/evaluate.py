@@ -94,7 +94,8 @@ def report(prices: np.ndarray, found: FoldPredictions, compared: np.ndarray) -> 
     shares = ", ".join(f"{PERCENT * inside[fifths == fifth].mean():.1f}" for fifth in np.unique(fifths))
     width = PERCENT * measured["interval_width"]
     coverage = f"{PERCENT * measured['coverage']:.1f} %, by fifth of the prediction {shares}"
-    return [*lines, f"intervals of {COVERAGE:.0%}: median width {width:.0f} % of the price, coverage {coverage}"]
+    intervals = f"intervals of {PERCENT * COVERAGE:.0f} %: median width {width:.0f} % of the price"
+    return [*lines, f"{intervals}, coverage {coverage}"]
 
 
 def _scores_line(name: str, prices: np.ndarray, predictions: np.ndarray) -> str:
