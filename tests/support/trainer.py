@@ -27,6 +27,7 @@ from veleta_trainer.domain import events
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow
+from veleta_trainer.explanations import Explanations
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
 from veleta_trainer.recipe_reader import RecipeReader
@@ -123,6 +124,24 @@ class FakeChecker:
         return [Check("file", "fine", passed=True), Check("model", fault or "it loads", passed=not fault)]
 
 
+class FakeExplainer:
+    """Explains a run, or raises the next of `failures`. With ENDLESS it explains until it is cancelled."""
+
+    def __init__(self, runs: MemoryRuns) -> None:
+        self._runs = runs
+        self.failures: list[BaseException | float] = []
+        self.explained: list[str] = []
+
+    async def explain(self, run_id: str) -> None:
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is ENDLESS:
+            await asyncio.Event().wait()
+        if isinstance(failure, BaseException):
+            raise failure
+        self._runs.log_explanation(run_id, Path())
+        self.explained.append(run_id)
+
+
 class TrainerHarness:
     """The ports of a trainer, with three published batches. `new_trainer` builds a trainer on them, like a restart."""
 
@@ -135,6 +154,7 @@ class TrainerHarness:
         self.fitter = FakeFitter(self.log, *maes)
         self.dataset = DATASET
         self.checker = FakeChecker()
+        self.explainer = FakeExplainer(self.runs)
         self.commands_sent = 0
         for number in range(3):
             publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
@@ -159,7 +179,8 @@ class TrainerHarness:
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)
-        workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
+        self.explanations = Explanations(self.runs, self.explainer, health)
+        workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, self.explanations, health)
         ((_, end),) = self.log.bounds(COMMANDS).values()
         self.pending = PendingCommands("trainer", COMMAND_TYPES, end)
         self.command_handler = CommandHandler(

@@ -25,6 +25,7 @@ from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic, topics_of
 from veleta_trainer.adapters.checker import ChildProcessChecker
 from veleta_trainer.adapters.child import ChildProcessFitter
+from veleta_trainer.adapters.explainer import ChildProcessExplainer
 from veleta_trainer.adapters.process_memory import default_limit
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.adapters.runs import MlflowRuns
@@ -33,6 +34,7 @@ from veleta_trainer.champion_watch import ChampionWatch
 from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
 from veleta_trainer.domain.fit_limits import MEGABYTE, FitLimits
 from veleta_trainer.domain.price_model import catboost_params
+from veleta_trainer.explanations import Explanations
 from veleta_trainer.handlers import SERVICE, RequestHandler
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.settings import TrainerSettings
@@ -74,7 +76,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     planner = TrainingPlanner(recipes, aliases, fenced, recorder)
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)
     restorer = StateRestorer(dataset.name, event_log, fenced, health)
-    workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, health)
+    explanations = Explanations(runs, ChildProcessExplainer(registry, runs), health)
+    workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, explanations, health)
     commands = topic(dataset.name, "commands")
     checker = ChildProcessChecker(dataset, registry)
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
@@ -109,6 +112,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
                 group.create_task(health.keep_running("lease", partial(fenced.renew_lease, health)))
                 group.create_task(health.keep_running("commands", follow_commands))
                 group.create_task(health.keep_running("replies", handler.run))
+                group.create_task(health.keep_running("explanations", explanations.run))
                 group.create_task(health.keep_running("champion", ChampionWatch(registry, checks, health).run))
         finally:
             with contextlib.suppress(Retry):

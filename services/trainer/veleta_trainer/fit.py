@@ -1,8 +1,8 @@
 """The child process that fits a model: `python -m veleta_trainer.fit FOLDER THREADS`.
 
 FOLDER has recipe.json and, if there is a champion, champion.cbm and the dataset file of its training, champion.toml.
-The output is model.cbm, metrics.json, explain/, and recipe.json without the batches that could not be read and
-with the reason why the champion was not compared.
+The output is model.cbm, metrics.json, sample.parquet (holdout rows to explain the model with), and recipe.json without
+the batches that could not be read and with the reason why the champion was not compared.
 Its login to Kafka is the trainer's, from the environment.
 Progress goes to stdout, one JSON object per line: phase, done, of and error (a number while trees are fitted).
 """
@@ -27,7 +27,6 @@ from veleta.features import Features
 from veleta.predictor import FEATURES, check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
-from veleta_trainer.adapters.explain import explain
 from veleta_trainer.adapters.tables import write_table
 from veleta_trainer.domain.evaluation import WHOLE, Predicted, evaluate, largest_errors
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
@@ -44,7 +43,7 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 
 
 def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
-    """Read the rows of the recipe, fit, evaluate and explain. Raises Retry or Reject."""
+    """Read the rows of the recipe, fit and evaluate. Raises Retry or Reject."""
     recipe = Recipe.model_validate_json((folder / child_protocol.RECIPE).read_text())
     dataset = parse_dataset(recipe.dataset_file)
     rows = RecipeReader(dataset, BatchReader(KafkaLog(kafka, "trainer-fit")), partial(report_progress, "reading"))
@@ -77,9 +76,7 @@ def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
     models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, holdout))))
     metrics = _evaluate(dataset, holdout, prices, models, folder / child_protocol.EVALUATION)
     metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(holdout))}
-    report_progress("explaining", 0, 1)
-    example = Features(dataset).of(dataset.convert(dataset.example)[0])
-    explain(booster, dataset, holdout, example, folder / child_protocol.EXPLAIN)
+    holdout.head(child_protocol.SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
     _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
 
 

@@ -105,7 +105,7 @@ class TrainerUnitOfWork(ManifestUnitOfWork, Protocol):
 
 @dataclass(frozen=True)
 class FittedModel:
-    """The result of fitting: model.cbm and the folder `explain` in `folder`, and the metrics on the holdout.
+    """The result of fitting: model.cbm and sample.parquet in `folder`, and the metrics on the holdout.
 
     `recipe` has the batches that could be read.
     """
@@ -189,3 +189,27 @@ class Runs(Protocol):
 
     def end_open(self, planned: Recipe) -> None:
         """End the runs of a recipe that a killed trainer left open, as KILLED. Others are not ours."""
+
+    def to_explain(self) -> list[str]:
+        """The ids of the logged runs that have no explanation yet, the oldest first."""
+
+    def download_sample(self, run_id: str, folder: Path) -> None:
+        """Download sample.parquet, the rows to explain a run with."""
+
+    def log_explanation(self, run_id: str, folder: Path) -> None:
+        """Log the pictures and the table in `folder`. Then the run is explained."""
+
+    def end_explanation(self, run_id: str, failure: str) -> None:
+        """Record that a run gets no explanation, and why."""
+
+
+class Explainer(Protocol):
+    """Explains runs."""
+
+    async def explain(self, run_id: str) -> None:
+        """Explain a run, and log the explanation. Repeated after a kill, it replaces what was logged.
+
+        Raises:
+            Retry: MLflow is unavailable.
+            Reject: the model or the rows cannot be read, or the model cannot be explained.
+        """

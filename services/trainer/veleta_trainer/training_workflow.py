@@ -15,6 +15,7 @@ from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import champion_changed, decide
 from veleta_trainer.domain.training import Training, TrainingRow
+from veleta_trainer.explanations import Explanations
 from veleta_trainer.interruption import completed
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FITTING, FittedModel, Fitter, LoggedRun, Runs
@@ -182,6 +183,7 @@ class TrainingWorkflow:
     _recorder: TrainingRecorder
     _restorer: StateRestorer
     _transactions: FencedTransactions
+    _explanations: Explanations
     _health: ServiceHealth
     exclusive: asyncio.Lock = field(default_factory=asyncio.Lock)
     _fitting: asyncio.Task[bool] | None = None
@@ -197,6 +199,7 @@ class TrainingWorkflow:
     async def take_over(self) -> None:
         """Acquire the lease. Raises Retry."""
         await self._restorer.run(self._transactions.begin_step)
+        self._explanations.request()
 
     async def advance(self) -> bool:
         """Run one step. Returns False if there was nothing to do. Raises Retry; then the step must be repeated."""
@@ -219,6 +222,8 @@ class TrainingWorkflow:
             else:
                 advanced = await self._run_step(training) if training else await self._plan()
                 await self._recorder.publish()
+                if training and training.state == "aliased":
+                    self._explanations.request()
                 return advanced
         return await self._fitted(fitting)
 

@@ -173,6 +173,19 @@ class ServiceHealth:
         finally:
             pending.cancel()
 
+    async def cancel_on_stop(self, call: Awaitable[None]) -> None:
+        """Await a call. When the service stops, the call is cancelled, and this returns when it has ended."""
+        running = asyncio.ensure_future(call)
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            running.cancel()
+            await asyncio.wait({running})
+        if not running.cancelled():
+            running.result()
+
     async def wait(self, seconds: float) -> bool:
         """Sleep, at most until the service stops, without a heartbeat. Returns False if it is stopping."""
         with contextlib.suppress(TimeoutError):

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
@@ -137,6 +138,8 @@ class MemoryRuns:
     def __init__(self) -> None:
         self.logged: list[LoggedRun] = []
         self.recipes: list[Recipe] = []
+        self.explanations: dict[str, str] = {}
+        """What each run has: `due`, `done`, or why there is none."""
 
     @property
     def requests(self) -> list[str]:
@@ -147,6 +150,7 @@ class MemoryRuns:
         self.recipes.append(planned)
         name = f"run-{len(self.logged) + 1}"
         self.logged.append(LoggedRun(name, "model", "models:/native", "d" * 64, fitted.metrics, fitted.recipe))
+        self.explanations[name] = "due"
         return self.logged[-1]
 
     def get(self, run_id: str) -> LoggedRun:
@@ -164,6 +168,18 @@ class MemoryRuns:
 
     def end_open(self, planned: Recipe) -> None:
         """No run is open."""
+
+    def to_explain(self) -> list[str]:
+        return [run_id for run_id, explanation in self.explanations.items() if explanation == "due"]
+
+    def download_sample(self, run_id: str, folder: Path) -> None:
+        (folder / "sample.parquet").write_text(run_id)
+
+    def log_explanation(self, run_id: str, folder: Path) -> None:
+        self.explanations[run_id] = "done"
+
+    def end_explanation(self, run_id: str, failure: str) -> None:
+        self.explanations[run_id] = failure
 
 
 def _training(row: TrainingRow) -> Training:

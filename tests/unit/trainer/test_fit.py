@@ -81,7 +81,6 @@ def test_the_recipe_says_why_the_champion_was_not_compared(
     planned = recipe(batches=batches, champion=1, dataset_file=changed.text)
     (folder / RECIPE).write_text(planned.model_dump_json())
     monkeypatch.setattr(fit, "KafkaLog", lambda *_arguments: log)
-    monkeypatch.setattr(fit, "explain", lambda *_arguments: None)
     fit.main(folder, KafkaSettings(), threads=1)
     fitted = Recipe.model_validate_json((folder / RECIPE).read_text())
     reason = "the model learnt from other features: zip_code had prefix = 3, now 2"

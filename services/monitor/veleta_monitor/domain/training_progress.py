@@ -7,7 +7,7 @@ from veleta.events import catalogue as events
 from veleta.events.envelope import Event
 from veleta_monitor.domain.formatting import format_age, format_number, format_span
 
-PHASES = {"reading": "Reading batch", "fitting": "Fitting tree", "explaining": "Computing the SHAP explanation"}
+PHASES = {"reading": "Reading batch", "fitting": "Fitting tree", "learning errors": "Learning the size of the errors"}
 
 
 @dataclass(frozen=True)

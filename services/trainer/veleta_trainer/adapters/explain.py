@@ -14,13 +14,12 @@ from catboost import CatBoostRegressor
 from veleta.dataset import Dataset
 from veleta.explanation import explanation, influence
 from veleta.features import Feature
+from veleta_trainer.adapters.child_protocol import SAMPLE_ROWS
 from veleta_trainer.adapters.tables import write_table
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-SAMPLE_ROWS = 1_000
-"""Rows of the holdout that the pictures show. More rows give the same picture."""
 SHOWN_FEATURES = 20
 """Features in a picture: the strongest ones. The table has all."""
 

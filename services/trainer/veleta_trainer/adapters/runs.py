@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import mlflow
 from mlflow.entities import Run, RunStatus
@@ -17,6 +19,7 @@ from veleta_trainer.adapters.child_protocol import (
     MAX_ERROR_CHARACTERS,
     MODELS,
     RECIPE,
+    SAMPLE,
     UNAVAILABLE,
     LoggedModels,
 )
@@ -25,6 +28,8 @@ from veleta_trainer.ports import FittedModel, LoggedRun
 
 SOURCE, RECIPE_DIGEST = "source", "recipe_digest"
 """Tags of a run: the address of the model to register, and the recipe that was planned."""
+EXPLANATION, DUE, DONE = "explanation", "due", "done"
+"""The tag of a run with a sample to explain it with, and its values. A third one is why there is no explanation."""
 LOGGING_SECONDS = 240.0
 """Until the child process must have logged both models. A process without progress exits after 300 s."""
 MAX_NAMED_BATCHES = 100
@@ -51,9 +56,13 @@ class MlflowRuns:
                 mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
                 mlflow.log_metrics(fitted.metrics)
                 mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
+                # An earlier release may have fitted with an explanation, or without an evaluation.
                 for artifacts in (EXPLAIN, EVALUATION):
-                    if (fitted.folder / artifacts).is_dir():  # an earlier release may have fitted without an evaluation
+                    if (fitted.folder / artifacts).is_dir():
                         mlflow.log_artifacts(str(fitted.folder / artifacts), artifacts)
+                if (sample := fitted.folder / SAMPLE).exists():
+                    mlflow.log_artifact(str(sample), EXPLAIN)
+                    mlflow.set_tag(EXPLANATION, DUE)
                 models = self.log_models(fitted, run.info.run_id)
                 mlflow.set_tags({NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source})
         self._unfinished = None
@@ -77,6 +86,24 @@ class MlflowRuns:
         for run in self._search(planned, RunStatus.RUNNING):
             with registry_errors():
                 self._client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+    def to_explain(self) -> list[str]:
+        runs = self._query(f"tags.{EXPLANATION} = '{DUE}'", RunStatus.FINISHED)
+        return [run.info.run_id for run in sorted(runs, key=lambda run: run.info.start_time)]
+
+    def download_sample(self, run_id: str, folder: Path) -> None:
+        with registry_errors(), tempfile.TemporaryDirectory(dir=folder) as downloads:
+            address = f"runs:/{run_id}/{EXPLAIN}/{SAMPLE}"
+            Path(mlflow.artifacts.download_artifacts(address, dst_path=downloads)).rename(folder / SAMPLE)
+
+    def log_explanation(self, run_id: str, folder: Path) -> None:
+        with registry_errors():
+            self._client.log_artifacts(run_id, str(folder), EXPLAIN)
+            self._client.set_tag(run_id, EXPLANATION, DONE)
+
+    def end_explanation(self, run_id: str, failure: str) -> None:
+        with registry_errors():
+            self._client.set_tag(run_id, EXPLANATION, f"failed: {failure}")
 
     def _start_run(self, planned: Recipe) -> mlflow.ActiveRun:
         """A new run, or that of an earlier attempt of this process: a registry that cannot store must not fill up."""
@@ -120,8 +147,10 @@ class MlflowRuns:
 
     def _search(self, planned: Recipe, status: int) -> list[Run]:
         """The runs of this recipe. A request may have runs of other deployments, which have its id too."""
-        state = RunStatus.to_string(status)
-        query = f"tags.{RECIPE_DIGEST} = '{planned.digest}' and attributes.status = '{state}'"
+        return self._query(f"tags.{RECIPE_DIGEST} = '{planned.digest}'", status)
+
+    def _query(self, condition: str, status: int) -> list[Run]:
+        query = f"{condition} and attributes.status = '{RunStatus.to_string(status)}'"
         with registry_errors():
             experiment = self._client.get_experiment_by_name(self._experiment)
             return list(self._client.search_runs([experiment.experiment_id], query)) if experiment else []

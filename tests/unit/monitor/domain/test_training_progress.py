@@ -32,9 +32,9 @@ def phase(name: str, done: int = 0, of: int = 1) -> events.TrainingProgress:
 
 def test_the_curve_grows_with_the_trees() -> None:
     """Each event of the phase fitting is a point. The next phase does not remove the curve."""
-    progress = after(STARTED, phase("reading", 1, 2), fitting(25, 0.5), fitting(50, 0.4), phase("explaining"))
+    progress = after(STARTED, phase("reading", 1, 2), fitting(25, 0.5), fitting(50, 0.4), phase("learning errors"))
     assert progress.curve == ((25, 0.5), (50, 0.4))
-    assert headline(progress, NOW) == "Computing the SHAP explanation"
+    assert headline(progress, NOW) == "Learning the size of the errors"
 
 
 def test_the_time_left_follows_from_the_speed_of_the_phase() -> None:

@@ -22,6 +22,28 @@ def health(monkeypatch: pytest.MonkeyPatch) -> ServiceHealth:
     return ServiceHealth("loader")
 
 
+async def test_a_call_is_cancelled_when_the_service_stops(health: ServiceHealth) -> None:
+    """It may clean up first. Until then its result, and its error, are those of the call."""
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append("cleaned up")
+
+    async def fail() -> None:
+        raise Reject("wrong")
+
+    await health.cancel_on_stop(asyncio.sleep(0))
+    with pytest.raises(Reject, match="wrong"):
+        await health.cancel_on_stop(fail())
+    asyncio.get_running_loop().call_later(0.01, health.stopping.set)
+    await health.cancel_on_stop(work())
+    assert ended == ["cleaned up"]
+
+
 def test_a_process_is_not_ready_before_it_has_started(health: ServiceHealth) -> None:
     """It gets no traffic before start-up is complete."""
     assert health.unavailable == {"start": "not yet started"}

@@ -25,6 +25,10 @@ CALLS: Mapping[str, Callable[[Runs, FittedModel], object]] = {
     "get": lambda runs, _fitted: runs.get("run"),
     "find": lambda runs, _fitted: runs.find(recipe()),
     "end_open": lambda runs, _fitted: runs.end_open(recipe()),
+    "to_explain": lambda runs, _fitted: runs.to_explain(),
+    "download_sample": lambda runs, fitted: runs.download_sample("run", fitted.folder),
+    "log_explanation": lambda runs, fitted: runs.log_explanation("run", fitted.folder / EXPLAIN),
+    "end_explanation": lambda runs, _fitted: runs.end_explanation("run", "killed"),
 }
 """A call of each method."""
 
