@@ -30,9 +30,9 @@ def summary(compared: pd.DataFrame, old: str, new: str) -> str:
 
 
 def _shares(table: pd.DataFrame) -> pd.DataFrame:
-    table = table.sort_values("mean_abs_shap", ascending=False)
-    total = table["mean_abs_shap"].sum()
-    share = table["mean_abs_shap"] / total if total else table["mean_abs_shap"]
+    table = table.sort_values("mean_effect", ascending=False)
+    total = table["mean_effect"].sum()
+    share = table["mean_effect"] / total if total else table["mean_effect"]
     ranks = range(1, len(table) + 1)
     return pd.DataFrame({"feature": table["feature"], "title": table["title"], "rank": ranks, "share": share})
 

@@ -103,7 +103,7 @@ class System:
         return [self.dataset.convert(self.dataset.example)[0]]
 
     def explain(self, model: ModelVersion, rows: list[Values]) -> shap.Explanation:
-        """The SHAP values of typed rows; see `veleta.explanation`."""
+        """What each feature adds to the prices of typed rows; see `veleta.explanation`."""
         return explanation(model.booster, self.dataset, feature_frame(self.dataset, rows))
 
     def influence(self, model: ModelVersion, rows: list[Values]) -> pd.DataFrame:

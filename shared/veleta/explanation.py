@@ -1,10 +1,11 @@
-"""SHAP values of features, with the names and data that the package shap needs for its pictures."""
+"""What each feature adds to prices, with the names and data that the package shap needs for its pictures."""
 
 import numpy as np
 import pandas as pd
 import shap
 from catboost import CatBoostRegressor, Pool
 
+from veleta.contributions import price_contributions
 from veleta.dataset import Dataset, Values
 from veleta.features import Features
 from veleta.shap_values import shap_values
@@ -18,23 +19,26 @@ def feature_frame(dataset: Dataset, rows: list[Values]) -> pd.DataFrame:
 
 
 def explanation(booster: CatBoostRegressor, dataset: Dataset, rows: pd.DataFrame) -> shap.Explanation:
-    """The SHAP values of rows of features (see `shap_values`), for the features of the model.
+    """The contributions to the prices of rows of features (see `price_contributions`), for the features of the model.
 
-    A single row shows its categories as text. Many rows show them as codes, because pictures colour points by them.
+    Values and base values are in the target's unit. All rows have the same base value. A single row shows its
+    categories as text. Many rows show them as codes, because pictures colour points by them.
     """
     features = Features(dataset, booster.feature_names_)
     rows = rows[features.names]
-    values, base = shap_values(booster, Pool(rows, cat_features=features.categorical))
+    logarithms, base = shap_values(booster, Pool(rows, cat_features=features.categorical))
+    prices = np.exp(base + logarithms.sum(axis=1))
+    values = [price_contributions(price, row)[1] for price, row in zip(prices, logarithms, strict=True)]
     shown = rows.to_numpy(dtype=object) if len(rows) == 1 else _as_numbers(rows)
     titles = [each.title for each in features.infos]
-    return shap.Explanation(values, base_values=base, data=shown, feature_names=titles)
+    return shap.Explanation(np.array(values), base_values=np.exp(base), data=shown, feature_names=titles)
 
 
 def influence(whole: shap.Explanation, names: list[str]) -> pd.DataFrame:
-    """The mean absolute SHAP value of each feature, in descending order: `feature`, `title`, `mean_abs_shap`."""
+    """The mean absolute contribution of each feature, in descending order: `feature`, `title`, `mean_effect`."""
     strength = np.abs(whole.values).mean(axis=0)
-    table = pd.DataFrame({"feature": names, "title": whole.feature_names, "mean_abs_shap": strength})
-    return table.sort_values("mean_abs_shap", ascending=False, ignore_index=True)
+    table = pd.DataFrame({"feature": names, "title": whole.feature_names, "mean_effect": strength})
+    return table.sort_values("mean_effect", ascending=False, ignore_index=True)
 
 
 def _as_numbers(rows: pd.DataFrame) -> np.ndarray:

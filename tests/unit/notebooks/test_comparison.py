@@ -7,7 +7,7 @@ from veleta_notebooks.comparison import compare, summary
 
 def influences(**values: float) -> pd.DataFrame:
     """A table of features and their influence."""
-    rows = [{"feature": name, "title": name.title(), "mean_abs_shap": value} for name, value in values.items()]
+    rows = [{"feature": name, "title": name.title(), "mean_effect": value} for name, value in values.items()]
     return pd.DataFrame(rows)
 
 

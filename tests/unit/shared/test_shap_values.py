@@ -31,15 +31,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> CatBoostRegressor:
 
 
 def test_they_are_those_of_the_package_shap(model: CatBoostRegressor) -> None:
-    """Values and base value. An explanation contains the same ones."""
+    """Values and base value."""
     pool = Pool(FRAME, cat_features=Features(DATASET).categorical)
     values, base = shap_values(model, pool)
     explainer = shap.TreeExplainer(model)
     assert np.array_equal(values, explainer.shap_values(pool))
     assert set(base) == {explainer.expected_value}
-    whole = explanation.explanation(model, DATASET, FRAME)
-    assert np.array_equal(whole.values, values)
-    assert np.array_equal(whole.base_values, base)
 
 
 def test_base_and_values_add_up_to_the_prediction(model: CatBoostRegressor) -> None:

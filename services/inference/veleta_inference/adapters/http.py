@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from uuid_utils import uuid7
 
 from veleta.clock import Clock
+from veleta.contributions import price_contributions
 from veleta_inference.adapters import docs, open_inference, scoring
 from veleta_inference.adapters.bodies import BODY
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS, ExplainerPool
@@ -30,7 +31,6 @@ from veleta_inference.adapters.request_adapter import (
     price_response,
     printable,
 )
-from veleta_inference.domain.contributions import price_contributions
 from veleta_inference.domain.errors import ValidationProblem
 from veleta_inference.domain.interval_predictor import Prediction
 from veleta_inference.domain.requests import RequestReader

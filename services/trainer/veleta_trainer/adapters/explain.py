@@ -1,6 +1,6 @@
-"""Explains a model by SHAP values of the holdout and of the example row, as pictures and a table.
+"""Explains a model by what each feature adds to the prices of the holdout and of the example row.
 
-The values explain the logarithm of the price: a value of 0.1 raises the price by about 10 %.
+All amounts are in the target's unit (see `veleta.contributions`).
 """
 
 from collections.abc import Callable
@@ -8,20 +8,17 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
-import shap
 from catboost import CatBoostRegressor
 
 from veleta.dataset import Dataset
 from veleta.explanation import explanation, influence
+from veleta.explanation_pictures import draw_bars, draw_summary, draw_waterfall
 from veleta.features import Feature
 from veleta_trainer.adapters.child_protocol import SAMPLE_ROWS
 from veleta_trainer.adapters.tables import write_table
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
-
-SHOWN_FEATURES = 20
-"""Features in a picture: the strongest ones. The table has all."""
 
 
 def explain(
@@ -32,15 +29,16 @@ def explain(
     sample = holdout.head(SAMPLE_ROWS)
     sampled = explanation(booster, dataset, sample)
     single = explanation(booster, dataset, pd.DataFrame([example], columns=sample.columns))
-    options = {"max_display": SHOWN_FEATURES, "show": False}
-    _picture(folder / "summary.png", lambda: shap.plots.beeswarm(sampled, **options))
-    _picture(folder / "bar.png", lambda: shap.plots.bar(sampled, **options))
-    _picture(folder / "waterfall.png", lambda: shap.plots.waterfall(single[0], **options))
-    write_table(folder / "importance.csv", influence(sampled, list(sample.columns)))
+    _picture(folder / "summary.png", lambda: draw_summary(sampled, dataset))
+    _picture(folder / "bar.png", lambda: draw_bars(sampled, dataset))
+    _picture(folder / "waterfall.png", lambda: draw_waterfall(single[0], dataset))
+    unit = dataset.by_name[dataset.target].unit
+    write_table(folder / "importance.csv", influence(sampled, list(sample.columns)).assign(unit=unit))
 
 
 def _picture(path: Path, draw: Callable[[], object]) -> None:
-    plt.figure()
-    draw()
-    plt.savefig(path, dpi=110, bbox_inches="tight")
+    with mpl.rc_context({"text.parse_math": False}):  # a dataset's titles and units may contain dollar signs
+        plt.figure()
+        draw()
+        plt.savefig(path, dpi=110, bbox_inches="tight")
     plt.close("all")

@@ -19,9 +19,11 @@ with warnings.catch_warnings():
 
 
 @pytest.mark.failure("F417")
+@pytest.mark.failure("F442")
 def test_a_title_is_no_formula(tmp_path: Path) -> None:
-    """Somebody else's dataset file declares it."""
+    """Nor is a unit. Somebody else's dataset file declares both."""
     text, formulas = load_dataset("real_estate").text, ["=1+1", "+1", "-1", "@SUM(A1)"]
+    text = text.replace('unit = "USD"', 'unit = "$_$"')  # a formula of matplotlib, which would end the training
     for title, formula in zip(("Bedrooms", "Bathrooms", "Lot", "City"), formulas, strict=True):
         text = text.replace(f'title = "{title}"', f'title = "{formula}"')
     dataset = parse_dataset(text)
@@ -31,6 +33,8 @@ def test_a_title_is_no_formula(tmp_path: Path) -> None:
     example = Features(dataset).of(rows[0])
     explain(booster, dataset, feature_frame(dataset, rows), example, tmp_path / "explained")
     with (tmp_path / "explained/importance.csv").open() as file:
-        titles = {row["title"] for row in csv.DictReader(file)}
+        rows_of_table = list(csv.DictReader(file))
+    titles = {row["title"] for row in rows_of_table}
+    assert {row["unit"] for row in rows_of_table} == {"$_$"}
     assert titles >= {f"'{formula}" for formula in formulas} | {"ZIP code"}
     assert titles.isdisjoint(formulas)

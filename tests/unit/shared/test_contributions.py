@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from veleta_inference.domain.contributions import price_contributions
+from veleta.contributions import price_contributions
 
 
 @pytest.mark.parametrize("shap_values", [[0.5, -0.2, 0.0], [0.0, 0.0], [0.3, -0.3], [1e-18, 0.0], [-3.0]])
