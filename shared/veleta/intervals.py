@@ -7,9 +7,10 @@ calibration and a second model, which predicts the size of an error.
 
 import base64
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, MutableMapping, Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +20,8 @@ COVERAGE = 0.8
 """The share of prices that intervals shall contain."""
 LEVELS = tuple(percent / 100 for percent in range(50, 100))
 """The levels whose quantiles a model knows."""
+HALF_STEP_ROWS = 200
+"""With so many measured rows, the level moves by half of the difference that they show."""
 BANDS = 5
 MIN_ROWS_FOR_BANDS = 1_000
 """With fewer rows for the calibration, all prices are one band."""
@@ -61,14 +64,55 @@ class Calibration(BaseModel):
         metadata[ERROR_MODEL] = base64.b64encode(error_model).decode()
 
     def factors(self, level: float) -> list[float | None]:
-        """For each band, the quantile at a level, which is rounded up to one of LEVELS. None if rows do not suffice."""
-        position = min(bisect_left(LEVELS, level - 1e-9), len(LEVELS) - 1)
-        return [quantiles[position] for quantiles in self.quantiles]
+        """For each band, the quantile at a level, which is rounded up to one of LEVELS.
+
+        A band with too few rows for this level has its highest quantile. One with too few rows for COVERAGE has None.
+        """
+        end = _position(level) + 1
+        return [
+            None if band[_position(COVERAGE)] is None else max(each for each in band[:end] if each is not None)
+            for band in self.quantiles
+        ]
+
+
+class AdjustedLevel(NamedTuple):
+    """The level of a version's intervals after a batch. The greater of two is the later one."""
+
+    epoch: int
+    number: int
+    level: float
+
+    def __str__(self) -> str:
+        """As the tag of a version has it."""
+        return f"{self.level} after batch {self.epoch}/{self.number}"
+
+    @classmethod
+    def of_tag(cls, text: str) -> Self | None:
+        """The level in the tag of a version. None if there is none."""
+        found = re.fullmatch(r"(0\.\d+) after batch (\d+)/(\d+)", text)
+        return cls(int(found[2]), int(found[3]), float(found[1])) if found else None
+
+
+def next_level(level: float, coverage: float, rows: int) -> float:
+    """The level after a batch in which intervals at `level` contained the share `coverage` of so many prices.
+
+    Adaptive conformal inference (Gibbs and Candès 2021, Adaptive conformal inference under distribution shift, equation
+    2). The step grows with the rows, because a share of few rows is mostly chance: decision 55.
+
+    >>> next_level(0.8, 0.7, 200)
+    0.85
+    """
+    step = rows / (rows + HALF_STEP_ROWS)
+    return round(min(max(level + step * (COVERAGE - coverage), LEVELS[0]), LEVELS[-1]), 4)
 
 
 def error_model_file(metadata: Mapping[str, str]) -> bytes:
     """The file of the model of error sizes in a model's metadata."""
     return base64.b64decode(metadata[ERROR_MODEL])
+
+
+def _position(level: float) -> int:
+    return min(bisect_left(LEVELS, level - 1e-9), len(LEVELS) - 1)
 
 
 def _quantiles(ordered: Sequence[float]) -> list[float | None]:

@@ -159,6 +159,8 @@ SEQ = "seq"
 """The tag of a version with the number of the decision that promoted or rejected it."""
 DECISION, REJECTED = "decision", "rejected"
 """The tag of a version with its last decision and the reason, and how that of a rejected version begins."""
+INTERVAL_LEVEL = "interval_level"
+"""The tag of a version with the last level of its intervals: see `AdjustedLevel`. A new version has none."""
 CHAMPION = "champion"
 """The alias of the version to serve, and the tag of the registered model with its record."""
 

@@ -142,6 +142,19 @@ promotions = sa.Table(
     _time("decided_at", required=True),
 )
 
+interval_levels = sa.Table(
+    "interval_levels",
+    pipeline,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    *_batch_key(),
+    sa.Column("run_id", _text(64), nullable=False),
+    sa.Column("measured_rows", sa.Integer, nullable=False),
+    sa.Column("coverage", sa.Double, nullable=False, comment="the share of these rows' prices in their intervals"),
+    sa.Column("level_before", sa.Double, nullable=False),
+    sa.Column("level", sa.Double, nullable=False),
+    _time("adjusted_at", required=True),
+)
+
 outbox = sa.Table(
     "outbox",
     pipeline,

@@ -73,7 +73,7 @@ _DECLARED: dict[TopicName, _Declaration] = {
         ["trainer", "inference", "monitor"],
     ),
     "models": _Declaration(
-        [events.ModelRegistered, events.ModelPromoted, events.ModelRejected],
+        [events.ModelRegistered, events.ModelPromoted, events.ModelRejected, events.IntervalsAdjusted],
         ["trainer"],
         ["trainer", "inference", "monitor"],
     ),

@@ -13,9 +13,10 @@ from support.twins.shared import MemoryTransactions
 from support.twins.trainer import MemoryTrainerUnitOfWork
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.errors import StateLost
-from veleta.ports import Transactions
-from veleta.tables import leases, outbox, promotions, trainings
+from veleta.ports import Transactions, Version
+from veleta.tables import interval_levels, leases, outbox, promotions, trainings
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
+from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest, TrainingRow, waiting_row
 from veleta_trainer.ports import LeaseRow, TrainerUnitOfWork
@@ -44,7 +45,7 @@ def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions[Traine
         return
     testbed: Testbed = request.getfixturevalue("testbed")
     with testbed.admin.begin() as connection:
-        for table in (trainings, promotions, leases, outbox):
+        for table in (trainings, promotions, interval_levels, leases, outbox):
             connection.execute(sa.delete(table))
     engine = mysql_engine(testbed.mysql("trainer"))
     yield MysqlTransactions(engine, MysqlTrainerUnitOfWork)
@@ -54,6 +55,11 @@ def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions[Traine
 def request(number: int) -> TrainingRequest:
     name = f"d/1/{number}"
     return TrainingRequest(f"{name}/retrain", 1, number, "drift", number == 0, [name], f"{name}/assessed", "00-trace")
+
+
+def level(version: int, epoch: int, number: int) -> IntervalLevelRow:
+    """The level of a version after a batch."""
+    return IntervalLevelRow(version, epoch, number, "run", 400, 0.66, 0.8, 0.8933, TIME)
 
 
 def add(*numbers: int) -> Callable[[TrainerUnitOfWork], None]:
@@ -234,6 +240,27 @@ class TestPromotions:
         assert await transactions.run(champion) == first
         again = await transactions.run(lambda uow: uow.promotions.append(decision("promoted")))
         assert not await transactions.run(lambda uow: uow.promotions.has_deletion(again))
+
+
+class TestIntervalLevels:
+    async def test_the_last_level_is_that_of_the_last_batch(
+        self, transactions: Transactions[TrainerUnitOfWork]
+    ) -> None:
+        """Of this version, in whatever order the rows were stored. A row is stored twice without effect."""
+        for row in (level(1, 2, 0), level(1, 1, 9), level(2, 2, 5), level(1, 2, 0)):
+            await transactions.run(lambda uow, row=row: uow.interval_levels.save(row))  # type: ignore[misc]
+        assert await transactions.run(lambda uow: uow.interval_levels.last(Version(1, "run"))) == level(1, 2, 0)
+        assert await transactions.run(lambda uow: uow.interval_levels.last(Version(3, "run"))) is None
+
+    async def test_a_version_of_another_run_has_its_own_levels(
+        self, transactions: Transactions[TrainerUnitOfWork]
+    ) -> None:
+        """A registry that was recreated counts from 1 again: the row of a batch is that of the later version."""
+        old, new = level(1, 1, 0), replace(level(1, 1, 0), run_id="another", level=0.5)
+        await transactions.run(lambda uow: uow.interval_levels.save(old))
+        assert await transactions.run(lambda uow: uow.interval_levels.last(Version(1, "another"))) is None
+        await transactions.run(lambda uow: uow.interval_levels.save(new))
+        assert await transactions.run(lambda uow: uow.interval_levels.last(Version(1, "another"))) == new
 
 
 class TestLease:

@@ -18,7 +18,9 @@ WRITTEN = {
     "drift": {
         "drift_reports", "drift_metrics", "batch_comparison", "outbox_drift", "marks_drift", "manifests_drift",
     },
-    "trainer": {"trainings", "promotions", "leases", "outbox_trainer", "marks_trainer", "manifests_trainer"},
+    "trainer": {
+        "trainings", "promotions", "interval_levels", "leases", "outbox_trainer", "marks_trainer", "manifests_trainer",
+    },
     "inference": set(),
     "retention": {"purges"},
     "reader": set(),

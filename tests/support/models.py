@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from support.http import get, post
 from support.testbed import Testbed
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import utc_now
-from veleta.dataset import Dataset, Values
+from veleta.dataset import Dataset, Row, Values
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.events.envelope import Event, encode
 from veleta.feature_definition import FeatureDefinition
@@ -26,6 +26,9 @@ from veleta.model_digest import model_digest
 from veleta.ports import DIGEST, NATIVE, Version
 from veleta.predictor import FEATURES, Predictor
 from veleta.topics import topic
+from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
+from veleta_trainer.domain.price_model import fit_price_model
+from veleta_trainer.domain.training_data import TrainingData
 
 METRICS = {"mae": 1000.0}
 
@@ -71,6 +74,24 @@ def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Value
     model.get_metadata()[FEATURES] = str(FEATURE_VERSION)
     FeatureDefinition.of_dataset(dataset).save(model.get_metadata())
     model.save_model(str(path))
+
+
+def train_with_intervals(dataset: Dataset, path: Path, rows: Iterable[Row]) -> None:
+    """Save a model of 20 trees as `path`, fitted and calibrated on received rows as the trainer does it."""
+    data = TrainingData(dataset)
+    data.append(rows, holdout_only=False)
+    train, holdout = data.train, data.holdout
+    params = {"iterations": 20, "random_seed": 1}
+    booster = fit_price_model(dataset, train.frame(), train.prices(), params, 1)
+    error_model = fit_error_model(dataset, train.frame(), train.prices(), train.properties(), params, 1)
+    predictions = HoldoutPredictions.of_models(
+        dataset, (booster, error_model), holdout.frame(), holdout.prices(), holdout.properties()
+    )
+    error_model.save_model(str(path))
+    predictions.calibration().save(booster.get_metadata(), path.read_bytes())
+    booster.get_metadata()[FEATURES] = str(FEATURE_VERSION)
+    FeatureDefinition.of_dataset(dataset).save(booster.get_metadata())
+    booster.save_model(str(path))
 
 
 class Models:

@@ -13,7 +13,7 @@ from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
 from veleta.batches import BatchReader, read_events
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
-from veleta.events.catalogue import CommandAccepted, CommandRefused, TrainerCommand
+from veleta.events.catalogue import BatchClosed, CommandAccepted, CommandRefused, TrainerCommand
 from veleta.events.envelope import Event, decode, encode
 from veleta.ports import EventLog, Version
 from veleta.processing.manifests import Manifests
@@ -25,9 +25,11 @@ from veleta_trainer.aliases import Aliases
 from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
 from veleta_trainer.domain import events
 from veleta_trainer.domain.checks import Check
+from veleta_trainer.domain.interval_level import BatchMeasures, IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow
 from veleta_trainer.explanations import Explanations
+from veleta_trainer.interval_adjuster import IntervalAdjuster
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
 from veleta_trainer.recipe_reader import RecipeReader
@@ -142,6 +144,21 @@ class FakeExplainer:
         self.explained.append(run_id)
 
 
+class FakeMeasurer:
+    """Returns these measures of each batch, or raises them if they are an error."""
+
+    def __init__(self) -> None:
+        self.measures: BatchMeasures | Exception | None = BatchMeasures(rows=200, coverage=0.7)
+        self.measured: list[tuple[int, str, float]] = []
+        """The version, the batch and the level of each call."""
+
+    async def measure(self, version: Version, manifest: BatchClosed, level: float) -> BatchMeasures | None:
+        self.measured.append((version.number, manifest.batch, level))
+        if isinstance(self.measures, Exception):
+            raise self.measures
+        return self.measures
+
+
 class TrainerHarness:
     """The ports of a trainer, with three published batches. `new_trainer` builds a trainer on them, like a restart."""
 
@@ -155,6 +172,7 @@ class TrainerHarness:
         self.dataset = DATASET
         self.checker = FakeChecker()
         self.explainer = FakeExplainer(self.runs)
+        self.measurer = FakeMeasurer()
         self.commands_sent = 0
         for number in range(3):
             publish_batch(self.log, DATASET, 1, number, api_rows(0, 30, number))
@@ -181,6 +199,9 @@ class TrainerHarness:
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)
         self.explanations = Explanations(self.runs, self.explainer, health)
         workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, self.explanations, health)
+        self.adjuster = IntervalAdjuster(
+            DATASET.name, fenced, manifests, self.registry, self.measurer, publisher, health, lambda: TIME
+        )
         ((_, end),) = self.log.bounds(COMMANDS).values()
         self.pending = PendingCommands("trainer", COMMAND_TYPES, end)
         self.command_handler = CommandHandler(
@@ -221,6 +242,11 @@ class TrainerHarness:
             if isinstance(payload, CommandAccepted | CommandRefused) and payload.command == command_id
         ]
 
+    async def adjust_intervals(self) -> None:
+        """Adjust the level of the champion's intervals, as a new trainer does."""
+        await self.new_trainer().take_over()
+        await self.adjuster.adjust()
+
     async def finish(self) -> None:
         """Advance until nothing is left to do, each step by a new trainer."""
         advanced = True
@@ -242,6 +268,11 @@ class TrainerHarness:
     def rows(self) -> Mapping[str, TrainingRow]:
         """PIPELINE.trainings by request."""
         return self.transactions.committed.trainings.rows
+
+    @property
+    def interval_levels(self) -> list[IntervalLevelRow]:
+        """PIPELINE.interval_levels."""
+        return [*self.transactions.committed.interval_levels.rows.values()]
 
     @property
     def promotions(self) -> list[PromotionRow]:

@@ -26,6 +26,7 @@ from veleta.topics import topic, topics_of
 from veleta_trainer.adapters.checker import ChildProcessChecker
 from veleta_trainer.adapters.child import ChildProcessFitter
 from veleta_trainer.adapters.explainer import ChildProcessExplainer
+from veleta_trainer.adapters.measurer import ChildProcessMeasurer
 from veleta_trainer.adapters.process_memory import default_limit
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.adapters.runs import MlflowRuns
@@ -36,6 +37,7 @@ from veleta_trainer.domain.fit_limits import MEGABYTE, FitLimits
 from veleta_trainer.domain.price_model import catboost_params
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.handlers import SERVICE, RequestHandler
+from veleta_trainer.interval_adjuster import IntervalAdjuster
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.settings import TrainerSettings
 from veleta_trainer.state_restorer import StateRestorer, own_topics
@@ -80,6 +82,9 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, explanations, health)
     commands = topic(dataset.name, "commands")
     checker = ChildProcessChecker(dataset, registry)
+    adjuster = IntervalAdjuster(
+        dataset.name, fenced, manifests, registry, ChildProcessMeasurer(dataset, registry), publisher, health, utc_now
+    )
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
     consumer = Consumer(
         topics=[topic(dataset.name, "retrain"), topic(dataset.name, "batches")],
@@ -113,6 +118,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
                 group.create_task(health.keep_running("commands", follow_commands))
                 group.create_task(health.keep_running("replies", handler.run))
                 group.create_task(health.keep_running("explanations", explanations.run))
+                group.create_task(health.keep_running("intervals", adjuster.run))
                 group.create_task(health.keep_running("champion", ChampionWatch(registry, checks, health).run))
         finally:
             with contextlib.suppress(Retry):

@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from veleta.events.catalogue import BatchClosed
 from veleta.ports import DIGEST, NATIVE, ManifestUnitOfWork, Version
 from veleta_trainer.domain.checks import Check
+from veleta_trainer.domain.interval_level import BatchMeasures, IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, State, Training, TrainingRequest, TrainingRow
 
@@ -90,6 +92,16 @@ class LeaseRepository(Protocol):
         """Insert or replace the row."""
 
 
+class IntervalLevelRepository(Protocol):
+    """PIPELINE.interval_levels within one transaction."""
+
+    def save(self, row: IntervalLevelRow) -> None:
+        """Insert the level of a version after a batch, or replace that of an earlier version with its number."""
+
+    def last(self, version: Version) -> IntervalLevelRow | None:
+        """The level of a version after the last batch that it was measured on."""
+
+
 class TrainerUnitOfWork(ManifestUnitOfWork, Protocol):
     """The trainer's transaction."""
 
@@ -98,6 +110,9 @@ class TrainerUnitOfWork(ManifestUnitOfWork, Protocol):
 
     @property
     def promotions(self) -> PromotionRepository: ...
+
+    @property
+    def interval_levels(self) -> IntervalLevelRepository: ...
 
     @property
     def lease(self) -> LeaseRepository: ...
@@ -166,6 +181,18 @@ class VersionChecker(Protocol):
 
         Raises:
             Retry: the registry is unavailable.
+        """
+
+
+class BatchMeasurer(Protocol):
+    """Measures a version on a batch."""
+
+    async def measure(self, version: Version, manifest: BatchClosed, level: float) -> BatchMeasures | None:
+        """What the version's intervals at `level` cover of the batch's holdout. None if it has no intervals.
+
+        Raises:
+            Retry: a dependency is unavailable.
+            Reject: the version or the batch cannot be read, or the version learnt from other features.
         """
 
 

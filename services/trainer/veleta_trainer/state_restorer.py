@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import structlog
 
 from veleta.errors import Retry, StateLost
+from veleta.events.catalogue import IntervalsAdjusted
 from veleta.events.envelope import Event
 from veleta.ports import EventLog, T, Transactions
 from veleta.processing.replay import replay
 from veleta.service.health import ServiceHealth
 from veleta.topics import topic
+from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.replay import ReplayedState, request_id
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
@@ -60,3 +62,6 @@ def _apply(events: Sequence[Event], uow: TrainerUnitOfWork) -> None:
         state.apply(event)
     uow.trainings.restore(state.trainings.values())
     uow.promotions.restore(state.promotions.values())
+    for event in events:
+        if isinstance(event.payload, IntervalsAdjusted):
+            uow.interval_levels.save(IntervalLevelRow.of_event(event.payload, event.time))

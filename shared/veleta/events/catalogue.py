@@ -48,6 +48,7 @@ MODEL_ADDRESS = r"^(models|runs):/\w[\w.@-]*(/\w[\w.@-]*)*$"
 """The address of a model or of a run's artifact in our registry: of no file and of no other host."""
 Address = Annotated[str, Field(max_length=1_024, pattern=f"^$|{MODEL_ADDRESS}")]
 """The address of a CatBoost model. It is empty for a version that a person registered without one."""
+Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Partition = Annotated[int, Field(ge=0, le=9_999)]
 Few = Annotated[list[T], FailFast(), Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
@@ -368,6 +369,21 @@ class ModelRejected(ModelPayload):
     causes: Causes
 
 
+class IntervalsAdjusted(ModelPayload):
+    """The intervals of a version were measured on a batch, and have another level since.
+
+    Of `rows` prices of the batch's holdout, the share `coverage` was in the intervals at `level_before`.
+    """
+
+    TYPE = "intervals.adjusted"
+    epoch: Epoch
+    number: Count
+    rows: Count
+    coverage: Share
+    level_before: Share
+    level: Share
+
+
 class Command(DatasetPayload):
     """A command of a person to a service, which answers once on the same topic. `actor` names the person.
 
@@ -477,7 +493,7 @@ PAYLOADS: dict[str, type[Payload]] = {
         DatasetDeclared, BatchOpened, BatchRows, BatchClosed, BatchRefused, BatchMissed,
         DriftAssessed, RetrainRequested,
         TrainingStarted, TrainingProgress, TrainingFinished, TrainingMerged, TrainingSkipped, TrainingFailed,
-        ModelRegistered, ModelPromoted, ModelRejected,
+        ModelRegistered, ModelPromoted, ModelRejected, IntervalsAdjusted,
         Poll, Pause, Resume, Retrain, Promote, Rollback, Cancel, CommandAccepted, CommandRefused,
         RecordDeadlettered,
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
+from veleta.ports import Version
+from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (
     ACTIVE_STATES,
@@ -104,6 +106,20 @@ class MemoryPromotions:
         self.rows = rows
 
 
+class MemoryIntervalLevels:
+    """`IntervalLevelRepository` in a dict."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[int, int, int], IntervalLevelRow] = {}
+
+    def save(self, row: IntervalLevelRow) -> None:
+        self.rows[row.version, row.epoch, row.number] = row
+
+    def last(self, version: Version) -> IntervalLevelRow | None:
+        own = [row for row in self.rows.values() if (row.version, row.run_id) == (version.number, version.run_id)]
+        return max(own, key=lambda row: (row.epoch, row.number), default=None)
+
+
 class MemoryLease:
     """`LeaseRepository`. `clock` is the database's."""
 
@@ -129,6 +145,7 @@ class MemoryTrainerUnitOfWork(MemoryUnitOfWork):
         self.manifests = MemoryManifests()
         self.trainings = MemoryTrainings()
         self.promotions = MemoryPromotions()
+        self.interval_levels = MemoryIntervalLevels()
         self.lease = MemoryLease()
 
 

@@ -17,6 +17,7 @@ from veleta.events.catalogue import (
     CommandAnswer,
     CommandRefused,
     DriftAssessed,
+    IntervalsAdjusted,
     ModelPayload,
     ModelPromoted,
     ModelRegistered,
@@ -167,6 +168,11 @@ def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR091
             return f"promoted: {payload.reason}", "success"
         case ModelRejected():
             return f"rejected, version {payload.champion} stays champion: {payload.reason}", "warning"
+        case IntervalsAdjusted():
+            text = (
+                f"intervals had {payload.coverage:.0%} of {payload.rows:,} prices of {payload.epoch}/{payload.number}"
+            )
+            return f"{text}: level {payload.level_before:.2f} -> {payload.level:.2f}", "detail"
         case Command():
             reason = f": {payload.reason}" if payload.reason else ""
             address = f" at {payload.address}" if payload.address else ""

@@ -15,6 +15,8 @@ DATASET_FILE = "dataset.toml"
 MODELS = "models.json"
 TRAINED_WITH = "trained_with.toml"
 CHECKS = "checks.json"
+BATCH = "batch.json"
+MEASURES = "measures.json"
 
 UNAVAILABLE, NOT_TRAINABLE = 75, 65
 """Exit codes (sysexits.h: EX_TEMPFAIL, EX_DATAERR)."""

@@ -12,7 +12,9 @@ from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
-from veleta.tables import leases, promotions, trainings
+from veleta.ports import Version
+from veleta.tables import interval_levels, leases, promotions, trainings
+from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.manual_promotion import DELETED
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (
@@ -146,6 +148,25 @@ class MysqlPromotions:
         return PromotionRow(**{**row, "decided_at": row["decided_at"].replace(tzinfo=UTC)}) if row else None
 
 
+class MysqlIntervalLevels:
+    """Stores levels of intervals: `IntervalLevelRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def save(self, row: IntervalLevelRow) -> None:
+        columns = _for_sql(asdict(row))
+        self._connection.execute(insert(interval_levels).values(**columns).on_duplicate_key_update(**columns))
+
+    def last(self, version: Version) -> IntervalLevelRow | None:
+        columns = interval_levels.c
+        query = sa.select(interval_levels).where(columns.version == version.number, columns.run_id == version.run_id)
+        row = self._connection.execute(query.order_by(columns.epoch.desc(), columns.number.desc()).limit(1)).first()
+        if row is None:
+            return None
+        return IntervalLevelRow(**{**row._mapping, "adjusted_at": row.adjusted_at.replace(tzinfo=UTC)})
+
+
 class MysqlLease:
     """Stores the lease as a row of PIPELINE.leases: `LeaseRepository` on one connection."""
 
@@ -174,6 +195,7 @@ class MysqlTrainerUnitOfWork(MysqlUnitOfWork):
         self.manifests = MysqlManifests(connection, SERVICE)
         self.trainings = MysqlTrainings(connection)
         self.promotions = MysqlPromotions(connection)
+        self.interval_levels = MysqlIntervalLevels(connection)
         self.lease = MysqlLease(connection)
 
 

@@ -88,9 +88,9 @@ class HoldoutPredictions:
         """The calibration by all rows."""
         return Calibration.of_errors(self.logarithms.tolist(), self.ratios.tolist())
 
-    def intervals(self, calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    def intervals(self, calibration: Calibration, level: float = COVERAGE) -> tuple[np.ndarray, np.ndarray]:
         """The lowest and the highest price of each row's interval; NaN where the calibration has too few rows."""
-        factors = np.array([math.nan if each is None else each for each in calibration.factors(COVERAGE)])
+        factors = np.array([math.nan if each is None else each for each in calibration.factors(level)])
         widths = factors[np.searchsorted(calibration.edges, self.logarithms)] * self.sizes
         return np.exp(self.logarithms - widths), np.exp(self.logarithms + widths)
 

@@ -77,6 +77,14 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
         "merged into training 1/5",
         "detail",
     ),
+    (
+        catalogue.IntervalsAdjusted(
+            **MODEL, epoch=1, number=4, rows=1400, coverage=0.664, level_before=0.8, level=0.8933
+        ),
+        "version 3",
+        "intervals had 66% of 1,400 prices of 1/4: level 0.80 -> 0.89",
+        "detail",
+    ),
     (catalogue.TrainingSkipped(**REQUEST, reason="no news"), "training 1/4", "skipped: no news", "detail"),
     (catalogue.TrainingFailed(**REQUEST, reason="too few rows"), "training 1/4", "failed: too few rows", "error"),
     (

@@ -1,0 +1,74 @@
+"""The child process that measures a version on a batch: `python -m veleta_trainer.measure_batch FOLDER LEVEL`.
+
+FOLDER has model.cbm, the dataset file dataset.toml, and the manifest of the batch, batch.json. The output is
+measures.json: the coverage of the model's intervals at LEVEL, or null if it has none.
+Its login to Kafka is the trainer's, from the environment. It has a low priority: a fit goes first.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from catboost import CatBoostError, CatBoostRegressor
+
+from veleta.adapters.kafka import KafkaLog
+from veleta.batches import BatchReader
+from veleta.dataset import Dataset, parse_dataset
+from veleta.errors import Reject, Retry, one_line
+from veleta.events.catalogue import BatchClosed
+from veleta.intervals import Calibration, error_model_file
+from veleta.predictor import check_features
+from veleta.settings import KafkaSettings
+from veleta_trainer.adapters import child_protocol
+from veleta_trainer.domain.interval_level import BatchMeasures
+from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.training_data import ColumnarRows, TrainingData
+
+NICENESS = 10
+
+
+def main(folder: Path, level: float, kafka: KafkaSettings) -> None:
+    """Measure, and write the result. Raises Retry or Reject."""
+    dataset = parse_dataset((folder / child_protocol.DATASET_FILE).read_text(encoding="utf-8"))
+    manifest = BatchClosed.model_validate_json((folder / child_protocol.BATCH).read_text())
+    try:
+        booster = CatBoostRegressor().load_model(str(folder / child_protocol.MODEL))
+    except CatBoostError as error:
+        raise Reject("the model's file is damaged", one_line(error)) from error
+    check_features(dataset, booster)
+    measures = None
+    if calibration := Calibration.of_model(booster.get_metadata()):
+        data = TrainingData(dataset)
+        # Only the holdout: in a new epoch, the model has learnt the other properties.
+        data.append_batch(BatchReader(KafkaLog(kafka, "trainer-measure")).chunks(manifest), holdout_only=True)
+        measures = asdict(measured(dataset, booster, calibration, data.holdout, level))
+    (folder / child_protocol.MEASURES).write_text(json.dumps(measures))
+
+
+def measured(
+    dataset: Dataset, booster: CatBoostRegressor, calibration: Calibration, holdout: ColumnarRows, level: float
+) -> BatchMeasures:
+    """The measures of a model on rows. Rows without an interval do not count."""
+    if len(holdout) == 0:
+        return BatchMeasures(0, 0.0)
+    error_model = CatBoostRegressor().load_model(blob=error_model_file(booster.get_metadata()))
+    prices = holdout.prices()
+    predictions = HoldoutPredictions.of_models(
+        dataset, (booster, error_model), holdout.frame(), prices, holdout.properties()
+    )
+    low, high = predictions.intervals(calibration, level)
+    rows = int(np.isfinite(low).sum())
+    inside = int(((low <= prices) & (prices <= high)).sum())
+    return BatchMeasures(rows, inside / rows if rows else 0.0)
+
+
+if __name__ == "__main__":
+    os.nice(NICENESS)
+    try:
+        main(Path(sys.argv[1]), float(sys.argv[2]), KafkaSettings())
+    except (Retry, Reject) as error:
+        sys.stderr.write(str(error))
+        sys.exit(child_protocol.UNAVAILABLE if isinstance(error, Retry) else child_protocol.NOT_TRAINABLE)
