@@ -17,6 +17,7 @@ from sqlalchemy.schema import SchemaItem
 
 from veleta.api_keys import MAX_NAME as MAX_KEY_NAME
 from veleta.dataset import MAX_TEXT, Column, Dataset
+from veleta.events.catalogue import MAX_SLICE
 from veleta.users import view_name
 
 SCHEMAS = ("PIPELINE", "RAW_DATA", "CLEAN_DATA")
@@ -153,6 +154,17 @@ interval_levels = sa.Table(
     sa.Column("level_before", sa.Double, nullable=False),
     sa.Column("level", sa.Double, nullable=False),
     _time("adjusted_at", required=True),
+)
+
+evaluations = sa.Table(
+    "evaluations",
+    pipeline,
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("model", _text(64), primary_key=True),
+    sa.Column("slice", _text(MAX_SLICE), primary_key=True),
+    sa.Column("metric", _text(64), primary_key=True),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("holdout_rows", sa.Integer, nullable=False, comment="of the slice"),
 )
 
 outbox = sa.Table(

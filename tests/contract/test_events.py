@@ -65,6 +65,15 @@ def test_the_digest_of_a_model_is_written_if_it_is_known(schema: str) -> None:
     assert json.loads(encode("any", decode(_record(golden))).value) == golden["value"]
 
 
+def test_the_measures_of_a_version_are_written_if_there_are_some() -> None:
+    """Without them the event is that of earlier releases, which the golden example shows."""
+    golden = example("model.registered/1")
+    measured = {"model": "champion", "slice": "state = Ohio", "rows": 212, "metrics": {"mae": 71250.5}}
+    golden["value"]["measures"] = [measured]
+    jsonschema.validate(golden["value"], _schema("model.registered/1"), jsonschema.Draft202012Validator)
+    assert json.loads(encode("any", decode(_record(golden))).value) == golden["value"]
+
+
 @every_schema
 def test_the_headers_identify_the_event(schema: str) -> None:
     """Type and version are those of the class that decodes it."""

@@ -13,8 +13,9 @@ from support.twins.shared import MemoryTransactions
 from support.twins.trainer import MemoryTrainerUnitOfWork
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.errors import StateLost
+from veleta.events.catalogue import Measures
 from veleta.ports import Transactions, Version
-from veleta.tables import interval_levels, leases, outbox, promotions, trainings
+from veleta.tables import evaluations, interval_levels, leases, outbox, promotions, trainings
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
@@ -34,6 +35,9 @@ RECIPE = Recipe(
     params={"iterations": 5, "loss_function": "RMSE"},
     libraries={"numpy": "2"},
 )
+StoredMeasures = Callable[[], set[tuple[Any, ...]]]
+"""Returns all rows of PIPELINE.evaluations: version, model, slice, metric, value, holdout_rows."""
+METRICS = {"mae": 71250.5, "r2": -0.25}
 DOCUMENT = RECIPE.model_dump(mode="json")
 
 
@@ -45,11 +49,25 @@ def transactions(request: pytest.FixtureRequest) -> Iterator[Transactions[Traine
         return
     testbed: Testbed = request.getfixturevalue("testbed")
     with testbed.admin.begin() as connection:
-        for table in (trainings, promotions, interval_levels, leases, outbox):
+        for table in (trainings, promotions, evaluations, interval_levels, leases, outbox):
             connection.execute(sa.delete(table))
     engine = mysql_engine(testbed.mysql("trainer"))
     yield MysqlTransactions(engine, MysqlTrainerUnitOfWork)
     engine.dispose()
+
+
+@pytest.fixture
+def stored_measures(request: pytest.FixtureRequest, transactions: Transactions[TrainerUnitOfWork]) -> StoredMeasures:
+    """Reads the table: no service does."""
+    if isinstance(transactions, MemoryTransactions):
+        return lambda: {
+            (version, each.model, each.slice, metric, value, each.rows)
+            for version, measures in transactions.committed.evaluations.rows.items()
+            for each in measures
+            for metric, value in each.metrics.items()
+        }
+    testbed: Testbed = request.getfixturevalue("testbed")
+    return lambda: {tuple(row) for row in testbed.sql(sa.select(evaluations))}
 
 
 def request(number: int) -> TrainingRequest:
@@ -261,6 +279,22 @@ class TestIntervalLevels:
         assert await transactions.run(lambda uow: uow.interval_levels.last(Version(1, "another"))) is None
         await transactions.run(lambda uow: uow.interval_levels.save(new))
         assert await transactions.run(lambda uow: uow.interval_levels.last(Version(1, "another"))) == new
+
+
+class TestEvaluations:
+    async def test_the_measures_of_a_version_replace_the_stored_ones(
+        self, transactions: Transactions[TrainerUnitOfWork], stored_measures: StoredMeasures
+    ) -> None:
+        """Those of other versions stay."""
+        ohio, utah = (Measures(model="champion", slice=f"state = {name}", rows=3, metrics=METRICS) for name in "OU")
+        for version, measures in [(1, [ohio]), (2, [ohio, utah]), (1, [utah]), (3, [ohio]), (3, [])]:
+            await transactions.run(lambda uow, v=version, m=measures: uow.evaluations.replace(v, m))  # type: ignore[misc]
+        expected = [(1, utah), (2, ohio), (2, utah)]
+        assert stored_measures() == {
+            (version, each.model, each.slice, metric, value, each.rows)
+            for version, each in expected
+            for metric, value in METRICS.items()
+        }
 
 
 class TestLease:

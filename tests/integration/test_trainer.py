@@ -32,10 +32,11 @@ from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingFini
 from veleta.feature_definition import FeatureDefinition
 from veleta.predictor import Predictor
 from veleta.pyfunc import example_frame
-from veleta.tables import leases, promotions
+from veleta.tables import evaluations, leases, promotions
 from veleta.training_values import TrainingValues
-from veleta_trainer.adapters.child_protocol import EVALUATION, EXPLAIN, MODEL, SAMPLE
+from veleta_trainer.adapters.child_protocol import EVALUATION, EXPLAIN, FIGURES, MODEL, SAMPLE
 from veleta_trainer.adapters.runs import DONE, EXPLANATION, RECIPE_DIGEST, MlflowRuns
+from veleta_trainer.domain.evaluation import WHOLE
 from veleta_trainer.ports import FittedModel
 
 SLOW = 120
@@ -68,6 +69,29 @@ def test_a_batch_becomes_a_champion(testbed: Testbed) -> None:
     assert registered.recipe["batches"][0]["rows"] == 300
     assert isinstance(promoted, ModelPromoted)
     assert promoted.causes.report == f"{testbed.dataset.name}/1/0/assessed"
+
+
+def test_the_measures_of_a_version_are_in_its_run_its_event_and_its_table(testbed: Testbed) -> None:
+    """For the version, the champion if there was one, and the linear baseline. The table has what the event has."""
+    registered = [e.payload for e in testbed.events("models") if isinstance(e.payload, ModelRegistered)]
+    table = {tuple(row) for row in testbed.sql(sa.select(evaluations))}
+    assert table == {
+        (payload.version, each.model, each.slice, metric, value, each.rows)
+        for payload in registered
+        for each in payload.measures
+        for metric, value in each.metrics.items()
+    }
+    models = {1: {"challenger", "linear baseline"}, 2: {"challenger", "champion", "linear baseline"}}
+    for payload in registered:
+        whole = {each.model: each for each in payload.measures if each.slice == WHOLE}
+        assert whole.keys() == models[payload.version]
+        assert whole["challenger"].metrics["mae"] == payload.metrics["mae"]
+        assert whole["challenger"].rows == payload.metrics["holdout_rows"]
+        assert {each.slice for each in payload.measures} > {WHOLE, "status = sold"}
+        address = f"runs:/{payload.run_id}/{EVALUATION}/{FIGURES}"
+        mlflow.set_tracking_uri(testbed.mlflow_uri)
+        lines = mlflow.artifacts.load_text(address).splitlines()
+        assert lines[0] == "model,slice,metric,value,rows"
 
 
 @pytest.mark.failure("F436")

@@ -19,7 +19,8 @@ WRITTEN = {
         "drift_reports", "drift_metrics", "batch_comparison", "outbox_drift", "marks_drift", "manifests_drift",
     },
     "trainer": {
-        "trainings", "promotions", "interval_levels", "leases", "outbox_trainer", "marks_trainer", "manifests_trainer",
+        "trainings", "promotions", "evaluations", "interval_levels", "leases",
+        "outbox_trainer", "marks_trainer", "manifests_trainer",
     },
     "inference": set(),
     "retention": {"purges"},

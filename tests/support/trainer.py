@@ -13,7 +13,7 @@ from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
 from veleta.batches import BatchReader, read_events
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
-from veleta.events.catalogue import BatchClosed, CommandAccepted, CommandRefused, TrainerCommand
+from veleta.events.catalogue import BatchClosed, CommandAccepted, CommandRefused, Measures, TrainerCommand
 from veleta.events.envelope import Event, decode, encode
 from veleta.ports import EventLog, Version
 from veleta.processing.manifests import Manifests
@@ -278,6 +278,11 @@ class TrainerHarness:
     def promotions(self) -> list[PromotionRow]:
         """PIPELINE.promotions."""
         return self.transactions.committed.promotions.rows
+
+    @property
+    def evaluations(self) -> dict[int, list[Measures]]:
+        """PIPELINE.evaluations by version."""
+        return self.transactions.committed.evaluations.rows
 
     def row(self, of: TrainingRequest) -> TrainingRow:
         return self.rows[of.request_id]

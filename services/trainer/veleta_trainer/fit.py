@@ -120,7 +120,7 @@ def _evaluate(
     """Write the measures of all models to `folder`. Returns those of the new one, and the MAE of the others."""
     figures = evaluate(dataset.evaluation, frame, prices, models)
     folder.mkdir()
-    write_table(folder / "measures.csv", pd.DataFrame(figures))
+    write_table(folder / child_protocol.FIGURES, pd.DataFrame(figures))
     write_table(folder / "largest_errors.csv", largest_errors(frame, prices, models[CHALLENGER], dataset.target))
     whole = {(each.model, each.metric): each.value for each in figures if each.slice == WHOLE}
     metrics = {metric: value for (model, metric), value in whole.items() if model == CHALLENGER}

@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from veleta.events.catalogue import BatchClosed
+from veleta.events.catalogue import BatchClosed, Measures
 from veleta.ports import DIGEST, NATIVE, ManifestUnitOfWork, Version
 from veleta_trainer.domain.checks import Check
+from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.interval_level import BatchMeasures, IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, State, Training, TrainingRequest, TrainingRow
@@ -70,6 +71,13 @@ class PromotionRepository(Protocol):
         """Insert missing decisions under their own sequence numbers."""
 
 
+class EvaluationRepository(Protocol):
+    """PIPELINE.evaluations within one transaction."""
+
+    def replace(self, version: int, measures: Sequence[Measures]) -> None:
+        """Store what was measured of a version, in place of what is stored of it: a recreated registry counts anew."""
+
+
 @dataclass(frozen=True)
 class LeaseRow:
     """Who holds the lease, and until when (UTC, by the database's clock). `fence` grows with each holder."""
@@ -110,6 +118,9 @@ class TrainerUnitOfWork(ManifestUnitOfWork, Protocol):
 
     @property
     def promotions(self) -> PromotionRepository: ...
+
+    @property
+    def evaluations(self) -> EvaluationRepository: ...
 
     @property
     def interval_levels(self) -> IntervalLevelRepository: ...
@@ -210,6 +221,9 @@ class Runs(Protocol):
 
     def find(self, planned: Recipe) -> LoggedRun | None:
         """The finished run of a recipe, if this or an earlier trainer logged one."""
+
+    def figures(self, run_id: str) -> list[Figure]:
+        """What was measured of a logged run. Empty for a run of an earlier release."""
 
     def stop_logging(self) -> None:
         """End the child process of a call of `log`, which then raises RuntimeError."""

@@ -62,6 +62,8 @@ def _apply(events: Sequence[Event], uow: TrainerUnitOfWork) -> None:
         state.apply(event)
     uow.trainings.restore(state.trainings.values())
     uow.promotions.restore(state.promotions.values())
+    for version, measures in state.evaluations.items():
+        uow.evaluations.replace(version, measures)
     for event in events:
         if isinstance(event.payload, IntervalsAdjusted):
             uow.interval_levels.save(IntervalLevelRow.of_event(event.payload, event.time))

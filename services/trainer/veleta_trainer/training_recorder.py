@@ -29,7 +29,10 @@ REQUESTED = "/requested"
 
 @dataclass
 class TrainingRecorder:
-    """Writes PIPELINE.trainings and promotions, and the trainer's events. Its methods raise Retry and StateLost."""
+    """Writes PIPELINE.trainings, promotions and evaluations, and the trainer's events.
+
+    Its methods raise Retry and StateLost.
+    """
 
     _dataset: str
     _transactions: FencedTransactions
@@ -80,6 +83,16 @@ class TrainingRecorder:
         """Store the new state of a training with its other new columns and its events."""
         request, before = training.request, training.state
         await self._transactions.run(lambda uow: self._store(uow, request, before, columns, *payloads))
+
+    async def registered(self, training: Training, registered: catalogue.ModelRegistered) -> None:
+        """Store the version of a training with what was measured, and its event."""
+
+        def transaction(uow: TrainerUnitOfWork) -> None:
+            columns: TrainingRow = {"state": "registered", "version": registered.version}
+            self._store(uow, training.request, training.state, columns, registered)
+            uow.evaluations.replace(registered.version, registered.measures)
+
+        await self._transactions.run(transaction)
 
     async def progress(self, request: TrainingRequest, phase: str, done: int, of: int, error: float | None) -> None:
         """Publish the progress of fitting."""

@@ -14,6 +14,7 @@ from veleta.service.health import ServiceHealth
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import champion_changed, decide
+from veleta_trainer.domain.evaluation import largest_slices
 from veleta_trainer.domain.training import Training, TrainingRow
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.interruption import completed
@@ -89,8 +90,8 @@ class TrainingSteps:
         await self._aliases.check_lease()
         version = await asyncio.to_thread(self._registry.register, training.run_id, run.source, tags)
         fault_point("trainer.created")
-        registered = events.registered(training, version.number, version.tags)
-        await self._recorder.advanced(training, {"state": "registered", "version": version.number}, registered)
+        measures = largest_slices(await asyncio.to_thread(self._runs.figures, training.run_id))
+        await self._recorder.registered(training, events.registered(training, version.number, version.tags, measures))
         fault_point("trainer.registered")
 
     async def decide(self, training: Training) -> None:

@@ -36,6 +36,8 @@ def _has_few(value: T) -> T:
 
 Name = Annotated[str, Field(max_length=64)]
 MAX_ID_LENGTH = 128
+MAX_SLICE = 512
+"""Characters of a slice of the holdout: a column and its value."""
 Id = Annotated[str, Field(max_length=MAX_ID_LENGTH)]
 """The id of a batch, of a request, or of an event about one."""
 Digest = Annotated[str, Field(max_length=64, pattern="^[0-9a-z]*$")]
@@ -315,10 +317,21 @@ class ModelPayload(Payload):
     run_id: Name
 
 
+class Measures(BaseModel):
+    """How well a model predicts a slice of the holdout, with so many rows."""
+
+    model_config = ConfigDict(frozen=True)
+    model: Name
+    slice: Annotated[str, Field(max_length=MAX_SLICE)]
+    rows: Count
+    metrics: Metrics
+
+
 class ModelRegistered(ModelPayload):
     """A version was registered. `native` is the artifact URI of the CatBoost model of the same run in MLflow.
 
-    `native_digest` is the SHA-256 of that model's file. Events of earlier releases have none.
+    `native_digest` is the SHA-256 of that model's file. `measures` are those of the version, the champion and a linear
+    baseline, on all rows of the holdout and on its largest slices. Events of earlier releases have neither.
     """
 
     TYPE = "model.registered"
@@ -326,6 +339,7 @@ class ModelRegistered(ModelPayload):
     native: Address
     native_digest: LeftOutIfEmpty[Sha256 | None] = None
     metrics: Metrics
+    measures: LeftOutIfEmpty[Few[Measures]] = []
 
 
 class Causes(BaseModel):

@@ -1,7 +1,7 @@
 """The trainer's ports in memory. The repositories pass the same contract suite as those in MySQL."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,9 @@ from pathlib import Path
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
+from veleta.events.catalogue import Measures
 from veleta.ports import Version
+from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import (
@@ -120,6 +122,16 @@ class MemoryIntervalLevels:
         return max(own, key=lambda row: (row.epoch, row.number), default=None)
 
 
+class MemoryEvaluations:
+    """`EvaluationRepository` in a dict."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, list[Measures]] = {}
+
+    def replace(self, version: int, measures: Sequence[Measures]) -> None:
+        self.rows[version] = list(measures)
+
+
 class MemoryLease:
     """`LeaseRepository`. `clock` is the database's."""
 
@@ -145,6 +157,7 @@ class MemoryTrainerUnitOfWork(MemoryUnitOfWork):
         self.manifests = MemoryManifests()
         self.trainings = MemoryTrainings()
         self.promotions = MemoryPromotions()
+        self.evaluations = MemoryEvaluations()
         self.interval_levels = MemoryIntervalLevels()
         self.lease = MemoryLease()
 
@@ -155,6 +168,8 @@ class MemoryRuns:
     def __init__(self) -> None:
         self.logged: list[LoggedRun] = []
         self.recipes: list[Recipe] = []
+        self.measured: dict[str, list[Figure]] = {}
+        """By run."""
         self.explanations: dict[str, str] = {}
         """What each run has: `due`, `done`, or why there is none."""
 
@@ -176,6 +191,9 @@ class MemoryRuns:
     def delete(self, run_id: str) -> None:
         """Delete a run, as a person may do in MLflow."""
         self.logged = [run for run in self.logged if run.run_id != run_id]
+
+    def figures(self, run_id: str) -> list[Figure]:
+        return self.measured.get(run_id, [])
 
     def find(self, planned: Recipe) -> LoggedRun | None:
         return self.logged[self.recipes.index(planned)] if planned in self.recipes else None

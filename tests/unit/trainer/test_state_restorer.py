@@ -12,6 +12,7 @@ from support.trainer import DATASET, FAULT_POINTS, Killed, TrainerHarness, reque
 from veleta.batches import read_events
 from veleta.events.catalogue import TrainingStarted
 from veleta.events.envelope import encode
+from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.training import TrainingRow
 from veleta_trainer.state_restorer import own_topics
 
@@ -19,20 +20,23 @@ COLUMNS = ("state", "recipe", "run_id", "version", "metrics")
 
 
 async def test_wiped_tables_are_restored_without_another_training() -> None:
-    """Requests, decisions and their sequence numbers are as before. The next decision gets the next number."""
+    """Requests, measures and numbered decisions are as before. The next decision gets the next number."""
     harness = TrainerHarness(50.0, 40.0, 101.0, 30.0)
+    harness.runs.measured["run-1"] = [Figure("challenger", "all rows", "mae", 50.0, 9)]
     for number in range(3):
         await harness.add_request(request(number))
         await harness.finish()
     await harness.add_request(request(0, 2, first=True))
     await harness.finish()
-    rows, promotions = harness.rows, harness.promotions
+    rows, promotions, evaluations = harness.rows, harness.promotions, harness.evaluations
+    assert [each.rows for each in evaluations[1]] == [9]
     harness.wipe()
     await harness.finish()
     assert {name: _columns(row) for name, row in harness.rows.items()} == {
         name: _columns(row) for name, row in rows.items()
     }
     assert harness.promotions == promotions
+    assert harness.evaluations == evaluations
     assert len(harness.fitter.champions) == 3
     await harness.add_request(request(1, 2))
     publish_batch(harness.log, DATASET, 2, 1, api_rows(0, 30, 9))

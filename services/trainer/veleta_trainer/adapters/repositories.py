@@ -1,6 +1,6 @@
 """The trainer's tables in MySQL."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,9 @@ from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
+from veleta.events.catalogue import Measures
 from veleta.ports import Version
-from veleta.tables import interval_levels, leases, promotions, trainings
+from veleta.tables import evaluations, interval_levels, leases, promotions, trainings
 from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.manual_promotion import DELETED
 from veleta_trainer.domain.recipe import Recipe
@@ -167,6 +168,26 @@ class MysqlIntervalLevels:
         return IntervalLevelRow(**{**row._mapping, "adjusted_at": row.adjusted_at.replace(tzinfo=UTC)})
 
 
+class MysqlEvaluations:
+    """Stores measures: `EvaluationRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def replace(self, version: int, measures: Sequence[Measures]) -> None:
+        self._connection.execute(sa.delete(evaluations).where(evaluations.c.version == version))
+        rows = [
+            {"version": version, "model": each.model, "slice": each.slice, "holdout_rows": each.rows}
+            | {"metric": metric, "value": value}
+            for each in measures
+            for metric, value in each.metrics.items()
+        ]
+        query = insert(evaluations)  # MySQL takes names that differ by spaces at their end for the same
+        query = query.on_duplicate_key_update(value=query.inserted.value)
+        if rows:
+            self._connection.execute(query, rows)
+
+
 class MysqlLease:
     """Stores the lease as a row of PIPELINE.leases: `LeaseRepository` on one connection."""
 
@@ -195,6 +216,7 @@ class MysqlTrainerUnitOfWork(MysqlUnitOfWork):
         self.manifests = MysqlManifests(connection, SERVICE)
         self.trainings = MysqlTrainings(connection)
         self.promotions = MysqlPromotions(connection)
+        self.evaluations = MysqlEvaluations(connection)
         self.interval_levels = MysqlIntervalLevels(connection)
         self.lease = MysqlLease(connection)
 

@@ -1,5 +1,7 @@
 """Runs in MLflow: one for each training, with both models, the metrics and the pictures."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from veleta_trainer.adapters.child_protocol import (
     DATASET_FILE,
     EVALUATION,
     EXPLAIN,
+    FIGURES,
     MAX_ERROR_CHARACTERS,
     MODELS,
     RECIPE,
@@ -23,6 +26,7 @@ from veleta_trainer.adapters.child_protocol import (
     UNAVAILABLE,
     LoggedModels,
 )
+from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
@@ -76,6 +80,17 @@ class MlflowRuns:
     def get(self, run_id: str) -> LoggedRun:
         with registry_errors():
             return _logged_run(self._client.get_run(run_id))
+
+    def figures(self, run_id: str) -> list[Figure]:
+        path = f"{EVALUATION}/{FIGURES}"
+        with registry_errors():
+            if path not in [each.path for each in self._client.list_artifacts(run_id, EVALUATION)]:
+                return []
+            text = mlflow.artifacts.load_text(f"runs:/{run_id}/{path}")
+        return [
+            Figure(row["model"], row["slice"], row["metric"], float(row["value"]), int(row["rows"]))
+            for row in csv.DictReader(io.StringIO(text, newline=""))
+        ]
 
     def find(self, planned: Recipe) -> LoggedRun | None:
         runs = self._search(planned, RunStatus.FINISHED)

@@ -1,6 +1,7 @@
 """Measures models on the holdout: as a whole, and on each slice that the dataset file declares."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,9 +9,14 @@ import numpy as np
 import pandas as pd
 
 from veleta.dataset import EvaluationRule
+from veleta.events.catalogue import Measures
 from veleta_trainer.domain.scores import interval_scores, scores
 
 WHOLE = "all rows"
+MAX_SLICES = 30
+"""The most slices in the event and in the table of a version: the largest ones. The artifacts have all."""
+SLICES_LEFT_OUT = "slices_left_out"
+"""The metric of all rows that counts the slices beyond MAX_SLICES."""
 LARGEST = 20
 """How many of the largest errors are listed."""
 ENOUGH_FOR_RATIOS = 3
@@ -82,6 +88,31 @@ def measures(prices: np.ndarray, predicted: Predicted) -> dict[str, float]:
     if predicted.low is not None and predicted.high is not None:
         found |= interval_scores(prices, predicted.low, predicted.high)
     return found
+
+
+def largest_slices(figures: Iterable[Figure]) -> list[Measures]:
+    """The measures of each model on all rows, and on the MAX_SLICES largest slices, without those that are not finite.
+
+    Empty if there are no figures, as in runs of earlier releases.
+    """
+    rows: dict[str, int] = {}
+    metrics: dict[tuple[str, str], dict[str, float]] = {}
+    for each in figures:
+        rows[each.slice] = each.rows
+        if math.isfinite(each.value):
+            metrics.setdefault((each.slice, each.model), {})[each.metric] = each.value
+    parts = sorted(rows.keys() - {WHOLE}, key=lambda name: (-rows[name], name))
+    kept, left_out = {WHOLE, *parts[:MAX_SLICES]}, float(len(parts[MAX_SLICES:]))
+    return [
+        Measures(
+            model=model,
+            slice=name,
+            rows=rows[name],
+            metrics=found | {SLICES_LEFT_OUT: left_out} if name == WHOLE else found,
+        )
+        for (name, model), found in metrics.items()
+        if name in kept
+    ]
 
 
 def largest_errors(frame: pd.DataFrame, prices: np.ndarray, predicted: Predicted, target: str) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Builds the payloads of the trainer's events."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,8 +9,10 @@ from veleta.ports import DIGEST, NATIVE
 from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest
 
 
-def registered(training: Training, version: int, tags: Mapping[str, str]) -> catalogue.ModelRegistered:
-    """A version with these tags was registered; includes the whole recipe."""
+def registered(
+    training: Training, version: int, tags: Mapping[str, str], measures: Sequence[catalogue.Measures]
+) -> catalogue.ModelRegistered:
+    """A version with these tags was registered; includes the whole recipe, and what was measured."""
     return catalogue.ModelRegistered(
         model=training.recipe.dataset,
         version=version,
@@ -19,6 +21,7 @@ def registered(training: Training, version: int, tags: Mapping[str, str]) -> cat
         native=tags.get(NATIVE, ""),
         native_digest=tags.get(DIGEST),
         metrics=training.metrics,
+        measures=list(measures),
     )
 
 

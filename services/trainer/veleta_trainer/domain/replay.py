@@ -16,12 +16,14 @@ MAX_SEQ_STEP = 1_000
 
 @dataclass
 class ReplayedState:
-    """Rows of PIPELINE.trainings by request, and of PIPELINE.promotions by sequence number: what has changed."""
+    """What has changed: rows of PIPELINE.trainings by request, of promotions by sequence number, and evaluations."""
 
     trainings: dict[str, TrainingRow] = field(default_factory=dict)
     seq: int | None = None
     """The last sequence number. None if there is no decision."""
     promotions: dict[int, PromotionRow] = field(default_factory=dict)
+    evaluations: dict[int, list[catalogue.Measures]] = field(default_factory=dict)
+    """What was measured of each version."""
 
     @classmethod
     def of(cls, states: Mapping[str, State], seq: int | None) -> Self:
@@ -53,6 +55,7 @@ class ReplayedState:
                 if row := self.trainings.get(name):
                     row["recipe"] = payload.recipe  # that of training.started may have batches that were unreadable
                 self._update(name, {"state": "registered", **_result(payload)})
+                self.evaluations[payload.version] = payload.measures
             case catalogue.ModelPromoted() | catalogue.ModelRejected() as payload:
                 self._decide(event, payload)
 

@@ -23,6 +23,7 @@ from veleta_trainer.ports import FittedModel, Runs
 CALLS: Mapping[str, Callable[[Runs, FittedModel], object]] = {
     "log": lambda runs, fitted: runs.log(recipe(), fitted),
     "get": lambda runs, _fitted: runs.get("run"),
+    "figures": lambda runs, _fitted: runs.figures("run"),
     "find": lambda runs, _fitted: runs.find(recipe()),
     "end_open": lambda runs, _fitted: runs.end_open(recipe()),
     "to_explain": lambda runs, _fitted: runs.to_explain(),

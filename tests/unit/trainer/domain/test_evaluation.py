@@ -7,10 +7,14 @@ import pytest
 from veleta.dataset import EvaluationRule
 from veleta_trainer.domain.evaluation import (
     LARGEST,
+    MAX_SLICES,
+    SLICES_LEFT_OUT,
     WHOLE,
+    Figure,
     Predicted,
     evaluate,
     largest_errors,
+    largest_slices,
     measures,
     slices,
 )
@@ -87,3 +91,28 @@ def test_the_largest_errors_are_listed_with_their_features() -> None:
     many = np.arange(1.0, 100.0)
     frame = pd.DataFrame({"bed": many})
     assert len(largest_errors(frame, many, Predicted(many * 2), "price")) == LARGEST
+
+
+def test_an_event_has_the_largest_slices() -> None:
+    """All rows count those beyond the limit."""
+    sizes = {WHOLE: 1_000, **{f"city = {number:03}": number for number in range(MAX_SLICES + 7)}}
+    figures = [Figure(model, name, "mae", 2.5, rows) for name, rows in sizes.items() for model in ("new", "old")]
+    found = largest_slices(figures)
+    whole, others = found[:2], found[2:]
+    assert [(each.model, each.slice, each.rows) for each in whole] == [("new", WHOLE, 1_000), ("old", WHOLE, 1_000)]
+    assert [each.metrics for each in whole] == [{"mae": 2.5, SLICES_LEFT_OUT: 7.0}] * 2
+    assert sorted({each.rows for each in others}) == list(range(7, MAX_SLICES + 7))
+    assert len(others) == 2 * MAX_SLICES
+    assert {tuple(each.metrics) for each in others} == {("mae",)}
+
+
+def test_a_measure_that_is_not_finite_is_left_out_of_the_event() -> None:
+    """JSON and MySQL have no such number."""
+    figures = [Figure("new", WHOLE, name, value, 3) for name, value in [("prd", np.inf), ("prb", np.nan), ("mae", 1.0)]]
+    (whole,) = largest_slices(figures)
+    assert whole.metrics == {"mae": 1.0, SLICES_LEFT_OUT: 0.0}
+
+
+def test_a_run_without_measures_has_no_slices() -> None:
+    """An earlier release made it."""
+    assert largest_slices([]) == []

@@ -97,6 +97,14 @@ def test_the_recipe_of_a_registered_version_counts() -> None:
     assert row_after(REQUESTED, FINISHED, registered)["recipe"] == other
 
 
+def test_what_was_measured_of_a_version_is_restored() -> None:
+    """The last event counts: a registry that was recreated has a version 3 again."""
+    measures = [catalogue.Measures(model="challenger", slice="all rows", rows=9, metrics={"mae": 5.0})]
+    again = REGISTERED.model_copy(update={"measures": measures})
+    assert state_after(REQUESTED, REGISTERED, again).evaluations == {3: measures}
+    assert state_after(REQUESTED, again, REGISTERED).evaluations == {3: []}
+
+
 @pytest.mark.parametrize("payload", [REQUESTED, STARTED, REGISTERED, PROMOTED])
 def test_the_state_of_a_training_never_goes_back(payload: Payload) -> None:
     """An event may be applied twice, and the topics are read one after the other."""
