@@ -77,6 +77,18 @@ class BatchReader:
         if digest.hexdigest() != manifest.digest:
             raise Reject("the manifest does not match", "the rows have another digest")
 
+    def deleted(self, dataset: str, manifests: Iterable[BatchClosed]) -> set[str]:
+        """The ids of those batches whose rows retention deleted, by one request. Raises Retry.
+
+        Their topic begins after them. Only retention deletes records, and it deletes the oldest.
+        """
+        bounds = self._event_log.bounds(topic(dataset, "rows"))
+        return {
+            manifest.batch
+            for manifest in manifests
+            if any(part.last < bounds.get(part.partition, (0, 0))[0] for part in manifest.ranges)
+        }
+
     def _payloads(self, manifest: BatchClosed) -> Iterator[BatchRows]:
         records = self._records(manifest, manifest.ranges)
         first = next(records, None)
@@ -95,9 +107,7 @@ class BatchReader:
                     yield record
 
     def _below_the_log(self, manifest: BatchClosed) -> bool:
-        """Whether the topic begins after the batch. Only retention deletes records, and it deletes the oldest."""
-        bounds = self._event_log.bounds(topic(manifest.dataset, "rows"))
-        return any(part.last < bounds.get(part.partition, (0, 0))[0] for part in manifest.ranges)
+        return bool(self.deleted(manifest.dataset, [manifest]))
 
     def _mismatch(self, manifest: BatchClosed, detail: str) -> Reject:
         """Why the rows do not match: also a batch that is deleted while it is read."""

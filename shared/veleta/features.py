@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache, partial
 from hashlib import blake2b
+from typing import Any
 
 from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule, Value, Values
 from veleta.places import PLACE_PREFIX, load_places
@@ -154,11 +155,11 @@ def property_hash(dataset: Dataset, values: Values) -> int:
 
 def in_holdout(dataset: Dataset, values: Values) -> bool:
     """Whether this property belongs to the holdout. A hash of its identity decides, so it never changes."""
-    return is_held_out(property_hash(dataset, values))
+    return bool(is_held_out(property_hash(dataset, values)))
 
 
-def is_held_out(property_number: int) -> bool:
-    """Whether the property with this hash belongs to the holdout."""
+def is_held_out(property_number: Any) -> Any:
+    """Whether the property with this hash belongs to the holdout. For an array of hashes: an array."""
     return property_number % 100 < HOLDOUT_PERCENT
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from support.batches import TIME, publish_batch
 from support.listings import api_rows
 from support.twins.shared import MemoryRegistry, OutboxLog, StrictTransactions
-from support.twins.trainer import MemoryRuns, MemoryTrainerUnitOfWork
+from support.twins.trainer import MemoryBatches, MemoryRuns, MemoryTrainerUnitOfWork
 from veleta.batches import BatchReader, read_events
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
@@ -22,6 +22,7 @@ from veleta.processing.tail import tail
 from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName, topic
 from veleta_trainer.aliases import Aliases
+from veleta_trainer.clean_batch_reader import CleanBatchReader
 from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
 from veleta_trainer.domain import events
 from veleta_trainer.domain.checks import Check
@@ -100,7 +101,8 @@ class FakeFitter:
             return self._fitted[1]
         self.champions.append(champion.number if champion else None)
         await progress("fitting", 1, 2, 0.5)
-        read = RecipeReader(DATASET, BatchReader(self._log), lambda _done, _of: None).read(recipe)
+        reader = CleanBatchReader(DATASET, BatchReader(self._log), MemoryBatches())
+        read = RecipeReader(DATASET, reader, lambda _done, _of: None).read(recipe)
         mae = self._maes.pop(0)
         if mae is ENDLESS:
             await asyncio.Event().wait()

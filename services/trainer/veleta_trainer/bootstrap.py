@@ -23,8 +23,10 @@ from veleta.service.lifecycle import Service
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic, topics_of
+from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.checker import ChildProcessChecker
 from veleta_trainer.adapters.child import ChildProcessFitter
+from veleta_trainer.adapters.child_protocol import CACHE
 from veleta_trainer.adapters.explainer import ChildProcessExplainer
 from veleta_trainer.adapters.measurer import ChildProcessMeasurer
 from veleta_trainer.adapters.process_memory import default_limit
@@ -59,7 +61,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     registry = MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     runs = MlflowRuns(settings.mlflow.tracking_uri, dataset.name)
     limits = FitLimits(settings.fit_seconds, settings.fit_memory * MEGABYTE or default_limit())
-    fitter = ChildProcessFitter(settings.work, settings.threads, limits, registry, health)
+    cache = BatchFiles(settings.work / CACHE, settings.cache * MEGABYTE)
+    fitter = ChildProcessFitter(settings.work, settings.threads, cache, limits, registry, health)
     # A trainer that is frozen in a transaction loses its locks when its lease expires.
     engine = mysql_engine(settings.mysql, idle_seconds=math.ceil(settings.lease_seconds))
     transactions = MysqlTransactions(engine, MysqlTrainerUnitOfWork)
@@ -81,9 +84,15 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     explanations = Explanations(runs, ChildProcessExplainer(registry, runs), health)
     workflow = TrainingWorkflow(planner, steps, recorder, restorer, fenced, explanations, health)
     commands = topic(dataset.name, "commands")
-    checker = ChildProcessChecker(dataset, registry)
     adjuster = IntervalAdjuster(
-        dataset.name, fenced, manifests, registry, ChildProcessMeasurer(dataset, registry), publisher, health, utc_now
+        dataset.name,
+        fenced,
+        manifests,
+        registry,
+        ChildProcessMeasurer(dataset, registry, cache),
+        publisher,
+        health,
+        utc_now,
     )
     processor = RecordProcessor(RequestHandler(utc_now), transactions, publisher, health, utc_now, dataset.name)
     consumer = Consumer(
@@ -105,8 +114,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
         existing = await health.retry_until_available(partial(asyncio.to_thread, event_log.bounds, commands))
         pending = PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in existing.values()))
         handler = CommandHandler(
-            dataset.name, pending, event_log, workflow, fenced, recorder, aliases, registry, checker, manifests, health,
-            utc_now,
+            dataset.name, pending, event_log, workflow, fenced, recorder, aliases, registry,
+            ChildProcessChecker(dataset, registry), manifests, health, utc_now,
         )  # fmt: skip
         follow_commands = partial(tail, [commands], event_log, health, pending.on_records)
         try:

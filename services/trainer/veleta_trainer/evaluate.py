@@ -17,16 +17,16 @@ from veleta.bounds import Seed, Trees, Workers
 from veleta.cleaning import rejection
 from veleta.dataset import BatchRule, Dataset, load_dataset
 from veleta.errors import Reject, Stop
-from veleta.features import MIN_TRAINING_ROWS, property_hash
+from veleta.features import MIN_TRAINING_ROWS
 from veleta.input.faults import FaultyInput
 from veleta.input.input_rows import open_rows
 from veleta.intervals import COVERAGE
 from veleta.settings import read_settings
+from veleta_trainer.domain.clean_rows import CleanRows, ColumnBuilder
 from veleta_trainer.domain.comparison_model import NAME, fit_comparison_model
 from veleta_trainer.domain.folds import FoldPredictions, out_of_fold
 from veleta_trainer.domain.price_model import catboost_params
 from veleta_trainer.domain.scores import interval_scores, scores
-from veleta_trainer.domain.training_data import ColumnarRows
 
 FIFTHS = 5
 PERCENT = 100
@@ -63,24 +63,24 @@ def main() -> None:
     _show(f"predictions: {settings.out}")
 
 
-def read_rows(path: Path, dataset: Dataset) -> tuple[list[int], ColumnarRows]:
+def read_rows(path: Path, dataset: Dataset) -> tuple[list[int], CleanRows]:
     """The clean rows of a file, whatever batch they belong to, and the position of each in the file, from 0.
 
     Raises:
         FaultyInput: the file cannot be read, or has no usable row.
     """
     every_row = dataset.model_copy(update={"source": [BatchRule(place=0, where=[])]})
-    numbers, clean = list[int](), ColumnarRows(dataset)
+    numbers, clean = list[int](), ColumnBuilder(dataset)
     with open_rows(path, every_row) as rows:
         rows.require_no_faults()
         for _, row in rows.assigned():
             values, _ = dataset.convert(row)
             if rejection(dataset, values) is None:
                 numbers.append(rows.position)
-                clean.append(values, property_hash(dataset, values))
+                clean.append(values)
         rows.require_no_faults()
         rows.require_usable_rows()
-    return numbers, clean
+    return numbers, CleanRows(dataset, [clean.table()])
 
 
 def report(prices: np.ndarray, found: FoldPredictions, compared: np.ndarray) -> list[str]:
@@ -104,7 +104,7 @@ def _scores_line(name: str, prices: np.ndarray, predictions: np.ndarray) -> str:
     return f"{name}: MAE {found['mae']:,.0f}, median APE {ape:.2f} %, R2 {found['r2']:.3f}"
 
 
-def _comparison(dataset: Dataset, rows: ColumnarRows, folds: np.ndarray, seed: int) -> np.ndarray:
+def _comparison(dataset: Dataset, rows: CleanRows, folds: np.ndarray, seed: int) -> np.ndarray:
     frame, prices, predictions = rows.frame(), rows.prices(), np.empty(len(rows))
     for fold in np.unique(folds):
         inside = folds == fold

@@ -1,8 +1,9 @@
-"""The child process that fits a model: `python -m veleta_trainer.fit FOLDER THREADS`.
+"""The child process that fits a model: `python -m veleta_trainer.fit FOLDER THREADS CACHE BYTES`.
 
 FOLDER has recipe.json and, if there is a champion, champion.cbm and the dataset file of its training, champion.toml.
 The output is model.cbm, metrics.json, sample.parquet (holdout rows to explain the model with), and recipe.json without
 the batches that could not be read and with the reason why the champion was not compared.
+CACHE is the folder of cleaned batches, which has at most BYTES.
 Its login to Kafka is the trainer's, from the environment.
 Progress goes to stdout, one JSON object per line: phase, done, of and error (a number while trees are fitted).
 """
@@ -27,14 +28,16 @@ from veleta.features import Features
 from veleta.predictor import FEATURES, check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
+from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.tables import write_table
+from veleta_trainer.clean_batch_reader import CleanBatchReader
 from veleta_trainer.domain.evaluation import WHOLE, Predicted, evaluate, largest_errors
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
 from veleta_trainer.domain.linear_baseline import NAME as BASELINE
 from veleta_trainer.domain.linear_baseline import fit_linear_baseline, numbers
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.ports import FITTING
+from veleta_trainer.ports import FITTING, BatchCache
 from veleta_trainer.recipe_reader import RecipeReader
 
 LEARNING_CURVE_POINTS = 20
@@ -42,11 +45,12 @@ CHALLENGER, CHAMPION = "challenger", "champion"
 """The names of the models that are measured, beside the linear baseline."""
 
 
-def main(folder: Path, kafka: KafkaSettings, threads: int) -> None:
+def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) -> None:
     """Read the rows of the recipe, fit and evaluate. Raises Retry or Reject."""
     recipe = Recipe.model_validate_json((folder / child_protocol.RECIPE).read_text())
     dataset = parse_dataset(recipe.dataset_file)
-    rows = RecipeReader(dataset, BatchReader(KafkaLog(kafka, "trainer-fit")), partial(report_progress, "reading"))
+    reader = CleanBatchReader(dataset, BatchReader(KafkaLog(kafka, "trainer-fit")), cache)
+    rows = RecipeReader(dataset, reader, partial(report_progress, "reading"))
     recipe, data = rows.read(recipe), rows.data
     # An upgrade may have brought another table since the training was planned.
     recipe = recipe.model_copy(update={"places_digest": Features(dataset).places_digest})
@@ -147,7 +151,7 @@ class _LearningCurve:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), KafkaSettings(), int(sys.argv[2]))
+        main(Path(sys.argv[1]), KafkaSettings(), int(sys.argv[2]), BatchFiles.of_arguments(sys.argv[3:]))
     except (Retry, Reject) as error:
         sys.stderr.write(str(error))
         sys.exit(child_protocol.UNAVAILABLE if isinstance(error, Retry) else child_protocol.NOT_TRAINABLE)

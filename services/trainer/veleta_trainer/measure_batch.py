@@ -1,7 +1,10 @@
-"""The child process that measures a version on a batch: `python -m veleta_trainer.measure_batch FOLDER LEVEL`.
+"""The child process that measures a version on a batch.
+
+`python -m veleta_trainer.measure_batch FOLDER LEVEL CACHE BYTES`
 
 FOLDER has model.cbm, the dataset file dataset.toml, and the manifest of the batch, batch.json. The output is
 measures.json: the coverage of the model's intervals at LEVEL, or null if it has none.
+CACHE is the folder of cleaned batches, which has at most BYTES: the batch is in it for the next training.
 Its login to Kafka is the trainer's, from the environment. It has a low priority: a fit goes first.
 """
 
@@ -23,14 +26,18 @@ from veleta.intervals import Calibration, error_model_file
 from veleta.predictor import check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
+from veleta_trainer.adapters.batch_files import BatchFiles
+from veleta_trainer.clean_batch_reader import CleanBatchReader
+from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.interval_level import BatchMeasures
 from veleta_trainer.domain.interval_model import HoldoutPredictions
-from veleta_trainer.domain.training_data import ColumnarRows, TrainingData
+from veleta_trainer.domain.training_data import TrainingData
+from veleta_trainer.ports import BatchCache
 
 NICENESS = 10
 
 
-def main(folder: Path, level: float, kafka: KafkaSettings) -> None:
+def main(folder: Path, level: float, kafka: KafkaSettings, cache: BatchCache) -> None:
     """Measure, and write the result. Raises Retry or Reject."""
     dataset = parse_dataset((folder / child_protocol.DATASET_FILE).read_text(encoding="utf-8"))
     manifest = BatchClosed.model_validate_json((folder / child_protocol.BATCH).read_text())
@@ -43,13 +50,14 @@ def main(folder: Path, level: float, kafka: KafkaSettings) -> None:
     if calibration := Calibration.of_model(booster.get_metadata()):
         data = TrainingData(dataset)
         # Only the holdout: in a new epoch, the model has learnt the other properties.
-        data.append_batch(BatchReader(KafkaLog(kafka, "trainer-measure")).chunks(manifest), holdout_only=True)
+        reader = CleanBatchReader(dataset, BatchReader(KafkaLog(kafka, "trainer-measure")), cache)
+        data.append(reader.read(manifest), holdout_only=True)
         measures = asdict(measured(dataset, booster, calibration, data.holdout, level))
     (folder / child_protocol.MEASURES).write_text(json.dumps(measures))
 
 
 def measured(
-    dataset: Dataset, booster: CatBoostRegressor, calibration: Calibration, holdout: ColumnarRows, level: float
+    dataset: Dataset, booster: CatBoostRegressor, calibration: Calibration, holdout: CleanRows, level: float
 ) -> BatchMeasures:
     """The measures of a model on rows. Rows without an interval do not count."""
     if len(holdout) == 0:
@@ -68,7 +76,7 @@ def measured(
 if __name__ == "__main__":
     os.nice(NICENESS)
     try:
-        main(Path(sys.argv[1]), float(sys.argv[2]), KafkaSettings())
+        main(Path(sys.argv[1]), float(sys.argv[2]), KafkaSettings(), BatchFiles.of_arguments(sys.argv[3:]))
     except (Retry, Reject) as error:
         sys.stderr.write(str(error))
         sys.exit(child_protocol.UNAVAILABLE if isinstance(error, Retry) else child_protocol.NOT_TRAINABLE)

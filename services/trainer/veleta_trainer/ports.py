@@ -9,6 +9,7 @@ from typing import Protocol
 from veleta.events.catalogue import BatchClosed, Measures
 from veleta.ports import DIGEST, NATIVE, ManifestUnitOfWork, Version
 from veleta_trainer.domain.checks import Check
+from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.interval_level import BatchMeasures, IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
@@ -127,6 +128,16 @@ class TrainerUnitOfWork(ManifestUnitOfWork, Protocol):
 
     @property
     def lease(self) -> LeaseRepository: ...
+
+
+class BatchCache(Protocol):
+    """Cleaned batches on disk, so that a training reads and cleans a batch once. It may lose each of them."""
+
+    def load(self, key: str) -> CleanBatch | None:
+        """The batch that was stored under a key. None if there is none, or if it is damaged."""
+
+    def store(self, key: str, batch: CleanBatch) -> None:
+        """Store a batch. If that is not possible, nothing changes."""
 
 
 @dataclass(frozen=True)

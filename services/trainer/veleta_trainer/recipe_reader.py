@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from veleta.batches import BatchReader
 from veleta.dataset import Dataset
 from veleta.errors import MAX_REASON_LENGTH, Reject
 from veleta.events.catalogue import BatchClosed
+from veleta_trainer.clean_batch_reader import CleanBatchReader
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training_data import TrainingData
 
@@ -19,7 +19,7 @@ NAMED_FAULTS = 3
 class RecipeReader:
     """The rows of one recipe. `data` has them after `read`."""
 
-    def __init__(self, dataset: Dataset, reader: BatchReader, report: Callable[[int, int], None]) -> None:
+    def __init__(self, dataset: Dataset, reader: CleanBatchReader, report: Callable[[int, int], None]) -> None:
         """`report` gets the number of batches that were read, and that of all batches."""
         self.data = TrainingData(dataset)
         self._reader = reader
@@ -35,6 +35,7 @@ class RecipeReader:
             Retry: Kafka is unreachable.
         """
         total = len(recipe.batches) + len(recipe.more_holdout)
+        self._reader.find_deleted([*recipe.batches, *recipe.more_holdout])
         batches = self._read(recipe.batches, total, holdout_only=False)
         if not batches:
             raise Reject("no batch of the epoch can be read", self._faults())
@@ -51,7 +52,7 @@ class RecipeReader:
             self._report(self._done, total)
         self._done += 1
         try:
-            self.data.append_batch(self._reader.chunks(manifest), holdout_only=holdout_only)
+            self.data.append(self._reader.read(manifest), holdout_only=holdout_only)
         except Reject as error:
             self._unreadable[manifest.batch] = str(error)[:MAX_REASON_LENGTH]
             return False

@@ -23,6 +23,7 @@ class TrainerSettings(ServiceSettings):
     fit_memory: Megabytes = Field(
         0, description="megabytes that a fit may use; then the training fails. 0: nine tenths of all memory"
     )
+    cache: Megabytes = Field(1_000, description="megabytes of cleaned batches in TRAINER_WORK; 0: none are cached")
     lease_seconds: Seconds = Field(10.0, description="seconds until a lease that is not renewed expires")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

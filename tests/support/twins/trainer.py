@@ -11,6 +11,7 @@ from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
 from veleta.events.catalogue import Measures
 from veleta.ports import Version
+from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
@@ -147,6 +148,19 @@ class MemoryLease:
 
     def save(self, row: LeaseRow) -> None:
         self.row = row
+
+
+class MemoryBatches:
+    """`BatchCache` in a dict."""
+
+    def __init__(self) -> None:
+        self.batches: dict[str, CleanBatch] = {}
+
+    def load(self, key: str) -> CleanBatch | None:
+        return self.batches.get(key)
+
+    def store(self, key: str, batch: CleanBatch) -> None:
+        self.batches[key] = batch
 
 
 class MemoryTrainerUnitOfWork(MemoryUnitOfWork):

@@ -14,6 +14,7 @@ from support.listings import api_rows
 from support.models import train
 from support.trainer import recipe
 from support.twins.shared import MemoryLog
+from support.twins.trainer import MemoryBatches
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
@@ -81,7 +82,7 @@ def test_the_recipe_says_why_the_champion_was_not_compared(
     planned = recipe(batches=batches, champion=1, dataset_file=changed.text)
     (folder / RECIPE).write_text(planned.model_dump_json())
     monkeypatch.setattr(fit, "KafkaLog", lambda *_arguments: log)
-    fit.main(folder, KafkaSettings(), threads=1)
+    fit.main(folder, KafkaSettings(), 1, MemoryBatches())
     fitted = Recipe.model_validate_json((folder / RECIPE).read_text())
     reason = "the model learnt from other features: zip_code had prefix = 3, now 2"
     assert fitted.not_compared == (reason if kind == "prefix" else "")

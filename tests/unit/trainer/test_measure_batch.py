@@ -13,6 +13,7 @@ from support.listings import api_rows
 from support.models import train, train_with_intervals
 from support.trainer import DATASET
 from support.twins.shared import MemoryLog
+from support.twins.trainer import MemoryBatches
 from veleta.errors import Reject
 from veleta.features import in_holdout
 from veleta.settings import KafkaSettings
@@ -40,7 +41,7 @@ def measure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
     def call(rows: Rows, level: float = 0.8) -> Any:
         manifest = publish_batch(log, DATASET, 1, 1, rows)
         (folder / BATCH).write_text(manifest.model_dump_json())
-        measure_batch.main(folder, level, KafkaSettings())
+        measure_batch.main(folder, level, KafkaSettings(), MemoryBatches())
         return json.loads((folder / MEASURES).read_text())
 
     return call

@@ -6,10 +6,12 @@ from support.batches import publish_batch
 from support.listings import api_rows
 from support.trainer import DATASET
 from support.twins.shared import CountingLog
+from support.twins.trainer import MemoryBatches
 from veleta.batches import BatchReader
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed
 from veleta.topics import topic
+from veleta_trainer.clean_batch_reader import CleanBatchReader
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.recipe_reader import REPORTS, RecipeReader
 
@@ -36,13 +38,15 @@ class Reading:
 
     def __init__(self) -> None:
         self.log = CountingLog()
+        self.cache = MemoryBatches()
         self.reports: list[tuple[int, int]] = []
 
     def batch(self, number: int, **manifest: object) -> BatchClosed:
         return publish_batch(self.log, DATASET, 1, number, api_rows(0, 250, number), **manifest)
 
     def reader(self) -> RecipeReader:
-        return RecipeReader(DATASET, BatchReader(self.log), lambda done, of: self.reports.append((done, of)))
+        reader = CleanBatchReader(DATASET, BatchReader(self.log), self.cache)
+        return RecipeReader(DATASET, reader, lambda done, of: self.reports.append((done, of)))
 
 
 def test_each_record_is_read_once() -> None:

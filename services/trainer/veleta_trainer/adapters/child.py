@@ -15,7 +15,9 @@ import structlog
 from veleta.errors import Reject, Retry
 from veleta.ports import Registry, Version
 from veleta.service.health import ServiceHealth
+from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.child_protocol import (
+    CACHE,
     CHAMPION,
     CHAMPION_DATASET,
     MAX_ERROR_CHARACTERS,
@@ -40,6 +42,7 @@ class ChildProcessFitter:
 
     _work: Path
     _threads: int
+    _cache: BatchFiles
     _limits: FitLimits
     _registry: Registry
     _health: ServiceHealth
@@ -49,7 +52,7 @@ class ChildProcessFitter:
         if fitted := await asyncio.to_thread(self._fitted, recipe):
             return fitted
         folder = await asyncio.to_thread(self._prepare_folder, recipe, champion)
-        command = ("-m", "veleta_trainer.fit", str(folder), str(self._threads))
+        command = ("-m", "veleta_trainer.fit", str(folder), str(self._threads), *self._cache.arguments)
         child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, stderr=PIPE)
         try:
             errors = await self._wait(child, progress)
@@ -62,7 +65,7 @@ class ChildProcessFitter:
 
     async def discard(self) -> None:
         """See `Fitter.discard`."""
-        await asyncio.to_thread(shutil.rmtree, self._work, ignore_errors=True)
+        await asyncio.to_thread(self._delete_fits)
 
     def _fitted(self, recipe: Recipe) -> FittedModel | None:
         """What an earlier child made of this recipe. The child writes the metrics last."""
@@ -70,12 +73,17 @@ class ChildProcessFitter:
         return _fitted_model(complete.parent) if complete else None
 
     def _prepare_folder(self, recipe: Recipe, champion: Version | None) -> Path:
-        shutil.rmtree(self._work, ignore_errors=True)
+        self._delete_fits()
         self._work.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{recipe.digest}-", dir=self._work))
         not_compared = self._download(champion, folder) if champion else ""
         (folder / RECIPE).write_text(recipe.model_copy(update={"not_compared": not_compared}).model_dump_json())
         return folder
+
+    def _delete_fits(self) -> None:
+        for folder in self._work.glob("*"):
+            if folder.name != CACHE:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _download(self, champion: Version, folder: Path) -> str:
         """Download the champion's native model and the dataset file of its training: why there is no model, or empty.

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+CACHE = "batches"
+"""The folder of cleaned batches, beside those of trainings."""
 RECIPE = "recipe.json"
 CHAMPION = "champion.cbm"
 CHAMPION_DATASET = "champion.toml"

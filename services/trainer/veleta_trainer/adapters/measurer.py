@@ -14,6 +14,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import BatchClosed
 from veleta.ports import Registry, Version
+from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.child_protocol import (
     BATCH,
     DATASET_FILE,
@@ -34,6 +35,7 @@ class ChildProcessMeasurer:
 
     _dataset: Dataset
     _registry: Registry
+    _cache: BatchFiles
     _folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="veleta-measured-")))
     _downloaded: Version | None = None
 
@@ -44,7 +46,7 @@ class ChildProcessMeasurer:
         """See `BatchMeasurer.measure`. A cancellation ends the child process."""
         await asyncio.to_thread(self._download, version)
         (self._folder / BATCH).write_text(manifest.model_dump_json())
-        await _run("-m", "veleta_trainer.measure_batch", str(self._folder), str(level))
+        await _run("-m", "veleta_trainer.measure_batch", str(self._folder), str(level), *self._cache.arguments)
         measures = json.loads((self._folder / MEASURES).read_text())
         return BatchMeasures(**measures) if measures else None
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from veleta.dataset import Dataset
+from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
-from veleta_trainer.domain.training_data import ColumnarRows
 
 CALIBRATION_SHARE = 5
 """One of so many properties outside a fold calibrates its intervals, as the holdout of a training does."""
@@ -33,7 +33,7 @@ def property_folds(properties: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 def out_of_fold(
     dataset: Dataset,
-    rows: ColumnarRows,
+    rows: CleanRows,
     params: Mapping[str, Any],
     folds: int,
     seed: int,

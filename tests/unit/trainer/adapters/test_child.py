@@ -13,8 +13,10 @@ from support.twins.shared import MemoryRegistry
 from veleta.errors import Reject, Retry
 from veleta.ports import NATIVE, Version
 from veleta.service.health import ServiceHealth
+from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.child import ChildProcessFitter
 from veleta_trainer.adapters.child_protocol import (
+    CACHE,
     CHAMPION,
     CHAMPION_DATASET,
     NOT_TRAINABLE,
@@ -27,7 +29,7 @@ from veleta_trainer.ports import FittedModel
 
 RECIPE_OF_TEST = recipe()
 WRITE_METRICS = """echo '{"mae": 1.5}' > "$3/metrics.json"\n"""
-"""The script gets the arguments of the child: -m, the module, the folder, Kafka's address, the threads."""
+"""The script gets the arguments of the child: -m, the module, the folder, the threads, the cache and its bound."""
 
 
 class Setup:
@@ -40,12 +42,13 @@ class Setup:
         self.progress: list[tuple[str, int, int, float | None]] = []
         self.work = folder / "work"
         self.limits = FitLimits(60.0, 2**40)
-        self.fitter = ChildProcessFitter(self.work, 2, self.limits, self.registry, self.health)
+        self.cache = BatchFiles(self.work / CACHE, 0)
+        self.fitter = ChildProcessFitter(self.work, 2, self.cache, self.limits, self.registry, self.health)
         patch.setattr(sys, "executable", str(self._script))
 
     def restarted(self) -> "Setup":
         """The fitter of a new process."""
-        self.fitter = ChildProcessFitter(self.work, 2, self.limits, self.registry, self.health)
+        self.fitter = ChildProcessFitter(self.work, 2, self.cache, self.limits, self.registry, self.health)
         return self
 
     def running(self) -> bool:
@@ -74,6 +77,14 @@ async def test_the_child_gets_the_recipe_and_returns_the_metrics(setup: Setup) -
     assert fitted.metrics == {"mae": 1.5}
     assert Recipe.model_validate_json((fitted.folder / RECIPE).read_text()) == RECIPE_OF_TEST
     assert not (fitted.folder / CHAMPION).exists()
+
+
+async def test_the_cache_outlives_the_fits(setup: Setup) -> None:
+    """The child gets its folder and its bound. Neither the next fit nor `discard` deletes it."""
+    await setup.fit(WRITE_METRICS + 'mkdir -p "$5"; echo "$6" > "$5/batch"')
+    await setup.fitter.discard()
+    await setup.fit(WRITE_METRICS)
+    assert (setup.work / CACHE / "batch").read_text() == "0\n"
 
 
 async def test_each_attempt_has_its_own_folder(setup: Setup) -> None:

@@ -19,7 +19,7 @@ from veleta.features import Features
 from veleta_trainer.adapters import explainer as adapter
 from veleta_trainer.adapters.child_protocol import SAMPLE
 from veleta_trainer.adapters.explainer import ChildProcessExplainer
-from veleta_trainer.domain.training_data import ColumnarRows
+from veleta_trainer.domain.clean_rows import CleanRows, ColumnBuilder
 from veleta_trainer.ports import FittedModel, LoggedRun
 
 
@@ -45,10 +45,10 @@ class StoredRuns(MemoryRuns):
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredRuns:
     """One run with a sample. Temporary files are in the folder `temporary`."""
-    rows = ColumnarRows(DATASET)
-    for number, values in enumerate(synthetic(DATASET, 50)):
-        rows.append(values, number)
-    rows.frame().to_parquet(tmp_path / SAMPLE)
+    rows = ColumnBuilder(DATASET)
+    for values in synthetic(DATASET, 50):
+        rows.append(values)
+    CleanRows(DATASET, [rows.table()]).frame().to_parquet(tmp_path / SAMPLE)
     runs = StoredRuns(tmp_path)
     runs.log(recipe(), FittedModel(tmp_path, {}, recipe()))
     (tmp_path / "temporary").mkdir()

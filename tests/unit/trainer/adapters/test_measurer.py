@@ -16,6 +16,7 @@ from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.errors import Reject, Retry
 from veleta.ports import NATIVE, Version
 from veleta_trainer.adapters import measurer as module
+from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.measurer import ChildProcessMeasurer
 from veleta_trainer.domain.interval_level import BatchMeasures
 
@@ -37,7 +38,7 @@ def measure(tmp_path: Path, registry: MemoryRegistry, monkeypatch: pytest.Monkey
     """Measures a version by a script in the place of the child's Python: `$3` is its folder, `$4` the level."""
     child = tmp_path / "child"
     monkeypatch.setattr(sys, "executable", str(child))
-    measurer = ChildProcessMeasurer(DATASET, registry)
+    measurer = ChildProcessMeasurer(DATASET, registry, BatchFiles(tmp_path, 0))
 
     async def call(script: str, version: Version) -> BatchMeasures | None:
         child.write_text(f"#!/bin/sh\n{script}\n")

@@ -1,0 +1,179 @@
+"""Clean rows by column, as Arrow tables: so a million rows fit in memory, and a batch in a file."""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Self
+
+import numpy as np
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from veleta.cleaning import rejection
+from veleta.dataset import Dataset, Row, Values
+from veleta.features import Feature, Features, property_hash
+from veleta.training_values import TrainingValues
+
+FORMAT = 1
+"""Increases with each change of what a table contains, and of which rows are clean: files of others are not read."""
+TARGET, PROPERTY, PLACE = "@target", "@property", "@place"
+"""Columns beside the features, whose names never begin so: the target, the hash of the property, and the columns that
+decide about the place, as a JSON list."""
+MAX_TEXTS = 100_000
+"""If a column has more texts than this, the model's file contains none of them: it would grow by many megabytes."""
+
+
+class ColumnBuilder:
+    """Collects clean rows, and makes a table of them.
+
+    The table has the features of the rows themselves (float64, or dictionaries of text), TARGET, PROPERTY and PLACE. It
+    has no features of places, because a million rows have some ten thousand places.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._features = Features(dataset)
+        own = [each for each in self._features.infos if each.name not in self._features.place_names]
+        self._values: dict[str, list[str] | array[float]] = {
+            each.name: [] if each.categorical else array("d") for each in own
+        }
+        self._columns = list(self._values.values())
+        self._place_of = itemgetter(*columns) if (columns := self._features.place_columns) else lambda _values: None
+        self._places: dict[Any, int] = {}
+        self._positions, self._prices, self._properties = array("i"), array("d"), array("Q")
+
+    def append(self, values: Values) -> None:
+        """Append a clean row."""
+        for column, feature in zip(self._columns, self._features.own_of(values), strict=True):
+            column.append(feature)  # type: ignore[arg-type]  # lists hold text, arrays hold numbers
+        self._positions.append(self._places.setdefault(self._place_of(values), len(self._places)))
+        self._prices.append(values[self._dataset.target])  # type: ignore[arg-type]  # the target of a clean row
+        self._properties.append(property_hash(self._dataset, values))
+
+    def table(self) -> pa.Table:
+        """The rows, in their order."""
+        places = pa.array([orjson.dumps(place).decode() for place in self._places], pa.string())
+        return pa.table(
+            {
+                **{name: _arrow(values) for name, values in self._values.items()},
+                PLACE: pa.DictionaryArray.from_arrays(np.array(self._positions, np.int32), places),
+                TARGET: np.array(self._prices, np.float64),
+                PROPERTY: np.array(self._properties, np.uint64),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class CleanBatch:
+    """The clean rows of a batch, as a table of `ColumnBuilder`, and the numbers of all rows and of rejected ones."""
+
+    table: pa.Table
+    received: int
+    rejected: Mapping[str, int]
+    """By reason."""
+
+    @classmethod
+    def of_rows(cls, dataset: Dataset, chunks: Iterable[Iterable[Row]]) -> Self:
+        """Clean the rows of a batch as they were received, chunk by chunk. An error of `chunks` passes."""
+        builder, received, rejected = ColumnBuilder(dataset), 0, Counter[str]()
+        for rows in chunks:
+            for row in rows:
+                values, _ = dataset.convert(row)
+                received += 1
+                if reason := rejection(dataset, values):
+                    rejected[reason] += 1
+                else:
+                    builder.append(values)
+        return cls(builder.table(), received, rejected)
+
+
+class CleanRows:
+    """The features, prices and properties of clean rows."""
+
+    def __init__(self, dataset: Dataset, tables: Sequence[pa.Table]) -> None:
+        """`tables` are those of `ColumnBuilder` for this dataset; their rows follow each other."""
+        self._features = Features(dataset)
+        joined = pa.concat_tables([ColumnBuilder(dataset).table().slice(0, 0), *tables])
+        self._table = joined.unify_dictionaries().combine_chunks()
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def frame(self) -> pd.DataFrame:
+        """The features, one column each, in the order of `Features`. Numbers are float32, as CatBoost has them."""
+        own = {name: _pandas(self._column(name)) for name in self._own_names}
+        return pd.DataFrame({**own, **self._place_columns()}, copy=False)
+
+    def training_values(self) -> TrainingValues:
+        """The range or the texts of each column that is a feature, for the model's file. There must be rows."""
+        columns = [info for info in self._features.infos if info.name == info.column and info.name in self._own_names]
+        texts = {info.name: sorted(_used(self._column(info.name))) for info in columns if info.categorical}
+        ranges = {info.name: pc.min_max(self._column(info.name)) for info in columns if not info.categorical}
+        return TrainingValues(
+            ranges={name: (found["min"].as_py(), found["max"].as_py()) for name, found in ranges.items()},
+            texts={name: known for name, known in texts.items() if len(known) <= MAX_TEXTS},
+        )
+
+    def prices(self) -> np.ndarray:
+        """The target of each row, float64."""
+        return np.asarray(self._column(TARGET))
+
+    def properties(self) -> np.ndarray:
+        """The hash of each row's property, uint64: see `property_hash`."""
+        return np.asarray(self._column(PROPERTY))
+
+    @property
+    def _own_names(self) -> list[str]:
+        return [name for name in self._features.names if name not in self._features.place_names]
+
+    def _column(self, name: str) -> pa.Array:
+        return self._table.column(name).combine_chunks()
+
+    def _place_columns(self) -> "dict[str, pd.Series[Any]]":
+        if not self._features.place_names:
+            return {}
+        places = self._column(PLACE)
+        keys = [orjson.loads(key) for key in places.dictionary.to_pylist()]
+        found = [self._features.place_of(self._place_values(key)) for key in keys]
+        columns = zip(*found, strict=True) if found else ([] for _ in self._features.place_names)
+        positions = np.asarray(places.indices)
+        names = self._features.place_names
+        return {name: _of_places(list(values), positions) for name, values in zip(names, columns, strict=True)}
+
+    def _place_values(self, key: Any) -> Values:
+        columns = self._features.place_columns
+        return dict(zip(columns, key if len(columns) > 1 else [key], strict=True))
+
+
+def _arrow(values: "list[str] | array[float]") -> pa.Array:
+    if isinstance(values, list):
+        return pa.array(values, pa.string()).dictionary_encode()
+    return pa.array(np.array(values, np.float64))
+
+
+def _pandas(column: pa.Array) -> "pd.Series[Any]":
+    if not isinstance(column, pa.DictionaryArray):
+        return pd.Series(np.asarray(column).astype(np.float32))
+    return _categories(column.dictionary.to_pylist(), np.asarray(column.indices))
+
+
+def _used(column: pa.DictionaryArray) -> list[str]:
+    """The texts of a column. Its dictionary may have others: those of rows that were filtered out."""
+    return [column.dictionary[position].as_py() for position in np.unique(column.indices)]
+
+
+def _of_places(values: list[Feature], positions: np.ndarray) -> "pd.Series[Any]":
+    if any(isinstance(value, str) for value in values):
+        return _categories(values, positions)
+    return pd.Series(np.array(values, dtype=np.float32)[positions])
+
+
+def _categories(texts: Sequence[Feature], positions: np.ndarray) -> "pd.Series[Any]":
+    """The texts at these positions, as categories that are all used, in alphabetical order."""
+    codes, sorted_texts = pd.factorize(np.array(texts, dtype=object), sort=True)
+    found = pd.Categorical.from_codes(codes[positions], pd.Index(sorted_texts, dtype=object))
+    return pd.Series(found.remove_unused_categories())
