@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from support.batches import publish_batch
 from support.faulty import kills
-from support.http import metric
+from support.http import metric, post
 from support.listings import api_rows
+from support.models import served_model
 from support.testbed import Process, Testbed, wait_until
 from support.trainings import ended, request_training
 from veleta.adapters.mlflow import MlflowRegistry
@@ -16,6 +17,9 @@ from veleta.events.catalogue import IntervalsAdjusted
 from veleta.intervals import COVERAGE, AdjustedLevel
 from veleta.ports import INTERVAL_LEVEL
 from veleta.tables import interval_levels
+
+ANSWERS = 20
+"""So many answers in a row come from both workers."""
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +35,19 @@ def trainer(testbed: Testbed) -> Iterator[Process]:
         yield process
 
 
-def publish_dearer(testbed: Testbed, number: int, factor: float = 1.5) -> None:
-    """Publish a batch whose prices are higher than those that the champion learnt."""
-    rows = api_rows(4, 600, 10 + number)
+@pytest.fixture(scope="module")
+def inference(testbed: Testbed, trainer: Process) -> Iterator[Process]:
+    """Two workers that serve the version."""
+    with testbed.service("inference", "inference", workers=2, reconcile_seconds=60) as process:
+        process.wait_until_ready()
+        yield process
+
+
+def publish(testbed: Testbed, number: int, factor: float) -> None:
+    """Publish a batch whose prices are those that the champion learnt, times a factor."""
     target = testbed.dataset.target
-    publish_batch(
-        testbed.log, testbed.dataset, 1, number, [{**row, target: factor * float(row[target])} for row in rows]
-    )
+    rows = [{**row, target: factor * float(row[target])} for row in api_rows(4, 600, 10 + number)]
+    publish_batch(testbed.log, testbed.dataset, 1, number, rows)
 
 
 def adjustments(testbed: Testbed) -> dict[str, IntervalsAdjusted]:
@@ -47,9 +57,12 @@ def adjustments(testbed: Testbed) -> dict[str, IntervalsAdjusted]:
 
 
 @pytest.mark.failure("F430")
-def test_a_batch_of_other_prices_widens_the_intervals_once(testbed: Testbed, trainer: Process) -> None:
-    """Without a training, and although the trainer is killed meanwhile. Event, row and tag have the level."""
-    publish_dearer(testbed, 1)
+def test_a_batch_of_other_prices_widens_the_intervals_once(
+    testbed: Testbed, trainer: Process, inference: Process
+) -> None:
+    """Without a training, and although the trainer is killed meanwhile. Event, row, tag and answers have the level."""
+    narrow = interval(testbed, inference)
+    publish(testbed, 1, factor=1.5)
     trainer.run_until(lambda: adjustments(testbed) and not trainer.faults(), 120, "the adjustment")
     ((event_id, adjusted),) = adjustments(testbed).items()
     name = testbed.dataset.name
@@ -67,3 +80,47 @@ def test_a_batch_of_other_prices_widens_the_intervals_once(testbed: Testbed, tra
 
     trainer.run_until(tagged, 60, "the tag")
     assert metric(trainer.url, "veleta_interval_level") == adjusted.level
+    wide = answers_after(testbed, inference, narrow)[-1]
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+    assert served_model(inference.url)["interval_level"] == adjusted.level
+
+
+@pytest.mark.failure("F434")
+def test_inference_applies_a_level_between_two_requests(testbed: Testbed, trainer: Process, inference: Process) -> None:
+    """In all workers. Each answer has the interval of one level. Usual prices make it narrower again."""
+    wide = interval(testbed, inference)
+    publish(testbed, 2, factor=1)
+    seen = answers_after(testbed, inference, wide)
+    assert set(seen) == {wide, seen[-1]}
+    assert wide[0] < seen[-1][0] < seen[-1][1] < wide[1]
+
+
+@pytest.mark.failure("F433")
+def test_inference_keeps_the_level_over_a_restart(testbed: Testbed, inference: Process) -> None:
+    """From the tag of the version: the interval is the same from the first answer on."""
+    before = interval(testbed, inference)
+    inference.kill()
+    inference.start()
+    inference.wait_until_ready()
+    assert {interval(testbed, inference) for _ in range(ANSWERS)} == {before}
+
+
+def answers_after(testbed: Testbed, inference: Process, before: tuple[float, float]) -> list[tuple[float, float]]:
+    """The intervals of answers, until all workers answer with another one."""
+    seen: list[tuple[float, float]] = []
+
+    def changed() -> bool:
+        seen.append(interval(testbed, inference))
+        return len(seen) >= ANSWERS and len({*seen[-ANSWERS:], before}) == 2 and before not in seen[-ANSWERS:]
+
+    wait_until(changed, 60, "the intervals change")
+    return seen
+
+
+def interval(testbed: Testbed, inference: Process) -> tuple[float, float]:
+    """The interval of the dataset's example."""
+    status, body = post(f"{inference.url}/predict", testbed.dataset.example)
+    assert status == 200
+    (prediction,) = body["predictions"]
+    assert prediction["coverage"] == COVERAGE
+    return prediction["low"], prediction["high"]

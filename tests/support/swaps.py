@@ -10,10 +10,11 @@ from support.journals import MemoryJournal
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.errors import Retry
-from veleta.events.catalogue import Causes, ModelPromoted
+from veleta.events.catalogue import Causes, IntervalsAdjusted, ModelPromoted
 from veleta.events.envelope import Event, Record, encode
 from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, Feature
+from veleta.intervals import AdjustedLevel
 from veleta.ports import NATIVE, SEQ, Version
 from veleta.predictor import FEATURES
 from veleta.service.health import ServiceHealth
@@ -141,6 +142,19 @@ class Swaps:
             causes=Causes(training="t", request="r", report=None, reason="test", batches=[]),
         )
         self.log.publish([encode(MODELS, Event(f"p/{seq}", "trainer", NOW, payload))])
+
+    def adjust(self, version: Version, number: int, level: float) -> None:
+        """Publish the level of a version after a batch."""
+        payload = IntervalsAdjusted(
+            model=DATASET.name, version=version.number, run_id=version.run_id,
+            epoch=1, number=number, rows=400, coverage=0.7, level_before=0.8, level=level,
+        )  # fmt: skip
+        self.log.publish([encode(MODELS, Event(f"i/{version.number}/{number}", "trainer", NOW, payload))])
+
+    @property
+    def level(self) -> AdjustedLevel | None:
+        """The level of the served version."""
+        return self.swapper.model.adjusted
 
     async def reconcile(self) -> None:
         """Read the whole topic, and reconcile."""

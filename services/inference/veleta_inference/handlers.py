@@ -205,7 +205,12 @@ class PredictionService:
     def model(self) -> Model:
         """The served version, since when and why it is served. Raises Retry while there is none."""
         model = self._provider.model
-        return {"name": self._dataset.name, **_details(model.promotion), "loaded_at": model.loaded_at}
+        return {
+            "name": self._dataset.name,
+            **_details(model.promotion),
+            "loaded_at": model.loaded_at,
+            "interval_level": model.level,
+        }
 
     def history(self) -> History:
         """The promotions that this process knows."""

@@ -16,12 +16,13 @@ import structlog
 from veleta.clock import Clock
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, Retry, one_line
-from veleta.events.catalogue import ModelPromoted
+from veleta.events.catalogue import IntervalsAdjusted, ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
 from veleta.feature_definition import METADATA
+from veleta.intervals import AdjustedLevel
 from veleta.model_digest import model_digest
-from veleta.ports import CHAMPION, DIGEST, Registry, Version
+from veleta.ports import CHAMPION, DIGEST, INTERVAL_LEVEL, Registry, Version
 from veleta.predictor import OtherFeatures, Predictor
 from veleta.service.health import ServiceHealth
 from veleta.smoke_check import smoke_check
@@ -95,6 +96,7 @@ class ModelSwapper:
         self._model: LoadedModel | None = None
         self._promotions: dict[PromotionKey, Promotion] = {}
         self._arrivals: dict[PromotionKey, Arrival] = {}
+        self._levels: dict[tuple[int, str], AdjustedLevel] = {}
         self._refused = RefusedPromotions(monotonic)
         self._monotonic = monotonic
         self._changed = asyncio.Event()
@@ -123,7 +125,7 @@ class ModelSwapper:
         return [self._promotions[key] for key in sorted(self._promotions, reverse=True)]
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Add the promotions among records of `models`, and wake `run`."""
+        """Add the promotions among records of `models`, and wake `run`. Apply the adjusted levels of intervals."""
         for record in records:
             if not is_for(self._health.service, record):
                 continue
@@ -132,6 +134,9 @@ class ModelSwapper:
             except Reject as error:
                 self._letters.send(error, error.reason, record)
                 continue
+            if isinstance(adjusted := event.payload, IntervalsAdjusted):
+                level = AdjustedLevel(adjusted.epoch, adjusted.number, adjusted.level)
+                self._adjust(adjusted.version, adjusted.run_id, level)
             if isinstance(event.payload, ModelPromoted):
                 promotion = promotion_of_event(event.payload, event.time)
                 if self._add(promotion):
@@ -170,6 +175,7 @@ class ModelSwapper:
         """
         if version := await asyncio.to_thread(self._registry.alias, CHAMPION):
             self._add(promotion_of_alias(version))
+            self._adjust(version.number, version.run_id, AdjustedLevel.of_tag(version.tags.get(INTERVAL_LEVEL, "")))
         while promotion := self._next():
             await self._swap_to(promotion)
         if self._training == UNREAD:
@@ -203,6 +209,21 @@ class ModelSwapper:
         self._settled.clear()
         return True
 
+    def _adjust(self, version: int, run_id: str, level: AdjustedLevel | None) -> None:
+        """Apply a level to the served version between two groups of requests, or to another one when it is loaded."""
+        known = self._levels.pop((version, run_id), None)
+        if latest := max((each for each in (known, level) if each), default=None):
+            self._levels[version, run_id] = latest
+        for oldest in [*self._levels][:-MAX_HISTORY]:
+            del self._levels[oldest]
+        if self._model and (model := self._at_level(self._model)) is not self._model:
+            self._model = model
+            log.info("intervals adjusted", version=model.version, interval_level=model.level)
+
+    def _at_level(self, model: LoadedModel) -> LoadedModel:
+        """A model at the last known level of its version."""
+        return model.at_level(self._levels.get((model.version, model.promotion.version.run_id)))
+
     def _forget_old(self) -> None:
         """Forget all but the newest MAX_HISTORY promotions."""
         for key in sorted(self._promotions, reverse=True)[MAX_HISTORY:]:
@@ -226,7 +247,7 @@ class ModelSwapper:
         fault_point("inference.checked")
         # The event may have arrived while the model was loaded.
         promotion = self._promotions.get(promotion.key, promotion)
-        model = replace(model, promotion=promotion, loaded_at=self._clock())
+        model = self._at_level(replace(model, promotion=promotion, loaded_at=self._clock()))
         previous, self._model = self._model, model
         arrival = self._arrivals.pop(promotion.key, None)
         if previous and arrival:
@@ -247,9 +268,10 @@ class ModelSwapper:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         # An explanation reads the file, also after a swap. So the last response of the model deletes it.
-        weakref.finalize(predictor, shutil.rmtree, folder, ignore_errors=True)
+        weakref.finalize(booster, shutil.rmtree, folder, ignore_errors=True)
         digest, verified = model_digest(path.read_bytes()), DIGEST in version.tags
-        return LoadedModel(promotion, predictor, checks, self._clock(), path, digest, verified)
+        model = LoadedModel(promotion, predictor, checks, self._clock(), path, digest, verified)
+        return model.at_level(AdjustedLevel.of_tag(version.tags.get(INTERVAL_LEVEL, "")))
 
     def _version(self, promotion: Promotion) -> Version:
         """The version of a promotion, as the registry knows it. A deleted champion is known by its record.

@@ -3,7 +3,8 @@
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from copy import copy
+from typing import NamedTuple, Protocol, Self
 
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, one_line
@@ -43,8 +44,15 @@ class IntervalPredictor(Predictor):
             calibration = Calibration.of_model(booster.get_metadata())
         except ValueError as error:
             raise Reject("the calibration of the model's intervals cannot be read", one_line(error)) from error
+        self._calibration = calibration
         self._edges = calibration.edges if calibration else []
         self._factors = calibration.factors(COVERAGE) if calibration else None
+
+    def at_level(self, level: float) -> Self:
+        """The same model with intervals at another level: see `veleta.intervals.next_level`."""
+        adjusted = copy(self)
+        adjusted._factors = self._calibration.factors(level) if self._calibration else None
+        return adjusted
 
     @property
     def has_intervals(self) -> bool:

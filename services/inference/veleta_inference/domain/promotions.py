@@ -8,6 +8,7 @@ from typing import Any
 
 from veleta.errors import Reject
 from veleta.events.catalogue import ModelPromoted
+from veleta.intervals import COVERAGE, AdjustedLevel
 from veleta.ports import DECISION, DIGEST, NATIVE, REJECTED, Version
 from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.value_checks import ValueChecks
@@ -51,11 +52,26 @@ class LoadedModel:
     checks: ValueChecks
     loaded_at: datetime
     path: Path
-    """Its CatBoost file. It exists as long as the predictor."""
+    """Its CatBoost file. It exists as long as the predictor's booster."""
     digest: str
     """The file's SHA-256."""
     verified: bool
     """Whether it was compared with that of the trained file. A version of an earlier release has none."""
+    adjusted: AdjustedLevel | None = None
+    """The level of its intervals after a batch. A new version has none."""
+
+    def at_level(self, level: AdjustedLevel | None) -> "LoadedModel":
+        """The model with this level, if it is a later one."""
+        if level is None or (self.adjusted and level <= self.adjusted):
+            return self
+        return replace(self, predictor=self.predictor.at_level(level.level), adjusted=level)
+
+    @property
+    def level(self) -> float | None:
+        """The present level of its intervals. None if it has no intervals."""
+        if not self.predictor.has_intervals:
+            return None
+        return self.adjusted.level if self.adjusted else COVERAGE
 
     @property
     def version(self) -> int:

@@ -32,10 +32,11 @@ class PromotionDetails(TypedDict):
 
 
 class Model(PromotionDetails):
-    """The served version."""
+    """The served version. `interval_level` is the level at which its intervals shall contain 80 % of the prices."""
 
     name: str
     loaded_at: Time
+    interval_level: float | None
 
 
 class History(TypedDict):

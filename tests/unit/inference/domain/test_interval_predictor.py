@@ -35,6 +35,18 @@ def test_an_interval_is_as_wide_as_its_band_says() -> None:
     assert cheap.coverage == expensive.coverage == COVERAGE
 
 
+def test_another_level_has_other_widths() -> None:
+    """The prices stay, and so do the intervals of the predictor before."""
+    calibration = Calibration(edges=[], quantiles=[[float(number) for number in range(50)]], rows=1_000)
+    before = predictor(calibration)
+    (narrow,), (wide,) = before.predict([house(2.0)]), before.at_level(0.85).predict([house(2.0)])
+    assert wide == pytest.approx(Prediction(math.exp(3), math.exp(3 - 3.5), math.exp(3 + 3.5)))
+    assert narrow == pytest.approx(Prediction(math.exp(3), math.exp(3 - 3), math.exp(3 + 3)))
+    assert before.predict([house(2.0)]) == [narrow]
+    assert wide.coverage == COVERAGE
+    assert predictor(None).at_level(0.85).predict([house(2.0)]) == [Prediction(math.exp(3))]
+
+
 @pytest.mark.parametrize("calibration", [None, Calibration(edges=[], quantiles=[[None] * 50], rows=3)])
 def test_without_a_valid_quantile_there_is_no_interval(calibration: Calibration | None) -> None:
     """Of an earlier version's model, or with too few rows. The price stays."""
