@@ -57,10 +57,12 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
     curve = _LearningCurve(int(recipe.params["iterations"]))
+    report_progress("building features", 0, 1)
     train = data.train.frame(), data.train.prices()
     booster = fit_price_model(dataset, *train, recipe.params, threads, [curve])
     report_progress("learning errors", 0, 1)
     error_model = fit_error_model(dataset, *train, data.train.properties(), recipe.params, threads)
+    report_progress("evaluating", 0, 1)
     holdout = data.holdout.frame()
     prices, properties = data.holdout.prices(), data.holdout.properties()
     predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), holdout, prices, properties)

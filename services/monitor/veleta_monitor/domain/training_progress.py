@@ -7,7 +7,13 @@ from veleta.events import catalogue as events
 from veleta.events.envelope import Event
 from veleta_monitor.domain.formatting import format_age, format_number, format_span
 
-PHASES = {"reading": "Reading batch", "fitting": "Fitting tree", "learning errors": "Learning the size of the errors"}
+PHASES = {
+    "reading": "Reading batch",
+    "building features": "Building features",
+    "fitting": "Fitting tree",
+    "learning errors": "Learning the size of the errors",
+    "evaluating": "Measuring the models",
+}
 
 
 @dataclass(frozen=True)

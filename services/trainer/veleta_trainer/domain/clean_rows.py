@@ -92,51 +92,50 @@ class CleanBatch:
 
 
 class CleanRows:
-    """The features, prices and properties of clean rows."""
+    """The features, prices and properties of clean rows. It needs no Arrow table afterwards: a fit needs the memory."""
 
     def __init__(self, dataset: Dataset, tables: Sequence[pa.Table]) -> None:
         """`tables` are those of `ColumnBuilder` for this dataset; their rows follow each other."""
-        self._features = Features(dataset)
-        joined = pa.concat_tables([ColumnBuilder(dataset).table().slice(0, 0), *tables])
-        self._table = joined.unify_dictionaries().combine_chunks()
+        self._features = features = Features(dataset)
+        joined = pa.concat_tables([ColumnBuilder(dataset).table().slice(0, 0), *tables]).unify_dictionaries()
+        own = {
+            info: joined.column(info.name).combine_chunks()
+            for info in features.infos
+            if info.name not in features.place_names
+        }
+        places = self._place_columns(joined.column(PLACE).combine_chunks())
+        self._frame = pd.DataFrame({info.name: _pandas(column) for info, column in own.items()} | places, copy=False)
+        self._prices = np.array(joined.column(TARGET))
+        self._properties = np.array(joined.column(PROPERTY))
+        learnt = {info: column for info, column in own.items() if info.name == info.column}
+        self._texts = {info.name: sorted(_used(column)) for info, column in learnt.items() if info.categorical}
+        self._ranges = {info.name: pc.min_max(column) for info, column in learnt.items() if not info.categorical}
 
     def __len__(self) -> int:
-        return int(self._table.num_rows)
+        return len(self._prices)
 
     def frame(self) -> pd.DataFrame:
         """The features, one column each, in the order of `Features`. Numbers are float32, as CatBoost has them."""
-        own = {name: _pandas(self._column(name)) for name in self._own_names}
-        return pd.DataFrame({**own, **self._place_columns()}, copy=False)
+        return self._frame
 
     def training_values(self) -> TrainingValues:
         """The range or the texts of each column that is a feature, for the model's file. There must be rows."""
-        columns = [info for info in self._features.infos if info.name == info.column and info.name in self._own_names]
-        texts = {info.name: sorted(_used(self._column(info.name))) for info in columns if info.categorical}
-        ranges = {info.name: pc.min_max(self._column(info.name)) for info in columns if not info.categorical}
         return TrainingValues(
-            ranges={name: (found["min"].as_py(), found["max"].as_py()) for name, found in ranges.items()},
-            texts={name: known for name, known in texts.items() if len(known) <= MAX_TEXTS},
+            ranges={name: (found["min"].as_py(), found["max"].as_py()) for name, found in self._ranges.items()},
+            texts={name: known for name, known in self._texts.items() if len(known) <= MAX_TEXTS},
         )
 
     def prices(self) -> np.ndarray:
         """The target of each row, float64."""
-        return np.asarray(self._column(TARGET))
+        return self._prices
 
     def properties(self) -> np.ndarray:
         """The hash of each row's property, uint64: see `property_hash`."""
-        return np.asarray(self._column(PROPERTY))
+        return self._properties
 
-    @property
-    def _own_names(self) -> list[str]:
-        return [name for name in self._features.names if name not in self._features.place_names]
-
-    def _column(self, name: str) -> pa.Array:
-        return self._table.column(name).combine_chunks()
-
-    def _place_columns(self) -> "dict[str, pd.Series[Any]]":
+    def _place_columns(self, places: pa.DictionaryArray) -> "dict[str, pd.Series[Any]]":
         if not self._features.place_names:
             return {}
-        places = self._column(PLACE)
         keys = [orjson.loads(key) for key in places.dictionary.to_pylist()]
         found = [self._features.place_of(self._place_values(key)) for key in keys]
         columns = zip(*found, strict=True) if found else ([] for _ in self._features.place_names)

@@ -26,7 +26,10 @@ class TrainingData:
         self.rejected = Counter[str]()
 
     def append(self, batch: CleanBatch, *, holdout_only: bool) -> None:
-        """Append the rows of a batch; with `holdout_only`, only those of the holdout. Not after `train` was read."""
+        """Append the rows of a batch; with `holdout_only`, only those of the holdout.
+
+        To be called before `train` and `holdout` are read.
+        """
         held = is_held_out(np.asarray(batch.table.column(PROPERTY)))
         self._holdout.append(batch.table.filter(pa.array(held)))
         if not holdout_only:
@@ -37,12 +40,19 @@ class TrainingData:
     @cached_property
     def train(self) -> CleanRows:
         """The rows to fit on, in the order of their batches."""
-        return CleanRows(self._dataset, self._train)
+        return self._joined(self._train)
 
     @cached_property
     def holdout(self) -> CleanRows:
         """The rows to compare on."""
-        return CleanRows(self._dataset, self._holdout)
+        return self._joined(self._holdout)
+
+    def _joined(self, tables: list[pa.Table]) -> CleanRows:
+        """The rows of tables, which are freed."""
+        rows = CleanRows(self._dataset, tables)
+        tables.clear()
+        pa.default_memory_pool().release_unused()
+        return rows
 
     def shortage(self, epoch: int) -> str:
         """Why the rows of this epoch are too few to learn from and to compare. Empty if they are enough."""
