@@ -192,6 +192,9 @@ class Registry(Protocol):
     def set_tag(self, number: int, key: str, value: str) -> None:
         """Set a tag of a version."""
 
+    def describe(self, version: Version, text: str) -> None:
+        """Set the description of a version and of its run. A run that was deleted has none."""
+
     def download_native(self, version: Version, folder: Path) -> Path:
         """Download the CatBoost model of a version to a folder: the path of the .cbm file.
 

@@ -31,6 +31,10 @@ class Subject:
     """Deletes a version as a person does."""
     log_recipe: Callable[[str, dict[str, str]], None]
     """Adds a recipe to a run."""
+    description: Callable[[int], str]
+    """Reads the description of a version."""
+    delete_run: Callable[[str], None]
+    """Deletes a run as a person does."""
 
 
 @pytest.fixture(params=["memory", "mlflow"])
@@ -44,7 +48,14 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         def log_recipe(run_id: str, recipe: dict[str, str]) -> None:
             memory.dataset_files.update({run_id: recipe["dataset_file"]} if "dataset_file" in recipe else {})
 
-        return Subject(memory, lambda: (f"run{next(ids)}", "models:/native"), memory.delete, log_recipe)
+        return Subject(
+            memory,
+            lambda: (f"run{next(ids)}", "models:/native"),
+            memory.delete,
+            log_recipe,
+            lambda number: memory.descriptions[number],
+            lambda _run_id: None,
+        )
     testbed: Testbed = request.getfixturevalue("testbed")
     name = f"{testbed.dataset.name}_{tmp_path.name}"
     client = MlflowClient(testbed.mlflow_uri)
@@ -53,6 +64,8 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         _mlflow_runs(client, name, path),
         lambda number: client.delete_model_version(name, str(number)),
         lambda run_id, recipe: client.log_dict(run_id, recipe, "recipe.json"),
+        lambda number: str(client.get_model_version(name, str(number)).description),
+        client.delete_run,
     )
 
 
@@ -124,6 +137,18 @@ def test_an_alias_shows_the_tags_of_its_version(registry: Registry, make_run: Ma
     champion = registry.alias("champion")
     assert champion is not None
     assert champion.tags == {NATIVE: source, "seq": "2"}
+
+
+def test_a_description_is_replaced(subject: Subject) -> None:
+    """Also that of a version whose run was deleted: the version stays."""
+    run_id, source = subject.make_run()
+    version = subject.registry.register(run_id, source, {NATIVE: source})
+    for text in ("drift: bed", "drift: bed. Decision 1: promoted", "drift: bed. Decision 1: promoted"):
+        subject.registry.describe(version, text)
+        assert subject.description(version.number) == text
+    subject.delete_run(run_id)
+    subject.registry.describe(version, "the last one")
+    assert subject.description(version.number) == "the last one"
 
 
 @pytest.mark.failure("F395")

@@ -1,6 +1,7 @@
 """The trainer as a process with its child process, on real Kafka, MariaDB and MLflow."""
 
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from veleta.pyfunc import example_frame
 from veleta.tables import evaluations, leases, promotions
 from veleta.training_values import TrainingValues
 from veleta_trainer.adapters.child_protocol import EVALUATION, EXPLAIN, FIGURES, MODEL, SAMPLE
+from veleta_trainer.adapters.run_view import VIEW_TAG
 from veleta_trainer.adapters.runs import DONE, EXPLANATION, RECIPE_DIGEST, MlflowRuns
 from veleta_trainer.domain.evaluation import WHOLE
 from veleta_trainer.ports import FittedModel
@@ -92,6 +94,29 @@ def test_the_measures_of_a_version_are_in_its_run_its_event_and_its_table(testbe
         mlflow.set_tracking_uri(testbed.mlflow_uri)
         lines = mlflow.artifacts.load_text(address).splitlines()
         assert lines[0] == "model,slice,metric,value,rows"
+
+
+def test_mlflow_shows_why_a_version_exists_and_what_it_learnt_from(testbed: Testbed) -> None:
+    """In the descriptions of version and run, and in the inputs of the run. The experiment has a view of its runs."""
+    client = MlflowClient(testbed.mlflow_uri)
+    decided = {row.version: row for row in testbed.sql(sa.select(promotions))}
+    metrics: set[str] = set()
+    for version in client.search_model_versions(f"name = '{testbed.dataset.name}'"):
+        run, decision = client.get_run(str(version.run_id)), decided[int(version.version)]
+        assert run.data.tags["mlflow.note.content"] == version.description
+        assert f"Decision {decision.seq}: {decision.decision}: {decision.reason}." in str(version.description)
+        inputs = run.inputs.dataset_inputs if run.inputs else []
+        rows = {each.tags[0].value: json.loads(each.dataset.profile or "")["num_rows"] for each in inputs}
+        assert rows == {
+            "training": run.data.metrics["train_rows"],
+            "holdout": run.data.metrics["holdout_rows"],
+        }
+        metrics.update(run.data.metrics)
+    experiment = client.get_experiment_by_name(testbed.dataset.name)
+    assert experiment is not None
+    columns = json.loads(json.loads(experiment.tags[VIEW_TAG])["state"])["selectedColumns"]
+    shown = {name.split("`")[1] for name in columns if name.startswith("metrics.")}
+    assert {"mae", "champion_mae", "linear_mae"} <= shown <= metrics
 
 
 @pytest.mark.failure("F436")

@@ -6,7 +6,8 @@ import structlog
 
 from veleta.faults import fault_point
 from veleta.ports import CHAMPION, DECISION, SEQ, Registry, Version
-from veleta_trainer.domain.training import PromotionRow
+from veleta_trainer.domain.description import description
+from veleta_trainer.domain.training import PromotionRow, Training
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
 
@@ -37,6 +38,11 @@ class Aliases:
         """To be called before each write to the registry. Raises Retry if another trainer held the lease since."""
         await self._transactions.check_lease()
 
+    async def describe(self, version: Version, training: Training, decision: PromotionRow | None = None) -> None:
+        """Set the description of a version and of its run. Raises Retry."""
+        await self.check_lease()
+        await asyncio.to_thread(self._registry.describe, version, description(training, decision))
+
     async def move(self, promotion: PromotionRow) -> None:
         """Set tags and aliases according to a decision. Raises Retry if another trainer holds the lease."""
         version = promotion.version
@@ -45,12 +51,13 @@ class Aliases:
         fault_point("trainer.tagged")
         if promotion.decision == "rejected":
             await self._set_alias(CHALLENGER, version)
+            await self._describe(promotion)
             return
         await self._set_previous(promotion.previous)
         fault_point("trainer.previous")
         await self._set_alias(CHAMPION, version)
         fault_point("trainer.promoted")
-        await self._record(version)  # last: see `finish_move`
+        await self._record(promotion)  # last: see `finish_move`
 
     async def finish_move(self) -> None:
         """Move the aliases if the trainer ended before it had moved them for the last promotion. Raises Retry."""
@@ -98,7 +105,7 @@ class Aliases:
             await self._tag(last)
         recorded = await asyncio.to_thread(self._registry.recorded_champion)
         if recorded is None or (recorded.number, recorded.seq) != (last.version, last.seq):
-            await self._record(last.version)
+            await self._record(last)
         previous = await asyncio.to_thread(self._registry.alias, PREVIOUS)
         if last.previous is not None and (previous is None or previous.number != last.previous):
             await self._set_previous(last.previous)
@@ -116,11 +123,19 @@ class Aliases:
     async def _exists(self, version: int) -> bool:
         return await asyncio.to_thread(self._registry.version, version) is not None
 
-    async def _record(self, number: int) -> None:
+    async def _record(self, promotion: PromotionRow) -> None:
         """Record the champion, by which inference knows its promotion also after a deletion of the version."""
-        if version := await asyncio.to_thread(self._registry.version, number):
+        await self._describe(promotion)
+        if version := await asyncio.to_thread(self._registry.version, promotion.version):
             await self.check_lease()
             await asyncio.to_thread(self._registry.record_champion, version)
+
+    async def _describe(self, decision: PromotionRow) -> None:
+        """Describe the version of a decision. The description of one that a person registered is that person's."""
+        version = await asyncio.to_thread(self._registry.version, decision.version)
+        training = await self._recorder.training_of(decision.version)
+        if version and training and training.run_id == version.run_id:
+            await self.describe(version, training, decision)
 
     async def _tag(self, decision: PromotionRow) -> None:
         await self._set_tag(decision.version, DECISION, decision.description)

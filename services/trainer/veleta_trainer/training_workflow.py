@@ -89,6 +89,7 @@ class TrainingSteps:
         }
         await self._aliases.check_lease()
         version = await asyncio.to_thread(self._registry.register, training.run_id, run.source, tags)
+        await self._aliases.describe(version, training)
         fault_point("trainer.created")
         measures = largest_slices(await asyncio.to_thread(self._runs.figures, training.run_id))
         await self._recorder.registered(training, events.registered(training, version.number, version.tags, measures))

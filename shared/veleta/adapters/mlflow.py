@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from mlflow.utils.rest_utils import http_request
 
 from veleta.errors import Reject, Retry
@@ -129,6 +130,12 @@ class MlflowRegistry:
     def set_tag(self, number: int, key: str, value: str) -> None:
         with registry_errors():
             self._client.set_model_version_tag(self._model, str(number), key, value)
+
+    def describe(self, version: Version, text: str) -> None:
+        with registry_errors():
+            self._client.update_model_version(self._model, str(version.number), text)
+            with none_if_not_found():
+                self._client.set_tag(version.run_id, MLFLOW_RUN_NOTE, text)
 
     def download_native(self, version: Version, folder: Path) -> Path:
         if ARTIFACTS in version.tags:

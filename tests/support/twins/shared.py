@@ -277,6 +277,7 @@ class MemoryRegistry:
         self._last_number = 0
         self._aliases: dict[str, int] = {}
         self._record: Version | None = None
+        self.descriptions: dict[int, str] = {}
         self.files: dict[str, Path] = {}
         """By address: the file of a native model."""
         self.dataset_files: dict[str, str] = {}
@@ -316,6 +317,11 @@ class MemoryRegistry:
     def set_tag(self, number: int, key: str, value: str) -> None:
         version = self._versions[number]
         self._versions[number] = Version(number, version.run_id, {**version.tags, key: value})
+
+    def describe(self, version: Version, text: str) -> None:
+        if version.number not in self._versions:
+            raise KeyError(version.number)
+        self.descriptions[version.number] = text
 
     def download_native(self, version: Version, folder: Path) -> Path:
         if NATIVE not in version.tags:

@@ -107,19 +107,19 @@ async def test_no_alias_moves_without_the_lease(writes: int) -> None:
 
 
 @pytest.mark.failure("F119", "F297")
-@pytest.mark.parametrize("writes", range(4))
-async def test_no_alias_is_repaired_without_the_lease(writes: int) -> None:
-    """The lease is checked between reading the decision and each write."""
+@pytest.mark.parametrize("transactions", range(5))
+async def test_no_alias_is_repaired_without_the_lease(transactions: int) -> None:
+    """The lease is checked between reading the decision and each write. The third one reads the training."""
     harness = TrainerHarness()
     harness.registry.register("run", "model", {})
     await harness.transactions.run(lambda uow: uow.promotions.append(PROMOTED))
-    aliases = await aliases_that_lose_the_lease(harness, 1 + writes)
+    aliases = await aliases_that_lose_the_lease(harness, 1 + transactions)
     with pytest.raises(Retry, match="another trainer"):
         await aliases.reconcile()
     version = harness.registry.version(1)
     assert version is not None
-    assert len(version.tags) == min(writes, 2)
-    assert (harness.registry.recorded_champion() is not None) == (writes == 3)
+    assert len(version.tags) == min(transactions, 2)
+    assert (harness.registry.recorded_champion() is not None) == (transactions == 4)
     assert harness.registry.alias("champion") is None
 
 
@@ -138,6 +138,23 @@ async def test_an_alias_moved_by_hand_is_tagged_before_its_event() -> None:
     assert not harness.promotions
     await harness.finish()
     assert [(row.seq, row.version, row.decision) for row in harness.promotions] == [(1, 1, "outside")]
+
+
+async def test_a_version_is_described_after_each_decision_on_it() -> None:
+    """What it replaced, or why it was rejected. A version that a person registered keeps that person's description."""
+    harness = TrainerHarness(50.0, 101.0)
+    for number in range(2):
+        await harness.add_request(request(number))
+        await harness.finish()
+    own = harness.registry.register("own run", "model", {})
+    harness.registry.describe(own, "mine")
+    for moved in (2, own.number):
+        harness.registry.set_alias("champion", moved)
+        await harness.finish()
+    described = [harness.registry.descriptions[number].partition(" Decision ")[2] for number in (1, 2)]
+    assert [decision.partition(":")[0] for decision in described] == ["1", "3"]
+    assert described[1].endswith(" It replaced version 1.")
+    assert harness.registry.descriptions[own.number] == "mine"
 
 
 @pytest.mark.failure("F145")

@@ -52,14 +52,15 @@ async def test_only_a_better_challenger_replaces_the_champion() -> None:
     assert harness.fitter.champions == [None, 1, 2]
     assert [row.decision for row in harness.promotions] == ["promoted", "promoted", "rejected"]
     assert harness.types("models")[-1] == "model.rejected"
+    assert " Decision 3: rejected: " in harness.registry.descriptions[3]
 
 
 @pytest.mark.failure("F42")
 @pytest.mark.parametrize(
     ("port", "method"),
     [
-        *(("registry", method) for method in ("register", "set_tag", "set_alias", "version", "alias")),
-        *(("runs", method) for method in ("log", "get", "find", "end_open")),
+        *(("registry", method) for method in ("register", "describe", "set_tag", "set_alias", "version", "alias")),
+        *(("runs", method) for method in ("log", "get", "figures", "find", "end_open")),
     ],
 )
 async def test_an_unreachable_registry_only_delays_a_training(
@@ -226,7 +227,7 @@ async def _no_sleep(_health: ServiceHealth, _seconds: float) -> bool:
 @pytest.mark.failure("F14")
 @pytest.mark.parametrize("place", FAULT_POINTS)
 async def test_a_kill_at_any_fault_point_ends_in_one_version(place: str, kill_at: Callable[[str], list[str]]) -> None:
-    """The next trainer continues: one run, one version, one decision, both aliases, each event under one id."""
+    """The next trainer continues: one run, version, decision, description, both aliases, each event under one id."""
     harness = TrainerHarness(50.0, *[40.0] * 2)
     await harness.add_request(request(0))
     await harness.finish()
@@ -240,6 +241,7 @@ async def test_a_kill_at_any_fault_point_ends_in_one_version(place: str, kill_at
     assert len(harness.fitter.champions) == 2
     assert harness.registry.version(3) is None
     assert [row.decision for row in harness.promotions] == ["promoted", "promoted"]
+    assert harness.registry.descriptions[2].endswith(" It replaced version 1.")
     assert [harness.registry.alias(name) for name in ("champion", "previous")] == [
         harness.registry.version(2),
         harness.registry.version(1),

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import mlflow
-from mlflow.entities import Run, RunStatus
+from mlflow.entities import Experiment, Run, RunStatus
 
 from veleta.adapters.mlflow import connect, registry_errors
 from veleta.errors import Retry
@@ -26,6 +26,8 @@ from veleta_trainer.adapters.child_protocol import (
     UNAVAILABLE,
     LoggedModels,
 )
+from veleta_trainer.adapters.run_inputs import inputs
+from veleta_trainer.adapters.run_view import EXPERIMENT_TAGS
 from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
@@ -54,11 +56,12 @@ class MlflowRuns:
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
         self._stopped, recipe = False, fitted.recipe
         with registry_errors():
-            mlflow.set_experiment(self._experiment)
+            self._set_tags(mlflow.set_experiment(self._experiment))
             with self._start_run(planned) as run:
                 batches = _batches(recipe)
                 mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
                 mlflow.log_metrics(fitted.metrics)
+                self._client.log_inputs(run.info.run_id, inputs(recipe, fitted.metrics))
                 mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
                 # An earlier release may have fitted with an explanation, or without an evaluation.
                 for artifacts in (EXPLAIN, EVALUATION):
@@ -119,6 +122,11 @@ class MlflowRuns:
     def end_explanation(self, run_id: str, failure: str) -> None:
         with registry_errors():
             self._client.set_tag(run_id, EXPLANATION, f"failed: {failure}")
+
+    def _set_tags(self, experiment: Experiment) -> None:
+        for key, value in EXPERIMENT_TAGS.items():
+            if experiment.tags.get(key) != value:
+                self._client.set_experiment_tag(experiment.experiment_id, key, value)
 
     def _start_run(self, planned: Recipe) -> mlflow.ActiveRun:
         """A new run, or that of an earlier attempt of this process: a registry that cannot store must not fill up."""

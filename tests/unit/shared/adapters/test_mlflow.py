@@ -24,6 +24,7 @@ CALLS: Mapping[str, Callable[[Registry, Path], object]] = {
     "version": lambda registry, _folder: registry.version(1),
     "alias": lambda registry, _folder: registry.alias("champion"),
     "set_alias": lambda registry, _folder: registry.set_alias("champion", 1),
+    "describe": lambda registry, _folder: registry.describe(Version(1, "run"), "why"),
     "record_champion": lambda registry, _folder: registry.record_champion(Version(1, "run")),
     "recorded_champion": lambda registry, _folder: registry.recorded_champion(),
     "set_tag": lambda registry, _folder: registry.set_tag(1, "seq", "1"),
