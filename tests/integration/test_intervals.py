@@ -16,7 +16,8 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import IntervalsAdjusted
 from veleta.intervals import COVERAGE, AdjustedLevel
 from veleta.ports import INTERVAL_LEVEL
-from veleta.tables import interval_levels
+from veleta.tables import checkpoints, interval_levels
+from veleta.topics import topic
 
 ANSWERS = 20
 """So many answers in a row come from both workers."""
@@ -103,6 +104,21 @@ def test_inference_keeps_the_level_over_a_restart(testbed: Testbed, inference: P
     inference.start()
     inference.wait_until_ready()
     assert {interval(testbed, inference) for _ in range(ANSWERS)} == {before}
+
+
+@pytest.mark.failure("F435")
+def test_lost_levels_are_restored_from_the_topic(testbed: Testbed, trainer: Process) -> None:
+    """By the next trainer, which continues at the last level."""
+    rows = testbed.sql(sa.select(interval_levels))
+    trainer.kill()
+    with testbed.admin.begin() as connection:
+        connection.execute(sa.delete(interval_levels))
+        connection.execute(sa.delete(checkpoints).where(checkpoints.c.topic == topic(testbed.dataset.name, "models")))
+    trainer.start()
+    wait_until(lambda: testbed.sql(sa.select(interval_levels)) == rows, 60, "the rows are as before")
+    publish(testbed, 3, factor=1)
+    wait_until(lambda: len(adjustments(testbed)) == len(rows) + 1, 60, "the next adjustment")
+    assert adjustments(testbed)[f"{testbed.dataset.name}/1/3/intervals/1"].level_before == rows[-1].level
 
 
 def answers_after(testbed: Testbed, inference: Process, before: tuple[float, float]) -> list[tuple[float, float]]:

@@ -16,8 +16,9 @@ from veleta_trainer.adapters.repositories import MysqlTrainings
 from veleta_trainer.domain.training import TrainingRequest, TrainingRow, waiting_row
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)  # noqa: DTZ001 - as SQL holds it
-LEFT_OUT = {"leases", "outbox", "manifests", "limits"}
-"""Transient rows, the table that the trainer fills only when it plans, and the defaults of a new deployment."""
+LEFT_OUT = {"leases", "outbox", "manifests", "limits", "interval_levels"}
+"""Transient rows, the table that the trainer fills only when it plans, the defaults of a new deployment, and rows that
+may follow their batch after it is settled."""
 NOT_IN_TOPICS = {"loaded_at", "fits"}
 """When a batch was loaded, and how often a training was begun."""
 

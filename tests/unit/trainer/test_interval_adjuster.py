@@ -145,7 +145,7 @@ async def test_an_outage_or_a_lost_lease_delays_a_measurement(harness: TrainerHa
     assert [row.number for row in harness.interval_levels] == [1, 2]
 
 
-@pytest.mark.failure("F100")
+@pytest.mark.failure("F435")
 async def test_wiped_levels_are_restored(harness: TrainerHarness) -> None:
     """From the topic `models`, and no batch is measured again."""
     await harness.adjust_intervals()
