@@ -73,7 +73,7 @@ def promotion_sentences(model: ServedModel, now: datetime) -> list[str]:
     if not model.causes:
         return [first, "Inference found it in MLflow. It has not yet read an event that gives the reason."]
     if model.actor:
-        return [first, f"{model.actor} promoted it by a command: {model.reason}."]
+        return [first, f"{model.actor} made it the champion by a command: {model.reason}."]
     return [first, *_causes(model.causes)]
 
 

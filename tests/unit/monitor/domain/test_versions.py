@@ -53,7 +53,9 @@ def test_a_request_without_a_drift_report_shows_none() -> None:
 def test_a_promotion_by_command_names_the_person() -> None:
     """The served version and the table do. A decision of the trainer names nobody."""
     model = parse_model({**MODEL, "actor": "ana", "reason": "instead of version 3: it was better"})
-    assert promotion_sentences(model, NOW)[1:] == ["ana promoted it by a command: instead of version 3: it was better."]
+    assert promotion_sentences(model, NOW)[1:] == [
+        "ana made it the champion by a command: instead of version 3: it was better."
+    ]
     made = [Training("rolled back", 4, 7, actor="ana"), *(Training("x", actor=name) for name in ("trainer", "outside"))]
     assert [row[1].note for row in training_table(made, 4, "", "", NOW).rows] == ["by ana", "", ""]
 
