@@ -26,6 +26,7 @@ from veleta.valid_values import NAME_PATTERN, alternatives
 from veleta.values import DecimalMark, parse_category, parse_date, parse_identifier, parse_number
 
 Kind = Literal["number", "identifier", "category", "date"]
+Policy = Literal["champion_challenger", "seed", "manual"]
 Value = float | str | date | None
 Row = Mapping[str, Any]
 """A row as received: column to JSON value."""
@@ -181,6 +182,12 @@ class EvaluationRule(Section):
     """Bounds between bands of the target, in ascending order: each band is a slice."""
 
 
+class PromotionRule(Section):
+    """When a new version replaces the champion."""
+
+    policy: Policy = "champion_challenger"
+
+
 class DriftRule(Section):
     """Columns that drift does not compare."""
 
@@ -199,6 +206,7 @@ class Dataset(Section):
     features: list[DerivedFeature] = []
     training: TrainingRule = TrainingRule()
     evaluation: EvaluationRule = EvaluationRule()
+    promotion: PromotionRule = PromotionRule()
     cleaning: dict[Name, tuple[float, float]] = {}
     drift: DriftRule = DriftRule()
     example: dict[Name, Any]

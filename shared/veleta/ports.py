@@ -195,6 +195,12 @@ class Registry(Protocol):
     def describe(self, version: Version, text: str) -> None:
         """Set the description of a version and of its run. A run that was deleted has none."""
 
+    def best(self, metric: str) -> tuple[int, float] | None:
+        """The version whose run has the highest value of a metric, the older one of two, and that value."""
+
+    def set_stage(self, number: int, stage: str) -> None:
+        """Move a version to a stage of MLflow, such as Production. The version that was in it is archived."""
+
     def download_native(self, version: Version, folder: Path) -> Path:
         """Download the CatBoost model of a version to a folder: the path of the .cbm file.
 

@@ -141,6 +141,7 @@ promotions = sa.Table(
     # Or the command of a person: the comment is that of the first release, because `prepare` changes no column.
     sa.Column("cause", _text(128), unique=True, comment="the request to train that led here"),
     _time("decided_at", required=True),
+    sa.Column("gates", sa.JSON(none_as_null=True), comment="what each gate found: name, figures, passed, values"),
 )
 
 interval_levels = sa.Table(

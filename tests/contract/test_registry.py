@@ -35,6 +35,10 @@ class Subject:
     """Reads the description of a version."""
     delete_run: Callable[[str], None]
     """Deletes a run as a person does."""
+    log_accuracy: Callable[[str, float], object]
+    """Adds the metric `accuracy` to a run."""
+    stage: Callable[[int], str]
+    """The stage of a version."""
 
 
 @pytest.fixture(params=["memory", "mlflow"])
@@ -55,6 +59,8 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
             log_recipe,
             lambda number: memory.descriptions[number],
             lambda _run_id: None,
+            lambda run_id, accuracy: memory.metrics.update({run_id: {"accuracy": accuracy}}),
+            lambda number: memory.stages.get(number, "None"),
         )
     testbed: Testbed = request.getfixturevalue("testbed")
     name = f"{testbed.dataset.name}_{tmp_path.name}"
@@ -66,6 +72,8 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         lambda run_id, recipe: client.log_dict(run_id, recipe, "recipe.json"),
         lambda number: str(client.get_model_version(name, str(number)).description),
         client.delete_run,
+        lambda run_id, accuracy: client.log_metric(run_id, "accuracy", accuracy),
+        lambda number: str(client.get_model_version(name, str(number)).current_stage),
     )
 
 
@@ -149,6 +157,31 @@ def test_a_description_is_replaced(subject: Subject) -> None:
     subject.delete_run(run_id)
     subject.registry.describe(version, "the last one")
     assert subject.description(version.number) == "the last one"
+
+
+def test_the_best_version_has_the_highest_metric(subject: Subject) -> None:
+    """Of two equal ones the older. Runs without a version and versions without the metric do not count."""
+    registry = subject.registry
+    assert registry.best("accuracy") is None
+    for accuracy in (0.5, 0.8, 0.8, 0.9, None):
+        run_id, source = subject.make_run()
+        registry.register(run_id, source, {NATIVE: source})
+        if accuracy:
+            subject.log_accuracy(run_id, accuracy)
+    subject.log_accuracy(subject.make_run()[0], 0.95)
+    assert registry.best("accuracy") == (4, 0.9)
+    subject.delete(4)
+    assert registry.best("accuracy") == (2, 0.8)
+
+
+def test_one_version_is_in_production(subject: Subject) -> None:
+    """The one before it is archived. Setting the stage again is harmless."""
+    for _ in range(2):
+        run_id, source = subject.make_run()
+        subject.registry.register(run_id, source, {NATIVE: source})
+    for number in (1, 2, 2):
+        subject.registry.set_stage(number, "Production")
+    assert [subject.stage(number) for number in (1, 2)] == ["Archived", "Production"]
 
 
 @pytest.mark.failure("F395")

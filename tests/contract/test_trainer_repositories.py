@@ -17,6 +17,7 @@ from veleta.events.catalogue import Measures
 from veleta.ports import Transactions, Version
 from veleta.tables import evaluations, interval_levels, leases, outbox, promotions, trainings
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, Training, TrainingRequest, TrainingRow, waiting_row
@@ -221,6 +222,13 @@ class TestPromotions:
         again = await transactions.run(lambda uow: uow.promotions.append(decision("rejected", 2, "r")))
         assert again == first == await transactions.run(lambda uow: uow.promotions.of_request("r"))
         assert await transactions.run(lambda uow: uow.promotions.of_request("other")) is None
+
+    async def test_a_decision_has_what_the_gates_found(self, transactions: Transactions[TrainerUnitOfWork]) -> None:
+        """In words and as numbers."""
+        gates = (Check("mae", "MAE 1", passed=True, values={"change": -0.1}), Check("chance", "few", passed=False))
+        decided = replace(decision("rejected", 1, "r"), gates=gates)
+        assert await transactions.run(lambda uow: uow.promotions.append(decided)) == replace(decided, seq=1)
+        assert await transactions.run(lambda uow: uow.promotions.of_request("r")) == replace(decided, seq=1)
 
     async def test_the_last_promotion_makes_the_champion(self, transactions: Transactions[TrainerUnitOfWork]) -> None:
         """A promotion by hand counts, a rejection does not."""

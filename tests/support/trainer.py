@@ -26,6 +26,7 @@ from veleta_trainer.clean_batch_reader import CleanBatchReader
 from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
 from veleta_trainer.domain import events
 from veleta_trainer.domain.checks import Check
+from veleta_trainer.domain.gates import mae_gate
 from veleta_trainer.domain.interval_level import BatchMeasures, IntervalLevelRow
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, TrainingRequest, TrainingRow
@@ -108,9 +109,10 @@ class FakeFitter:
             await asyncio.Event().wait()
         if isinstance(mae, BaseException):
             raise mae
-        compared = {"champion_mae": 100.0} if champion and not self.not_compared else {}
+        gates = [mae_gate(mae, 100.0, 9, champion.number)] if champion and not self.not_compared else []
         read = read.model_copy(update={"not_compared": self.not_compared})
-        self._fitted = recipe, FittedModel(Path(), {"mae": mae, "holdout_rows": 9.0, **compared}, read)
+        metrics = {"mae": mae, "holdout_rows": 9.0, "accuracy": 1 / mae}
+        self._fitted = recipe, FittedModel(Path(), metrics, read, gates)
         return self._fitted[1]
 
     async def discard(self) -> None:
@@ -193,7 +195,7 @@ class TrainerHarness:
         fenced = FencedTransactions(self.transactions, 10.0)
         publisher = OutboxPublisher(self.log, self.transactions, replayed=own_topics(DATASET.name))
         recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
-        aliases = Aliases(self.registry, fenced, recorder)
+        aliases = Aliases(self.dataset.promotion.policy, self.registry, fenced, recorder)
         manifests = Manifests(DATASET.name, self.log, fenced)
         recipes = RecipeBuilder(self.dataset, manifests, {"iterations": 1, "random_seed": 0}, {})
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)

@@ -71,6 +71,7 @@ POST 2.0/mlflow/model-versions/create
 DELETE 2.0/mlflow/model-versions/delete
 DELETE 2.0/mlflow/model-versions/delete-tag
 POST 2.0/mlflow/model-versions/set-tag
+POST 2.0/mlflow/model-versions/transition-stage
 PATCH 2.0/mlflow/model-versions/update
 POST 2.0/mlflow/registered-models/alias
 DELETE 2.0/mlflow/registered-models/alias

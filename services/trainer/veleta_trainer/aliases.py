@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from veleta.dataset import Policy
 from veleta.faults import fault_point
 from veleta.ports import CHAMPION, DECISION, SEQ, Registry, Version
 from veleta_trainer.domain.description import description
@@ -12,13 +13,18 @@ from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
 
 PREVIOUS, CHALLENGER = "previous", "challenger"
+PRODUCTION = "Production"
+"""The stage of the champion, if the policy is `seed`: the original course project knows no aliases."""
 log = structlog.get_logger()
 
 
 class Aliases:
     """The aliases of the registered model. They move after the decision is stored. Setting one twice is harmless."""
 
-    def __init__(self, registry: Registry, transactions: FencedTransactions, recorder: TrainingRecorder) -> None:
+    def __init__(
+        self, policy: Policy, registry: Registry, transactions: FencedTransactions, recorder: TrainingRecorder
+    ) -> None:
+        self._policy = policy
         self._registry = registry
         self._transactions = transactions
         self._recorder = recorder
@@ -56,6 +62,7 @@ class Aliases:
         await self._set_previous(promotion.previous)
         fault_point("trainer.previous")
         await self._set_alias(CHAMPION, version)
+        await self._set_stage(version)
         fault_point("trainer.promoted")
         await self._record(promotion)  # last: see `finish_move`
 
@@ -85,6 +92,7 @@ class Aliases:
             decision = await self._recorder.decide_manually(version, last)
             await self._tag(decision)  # first: inference follows an event only if the registry knows its decision
             last = await self._recorder.promoted_manually(version, decision)
+            await self._set_stage(last.version)
             log.warning("the champion alias was moved by hand", version=last.version, seq=last.seq)
         if last:
             await self._repair(last)
@@ -144,6 +152,12 @@ class Aliases:
     async def _set_alias(self, alias: str, version: int) -> None:
         await self.check_lease()
         await asyncio.to_thread(self._registry.set_alias, alias, version)
+
+    async def _set_stage(self, version: int) -> None:
+        """Move the champion to the stage Production, if the policy is `seed`."""
+        if self._policy == "seed":
+            await self.check_lease()
+            await asyncio.to_thread(self._registry.set_stage, version, PRODUCTION)
 
     async def _set_tag(self, version: int, tag: str, value: str) -> None:
         await self.check_lease()

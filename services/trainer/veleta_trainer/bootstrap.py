@@ -70,7 +70,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     publisher = OutboxPublisher(event_log, transactions, replayed=own_topics(dataset.name))
     fenced = FencedTransactions(transactions, settings.lease_seconds)
     recorder = TrainingRecorder(dataset.name, fenced, publisher, utc_now)
-    aliases = Aliases(registry, fenced, recorder)
+    aliases = Aliases(dataset.promotion.policy, registry, fenced, recorder)
     manifests = Manifests(dataset.name, event_log, fenced)
     recipes = RecipeBuilder(
         dataset,

@@ -191,11 +191,21 @@ class CommandHandler:
         return version
 
     async def _check_only(self, pending: PendingCommand, version: Version, champion: int | None) -> None:
-        checks = await self._checker.check(version)
+        checks, gates = await self._checker.check(version), await self._gates(version)
         if _failed(checks):
-            raise Reject(f"version {version.number} would not be promoted:{_listed(checks)}")
+            raise Reject(f"version {version.number} would not be promoted:{_listed(checks)}{gates}")
         would = "is already the champion" if version.number == champion else "would be promoted"
-        await self._recorder.replied(pending.id, f"version {version.number} {would}:{_listed(checks)}", accepted=True)
+        effect = f"version {version.number} {would}:{_listed(checks)}{gates}"
+        await self._recorder.replied(pending.id, effect, accepted=True)
+
+    async def _gates(self, version: Version) -> str:
+        """What the gates found at the training of a version, one a line. A person may promote it all the same."""
+        request_id = version.tags.get("request_id", "")
+        decided = await self._transactions.run(lambda uow: uow.promotions.of_request(request_id))
+        if decided is None or not decided.gates:
+            return ""
+        against = f"compared it with version {decided.previous}" if decided.previous else "had no champion"
+        return "".join([f"\nits training {against}:", *(f"\n  {gate}" for gate in decided.gates)])
 
     async def _decide(
         self, pending: PendingCommand, command: TrainerCommand, version: Version, champion: int | None

@@ -11,7 +11,7 @@ Progress goes to stdout, one JSON object per line: phase, done, of and error (a 
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ from veleta.batches import BatchReader
 from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.features import Features
-from veleta.predictor import FEATURES, check_features
+from veleta.predictor import FEATURES, Predictor, check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.tables import write_table
 from veleta_trainer.clean_batch_reader import CleanBatchReader
-from veleta_trainer.domain.evaluation import WHOLE, Predicted, evaluate, largest_errors
+from veleta_trainer.domain.evaluation import CHALLENGER, CHAMPION, WHOLE, Predicted, evaluate, largest_errors, slices
+from veleta_trainer.domain.gates import Errors, compare, coverage_gate, example_gate
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
 from veleta_trainer.domain.linear_baseline import NAME as BASELINE
 from veleta_trainer.domain.linear_baseline import fit_linear_baseline, numbers
@@ -41,8 +42,6 @@ from veleta_trainer.ports import FITTING, BatchCache
 from veleta_trainer.recipe_reader import RecipeReader
 
 LEARNING_CURVE_POINTS = 20
-CHALLENGER, CHAMPION = "challenger", "champion"
-"""The names of the models that are measured, beside the linear baseline."""
 
 
 def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) -> None:
@@ -82,6 +81,15 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, holdout))))
     metrics = _evaluate(dataset, holdout, prices, models, folder / child_protocol.EVALUATION)
     metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(holdout))}
+    (example_price,) = Predictor(dataset, booster).prices([dataset.convert(dataset.example)[0]])
+    gates = [example_gate(dataset, example_price)]
+    if CHAMPION in models:
+        errors = Errors.of(prices, models[CHALLENGER].prices, models[CHAMPION].prices, properties)
+        gates += compare(errors, dict(slices(dataset.evaluation, holdout, prices)), recipe.champion)
+    if "coverage" in metrics:
+        gates.append(coverage_gate(metrics["coverage"], len(holdout)))
+    found = json.dumps([asdict(gate) for gate in gates])
+    (folder / child_protocol.EVALUATION / child_protocol.GATES_FILE).write_text(found)
     holdout.head(child_protocol.SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
     _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
 

@@ -144,12 +144,13 @@ class BatchCache(Protocol):
 class FittedModel:
     """The result of fitting: model.cbm and sample.parquet in `folder`, and the metrics on the holdout.
 
-    `recipe` has the batches that could be read.
+    `recipe` has the batches that could be read. `gates` compare the model with the champion.
     """
 
     folder: Path
     metrics: dict[str, float]
     recipe: Recipe
+    gates: Sequence[Check] = ()
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ class LoggedRun:
     native_digest: str
     metrics: dict[str, float]
     recipe: Recipe
+    gates: Sequence[Check] = ()
+    """Empty in runs of earlier releases."""
 
     @property
     def native_tags(self) -> dict[str, str]:

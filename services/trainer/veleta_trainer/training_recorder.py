@@ -1,6 +1,6 @@
 """Stores what happens to trainings: the new state and its events, in one transaction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from veleta.processing.dead_letters import DeadLetters
 from veleta.processing.outbox import OutboxPublisher
 from veleta.topics import TopicName, topic
 from veleta_trainer.domain import commanded_promotion, events, manual_promotion
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.decision import Decision
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.replay import request_of
@@ -101,8 +102,8 @@ class TrainingRecorder:
         await self._transactions.run(lambda uow: self._append_event(uow, request, payload, self._clock(), name))
         await self.publish()
 
-    async def decided(self, training: Training, decision: Decision) -> None:
-        """Store the decision on a version."""
+    async def decided(self, training: Training, decision: Decision, gates: Sequence[Check]) -> None:
+        """Store the decision on a version, with what the gates found."""
         promotion = PromotionRow(
             version=training.version,
             previous=training.recipe.champion,
@@ -111,6 +112,7 @@ class TrainingRecorder:
             actor=SERVICE,
             cause=training.request.request_id,
             decided_at=self._clock(),
+            gates=tuple(gates),
         )
 
         def transaction(uow: TrainerUnitOfWork) -> None:

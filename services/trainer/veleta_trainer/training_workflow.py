@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 import structlog
 
 from veleta.batches import ROWS_DELETED
+from veleta.dataset import parse_dataset
 from veleta.errors import Reject, Retry, StateLost
 from veleta.faults import fault_point
 from veleta.ports import Registry, Version
 from veleta.service.health import ServiceHealth
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
-from veleta_trainer.domain.decision import champion_changed, decide
+from veleta_trainer.domain.decision import Challenge, champion_changed, decide, gates_of_metrics
 from veleta_trainer.domain.evaluation import largest_slices
+from veleta_trainer.domain.scores import ACCURACY
 from veleta_trainer.domain.training import Training, TrainingRow
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.interruption import completed
@@ -96,17 +98,20 @@ class TrainingSteps:
         fault_point("trainer.registered")
 
     async def decide(self, training: Training) -> None:
-        """Compare the version with the champion."""
+        """Decide by the dataset's policy, and by the gates that compare the version with the champion."""
         await self._aliases.finish_move()
-        metrics, champion = training.metrics, training.recipe.champion
-        champion_mae, holdout = metrics.get("champion_mae"), int(metrics["holdout_rows"])
-        decision = decide(metrics["mae"], champion, champion_mae, holdout, training.recipe.not_compared)
+        recipe, champion = training.recipe, training.recipe.champion
+        policy = parse_dataset(recipe.dataset_file).promotion.policy
+        run = await asyncio.to_thread(self._runs.get, training.run_id)
+        gates = run.gates or gates_of_metrics(training.metrics, champion)
+        best = await asyncio.to_thread(self._registry.best, ACCURACY) if policy == "seed" else None
+        decision = decide(policy, Challenge(training.version, champion, gates, recipe.not_compared, best))
         current = await self._aliases.champion()
         if current is None:
             await self._aliases.record_deletion()
         if current and current.number not in (champion, training.version):
             decision = champion_changed(champion, current.number)
-        await self._recorder.decided(training, decision)
+        await self._recorder.decided(training, decision, gates)
         fault_point("trainer.decided")
 
     async def move_aliases(self, training: Training) -> None:

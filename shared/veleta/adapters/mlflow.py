@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
@@ -99,8 +100,7 @@ class MlflowRegistry:
     def register(self, run_id: str, source: str, tags: Mapping[str, str]) -> Version:
         with registry_errors():
             self._create_model()
-            versions = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run_id}'")
-            version = versions[0] if versions else self._create_version(run_id, source, tags)
+            version = self._version_of(run_id) or self._create_version(run_id, source, tags)
         return _version(version)
 
     def version(self, number: int) -> Version | None:
@@ -136,6 +136,21 @@ class MlflowRegistry:
             self._client.update_model_version(self._model, str(version.number), text)
             with none_if_not_found():
                 self._client.set_tag(version.run_id, MLFLOW_RUN_NOTE, text)
+
+    def best(self, metric: str) -> tuple[int, float] | None:
+        order = [f"metrics.{metric} DESC", "attributes.start_time ASC"]
+        with registry_errors():
+            experiment = self._client.get_experiment_by_name(self._model)
+            runs = self._client.search_runs([experiment.experiment_id], order_by=order) if experiment else []
+            for run in runs:
+                if metric in run.data.metrics and (version := self._version_of(run.info.run_id)):
+                    return int(version.version), run.data.metrics[metric]
+        return None
+
+    def set_stage(self, number: int, stage: str) -> None:
+        with registry_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # MLflow advises aliases, which are set too
+            self._client.transition_model_version_stage(self._model, str(number), stage, archive_existing_versions=True)
 
     def download_native(self, version: Version, folder: Path) -> Path:
         if ARTIFACTS in version.tags:
@@ -177,6 +192,10 @@ class MlflowRegistry:
             except (Reject, ValueError):
                 return None
         return recipe.get(DATASET_FILE)
+
+    def _version_of(self, run_id: str) -> ModelVersion | None:
+        versions = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run_id}'")
+        return versions[0] if versions else None
 
     def _create_model(self) -> None:
         try:

@@ -353,6 +353,16 @@ class Causes(BaseModel):
     batches: Few[Id]
 
 
+class Gate(BaseModel):
+    """A gate of the promotion policy: what it found, in words and as numbers."""
+
+    model_config = ConfigDict(frozen=True)
+    name: Name
+    figures: Text
+    passed: bool
+    values: Annotated[dict[str, FiniteFloat], Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)] = {}
+
+
 class ModelPromoted(ModelPayload):
     """A version became the champion. `seq` increases with each decision and never decreases.
 
@@ -370,10 +380,11 @@ class ModelPromoted(ModelPayload):
     causes: Causes
     actor: LeftOutIfEmpty[Name | None] = None
     command: LeftOutIfEmpty[Literal["promote", "rollback"] | None] = None
+    gates: LeftOutIfEmpty[Few[Gate]] = []
 
 
 class ModelRejected(ModelPayload):
-    """A version was not better than the champion on the same holdout."""
+    """A version did not become the champion, by the dataset's promotion policy. `champion` is 0 if there is none."""
 
     TYPE = "model.rejected"
     seq: Count
@@ -381,6 +392,7 @@ class ModelRejected(ModelPayload):
     reason: Text
     metrics: Metrics
     causes: Causes
+    gates: LeftOutIfEmpty[Few[Gate]] = []
 
 
 class IntervalsAdjusted(ModelPayload):

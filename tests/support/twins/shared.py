@@ -282,6 +282,10 @@ class MemoryRegistry:
         """By address: the file of a native model."""
         self.dataset_files: dict[str, str] = {}
         """By run: the dataset file in its recipe."""
+        self.metrics: dict[str, dict[str, float]] = {}
+        """By run: what it logged."""
+        self.stages: dict[int, str] = {}
+        """By version: the stage it was moved to."""
 
     def check(self) -> None:
         """Memory always answers."""
@@ -322,6 +326,15 @@ class MemoryRegistry:
         if version.number not in self._versions:
             raise KeyError(version.number)
         self.descriptions[version.number] = text
+
+    def best(self, metric: str) -> tuple[int, float] | None:
+        measured = {v.number: self.metrics.get(v.run_id, {}).get(metric) for v in self._versions.values()}
+        values = {number: value for number, value in measured.items() if value is not None}
+        return max(sorted(values.items()), key=lambda pair: pair[1], default=None)
+
+    def set_stage(self, number: int, stage: str) -> None:
+        archived = {other: "Archived" for other, before in self.stages.items() if before == stage}
+        self.stages = {**self.stages, **archived, number: stage}
 
     def download_native(self, version: Version, folder: Path) -> Path:
         if NATIVE not in version.tags:

@@ -195,7 +195,8 @@ class MemoryRuns:
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
         self.recipes.append(planned)
         name = f"run-{len(self.logged) + 1}"
-        self.logged.append(LoggedRun(name, "model", "models:/native", "d" * 64, fitted.metrics, fitted.recipe))
+        run = LoggedRun(name, "model", "models:/native", "d" * 64, fitted.metrics, fitted.recipe, fitted.gates)
+        self.logged.append(run)
         self.explanations[name] = "due"
         return self.logged[-1]
 

@@ -7,6 +7,7 @@ import pytest
 
 from support.batches import TIME
 from support.trainer import DATASET, TrainerHarness, request
+from veleta.dataset import parse_dataset
 from veleta.errors import Retry
 from veleta.ports import T, Version
 from veleta.processing.outbox import OutboxPublisher
@@ -82,7 +83,7 @@ async def aliases_that_lose_the_lease(harness: TrainerHarness, transactions: int
     await fenced.begin_step()
     publisher = OutboxPublisher(harness.log, harness.transactions)
     recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
-    return Aliases(harness.registry, fenced, recorder)
+    return Aliases("champion_challenger", harness.registry, fenced, recorder)
 
 
 @pytest.mark.failure("F119", "F297")
@@ -196,3 +197,18 @@ async def test_the_last_champion_is_recorded_in_the_registry() -> None:
 
 async def _nothing(_transactions: object) -> None:
     """The tables lack nothing."""
+
+
+@pytest.mark.parametrize("policy", ["seed", "champion_challenger"])
+async def test_the_policy_seed_also_moves_the_stage(policy: str) -> None:
+    """The original course project knows no aliases. The stage follows an alias that a person moved too."""
+    harness = TrainerHarness(50.0, 40.0)
+    harness.dataset = parse_dataset(DATASET.text.replace('policy = "champion_challenger"', f'policy = "{policy}"'))
+    for number in range(2):
+        await harness.add_request(request(number))
+        await harness.finish()
+    assert harness.registry.stages == ({1: "Archived", 2: "Production"} if policy == "seed" else {})
+    assert [row.decision for row in harness.promotions] == ["promoted", "promoted"]
+    harness.registry.set_alias("champion", 1)
+    await harness.finish()
+    assert harness.registry.stages == ({1: "Production", 2: "Archived"} if policy == "seed" else {})

@@ -14,6 +14,10 @@ from veleta.errors import Retry
 from veleta.events.catalogue import Cancel, ModelPromoted, Promote, RetrainRequested, Rollback, TrainerCommand
 from veleta.events.catalogue import Retrain as RetrainCommand
 
+COMPARED = (
+    "\nits training compared it with version 1:\n"
+    "  mae: passed: MAE 50 against 100 of version 1 on the same 9 rows (-50.0%)"
+)
 PROMOTION_PLACES = ("commanded", "tagged", "previous", "promoted", "replied")
 """Where a trainer may be killed while it promotes by a command."""
 
@@ -116,7 +120,10 @@ async def test_a_refused_command_changes_nothing(sent: TrainerCommand, refusal: 
     [
         (promote(2), "version 2 is already the champion"),
         (promote(1, dry=True), "version 1 would be promoted:\n  file: passed: fine\n  model: passed: it loads"),
-        (promote(2, dry=True), "version 2 is already the champion:\n  file: passed: fine\n  model: passed: it loads"),
+        (
+            promote(2, dry=True),
+            "version 2 is already the champion:\n  file: passed: fine\n  model: passed: it loads" + COMPARED,
+        ),
     ],
 )
 async def test_a_harmless_command_changes_nothing(sent: TrainerCommand, effect: str) -> None:
@@ -135,7 +142,7 @@ async def test_a_person_may_promote_a_version_that_its_training_rejected() -> No
         await harness.finish()
     assert await harness.obey(promote(2)) == (
         "version 2 is the champion instead of version 1 "
-        "(its training: rejected: not better: MAE 101 against 100 of version 1 on the same 9 rows)"
+        "(its training: rejected: not better: MAE 101 against 100 of version 1 on the same 9 rows (+1.0%))"
     )
 
 

@@ -20,7 +20,15 @@ from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
 from veleta.settings import KafkaSettings
 from veleta_trainer import fit
-from veleta_trainer.adapters.child_protocol import CHAMPION, CHAMPION_DATASET, EVALUATION, METRICS, MODEL, RECIPE
+from veleta_trainer.adapters.child_protocol import (
+    CHAMPION,
+    CHAMPION_DATASET,
+    EVALUATION,
+    GATES_FILE,
+    METRICS,
+    MODEL,
+    RECIPE,
+)
 from veleta_trainer.domain.evaluation import LARGEST
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.fit import load_champion
@@ -96,5 +104,11 @@ def test_the_recipe_says_why_the_champion_was_not_compared(
     assert metrics["linear_mae"] == pytest.approx(whole["linear baseline", "mae"])
     assert {"status = for_sale", "200,000 to 400,000"} & set(measured["slice"])
     assert 0 < len(pd.read_csv(folder / EVALUATION / "largest_errors.csv")) <= LARGEST
+    gates = {gate["name"]: gate for gate in json.loads((folder / EVALUATION / GATES_FILE).read_text())}
+    assert {"mae", "chance", "slices"} <= set(gates) if kind == "bounds" else set(gates) <= {"example", "coverage"}
+    assert gates["example"]["passed"]
+    if compared:
+        assert gates["mae"]["values"]["challenger"] == pytest.approx(metrics["mae"])
+        assert gates["mae"]["values"]["champion"] == pytest.approx(metrics["champion_mae"])
     model = CatBoostRegressor().load_model(str(folder / MODEL))
     assert FeatureDefinition.of_model(model.get_metadata()) == FeatureDefinition.of_dataset(changed)

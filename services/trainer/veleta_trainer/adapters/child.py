@@ -20,6 +20,8 @@ from veleta_trainer.adapters.child_protocol import (
     CACHE,
     CHAMPION,
     CHAMPION_DATASET,
+    EVALUATION,
+    GATES_FILE,
     MAX_ERROR_CHARACTERS,
     METRICS,
     NOT_TRAINABLE,
@@ -27,6 +29,7 @@ from veleta_trainer.adapters.child_protocol import (
     UNAVAILABLE,
 )
 from veleta_trainer.adapters.process_memory import resident_bytes
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.fit_limits import FitLimits
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, ProgressCallback
@@ -129,7 +132,10 @@ class ChildProcessFitter:
 
 def _fitted_model(folder: Path) -> FittedModel:
     recipe = Recipe.model_validate_json((folder / RECIPE).read_text())
-    return FittedModel(folder, json.loads((folder / METRICS).read_text()), recipe)
+    gates = folder / EVALUATION / GATES_FILE
+    found = json.loads(gates.read_text()) if gates.exists() else []  # an earlier release may have fitted without gates
+    metrics = json.loads((folder / METRICS).read_text())
+    return FittedModel(folder, metrics, recipe, tuple(Check(**gate) for gate in found))
 
 
 async def _report(line: bytes, progress: ProgressCallback) -> None:

@@ -15,6 +15,7 @@ from veleta.errors import StateLost
 from veleta.events.catalogue import Measures
 from veleta.ports import Version
 from veleta.tables import evaluations, interval_levels, leases, promotions, trainings
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.manual_promotion import DELETED
 from veleta_trainer.domain.recipe import Recipe
@@ -142,11 +143,15 @@ class MysqlPromotions:
                 self._insert(row)
 
     def _insert(self, promotion: PromotionRow) -> None:
-        self._connection.execute(sa.insert(promotions).values(**_for_sql(asdict(promotion))))
+        columns = asdict(promotion) | {"gates": [asdict(gate) for gate in promotion.gates] or None}
+        self._connection.execute(sa.insert(promotions).values(**_for_sql(columns)))
 
     def _first(self, query: sa.Select[Any]) -> PromotionRow | None:
         row = self._connection.execute(query).mappings().first()
-        return PromotionRow(**{**row, "decided_at": row["decided_at"].replace(tzinfo=UTC)}) if row else None
+        if row is None:
+            return None
+        gates = tuple(Check(**gate) for gate in row["gates"] or ())
+        return PromotionRow(**{**row, "decided_at": row["decided_at"].replace(tzinfo=UTC), "gates": gates})
 
 
 class MysqlIntervalLevels:

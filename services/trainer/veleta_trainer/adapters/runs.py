@@ -19,6 +19,7 @@ from veleta_trainer.adapters.child_protocol import (
     EVALUATION,
     EXPLAIN,
     FIGURES,
+    GATES_FILE,
     MAX_ERROR_CHARACTERS,
     MODELS,
     RECIPE,
@@ -28,12 +29,13 @@ from veleta_trainer.adapters.child_protocol import (
 )
 from veleta_trainer.adapters.run_inputs import inputs
 from veleta_trainer.adapters.run_view import EXPERIMENT_TAGS
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel, LoggedRun
 
-SOURCE, RECIPE_DIGEST = "source", "recipe_digest"
-"""Tags of a run: the address of the model to register, and the recipe that was planned."""
+SOURCE, RECIPE_DIGEST, GATES = "source", "recipe_digest", "gates"
+"""Tags of a run: the address of the model to register, the recipe that was planned, and which gates were passed."""
 EXPLANATION, DUE, DONE = "explanation", "due", "done"
 """The tag of a run with a sample to explain it with, and its values. A third one is why there is no explanation."""
 LOGGING_SECONDS = 240.0
@@ -71,9 +73,13 @@ class MlflowRuns:
                     mlflow.log_artifact(str(sample), EXPLAIN)
                     mlflow.set_tag(EXPLANATION, DUE)
                 models = self.log_models(fitted, run.info.run_id)
-                mlflow.set_tags({NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source})
+                tags = {NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source}
+                if fitted.gates:
+                    tags[GATES] = ", ".join(gate.outcome for gate in fitted.gates)
+                mlflow.set_tags(tags)
         self._unfinished = None
-        return LoggedRun(run.info.run_id, models.source, models.native, models.native_digest, fitted.metrics, recipe)
+        addresses = models.source, models.native, models.native_digest
+        return LoggedRun(run.info.run_id, *addresses, fitted.metrics, recipe, fitted.gates)
 
     def stop_logging(self) -> None:
         self._stopped = True
@@ -182,7 +188,11 @@ class MlflowRuns:
 def _logged_run(run: Run) -> LoggedRun:
     run_id, tags = run.info.run_id, run.data.tags
     recipe = Recipe.model_validate(mlflow.artifacts.load_dict(f"runs:/{run_id}/{RECIPE}"))
-    return LoggedRun(run_id, tags[SOURCE], tags[NATIVE], tags.get(DIGEST, ""), dict(run.data.metrics), recipe)
+    addresses = tags[SOURCE], tags[NATIVE], tags.get(DIGEST, "")
+    # A run of an earlier release has no gates.
+    found = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{EVALUATION}/{GATES_FILE}")) if GATES in tags else []
+    gates = tuple(Check(**gate) for gate in found)
+    return LoggedRun(run_id, *addresses, dict(run.data.metrics), recipe, gates)
 
 
 def _batches(recipe: Recipe) -> str:

@@ -12,6 +12,8 @@ from veleta.dataset import EvaluationRule
 from veleta.events.catalogue import Measures
 from veleta_trainer.domain.scores import interval_scores, scores
 
+CHALLENGER, CHAMPION = "challenger", "champion"
+"""The names of the models that are measured, beside the linear baseline."""
 WHOLE = "all rows"
 MAX_SLICES = 30
 """The most slices in the event and in the table of a version: the largest ones. The artifacts have all."""

@@ -37,6 +37,7 @@ def decided(
         "seq": promotion.seq,
         "reason": promotion.reason,
         "metrics": training.metrics,
+        "gates": [catalogue.Gate(**asdict(gate)) for gate in promotion.gates],
         "causes": catalogue.Causes(
             training=f"{request.request_id}/started",
             request=request.request_id,

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from veleta.events import catalogue
 from veleta.events.envelope import Event
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.manual_promotion import OUTSIDE, event_id
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training import PromotionRow, State, TrainingRequest, TrainingRow, progress, waiting_row
@@ -86,6 +87,7 @@ def _decision(event: Event, payload: catalogue.ModelPromoted | catalogue.ModelRe
         actor=event.source,
         cause=payload.causes.request,
         decided_at=event.time,
+        gates=tuple(Check(**gate.model_dump()) for gate in payload.gates),
     )
     if event.id == event_id(payload.model, payload.seq):
         return replace(row, decision=OUTSIDE, actor=OUTSIDE, cause=None)

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+ACCURACY = "accuracy"
+"""R2 under its name in the registry of the original course project."""
+
 
 def interval_scores(prices: np.ndarray, low: np.ndarray, high: np.ndarray) -> dict[str, float]:
     """The share of prices within their intervals, and the median width of an interval as a share of its middle.
@@ -17,7 +20,7 @@ def interval_scores(prices: np.ndarray, low: np.ndarray, high: np.ndarray) -> di
 def scores(prices: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
     """RMSE and MAE (in the target's unit), median absolute percentage error (a fraction), R2.
 
-    `accuracy` is R2 under the name in the registry of the original course project. R2 is 0 if all prices are equal.
+    `accuracy` is R2: see ACCURACY. R2 is 0 if all prices are equal.
     """
     errors = predictions - prices
     variation = float(((prices - prices.mean()) ** 2).sum())
@@ -27,5 +30,5 @@ def scores(prices: np.ndarray, predictions: np.ndarray) -> dict[str, float]:
         "mae": float(np.abs(errors).mean()),
         "median_ape": float(np.median(np.abs(errors) / prices)),
         "r2": r2,
-        "accuracy": r2,
+        ACCURACY: r2,
     }

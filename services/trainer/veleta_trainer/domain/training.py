@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.recipe import Recipe
 
 State = Literal[
@@ -107,7 +108,7 @@ class PromotionRow:
     """A decision: a row of PIPELINE.promotions. `seq` is 0 until it is stored.
 
     `cause` is the id of the training request or of the command. `actor` is the person who sent the command, or one of
-    SERVICES.
+    SERVICES. `gates` are what the dataset's promotion policy decided by; a command has none.
     """
 
     version: int
@@ -118,6 +119,7 @@ class PromotionRow:
     cause: str | None
     decided_at: datetime
     seq: int = 0
+    gates: Sequence[Check] = ()
 
     @property
     def description(self) -> str:

@@ -28,6 +28,8 @@ CALLS: Mapping[str, Callable[[Registry, Path], object]] = {
     "record_champion": lambda registry, _folder: registry.record_champion(Version(1, "run")),
     "recorded_champion": lambda registry, _folder: registry.recorded_champion(),
     "set_tag": lambda registry, _folder: registry.set_tag(1, "seq", "1"),
+    "best": lambda registry, _folder: registry.best("accuracy"),
+    "set_stage": lambda registry, _folder: registry.set_stage(1, "Production"),
     "download_native": lambda registry, folder: registry.download_native(
         Version(1, "run", {NATIVE: "models:/m-1"}), folder
     ),

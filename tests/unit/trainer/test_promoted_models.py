@@ -1,0 +1,78 @@
+"""Which real models the gates let through: damaged ones never, a better one always, another seed hardly ever."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from support.listings import api_rows
+from veleta.dataset import Dataset, Row, load_dataset
+from veleta_trainer.domain.clean_rows import CleanBatch
+from veleta_trainer.domain.evaluation import slices
+from veleta_trainer.domain.gates import Errors, compare
+from veleta_trainer.domain.price_model import catboost_params, fit_price_model, predict_prices
+from veleta_trainer.domain.training_data import TrainingData
+
+DATASET: Dataset = load_dataset("real_estate")
+ROWS: Sequence[Row] = [row for kind in range(6) for row in api_rows(kind, 400, 7)]
+SEEDS = 50
+
+
+def read(rows: Sequence[Row]) -> TrainingData:
+    data = TrainingData(DATASET)
+    data.append(CleanBatch.of_rows(DATASET, [rows]), holdout_only=False)
+    return data
+
+
+DATA = read(ROWS)
+TRAIN = DATA.train.frame(), DATA.train.prices()
+HOLDOUT, PRICES, PROPERTIES = DATA.holdout.frame(), DATA.holdout.prices(), DATA.holdout.properties()
+
+
+def predict(train: tuple[pd.DataFrame, np.ndarray] = TRAIN, seed: int = 0) -> np.ndarray:
+    """What a model of training rows predicts for the common holdout."""
+    return predict_prices(fit_price_model(DATASET, *train, catboost_params(40, 6, seed), 2), DATASET, HOLDOUT)
+
+
+def failed_gates(challenger: np.ndarray, champion: np.ndarray) -> list[str]:
+    """The gates that a challenger with these predictions fails."""
+    errors = Errors.of(PRICES, challenger, champion, PROPERTIES)
+    gates = compare(errors, dict(slices(DATASET.evaluation, HOLDOUT, PRICES)), 1)
+    return [gate.name for gate in gates if not gate.passed]
+
+
+def shuffled(column: str) -> list[dict[str, Any]]:
+    values = np.random.default_rng(1).permutation([row[column] for row in ROWS]).tolist()
+    return [{**row, column: value} for row, value in zip(ROWS, values, strict=True)]
+
+
+DAMAGES: dict[str, Callable[[], Sequence[Row]]] = {
+    "a shuffled column": lambda: shuffled("house_size"),
+    "a tenth of the rows": lambda: ROWS[::10],
+    "prices times ten": lambda: [{**row, "price": 10 * row["price"]} for row in ROWS if row["price"] < 900_000],
+    "one state only": lambda: [row for row in ROWS if row["state"] == "Florida"],
+}
+
+
+@pytest.fixture(scope="module")
+def champion() -> np.ndarray:
+    return predict()
+
+
+@pytest.mark.failure("F423")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_challenger_is_rejected_by_a_named_gate(damage: str, champion: np.ndarray) -> None:
+    """Whatever the damage. A damaged champion is replaced."""
+    train = read(DAMAGES[damage]()).train
+    damaged = predict((train.frame(), train.prices()))
+    assert "mae" in failed_gates(damaged, champion)
+    assert failed_gates(champion, damaged) == []
+
+
+@pytest.mark.failure("F423")
+def test_challengers_that_differ_by_seed_only_are_hardly_ever_promoted(champion: np.ndarray) -> None:
+    """At most three of fifty."""
+    promoted = [seed for seed in range(1, SEEDS + 1) if not failed_gates(predict(seed=seed), champion)]
+    assert len(promoted) <= 3
