@@ -142,11 +142,12 @@ class IntervalAdjuster:
         return row
 
     async def _tag(self, version: Version, row: IntervalLevelRow | None) -> None:
-        """Set the tag of the version, from which a start of inference reads the level."""
+        """Set the tag of the version, from which a start of inference reads the level, unless it was deleted."""
         if row is None or row == self._tagged:
             return
         await self._transactions.check_lease()
-        await asyncio.to_thread(self._registry.set_tag, version.number, INTERVAL_LEVEL, str(row.adjusted))
+        if await asyncio.to_thread(self._registry.version, version.number):
+            await asyncio.to_thread(self._registry.set_tag, version.number, INTERVAL_LEVEL, str(row.adjusted))
         self._tagged = row
         COVERAGE_GAUGE.set(row.coverage)
         LEVEL_GAUGE.set(row.level)

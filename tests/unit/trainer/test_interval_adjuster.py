@@ -156,6 +156,16 @@ async def test_wiped_levels_are_restored(harness: TrainerHarness) -> None:
     assert len(harness.measurer.measured) == len(rows)
 
 
+@pytest.mark.failure("F145")
+async def test_a_champion_that_is_deleted_meanwhile_is_adjusted_without_a_tag(harness: TrainerHarness) -> None:
+    """It is still served. The trainer stays ready."""
+    await harness.adjust_intervals()
+    harness.registry.delete(1)
+    publish(harness, 3)
+    await harness.adjuster.adjust()
+    assert [row.number for row in harness.interval_levels] == [1, 2, 3]
+
+
 async def test_without_a_champion_nothing_is_measured() -> None:
     """Nor if its version was deleted in the registry."""
     harness = TrainerHarness(50.0)
