@@ -316,7 +316,7 @@ def test_a_run_that_could_not_be_stored_is_continued(
     runs, client = MlflowRuns(testbed.mlflow_uri, experiment), MlflowClient(testbed.mlflow_uri)
     train(testbed.dataset, tmp_path / MODEL)
     (tmp_path / EVALUATION).mkdir()
-    fitted = FittedModel(tmp_path, {"mae": 1.0}, recipe())
+    fitted = FittedModel(tmp_path, {"mae": 1.0, "train_rows": 1.0, "holdout_rows": 1.0}, recipe())
     with monkeypatch.context() as patch:
         patch.setattr(mlflow, "log_artifacts", _full_disk)
         for _ in range(3):
