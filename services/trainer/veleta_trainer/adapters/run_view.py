@@ -1,6 +1,4 @@
-"""The experiment in MLflow's pages: of the kind model training, with a saved view of its runs.
-
-The view has the columns that tell trainings apart first.
+"""A saved view of the runs in MLflow's pages, with the columns that tell trainings apart first.
 
 MLflow (3.15 and later) stores saved views as tags of the experiment, and lists them under `Views`. Its pages show
 the columns of `selectedColumns` in the order of `columnOrder`. A view cannot be made the default one.
@@ -27,12 +25,10 @@ COLUMNS = [
 ]
 CREATED_AT = 0
 """Always the same time, so that the tag is written once."""
-_VIEW = json.dumps(
+VIEW = json.dumps(
     {
         "name": NAME,
         "createdAt": CREATED_AT,
         "state": json.dumps({"selectedColumns": COLUMNS, "columnOrder": COLUMNS}),
     }
 )
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development", VIEW_TAG: _VIEW}
-"""Without the kind, MLflow shows the pages for language models."""

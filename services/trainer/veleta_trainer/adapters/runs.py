@@ -28,7 +28,7 @@ from veleta_trainer.adapters.child_protocol import (
     LoggedModels,
 )
 from veleta_trainer.adapters.run_inputs import inputs
-from veleta_trainer.adapters.run_view import EXPERIMENT_TAGS
+from veleta_trainer.adapters.run_view import VIEW, VIEW_TAG
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.recipe import Recipe
@@ -58,7 +58,7 @@ class MlflowRuns:
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
         self._stopped, recipe = False, fitted.recipe
         with registry_errors():
-            self._set_tags(mlflow.set_experiment(self._experiment))
+            self._set_view(mlflow.set_experiment(self._experiment))
             with self._start_run(planned) as run:
                 batches = _batches(recipe)
                 mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
@@ -129,10 +129,9 @@ class MlflowRuns:
         with registry_errors():
             self._client.set_tag(run_id, EXPLANATION, f"failed: {failure}")
 
-    def _set_tags(self, experiment: Experiment) -> None:
-        for key, value in EXPERIMENT_TAGS.items():
-            if experiment.tags.get(key) != value:
-                self._client.set_experiment_tag(experiment.experiment_id, key, value)
+    def _set_view(self, experiment: Experiment) -> None:
+        if experiment.tags.get(VIEW_TAG) != VIEW:
+            self._client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, VIEW)
 
     def _start_run(self, planned: Recipe) -> mlflow.ActiveRun:
         """A new run, or that of an earlier attempt of this process: a registry that cannot store must not fill up."""
