@@ -31,6 +31,8 @@ from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.tables import write_table
 from veleta_trainer.clean_batch_reader import CleanBatchReader
+from veleta_trainer.domain.checks import Check
+from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.evaluation import CHALLENGER, CHAMPION, WHOLE, Predicted, evaluate, largest_errors, slices
 from veleta_trainer.domain.gates import Errors, compare, coverage_gate, example_gate
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
@@ -55,16 +57,10 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     recipe = recipe.model_copy(update={"places_digest": Features(dataset).places_digest})
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
-    curve = _LearningCurve(int(recipe.params["iterations"]))
-    report_progress("building features", 0, 1)
-    train = data.train.frame(), data.train.prices()
-    booster = fit_price_model(dataset, *train, recipe.params, threads, [curve])
-    report_progress("learning errors", 0, 1)
-    error_model = fit_error_model(dataset, *train, data.train.properties(), recipe.params, threads)
+    booster, error_model = _fit(dataset, data.train, recipe.params, threads)
     report_progress("evaluating", 0, 1)
-    holdout = data.holdout.frame()
-    prices, properties = data.holdout.prices(), data.holdout.properties()
-    predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), holdout, prices, properties)
+    frame, prices, properties = data.holdout.frame(), data.holdout.prices(), data.holdout.properties()
+    predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), frame, prices, properties)
     predictions.calibration().save(booster.get_metadata(), _file_of(error_model, folder / child_protocol.ERROR_MODEL))
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     recipe.definition.save(booster.get_metadata())
@@ -73,25 +69,33 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     models = {CHALLENGER: Predicted(np.exp(predictions.logarithms), *predictions.other_half_intervals())}
     try:
         if champion := load_champion(folder, dataset):
-            models[CHAMPION] = Predicted(predict_prices(champion, dataset, holdout))
+            models[CHAMPION] = Predicted(predict_prices(champion, dataset, frame))
     except (Reject, CatBoostError) as error:
         recipe = recipe.model_copy(update={"not_compared": one_line(error)})
     (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
-    baseline = fit_linear_baseline(dataset, *train)
-    models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, holdout))))
-    metrics = _evaluate(dataset, holdout, prices, models, folder / child_protocol.EVALUATION)
-    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(holdout))}
+    baseline = fit_linear_baseline(dataset, data.train.frame(), data.train.prices())
+    models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, frame))))
+    metrics = _evaluate(dataset, frame, prices, models, folder / child_protocol.EVALUATION)
+    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(frame))}
     (example_price,) = Predictor(dataset, booster).prices([dataset.convert(dataset.example)[0]])
-    gates = [example_gate(dataset, example_price)]
-    if CHAMPION in models:
-        errors = Errors.of(prices, models[CHALLENGER].prices, models[CHAMPION].prices, properties)
-        gates += compare(errors, dict(slices(dataset.evaluation, holdout, prices)), recipe.champion)
+    gates = [example_gate(dataset, example_price), *_compare(dataset, data.holdout, models, recipe.champion)]
     if "coverage" in metrics:
-        gates.append(coverage_gate(metrics["coverage"], len(holdout)))
+        gates.append(coverage_gate(metrics["coverage"], len(frame)))
     found = json.dumps([asdict(gate) for gate in gates])
     (folder / child_protocol.EVALUATION / child_protocol.GATES_FILE).write_text(found)
-    holdout.head(child_protocol.SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
+    frame.head(child_protocol.SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
     _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
+
+
+def _fit(
+    dataset: Dataset, train: CleanRows, params: Mapping[str, Any], threads: int
+) -> tuple[CatBoostRegressor, CatBoostRegressor]:
+    """A model of prices, and the model of its errors."""
+    report_progress("building features", 0, 1)
+    frame, prices = train.frame(), train.prices()
+    booster = fit_price_model(dataset, frame, prices, params, threads, [_LearningCurve(int(params["iterations"]))])
+    report_progress("learning errors", 0, 1)
+    return booster, fit_error_model(dataset, frame, prices, train.properties(), params, threads)
 
 
 def _write_last(path: Path, text: str) -> None:
@@ -140,6 +144,17 @@ def _evaluate(
     metrics = {metric: value for (model, metric), value in whole.items() if model == CHALLENGER}
     others = {f"{model.partition(' ')[0]}_mae": whole[model, "mae"] for model in models if model != CHALLENGER}
     return metrics | others
+
+
+def _compare(
+    dataset: Dataset, holdout: CleanRows, models: Mapping[str, Predicted], champion: int | None
+) -> list[Check]:
+    """What the gates find that compare the new model with the champion, a version. Nothing without its predictions."""
+    if CHAMPION not in models:
+        return []
+    prices = holdout.prices()
+    errors = Errors.of(prices, models[CHALLENGER].prices, models[CHAMPION].prices, holdout.properties())
+    return compare(errors, dict(slices(dataset.evaluation, holdout.frame(), prices)), champion)
 
 
 def _file_of(booster: CatBoostRegressor, path: Path) -> bytes:
