@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 
@@ -13,6 +14,7 @@ from veleta.clock import utc_now
 from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
 from veleta.errors import Retry
+from veleta.ports import EventLog
 from veleta.processing.consumer import Consumer
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
@@ -47,6 +49,8 @@ from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
 from veleta_trainer.training_workflow import TrainingSteps, TrainingWorkflow
 
+COMMANDS = "commands"
+"""The loop that follows the commands. A trainer is ready when it knows which were sent before its start."""
 TRAININGS = "trainings"
 """The loop whose activity is shown: the consumer handles records during a training."""
 LIBRARIES = ("catboost", "numpy", "pandas", "shap")
@@ -108,24 +112,23 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     )
     check_registry = partial(call_in_thread, registry.check)
     health.set_unavailable("lease", "not yet requested")
+    health.set_unavailable(COMMANDS, "not yet followed")
     health.show_activity_of(TRAININGS)
 
-    async def run() -> None:
-        existing = await health.retry_until_available(partial(asyncio.to_thread, event_log.bounds, commands))
-        pending = PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in existing.values()))
-        handler = CommandHandler(
+    def command_handler(pending: PendingCommands) -> CommandHandler:
+        return CommandHandler(
             dataset.name, pending, event_log, workflow, fenced, recorder, aliases, registry,
             ChildProcessChecker(dataset, registry), manifests, health, utc_now,
         )  # fmt: skip
-        follow_commands = partial(tail, [commands], event_log, health, pending.on_records)
+
+    async def run() -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch_dependency("mlflow", check_registry, health))
                 group.create_task(consumer.run())
                 group.create_task(health.supervise(TRAININGS, workflow.run()))
                 group.create_task(health.keep_running("lease", partial(fenced.renew_lease, health)))
-                group.create_task(health.keep_running("commands", follow_commands))
-                group.create_task(health.keep_running("replies", handler.run))
+                group.create_task(_handle_commands(commands, event_log, command_handler, health))
                 group.create_task(health.keep_running("explanations", explanations.run))
                 group.create_task(health.keep_running("intervals", adjuster.run))
                 group.create_task(health.keep_running("champion", ChampionWatch(registry, checks, health).run))
@@ -134,3 +137,19 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
                 await fenced.release_lease()
 
     return Service(run)
+
+
+async def _handle_commands(
+    commands: str,
+    event_log: EventLog,
+    command_handler: Callable[[PendingCommands], CommandHandler],
+    health: ServiceHealth,
+) -> None:
+    """Follow the topic of commands, and handle them. Those that are there at first were sent before the start."""
+    existing = await health.retry_until_available(partial(asyncio.to_thread, event_log.bounds, commands))
+    pending = PendingCommands(SERVICE, COMMAND_TYPES, sum(end for _, end in existing.values()))
+    health.set_available(COMMANDS)
+    async with asyncio.TaskGroup() as group:
+        follow = partial(tail, [commands], event_log, health, pending.on_records)
+        group.create_task(health.keep_running(COMMANDS, follow))
+        group.create_task(health.keep_running("replies", command_handler(pending).run))
