@@ -6,11 +6,14 @@
 import json
 import signal
 import sys
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.__main__ import PYTHON, server, testbed, train
 from support.testbed import free_port
+
+ended = threading.Event()
 
 
 def main(addresses: Path) -> None:
@@ -30,9 +33,9 @@ def main(addresses: Path) -> None:
         written = addresses.with_suffix(".part")
         written.write_text(json.dumps({"urls": urls, "body": str(body)}))
         written.rename(addresses)
-        signal.sigwait({signal.SIGTERM})
+        ended.wait()
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
     main(Path(sys.argv[1]))
