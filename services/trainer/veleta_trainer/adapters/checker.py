@@ -3,9 +3,7 @@
 import asyncio
 import json
 import shutil
-import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from veleta.dataset import Dataset
 from veleta.errors import Reject, one_line
 from veleta.ports import DIGEST, Registry, Version
 from veleta_trainer.adapters.child_protocol import CHECKS, DATASET_FILE, MODEL, TRAINED_WITH
+from veleta_trainer.adapters.module_process import run_module
 from veleta_trainer.domain.checks import Check
 
 CHECK_VERSION_SECONDS = 60.0
@@ -50,18 +49,11 @@ class ChildProcessChecker:
 
 
 async def _check_model(folder: Path) -> list[Check]:
-    command = (sys.executable, "-m", "veleta_trainer.check_version", str(folder))
-    child = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE)
     try:
-        async with asyncio.timeout(CHECK_VERSION_SECONDS):
-            _, errors = await child.communicate()
+        code, errors = await run_module("veleta_trainer.check_version", str(folder), seconds=CHECK_VERSION_SECONDS)
     except TimeoutError:
         return [Check("model", f"it is not checked after {CHECK_VERSION_SECONDS:g} s", passed=False)]
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode != 0:
-        last = one_line(errors.decode(errors="replace").strip().rpartition("\n")[2])
-        return [Check("model", f"the process that loads it ended with {child.returncode}: {last}", passed=False)]
+    if code != 0:
+        last = one_line(errors.rpartition("\n")[2])
+        return [Check("model", f"the process that loads it ended with {code}: {last}", passed=False)]
     return [Check(**check) for check in json.loads((folder / CHECKS).read_text())]

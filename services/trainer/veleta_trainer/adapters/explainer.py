@@ -2,9 +2,7 @@
 
 import asyncio
 import shutil
-import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +11,7 @@ from veleta.errors import Reject
 from veleta.ports import Registry, Version
 from veleta.threads import call_in_thread
 from veleta_trainer.adapters.child_protocol import DATASET_FILE, EXPLAIN, MAX_ERROR_CHARACTERS, MODEL
+from veleta_trainer.adapters.module_process import run_module
 from veleta_trainer.ports import Runs
 
 EXPLAIN_SECONDS = 240.0
@@ -48,17 +47,10 @@ class ChildProcessExplainer:
 
 
 async def _explain(folder: Path) -> None:
-    command = (sys.executable, "-m", "veleta_trainer.explain_version", str(folder))
-    child = await asyncio.create_subprocess_exec(*command, stdout=DEVNULL, stderr=PIPE)
     try:
-        async with asyncio.timeout(EXPLAIN_SECONDS):
-            _, errors = await child.communicate()
+        code, errors = await run_module("veleta_trainer.explain_version", str(folder), seconds=EXPLAIN_SECONDS)
     except TimeoutError as error:
         raise Reject("the model cannot be explained", f"it takes longer than {EXPLAIN_SECONDS:g} s") from error
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    if child.returncode != 0:
-        last = errors.decode(errors="replace").strip()[-MAX_ERROR_CHARACTERS:].rpartition("\n")[2]
-        raise Reject("the model cannot be explained", f"the process ended with {child.returncode}: {last}")
+    if code != 0:
+        last = errors[-MAX_ERROR_CHARACTERS:].rpartition("\n")[2]
+        raise Reject("the model cannot be explained", f"the process ended with {code}: {last}")

@@ -3,10 +3,8 @@
 import asyncio
 import json
 import shutil
-import sys
 import tempfile
 import weakref
-from asyncio.subprocess import DEVNULL, PIPE
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from veleta_trainer.adapters.child_protocol import (
     MODEL,
     UNAVAILABLE,
 )
+from veleta_trainer.adapters.module_process import run_module
 from veleta_trainer.domain.interval_level import BatchMeasures
 
 MEASURE_SECONDS = 600.0
@@ -46,7 +45,7 @@ class ChildProcessMeasurer:
         """See `BatchMeasurer.measure`. A cancellation ends the child process."""
         await asyncio.to_thread(self._download, version)
         (self._folder / BATCH).write_text(manifest.model_dump_json())
-        await _run("-m", "veleta_trainer.measure_batch", str(self._folder), str(level), *self._cache.arguments)
+        await _run(str(self._folder), str(level), *self._cache.arguments)
         measures = json.loads((self._folder / MEASURES).read_text())
         return BatchMeasures(**measures) if measures else None
 
@@ -59,18 +58,12 @@ class ChildProcessMeasurer:
 
 
 async def _run(*arguments: str) -> None:
-    child = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=DEVNULL, stderr=PIPE)
     try:
-        async with asyncio.timeout(MEASURE_SECONDS):
-            _, errors = await child.communicate()
+        code, errors = await run_module("veleta_trainer.measure_batch", *arguments, seconds=MEASURE_SECONDS)
     except TimeoutError as error:
         raise Reject("the batch cannot be measured", f"it takes longer than {MEASURE_SECONDS:g} s") from error
-    finally:
-        if child.returncode is None:
-            child.kill()
-            await child.wait()
-    reason = errors.decode(errors="replace").strip()[-MAX_ERROR_CHARACTERS:]
-    if child.returncode == UNAVAILABLE:
+    reason = errors[-MAX_ERROR_CHARACTERS:]
+    if code == UNAVAILABLE:
         raise Retry("kafka", reason)
-    if child.returncode != 0:
-        raise Reject("the batch cannot be measured", f"the process ended with {child.returncode}: {one_line(reason)}")
+    if code != 0:
+        raise Reject("the batch cannot be measured", f"the process ended with {code}: {one_line(reason)}")
