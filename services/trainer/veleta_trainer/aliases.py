@@ -57,7 +57,8 @@ class Aliases:
         fault_point("trainer.tagged")
         if promotion.decision == "rejected":
             await self._set_alias(CHALLENGER, version)
-            await self._describe(promotion)
+            if rejected := await asyncio.to_thread(self._registry.version, version):
+                await self._describe(rejected, promotion)
             return
         await self._set_previous(promotion.previous)
         fault_point("trainer.previous")
@@ -133,16 +134,15 @@ class Aliases:
 
     async def _record(self, promotion: PromotionRow) -> None:
         """Record the champion, by which inference knows its promotion also after a deletion of the version."""
-        await self._describe(promotion)
         if version := await asyncio.to_thread(self._registry.version, promotion.version):
+            await self._describe(version, promotion)
             await self.check_lease()
             await asyncio.to_thread(self._registry.record_champion, version)
 
-    async def _describe(self, decision: PromotionRow) -> None:
+    async def _describe(self, version: Version, decision: PromotionRow) -> None:
         """Describe the version of a decision. The description of one that a person registered is that person's."""
-        version = await asyncio.to_thread(self._registry.version, decision.version)
-        training = await self._recorder.training_of(decision.version)
-        if version and training and training.run_id == version.run_id:
+        training = await self._recorder.training_of(version.number)
+        if training and training.run_id == version.run_id:
             await self.describe(version, training, decision)
 
     async def _tag(self, decision: PromotionRow) -> None:

@@ -44,6 +44,8 @@ from veleta_trainer.ports import FITTING, BatchCache
 from veleta_trainer.recipe_reader import RecipeReader
 
 LEARNING_CURVE_POINTS = 20
+SAMPLE_ROWS = 1_000
+"""Rows of the holdout that the pictures of an explanation show. More rows give the same picture."""
 
 
 def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) -> None:
@@ -83,7 +85,7 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
         gates.append(coverage_gate(metrics["coverage"], len(frame)))
     found = json.dumps([asdict(gate) for gate in gates])
     (folder / child_protocol.EVALUATION / child_protocol.GATES_FILE).write_text(found)
-    frame.head(child_protocol.SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
+    frame.head(SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
     _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
 
 

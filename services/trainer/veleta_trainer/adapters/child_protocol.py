@@ -26,8 +26,6 @@ UNAVAILABLE, NOT_TRAINABLE = 75, 65
 """Exit codes (sysexits.h: EX_TEMPFAIL, EX_DATAERR)."""
 MAX_ERROR_CHARACTERS = 2_000
 """The characters of a child's stderr that an error has: the last ones."""
-SAMPLE_ROWS = 1_000
-"""Rows of the holdout that the pictures of an explanation show. More rows give the same picture."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from veleta.dataset import Dataset
 from veleta.explanation import explanation, influence
 from veleta.explanation_pictures import draw_bars, draw_summary, draw_waterfall
 from veleta.features import Feature
-from veleta_trainer.adapters.child_protocol import SAMPLE_ROWS
 from veleta_trainer.adapters.tables import write_table
 
 mpl.use("Agg")
@@ -22,11 +21,13 @@ from matplotlib import pyplot as plt
 
 
 def explain(
-    booster: CatBoostRegressor, dataset: Dataset, holdout: pd.DataFrame, example: list[Feature], folder: Path
+    booster: CatBoostRegressor, dataset: Dataset, sample: pd.DataFrame, example: list[Feature], folder: Path
 ) -> None:
-    """Write summary.png, bar.png, waterfall.png (the example row) and importance.csv to `folder`."""
+    """Write summary.png, bar.png, waterfall.png (the example row) and importance.csv to `folder`.
+
+    `sample` has rows of the holdout: features, one column each.
+    """
     folder.mkdir()
-    sample = holdout.head(SAMPLE_ROWS)
     sampled = explanation(booster, dataset, sample)
     single = explanation(booster, dataset, pd.DataFrame([example], columns=sample.columns))
     _picture(folder / "summary.png", lambda: draw_summary(sampled, dataset))
