@@ -38,6 +38,16 @@ class Setup:
         pid = self.process.pid
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
+    def listening(self) -> list[int]:
+        """Those that listen on the port. Until a new one does, the others get all requests."""
+        port = int(self.process.url.rsplit(":", 1)[1])
+        opened = {pid: psutil.Process(pid).net_connections("tcp") for pid in self.workers()}
+        return [
+            pid
+            for pid, connections in opened.items()
+            if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections)
+        ]
+
     def responses(self) -> list[dict[str, Any]]:
         """The responses to REQUESTS requests, each on a connection of its own."""
         replies = [post(f"{self.process.url}/predict", self.testbed.dataset.example) for _ in range(REQUESTS)]
@@ -94,7 +104,7 @@ def test_a_worker_that_dies_is_restarted(setup: Setup) -> None:
     os.kill(dead, signal.SIGKILL)
     wait_until(lambda: dead not in setup.workers(), what="it does not run")
     responses += setup.responses()
-    wait_until(lambda: len(setup.workers()) == WORKERS, what="it is restarted")
+    wait_until(lambda: len(setup.listening()) == WORKERS, what="it is restarted, and gets requests")
     wait_until(lambda: _all_ready(setup), 60, "all are ready")
     assert living in setup.workers()
     responses += setup.responses()
