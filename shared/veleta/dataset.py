@@ -27,6 +27,7 @@ from veleta.values import DecimalMark, parse_category, parse_date, parse_identif
 
 Kind = Literal["number", "identifier", "category", "date"]
 Policy = Literal["champion_challenger", "seed", "manual"]
+DriftPolicy = Literal["evidence", "seed", "sequential"]
 Value = float | str | date | None
 Row = Mapping[str, Any]
 """A row as received: column to JSON value."""
@@ -189,9 +190,29 @@ class PromotionRule(Section):
 
 
 class DriftRule(Section):
-    """Columns that drift does not compare."""
+    """When a training is due. All policies are computed for each batch, and `policy` decides."""
 
     ignore: list[Name] = []
+    """Columns that drift does not compare."""
+    policy: DriftPolicy = "evidence"
+    false_alarms: float = Field(0.05, gt=0, lt=0.5)
+    """The greatest share of batches with a false alarm (`evidence`), or the probability of one at all (`sequential`)."""
+    bias: float = Field(0.02, ge=0)
+    """A smaller change of the mean of log(price) - log(prediction) does not matter."""
+    growth: float = Field(0.05, ge=0)
+    """A smaller growth of the median error does not matter."""
+    distance: float = Field(0.1, ge=0)
+    """A smaller change of a number's distribution does not matter: its Wasserstein distance in standard deviations."""
+    variation: float = Field(0.05, ge=0)
+    """A smaller change of a category's shares does not matter: their total variation."""
+    expected_growth: float = Field(0.1, ge=0)
+    """With other rows, a training is due if the expected errors grew by this share."""
+    unknown: float = Field(0.05, ge=0)
+    """With other rows, a training is due if so many more of them have a value that the champion has not learnt."""
+    tolerance: float = Field(0.05, ge=0)
+    """By which share the champion's risk may grow (`sequential`)."""
+    weights: Literal["equal", "importance"] = "equal"
+    """Whether columns count by their share of the champion's explanations (`evidence`)."""
 
 
 class Dataset(Section):

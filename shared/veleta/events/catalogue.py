@@ -56,7 +56,7 @@ Partition = Annotated[int, Field(ge=0, le=9_999)]
 Few = Annotated[list[T], FailFast(), Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
 Named = Annotated[dict[Name, T], Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
 Metrics = Named[FiniteFloat]
-LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, []))]
+LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, [], ""))]
 """A field that was added later: without it an event is written as in earlier versions."""
 Sha256 = Annotated[str, Field(max_length=64, pattern="^[0-9a-f]{64}$")]
 """A SHA-256 in hexadecimal."""
@@ -207,11 +207,66 @@ class Baseline(BaseModel):
     statistics: Few[Reference]
 
 
+class DriftTest(BaseModel):
+    """A test of the policy `evidence`, of the champion's errors or of the rows themselves (`inputs`).
+
+    `subject` is a slice of the rows or a column. `p_value` is adjusted for the number of tests. The test fires if it is at
+    most `level`, and if the effect is above `limit`. `note` names new and vanished categories.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    arm: Literal["errors", "inputs"]
+    subject: Annotated[str, Field(max_length=MAX_SLICE)]
+    test: Name
+    p_value: Share
+    effect: FiniteFloat
+    limit: FiniteFloat
+    level: Share
+    fires: bool
+    note: LeftOutIfEmpty[Annotated[str, Field(max_length=1_024)]] = ""
+
+
+class RiskState(BaseModel):
+    """What the policy `sequential` knows of a version after a batch: sums of the losses of `rows` rows.
+
+    `lower` is the lower bound of the mean loss, which is drift above `threshold`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    version: VersionNumber
+    threshold: FiniteFloat
+    rows: Count
+    total: FiniteFloat
+    variation: FiniteFloat
+    lower: FiniteFloat
+
+
+class PolicyVerdict(BaseModel):
+    """The verdict of one policy on a batch. `parameters` is the SHA-256 of its parameters."""
+
+    model_config = ConfigDict(frozen=True)
+    policy: Name
+    parameters: Sha256
+    verdict: Verdict
+    reason: Text
+
+
+class VersionErrors(BaseModel):
+    """How wrong a version is about a batch: its mean absolute error, and the mean of log(price) - log(prediction)."""
+
+    model_config = ConfigDict(frozen=True)
+    version: VersionNumber
+    rows: Count
+    mae: FiniteFloat
+    bias: FiniteFloat
+
+
 class DriftAssessed(BatchPayload):
     """The drift report on a batch, compared with the last complete batch before it (`previous`, of the same epoch).
 
-    `findings` are unusual properties that do not decide the verdict. `baseline` is None if no batch was complete yet,
-    and in reports of earlier versions.
+    `verdict` and `reason` are those of `policy`, and `verdicts` are those of all policies. `findings` are unusual
+    properties that do not decide the verdict. `baseline` is None if no batch was complete yet, and in reports of earlier
+    versions, as everything after it.
     """
 
     TYPE = "drift.assessed"
@@ -224,6 +279,11 @@ class DriftAssessed(BatchPayload):
     figures: Few[Statistic] = []
     findings: LeftOutIfEmpty[Few[Text]] = []
     baseline: LeftOutIfEmpty[Baseline | None] = None
+    champion: LeftOutIfEmpty[VersionNumber | None] = None
+    verdicts: LeftOutIfEmpty[Few[PolicyVerdict]] = []
+    tests: LeftOutIfEmpty[Few[DriftTest]] = []
+    errors: LeftOutIfEmpty[Few[VersionErrors]] = []
+    risk: LeftOutIfEmpty[RiskState | None] = None
 
 
 class RetrainRequested(BatchPayload):

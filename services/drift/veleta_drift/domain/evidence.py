@@ -1,0 +1,119 @@
+"""The policy `evidence`: a training only if the champion is wrong, or if the rows are others that it does not know.
+
+At most the share `false_alarms` of the batches has a false alarm: half of it is for the errors, half for the inputs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from veleta.dataset import Dataset
+from veleta.events.catalogue import DriftTest, Verdict
+from veleta_drift.domain.errors_arm import BIAS, MIN_ROWS, WHOLE, error_tests
+from veleta_drift.domain.inputs_arm import CATEGORIES, DISTRIBUTION, EXTREMES, Presence, input_tests
+from veleta_drift.domain.samples import Errors, Inputs
+
+POLICY = "evidence"
+MAX_NAMED = 3
+"""How many tests a reason names. The others are counted."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a batch, or of what the champion learnt from. `errors` is None without a champion."""
+
+    inputs: Inputs
+    errors: Errors | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict with its reason and the tests. `unweighted` is the verdict if all columns had the same weight."""
+
+    verdict: Verdict
+    reason: str
+    tests: Sequence[DriftTest] = ()
+    unweighted: Verdict | None = None
+
+
+def judge(
+    dataset: Dataset,
+    reference: Evidence | None,
+    batch: Evidence,
+    presence: tuple[Presence, Presence] | None = None,
+    importance: Mapping[str, float] | None = None,
+) -> Judgement:
+    """The verdict on a batch, compared with what the champion learnt from. `importance` has each column's share of it.
+
+    "drift" means that a training is due.
+    """
+    rule = dataset.drift
+    if reference is None or reference.errors is None or batch.errors is None:
+        return Judgement("not enough data", "no champion whose errors are known")
+    if min(len(batch.errors), len(reference.errors)) < MIN_ROWS:
+        few = f"{len(batch.errors)} clean rows against {len(reference.errors)} of the champion's holdout"
+        return Judgement("not enough data", f"{few}, and {MIN_ROWS} of each are needed")
+    level = rule.false_alarms / 2
+    errors = error_tests(reference.errors, batch.errors, rule, level)
+    equal = input_tests(reference.inputs, batch.inputs, presence, rule, level)
+    weighted = rule.weights == "importance" and importance is not None
+    inputs = input_tests(reference.inputs, batch.inputs, presence, rule, level, importance) if weighted else equal
+    verdict, reason = _verdict(dataset, errors, inputs, reference.errors, batch.errors)
+    unweighted = _verdict(dataset, errors, equal, reference.errors, batch.errors)[0] if weighted else None
+    return Judgement(verdict, reason, [*errors, *inputs], unweighted)
+
+
+def _verdict(
+    dataset: Dataset, errors: Sequence[DriftTest], inputs: Sequence[DriftTest], before: Errors, after: Errors
+) -> tuple[Verdict, str]:
+    if wrong := [each for each in errors if each.fires]:
+        return "drift", _sentences(dataset, wrong)
+    if not (other := [each for each in inputs if each.fires]):
+        return "no drift", "the champion's errors and the rows are as in its training"
+    rows, rule = _sentences(dataset, other), dataset.drift
+    growth = expected_growth(before, after)
+    if growth is not None and growth >= rule.expected_growth:
+        return "drift", f"{rows}; expected errors are {growth:.0%} larger (limit {rule.expected_growth:.0%})"
+    unknown = after.unknown - before.unknown
+    if unknown > rule.unknown:
+        share = f"{after.unknown:.0%} of the rows have a value that the champion has not learnt"
+        return "drift", f"{rows}; {share} ({before.unknown:.0%} of its holdout, limit +{rule.unknown:.0%})"
+    expected = f", expected errors {growth:+.0%}" if growth is not None else ""
+    return "no drift", f"other rows, which the champion knows: {rows}{expected}"
+
+
+def expected_growth(before: Errors, after: Errors) -> float | None:
+    """By which share the expected size of an error grew. None if the champion has no model of errors."""
+    if not len(before.sizes) or not len(after.sizes) or not before.sizes.mean() > 0:
+        return None
+    return float(after.sizes.mean() / before.sizes.mean() - 1)
+
+
+def _sentences(dataset: Dataset, tests: Sequence[DriftTest]) -> str:
+    """The tests with the largest effects, as a person says them."""
+    ordered = sorted(tests, key=lambda each: -abs(each.effect) / each.limit)
+    more = [f"and {len(ordered) - MAX_NAMED} more"] if len(ordered) > MAX_NAMED else []
+    return ", ".join([*(sentence(dataset, each) for each in ordered[:MAX_NAMED]), *more])
+
+
+def sentence(dataset: Dataset, test: DriftTest) -> str:
+    """One test in words: `the prices of state = Ohio are 5.1 % above their predictions (limit 2 %)`."""
+    where = "" if test.arm == "inputs" or test.subject == WHOLE else f" of {test.subject}"
+    limit = f"(limit {100 * test.limit:.3g} %)"
+    if test.arm == "errors" and test.test == BIAS:
+        share = 100 * float(np.expm1(test.effect))
+        direction = "above" if share > 0 else "below"
+        return f"the {dataset.target} values{where} are {abs(share):.2g} % {direction} what is expected {limit}"
+    if test.arm == "errors":
+        return f"the median error{where} grew by {100 * test.effect:.2g} % {limit}"
+    title = dataset.by_name[test.subject].title if test.subject in dataset.by_name else test.subject
+    percent = f"{100 * test.effect:.2g} %"
+    if test.test == DISTRIBUTION:
+        return f"{title} is distributed otherwise (by {test.effect:.2g} standard deviations, limit {test.limit:g})"
+    if test.test == CATEGORIES:
+        note = f"; {test.note}" if test.note else ""
+        return f"{title} has other shares (by {percent}, limit {100 * test.limit:.3g} %{note})"
+    if test.test == EXTREMES:
+        return f"{percent} of {title} are extreme {limit}"
+    return f"the share of rows without {title} changed by {percent} {limit}"
