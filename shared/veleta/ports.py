@@ -161,7 +161,7 @@ DECISION, REJECTED = "decision", "rejected"
 """The tag of a version with its last decision and the reason, and how that of a rejected version begins."""
 INTERVAL_LEVEL = "interval_level"
 """The tag of a version with the last level of its intervals: see `AdjustedLevel`. A new version has none."""
-CHAMPION = "champion"
+CHAMPION, PREVIOUS = "champion", "previous"
 """The alias of the version to serve, and the tag of the registered model with its record."""
 
 
@@ -207,6 +207,9 @@ class Registry(Protocol):
         Raises:
             Reject: the version has none, or its file has another SHA-256 than the tag DIGEST.
         """
+
+    def download_reference(self, version: Version, folder: Path) -> Path | None:
+        """Download what a version's training left for comparisons (see `veleta.reference`). None if it left nothing."""
 
     def dataset_file(self, version: Version) -> str | None:
         """The text of the dataset file of a version's training. None if its run has no readable recipe."""

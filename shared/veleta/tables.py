@@ -90,6 +90,8 @@ drift_reports = sa.Table(
     _time("assessed_at", required=True),
     sa.Column("findings", sa.Text, comment="one a line"),
     sa.Column("baseline", sa.JSON(none_as_null=True), comment="what the next batch is compared with"),
+    sa.Column("champion", sa.Integer, comment="the version whose errors were tested"),
+    sa.Column("risk", sa.JSON(none_as_null=True), comment="what the policy sequential knows of it"),
 )
 
 drift_metrics = sa.Table(
@@ -105,6 +107,58 @@ drift_metrics = sa.Table(
     sa.Column("verdict", _text(16), nullable=False),
     sa.Column("note", _text(128), nullable=False),
     sa.Column("previous", sa.Integer, comment="the batch that has the old value"),
+)
+
+drift_verdicts = sa.Table(
+    "drift_verdicts",
+    pipeline,
+    *_batch_key(),
+    sa.Column("policy", _text(64), primary_key=True),
+    sa.Column("verdict", _text(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("parameters", _text(64), nullable=False, comment="SHA-256 of the policy's parameters"),
+)
+
+drift_tests = sa.Table(
+    "drift_tests",
+    pipeline,
+    *_batch_key(),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("reference", _text(16), nullable=False, comment="champion, or previous: the batch before"),
+    sa.Column("arm", _text(16), nullable=False),
+    sa.Column("subject", _text(MAX_SLICE), nullable=False, comment="a column, or a slice of the rows"),
+    sa.Column("test", _text(64), nullable=False),
+    sa.Column("p_value", sa.Double, nullable=False, comment="adjusted for the number of tests"),
+    sa.Column("effect", sa.Double, nullable=False),
+    sa.Column("effect_limit", sa.Double, nullable=False),
+    sa.Column("fires", sa.Boolean, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+batch_errors = sa.Table(
+    "batch_errors",
+    pipeline,
+    *_batch_key(),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("measured_rows", sa.Integer, nullable=False, comment="that no version has learnt"),
+    sa.Column("mae", sa.Double, nullable=False),
+    sa.Column("bias", sa.Double, nullable=False, comment="mean of log(target) - log(prediction)"),
+)
+
+retrain_verdicts = sa.Table(
+    "retrain_verdicts",
+    pipeline,
+    *_batch_key(),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous", sa.Integer, nullable=False, comment="the version that it replaced"),
+    sa.Column("measured_rows", sa.Integer, nullable=False),
+    sa.Column("mae", sa.Double, nullable=False),
+    sa.Column("previous_mae", sa.Double, nullable=False),
+    sa.Column("relative_change", sa.Double, nullable=False),
+    sa.Column("p_value", sa.Double, nullable=False),
+    sa.Column("verdict", _text(16), nullable=False, comment="helped, no difference or harmed"),
+    _time("judged_at", required=True),
+    sa.Index("ix_retrain_verdicts_version", "version"),
 )
 
 trainings = sa.Table(

@@ -9,7 +9,7 @@ from support.batches import TIME, publish_batch
 from support.hostile_messages import generated
 from support.listings import api_rows
 from support.trainer import DATASET, TrainerHarness, request
-from support.twins.drift import MemoryDriftUnitOfWork
+from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels
 from support.twins.loader import MemoryLoaderUnitOfWork
 from support.twins.shared import MemoryLog, MemoryTransactions
 from support.twins.trainer import MemoryTrainerUnitOfWork
@@ -92,7 +92,7 @@ async def test_the_loader_keeps_all_rows() -> None:
 async def test_drift_keeps_its_verdicts() -> None:
     """And gives one on the next batch."""
     attacked = Attacked("drift", MemoryDriftUnitOfWork())
-    handler = DriftHandler(DATASET, attacked.log, attacked.transactions, lambda: TIME)
+    handler = DriftHandler(DATASET, attacked.log, attacked.transactions, MemoryModels(), lambda: TIME)
     await attacked.process(handler, ["batches"])
     report = attacked.transactions.committed.reports.reports[1, 0]
     attacked.attack("rows", "batches")

@@ -5,9 +5,10 @@ from functools import partial
 
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine, check_mysql
 from veleta.adapters.kafka import KafkaLog
+from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
-from veleta.ports import EventLog
+from veleta.ports import EventLog, Registry
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.processing.replay import replay
@@ -20,22 +21,29 @@ from veleta.topics import topic, topics_of
 from veleta_drift.adapters.backlog import Backlog
 from veleta_drift.adapters.faust_app import add_agent, make_app
 from veleta_drift.adapters.faust_worker import Checks, FaustWorker
+from veleta_drift.adapters.models import RegistryModels
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
 from veleta_drift.handlers import SERVICE, DriftHandler
 from veleta_drift.settings import DriftSettings
 
 
 def build(
-    settings: DriftSettings, health: ServiceHealth, *, event_log: EventLog | None = None, clock: Clock = utc_now
+    settings: DriftSettings,
+    health: ServiceHealth,
+    *,
+    event_log: EventLog | None = None,
+    registry: Registry | None = None,
+    clock: Clock = utc_now,
 ) -> Service:
-    """Drift on Kafka, Faust and MySQL; tests can replace the event log and the clock."""
+    """Drift on Kafka, Faust, MySQL and MLflow; tests can replace the event log, the registry and the clock."""
     dataset = load_dataset(settings.dataset)
     event_log = event_log or KafkaLog(settings.kafka, SERVICE)
     unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
     batches, reports = topic(dataset.name, "batches"), topic(dataset.name, "drift")
     publisher = OutboxPublisher(event_log, transactions, replayed=[reports])
-    handler = DriftHandler(dataset, event_log, transactions, clock, health.heartbeat)
+    models = RegistryModels(dataset, registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name))
+    handler = DriftHandler(dataset, event_log, transactions, models, clock, health.heartbeat)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     backlog = Backlog(batches, event_log, transactions)
     checks: Checks = {

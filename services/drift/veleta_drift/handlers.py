@@ -5,21 +5,29 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+
 from veleta.batches import BatchReader, RowsDeleted
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
-from veleta.events.catalogue import Baseline, BatchClosed, DriftAssessed, RetrainRequested
+from veleta.events.catalogue import Baseline, BatchClosed, DriftAssessed, RetrainJudged, RetrainRequested, RiskState
 from veleta.events.envelope import Event, caused_event, encode
 from veleta.ports import EventLog, Transactions
 from veleta.processing.manifests import Manifests
 from veleta.topics import topic
+from veleta_drift.batch_measurer import BatchMeasurer, Measured, Versions, proposed_rollback
 from veleta_drift.domain.assessment import assess
 from veleta_drift.domain.baseline import MAX_LOOKBACK, is_complete, kept_baseline, next_baseline
+from veleta_drift.domain.evidence import Judgement
+from veleta_drift.domain.inputs_arm import Presence
+from veleta_drift.domain.policies import verdicts
+from veleta_drift.domain.row_sample import RowSample
 from veleta_drift.domain.statistics import BatchSummary, ColumnValues
-from veleta_drift.domain.threshold_rule import POLICY, THRESHOLD, Assessment
-from veleta_drift.ports import DriftUnitOfWork
+from veleta_drift.domain.threshold_rule import THRESHOLD, Assessment
+from veleta_drift.ports import DriftUnitOfWork, Models
 
+log = structlog.get_logger()
 SERVICE = "drift"
 NO_COMPARISON = Assessment("not enough data", "first batch of the epoch")
 
@@ -30,6 +38,7 @@ class PreparedReport:
 
     report: DriftAssessed
     first_of_epoch: bool
+    judged: RetrainJudged | None = None
 
 
 class DriftHandler:
@@ -42,6 +51,7 @@ class DriftHandler:
         dataset: Dataset,
         event_log: EventLog,
         transactions: Transactions[DriftUnitOfWork],
+        models: Models,
         clock: Clock,
         on_chunk: Callable[[], None] = lambda: None,
     ) -> None:
@@ -50,16 +60,23 @@ class DriftHandler:
         self._transactions = transactions
         self._manifests = Manifests(dataset.name, event_log, transactions)
         self._reader = BatchReader(event_log, on_chunk)
+        self._measurer = BatchMeasurer(dataset, models)
         self._clock = clock
 
     async def prepare(self, event: Event) -> PreparedReport:
-        """Compare the batch with the baseline before it in its epoch."""
+        """Compare the batch with the baseline before it in its epoch, and with what the champion learnt from."""
         manifest = _manifest(event)
         before = await self._transactions.run(lambda uow: self._stored_baseline(manifest, uow))
         if before is None:
             earlier = await self._manifests.newest(manifest.epoch, manifest.number - 1, MAX_LOOKBACK)
             before = await asyncio.to_thread(self._read_baseline, earlier)
-        return await asyncio.to_thread(self._prepare, manifest, before)
+        copy_of = await self._copied(manifest)
+        versions = await asyncio.to_thread(self._measurer.versions)
+        champion = versions.champion
+        last = await self._transactions.run(
+            lambda uow: uow.reports.risk(manifest.epoch, manifest.number, champion.number) if champion else None
+        )
+        return await asyncio.to_thread(self._prepare, manifest, before, versions, last, copy_of)
 
     def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
         """Store and publish the report, and request a training if one is due. A batch gets only one report."""
@@ -70,6 +87,8 @@ class DriftHandler:
         uow.reports.insert(report, now)
         assessed = caused_event(event, f"{manifest.batch}/assessed", SERVICE, now, report)
         uow.outbox.append(encode(topic(manifest.dataset, "drift"), assessed))
+        if prepared.judged and not uow.retrain_verdicts.exists(prepared.judged.version):
+            self._store_judgement(assessed, prepared.judged, uow)
         if report.verdict == "drift" or prepared.first_of_epoch:
             request = caused_event(assessed, f"{manifest.batch}/retrain", SERVICE, now, _training_request(prepared))
             uow.outbox.append(encode(topic(manifest.dataset, "retrain"), request))
@@ -85,18 +104,37 @@ class DriftHandler:
             report = event.payload
             if isinstance(report, DriftAssessed) and not uow.reports.exists(report.epoch, report.number):
                 uow.reports.insert(report, event.time)
+            if isinstance(report, RetrainJudged) and not uow.retrain_verdicts.exists(report.version):
+                uow.retrain_verdicts.insert(report, event.time)
+
+    def _store_judgement(self, assessed: Event, judged: RetrainJudged, uow: DriftUnitOfWork) -> None:
+        """Store whether a training helped, and propose a rollback if it harmed."""
+        now, name = assessed.time, topic(judged.dataset, "drift")
+        uow.retrain_verdicts.insert(judged, now)
+        judgement = caused_event(assessed, f"{judged.batch}/judged/{judged.version}", SERVICE, now, judged)
+        uow.outbox.append(encode(name, judgement))
+        if judged.verdict == "harmed":
+            proposal = proposed_rollback(judged)
+            log.warning("rollback proposed", version=judged.version, previous=judged.previous, reason=proposal.reason)
+            event = caused_event(judgement, f"{judged.batch}/rollback/{judged.version}", SERVICE, now, proposal)
+            uow.outbox.append(encode(name, event))
 
     def _stored_baseline(self, manifest: BatchClosed, uow: DriftUnitOfWork) -> Baseline | None:
         """The baseline in the last report of the epoch. None if its values are those of another dataset file."""
         stored = uow.reports.baseline(manifest.epoch, manifest.number)
         return stored if stored and stored.dataset_digest == self._dataset.digest else None
 
+    async def _copied(self, manifest: BatchClosed) -> BatchClosed | None:
+        """The batch of the epoch before with the same number, if it has the same rows."""
+        earlier = await self._manifests.newest(manifest.epoch - 1, manifest.number, 1) if manifest.epoch > 1 else []
+        return next((each for each in earlier if each.digest == manifest.digest), None)
+
     def _read_baseline(self, batches: Sequence[BatchClosed]) -> Baseline | None:
         """The baseline after these batches, of which only the last ones are read. None if none is readable."""
         summaries: dict[int, BatchSummary] = {}
         for manifest in reversed(batches):
             with suppress(Reject):
-                summaries[manifest.number] = self._summary(manifest)
+                summaries[manifest.number] = self._read(manifest)[0]
             if is_complete(summaries.values()):
                 break
         baseline = None
@@ -104,44 +142,71 @@ class DriftHandler:
             baseline = next_baseline(self._dataset, baseline, number, summary)
         return baseline
 
-    def _prepare(self, manifest: BatchClosed, before: Baseline | None) -> PreparedReport:
+    def _prepare(
+        self,
+        manifest: BatchClosed,
+        before: Baseline | None,
+        versions: Versions,
+        last_risk: RiskState | None,
+        copy_of: BatchClosed | None,
+    ) -> PreparedReport:
         try:
-            batch = self._summary(manifest)
+            batch, sample = self._read(manifest)
         except RowsDeleted as deleted:  # after a wipe: the verdict on it was restored, or never came
             return self._without_rows(manifest, before, deleted)
         assessment = assess(self._dataset, before, batch) if before else NO_COMPARISON
         baseline = next_baseline(self._dataset, before, manifest.number, batch)
         previous = before.number if before else None
-        return PreparedReport(self._report(manifest, previous, assessment, baseline), first_of_epoch=before is None)
+        presence = (Presence(before.rows, before.values), Presence(batch.rows, batch.values)) if before else None
+        measured = self._measurer.measure(versions, sample, presence, last_risk)
+        report = self._report(manifest, previous, assessment, baseline, measured)
+        if copy_of:
+            reason = f"the same rows as batch {copy_of.number} of epoch {copy_of.epoch}"
+            report = report.model_copy(update={"verdict": "no drift", "reason": reason})
+        return PreparedReport(report, first_of_epoch=before is None, judged=measured.judged(manifest))
 
     def _without_rows(self, manifest: BatchClosed, before: Baseline | None, error: Exception) -> PreparedReport:
         """The report on a batch whose rows cannot be read."""
-        baseline = kept_baseline(before, manifest.number)
-        report = self._report(manifest, None, Assessment("not enough data", str(error)), baseline)
+        baseline, unread = kept_baseline(before, manifest.number), Assessment("not enough data", str(error))
+        report = self._report(manifest, None, unread, baseline, Measured(Judgement("not enough data", str(error))))
         return PreparedReport(report, first_of_epoch=False)
 
-    def _summary(self, manifest: BatchClosed) -> BatchSummary:
-        values = ColumnValues(self._dataset)
+    def _read(self, manifest: BatchClosed) -> tuple[BatchSummary, RowSample]:
+        """The statistics of all rows of a batch, and a sample of the rows."""
+        values, sample = ColumnValues(self._dataset), RowSample(self._dataset, manifest.rows)
         for rows in self._reader.chunks(manifest):
             values.add(rows)
-        return values.summary()
+            sample.add(rows)
+        return values.summary(), sample
 
     def _report(
-        self, manifest: BatchClosed, previous: int | None, assessment: Assessment, baseline: Baseline | None
+        self,
+        manifest: BatchClosed,
+        previous: int | None,
+        assessment: Assessment,
+        baseline: Baseline | None,
+        measured: Measured,
     ) -> DriftAssessed:
+        found = verdicts(self._dataset, assessment, measured.judgement, measured.risk)
+        decisive = found[self._dataset.drift.policy]
         return DriftAssessed(
             dataset=manifest.dataset,
             epoch=manifest.epoch,
             number=manifest.number,
             previous=previous,
-            verdict=assessment.verdict,
-            reason=assessment.reason,
-            policy=POLICY,
+            verdict=decisive.verdict,
+            reason=decisive.reason,
+            policy=decisive.policy,
             threshold=THRESHOLD,
             dataset_digest=self._dataset.digest,
             figures=list(assessment.statistics),
             findings=list(assessment.findings),
             baseline=baseline,
+            champion=measured.champion,
+            verdicts=list(found.values()),
+            tests=list(measured.tests),
+            errors=measured.errors,
+            risk=measured.risk,
         )
 
 

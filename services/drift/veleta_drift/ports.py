@@ -1,14 +1,47 @@
-"""The repository that drift requires."""
+"""The repository and the models that drift requires."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from veleta.events.catalogue import Baseline, DriftAssessed
+import numpy as np
+
+from veleta.dataset import Values
+from veleta.events.catalogue import Baseline, DriftAssessed, RetrainJudged, RiskState
 from veleta.ports import ManifestUnitOfWork
+from veleta.reference import Reference
+
+
+class Model(Protocol):
+    """A version of the model."""
+
+    @property
+    def number(self) -> int:
+        """The number of the version."""
+
+    @property
+    def reference(self) -> Reference | None:
+        """What its training left for comparisons. None for a version of an earlier release."""
+
+    def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
+        """The logarithm of each row's target, and the expected size of its error (empty without a model of errors)."""
+
+    def unknown(self, rows: Sequence[Values]) -> float:
+        """The share of rows with a value that the version has not learnt. 0 without rows."""
+
+
+class Models(Protocol):
+    """The versions that a batch is measured with. Both methods block and raise Retry."""
+
+    def champion(self) -> Model | None:
+        """The champion. None if there is none that this dataset file can use."""
+
+    def previous(self) -> Model | None:
+        """The version that the champion replaced."""
 
 
 class ReportRepository(Protocol):
-    """The drift reports: PIPELINE.drift_reports, drift_metrics and batch_comparison."""
+    """The drift reports: PIPELINE.drift_reports, with a table for each part of a report."""
 
     def exists(self, epoch: int, number: int) -> bool:
         """Whether there is a report on this batch."""
@@ -16,8 +49,21 @@ class ReportRepository(Protocol):
     def baseline(self, epoch: int, number: int) -> Baseline | None:
         """The baseline of the last report of the epoch before batch `number`. None if it has none."""
 
+    def risk(self, epoch: int, number: int, version: int) -> RiskState | None:
+        """What the last report before this batch knows of a version's risk. None if it is about another one."""
+
     def insert(self, report: DriftAssessed, at: datetime) -> None:
-        """Store a report with all its statistics."""
+        """Store a report with all its parts."""
+
+
+class RetrainVerdictRepository(Protocol):
+    """PIPELINE.retrain_verdicts."""
+
+    def exists(self, version: int) -> bool:
+        """Whether the training of this version was judged."""
+
+    def insert(self, judged: RetrainJudged, at: datetime) -> None:
+        """Store a verdict. Storing it again changes nothing."""
 
 
 class DriftUnitOfWork(ManifestUnitOfWork, Protocol):
@@ -26,3 +72,7 @@ class DriftUnitOfWork(ManifestUnitOfWork, Protocol):
     @property
     def reports(self) -> ReportRepository:
         """The drift reports."""
+
+    @property
+    def retrain_verdicts(self) -> RetrainVerdictRepository:
+        """Whether trainings helped."""

@@ -4,7 +4,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from veleta.bounds import Port, Seconds
-from veleta.settings import KafkaSettings, MysqlSettings, ServiceSettings
+from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
 
 
 class DriftSettings(ServiceSettings):
@@ -17,3 +17,4 @@ class DriftSettings(ServiceSettings):
     )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
+    mlflow: MlflowSettings = Field(default_factory=MlflowSettings)

@@ -25,7 +25,7 @@ from veleta.tables import dataset_tables
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic, topics_of
-from veleta_inference.adapters.booster import NativeBooster
+from veleta.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application, forbidden

@@ -12,7 +12,7 @@ from veleta_trainer.domain.training import PromotionRow, Training
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
 
-PREVIOUS, CHALLENGER = "previous", "challenger"
+CHALLENGER = "challenger"
 PRODUCTION = "Production"
 """The stage of the champion, if the policy is `seed`: the original course project knows no aliases."""
 log = structlog.get_logger()

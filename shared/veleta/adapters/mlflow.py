@@ -43,6 +43,8 @@ DOWNLOAD_PAUSES = (1.0, 2.0)
 UNREADABLE = "the model's file cannot be read"
 NATIVE_FILES = "*.cb*"
 """The CatBoost model among the files of its folder."""
+REFERENCE = "evaluation/reference.json"
+"""The artifact of a run that `veleta.reference` describes."""
 RECIPE, DATASET_FILE = "recipe.json", "dataset_file"
 """The artifact of a run with its recipe, and the key of the dataset file in it."""
 
@@ -183,6 +185,12 @@ class MlflowRegistry:
                 if (pause := next(pauses, None)) is None:
                     raise Reject(UNREADABLE, f"{address}: {error}") from error
                 time.sleep(pause)
+
+    def download_reference(self, version: Version, folder: Path) -> Path | None:
+        try:
+            return self._download(f"runs:/{version.run_id}/{REFERENCE}", folder)
+        except Reject:
+            return None
 
     def dataset_file(self, version: Version) -> str | None:
         with tempfile.TemporaryDirectory() as folder:

@@ -210,11 +210,13 @@ class Baseline(BaseModel):
 class DriftTest(BaseModel):
     """A test of the policy `evidence`, of the champion's errors or of the rows themselves (`inputs`).
 
+    A batch is compared with the reference of the champion, which decides, and with the batch before (`previous`).
     `subject` is a slice of the rows or a column. `p_value` is adjusted for the number of tests. The test fires if it is at
     most `level`, and if the effect is above `limit`. `note` names new and vanished categories.
     """
 
     model_config = ConfigDict(frozen=True)
+    reference: Literal["champion", "previous"] = "champion"
     arm: Literal["errors", "inputs"]
     subject: Annotated[str, Field(max_length=MAX_SLICE)]
     test: Name
@@ -284,6 +286,33 @@ class DriftAssessed(BatchPayload):
     tests: LeftOutIfEmpty[Few[DriftTest]] = []
     errors: LeftOutIfEmpty[Few[VersionErrors]] = []
     risk: LeftOutIfEmpty[RiskState | None] = None
+
+
+class RetrainJudged(BatchPayload):
+    """A batch showed whether the training of a champion helped: it was compared with the version that it replaced.
+
+    Both predict the same `rows`, which neither has learnt. `change` is that of the mean absolute error, and `p_value` the
+    probability of such a difference by chance.
+    """
+
+    TYPE = "retrain.judged"
+    version: VersionNumber
+    previous: VersionNumber
+    rows: Count
+    mae: FiniteFloat
+    previous_mae: FiniteFloat
+    change: FiniteFloat
+    p_value: Share
+    verdict: Literal["helped", "no difference", "harmed"]
+
+
+class RollbackProposed(BatchPayload):
+    """The version that the champion replaced predicts a batch better, beyond chance. Nothing was changed."""
+
+    TYPE = "rollback.proposed"
+    version: VersionNumber
+    previous: VersionNumber
+    reason: Text
 
 
 class RetrainRequested(BatchPayload):
@@ -577,7 +606,7 @@ PAYLOADS: dict[str, type[Payload]] = {
     f"{kind.TYPE}/{kind.VERSION}": kind
     for kind in (
         DatasetDeclared, BatchOpened, BatchRows, BatchClosed, BatchRefused, BatchMissed,
-        DriftAssessed, RetrainRequested,
+        DriftAssessed, RetrainJudged, RollbackProposed, RetrainRequested,
         TrainingStarted, TrainingProgress, TrainingFinished, TrainingMerged, TrainingSkipped, TrainingFailed,
         ModelRegistered, ModelPromoted, ModelRejected, IntervalsAdjusted,
         Poll, Pause, Resume, Retrain, Promote, Rollback, Cancel, CommandAccepted, CommandRefused,

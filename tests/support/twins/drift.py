@@ -1,10 +1,12 @@
 """Drift's repository in memory."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
-from veleta.events.catalogue import Baseline, DriftAssessed
+from veleta.events.catalogue import Baseline, DriftAssessed, RetrainJudged, RiskState
+from veleta_drift.ports import Model
 
 
 class MemoryReports:
@@ -21,12 +23,44 @@ class MemoryReports:
         numbers = [each for other, each in self.reports if other == epoch and each < number]
         return self.reports[epoch, max(numbers)].baseline if numbers else None
 
+    def risk(self, epoch: int, number: int, version: int) -> RiskState | None:
+        earlier = [key for key in self.reports if key < (epoch, number)]
+        state = self.reports[max(earlier)].risk if earlier else None
+        return state if state and state.version == version else None
+
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = report.epoch, report.number
         if key in self.reports:
             raise duplicate_key(key)
         self.reports[key] = report
         self.assessed_at[key] = at
+
+
+class MemoryRetrainVerdicts:
+    """`RetrainVerdictRepository` in a dict."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[int, RetrainJudged] = {}
+
+    def exists(self, version: int) -> bool:
+        return version in self.verdicts
+
+    def insert(self, judged: RetrainJudged, at: datetime) -> None:
+        self.verdicts.setdefault(judged.version, judged)
+
+
+@dataclass
+class MemoryModels:
+    """`Models` in two attributes."""
+
+    current: Model | None = None
+    replaced: Model | None = None
+
+    def champion(self) -> Model | None:
+        return self.current
+
+    def previous(self) -> Model | None:
+        return self.replaced
 
 
 class MemoryDriftUnitOfWork(MemoryUnitOfWork):
@@ -36,3 +70,4 @@ class MemoryDriftUnitOfWork(MemoryUnitOfWork):
         super().__init__()
         self.manifests = MemoryManifests()
         self.reports = MemoryReports()
+        self.retrain_verdicts = MemoryRetrainVerdicts()

@@ -280,6 +280,8 @@ class MemoryRegistry:
         self.descriptions: dict[int, str] = {}
         self.files: dict[str, Path] = {}
         """By address: the file of a native model."""
+        self.references: dict[str, Path] = {}
+        """By run: what its training left for comparisons."""
         self.dataset_files: dict[str, str] = {}
         """By run: the dataset file in its recipe."""
         self.metrics: dict[str, dict[str, float]] = {}
@@ -343,6 +345,10 @@ class MemoryRegistry:
         if expected := version.tags.get(DIGEST):
             check_digest(path.read_bytes(), expected)
         return path
+
+    def download_reference(self, version: Version, folder: Path) -> Path | None:
+        path = self.references.get(version.run_id)
+        return Path(shutil.copy(path, folder)) if path else None
 
     def dataset_file(self, version: Version) -> str | None:
         return self.dataset_files.get(version.run_id)

@@ -8,7 +8,7 @@ from support.batches import TIME, publish_batch
 from support.dataset_changes import CHANGES
 from support.history import Where, histories, next_batch, publish_old_batches
 from support.listings import api_rows
-from support.twins.drift import MemoryDriftUnitOfWork, MemoryReports
+from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels, MemoryReports
 from support.twins.shared import CountingLog, OutboxLog, StrictTransactions
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject
@@ -31,7 +31,7 @@ class Drift:
 
     def change_dataset(self, dataset: Dataset) -> None:
         """Restart with a changed dataset file."""
-        self.handler = DriftHandler(dataset, self.log, self.transactions, lambda: TIME)
+        self.handler = DriftHandler(dataset, self.log, self.transactions, MemoryModels(), lambda: TIME)
 
     @property
     def stored(self) -> MemoryReports:

@@ -7,8 +7,16 @@ import sqlalchemy as sa
 from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
-from veleta.events.catalogue import Baseline, DriftAssessed
-from veleta.tables import MAX_FINDINGS_LENGTH, drift_metrics, drift_reports
+from veleta.events.catalogue import Baseline, DriftAssessed, RetrainJudged, RiskState
+from veleta.tables import (
+    MAX_FINDINGS_LENGTH,
+    batch_errors,
+    drift_metrics,
+    drift_reports,
+    drift_tests,
+    drift_verdicts,
+    retrain_verdicts,
+)
 from veleta_drift.handlers import SERVICE
 
 
@@ -32,6 +40,16 @@ class MysqlReports:
         document = self._connection.scalar(query.order_by(drift_reports.c.number.desc()).limit(1))
         return Baseline.model_validate(document) if document else None
 
+    def risk(self, epoch: int, number: int, version: int) -> RiskState | None:
+        earlier = (drift_reports.c.epoch < epoch) | (
+            (drift_reports.c.epoch == epoch) & (drift_reports.c.number < number)
+        )
+        query = sa.select(drift_reports.c.risk).where(earlier)
+        newest = query.order_by(drift_reports.c.epoch.desc(), drift_reports.c.number.desc()).limit(1)
+        document = self._connection.scalar(newest)
+        state = RiskState.model_validate(document) if document else None
+        return state if state and state.version == version else None
+
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = {"epoch": report.epoch, "number": report.number}
         time = for_sql(at)
@@ -45,8 +63,13 @@ class MysqlReports:
                 assessed_at=time,
                 findings="\n".join(report.findings)[:MAX_FINDINGS_LENGTH] or None,
                 baseline=report.baseline and report.baseline.model_dump(mode="json"),
+                champion=report.champion,
+                risk=report.risk and report.risk.model_dump(mode="json"),
             )
         )
+        for table, rows in _parts(report).items():
+            if rows:
+                self._connection.execute(sa.insert(table), [key | row for row in rows])
         if report.previous is None:
             return
         if metrics := [key | metric for metric in _metrics(report)]:
@@ -58,6 +81,22 @@ class MysqlReports:
         self._connection.execute(sa.insert(self._comparison).values(**key, **comparison, **changes))
 
 
+class MysqlRetrainVerdicts:
+    """`RetrainVerdictRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def exists(self, version: int) -> bool:
+        query = sa.select(retrain_verdicts.c.verdict).where(retrain_verdicts.c.version == version)
+        return self._connection.scalar(query.limit(1)) is not None
+
+    def insert(self, judged: RetrainJudged, at: datetime) -> None:
+        row = judged.model_dump(exclude={"dataset", "rows", "change"})
+        figures = {"measured_rows": judged.rows, "relative_change": judged.change, "judged_at": for_sql(at)}
+        self._connection.execute(sa.insert(retrain_verdicts).prefix_with("IGNORE").values(**row, **figures))
+
+
 class MysqlDriftUnitOfWork(MysqlUnitOfWork):
     """`DriftUnitOfWork` on one connection."""
 
@@ -65,6 +104,7 @@ class MysqlDriftUnitOfWork(MysqlUnitOfWork):
         super().__init__(connection, SERVICE)
         self.manifests = MysqlManifests(connection, SERVICE)
         self.reports = MysqlReports(connection, comparison)
+        self.retrain_verdicts = MysqlRetrainVerdicts(connection)
 
 
 def _metrics(report: DriftAssessed) -> list[dict[str, object]]:
@@ -82,3 +122,17 @@ def _metrics(report: DriftAssessed) -> list[dict[str, object]]:
         }
         for each in report.figures
     ]
+
+
+def _parts(report: DriftAssessed) -> dict[sa.Table, list[dict[str, object]]]:
+    """The rows of each table with a part of a report, without its key."""
+    tests = [each.model_dump(exclude={"limit", "level"}) for each in report.tests]
+    limits = [{"position": position, "effect_limit": each.limit} for position, each in enumerate(report.tests)]
+    return {
+        drift_verdicts: [each.model_dump() for each in report.verdicts],
+        drift_tests: [{"note": ""} | test | limit for test, limit in zip(tests, limits, strict=True)],
+        batch_errors: [
+            {"version": each.version, "measured_rows": each.rows, "mae": each.mae, "bias": each.bias}
+            for each in report.errors
+        ],
+    }

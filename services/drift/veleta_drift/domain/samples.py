@@ -8,7 +8,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Inputs:
-    """The features of clean rows, by column: numbers (float64, dates as years with a fraction) and texts."""
+    """The features of clean rows, by column: numbers (float32, as a model learns them; dates as years with a
+    fraction) and texts.
+    """
 
     numbers: Mapping[str, np.ndarray]
     texts: Mapping[str, np.ndarray]

@@ -9,7 +9,7 @@ from support.models import synthetic, train
 from veleta.dataset import load_dataset
 from veleta.features import Features
 from veleta.predictor import FEATURES, Predictor
-from veleta_inference.adapters.booster import NativeBooster
+from veleta.adapters.booster import NativeBooster
 
 DATASET = load_dataset("real_estate")
 CATEGORICAL = Features(DATASET).categorical

@@ -34,6 +34,11 @@ class NativeBooster:
     def predict(self, data: Sequence[Sequence[Feature]]) -> Iterable[float]:
         return _predict(self._model, self._pool(data))
 
+    @property
+    def has_error_model(self) -> bool:
+        """Whether the model's file has a model of the sizes of its errors."""
+        return self._error_model is not None
+
     def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[Iterable[float], Iterable[float]]:
         if self._error_model is None:
             raise Reject("the model's file is incomplete", "it has a calibration of intervals, and no model of errors")

@@ -1,0 +1,85 @@
+"""The champion and the version before it, from the registry."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import structlog
+from catboost import CatBoostError
+
+from veleta.adapters.booster import NativeBooster
+from veleta.dataset import Dataset, Values
+from veleta.errors import Reject
+from veleta.ports import CHAMPION, PREVIOUS, Registry, Version
+from veleta.predictor import Predictor
+from veleta.reference import Reference
+from veleta.training_values import TrainingValues, unknown_share
+
+log = structlog.get_logger()
+
+
+class CatBoostVersion:
+    """`Model` by its CatBoost file."""
+
+    def __init__(self, dataset: Dataset, number: int, booster: NativeBooster, reference: Reference | None) -> None:
+        """Raises OtherFeatures: the model learnt from features that the dataset file does not define."""
+        self._dataset = dataset
+        self._predictor = Predictor(dataset, booster)
+        self._booster = booster
+        self._learnt = TrainingValues.of_model(booster.get_metadata())
+        self.number = number
+        self.reference = reference
+
+    def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
+        features = self._predictor.features(rows)
+        if not features:
+            return np.empty(0), np.empty(0)
+        if not self._booster.has_error_model:
+            return np.array(self._booster.predict(features)), np.empty(0)
+        logarithms, sizes = self._booster.predict_with_sizes(features)
+        return np.array(logarithms), np.exp(sizes)
+
+    def unknown(self, rows: Sequence[Values]) -> float:
+        return unknown_share(self._dataset, self._learnt, rows) if self._learnt else 0.0
+
+
+@dataclass
+class RegistryModels:
+    """`Models` by the aliases of the registry. A version is downloaded once."""
+
+    _dataset: Dataset
+    _registry: Registry
+    _loaded: dict[tuple[int, str], CatBoostVersion | None] = field(default_factory=dict)
+
+    def champion(self) -> CatBoostVersion | None:
+        return self._of_alias(CHAMPION)
+
+    def previous(self) -> CatBoostVersion | None:
+        return self._of_alias(PREVIOUS)
+
+    def _of_alias(self, alias: str) -> CatBoostVersion | None:
+        version = self._registry.alias(alias)
+        if version is None:
+            return None
+        key = version.number, version.run_id
+        if key not in self._loaded:
+            self._loaded = {**dict(list(self._loaded.items())[-1:]), key: self._load(version)}
+        return self._loaded[key]
+
+    def _load(self, version: Version) -> CatBoostVersion | None:
+        """The model of a version. None if its file is missing or damaged, or of other features."""
+        with tempfile.TemporaryDirectory(prefix="veleta-drift-") as name:
+            folder = Path(name)
+            try:
+                booster = NativeBooster(self._registry.download_native(version, folder))
+                reference = self._reference(version, folder)
+                return CatBoostVersion(self._dataset, version.number, booster, reference)
+            except (Reject, CatBoostError, ValueError) as error:
+                log.warning("version not measured", version=version.number, reason=str(error))
+                return None
+
+    def _reference(self, version: Version, folder: Path) -> Reference | None:
+        path = self._registry.download_reference(version, folder)
+        return Reference.read(path) if path else None

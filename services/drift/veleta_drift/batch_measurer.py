@@ -1,0 +1,159 @@
+"""Measures the champion and the version that it replaced on a sample of a batch, for the policies that need them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from veleta.dataset import Dataset, Values
+from veleta.errors import Retry
+from veleta.events.catalogue import (
+    BatchClosed,
+    DriftTest,
+    RetrainJudged,
+    RiskState,
+    RollbackProposed,
+    VersionErrors,
+)
+from veleta.features import in_holdout
+from veleta.reference import Reference
+from veleta_drift.domain import sequential
+from veleta_drift.domain.evidence import Evidence, Judgement, judge
+from veleta_drift.domain.inputs_arm import Presence, input_tests
+from veleta_drift.domain.retrain_verdict import Predictions, compared
+from veleta_drift.domain.row_sample import RowSample, inputs_of
+from veleta_drift.domain.samples import Errors, Inputs
+from veleta_drift.ports import Model, Models
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions that a batch is measured with, or why there is no champion."""
+
+    champion: Model | None = None
+    previous: Model | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on a batch. `on_new_rows` has the predictions of both versions for rows that neither learnt."""
+
+    judgement: Judgement
+    tests: Sequence[DriftTest] = ()
+    risk: RiskState | None = None
+    champion: int | None = None
+    on_new_rows: Sequence[Predictions] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[VersionErrors]:
+        """The errors of the versions, the champion first."""
+        return [
+            VersionErrors(version=each.version, rows=len(each.truth), mae=each.mae, bias=each.bias)
+            for each in self.on_new_rows
+            if len(each.truth)
+        ]
+
+    def judged(self, manifest: BatchClosed) -> RetrainJudged | None:
+        """Whether the training of the champion helped. None without the version that it replaced, or with few rows."""
+        if len(self.on_new_rows) != 2 or not (found := compared(*self.on_new_rows)):  # noqa: PLR2004 - champion, previous
+            return None
+        champion, previous = self.on_new_rows
+        return RetrainJudged(
+            dataset=manifest.dataset,
+            epoch=manifest.epoch,
+            number=manifest.number,
+            version=champion.version,
+            previous=previous.version,
+            rows=len(champion.truth),
+            mae=champion.mae,
+            previous_mae=previous.mae,
+            change=found.change,
+            p_value=found.p_value,
+            verdict=found.verdict,
+        )
+
+
+class BatchMeasurer:
+    """Measures batches of one dataset. It keeps the sample of the last batch, with which the next one is compared."""
+
+    def __init__(self, dataset: Dataset, models: Models) -> None:
+        self._dataset = dataset
+        self._models = models
+        self._last: Inputs | None = None
+
+    def versions(self) -> Versions:
+        """The versions of now.
+
+        Raises:
+            Retry: the registry is unavailable. With the policy `seed`, which needs no model, there is none then.
+        """
+        try:
+            return Versions(self._models.champion(), self._models.previous())
+        except Retry as unavailable:
+            if self._dataset.drift.policy != "seed":
+                raise
+            return Versions(reason=str(unavailable))
+
+    def measure(
+        self,
+        versions: Versions,
+        sample: RowSample,
+        presence: tuple[Presence, Presence] | None,
+        last_risk: RiskState | None,
+    ) -> Measured:
+        """Measure a batch. `last_risk` is what was known of the champion's risk before it."""
+        rule, rows = self._dataset.drift, sample.clean()
+        inputs, last = inputs_of(self._dataset, rows), self._last
+        self._last = inputs
+        tests = input_tests(last, inputs, presence, rule, rule.false_alarms / 2) if last else []
+        tests = [each.model_copy(update={"reference": "previous"}) for each in tests]
+        model, found = versions.champion, versions.champion.reference if versions.champion else None
+        if model is None or found is None:
+            reason = versions.reason or "there is no champion whose errors are known"
+            return Measured(Judgement("not enough data", reason), tests, champion=model.number if model else None)
+        errors = self._errors(model, rows)
+        judgement = judge(
+            self._dataset, evidence_of(found), Evidence(inputs, errors), presence, found.importance or None
+        )
+        risk = last_risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
+        risk = sequential.next_state(risk, sequential.losses(errors.signed), rule)
+        new = [row for row in rows if in_holdout(self._dataset, row)]
+        measured = [self._predictions(each, new) for each in (model, versions.previous) if each]
+        return Measured(judgement, [*judgement.tests, *tests], risk, model.number, measured)
+
+    def _errors(self, model: Model, rows: Sequence[Values]) -> Errors:
+        logarithms, sizes = model.predict(rows)
+        signed = np.log(self._truth(rows)) - logarithms
+        slices = {name: np.array([row[name] for row in rows], object) for name in self._dataset.evaluation.slices}
+        return Errors(signed, sizes, slices, model.unknown(rows))
+
+    def _predictions(self, model: Model, rows: Sequence[Values]) -> Predictions:
+        logarithms, _ = model.predict(rows)
+        return Predictions(model.number, np.exp(logarithms), self._truth(rows))
+
+    def _truth(self, rows: Sequence[Values]) -> np.ndarray:
+        return np.array([row[self._dataset.target] for row in rows], float)
+
+
+def evidence_of(reference: Reference) -> Evidence:
+    """What a version learnt from, and its errors on its holdout."""
+    numbers = {name: np.array(values, np.float32) for name, values in reference.numbers.items()}
+    texts = {name: np.array(values, object) for name, values in reference.texts.items()}
+    slices = {name: np.array(values, object) for name, values in reference.slices.items()}
+    errors = Errors(np.array(reference.signed), np.array(reference.sizes), slices, reference.unknown)
+    return Evidence(Inputs(numbers, texts), errors)
+
+
+def proposed_rollback(judged: RetrainJudged) -> RollbackProposed:
+    """The proposal to return to the version that a champion replaced."""
+    figures = f"MAE {judged.mae:,.0f} against {judged.previous_mae:,.0f} of version {judged.previous}"
+    reason = f"{figures} on {judged.rows:,} rows of batch {judged.batch} that neither has learnt ({judged.change:+.1%})"
+    return RollbackProposed(
+        dataset=judged.dataset,
+        epoch=judged.epoch,
+        number=judged.number,
+        version=judged.version,
+        previous=judged.previous,
+        reason=reason,
+    )

@@ -1,0 +1,61 @@
+"""Whether a training helped: the champion against the version that it replaced, on rows that neither has learnt."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+MIN_ROWS = 30
+"""With fewer rows there is no verdict yet."""
+LEVEL = 0.05
+"""The greatest probability of a difference by chance that counts as proven."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a version predicts for rows, with their true values, in the target's unit."""
+
+    version: int
+    values: np.ndarray
+    truth: np.ndarray
+
+    @property
+    def mae(self) -> float:
+        """The mean absolute error."""
+        return float(np.abs(self.values - self.truth).mean())
+
+    @property
+    def signed(self) -> np.ndarray:
+        """log(truth) - log(prediction) of each row."""
+        return np.asarray(np.log(self.truth) - np.log(self.values))
+
+    @property
+    def bias(self) -> float:
+        """The mean of `signed`."""
+        return float(self.signed.mean())
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The change of the mean absolute error, the probability of such a difference by chance, and the verdict."""
+
+    change: float
+    p_value: float
+    verdict: Literal["helped", "no difference", "harmed"]
+
+
+def compared(champion: Predictions, previous: Predictions) -> Comparison | None:
+    """Compare the absolute log errors of both on the same rows, by the paired t-test. None with too few rows."""
+    if len(champion.truth) < MIN_ROWS:
+        return None
+    before, after = np.abs(previous.signed), np.abs(champion.signed)
+    change = champion.mae / previous.mae - 1 if previous.mae else float(champion.mae > 0)
+    differences = after - before
+    if np.ptp(differences) == 0:
+        p_value = float(differences[0] == 0)
+    else:
+        p_value = float(stats.ttest_rel(after, before).pvalue)
+    if p_value > LEVEL:
+        return Comparison(change, p_value, "no difference")
+    return Comparison(change, p_value, "helped" if differences.mean() < 0 else "harmed")

@@ -1,0 +1,211 @@
+"""How drift measures the champion and the version before it on a batch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.batches import TIME, publish_batch
+from support.listings import api_rows
+from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels
+from support.twins.shared import OutboxLog, StrictTransactions
+from veleta.dataset import Dataset, Values, load_dataset
+from veleta.errors import Retry
+from veleta.events.catalogue import DriftAssessed, RetrainJudged, RetrainRequested, RollbackProposed
+from veleta.events.envelope import Event, Record, decode
+from veleta.reference import Reference
+from veleta_drift.domain.row_sample import MAX_ROWS, RowSample, inputs_of
+from veleta_drift.handlers import DriftHandler
+
+REAL_ESTATE = load_dataset("real_estate")
+EVIDENCE = REAL_ESTATE.model_copy(update={"drift": REAL_ESTATE.drift.model_copy(update={"policy": "evidence"})})
+SPREAD = 0.2
+"""Standard deviation of a fake model's log errors."""
+
+
+@dataclass(frozen=True)
+class FakeModel:
+    """A model that is wrong by a known amount: `bias` is log(truth) - log(prediction)."""
+
+    number: int
+    reference: Reference | None
+    bias: float = 0.0
+    spread: float = SPREAD
+
+    def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
+        truth = np.log(np.array([row["price"] for row in rows], float))
+        noise = np.random.default_rng(len(rows)).normal(0, self.spread, len(rows))
+        return truth - self.bias - noise, np.full(len(rows), self.spread)
+
+    def unknown(self, rows: Sequence[Values]) -> float:
+        return 0.0
+
+
+def rows_of(count: int, seed: int) -> list[dict[str, Any]]:
+    return list(api_rows(0, count, seed))
+
+
+def reference_of(dataset: Dataset, rows: list[dict[str, Any]]) -> Reference:
+    """What a training on these rows leaves, with errors of a fake model."""
+    sample = RowSample(dataset, len(rows))
+    sample.add(rows)
+    inputs = inputs_of(dataset, sample.clean())
+    return Reference(
+        numbers={name: values.tolist() for name, values in inputs.numbers.items()},
+        texts={name: values.tolist() for name, values in inputs.texts.items()},
+        signed=np.random.default_rng(0).normal(0, SPREAD, 2_000).tolist(),
+        sizes=[SPREAD] * 2_000,
+        unknown=0.0,
+        train_rows=len(rows),
+        holdout_rows=2_000,
+    )
+
+
+class Drift:
+    """A handler with fake models, whose events are those in its outbox."""
+
+    def __init__(self, dataset: Dataset, models: MemoryModels) -> None:
+        self.transactions = StrictTransactions(MemoryDriftUnitOfWork())
+        self.log = OutboxLog("drift", lambda: self.transactions.committed.outbox)
+        self.models, self.dataset = models, dataset
+        self.handler = DriftHandler(dataset, self.log, self.transactions, models, lambda: TIME)
+
+    async def assess(self, epoch: int, number: int, rows: list[dict[str, Any]]) -> DriftAssessed:
+        manifest = publish_batch(self.log, self.dataset, epoch, number, rows)
+        event = Event(f"{manifest.batch}/closed", "poller", TIME, manifest)
+        prepared = await self.handler.prepare(event)
+        await self.transactions.run(lambda uow: self.handler.apply(event, prepared, uow))
+        return prepared.report
+
+    def events(self, kind: type) -> list[Any]:
+        """The payloads of this kind that were published."""
+        stored = [m for _, m in self.transactions.committed.outbox.oldest()]
+        decoded = [decode(Record(m.topic, 0, 0, m.key, m.headers, m.value)).payload for m in stored]
+        return [payload for payload in decoded if isinstance(payload, kind)]
+
+
+@pytest.fixture
+def champion() -> FakeModel:
+    return FakeModel(2, reference_of(EVIDENCE, rows_of(2_000, 1)))
+
+
+def test_a_sample_has_every_kth_row_in_order_whatever_the_chunks() -> None:
+    """At most MAX_ROWS, evenly spaced."""
+    rows = [{"position": position} for position in range(2 * MAX_ROWS + 1)]
+    for size in (1, 7, 500, len(rows)):
+        sample = RowSample(REAL_ESTATE, len(rows))
+        for start in range(0, len(rows), size):
+            sample.add(rows[start : start + size])
+        assert [row["position"] for row in sample._rows] == list(range(0, len(rows), 3))
+
+
+async def test_all_policies_stand_side_by_side_and_the_declared_one_decides(champion: FakeModel) -> None:
+    """The same batches have verdicts of all policies under each of them."""
+    decided = {}
+    for dataset in (REAL_ESTATE, EVIDENCE):
+        drift = Drift(dataset, MemoryModels(champion))
+        await drift.assess(1, 0, rows_of(2_000, 1))
+        report = await drift.assess(1, 1, list(api_rows(5, 2_000, 2)))
+        found = {each.policy: each for each in report.verdicts}
+        assert set(found) == {"seed", "evidence", "sequential"}
+        assert (report.verdict, report.reason) == (found[report.policy].verdict, found[report.policy].reason)
+        assert report.champion == champion.number
+        decided[report.policy] = {policy: each.verdict for policy, each in found.items()}
+    assert decided["seed"] == decided["evidence"]
+    assert decided["seed"]["seed"] == "drift"
+
+
+@pytest.mark.parametrize(("bias", "verdict"), [(0.0, "no drift"), (0.05, "drift")])
+async def test_a_training_is_due_if_the_champion_is_wrong(champion: FakeModel, bias: float, verdict: str) -> None:
+    """Prices 5 % above their predictions request one. The same rows without that request none."""
+    drift = Drift(EVIDENCE, MemoryModels(replace(champion, bias=bias)))
+    await drift.assess(1, 0, rows_of(2_000, 1))
+    report = await drift.assess(1, 1, rows_of(2_000, 3))
+    assert report.verdict == verdict
+    requests = [each.number for each in drift.events(RetrainRequested)]
+    assert requests == ([0, 1] if verdict == "drift" else [0]), "the first one is that of the first batch"
+    if bias:
+        assert "the price values are 5" in report.reason
+        assert "above what is expected (limit 2 %)" in report.reason
+
+
+async def test_without_a_champion_evidence_has_not_enough_data(champion: FakeModel) -> None:
+    """And without what its training left, as with a version of an earlier release."""
+    for current in (None, replace(champion, reference=None)):
+        drift = Drift(EVIDENCE, MemoryModels(current))
+        report = await drift.assess(1, 0, rows_of(200, 1))
+        assert {each.policy: each.verdict for each in report.verdicts} == dict.fromkeys(
+            ("seed", "evidence", "sequential"), "not enough data"
+        )
+
+
+async def test_few_rows_are_not_enough(champion: FakeModel) -> None:
+    """99 rows of any price request nothing."""
+    drift = Drift(EVIDENCE, MemoryModels(replace(champion, bias=1.0)))
+    await drift.assess(1, 0, rows_of(2_000, 1))
+    report = await drift.assess(1, 1, rows_of(99, 3))
+    assert report.verdict == "not enough data"
+    assert "100 of each are needed" in report.reason
+
+
+@pytest.mark.failure("F452")
+async def test_the_registry_is_needed_only_by_a_policy_that_needs_a_model() -> None:
+    """While it is down, `evidence` waits, and `seed` decides as the original project did."""
+
+    class Down(MemoryModels):
+        def champion(self) -> None:
+            raise Retry("mlflow", "down")
+
+    report = await Drift(REAL_ESTATE, Down()).assess(1, 0, rows_of(50, 1))
+    assert {each.policy: each.reason for each in report.verdicts}["evidence"] == "mlflow: down"
+    with pytest.raises(Retry):
+        await Drift(EVIDENCE, Down()).assess(1, 0, rows_of(50, 1))
+
+
+@pytest.mark.failure("F453")
+async def test_the_same_rows_as_in_the_epoch_before_request_no_training(champion: FakeModel) -> None:
+    """Whatever the policy says. Other rows in that place do."""
+    first, second = rows_of(300, 1), list(api_rows(5, 300, 2))
+    drift = Drift(REAL_ESTATE, MemoryModels(champion))
+    for epoch in (1, 2):
+        await drift.assess(epoch, 0, first)
+        report = await drift.assess(epoch, 1, second)
+    assert (report.verdict, report.reason) == ("no drift", "the same rows as batch 1 of epoch 1")
+    assert {each.policy: each.verdict for each in report.verdicts}["seed"] == "drift"
+    report = await drift.assess(2, 2, list(api_rows(0, 300, 9)))
+    assert report.verdict == "drift"
+    assert [(each.epoch, each.number) for each in drift.events(RetrainRequested)] == [(1, 0), (1, 1), (2, 0), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("spread", "verdict"), [(SPREAD, "no difference"), (0.05, "helped"), (0.6, "harmed")], ids=["same", "better", "worse"]
+)
+@pytest.mark.failure("F454")
+async def test_a_training_is_judged_by_the_next_batch(champion: FakeModel, spread: float, verdict: str) -> None:
+    """Once, on rows that no version has learnt. A rollback is proposed if it harmed, and nothing is changed."""
+    models = MemoryModels(replace(champion, spread=spread), replace(champion, number=1))
+    drift = Drift(EVIDENCE, models)
+    for number in range(3):
+        report = await drift.assess(1, number, rows_of(2_000, number))
+    (judged,) = drift.events(RetrainJudged)
+    assert (judged.number, judged.version, judged.previous, judged.verdict) == (0, 2, 1, verdict)
+    assert [each.version for each in report.errors] == [2, 1]
+    assert judged.rows == report.errors[0].rows < 600
+    proposals = drift.events(RollbackProposed)
+    assert [(each.version, each.previous) for each in proposals] == ([(2, 1)] if verdict == "harmed" else [])
+
+
+async def test_the_risk_of_a_champion_continues_and_begins_again_with_the_next(champion: FakeModel) -> None:
+    """Its sums are in the report before, also after a restart."""
+    drift = Drift(EVIDENCE, MemoryModels(champion))
+    await drift.assess(1, 0, rows_of(400, 1))
+    drift.handler = DriftHandler(EVIDENCE, drift.log, drift.transactions, drift.models, lambda: TIME)
+    second = await drift.assess(1, 1, rows_of(400, 2))
+    assert second.risk
+    assert (second.risk.version, second.risk.rows) == (2, 800)
+    drift.models.current = replace(champion, number=3)
+    third = await drift.assess(1, 2, rows_of(400, 3))
+    assert third.risk
+    assert (third.risk.version, third.risk.rows) == (3, 400)
