@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate topics tail dead purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate backtest topics tail dead purge key memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -75,6 +75,11 @@ cancel: $(INSTALLED) ## end the training in progress | REASON
 
 evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-validation, without a run; the predictions go to OUT | CSV DATASET FOLDS SEED OUT TREES
 	.venv/bin/python -m veleta_trainer.evaluate
+
+backtest: $(INSTALLED) ## measure the drift policies on random batches of a file's rows, without a run; the counts go to OUT | CSV DATASET ROWS DRAWS SEED POLICY OUT TREES
+	.venv/bin/python -m veleta_drift.backtest check
+	OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
+	.venv/bin/python -m veleta_drift.backtest
 
 topics: $(INSTALLED) ## list the topics, with the number of records and the last event of each; JSON=1: a line of JSON for each | JSON
 	$(LOCAL) topics

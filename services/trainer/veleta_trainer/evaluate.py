@@ -14,12 +14,11 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.bounds import Seed, Trees, Workers
-from veleta.cleaning import rejection
-from veleta.dataset import BatchRule, Dataset, load_dataset
+from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject, Stop
 from veleta.features import MIN_TRAINING_ROWS
+from veleta.input.clean_rows import clean_rows
 from veleta.input.faults import FaultyInput
-from veleta.input.input_rows import open_rows
 from veleta.intervals import COVERAGE
 from veleta.settings import read_settings
 from veleta_trainer.domain.clean_rows import CleanRows, ColumnBuilder
@@ -69,17 +68,10 @@ def read_rows(path: Path, dataset: Dataset) -> tuple[list[int], CleanRows]:
     Raises:
         FaultyInput: the file cannot be read, or has no usable row.
     """
-    every_row = dataset.model_copy(update={"source": [BatchRule(place=0, where=[])]})
     numbers, clean = list[int](), ColumnBuilder(dataset)
-    with open_rows(path, every_row) as rows:
-        rows.require_no_faults()
-        for _, row in rows.assigned():
-            values, _ = dataset.convert(row)
-            if rejection(dataset, values) is None:
-                numbers.append(rows.position)
-                clean.append(values)
-        rows.require_no_faults()
-        rows.require_usable_rows()
+    for number, values in clean_rows(path, dataset):
+        numbers.append(number)
+        clean.append(values)
     return numbers, CleanRows(dataset, [clean.table()])
 
 
@@ -121,6 +113,7 @@ def _write(path: Path, target: str, numbers: list[int], prices: np.ndarray, foun
         "prediction": found.predictions,
         "low": found.low,
         "high": found.high,
+        "size": found.sizes,
     }
     temporary = path.with_name(f".{path.name}.temporary")
     pd.DataFrame(columns).to_parquet(temporary, index=False)

@@ -44,11 +44,12 @@ def test_each_clean_row_is_predicted_by_models_of_other_properties(file: Path, t
     done = evaluate(CSV=str(file), FOLDS="3", SEED="7", OUT=str(out))
     assert (done.returncode, done.stderr) == (0, "")
     found, rows = pd.read_parquet(out), pd.read_csv(file)
-    assert list(found.columns) == ["row", "fold", DATASET.target, "prediction", "low", "high"]
+    assert list(found.columns) == ["row", "fold", DATASET.target, "prediction", "low", "high", "size"]
     assert found["row"].tolist() == [0, *range(3, ROWS)]
     assert found[DATASET.target].tolist() == rows[DATASET.target].iloc[found["row"]].tolist()
     assert set(found["fold"]) == {0, 1, 2}
     assert np.all((found["low"] < found["prediction"] * 2) & (found["low"] < found["high"]))
+    assert found["size"].gt(0).all()
     expected = scores(found[DATASET.target].to_numpy(), found["prediction"].to_numpy())
     assert f"Veleta: MAE {expected['mae']:,.0f}, median APE {100 * expected['median_ape']:.2f} %" in done.stdout
     inside = (found["low"] <= found[DATASET.target]) & (found[DATASET.target] <= found["high"])

@@ -8,7 +8,7 @@ from scipy import stats
 from veleta.dataset import DriftRule
 from veleta.events.catalogue import DriftTest
 from veleta_drift.domain.holm import holm
-from veleta_drift.domain.samples import Errors
+from veleta_drift.domain.samples import Errors, bounded
 
 MIN_ROWS = 100
 """With fewer rows on either side, errors are not compared."""
@@ -19,11 +19,9 @@ BIAS, SIZE = "bias", "size of the errors"
 def error_tests(reference: Errors, batch: Errors, rule: DriftRule, level: float) -> list[DriftTest]:
     """Compare the champion's errors on a batch with those on its holdout, with at most `level` false alarms.
 
-    Half of the level is for the bias, half for the size of the errors. Of each, half is for all rows, and half for the
-    slices with enough rows, whose p-values are adjusted for their number.
+    Both have MIN_ROWS rows at least. Half of the level is for the bias, half for the size of the errors. Of each, half
+    is for all rows, and half for the slices with enough rows, whose p-values are adjusted for their number.
     """
-    if min(len(reference), len(batch)) < MIN_ROWS:
-        return []
     old, new = reference.parts(), batch.parts()
     names = [name for name in new if name in old and min(len(old[name]), len(new[name])) >= MIN_ROWS]
     pairs = {name: (old[name], new[name]) for name in names}
@@ -61,10 +59,21 @@ def _tests(
 
 def _bias(old: np.ndarray, new: np.ndarray) -> tuple[float, float]:
     """The p-value of Welch's test that the mean signed errors are equal, and their difference."""
-    effect = float(new.mean() - old.mean())
-    if np.ptp(old) == np.ptp(new) == 0:
+    (before, old_deviation), (after, new_deviation) = _moments(old), _moments(new)
+    effect = after - before
+    if old_deviation == new_deviation == 0:
         return float(effect == 0), effect
-    return float(stats.ttest_ind(new, old, equal_var=False).pvalue), effect
+    tested = stats.ttest_ind_from_stats(  # `ttest_ind` warns if one sample is constant
+        after, new_deviation, len(new), before, old_deviation, len(old), equal_var=False
+    )
+    return float(tested.pvalue), effect
+
+
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    """Their mean and standard deviation. Those of equal values have no rounding errors."""
+    if np.ptp(values) == 0:
+        return float(values[0]), 0.0
+    return float(values.mean()), float(values.std(ddof=1))
 
 
 def _growth(old: np.ndarray, new: np.ndarray) -> tuple[float, float]:
@@ -74,5 +83,5 @@ def _growth(old: np.ndarray, new: np.ndarray) -> tuple[float, float]:
     """
     before, after = np.abs(old), np.abs(new)
     middle, grown = float(np.median(before)), float(np.median(after))
-    effect = max(grown / middle - 1, 0.0) if middle > 0 else float(grown > 0)
+    effect = bounded(max(grown - middle, 0.0), middle)
     return float(stats.mannwhitneyu(after, before, alternative="greater").pvalue), effect

@@ -12,7 +12,7 @@ from veleta.dataset import Dataset
 from veleta.events.catalogue import DriftTest, Verdict
 from veleta_drift.domain.errors_arm import BIAS, MIN_ROWS, WHOLE, error_tests
 from veleta_drift.domain.inputs_arm import CATEGORIES, DISTRIBUTION, EXTREMES, Presence, input_tests
-from veleta_drift.domain.samples import Errors, Inputs
+from veleta_drift.domain.samples import Errors, Inputs, bounded
 
 POLICY = "evidence"
 MAX_NAMED = 3
@@ -92,7 +92,7 @@ def expected_growth(before: Errors, after: Errors) -> float | None:
 
 def _sentences(dataset: Dataset, tests: Sequence[DriftTest]) -> str:
     """The tests with the largest effects, as a person says them."""
-    ordered = sorted(tests, key=lambda each: -abs(each.effect) / each.limit)
+    ordered = sorted(tests, key=lambda each: -bounded(abs(each.effect), each.limit))
     more = [f"and {len(ordered) - MAX_NAMED} more"] if len(ordered) > MAX_NAMED else []
     return ", ".join([*(sentence(dataset, each) for each in ordered[:MAX_NAMED]), *more])
 

@@ -11,13 +11,11 @@ def holm(p_values: Sequence[float], weights: Sequence[float] | None = None) -> l
     The method is that of Holm (1979, A simple sequentially rejective multiple test procedure), with its weights: a
     p-value with a larger weight has a larger part of the level, and one with the weight 0 has none.
     """
-    values = np.asarray(p_values, dtype=float)
-    shares = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = np.where(shares > 0, values / shares, np.inf)
+    adjusted = np.ones(len(p_values))
+    shares = np.ones(len(p_values)) if weights is None else np.asarray(weights, dtype=float)
+    (counted,) = np.nonzero(shares > 0)
+    ratios = np.asarray(p_values, dtype=float)[counted] / shares[counted]
     order = np.argsort(ratios, kind="stable")
-    remaining = np.cumsum(shares[order][::-1])[::-1]
-    steps = np.where(remaining > 0, ratios[order] * remaining, 1.0)
-    adjusted = np.empty(len(values))
-    adjusted[order] = np.maximum.accumulate(np.minimum(steps, 1.0))
+    remaining = np.cumsum(shares[counted][order][::-1])[::-1]
+    adjusted[counted[order]] = np.maximum.accumulate(np.minimum(ratios[order] * remaining, 1.0))
     return [float(each) for each in adjusted]

@@ -10,7 +10,7 @@ from scipy import stats
 from veleta.dataset import DriftRule
 from veleta.events.catalogue import DriftTest
 from veleta_drift.domain.holm import holm
-from veleta_drift.domain.samples import Inputs
+from veleta_drift.domain.samples import Inputs, bounded
 
 DISTRIBUTION, CATEGORIES, EXTREMES, MISSING = "distribution", "categories", "extreme values", "missing values"
 EXTREME = 0.999
@@ -24,6 +24,8 @@ MIN_EXPECTED = 5
 OTHER = "\0other"
 MAX_NAMED = 3
 """How many new or vanished categories are named."""
+MAX_NAME = 64
+"""Characters of such a name."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,16 @@ def _number_results(reference: Inputs, batch: Inputs, rule: DriftRule) -> Iterat
 def distance(old: np.ndarray, new: np.ndarray) -> float:
     """The Wasserstein distance of two samples of log(1 + |x|), with the sign of x, in standard deviations of the old one.
 
-    1 if the old sample is constant and the new one has other values.
+    MAX_EFFECT if the old sample is constant and the new one has other values.
     """
     before, after = (np.sign(each) * np.log1p(np.abs(each)) for each in (old, new))
-    spread, moved = float(before.std()), float(stats.wasserstein_distance(before, after))
-    return moved / spread if spread > 0 else float(moved > 0)
+    spread = float(before.std()) if np.ptp(before) else 0.0  # that of equal values may be a rounding error
+    return bounded(float(stats.wasserstein_distance(before, after)), spread)
 
 
 def _extremes(name: str, old: np.ndarray, new: np.ndarray) -> _Result:
     """Whether more of the new numbers are above the EXTREME quantile of the old ones, by Fisher's exact test."""
-    bound = float(np.quantile(old, EXTREME))
+    bound = float(np.quantile(old, EXTREME, method="inverted_cdf"))  # no arithmetic, which could overflow
     before, after = int((old >= bound).sum()), int((new > bound).sum())
     table = [[after, len(new) - after], [before, len(old) - before]]
     p = float(stats.fisher_exact(table, alternative="greater").pvalue)
@@ -141,7 +143,7 @@ def changed_categories(old: Mapping[str, int], new: Mapping[str, int]) -> str:
 def _only_in(one: Mapping[str, int], other: Mapping[str, int]) -> str:
     rows = sum(one.values())
     names = sorted((name for name in one if name not in other), key=lambda name: (-one[name], name))
-    named = [f"{name or 'no value'} {100 * one[name] / rows:.2g} %" for name in names[:MAX_NAMED]]
+    named = [f"{name[:MAX_NAME] or 'no value'} {100 * one[name] / rows:.2g} %" for name in names[:MAX_NAMED]]
     if rest := names[MAX_NAMED:]:
         named.append(f"{len(rest)} more with {100 * sum(one[name] for name in rest) / rows:.2g} %")
     return ", ".join(named)

@@ -1,9 +1,12 @@
 """What a sample of rows has of drift's evidence: the values that the model sees, and how wrong it is about them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+MAX_EFFECT = 1e9
+"""A greater effect counts as this one: an event has finite numbers only."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,20 @@ class Errors:
     def parts(self) -> dict[str, np.ndarray]:
         """The signed errors of each slice, by its name: `state = Ohio`."""
         return {
-            f"{column} = {value}": self.signed[values == value]
+            f"{column} = {value}": errors
             for column, values in self.slices.items()
-            for value in sorted(set(values.tolist()))
+            for value, errors in _grouped(values.tolist(), self.signed).items()
         }
+
+
+def bounded(change: float, base: float) -> float:
+    """change / base, at most MAX_EFFECT. 0 without a change, also if `base` is 0. Both are 0 or above."""
+    return change / base if change < MAX_EFFECT * base else MAX_EFFECT * (change > 0)
+
+
+def _grouped(names: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
+    """The values of each name, by name in alphabetical order. Comparing all names with each one would take long."""
+    position = {name: index for index, name in enumerate(sorted(set(names)))}
+    codes = np.fromiter((position[name] for name in names), dtype=np.int64, count=len(names))
+    ends = np.cumsum(np.bincount(codes, minlength=len(position)))
+    return dict(zip(position, np.split(values[np.argsort(codes, kind="stable")], ends[:-1]), strict=True))

@@ -6,8 +6,6 @@ shifts). MAPIE computes its bound from all rows again with each batch. Here the 
 bound is computed once for each batch, which is enough: it is valid at all times at once.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from mapie.exchangeability_testing.bounds import GammaExponentialMixtureBound, hoeffding_bound
 
@@ -21,7 +19,7 @@ FIRST_MEAN = 0.5
 
 def losses(signed: np.ndarray) -> np.ndarray:
     """|prediction - price| / price of each row, at most 1. `signed` has log(price) - log(prediction)."""
-    return np.minimum(np.abs(np.expm1(-np.asarray(signed))), 1.0)
+    return np.minimum(np.abs(np.expm1(np.minimum(-signed, 1.0))), 1.0)  # a greater one would overflow
 
 
 def first_state(version: int, holdout: np.ndarray, rule: DriftRule) -> RiskState:
@@ -61,12 +59,3 @@ def verdict(state: RiskState | None) -> tuple[Verdict, str]:
     if state.lower > state.threshold:
         return "drift", f"{figures} ({limit})"
     return "no drift", f"{figures} ({limit}): not proven larger than in its training"
-
-
-def monitored(batches: Sequence[np.ndarray], holdout: np.ndarray, rule: DriftRule) -> list[RiskState]:
-    """The states after each of these batches of losses."""
-    state, found = first_state(1, holdout, rule), []
-    for new in batches:
-        state = next_state(state, new, rule)
-        found.append(state)
-    return found

@@ -63,6 +63,7 @@ def describe(values: np.ndarray) -> Mapping[str, float]:
     """Mean, sample standard deviation (n - 1), median and upper quartile (linear interpolation) of float64 values."""
     if not len(values):
         return dict.fromkeys(STATISTICS, math.nan)
-    std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
-    median, upper = (float(q) for q in np.quantile(values, (0.50, 0.75)))
-    return dict(zip(STATISTICS, (float(values.mean()), std, median, upper), strict=True))
+    with np.errstate(over="ignore", invalid="ignore"):  # the sum of huge values is infinite, as with pandas
+        std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
+        median, upper = (float(q) for q in np.quantile(values, (0.50, 0.75)))
+        return dict(zip(STATISTICS, (float(values.mean()), std, median, upper), strict=True))

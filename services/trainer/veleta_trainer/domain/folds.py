@@ -17,12 +17,16 @@ CALIBRATION_SHARE = 5
 
 @dataclass(frozen=True)
 class FoldPredictions:
-    """The fold, the prediction and the interval of each row, in the target's unit. `low` is NaN without an interval."""
+    """The fold, the prediction and the interval of each row, in the target's unit. `low` is NaN without an interval.
+
+    `sizes` is the expected |error of the logarithm|.
+    """
 
     folds: np.ndarray
     predictions: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    sizes: np.ndarray
 
 
 def property_folds(properties: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -49,7 +53,7 @@ def out_of_fold(
     params = {**params, "random_seed": seed}
     fold_of = property_folds(properties, folds, seed)
     held = property_folds(properties, CALIBRATION_SHARE, seed + 1) == 0
-    predictions, low, high = (np.empty(len(rows)) for _ in range(3))
+    predictions, low, high, sizes = (np.empty(len(rows)) for _ in range(4))
     for fold in range(folds):
         report(fold)
         inside, outside = fold_of == fold, fold_of != fold
@@ -62,5 +66,7 @@ def out_of_fold(
         def predicted(chosen: np.ndarray, models: tuple[Any, Any] = (booster, error_model)) -> HoldoutPredictions:
             return HoldoutPredictions.of_models(dataset, models, frame[chosen], prices[chosen], properties[chosen])
 
-        low[inside], high[inside] = predicted(inside).intervals(predicted(calibrating).calibration())
-    return FoldPredictions(fold_of, predictions, low, high)
+        found = predicted(inside)
+        low[inside], high[inside] = found.intervals(predicted(calibrating).calibration())
+        sizes[inside] = found.sizes
+    return FoldPredictions(fold_of, predictions, low, high, sizes)

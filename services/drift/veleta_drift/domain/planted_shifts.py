@@ -1,0 +1,150 @@
+"""Draws random batches from labelled rows, and plants a shift in them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self
+
+import numpy as np
+
+from veleta.dataset import Dataset, Values
+from veleta.features import column_feature
+from veleta_drift.domain.evidence import Evidence
+from veleta_drift.domain.inputs_arm import Presence
+from veleta_drift.domain.samples import Errors, Inputs
+
+WEIGHT = 3
+"""How many times as often a row is drawn, if the mix changes."""
+MISSING = 0.1
+"""The share of rows that lose a value."""
+LARGEST, THIRD = 3, 3
+"""The prices of so many of the largest categories rise; one of so many categories is drawn more often."""
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows as received: the numbers of each column, and how many values there are. And the evidence of the clean ones."""
+
+    numbers: Mapping[str, np.ndarray]
+    presence: Presence
+    evidence: Evidence
+
+    @classmethod
+    def of_rows(cls, dataset: Dataset, rows: Sequence[Values], signed: np.ndarray, sizes: np.ndarray) -> Self:
+        """Clean rows, and what a model is wrong about each: see `Errors`."""
+        features = [column for column in dataset.inputs if column.is_feature]
+        values = {c.name: [column_feature(c, row[c.name]) for row in rows] for c in features}
+        texts = {name: np.array(each, object) for name, each in values.items() if each and isinstance(each[0], str)}
+        numbers = {name: np.array(each, float) for name, each in values.items() if name not in texts}
+        slices = {name: np.array([row[name] for row in rows], object) for name in dataset.evaluation.slices}
+        present = dict.fromkeys((c.name for c in dataset.columns if c.name not in dataset.drift.ignore), len(rows))
+        return cls(
+            {name: np.array([row[name] for row in rows], float) for name in dataset.drift_columns},
+            Presence(len(rows), present),
+            Evidence(Inputs(numbers, texts), Errors(signed, sizes, slices)),
+        )
+
+    def __len__(self) -> int:
+        return self.presence.rows
+
+    @property
+    def errors(self) -> Errors:
+        """The errors of the clean rows."""
+        assert self.evidence.errors is not None  # noqa: S101 - every sample has them
+        return self.evidence.errors
+
+    def drawn(self, chosen: np.ndarray) -> "Sample":
+        """The rows at these positions. All rows must be complete."""
+        present = dict.fromkeys(self.presence.values, len(chosen))
+        return Sample(_at(self.numbers, chosen), Presence(len(chosen), present), self._clean(chosen))
+
+    def raised(self, target: str, factors: np.ndarray) -> "Sample":
+        """Each row with its target times a factor."""
+        numbers = {name: values * factors if name == target else values for name, values in self.numbers.items()}
+        errors = replace(self.errors, signed=self.errors.signed + np.log(factors))
+        return replace(self, numbers=numbers, evidence=replace(self.evidence, errors=errors))
+
+    def without(self, column: str, lost: np.ndarray) -> "Sample":
+        """The value of a column is missing in some rows, which are not clean then. All rows must be complete."""
+        numbers = {name: values[~lost] if name == column else values for name, values in self.numbers.items()}
+        present = {**self.presence.values, column: int((~lost).sum())}
+        return Sample(numbers, Presence(len(self), present), self._clean(~lost))
+
+    def _clean(self, chosen: np.ndarray) -> Evidence:
+        inputs, errors = self.evidence.inputs, self.errors
+        parts = Errors(errors.signed[chosen], errors.sizes[chosen], _at(errors.slices, chosen), errors.unknown)
+        return Evidence(Inputs(_at(inputs.numbers, chosen), _at(inputs.texts, chosen)), parts)
+
+
+Draw = Callable[[int, np.random.Generator], Sample]
+"""Draws a batch with so many rows as received."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What differs between the reference and the batches. `wrong`: the model is wrong about them."""
+
+    name: str
+    draw: Draw
+    wrong: bool = False
+
+
+def shifts(dataset: Dataset, rows: Sample) -> list[Shift]:
+    """No shift, and those that the columns of the dataset allow.
+
+    The number is the first one with which the target rises, or else the first one. The category is the first slice of
+    the evaluation, or else the first one.
+    """
+    inputs = rows.evidence.inputs
+    number = next(iter([*dataset.training.increasing, *inputs.numbers]), "")
+    category = next(iter([*rows.errors.slices, *inputs.texts]), "")
+    plain, target = partial(plain, rows), dataset.target
+    found = [Shift(NOTHING, plain)]
+    for percent in (5, 10):
+        raised = partial(_raised, plain, target, 1 + percent / 100)
+        found.append(Shift(f"{target} +{percent} %", raised, wrong=True))
+    if number in inputs.numbers:
+        values = inputs.numbers[number]
+        found.append(Shift(f"{number} mix", partial(_mixed, rows, values > np.median(values))))
+        found.append(Shift(f"{number} missing", partial(_with_gaps, plain, number)))
+    if category:
+        names = rows.errors.slices.get(category, inputs.texts.get(category, np.empty(0)))
+        unique, counts = np.unique(names.astype(str), return_counts=True)
+        found.append(Shift(f"{category} mix", partial(_mixed, rows, np.isin(names.astype(str), unique[::THIRD]))))
+        largest = unique[np.argsort(-counts, kind="stable")[:LARGEST]]
+        found.append(
+            Shift(
+                f"{target} +10 % in {LARGEST} of {category}",
+                partial(_raised_in, rows, np.isin(names.astype(str), largest), target),
+                wrong=True,
+            )
+        )
+    return found
+
+
+def plain(rows: Sample, size: int, rng: np.random.Generator) -> Sample:
+    """A random part of complete rows, without a shift."""
+    return rows.drawn(rng.choice(len(rows), size, replace=False))
+
+
+def _raised(draw: Draw, target: str, factor: float, size: int, rng: np.random.Generator) -> Sample:
+    return draw(size, rng).raised(target, np.full(size, factor))
+
+
+def _raised_in(rows: Sample, where: np.ndarray, target: str, size: int, rng: np.random.Generator) -> Sample:
+    chosen = rng.choice(len(rows), size, replace=False)
+    return rows.drawn(chosen).raised(target, np.where(where[chosen], 1.1, 1.0))
+
+
+def _mixed(rows: Sample, often: np.ndarray, size: int, rng: np.random.Generator) -> Sample:
+    weights = np.where(often, WEIGHT, 1)
+    return rows.drawn(rng.choice(len(rows), size, replace=False, p=weights / weights.sum()))
+
+
+def _with_gaps(draw: Draw, column: str, size: int, rng: np.random.Generator) -> Sample:
+    return draw(size, rng).without(column, rng.random(size) < MISSING)
+
+
+def _at(columns: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: values[chosen] for name, values in columns.items()}
