@@ -80,7 +80,7 @@ class BatchMeasurer:
     def __init__(self, dataset: Dataset, models: Models) -> None:
         self._dataset = dataset
         self._models = models
-        self._last: Inputs | None = None
+        self._last: tuple[str, Inputs] | None = None
 
     def versions(self) -> Versions:
         """The versions of now.
@@ -95,18 +95,31 @@ class BatchMeasurer:
                 raise
             return Versions(reason=str(unavailable))
 
+    def kept(self, batch: str) -> Inputs | None:
+        """The sample of this batch, if it was measured last."""
+        return self._last[1] if self._last and self._last[0] == batch else None
+
+    def inputs(self, sample: RowSample) -> Inputs:
+        """What the next batch is compared with."""
+        return inputs_of(self._dataset, sample.clean())
+
     def measure(
         self,
+        batch: str,
         versions: Versions,
         sample: RowSample,
+        before: Inputs | None,
         presence: tuple[Presence, Presence] | None,
         last_risk: RiskState | None,
     ) -> Measured:
-        """Measure a batch. `last_risk` is what was known of the champion's risk before it."""
+        """Measure a batch. `before` has the sample of the batch before it.
+
+        `last_risk` is what was known of the champion's risk before it.
+        """
         rule, rows = self._dataset.drift, sample.clean()
-        inputs, last = inputs_of(self._dataset, rows), self._last
-        self._last = inputs
-        tests = input_tests(last, inputs, presence, rule, rule.false_alarms / 2) if last else []
+        inputs = inputs_of(self._dataset, rows)
+        self._last = batch, inputs
+        tests = input_tests(before, inputs, presence, rule, rule.false_alarms / 2) if before is not None else []
         tests = [each.model_copy(update={"reference": "previous"}) for each in tests]
         model, found = versions.champion, versions.champion.reference if versions.champion else None
         if model is None or found is None:

@@ -23,6 +23,7 @@ from veleta_drift.domain.evidence import Judgement
 from veleta_drift.domain.inputs_arm import Presence
 from veleta_drift.domain.policies import verdicts
 from veleta_drift.domain.row_sample import RowSample
+from veleta_drift.domain.samples import Inputs
 from veleta_drift.domain.statistics import BatchSummary, ColumnValues
 from veleta_drift.domain.threshold_rule import THRESHOLD, Assessment
 from veleta_drift.ports import DriftUnitOfWork, Models
@@ -65,18 +66,22 @@ class DriftHandler:
 
     async def prepare(self, event: Event) -> PreparedReport:
         """Compare the batch with the baseline before it in its epoch, and with what the champion learnt from."""
+        return await self.prepare_with(event, await asyncio.to_thread(self._measurer.versions))
+
+    async def prepare_with(self, event: Event, versions: Versions) -> PreparedReport:
+        """`prepare` with these versions. The same batches and versions give the same report."""
         manifest = _manifest(event)
         before = await self._transactions.run(lambda uow: self._stored_baseline(manifest, uow))
         if before is None:
             earlier = await self._manifests.newest(manifest.epoch, manifest.number - 1, MAX_LOOKBACK)
             before = await asyncio.to_thread(self._read_baseline, earlier)
         copy_of = await self._copied(manifest)
-        versions = await asyncio.to_thread(self._measurer.versions)
+        inputs = await self._inputs_before(manifest, before)
         champion = versions.champion
         last = await self._transactions.run(
             lambda uow: uow.reports.risk(manifest.epoch, manifest.number, champion.number) if champion else None
         )
-        return await asyncio.to_thread(self._prepare, manifest, before, versions, last, copy_of)
+        return await asyncio.to_thread(self._prepare, manifest, before, inputs, versions, last, copy_of)
 
     def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
         """Store and publish the report, and request a training if one is due. A batch gets only one report."""
@@ -129,6 +134,26 @@ class DriftHandler:
         earlier = await self._manifests.newest(manifest.epoch - 1, manifest.number, 1) if manifest.epoch > 1 else []
         return next((each for each in earlier if each.digest == manifest.digest), None)
 
+    async def _inputs_before(self, manifest: BatchClosed, before: Baseline | None) -> Inputs | None:
+        """The sample of the batch of the baseline. None without one, or if its rows were deleted.
+
+        The rows are read again if the sample is not in memory, so that a restart between two batches changes no test.
+        """
+        if before is None:
+            return None
+        kept = self._measurer.kept(f"{manifest.dataset}/{manifest.epoch}/{before.number}")
+        if kept is not None:
+            return kept
+        earlier = await self._manifests.newest(manifest.epoch, before.number, 1)
+        return await asyncio.to_thread(self._read_inputs, earlier)
+
+    def _read_inputs(self, batches: Sequence[BatchClosed]) -> Inputs | None:
+        """The sample of a batch. None if there is none, or if its rows cannot be read."""
+        for manifest in batches:
+            with suppress(Reject):
+                return self._measurer.inputs(self._read(manifest)[1])
+        return None
+
     def _read_baseline(self, batches: Sequence[BatchClosed]) -> Baseline | None:
         """The baseline after these batches, of which only the last ones are read. None if none is readable."""
         summaries: dict[int, BatchSummary] = {}
@@ -146,6 +171,7 @@ class DriftHandler:
         self,
         manifest: BatchClosed,
         before: Baseline | None,
+        inputs_before: Inputs | None,
         versions: Versions,
         last_risk: RiskState | None,
         copy_of: BatchClosed | None,
@@ -158,7 +184,7 @@ class DriftHandler:
         baseline = next_baseline(self._dataset, before, manifest.number, batch)
         previous = before.number if before else None
         presence = (Presence(before.rows, before.values), Presence(batch.rows, batch.values)) if before else None
-        measured = self._measurer.measure(versions, sample, presence, last_risk)
+        measured = self._measurer.measure(manifest.batch, versions, sample, inputs_before, presence, last_risk)
         report = self._report(manifest, previous, assessment, baseline, measured)
         if copy_of:
             reason = f"the same rows as batch {copy_of.number} of epoch {copy_of.epoch}"

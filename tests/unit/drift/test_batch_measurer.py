@@ -16,6 +16,7 @@ from veleta.errors import Retry
 from veleta.events.catalogue import DriftAssessed, RetrainJudged, RetrainRequested, RollbackProposed
 from veleta.events.envelope import Event, Record, decode
 from veleta.reference import Reference
+from veleta.topics import topic
 from veleta_drift.domain.row_sample import MAX_ROWS, RowSample, inputs_of
 from veleta_drift.handlers import DriftHandler
 
@@ -209,3 +210,44 @@ async def test_the_risk_of_a_champion_continues_and_begins_again_with_the_next(c
     third = await drift.assess(1, 2, rows_of(400, 3))
     assert third.risk
     assert (third.risk.version, third.risk.rows) == (3, 400)
+
+
+@pytest.mark.failure("F459")
+@pytest.mark.parametrize("change", ["a restart", "an attempt that was repeated", "the next epoch"])
+async def test_a_batch_is_compared_with_the_rows_of_the_batch_before_it(champion: FakeModel, change: str) -> None:
+    """Its tests are those of a worker that ran all the time: a sample that is not in memory is read again."""
+    found = []
+    for disturbed in (False, True):
+        drift = Drift(EVIDENCE, MemoryModels(champion))
+        await drift.assess(1, 0, rows_of(400, 1))
+        if disturbed and change == "a restart":
+            drift.handler = DriftHandler(EVIDENCE, drift.log, drift.transactions, drift.models, lambda: TIME)
+        if disturbed and change == "an attempt that was repeated":
+            manifest = publish_batch(drift.log, EVIDENCE, 1, 1, list(api_rows(5, 400, 2)))
+            await drift.handler.prepare(Event(f"{manifest.batch}/closed", "poller", TIME, manifest))
+        if disturbed and change == "the next epoch":
+            await drift.assess(2, 0, rows_of(400, 3))
+        found.append((await drift.assess(1, 1, list(api_rows(5, 400, 2)))).tests)
+    tests = [each for each in found[0] if each.reference == "previous"]
+    assert any(each.fires for each in tests)
+    assert found[1] == found[0]
+
+
+@pytest.mark.failure("F459")
+async def test_without_the_rows_of_the_batch_before_there_are_no_tests_against_it(champion: FakeModel) -> None:
+    """Retention deleted them, and the worker was restarted. The tests against the champion's reference are there."""
+    drift = Drift(EVIDENCE, MemoryModels(champion))
+    await drift.assess(1, 0, rows_of(400, 1))
+    drift.handler = DriftHandler(EVIDENCE, drift.log, drift.transactions, drift.models, lambda: TIME)
+    drift.log.delete_before(topic(EVIDENCE.name, "rows"), 0, len(drift.log.topics[topic(EVIDENCE.name, "rows")]))
+    report = await drift.assess(1, 1, rows_of(400, 2))
+    assert report.previous == 0
+    assert {each.reference for each in report.tests} == {"champion"}
+
+
+async def test_the_first_batch_of_an_epoch_has_no_batch_before_it(champion: FakeModel) -> None:
+    """It is compared with the champion's reference only, as the statistics of the rule `seed` are."""
+    drift = Drift(EVIDENCE, MemoryModels(champion))
+    await drift.assess(1, 0, rows_of(400, 1))
+    report = await drift.assess(2, 0, rows_of(400, 2))
+    assert {each.reference for each in report.tests} == {"champion"}
