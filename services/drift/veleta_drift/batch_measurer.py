@@ -83,17 +83,19 @@ class BatchMeasurer:
         self._last: tuple[str, Inputs] | None = None
 
     def versions(self) -> Versions:
-        """The versions of now.
+        """The versions of now. While a promotion moves the aliases, both can name the champion: then only it is used.
 
         Raises:
             Retry: the registry is unavailable. With the policy `seed`, which needs no model, there is none then.
         """
         try:
-            return Versions(self._models.champion(), self._models.previous())
+            champion, previous = self._models.champion(), self._models.previous()
         except Retry as unavailable:
             if self._dataset.drift.policy != "seed":
                 raise
             return Versions(reason=str(unavailable))
+        same = champion is not None and previous is not None and champion.number == previous.number
+        return Versions(champion, None if same else previous)
 
     def kept(self, batch: str) -> Inputs | None:
         """The sample of this batch, if it was measured last."""

@@ -251,3 +251,15 @@ async def test_the_first_batch_of_an_epoch_has_no_batch_before_it(champion: Fake
     await drift.assess(1, 0, rows_of(400, 1))
     report = await drift.assess(2, 0, rows_of(400, 2))
     assert {each.reference for each in report.tests} == {"champion"}
+
+
+@pytest.mark.failure("F460")
+async def test_a_champion_is_not_compared_with_itself(champion: FakeModel) -> None:
+    """While the aliases move, both can name one version. The batch is measured with it, and its training is not judged."""
+    drift = Drift(EVIDENCE, MemoryModels(champion, champion))
+    report = await drift.assess(1, 0, rows_of(2_000, 1))
+    assert [each.version for each in report.errors] == [champion.number]
+    assert drift.events(RetrainJudged) == []
+    drift.models.replaced = replace(champion, number=1)
+    await drift.assess(1, 1, rows_of(2_000, 2))
+    assert [each.number for each in drift.events(RetrainJudged)] == [1]
