@@ -38,6 +38,11 @@ class FeatureInfo:
     categorical: bool = False
     trend: int = 0
 
+    @property
+    def is_column(self) -> bool:
+        """Whether it is a column of the row itself: it is not computed from several, and not of the row's place."""
+        return self.name == self.column
+
 
 class Features:
     """The features of a dataset, in their order. They are a pure function of a typed row and the table of places."""

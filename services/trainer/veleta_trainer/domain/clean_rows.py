@@ -107,7 +107,7 @@ class CleanRows:
         self._frame = pd.DataFrame({info.name: _pandas(column) for info, column in own.items()} | places, copy=False)
         self._prices = np.array(joined.column(TARGET))
         self._properties = np.array(joined.column(PROPERTY))
-        learnt = {info: column for info, column in own.items() if info.name == info.column}
+        learnt = {info: column for info, column in own.items() if info.is_column}
         self._texts = {info.name: sorted(_used(column)) for info, column in learnt.items() if info.categorical}
         self._ranges = {info.name: pc.min_max(column) for info, column in learnt.items() if not info.categorical}
 
