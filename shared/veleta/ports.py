@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
+from veleta.reference import Reference
 
 T = TypeVar("T")
 Checkpoints = Mapping[tuple[str, int], int]
@@ -208,8 +209,8 @@ class Registry(Protocol):
             Reject: the version has none, or its file has another SHA-256 than the tag DIGEST.
         """
 
-    def download_reference(self, version: Version, folder: Path) -> Path | None:
-        """Download what a version's training left for comparisons (see `veleta.reference`). None if it left nothing."""
-
     def dataset_file(self, version: Version) -> str | None:
         """The text of the dataset file of a version's training. None if its run has no readable recipe."""
+
+    def reference(self, version: Version) -> Reference | None:
+        """What a version's training left to compare batches with. None if its run has none that can be read."""

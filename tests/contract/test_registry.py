@@ -10,12 +10,14 @@ from mlflow import MlflowClient
 
 from support.models import train
 from support.testbed import Testbed
+from support.trainer import REFERENCE
 from support.twins.shared import MemoryRegistry
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
 from veleta.model_digest import model_digest
 from veleta.ports import DIGEST, NATIVE, Registry, Version
+from veleta.reference import REFERENCE_FILE
 
 MakeRun = Callable[[], tuple[str, str]]
 """Creates a run that contains a native model: its id, and the address of the model."""
@@ -31,6 +33,8 @@ class Subject:
     """Deletes a version as a person does."""
     log_recipe: Callable[[str, dict[str, str]], None]
     """Adds a recipe to a run."""
+    log_reference: Callable[[str, bytes], None]
+    """Adds the file of a reference to a run."""
     description: Callable[[int], str]
     """Reads the description of a version."""
     delete_run: Callable[[str], None]
@@ -52,11 +56,16 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         def log_recipe(run_id: str, recipe: dict[str, str]) -> None:
             memory.dataset_files.update({run_id: recipe["dataset_file"]} if "dataset_file" in recipe else {})
 
+        def log_reference(run_id: str, content: bytes) -> None:
+            if content == REFERENCE.model_dump_json().encode():
+                memory.references[run_id] = REFERENCE
+
         return Subject(
             memory,
             lambda: (f"run{next(ids)}", "models:/native"),
             memory.delete,
             log_recipe,
+            log_reference,
             lambda number: memory.descriptions[number],
             lambda _run_id: None,
             lambda run_id, accuracy: memory.metrics.update({run_id: {"accuracy": accuracy}}),
@@ -70,6 +79,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
         _mlflow_runs(client, name, path),
         lambda number: client.delete_model_version(name, str(number)),
         lambda run_id, recipe: client.log_dict(run_id, recipe, "recipe.json"),
+        lambda run_id, content: client.log_text(run_id, content.decode(), REFERENCE_FILE),
         lambda number: str(client.get_model_version(name, str(number)).description),
         client.delete_run,
         lambda run_id, accuracy: client.log_metric(run_id, "accuracy", accuracy),
@@ -261,3 +271,15 @@ def test_the_dataset_file_of_a_version_is_that_of_its_recipe(subject: Subject) -
         versions.append(subject.registry.register(run_id, source, {NATIVE: source}))
     versions.append(Version(9, "00000000000000000000000000000000"))
     assert [subject.registry.dataset_file(version) for version in versions] == [None, None, 'title = "Häuser"', None]
+
+
+def test_the_reference_of_a_version_is_that_of_its_run(subject: Subject) -> None:
+    """A version of an earlier release has none, nor has one without a run. A damaged one is none."""
+    content, versions = REFERENCE.model_dump_json().encode(), []
+    for logged in (None, content[:-10], content):
+        run_id, source = subject.make_run()
+        if logged is not None:
+            subject.log_reference(run_id, logged)
+        versions.append(subject.registry.register(run_id, source, {NATIVE: source}))
+    versions.append(Version(9, "00000000000000000000000000000000"))
+    assert [subject.registry.reference(version) for version in versions] == [None, None, REFERENCE, None]

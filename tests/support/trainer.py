@@ -19,6 +19,7 @@ from veleta.ports import EventLog, Version
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.tail import tail
+from veleta.reference import Reference
 from veleta.service.health import ServiceHealth
 from veleta.topics import TopicName, topic
 from veleta_trainer.aliases import Aliases
@@ -50,6 +51,18 @@ FAULT_POINTS = tuple(
 )  # fmt: skip
 """Where a trainer may be killed, in the order of a training."""
 COMMANDS = topic(DATASET.name, "commands")
+REFERENCE = Reference(
+    numbers={"bed": [1, 2, 2, 5]},
+    texts={"city": ["Añasco", "Zion", "Zion", "Zion"]},
+    signed=[-0.25, 0.75],
+    sizes=[0.125, 0.25],
+    slices={"state": ["Ohio", "Texas"]},
+    unknown=0.5,
+    importance={"bed": 0.75, "city": 0.25},
+    train_rows=4,
+    holdout_rows=2,
+)
+"""What a training leaves of its version."""
 
 
 ENDLESS = float("inf")

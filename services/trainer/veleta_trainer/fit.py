@@ -1,8 +1,8 @@
 """The child process that fits a model: `python -m veleta_trainer.fit FOLDER THREADS CACHE BYTES`.
 
 FOLDER has recipe.json and, if there is a champion, champion.cbm and the dataset file of its training, champion.toml.
-The output is model.cbm, metrics.json, sample.parquet (holdout rows to explain the model with), and recipe.json without
-the batches that could not be read and with the reason why the champion was not compared.
+The output is model.cbm, metrics.json, sample.parquet (holdout rows to explain the model with), the folder evaluation,
+and recipe.json without the batches that could not be read and with the reason why the champion was not compared.
 CACHE is the folder of cleaned batches, which has at most BYTES.
 Its login to Kafka is the trainer's, from the environment.
 Progress goes to stdout, one JSON object per line: phase, done, of and error (a number while trees are fitted).
@@ -26,6 +26,7 @@ from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.features import Features
 from veleta.predictor import FEATURES, Predictor, check_features
+from veleta.reference import REFERENCE_FILE
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.batch_files import BatchFiles
@@ -40,6 +41,7 @@ from veleta_trainer.domain.linear_baseline import NAME as BASELINE
 from veleta_trainer.domain.linear_baseline import fit_linear_baseline, numbers
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.reference import version_reference
 from veleta_trainer.ports import FITTING, BatchCache
 from veleta_trainer.recipe_reader import RecipeReader
 
@@ -79,6 +81,8 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, frame))))
     metrics = _evaluate(dataset, frame, prices, models, folder / child_protocol.EVALUATION)
     metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(frame))}
+    reference = version_reference(dataset, data.train, frame, predictions, booster, threads)
+    reference.write(folder / REFERENCE_FILE)
     (example_price,) = Predictor(dataset, booster).prices([dataset.convert(dataset.example)[0]])
     gates = [example_gate(dataset, example_price), *_compare(dataset, data.holdout, models, recipe.champion)]
     if "coverage" in metrics:

@@ -26,6 +26,7 @@ from veleta.errors import Reject, Retry
 from veleta.events.catalogue import MODEL_ADDRESS
 from veleta.model_digest import check_digest
 from veleta.ports import ARTIFACTS, CHAMPION, DIGEST, NATIVE, Version
+from veleta.reference import REFERENCE_FILE, Reference
 from veleta.settings import MlflowSettings
 from veleta.threads import call_with_time_out
 from veleta.timeouts import CHECK_SECONDS, DOWNLOAD_SECONDS, MLFLOW_SECONDS
@@ -43,8 +44,6 @@ DOWNLOAD_PAUSES = (1.0, 2.0)
 UNREADABLE = "the model's file cannot be read"
 NATIVE_FILES = "*.cb*"
 """The CatBoost model among the files of its folder."""
-REFERENCE = "evaluation/reference.json"
-"""The artifact of a run that `veleta.reference` describes."""
 RECIPE, DATASET_FILE = "recipe.json", "dataset_file"
 """The artifact of a run with its recipe, and the key of the dataset file in it."""
 
@@ -186,12 +185,6 @@ class MlflowRegistry:
                     raise Reject(UNREADABLE, f"{address}: {error}") from error
                 time.sleep(pause)
 
-    def download_reference(self, version: Version, folder: Path) -> Path | None:
-        try:
-            return self._download(f"runs:/{version.run_id}/{REFERENCE}", folder)
-        except Reject:
-            return None
-
     def dataset_file(self, version: Version) -> str | None:
         with tempfile.TemporaryDirectory() as folder:
             try:
@@ -200,6 +193,13 @@ class MlflowRegistry:
             except (Reject, ValueError):
                 return None
         return recipe.get(DATASET_FILE)
+
+    def reference(self, version: Version) -> Reference | None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return Reference.read(self._download(f"runs:/{version.run_id}/{REFERENCE_FILE}", Path(folder)))
+            except (Reject, ValueError):
+                return None
 
     def _version_of(self, run_id: str) -> ModelVersion | None:
         versions = self._client.search_model_versions(f"name = '{self._model}' and run_id = '{run_id}'")

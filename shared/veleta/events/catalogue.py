@@ -416,6 +416,51 @@ class Measures(BaseModel):
     metrics: Metrics
 
 
+class NumberProfile(BaseModel):
+    """A number or a date in `rows` rows: its quantiles at 0, 5, 25, 50, 75, 95 and 100 %. A date is a year."""
+
+    model_config = ConfigDict(frozen=True)
+    rows: Count
+    quantiles: Annotated[list[FiniteFloat], FailFast(), Field(max_length=100)]
+
+
+class CategoryProfile(BaseModel):
+    """A category in `rows` rows: how many values it has, and the shares of the most frequent ones, in no order."""
+
+    model_config = ConfigDict(frozen=True)
+    rows: Count
+    categories: Count
+    shares: Annotated[dict[Annotated[str, Field(max_length=255)], Share], Field(max_length=100)]
+
+
+class ErrorProfile(BaseModel):
+    """How wrong a version is about `rows` rows of its holdout, by log(price) - log(prediction).
+
+    `bias` is its mean, `deviation` its standard deviation, and `median` that of its absolute value.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    rows: Count
+    bias: FiniteFloat
+    deviation: FiniteFloat
+    median: FiniteFloat
+
+
+class Profile(BaseModel):
+    """What a version learnt from, and how wrong it is: what later batches are compared with, in short.
+
+    `numbers` and `categories` are those of a sample of the `train_rows` rows. `importance` is each column's share of
+    the influence on predictions.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    train_rows: Count
+    numbers: Named[NumberProfile]
+    categories: Named[CategoryProfile]
+    errors: ErrorProfile
+    importance: Named[Share]
+
+
 class ModelRegistered(ModelPayload):
     """A version was registered. `native` is the artifact URI of the CatBoost model of the same run in MLflow.
 

@@ -15,6 +15,7 @@ from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import Message, Record
 from veleta.model_digest import check_digest
 from veleta.ports import DIGEST, NATIVE, Checkpoints, OutboxRepository, Subscription, T, U, UnitOfWork, Version
+from veleta.reference import Reference
 from veleta.topics import MAX_MESSAGE_BYTES
 
 _offset = attrgetter("offset")
@@ -280,10 +281,10 @@ class MemoryRegistry:
         self.descriptions: dict[int, str] = {}
         self.files: dict[str, Path] = {}
         """By address: the file of a native model."""
-        self.references: dict[str, Path] = {}
-        """By run: what its training left for comparisons."""
         self.dataset_files: dict[str, str] = {}
         """By run: the dataset file in its recipe."""
+        self.references: dict[str, Reference] = {}
+        """By run: what its training left."""
         self.metrics: dict[str, dict[str, float]] = {}
         """By run: what it logged."""
         self.stages: dict[int, str] = {}
@@ -346,9 +347,8 @@ class MemoryRegistry:
             check_digest(path.read_bytes(), expected)
         return path
 
-    def download_reference(self, version: Version, folder: Path) -> Path | None:
-        path = self.references.get(version.run_id)
-        return Path(shutil.copy(path, folder)) if path else None
-
     def dataset_file(self, version: Version) -> str | None:
         return self.dataset_files.get(version.run_id)
+
+    def reference(self, version: Version) -> Reference | None:
+        return self.references.get(version.run_id)

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from support.twins.trainer import MemoryBatches
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
+from veleta.reference import REFERENCE_FILE, Reference
 from veleta.settings import KafkaSettings
 from veleta_trainer import fit
 from veleta_trainer.adapters.child_protocol import (
@@ -110,5 +112,10 @@ def test_the_recipe_says_why_the_champion_was_not_compared(
     if compared:
         assert gates["mae"]["values"]["challenger"] == pytest.approx(metrics["mae"])
         assert gates["mae"]["values"]["champion"] == pytest.approx(metrics["champion_mae"])
+    reference = Reference.read(folder / REFERENCE_FILE)
+    assert (reference.train_rows, reference.holdout_rows) == (metrics["train_rows"], metrics["holdout_rows"])
+    assert len(reference.numbers["bed"]) == metrics["train_rows"]
+    assert len(reference.signed) == len(reference.sizes) == metrics["holdout_rows"]
+    assert fmean(reference.signed) == pytest.approx(metrics["bias"], rel=1e-5)
     model = CatBoostRegressor().load_model(str(folder / MODEL))
     assert FeatureDefinition.of_model(model.get_metadata()) == FeatureDefinition.of_dataset(changed)

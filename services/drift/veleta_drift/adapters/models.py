@@ -15,7 +15,8 @@ from veleta.errors import Reject
 from veleta.ports import CHAMPION, PREVIOUS, Registry, Version
 from veleta.predictor import Predictor
 from veleta.reference import Reference
-from veleta.training_values import TrainingValues, unknown_share
+from veleta.training_values import TrainingValues
+from veleta.unknown_values import unknown_share
 
 log = structlog.get_logger()
 
@@ -74,12 +75,7 @@ class RegistryModels:
             folder = Path(name)
             try:
                 booster = NativeBooster(self._registry.download_native(version, folder))
-                reference = self._reference(version, folder)
-                return CatBoostVersion(self._dataset, version.number, booster, reference)
+                return CatBoostVersion(self._dataset, version.number, booster, self._registry.reference(version))
             except (Reject, CatBoostError, ValueError) as error:
                 log.warning("version not measured", version=version.number, reason=str(error))
                 return None
-
-    def _reference(self, version: Version, folder: Path) -> Reference | None:
-        path = self._registry.download_reference(version, folder)
-        return Reference.read(path) if path else None
