@@ -6,7 +6,7 @@ import structlog
 
 from veleta.dataset import Policy
 from veleta.faults import fault_point
-from veleta.ports import CHAMPION, DECISION, SEQ, Registry, Version
+from veleta.ports import CHAMPION, DECISION, PREVIOUS, SEQ, Registry, Version
 from veleta_trainer.domain.description import description
 from veleta_trainer.domain.training import PromotionRow, Training
 from veleta_trainer.lease import FencedTransactions
