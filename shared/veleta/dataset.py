@@ -196,7 +196,7 @@ class DriftRule(Section):
     """Columns that drift does not compare."""
     policy: DriftPolicy = "evidence"
     false_alarms: float = Field(0.05, gt=0, lt=0.5)
-    """The greatest share of batches with a false alarm (`evidence`), or the probability of one at all (`sequential`)."""
+    """The most batches with a false alarm, as a share (`evidence`), or the probability of one at all (`sequential`)."""
     bias: float = Field(0.02, ge=0)
     """A smaller change of the mean of log(price) - log(prediction) does not matter."""
     growth: float = Field(0.05, ge=0)

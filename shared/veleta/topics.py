@@ -58,7 +58,9 @@ _DECLARED: dict[TopicName, _Declaration] = {
         ["poller", "loader", "drift", "trainer", "retention", "monitor"],
     ),
     "rows": _Declaration([events.BatchRows], ["poller"], ["loader", "drift", "trainer"]),
-    "drift": _Declaration([events.DriftAssessed, events.RetrainJudged, events.RollbackProposed], ["drift"], ["drift", "monitor"]),
+    "drift": _Declaration(
+        [events.DriftAssessed, events.RetrainJudged, events.RollbackProposed], ["drift"], ["drift", "monitor"]
+    ),
     "retrain": _Declaration([events.RetrainRequested], ["drift", "trainer"], ["trainer", "monitor"]),
     "training": _Declaration(
         [

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from veleta.adapters.async_mysql import async_mysql_engine, check_mysql
+from veleta.adapters.booster import NativeBooster
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.api_keys import digest, names_by_digest
@@ -25,7 +26,6 @@ from veleta.tables import dataset_tables
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic, topics_of
-from veleta.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application, forbidden

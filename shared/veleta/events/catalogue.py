@@ -211,8 +211,8 @@ class DriftTest(BaseModel):
     """A test of the policy `evidence`, of the champion's errors or of the rows themselves (`inputs`).
 
     A batch is compared with the reference of the champion, which decides, and with the batch before (`previous`).
-    `subject` is a slice of the rows or a column. `p_value` is adjusted for the number of tests. The test fires if it is at
-    most `level`, and if the effect is above `limit`. `note` names new and vanished categories.
+    `subject` is a slice of the rows or a column. `p_value` is adjusted for the number of tests. The test fires if it is
+    at most `level`, and if the effect is above `limit`. `note` names new and vanished categories.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -267,8 +267,8 @@ class DriftAssessed(BatchPayload):
     """The drift report on a batch, compared with the last complete batch before it (`previous`, of the same epoch).
 
     `verdict` and `reason` are those of `policy`, and `verdicts` are those of all policies. `findings` are unusual
-    properties that do not decide the verdict. `baseline` is None if no batch was complete yet, and in reports of earlier
-    versions, as everything after it.
+    properties that do not decide the verdict. `baseline` is None if no batch was complete yet, and in reports of
+    earlier versions, as everything after it.
     """
 
     TYPE = "drift.assessed"
@@ -291,8 +291,8 @@ class DriftAssessed(BatchPayload):
 class RetrainJudged(BatchPayload):
     """A batch showed whether the training of a champion helped: it was compared with the version that it replaced.
 
-    Both predict the same `rows`, which neither has learnt. `change` is that of the mean absolute error, and `p_value` the
-    probability of such a difference by chance.
+    Both predict the same `rows`, which neither has learnt. `change` is that of the mean absolute error, and `p_value`
+    the probability of such a difference by chance.
     """
 
     TYPE = "retrain.judged"

@@ -181,7 +181,9 @@ async def test_the_same_rows_as_in_the_epoch_before_request_no_training(champion
 
 
 @pytest.mark.parametrize(
-    ("spread", "verdict"), [(SPREAD, "no difference"), (0.05, "helped"), (0.6, "harmed")], ids=["same", "better", "worse"]
+    ("spread", "verdict"),
+    [(SPREAD, "no difference"), (0.05, "helped"), (0.6, "harmed")],
+    ids=["same", "better", "worse"],
 )
 @pytest.mark.failure("F454")
 async def test_a_training_is_judged_by_the_next_batch(champion: FakeModel, spread: float, verdict: str) -> None:
@@ -193,7 +195,7 @@ async def test_a_training_is_judged_by_the_next_batch(champion: FakeModel, sprea
     (judged,) = drift.events(RetrainJudged)
     assert (judged.number, judged.version, judged.previous, judged.verdict) == (0, 2, 1, verdict)
     assert [each.version for each in report.errors] == [2, 1]
-    assert judged.rows == report.errors[0].rows < 600
+    assert 300 < judged.rows < 600, "a fifth of the properties"
     proposals = drift.events(RollbackProposed)
     assert [(each.version, each.previous) for each in proposals] == ([(2, 1)] if verdict == "harmed" else [])
 
@@ -255,7 +257,7 @@ async def test_the_first_batch_of_an_epoch_has_no_batch_before_it(champion: Fake
 
 @pytest.mark.failure("F460")
 async def test_a_champion_is_not_compared_with_itself(champion: FakeModel) -> None:
-    """While the aliases move, both can name one version. The batch is measured with it, and its training is not judged."""
+    """While the aliases move, both can name one version. The batch is measured, and no training is judged."""
     drift = Drift(EVIDENCE, MemoryModels(champion, champion))
     report = await drift.assess(1, 0, rows_of(2_000, 1))
     assert [each.version for each in report.errors] == [champion.number]

@@ -52,10 +52,8 @@ def compared(champion: Predictions, previous: Predictions) -> Comparison | None:
     before, after = np.abs(previous.signed), np.abs(champion.signed)
     change = champion.mae / previous.mae - 1 if previous.mae else float(champion.mae > 0)
     differences = after - before
-    if np.ptp(differences) == 0:
-        p_value = float(differences[0] == 0)
-    else:
-        p_value = float(stats.ttest_rel(after, before).pvalue)
+    constant = np.ptp(differences) == 0
+    p_value = float(differences[0] == 0 if constant else stats.ttest_rel(after, before).pvalue)
     if p_value > LEVEL:
         return Comparison(change, p_value, "no difference")
     return Comparison(change, p_value, "helped" if differences.mean() < 0 else "harmed")

@@ -11,7 +11,7 @@ from veleta.features import Features
 from veleta_drift.domain.samples import Inputs
 
 MAX_ROWS = 10_000
-"""The most rows of a sample. Its errors have a standard error of about 0.003, and a change below 0.02 does not matter."""
+"""The most rows of a sample. Their mean error is exact to about 0.003, and a change below 0.02 does not matter."""
 
 
 class RowSample:

@@ -6,10 +6,10 @@ import pytest
 from catboost import CatBoostError, CatBoostRegressor, Pool
 
 from support.models import synthetic, train
+from veleta.adapters.booster import NativeBooster
 from veleta.dataset import load_dataset
 from veleta.features import Features
 from veleta.predictor import FEATURES, Predictor
-from veleta.adapters.booster import NativeBooster
 
 DATASET = load_dataset("real_estate")
 CATEGORICAL = Features(DATASET).categorical

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from support.models import synthetic, train
+from veleta.adapters.booster import NativeBooster
 from veleta.contributions import price_contributions
 from veleta.dataset import load_dataset
 from veleta.errors import Reject, Retry
 from veleta.model_digest import model_digest
 from veleta.ports import Version
-from veleta.adapters.booster import NativeBooster
 from veleta_inference.adapters.explainer_pool import ExplainerPool
 from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.promotions import LoadedModel, Promotion
