@@ -34,7 +34,7 @@ def unknown_share_by_column(
 
 def _outside(numbers: np.ndarray, low: float, high: float) -> np.ndarray:
     """NaN is outside. The bounds are rounded as the numbers are, so that a bound itself is inside."""
-    return ~((numbers.dtype.type(low) <= numbers) & (numbers <= numbers.dtype.type(high)))
+    return np.asarray(~((numbers.dtype.type(low) <= numbers) & (numbers <= numbers.dtype.type(high))))
 
 
 def _not_among(texts: np.ndarray, known: Collection[str]) -> np.ndarray:

@@ -18,7 +18,7 @@ from veleta.events.catalogue import (
 from veleta.features import in_holdout
 from veleta.reference import Reference
 from veleta_drift.domain import sequential
-from veleta_drift.domain.evidence import Evidence, Judgement, judge
+from veleta_drift.domain.evidence import NO_CHAMPION, Evidence, Judgement, judge
 from veleta_drift.domain.inputs_arm import Presence, input_tests
 from veleta_drift.domain.retrain_verdict import Predictions, compared
 from veleta_drift.domain.row_sample import RowSample, inputs_of
@@ -125,8 +125,8 @@ class BatchMeasurer:
         tests = [each.model_copy(update={"reference": "previous"}) for each in tests]
         model, found = versions.champion, versions.champion.reference if versions.champion else None
         if model is None or found is None:
-            reason = versions.reason or "there is no champion whose errors are known"
-            return Measured(Judgement("not enough data", reason), tests, champion=model.number if model else None)
+            missing = Judgement("not enough data", versions.reason) if versions.reason else NO_CHAMPION
+            return Measured(missing, tests, champion=model.number if model else None)
         errors = self._errors(model, rows)
         judgement = judge(
             self._dataset, evidence_of(found), Evidence(inputs, errors), presence, found.importance or None

@@ -40,7 +40,7 @@ class CatBoostVersion:
         if not self._booster.has_error_model:
             return np.array(self._booster.predict(features)), np.empty(0)
         logarithms, sizes = self._booster.predict_with_sizes(features)
-        return np.array(logarithms), np.exp(sizes)
+        return np.array(logarithms), np.exp(np.array(sizes))
 
     def unknown(self, rows: Sequence[Values]) -> float:
         return unknown_share(self._dataset, self._learnt, rows) if self._learnt else 0.0

@@ -37,6 +37,9 @@ class Judgement:
     unweighted: Verdict | None = None
 
 
+NO_CHAMPION = Judgement("not enough data", "there is no champion whose errors are known")
+
+
 def judge(
     dataset: Dataset,
     reference: Evidence | None,
@@ -50,7 +53,7 @@ def judge(
     """
     rule = dataset.drift
     if reference is None or reference.errors is None or batch.errors is None:
-        return Judgement("not enough data", "no champion whose errors are known")
+        return NO_CHAMPION
     if min(len(batch.errors), len(reference.errors)) < MIN_ROWS:
         few = f"{len(batch.errors)} clean rows against {len(reference.errors)} of the champion's holdout"
         return Judgement("not enough data", f"{few}, and {MIN_ROWS} of each are needed")
@@ -91,24 +94,25 @@ def expected_growth(before: Errors, after: Errors) -> float | None:
 
 
 def _sentences(dataset: Dataset, tests: Sequence[DriftTest]) -> str:
-    """The tests with the largest effects, as a person says them."""
-    ordered = sorted(tests, key=lambda each: -bounded(abs(each.effect), each.limit))
+    """The tests of all rows and then those with the largest effects, as a person says them."""
+    ordered = sorted(tests, key=lambda each: (each.subject != WHOLE, -bounded(abs(each.effect), each.limit)))
     more = [f"and {len(ordered) - MAX_NAMED} more"] if len(ordered) > MAX_NAMED else []
     return ", ".join([*(sentence(dataset, each) for each in ordered[:MAX_NAMED]), *more])
 
 
 def sentence(dataset: Dataset, test: DriftTest) -> str:
-    """One test in words: `the prices of state = Ohio are 5.1 % above their predictions (limit 2 %)`."""
+    """One test in words: `Price of state = Ohio is 5.1 % above what is expected (limit 2 %)`."""
     where = "" if test.arm == "inputs" or test.subject == WHOLE else f" of {test.subject}"
     limit = f"(limit {100 * test.limit:.3g} %)"
     if test.arm == "errors" and test.test == BIAS:
-        share = 100 * float(np.expm1(test.effect))
+        share = float(np.expm1(test.effect))
         direction = "above" if share > 0 else "below"
-        return f"the {dataset.target} values{where} are {abs(share):.2g} % {direction} what is expected {limit}"
+        title = dataset.by_name[dataset.target].title
+        return f"{title}{where} is {_percent(abs(share))} {direction} what is expected {limit}"
     if test.arm == "errors":
-        return f"the median error{where} grew by {100 * test.effect:.2g} % {limit}"
+        return f"the median error{where} grew by {_percent(test.effect)} {limit}"
     title = dataset.by_name[test.subject].title if test.subject in dataset.by_name else test.subject
-    percent = f"{100 * test.effect:.2g} %"
+    percent = _percent(test.effect)
     if test.test == DISTRIBUTION:
         return f"{title} is distributed otherwise (by {test.effect:.2g} standard deviations, limit {test.limit:g})"
     if test.test == CATEGORIES:
@@ -117,3 +121,8 @@ def sentence(dataset: Dataset, test: DriftTest) -> str:
     if test.test == EXTREMES:
         return f"{percent} of {title} are extreme {limit}"
     return f"the share of rows without {title} changed by {percent} {limit}"
+
+
+def _percent(share: float) -> str:
+    """`5.1 %`, `260 %`: two digits, or all before the decimal mark."""
+    return f"{100 * share:,.2g} %" if share < 1 else f"{100 * share:,.0f} %"

@@ -13,11 +13,11 @@ from veleta_drift.domain.threshold_rule import Assessment
 def verdicts(
     dataset: Dataset, seed: Assessment, judgement: Judgement, risk: RiskState | None
 ) -> dict[str, PolicyVerdict]:
-    """The verdict of each policy on a batch, by its name."""
+    """The verdict of each policy on a batch, by its name. Without a `risk`, the reason of `judgement` is that of both."""
     found = {
         threshold_rule.POLICY: (seed.verdict, seed.reason),
         evidence.POLICY: (judgement.verdict, judgement.reason),
-        sequential.POLICY: sequential.verdict(risk),
+        sequential.POLICY: sequential.verdict(risk) if risk else ("not enough data", judgement.reason),
     }
     return {
         policy: PolicyVerdict(

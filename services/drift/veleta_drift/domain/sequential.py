@@ -19,7 +19,8 @@ FIRST_MEAN = 0.5
 
 def losses(signed: np.ndarray) -> np.ndarray:
     """|prediction - price| / price of each row, at most 1. `signed` has log(price) - log(prediction)."""
-    return np.minimum(np.abs(np.expm1(np.minimum(-signed, 1.0))), 1.0)  # a greater one would overflow
+    bounded = np.minimum(-signed, 1.0)  # a greater one would overflow
+    return np.asarray(np.minimum(np.abs(np.expm1(bounded)), 1.0))
 
 
 def first_state(version: int, holdout: np.ndarray, rule: DriftRule) -> RiskState:
@@ -48,10 +49,8 @@ def next_state(state: RiskState, new: np.ndarray, rule: DriftRule) -> RiskState:
     return state.model_copy(update={"rows": rows, "total": total, "variation": variation, "lower": lower})
 
 
-def verdict(state: RiskState | None) -> tuple[Verdict, str]:
-    """The verdict after a batch, with its reason. None: there is no champion whose errors are known."""
-    if state is None:
-        return "not enough data", "no champion whose errors are known"
+def verdict(state: RiskState) -> tuple[Verdict, str]:
+    """The verdict after a batch, with its reason."""
     if not state.rows:
         return "not enough data", "no clean row"
     figures = f"the mean relative error is at least {state.lower:.1%} over {state.rows:,} rows"

@@ -30,10 +30,10 @@ def test_equal_distributions_are_no_drift() -> None:
 
 
 def test_a_wrong_champion_is_a_reason_for_a_training() -> None:
-    """The reason has the tests with the largest effects, in words."""
+    """The reason has the tests of all rows, and those with the largest effects, in words."""
     found = judge(DATASET, sample(1_000, 1), sample(1_000, 2, shift=0.1))
     assert found.verdict == "drift"
-    assert found.reason.startswith("the price values of state = ")
+    assert found.reason.startswith("Price is 9.4 % above what is expected (limit 2 %), Price of state = ")
     assert "% above what is expected (limit 2 %)" in found.reason
     lower = judge(DATASET, sample(1_000, 1), sample(1_000, 2, shift=-0.1))
     assert "% below what is expected (limit 2 %)" in lower.reason
@@ -81,7 +81,7 @@ def test_without_a_champion_there_is_not_enough_data() -> None:
     batch = sample(1_000, 2)
     for reference, new in ((None, batch), (Evidence(batch.inputs), batch), (batch, Evidence(batch.inputs))):
         found = judge(DATASET, reference, new)
-        assert (found.verdict, found.reason) == ("not enough data", "no champion whose errors are known")
+        assert (found.verdict, found.reason) == ("not enough data", "there is no champion whose errors are known")
 
 
 def weighted(dataset: Dataset) -> Dataset:

@@ -84,4 +84,3 @@ def test_without_losses_there_is_not_enough_data() -> None:
     state = first_state(1, np.array([0.1, 0.2]), RULE)
     assert next_state(state, np.array([]), RULE) == state
     assert verdict(state) == ("not enough data", "no clean row")
-    assert verdict(None) == ("not enough data", "no champion whose errors are known")
