@@ -13,7 +13,7 @@ from veleta_drift.domain.threshold_rule import Assessment
 def verdicts(
     dataset: Dataset, seed: Assessment, judgement: Judgement, risk: RiskState | None
 ) -> dict[str, PolicyVerdict]:
-    """The verdict of each policy on a batch, by its name. Without a `risk`, the reason of `judgement` is that of both."""
+    """The verdict of each policy on a batch, by its name. Without a `risk`, both have the reason of `judgement`."""
     found = {
         threshold_rule.POLICY: (seed.verdict, seed.reason),
         evidence.POLICY: (judgement.verdict, judgement.reason),
