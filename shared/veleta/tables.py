@@ -178,6 +178,7 @@ trainings = sa.Table(
     _time("started_at"),
     _time("ended_at"),
     sa.Column("fits", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("profile", sa.JSON(none_as_null=True), comment="what the version learnt from: see model.registered"),
     sa.Index("ix_trainings_state", "state"),
     sa.Index("ix_trainings_version", "version"),
     sa.Index("ix_trainings_requested_at", "requested_at"),

@@ -74,6 +74,21 @@ def test_the_measures_of_a_version_are_written_if_there_are_some() -> None:
     assert json.loads(encode("any", decode(_record(golden))).value) == golden["value"]
 
 
+@pytest.mark.parametrize("schema", ["model.registered/1", "model.promoted/1"])
+def test_the_profile_of_a_version_is_written_if_there_is_one(schema: str) -> None:
+    """Without it the event is that of earlier releases, which the golden example shows."""
+    golden = example(schema)
+    golden["value"]["profile"] = {
+        "train_rows": 2177,
+        "numbers": {"bed": {"rows": 2177, "quantiles": [1, 1.5, 2, 3, 4, 5, 12]}},
+        "categories": {"state": {"rows": 2177, "categories": 52, "shares": {"Ohio": 0.25, "Texas": 0.125}}},
+        "errors": {"rows": 544, "bias": -0.0125, "deviation": 0.25, "median": 0.125},
+        "importance": {"bed": 0.75, "state": 0.25},
+    }
+    jsonschema.validate(golden["value"], _schema(schema), jsonschema.Draft202012Validator)
+    assert json.loads(encode("any", decode(_record(golden))).value) == golden["value"]
+
+
 @every_schema
 def test_the_headers_identify_the_event(schema: str) -> None:
     """Type and version are those of the class that decodes it."""

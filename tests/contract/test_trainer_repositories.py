@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.testbed import Testbed
+from support.trainer import REFERENCE
 from support.twins.shared import MemoryTransactions
 from support.twins.trainer import MemoryTrainerUnitOfWork
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
@@ -139,7 +140,9 @@ class TestTrainings:
             lambda uow: uow.trainings.update(name, {"state": "fitted", "run_id": "r1", "metrics": metrics})
         )
         await transactions.run(lambda uow: uow.trainings.update(name, {"attempts": 2}))
-        expected = Training(request(0), "fitted", RECIPE, attempts=2, run_id="r1", metrics=metrics)
+        profile = REFERENCE.profile()
+        await transactions.run(lambda uow: uow.trainings.update(name, {"profile": profile.model_dump(mode="json")}))
+        expected = Training(request(0), "fitted", RECIPE, attempts=2, run_id="r1", metrics=metrics, profile=profile)
         assert await transactions.run(active) == expected
         await transactions.run(
             lambda uow: uow.trainings.update(name, {"state": "finished", "version": 1, "ended_at": TIME})

@@ -96,6 +96,28 @@ def test_the_measures_of_a_version_are_in_its_run_its_event_and_its_table(testbe
         assert lines[0] == "model,slice,metric,value,rows"
 
 
+def test_a_version_leaves_what_later_batches_are_compared_with(testbed: Testbed) -> None:
+    """As an artifact of its run. Its short form is in the events of the version and in the row of its training."""
+    registry, rows = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name), training_rows(testbed)
+    payloads = [e.payload for e in testbed.events("models")]
+    registered = [payload for payload in payloads if isinstance(payload, ModelRegistered)]
+    promoted = {payload.version: payload for payload in payloads if isinstance(payload, ModelPromoted)}
+    assert promoted[1].profile is not None
+    for payload in registered:
+        version = registry.version(payload.version)
+        assert version is not None
+        reference = registry.reference(version)
+        assert reference is not None
+        assert (reference.train_rows, reference.holdout_rows) == (
+            payload.metrics["train_rows"],
+            payload.metrics["holdout_rows"],
+        )
+        assert payload.profile == reference.profile()
+        assert rows[payload.recipe["request_id"]].profile == reference.profile().model_dump(mode="json")
+        if payload.version in promoted:
+            assert promoted[payload.version].profile == payload.profile
+
+
 def test_mlflow_shows_why_a_version_exists_and_what_it_learnt_from(testbed: Testbed) -> None:
     """In the descriptions of version and run, and in the inputs of the run. The experiment has a view of its runs."""
     client = MlflowClient(testbed.mlflow_uri)

@@ -19,7 +19,16 @@ from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.decision import Decision
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.replay import request_of
-from veleta_trainer.domain.training import Plan, PromotionRow, State, Training, TrainingRequest, TrainingRow, advance
+from veleta_trainer.domain.training import (
+    Plan,
+    PromotionRow,
+    State,
+    Training,
+    TrainingRequest,
+    TrainingRow,
+    advance,
+    profile_column,
+)
 from veleta_trainer.handlers import SERVICE
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.ports import TrainerUnitOfWork
@@ -89,7 +98,7 @@ class TrainingRecorder:
         """Store the version of a training with what was measured, and its event."""
 
         def transaction(uow: TrainerUnitOfWork) -> None:
-            columns: TrainingRow = {"state": "registered", "version": registered.version}
+            columns: TrainingRow = {"state": "registered", "version": registered.version, **profile_column(registered)}
             self._store(uow, training.request, training.state, columns, registered)
             uow.evaluations.replace(registered.version, registered.measures)
 
@@ -163,7 +172,7 @@ class TrainingRecorder:
 
         def transaction(uow: TrainerUnitOfWork) -> PromotionRow:
             stored, training = uow.promotions.append(promotion), uow.trainings.of_version(version.number)
-            payload = manual_promotion.promoted(self._dataset, version, stored, training.metrics if training else {})
+            payload = manual_promotion.promoted(self._dataset, version, stored, training)
             event_id = manual_promotion.event_id(self._dataset, stored.seq)
             event = Event(event_id, SERVICE, stored.decided_at, payload)
             uow.outbox.append(encode(topic(self._dataset, "models"), event))
@@ -197,8 +206,7 @@ class TrainingRecorder:
         def transaction(uow: TrainerUnitOfWork) -> None:
             if version:
                 training = uow.trainings.of_version(version.number)
-                metrics = training.metrics if training else {}
-                payload = commanded_promotion.promoted(self._dataset, version, promotion, metrics)
+                payload = commanded_promotion.promoted(self._dataset, version, promotion, training)
                 event = Event(
                     f"{promotion.cause}/promoted",
                     SERVICE,

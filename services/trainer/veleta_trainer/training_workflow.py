@@ -9,6 +9,7 @@ import structlog
 from veleta.batches import ROWS_DELETED
 from veleta.dataset import parse_dataset
 from veleta.errors import Reject, Retry, StateLost
+from veleta.events.catalogue import Profile
 from veleta.faults import fault_point
 from veleta.ports import Registry, Version
 from veleta.service.health import ServiceHealth
@@ -94,7 +95,9 @@ class TrainingSteps:
         await self._aliases.describe(version, training)
         fault_point("trainer.created")
         measures = largest_slices(await asyncio.to_thread(self._runs.figures, training.run_id))
-        await self._recorder.registered(training, events.registered(training, version.number, version.tags, measures))
+        profile = await asyncio.to_thread(self._profile, version)
+        registered = events.registered(training, version.number, version.tags, measures, profile)
+        await self._recorder.registered(training, registered)
         fault_point("trainer.registered")
 
     async def decide(self, training: Training) -> None:
@@ -127,6 +130,12 @@ class TrainingSteps:
         await self._recorder.finished(training, promotion, version.tags if version else {})
         fault_point("trainer.finished")
         self._health.set_activity(f"version {training.version} was {promotion.decision}; waiting for requests")
+
+    def _profile(self, version: Version) -> Profile | None:
+        if reference := self._registry.reference(version):
+            return reference.profile()
+        log.warning("the run has no reference that can be read", version=version.number, run_id=version.run_id)
+        return None
 
     async def _fit_model(self, training: Training) -> FittedModel:
         """Fit, or return what was fitted when MLflow could not store it."""

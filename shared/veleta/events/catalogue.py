@@ -465,7 +465,8 @@ class ModelRegistered(ModelPayload):
     """A version was registered. `native` is the artifact URI of the CatBoost model of the same run in MLflow.
 
     `native_digest` is the SHA-256 of that model's file. `measures` are those of the version, the champion and a linear
-    baseline, on all rows of the holdout and on its largest slices. Events of earlier releases have neither.
+    baseline, on all rows of the holdout and on its largest slices. `profile` is what the version learnt from. Events of
+    earlier releases have none of the three.
     """
 
     TYPE = "model.registered"
@@ -474,6 +475,7 @@ class ModelRegistered(ModelPayload):
     native_digest: LeftOutIfEmpty[Sha256 | None] = None
     metrics: Metrics
     measures: LeftOutIfEmpty[Few[Measures]] = []
+    profile: LeftOutIfEmpty[Profile | None] = None
 
 
 class Causes(BaseModel):
@@ -500,8 +502,8 @@ class Gate(BaseModel):
 class ModelPromoted(ModelPayload):
     """A version became the champion. `seq` increases with each decision and never decreases.
 
-    `native` and `native_digest` are those of `model.registered`. If a person promoted it by a command, `actor` is that
-    person, and `command` the type of the command. The cause of the event is then the command.
+    `native`, `native_digest` and `profile` are those of `model.registered`. If a person promoted it by a command,
+    `actor` is that person, and `command` the type of the command. The cause of the event is then the command.
     """
 
     TYPE = "model.promoted"
@@ -515,6 +517,7 @@ class ModelPromoted(ModelPayload):
     actor: LeftOutIfEmpty[Name | None] = None
     command: LeftOutIfEmpty[Literal["promote", "rollback"] | None] = None
     gates: LeftOutIfEmpty[Few[Gate]] = []
+    profile: LeftOutIfEmpty[Profile | None] = None
 
 
 class ModelRejected(ModelPayload):

@@ -9,7 +9,7 @@ from pathlib import Path
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
-from veleta.events.catalogue import Measures
+from veleta.events.catalogue import Measures, Profile
 from veleta.ports import Version
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import Figure
@@ -242,4 +242,5 @@ def _training(row: TrainingRow) -> Training:
         run_id=row.get("run_id", ""),
         version=row.get("version", 0),
         metrics=row.get("metrics", {}),
+        profile=Profile.model_validate(row["profile"]) if "profile" in row else None,
     )

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from support.batches import TIME
-from support.trainer import DATASET, TrainerHarness, request
+from support.trainer import DATASET, REFERENCE, TrainerHarness, request
+from veleta.batches import read_events
 from veleta.dataset import parse_dataset
 from veleta.errors import Retry
+from veleta.events.catalogue import ModelPromoted
 from veleta.ports import T, Version
 from veleta.processing.outbox import OutboxPublisher
 from veleta_trainer.aliases import Aliases
@@ -24,6 +26,7 @@ PROMOTED = PromotionRow(1, None, "promoted", "better", "trainer", "r", TIME, seq
 async def test_an_alias_that_was_moved_by_hand_becomes_a_decision() -> None:
     """With a number, a tag and an event. `previous` follows. It is recorded once, and restored after a wipe."""
     harness = TrainerHarness(50.0, 101.0)
+    harness.registry.references["run-2"] = REFERENCE
     for number in range(2):
         await harness.add_request(request(number))
         await harness.finish()
@@ -36,7 +39,10 @@ async def test_an_alias_that_was_moved_by_hand_becomes_a_decision() -> None:
     assert champion.tags["seq"] == "3"
     assert previous is not None
     assert previous.number == 1
-    assert harness.ids("models")[-1] == "real_estate/outside/3"
+    *_, event = read_events(harness.log, DATASET.name, "models")
+    assert event.id == "real_estate/outside/3"
+    assert isinstance(event.payload, ModelPromoted)
+    assert event.payload.profile == REFERENCE.profile()
     await harness.finish()
     assert len(harness.promotions) == 3
     harness.wipe()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.testbed import wait_until
-from support.trainer import DATASET, ENDLESS, Killed, TrainerHarness, request
+from support.trainer import DATASET, ENDLESS, REFERENCE, Killed, TrainerHarness, request
 from veleta.batches import read_events
 from veleta.errors import Retry
 from veleta.events.catalogue import Cancel, ModelPromoted, Promote, RetrainRequested, Rollback, TrainerCommand
@@ -87,6 +87,21 @@ async def test_each_rollback_returns_to_the_champion_before() -> None:
     await harness.finish()
     assert harness.promotions == before
     assert champion(harness) == 1
+
+
+async def test_a_promotion_by_command_has_the_profile_of_its_version() -> None:
+    """So has a rollback, also after a wipe of the tables. A version of an earlier release has none."""
+    harness = TrainerHarness(50.0, 40.0)
+    harness.registry.references["run-1"] = REFERENCE
+    for number in range(2):
+        await harness.add_request(request(number))
+        await harness.finish()
+    first = REFERENCE.profile()
+    for sent, profile in ((command(Rollback), first), (promote(2), None), (promote(1), first)):
+        harness.registry.references.clear()
+        harness.wipe()
+        await harness.obey(sent)
+        assert last_promotion(harness).profile == profile
 
 
 @pytest.mark.failure("F364")

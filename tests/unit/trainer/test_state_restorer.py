@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.trainer import DATASET, FAULT_POINTS, Killed, TrainerHarness, request
+from support.trainer import DATASET, FAULT_POINTS, REFERENCE, Killed, TrainerHarness, request
 from veleta.batches import read_events
 from veleta.events.catalogue import TrainingStarted
 from veleta.events.envelope import encode
@@ -16,12 +16,13 @@ from veleta_trainer.domain.evaluation import Figure
 from veleta_trainer.domain.training import TrainingRow
 from veleta_trainer.state_restorer import own_topics
 
-COLUMNS = ("state", "recipe", "run_id", "version", "metrics")
+COLUMNS = ("state", "recipe", "run_id", "version", "metrics", "profile")
 
 
 async def test_wiped_tables_are_restored_without_another_training() -> None:
-    """Requests, measures and numbered decisions are as before. The next decision gets the next number."""
+    """Requests, measures, profiles and numbered decisions are as before. The next decision gets the next number."""
     harness = TrainerHarness(50.0, 40.0, 101.0, 30.0)
+    harness.registry.references["run-1"] = REFERENCE
     harness.runs.measured["run-1"] = [Figure("challenger", "all rows", "mae", 50.0, 9)]
     for number in range(3):
         await harness.add_request(request(number))
@@ -30,6 +31,7 @@ async def test_wiped_tables_are_restored_without_another_training() -> None:
     await harness.finish()
     rows, promotions, evaluations = harness.rows, harness.promotions, harness.evaluations
     assert [each.rows for each in evaluations[1]] == [9]
+    assert [row.get("profile") is not None for row in rows.values()] == [True, False, False, False]
     harness.wipe()
     await harness.finish()
     assert {name: _columns(row) for name, row in harness.rows.items()} == {

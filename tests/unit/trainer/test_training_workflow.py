@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.trainer import DATASET, FAULT_POINTS, Killed, TrainerHarness, request
-from veleta.batches import ROWS_DELETED
+from support.trainer import DATASET, FAULT_POINTS, REFERENCE, Killed, TrainerHarness, request
+from veleta.batches import ROWS_DELETED, read_events
 from veleta.errors import Reject, Retry
+from veleta.events.catalogue import ModelPromoted, ModelRegistered
 from veleta.service.health import ServiceHealth
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import FittedModel
@@ -34,6 +36,37 @@ async def test_the_first_version_is_promoted() -> None:
     champion = harness.registry.alias("champion")
     assert champion is not None
     assert (champion.number, champion.tags["seq"]) == (1, "1")
+
+
+async def test_the_events_of_a_version_have_its_profile(kill_at: Callable[[str], list[str]]) -> None:
+    """Also if the run lost its artifacts, and the tables were wiped, between the two events."""
+    harness = TrainerHarness(50.0)
+    harness.registry.references["run-1"] = REFERENCE
+    await harness.add_request(request(0, first=True))
+    kill_at("trainer.decided")
+    with pytest.raises(Killed):
+        await harness.finish()
+    harness.registry.references.clear()
+    harness.wipe()
+    await harness.finish()
+    registered, promoted = (event.payload for event in read_events(harness.log, DATASET.name, "models"))
+    assert isinstance(registered, ModelRegistered)
+    assert isinstance(promoted, ModelPromoted)
+    assert registered.profile == promoted.profile == REFERENCE.profile()
+
+
+async def test_a_version_without_a_reference_is_promoted() -> None:
+    """Its events have no profile, and the log says so."""
+    harness = TrainerHarness(50.0)
+    await harness.add_request(request(0, first=True))
+    with capture_logs() as logs:
+        await harness.finish()
+    registered, promoted = (event.payload for event in read_events(harness.log, DATASET.name, "models"))
+    assert isinstance(registered, ModelRegistered)
+    assert isinstance(promoted, ModelPromoted)
+    assert registered.profile is promoted.profile is None
+    (line,) = [line for line in logs if line["event"] == "the run has no reference that can be read"]
+    assert (line["version"], line["run_id"]) == (1, "run-1")
 
 
 @pytest.mark.failure("F46")
@@ -60,6 +93,7 @@ async def test_only_a_better_challenger_replaces_the_champion() -> None:
     ("port", "method"),
     [
         *(("registry", method) for method in ("register", "describe", "set_tag", "set_alias", "version", "alias")),
+        ("registry", "reference"),
         *(("runs", method) for method in ("log", "get", "figures", "find", "end_open")),
     ],
 )

@@ -12,7 +12,7 @@ from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
-from veleta.events.catalogue import Measures
+from veleta.events.catalogue import Measures, Profile
 from veleta.ports import Version
 from veleta.tables import evaluations, interval_levels, leases, promotions, trainings
 from veleta_trainer.domain.checks import Check
@@ -98,6 +98,7 @@ class MysqlTrainings:
             run_id=row.run_id or "",
             version=row.version or 0,
             metrics=row.metrics or {},
+            profile=Profile.model_validate(row.profile) if row.profile else None,
         )
 
 

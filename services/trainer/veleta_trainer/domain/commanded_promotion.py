@@ -6,7 +6,7 @@ from datetime import datetime
 from veleta.events.catalogue import ModelPromoted, Rollback, TrainerCommand
 from veleta.ports import Version
 from veleta_trainer.domain import manual_promotion
-from veleta_trainer.domain.training import PromotionRow
+from veleta_trainer.domain.training import PromotionRow, Training
 
 
 def promotion(
@@ -25,9 +25,9 @@ def promotion(
     )
 
 
-def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dict[str, float]) -> ModelPromoted:
-    """The payload of its event."""
-    payload = manual_promotion.promoted(model, version, promotion, metrics)
+def promoted(model: str, version: Version, promotion: PromotionRow, training: Training | None) -> ModelPromoted:
+    """The payload of its event: see `manual_promotion.promoted`."""
+    payload = manual_promotion.promoted(model, version, promotion, training)
     command = "rollback" if promotion.decision == "rolled back" else "promote"
     return payload.model_copy(update={"actor": promotion.actor, "command": command})
 

@@ -10,9 +10,13 @@ from veleta_trainer.domain.training import PromotionRow, Training, TrainingReque
 
 
 def registered(
-    training: Training, version: int, tags: Mapping[str, str], measures: Sequence[catalogue.Measures]
+    training: Training,
+    version: int,
+    tags: Mapping[str, str],
+    measures: Sequence[catalogue.Measures],
+    profile: catalogue.Profile | None,
 ) -> catalogue.ModelRegistered:
-    """A version with these tags was registered; includes the whole recipe, and what was measured."""
+    """A version with these tags was registered; includes the whole recipe, what was measured, and what was learnt."""
     return catalogue.ModelRegistered(
         model=training.recipe.dataset,
         version=version,
@@ -22,6 +26,7 @@ def registered(
         native_digest=tags.get(DIGEST),
         metrics=training.metrics,
         measures=list(measures),
+        profile=profile,
     )
 
 
@@ -48,7 +53,7 @@ def decided(
     }
     if promotion.decision == "promoted":
         native = {"native": tags.get(NATIVE, ""), "native_digest": tags.get(DIGEST)}
-        return catalogue.ModelPromoted(previous=promotion.previous, **native, **common)
+        return catalogue.ModelPromoted(previous=promotion.previous, profile=training.profile, **native, **common)
     return catalogue.ModelRejected(champion=promotion.previous or 0, **common)
 
 

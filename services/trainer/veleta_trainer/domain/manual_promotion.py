@@ -9,7 +9,7 @@ from typing import Literal
 
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.ports import DIGEST, NATIVE, Version
-from veleta_trainer.domain.training import PromotionRow
+from veleta_trainer.domain.training import PromotionRow, Training
 
 OUTSIDE: Literal["outside"] = "outside"
 DELETED: Literal["deleted"] = "deleted"
@@ -44,10 +44,10 @@ def deletion(champion: PromotionRow, now: datetime) -> PromotionRow:
     return PromotionRow(champion.version, champion.previous, DELETED, deleted(champion.version), OUTSIDE, None, now)
 
 
-def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dict[str, float]) -> ModelPromoted:
-    """The payload of its event. The causes name the training of the version, if it had one."""
+def promoted(model: str, version: Version, promotion: PromotionRow, training: Training | None) -> ModelPromoted:
+    """The payload of its event. `training` is the stored one that made the version; a person may register others."""
     request = version.tags.get("request_id", "")
-    training = f"{request}/started" if request else ""
+    started = f"{request}/started" if request else ""
     return ModelPromoted(
         model=model,
         version=version.number,
@@ -57,6 +57,7 @@ def promoted(model: str, version: Version, promotion: PromotionRow, metrics: dic
         reason=promotion.reason,
         native=version.tags.get(NATIVE, ""),
         native_digest=version.tags.get(DIGEST),
-        metrics=metrics,
-        causes=Causes(training=training, request=request, report=None, reason=promotion.reason, batches=[]),
+        metrics=training.metrics if training else {},
+        profile=training.profile if training else None,
+        causes=Causes(training=started, request=request, report=None, reason=promotion.reason, batches=[]),
     )

@@ -9,7 +9,15 @@ from veleta.events.envelope import Event
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.manual_promotion import OUTSIDE, event_id
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.training import PromotionRow, State, TrainingRequest, TrainingRow, progress, waiting_row
+from veleta_trainer.domain.training import (
+    PromotionRow,
+    State,
+    TrainingRequest,
+    TrainingRow,
+    profile_column,
+    progress,
+    waiting_row,
+)
 
 MAX_SEQ_STEP = 1_000
 """By how much a sequence number may be greater than the last. Decisions without an event leave gaps."""
@@ -55,6 +63,7 @@ class ReplayedState:
                 name = Recipe.model_validate(payload.recipe).request_id
                 if row := self.trainings.get(name):
                     row["recipe"] = payload.recipe  # that of training.started may have batches that were unreadable
+                    row.update(profile_column(payload))
                 self._update(name, {"state": "registered", **_result(payload)})
                 self.evaluations[payload.version] = payload.measures
             case catalogue.ModelPromoted() | catalogue.ModelRejected() as payload:

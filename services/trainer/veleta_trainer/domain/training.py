@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
+from veleta.events.catalogue import ModelRegistered, Profile
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.recipe import Recipe
 
@@ -66,6 +67,8 @@ class Training:
     run_id: str = ""
     version: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
+    profile: Profile | None = None
+    """What the version learnt from. None for versions of earlier releases."""
 
 
 class TrainingRow(TypedDict, total=False):
@@ -83,6 +86,7 @@ class TrainingRow(TypedDict, total=False):
     failure: str
     attempts: int
     fits: int
+    profile: dict[str, Any]
     started_at: datetime
     ended_at: datetime
 
@@ -101,6 +105,11 @@ def advance(before: State, columns: TrainingRow, now: datetime) -> TrainingRow:
 def waiting_row(request: TrainingRequest, at: datetime) -> TrainingRow:
     """The row of a request that arrived."""
     return {"request_id": request.request_id, "state": "waiting", "cause": asdict(request), "requested_at": at}
+
+
+def profile_column(registered: ModelRegistered) -> TrainingRow:
+    """The column with the profile of a version that was registered, if it has one."""
+    return {"profile": registered.profile.model_dump(mode="json")} if registered.profile else {}
 
 
 @dataclass(frozen=True)

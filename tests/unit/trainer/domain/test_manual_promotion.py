@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 
 from support.batches import TIME
+from support.trainer import REFERENCE, recipe, request
 from veleta.events.catalogue import Causes, ModelPromoted
 from veleta.ports import Version
 from veleta_trainer.domain import manual_promotion
-from veleta_trainer.domain.training import PromotionRow
+from veleta_trainer.domain.training import PromotionRow, Training
 
 LATER = datetime(2026, 1, 3, tzinfo=UTC)
 LAST = PromotionRow(4, 3, "promoted", "it was better", "trainer", "d/1/0/retrain", TIME, seq=9)
@@ -52,8 +53,9 @@ def test_the_deletion_of_the_champion_is_a_decision() -> None:
 def test_the_event_of_a_moved_alias_names_the_training_of_its_version() -> None:
     """The tags of the version have the request and the native model. No drift report caused the promotion."""
     row = PromotionRow(7, 4, "outside", "by hand", "outside", None, LATER, seq=10)
-    tagged = version(request_id="d/1/2/retrain", native="models:/native")
-    assert manual_promotion.promoted("d", tagged, row, {"mae": 3.0}) == ModelPromoted(
+    tagged, profile = version(request_id="d/1/2/retrain", native="models:/native"), REFERENCE.profile()
+    training = Training(request(2), "finished", recipe(), 0, version=7, metrics={"mae": 3.0}, profile=profile)
+    assert manual_promotion.promoted("d", tagged, row, training) == ModelPromoted(
         model="d",
         version=7,
         run_id="r7",
@@ -62,6 +64,7 @@ def test_the_event_of_a_moved_alias_names_the_training_of_its_version() -> None:
         reason="by hand",
         native="models:/native",
         metrics={"mae": 3.0},
+        profile=profile,
         causes=Causes(
             training="d/1/2/retrain/started", request="d/1/2/retrain", report=None, reason="by hand", batches=[]
         ),
@@ -69,10 +72,11 @@ def test_the_event_of_a_moved_alias_names_the_training_of_its_version() -> None:
 
 
 def test_a_version_that_was_registered_by_hand_has_no_training() -> None:
-    """The names of its training, request and native model are empty."""
+    """The names of its training, request and native model are empty, and nobody knows what it learnt from."""
     row = PromotionRow(7, None, "outside", "by hand", "outside", None, LATER, seq=1)
-    promoted = manual_promotion.promoted("d", version(), row, {})
+    promoted = manual_promotion.promoted("d", version(), row, None)
     assert (promoted.causes.training, promoted.causes.request, promoted.native) == ("", "", "")
+    assert (promoted.metrics, promoted.profile) == ({}, None)
 
 
 def test_each_decision_has_its_own_event() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.trainer import recipe, request
+from support.trainer import REFERENCE, recipe, request
 from veleta.events import catalogue
 from veleta.events.catalogue import Causes, Payload
 from veleta.events.envelope import Event
@@ -103,6 +103,16 @@ def test_what_was_measured_of_a_version_is_restored() -> None:
     again = REGISTERED.model_copy(update={"measures": measures})
     assert state_after(REQUESTED, REGISTERED, again).evaluations == {3: measures}
     assert state_after(REQUESTED, again, REGISTERED).evaluations == {3: []}
+
+
+def test_the_profile_of_a_registered_version_is_restored() -> None:
+    """Whatever the state of the row. A version of an earlier release has none."""
+    profile = REFERENCE.profile()
+    registered = REGISTERED.model_copy(update={"profile": profile})
+    for states in ((STARTED, registered), (FINISHED, registered)):
+        assert row_after(REQUESTED, *states)["profile"] == profile.model_dump(mode="json")
+    assert row_after(registered, before="finished")["profile"] == profile.model_dump(mode="json")
+    assert "profile" not in row_after(REQUESTED, REGISTERED)
 
 
 @pytest.mark.parametrize("payload", [REQUESTED, STARTED, REGISTERED, PROMOTED])
