@@ -18,7 +18,7 @@ from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.interval_model import HoldoutPredictions
 
 EXPLAINED_ROWS = 1_000
-"""Rows of the holdout whose SHAP values are the importance of columns."""
+"""Rows of the holdout whose SHAP values are the importance of columns. Fewer take as long: the trees need the time."""
 
 
 def version_reference(
