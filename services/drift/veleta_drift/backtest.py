@@ -54,7 +54,9 @@ class BacktestSettings(BaseSettings):
     seed: Seed = Field(0, description="decides which rows are drawn")
     policy: DriftPolicy | None = Field(None, description="the only policy that is measured")
     out: Path = Field(Path("backtest.json"), description="the JSON file that is written; the plot has the suffix .svg")
-    predictions: Path = Field(Path("backtest.parquet"), description="the predictions of `make evaluate` for the same file")
+    predictions: Path = Field(
+        Path("backtest.parquet"), description="the predictions of `make evaluate` for the same file"
+    )
 
 
 def main() -> None:
@@ -118,11 +120,15 @@ def summary(by_size: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str,
 def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]], size: str, planted: list[Shift]) -> list[str]:
     """The lines for one size.
 
-    For each shift: the share of batches with a training, of those with any report, and the mean number of batches until a
-    training.
+    For each shift: the share of batches with a training, of those with any report, and the mean number of batches until
+    a training.
     """
     draws = next(iter(found.values()))[size][NOTHING]["draws"]
-    lines = ["", f"batches of {int(size):,} rows, {draws:,} draws", f"{'':<42}{'training':>10}{'reported':>10}{'delay':>7}"]
+    lines = [
+        "",
+        f"batches of {int(size):,} rows, {draws:,} draws",
+        f"{'':<42}{'training':>10}{'reported':>10}{'delay':>7}",
+    ]
     for policy, by_size in found.items():
         for shift in planted:
             each = by_size[size][shift.name]

@@ -39,7 +39,7 @@ def _tests(
     limit: float,
     level: float,
 ) -> list[DriftTest]:
-    """One test of several parts of the rows. It fires with an adjusted p-value of at most `level`, and above `limit`."""
+    """One test of several parts of the rows. It fires with an adjusted p-value up to `level`, and above `limit`."""
     results = [test(old, new) for old, new in pairs.values()]
     adjusted = holm([p for p, _ in results])
     return [

@@ -91,7 +91,7 @@ def _number_results(reference: Inputs, batch: Inputs, rule: DriftRule) -> Iterat
 
 
 def distance(old: np.ndarray, new: np.ndarray) -> float:
-    """The Wasserstein distance of two samples of log(1 + |x|), with the sign of x, in standard deviations of the old one.
+    """The Wasserstein distance of two samples of log(1 + |x|), with the sign of x, in old standard deviations.
 
     MAX_EFFECT if the old sample is constant and the new one has other values.
     """

@@ -24,7 +24,7 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows as received: the numbers of each column, and how many values there are. And the evidence of the clean ones."""
+    """Rows as received: the numbers of each column, and how many values there are; and the clean ones' evidence."""
 
     numbers: Mapping[str, np.ndarray]
     presence: Presence
@@ -96,31 +96,30 @@ def shifts(dataset: Dataset, rows: Sample) -> list[Shift]:
     The number is the first one with which the target rises, or else the first one. The category is the first slice of
     the evaluation, or else the first one.
     """
-    inputs = rows.evidence.inputs
-    number = next(iter([*dataset.training.increasing, *inputs.numbers]), "")
-    category = next(iter([*rows.errors.slices, *inputs.texts]), "")
-    plain, target = partial(plain, rows), dataset.target
-    found = [Shift(NOTHING, plain)]
-    for percent in (5, 10):
-        raised = partial(_raised, plain, target, 1 + percent / 100)
-        found.append(Shift(f"{target} +{percent} %", raised, wrong=True))
-    if number in inputs.numbers:
-        values = inputs.numbers[number]
-        found.append(Shift(f"{number} mix", partial(_mixed, rows, values > np.median(values))))
-        found.append(Shift(f"{number} missing", partial(_with_gaps, plain, number)))
-    if category:
-        names = rows.errors.slices.get(category, inputs.texts.get(category, np.empty(0)))
-        unique, counts = np.unique(names.astype(str), return_counts=True)
-        found.append(Shift(f"{category} mix", partial(_mixed, rows, np.isin(names.astype(str), unique[::THIRD]))))
-        largest = unique[np.argsort(-counts, kind="stable")[:LARGEST]]
-        found.append(
-            Shift(
-                f"{target} +10 % in {LARGEST} of {category}",
-                partial(_raised_in, rows, np.isin(names.astype(str), largest), target),
-                wrong=True,
-            )
-        )
-    return found
+    inputs, target = rows.evidence.inputs, dataset.target
+    texts = {**inputs.texts, **rows.errors.slices}
+    number = next(iter([*dataset.training.increasing, *inputs.numbers]), None)
+    category = next(iter([*rows.errors.slices, *inputs.texts]), None)
+    return [
+        Shift(NOTHING, partial(plain, rows)),
+        Shift(f"{target} +5 %", partial(_raised, rows, target, 1.05), wrong=True),
+        Shift(f"{target} +10 %", partial(_raised, rows, target, 1.1), wrong=True),
+        *(_number_shifts(rows, number, inputs.numbers[number]) if number else []),
+        *(_category_shifts(rows, target, category, texts[category].astype(str)) if category else []),
+    ]
+
+
+def _number_shifts(rows: Sample, name: str, values: np.ndarray) -> list[Shift]:
+    mixed = partial(_mixed, rows, values > np.median(values))
+    return [Shift(f"{name} mix", mixed), Shift(f"{name} missing", partial(_with_gaps, rows, name))]
+
+
+def _category_shifts(rows: Sample, target: str, name: str, values: np.ndarray) -> list[Shift]:
+    names, counts = np.unique(values, return_counts=True)
+    mixed = partial(_mixed, rows, np.isin(values, names[::THIRD]))
+    largest = np.isin(values, names[np.argsort(-counts, kind="stable")][:LARGEST])
+    raised = partial(_raised, rows, target, np.where(largest, 1.1, 1.0))
+    return [Shift(f"{name} mix", mixed), Shift(f"{target} +10 % in {LARGEST} of {name}", raised, wrong=True)]
 
 
 def plain(rows: Sample, size: int, rng: np.random.Generator) -> Sample:
@@ -128,13 +127,8 @@ def plain(rows: Sample, size: int, rng: np.random.Generator) -> Sample:
     return rows.drawn(rng.choice(len(rows), size, replace=False))
 
 
-def _raised(draw: Draw, target: str, factor: float, size: int, rng: np.random.Generator) -> Sample:
-    return draw(size, rng).raised(target, np.full(size, factor))
-
-
-def _raised_in(rows: Sample, where: np.ndarray, target: str, size: int, rng: np.random.Generator) -> Sample:
-    chosen = rng.choice(len(rows), size, replace=False)
-    return rows.drawn(chosen).raised(target, np.where(where[chosen], 1.1, 1.0))
+def _raised(rows: Sample, target: str, factors: np.ndarray | float, size: int, rng: np.random.Generator) -> Sample:
+    return plain(rows.raised(target, np.broadcast_to(factors, len(rows))), size, rng)
 
 
 def _mixed(rows: Sample, often: np.ndarray, size: int, rng: np.random.Generator) -> Sample:
@@ -142,8 +136,8 @@ def _mixed(rows: Sample, often: np.ndarray, size: int, rng: np.random.Generator)
     return rows.drawn(rng.choice(len(rows), size, replace=False, p=weights / weights.sum()))
 
 
-def _with_gaps(draw: Draw, column: str, size: int, rng: np.random.Generator) -> Sample:
-    return draw(size, rng).without(column, rng.random(size) < MISSING)
+def _with_gaps(rows: Sample, column: str, size: int, rng: np.random.Generator) -> Sample:
+    return plain(rows, size, rng).without(column, rng.random(size) < MISSING)
 
 
 def _at(columns: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, np.ndarray]:

@@ -40,7 +40,9 @@ def _panel(policy: str, by_size: Mapping[str, Mapping[str, Any]], number: int) -
         ys = [_y(by_size[size][name]["drift"] / by_size[size][name]["draws"]) for size in sizes]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
         shapes.append(f'<polyline points="{points}" fill="none" stroke="{_colour(i)}" stroke-width="2"/>')
-        shapes += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{_colour(i)}"/>' for x, y in zip(xs, ys, strict=True)]
+        shapes += [
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{_colour(i)}"/>' for x, y in zip(xs, ys, strict=True)
+        ]
     return "\n".join(shapes)
 
 

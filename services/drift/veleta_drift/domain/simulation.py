@@ -103,7 +103,9 @@ def outcome(policy: Policy, batches: Callable[[int], Sample]) -> Outcome:
     return Outcome(first, number if decision.drift else None)
 
 
-def simulate(dataset: Dataset, rows: Sample, policy: str, shift: Shift, size: int, draws: int, seed: int) -> list[Outcome]:
+def simulate(
+    dataset: Dataset, rows: Sample, policy: str, shift: Shift, size: int, draws: int, seed: int
+) -> list[Outcome]:
     """The outcome of each draw. All policies and shifts get the same references."""
     found = []
     for draw in range(draws):
@@ -117,7 +119,7 @@ def simulate(dataset: Dataset, rows: Sample, policy: str, shift: Shift, size: in
 
 
 def scores(outcomes: Sequence[Outcome], shift: Shift) -> dict[str, Any]:
-    """The counts of a shift: batches of the draws, trainings, and the mean number of batches until the first training."""
+    """The counts of a shift: draws, trainings at their first batch, and the mean number of batches until one."""
     draws, drift = len(outcomes), sum(each.first.drift for each in outcomes)
     interval = stats.binomtest(drift, draws).proportion_ci()
     delays = [each.delay for each in outcomes if each.delay is not None]

@@ -19,7 +19,9 @@ from veleta_drift.domain.statistics import BatchSummary, ColumnValues
 DATASET = load_dataset("real_estate")
 ROWS = 200
 TABLE = (ROOT / "docs/drift.md").read_text().partition("## Defined results")[2]
-DOCUMENTED = {cells[0]: cells[1:] for line in re.findall(r"^\| (.*) \|$", TABLE, re.MULTILINE) for cells in [line.split(" | ")]}
+DOCUMENTED = {
+    cells[0]: cells[1:] for line in re.findall(r"^\| (.*) \|$", TABLE, re.MULTILINE) for cells in [line.split(" | ")]
+}
 """The verdicts of `seed`, `evidence` and `sequential` by case: each cell begins with one."""
 
 

@@ -23,7 +23,7 @@ def test_no_adjusted_value_is_above_one() -> None:
 
 
 def test_a_weight_is_a_part_of_the_level() -> None:
-    """With the weights 3 and 1, the first p-value may be three quarters of the level. One without weight never counts."""
+    """With the weights 3 and 1, three quarters of the level are for the first p-value. Without weight none counts."""
     assert holm([0.03, 0.03, 0.0], [3.0, 1.0, 0.0]) == pytest.approx([0.04, 0.04, 1.0])
     assert holm([0.0, 0.5], [0.0, 0.0]) == [1.0, 1.0]
 

@@ -17,7 +17,9 @@ RULE = DriftRule()
 
 def states(batches: list[np.ndarray], holdout: np.ndarray) -> list[RiskState]:
     """The states after each of these batches of losses."""
-    return list(accumulate(batches, lambda state, new: next_state(state, new, RULE), initial=first_state(3, holdout, RULE)))
+    return list(
+        accumulate(batches, lambda state, new: next_state(state, new, RULE), initial=first_state(3, holdout, RULE))
+    )
 
 
 def draw(rng: np.random.Generator, rows: int, scale: float = 0.25) -> np.ndarray:
