@@ -8,9 +8,9 @@ from typing import Self
 import numpy as np
 
 from veleta.dataset import Dataset, Values
-from veleta.features import column_feature
 from veleta_drift.domain.evidence import Evidence
 from veleta_drift.domain.inputs_arm import Presence
+from veleta_drift.domain.row_sample import inputs_of
 from veleta_drift.domain.samples import Errors, Inputs
 
 WEIGHT = 3
@@ -33,16 +33,12 @@ class Sample:
     @classmethod
     def of_rows(cls, dataset: Dataset, rows: Sequence[Values], signed: np.ndarray, sizes: np.ndarray) -> Self:
         """Clean rows, and what a model is wrong about each: see `Errors`."""
-        features = [column for column in dataset.inputs if column.is_feature]
-        values = {c.name: [column_feature(c, row[c.name]) for row in rows] for c in features}
-        texts = {name: np.array(each, object) for name, each in values.items() if each and isinstance(each[0], str)}
-        numbers = {name: np.array(each, float) for name, each in values.items() if name not in texts}
         slices = {name: np.array([row[name] for row in rows], object) for name in dataset.evaluation.slices}
         present = dict.fromkeys((c.name for c in dataset.columns if c.name not in dataset.drift.ignore), len(rows))
         return cls(
             {name: np.array([row[name] for row in rows], float) for name in dataset.drift_columns},
             Presence(len(rows), present),
-            Evidence(Inputs(numbers, texts), Errors(signed, sizes, slices)),
+            Evidence(inputs_of(dataset, rows), Errors(signed, sizes, slices)),
         )
 
     def __len__(self) -> int:

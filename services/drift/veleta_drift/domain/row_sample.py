@@ -7,7 +7,7 @@ import numpy as np
 
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
-from veleta.features import Features
+from veleta.features import Feature, Features
 from veleta_drift.domain.samples import Inputs
 
 MAX_ROWS = 10_000
@@ -36,7 +36,10 @@ class RowSample:
 
 
 def inputs_of(dataset: Dataset, rows: Sequence[Values]) -> Inputs:
-    """The features of clean rows that are columns of the row themselves, but those that drift ignores."""
+    """The features of clean rows that are columns of the row themselves, but those that drift ignores.
+
+    Numbers are float32, as the model has learnt them. A larger one counts as the largest float32.
+    """
     features = Features(dataset)
     own = {
         info.name: (position, info.categorical)
@@ -45,6 +48,11 @@ def inputs_of(dataset: Dataset, rows: Sequence[Values]) -> Inputs:
     }
     table = [features.own_of(row) for row in rows]
     return Inputs(
-        {name: np.array([row[at] for row in table], np.float32) for name, (at, text) in own.items() if not text},
+        {name: _float32([row[at] for row in table]) for name, (at, text) in own.items() if not text},
         {name: np.array([row[at] for row in table], object) for name, (at, text) in own.items() if text},
     )
+
+
+def _float32(numbers: Sequence[Feature]) -> np.ndarray:
+    largest = np.finfo(np.float32).max
+    return np.clip(np.array(numbers, np.float64), -largest, largest).astype(np.float32)

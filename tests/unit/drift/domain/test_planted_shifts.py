@@ -37,10 +37,10 @@ def test_a_batch_without_a_shift_has_rows_of_the_file(rows: Sample) -> None:
     assert batch.numbers["price"].tolist() == rows.numbers["price"][chosen].tolist()
     inputs, all_inputs = batch.evidence.inputs, rows.evidence.inputs
     assert inputs.numbers["prev_sold_date"].tolist() == all_inputs.numbers["prev_sold_date"][chosen].tolist()
-    assert inputs.texts["zip_code"].tolist() == all_inputs.texts["zip_code"][chosen].tolist()
+    assert inputs.texts["city"].tolist() == all_inputs.texts["city"][chosen].tolist()
     assert batch.errors.slices["state"].tolist() == inputs.texts["state"].tolist()
     assert batch.presence.values["city"] == SIZE
-    assert set(inputs.texts) == {"status", "city", "state", "zip_code"}
+    assert set(inputs.texts) == {"status", "city", "state"}
 
 
 def test_a_higher_price_is_an_error(rows: Sample) -> None:
