@@ -143,9 +143,9 @@ def changed_categories(old: Mapping[str, int], new: Mapping[str, int]) -> str:
 def _only_in(one: Mapping[str, int], other: Mapping[str, int]) -> str:
     rows = sum(one.values())
     names = sorted((name for name in one if name not in other), key=lambda name: (-one[name], name))
-    named = [f"{name[:MAX_NAME] or 'no value'} {100 * one[name] / rows:.2g} %" for name in names[:MAX_NAMED]]
+    named = [f"{name[:MAX_NAME] or 'no value'} {100 * one[name] / rows:.3g} %" for name in names[:MAX_NAMED]]
     if rest := names[MAX_NAMED:]:
-        named.append(f"{len(rest)} more with {100 * sum(one[name] for name in rest) / rows:.2g} %")
+        named.append(f"{len(rest)} more with {100 * sum(one[name] for name in rest) / rows:.3g} %")
     return ", ".join(named)
 
 

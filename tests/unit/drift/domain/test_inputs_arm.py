@@ -119,6 +119,7 @@ def test_new_and_vanished_categories_are_named() -> None:
     named = changed_categories({"a": 90, "z": 10}, new)
     assert named == f"new: {'b' * 64} 20 %, c 15 %, no value 10 %, 2 more with 5 %; gone: z 10 %"
     assert changed_categories({"a": 1}, {"a": 2}) == ""
+    assert changed_categories({"a": 1}, {"b": 2}) == "new: b 100 %; gone: a 100 %"
 
 
 def test_a_weighted_column_has_a_larger_part_of_the_level() -> None:
