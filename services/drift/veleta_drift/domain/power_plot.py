@@ -14,7 +14,7 @@ def power_plot(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     names = list(next(iter(next(iter(found.values())).values())))
     panels = [_panel(policy, by_size, i) for i, (policy, by_size) in enumerate(found.items())]
     width = LEFT + len(panels) * (WIDTH + GAP)
-    below = TOP + HEIGHT + 2 * GAP
+    below = TOP + HEIGHT + GAP + LINE
     legend = [
         f'<text x="{LEFT}" y="{below + LINE * i}" fill="{_colour(i)}">&#9632; {escape(name)}</text>'
         for i, name in enumerate(names)
@@ -29,13 +29,15 @@ def power_plot(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
 def _panel(policy: str, by_size: Mapping[str, Mapping[str, Any]], number: int) -> str:
     left, sizes = LEFT + number * (WIDTH + GAP), list(by_size)
     xs = [left + WIDTH * (i + 0.5) / len(sizes) for i in range(len(sizes))]
-    shapes = [f'<text x="{left}" y="{TOP - 12}" font-weight="bold">{escape(policy)}: batches with a training, %</text>']
+    shapes = [
+        f'<text x="{left}" y="{TOP - 12}" font-weight="bold">{escape(policy)}: trainings in 100 batches, by rows</text>'
+    ]
     for tick in range(TICKS + 1):
         y = _y(tick / TICKS)
         shapes.append(f'<line x1="{left}" x2="{left + WIDTH}" y1="{y}" y2="{y}" stroke="#dddddd"/>')
         shapes.append(f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">{100 * tick // TICKS}</text>')
     for x, size in zip(xs, sizes, strict=True):
-        shapes.append(f'<text x="{x}" y="{TOP + HEIGHT + LINE}" text-anchor="middle">{int(size):,} rows</text>')
+        shapes.append(f'<text x="{x}" y="{TOP + HEIGHT + LINE}" text-anchor="middle">{int(size):,}</text>')
     for i, name in enumerate(by_size[sizes[0]]):
         ys = [_y(by_size[size][name]["drift"] / by_size[size][name]["draws"]) for size in sizes]
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
