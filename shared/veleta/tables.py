@@ -92,6 +92,7 @@ drift_reports = sa.Table(
     sa.Column("baseline", sa.JSON(none_as_null=True), comment="what the next batch is compared with"),
     sa.Column("champion", sa.Integer, comment="the version whose errors were tested"),
     sa.Column("risk", sa.JSON(none_as_null=True), comment="what the policy sequential knows of it"),
+    sa.Column("importance", sa.JSON(none_as_null=True), comment="each column's share of its SHAP values"),
 )
 
 drift_metrics = sa.Table(
@@ -133,6 +134,21 @@ drift_tests = sa.Table(
     sa.Column("effect_limit", sa.Double, nullable=False),
     sa.Column("fires", sa.Boolean, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
+    sa.Column("level", sa.Double, nullable=False, comment="the greatest p-value with which it fires"),
+)
+
+histograms = sa.Table(
+    "histograms",
+    pipeline,
+    *_batch_key(),
+    sa.Column("column_name", _text(64), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("lower_bound", sa.Double, comment="the numbers are above it"),
+    sa.Column("upper_bound", sa.Double, comment="the numbers are up to it"),
+    sa.Column("category", _text(255), comment="NULL for numbers, and for the rest of the categories"),
+    sa.Column("share", sa.Double, nullable=False, comment="of the batch's rows"),
+    sa.Column("reference_share", sa.Double, comment="of what the batch is compared with"),
+    sa.Column("reference", _text(16), comment="champion, or previous: the batch before"),
 )
 
 batch_errors = sa.Table(

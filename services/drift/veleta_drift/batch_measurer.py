@@ -1,6 +1,6 @@
 """Measures the champion and the version that it replaced on a sample of a batch, for the policies that need them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ from veleta.errors import Retry
 from veleta.events.catalogue import (
     BatchClosed,
     DriftTest,
+    Histogram,
     RetrainJudged,
     RiskState,
     RollbackProposed,
@@ -19,6 +20,7 @@ from veleta.features import in_holdout
 from veleta.reference import Reference
 from veleta_drift.domain import sequential
 from veleta_drift.domain.evidence import NO_CHAMPION, Evidence, Judgement, judge
+from veleta_drift.domain.histograms import histograms
 from veleta_drift.domain.inputs_arm import Presence, input_tests
 from veleta_drift.domain.retrain_verdict import Predictions, compared
 from veleta_drift.domain.row_sample import RowSample, inputs_of
@@ -44,6 +46,8 @@ class Measured:
     risk: RiskState | None = None
     champion: int | None = None
     on_new_rows: Sequence[Predictions] = field(default_factory=list)
+    histograms: Sequence[Histogram] = ()
+    importance: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[VersionErrors]:
@@ -126,16 +130,16 @@ class BatchMeasurer:
         model, found = versions.champion, versions.champion.reference if versions.champion else None
         if model is None or found is None:
             missing = Judgement("not enough data", versions.reason) if versions.reason else NO_CHAMPION
-            return Measured(missing, tests, champion=model.number if model else None)
-        errors = self._errors(model, rows)
-        judgement = judge(
-            self._dataset, evidence_of(found), Evidence(inputs, errors), presence, found.importance or None
-        )
+            number, shown = model.number if model else None, histograms(inputs, before, "previous")
+            return Measured(missing, tests, champion=number, histograms=shown)
+        errors, learnt = self._errors(model, rows), evidence_of(found)
+        judgement = judge(self._dataset, learnt, Evidence(inputs, errors), presence, found.importance or None)
         risk = last_risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
         risk = sequential.next_state(risk, sequential.losses(errors.signed), rule)
         new = [row for row in rows if in_holdout(self._dataset, row)]
         measured = [self._predictions(each, new) for each in (model, versions.previous) if each]
-        return Measured(judgement, [*judgement.tests, *tests], risk, model.number, measured)
+        shown, tests = histograms(inputs, learnt.inputs, "champion"), [*judgement.tests, *tests]
+        return Measured(judgement, tests, risk, model.number, measured, shown, found.importance)
 
     def _errors(self, model: Model, rows: Sequence[Values]) -> Errors:
         logarithms, sizes = model.predict(rows)

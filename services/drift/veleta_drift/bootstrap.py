@@ -53,6 +53,7 @@ def build(
 
     async def restore_and_publish() -> None:
         await replay(reports, event_log, transactions, handler.restore)
+        await transactions.run(handler.count_retrains)
         await publisher.publish_pending()
 
     async def run() -> None:

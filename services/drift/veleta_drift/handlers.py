@@ -4,14 +4,24 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import get_args
 
+import prometheus_client
 import structlog
 
 from veleta.batches import BatchReader, RowsDeleted
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
-from veleta.events.catalogue import Baseline, BatchClosed, DriftAssessed, RetrainJudged, RetrainRequested, RiskState
+from veleta.events.catalogue import (
+    Baseline,
+    BatchClosed,
+    DriftAssessed,
+    RetrainJudged,
+    RetrainRequested,
+    RetrainVerdict,
+    RiskState,
+)
 from veleta.events.envelope import Event, caused_event, encode
 from veleta.ports import EventLog, Transactions
 from veleta.processing.manifests import Manifests
@@ -31,6 +41,10 @@ from veleta_drift.ports import DriftUnitOfWork, Models
 log = structlog.get_logger()
 SERVICE = "drift"
 NO_COMPARISON = Assessment("not enough data", "first batch of the epoch")
+RETRAINS = prometheus_client.Gauge(
+    "veleta_retrains", "trainings by whether they helped: helped, no difference or harmed", ["verdict"]
+)
+RETRAIN_VERDICTS: tuple[RetrainVerdict, ...] = get_args(RetrainVerdict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,7 @@ class DriftHandler:
         uow.outbox.append(encode(topic(manifest.dataset, "drift"), assessed))
         if prepared.judged and not uow.retrain_verdicts.exists(prepared.judged.version):
             self._store_judgement(assessed, prepared.judged, uow)
+        self.count_retrains(uow)
         if report.verdict == "drift" or prepared.first_of_epoch:
             request = caused_event(assessed, f"{manifest.batch}/retrain", SERVICE, now, _training_request(prepared))
             uow.outbox.append(encode(topic(manifest.dataset, "retrain"), request))
@@ -111,6 +126,12 @@ class DriftHandler:
                 uow.reports.insert(report, event.time)
             if isinstance(report, RetrainJudged) and not uow.retrain_verdicts.exists(report.version):
                 uow.retrain_verdicts.insert(report, event.time)
+
+    def count_retrains(self, uow: DriftUnitOfWork) -> None:
+        """Set the metric to what the table has: another worker may have judged trainings."""
+        counts = uow.retrain_verdicts.counts()
+        for verdict in RETRAIN_VERDICTS:
+            RETRAINS.labels(verdict).set(counts.get(verdict, 0))
 
     def _store_judgement(self, assessed: Event, judged: RetrainJudged, uow: DriftUnitOfWork) -> None:
         """Store whether a training helped, and propose a rollback if it harmed."""
@@ -233,6 +254,8 @@ class DriftHandler:
             tests=list(measured.tests),
             errors=measured.errors,
             risk=measured.risk,
+            histograms=list(measured.histograms),
+            importance=dict(measured.importance),
         )
 
 

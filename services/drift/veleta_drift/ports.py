@@ -1,6 +1,6 @@
 """The repository and the models that drift requires."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -61,6 +61,9 @@ class RetrainVerdictRepository(Protocol):
 
     def exists(self, version: int) -> bool:
         """Whether the training of this version was judged."""
+
+    def counts(self) -> Mapping[str, int]:
+        """The number of judged trainings by verdict."""
 
     def insert(self, judged: RetrainJudged, at: datetime) -> None:
         """Store a verdict. Storing it again changes nothing."""

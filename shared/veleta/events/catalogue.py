@@ -56,11 +56,14 @@ Partition = Annotated[int, Field(ge=0, le=9_999)]
 Few = Annotated[list[T], FailFast(), Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
 Named = Annotated[dict[Name, T], Field(max_length=MAX_ITEMS), BeforeValidator(_has_few)]
 Metrics = Named[FiniteFloat]
-LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, [], ""))]
+LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, [], {}, ""))]
 """A field that was added later: without it an event is written as in earlier versions."""
 Sha256 = Annotated[str, Field(max_length=64, pattern="^[0-9a-f]{64}$")]
 """A SHA-256 in hexadecimal."""
 Verdict = Literal["drift", "no drift", "not enough data"]
+RetrainVerdict = Literal["helped", "no difference", "harmed"]
+ComparedWith = Literal["champion", "previous"]
+"""What a batch is compared with: what the champion learnt from, or the batch before."""
 
 
 class Payload(BaseModel):
@@ -216,7 +219,7 @@ class DriftTest(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
-    reference: Literal["champion", "previous"] = "champion"
+    reference: ComparedWith = "champion"
     arm: Literal["errors", "inputs"]
     subject: Annotated[str, Field(max_length=MAX_SLICE)]
     test: Name
@@ -226,6 +229,33 @@ class DriftTest(BaseModel):
     level: Share
     fires: bool
     note: LeftOutIfEmpty[Annotated[str, Field(max_length=1_024)]] = ""
+
+
+class HistogramBin(BaseModel):
+    """The share of a batch's rows whose number is above `lower`, up to `upper`, or that have a category.
+
+    A bin of categories without `category` has those that have no bin of their own. `reference_share` is the share of what
+    the batch is compared with.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    lower: LeftOutIfEmpty[FiniteFloat | None] = None
+    upper: LeftOutIfEmpty[FiniteFloat | None] = None
+    category: Annotated[str | None, Field(max_length=255, exclude_if=lambda value: value is None)] = None
+    share: Share
+    reference_share: LeftOutIfEmpty[Share | None] = None
+
+
+class Histogram(BaseModel):
+    """How the clean rows of a batch are distributed in one column, by a sample of them.
+
+    `reference` is what they are compared with, and None if there is nothing to compare with.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    column: Name
+    reference: LeftOutIfEmpty[ComparedWith | None] = None
+    bins: Annotated[list[HistogramBin], FailFast(), Field(max_length=100)]
 
 
 class RiskState(BaseModel):
@@ -268,7 +298,7 @@ class DriftAssessed(BatchPayload):
 
     `verdict` and `reason` are those of `policy`, and `verdicts` are those of all policies. `findings` are unusual
     properties that do not decide the verdict. `baseline` is None if no batch was complete yet, and in reports of
-    earlier versions, as everything after it.
+    earlier versions, as everything after it. `importance` is each column's share of the champion's SHAP values.
     """
 
     TYPE = "drift.assessed"
@@ -286,6 +316,8 @@ class DriftAssessed(BatchPayload):
     tests: LeftOutIfEmpty[Few[DriftTest]] = []
     errors: LeftOutIfEmpty[Few[VersionErrors]] = []
     risk: LeftOutIfEmpty[RiskState | None] = None
+    histograms: LeftOutIfEmpty[Few[Histogram]] = []
+    importance: LeftOutIfEmpty[Metrics] = {}
 
 
 class RetrainJudged(BatchPayload):
@@ -303,7 +335,7 @@ class RetrainJudged(BatchPayload):
     previous_mae: FiniteFloat
     change: FiniteFloat
     p_value: Share
-    verdict: Literal["helped", "no difference", "harmed"]
+    verdict: RetrainVerdict
 
 
 class RollbackProposed(BatchPayload):

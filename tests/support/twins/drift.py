@@ -1,5 +1,7 @@
 """Drift's repository in memory."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,6 +46,9 @@ class MemoryRetrainVerdicts:
 
     def exists(self, version: int) -> bool:
         return version in self.verdicts
+
+    def counts(self) -> Mapping[str, int]:
+        return Counter(judged.verdict for judged in self.verdicts.values())
 
     def insert(self, judged: RetrainJudged, at: datetime) -> None:
         self.verdicts.setdefault(judged.version, judged)

@@ -1,5 +1,6 @@
 """Drift's repository in MySQL."""
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
-from veleta.events.catalogue import Baseline, DriftAssessed, RetrainJudged, RiskState
+from veleta.events.catalogue import Baseline, DriftAssessed, Histogram, RetrainJudged, RiskState
 from veleta.tables import (
     MAX_FINDINGS_LENGTH,
     batch_errors,
@@ -15,9 +16,13 @@ from veleta.tables import (
     drift_reports,
     drift_tests,
     drift_verdicts,
+    histograms,
     retrain_verdicts,
 )
 from veleta_drift.handlers import SERVICE
+
+KEPT_HISTOGRAMS = 1_000
+"""The batches with histograms in MySQL, the newest ones: some 30 KB each. The events have all."""
 
 
 class MysqlReports:
@@ -65,8 +70,10 @@ class MysqlReports:
                 baseline=report.baseline and report.baseline.model_dump(mode="json"),
                 champion=report.champion,
                 risk=report.risk and report.risk.model_dump(mode="json"),
+                importance=report.importance or None,
             )
         )
+        self._delete_old_histograms()
         for table, rows in _parts(report).items():
             if rows:
                 self._connection.execute(sa.insert(table), [key | row for row in rows])
@@ -80,6 +87,15 @@ class MysqlReports:
         comparison = {"previous": report.previous, "compared_at": time, "retrain": int(report.verdict == "drift")}
         self._connection.execute(sa.insert(self._comparison).values(**key, **comparison, **changes))
 
+    def _delete_old_histograms(self) -> None:
+        """Delete those of the batch that is no longer among the newest, and of all before it."""
+        reports = sa.select(drift_reports.c.epoch, drift_reports.c.number)
+        newest = reports.order_by(drift_reports.c.epoch.desc(), drift_reports.c.number.desc())
+        if last := self._connection.execute(newest.limit(1).offset(KEPT_HISTOGRAMS)).first():
+            columns = histograms.c
+            same = sa.and_(columns.epoch == last.epoch, columns.number <= last.number)
+            self._connection.execute(sa.delete(histograms).where(sa.or_(columns.epoch < last.epoch, same)))
+
 
 class MysqlRetrainVerdicts:
     """`RetrainVerdictRepository` on one connection."""
@@ -90,6 +106,11 @@ class MysqlRetrainVerdicts:
     def exists(self, version: int) -> bool:
         query = sa.select(retrain_verdicts.c.verdict).where(retrain_verdicts.c.version == version)
         return self._connection.scalar(query.limit(1)) is not None
+
+    def counts(self) -> Mapping[str, int]:
+        verdict = retrain_verdicts.c.verdict
+        rows = self._connection.execute(sa.select(verdict, sa.func.count()).group_by(verdict))
+        return {row[0]: row[1] for row in rows}
 
     def insert(self, judged: RetrainJudged, at: datetime) -> None:
         row = judged.model_dump(exclude={"dataset", "rows", "change"})
@@ -126,7 +147,7 @@ def _metrics(report: DriftAssessed) -> list[dict[str, object]]:
 
 def _parts(report: DriftAssessed) -> dict[sa.Table, list[dict[str, object]]]:
     """The rows of each table with a part of a report, without its key."""
-    tests = [each.model_dump(exclude={"limit", "level"}) for each in report.tests]
+    tests = [each.model_dump(exclude={"limit"}) for each in report.tests]
     limits = [{"position": position, "effect_limit": each.limit} for position, each in enumerate(report.tests)]
     return {
         drift_verdicts: [each.model_dump() for each in report.verdicts],
@@ -135,4 +156,19 @@ def _parts(report: DriftAssessed) -> dict[sa.Table, list[dict[str, object]]]:
             {"version": each.version, "measured_rows": each.rows, "mae": each.mae, "bias": each.bias}
             for each in report.errors
         ],
+        histograms: [row for each in report.histograms for row in _bins(each)],
     }
+
+
+def _bins(histogram: Histogram) -> Iterator[dict[str, object]]:
+    for position, each in enumerate(histogram.bins):
+        yield {
+            "column_name": histogram.column,
+            "position": position,
+            "lower_bound": each.lower,
+            "upper_bound": each.upper,
+            "category": each.category,
+            "share": each.share,
+            "reference_share": each.reference_share,
+            "reference": histogram.reference,
+        }

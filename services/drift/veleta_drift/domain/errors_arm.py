@@ -6,14 +6,13 @@ import numpy as np
 from scipy import stats
 
 from veleta.dataset import DriftRule
+from veleta.drift_sentences import BIAS, SIZE, WHOLE
 from veleta.events.catalogue import DriftTest
 from veleta_drift.domain.holm import holm
 from veleta_drift.domain.samples import Errors, bounded
 
 MIN_ROWS = 100
 """With fewer rows on either side, errors are not compared."""
-WHOLE = "all rows"
-BIAS, SIZE = "bias", "size of the errors"
 
 
 def error_tests(reference: Errors, batch: Errors, rule: DriftRule, level: float) -> list[DriftTest]:

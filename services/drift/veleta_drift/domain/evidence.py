@@ -6,12 +6,11 @@ At most the share `false_alarms` of the batches has a false alarm: half of it is
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from veleta.dataset import Dataset
+from veleta.drift_sentences import WHOLE, sentence
 from veleta.events.catalogue import DriftTest, Verdict
-from veleta_drift.domain.errors_arm import BIAS, MIN_ROWS, WHOLE, error_tests
-from veleta_drift.domain.inputs_arm import CATEGORIES, DISTRIBUTION, EXTREMES, Presence, input_tests
+from veleta_drift.domain.errors_arm import MIN_ROWS, error_tests
+from veleta_drift.domain.inputs_arm import Presence, input_tests
 from veleta_drift.domain.samples import Errors, Inputs, bounded
 
 POLICY = "evidence"
@@ -98,31 +97,3 @@ def _sentences(dataset: Dataset, tests: Sequence[DriftTest]) -> str:
     ordered = sorted(tests, key=lambda each: (each.subject != WHOLE, -bounded(abs(each.effect), each.limit)))
     more = [f"and {len(ordered) - MAX_NAMED} more"] if len(ordered) > MAX_NAMED else []
     return ", ".join([*(sentence(dataset, each) for each in ordered[:MAX_NAMED]), *more])
-
-
-def sentence(dataset: Dataset, test: DriftTest) -> str:
-    """One test in words: `Price of state = Ohio is 5.1 % above what is expected (limit 2 %)`."""
-    where = "" if test.arm == "inputs" or test.subject == WHOLE else f" of {test.subject}"
-    limit = f"(limit {100 * test.limit:.3g} %)"
-    if test.arm == "errors" and test.test == BIAS:
-        share = float(np.expm1(test.effect))
-        direction = "above" if share > 0 else "below"
-        title = dataset.by_name[dataset.target].title
-        return f"{title}{where} is {_percent(abs(share))} {direction} what is expected {limit}"
-    if test.arm == "errors":
-        return f"the median error{where} grew by {_percent(test.effect)} {limit}"
-    title = dataset.by_name[test.subject].title if test.subject in dataset.by_name else test.subject
-    percent = _percent(test.effect)
-    if test.test == DISTRIBUTION:
-        return f"{title} is distributed otherwise (by {test.effect:.2g} standard deviations, limit {test.limit:g})"
-    if test.test == CATEGORIES:
-        note = f"; {test.note}" if test.note else ""
-        return f"{title} has other shares (by {percent}, limit {100 * test.limit:.3g} %{note})"
-    if test.test == EXTREMES:
-        return f"{percent} of {title} are extreme {limit}"
-    return f"the share of rows without {title} changed by {percent} {limit}"
-
-
-def _percent(share: float) -> str:
-    """`5.1 %`, `260 %`: two digits, or all before the decimal mark."""
-    return f"{100 * share:,.2g} %" if share < 1 else f"{100 * share:,.0f} %"

@@ -8,11 +8,11 @@ import numpy as np
 from scipy import stats
 
 from veleta.dataset import DriftRule
+from veleta.drift_sentences import CATEGORIES, DISTRIBUTION, EXTREMES, MISSING
 from veleta.events.catalogue import DriftTest
 from veleta_drift.domain.holm import holm
 from veleta_drift.domain.samples import Inputs, bounded
 
-DISTRIBUTION, CATEGORIES, EXTREMES, MISSING = "distribution", "categories", "extreme values", "missing values"
 EXTREME = 0.999
 """A number above this quantile of the reference is extreme."""
 MAX_EXTREME = 0.01

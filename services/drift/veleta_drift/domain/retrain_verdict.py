@@ -1,10 +1,11 @@
 """Whether a training helped: the champion against the version that it replaced, on rows that neither has learnt."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy import stats
+
+from veleta.events.catalogue import RetrainVerdict
 
 MIN_ROWS = 30
 """With fewer rows there is no verdict yet."""
@@ -42,7 +43,7 @@ class Comparison:
 
     change: float
     p_value: float
-    verdict: Literal["helped", "no difference", "harmed"]
+    verdict: RetrainVerdict
 
 
 def compared(champion: Predictions, previous: Predictions) -> Comparison | None:

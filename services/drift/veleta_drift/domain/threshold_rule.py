@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from veleta.dataset import Dataset
+from veleta.drift_sentences import INFINITE, statistic_sentence
 from veleta.events.catalogue import Statistic, Verdict
 from veleta_drift.domain.statistics import Statistics
 
@@ -12,9 +13,6 @@ POLICY = "seed"
 THRESHOLD = 0.15
 """A relative change above this of any statistic is drift."""
 LIMIT = f"{100 * THRESHOLD:g} %"
-STATISTIC_NAMES = {"mean": "mean", "std": "standard deviation of", "50": "median", "75": "75 % quantile of"}
-FULL_DIGITS = 1_000
-"""A number from here on is written without decimals, one below with four significant digits."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def _statistic(column: str, name: str, old: float, new: float, previous: int | N
         new=_finite(new),
         change=_finite(change),
         exceeds=change > THRESHOLD,
-        note="" if math.isfinite(change) else "infinite" if math.isinf(change) else "not a number",
+        note="" if math.isfinite(change) else INFINITE if math.isinf(change) else "not a number",
         previous=previous,
     )
 
@@ -84,22 +82,5 @@ def _finite(value: float) -> float | None:
 def _reason(dataset: Dataset, above: list[Statistic]) -> str:
     """The greatest change in words: `median bathrooms 2 -> 3 (+50 %, limit 15 %), and 18 more`."""
     greatest = max(above, key=lambda each: math.inf if each.change is None else each.change)
-    title = dataset.by_name[greatest.column].title
-    title = title if title[:2].isupper() else title[:1].lower() + title[1:]
-    values = f"{_number(greatest.old)} -> {_number(greatest.new)}"
     more = f", and {len(above) - 1} more" if len(above) > 1 else ""
-    since = "" if greatest.previous is None else f", since batch {greatest.previous}"
-    return f"{STATISTIC_NAMES[greatest.statistic]} {title} {values} ({_percent(greatest)}, limit {LIMIT}{since}){more}"
-
-
-def _percent(statistic: Statistic) -> str:
-    if statistic.change is None:
-        return "infinite change"
-    increased = (statistic.new or 0) > (statistic.old or 0)
-    return f"{_number(100 * statistic.change if increased else -100 * statistic.change, '+')} %"
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    if value is None:
-        return "infinite"
-    return f"{value:{sign},.0f}" if abs(value) >= FULL_DIGITS else f"{value:{sign}.4g}"
+    return f"{statistic_sentence(dataset, greatest, THRESHOLD)}{more}"

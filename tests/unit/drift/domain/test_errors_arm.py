@@ -5,8 +5,9 @@ import pytest
 from scipy import stats
 
 from veleta.dataset import DriftRule
+from veleta.drift_sentences import BIAS, SIZE, WHOLE
 from veleta.events.catalogue import DriftTest
-from veleta_drift.domain.errors_arm import BIAS, MIN_ROWS, SIZE, WHOLE, error_tests
+from veleta_drift.domain.errors_arm import MIN_ROWS, error_tests
 from veleta_drift.domain.samples import MAX_EFFECT, Errors
 
 RULE, LEVEL = DriftRule(), 0.025

@@ -8,19 +8,9 @@ import pytest
 from scipy import stats
 
 from veleta.dataset import DriftRule
+from veleta.drift_sentences import CATEGORIES, DISTRIBUTION, EXTREMES, MISSING
 from veleta.events.catalogue import DriftTest
-from veleta_drift.domain.inputs_arm import (
-    CATEGORIES,
-    DISTRIBUTION,
-    EXTREME,
-    EXTREMES,
-    MISSING,
-    Presence,
-    changed_categories,
-    distance,
-    input_tests,
-    pooled,
-)
+from veleta_drift.domain.inputs_arm import EXTREME, Presence, changed_categories, distance, input_tests, pooled
 from veleta_drift.domain.samples import MAX_EFFECT, Inputs
 
 RULE, LEVEL = DriftRule(), 0.025
