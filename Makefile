@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate backtest topics tail dead purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate backtest topics tail dead report purge key memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -89,6 +89,9 @@ tail: $(INSTALLED) ## show the last N (10) events of TOPIC, as drift, or N event
 
 dead: $(INSTALLED) ## list the dead letters with their reasons; RESEND=id publishes one again; JSON=1: a line of JSON for each | RESEND JSON
 	$(LOCAL) dead
+
+report: $(INSTALLED) ## write the drift report of BATCH, as 2/3, to OUT (report.html): one page that needs nothing from elsewhere | BATCH OUT
+	$(LOCAL) report
 
 purge: $(INSTALLED) ## delete everything that MySQL has of one request | REQUEST_ID
 	$(LOCAL) purge

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -147,21 +147,28 @@ def _memory() -> None:
 
 
 def _notebooks() -> None:
-    _exec("veleta_notebooks", str(ROOT / "notebooks"), Run.environment_of_notebooks)
+    _exec("veleta_notebooks", [str(ROOT / "notebooks")], Run.environment_of_notebooks)
 
 
 def _purge() -> None:
     if not (request := os.environ.get("REQUEST_ID")):
         raise LocalError("pass a request: make purge REQUEST_ID=id (its own id, or the X-Request-ID of its client)")
-    _exec("veleta_retention.purge", request, partial(Run.environment, service="retention"))
+    _exec("veleta_retention.purge", [request], partial(Run.environment, service="retention"))
 
 
-def _exec(module: str, argument: str, environment: Callable[[Run], dict[str, str]]) -> None:
+def _report() -> None:
+    if not (batch := os.environ.get("BATCH")):
+        raise LocalError("pass a batch: make report BATCH=epoch/number (as 2/3)")
+    path = os.environ.get("OUT") or "report.html"
+    _exec("veleta_monitor.report", [batch, path], partial(Run.environment, service="monitor"))
+
+
+def _exec(module: str, arguments: Sequence[str], environment: Callable[[Run], dict[str, str]]) -> None:
     """Replace this process by a module that uses the run, which must be up. Does not return."""
     run = Run(_HOME)
     if not run.alive():
         raise LocalError("the run is down: make start first")
-    command = [str(PYTHON), "-m", module, argument]
+    command = [str(PYTHON), "-m", module, *arguments]
     os.execve(PYTHON, command, base_environment() | environment(run))  # noqa: S606 - no shell is wanted
 
 
@@ -194,6 +201,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "tail": _tail,
     "dead": _dead,
     "purge": _purge,
+    "report": _report,
     "key": _key,
     "memory": _memory,
     "notebooks": _notebooks,

@@ -18,6 +18,7 @@ from veleta_monitor.command_sender import first_delivery, next_click
 from veleta_monitor.domain import stages
 from veleta_monitor.domain.batches import batch_table
 from veleta_monitor.domain.formatting import NO_VALUE, format_age, format_number
+from veleta_monitor.domain.retrains import retrains_sentence, rollback_notice
 from veleta_monitor.domain.table import Cell, age_cell
 from veleta_monitor.domain.training_progress import headline
 from veleta_monitor.domain.versions import promotion_sentences, training_table
@@ -86,6 +87,9 @@ def notices(snapshot: Snapshot) -> None:
     statuses = snapshot.statuses.value
     for text in stages.notices(statuses.services) if statuses else ():
         st.html(markup.notice_html(text))
+    history = snapshot.history.value
+    if proposal := rollback_notice(history.retrains, snapshot.model) if history else "":
+        st.html(markup.notice_html(proposal))
 
 
 def loop(snapshot: Snapshot) -> None:
@@ -216,6 +220,8 @@ def versions(snapshot: Snapshot) -> None:
         unit = dataset.by_name[dataset.target].unit
         served = snapshot.model.version if snapshot.model else None
         st.html(markup.table_html(training_table(history.trainings, served, unit, model_url, snapshot.now)))
+        if sentence := retrains_sentence(history.retrain_counts):
+            st.caption(sentence)
 
 
 def _no_value(cached: CachedValue[Any], source: str) -> str:

@@ -21,6 +21,7 @@ from veleta.service.logs import configure_logging
 from veleta.service.origins import OriginPolicy
 from veleta.service.watchdog import Watchdog
 from veleta.settings import read_settings
+from veleta_monitor.report_page import report_route
 from veleta_monitor.settings import MonitorSettings
 
 PAGE = Path(__file__).parent / "page.py"
@@ -32,7 +33,7 @@ def serve_page() -> None:
     """Check the settings and run the server, or exit with 1 and one clear line."""
     try:
         settings = read_settings(MonitorSettings)
-        load_dataset(settings.dataset)
+        dataset = load_dataset(settings.dataset)
     except Stop as error:
         sys.exit(f"monitor: {error}")
     configure_logging("monitor")
@@ -42,7 +43,8 @@ def serve_page() -> None:
     # Streamlit passes no protocol to uvicorn, which then takes this one.
     uvicorn.config.HTTP_PROTOCOLS["auto"] = "veleta.service.uvicorn_protocol:BoundedProtocol"
     policy = OriginPolicy([settings.host, *settings.hosts.split(",")], "MONITOR_HOSTS")
-    App(PAGE, middleware=[Middleware(OriginGuard, policy=policy)]).run(config=options(settings))
+    middleware = [Middleware(OriginGuard, policy=policy)]
+    App(PAGE, routes=[report_route(settings, dataset)], middleware=middleware).run(config=options(settings))
 
 
 def _watch(settings: MonitorSettings) -> None:

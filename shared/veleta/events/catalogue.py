@@ -234,8 +234,8 @@ class DriftTest(BaseModel):
 class HistogramBin(BaseModel):
     """The share of a batch's rows whose number is above `lower`, up to `upper`, or that have a category.
 
-    A bin of categories without `category` has those that have no bin of their own. `reference_share` is the share of what
-    the batch is compared with.
+    A bin of categories without `category` has those that have no bin of their own. `reference_share` is the share in
+    what the batch is compared with.
     """
 
     model_config = ConfigDict(frozen=True)

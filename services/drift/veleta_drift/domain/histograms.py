@@ -87,7 +87,7 @@ def _category_shares(values: np.ndarray) -> Mapping[str, float]:
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    return values[np.isfinite(values)]
+    return np.asarray(values[np.isfinite(values)])
 
 
 def _shortest(edge: np.floating) -> float:

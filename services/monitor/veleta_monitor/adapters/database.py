@@ -1,17 +1,26 @@
 """Reads from MySQL: batches with their verdicts, trainings with their decisions, and the stored predictions."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from veleta.dataset import Dataset
-from veleta.errors import Retry
-from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
+from veleta.tables import (
+    batches,
+    dataset_tables,
+    drift_reports,
+    drift_verdicts,
+    promotions,
+    retrain_verdicts,
+    trainings,
+)
+from veleta_monitor.adapters.rows import aware, read_rows
 from veleta_monitor.domain.batches import Batch
+from veleta_monitor.domain.retrains import JudgedRetrain
 from veleta_monitor.domain.stages import LastActivity
 from veleta_monitor.domain.versions import Training
 
@@ -21,12 +30,17 @@ MAX_ROWS = 100
 
 @dataclass(frozen=True)
 class History:
-    """The MAX_ROWS newest batches and trainings, newest first; the number of all batches; the loader's last batch."""
+    """The MAX_ROWS newest batches and trainings, newest first; the number of all batches; the loader's last batch.
+
+    `retrains` are the MAX_ROWS newest judged trainings, and `retrain_counts` the numbers of all, by verdict.
+    """
 
     batches: list[Batch]
     batch_count: int
     trainings: list[Training]
     activities: Mapping[str, LastActivity] = field(default_factory=dict)
+    retrains: Sequence[JudgedRetrain] = ()
+    retrain_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,17 +61,28 @@ class MysqlReader:
 
     def read_history(self) -> History:
         """Read batches, trainings and decisions."""
-        newest = self._rows(_batches_query())
+        newest, verdicts = self._rows(_batches_query()), self._verdicts()
         count = self._rows(sa.select(sa.func.count().label("n")).select_from(batches))[0]["n"]
+        retrains = [judged_retrain(row) for row in self._rows(_retrains_query())]
+        effects = {each.version: each.summary for each in retrains}
         outcomes = [*self._rows(_decisions_query()), *self._rows(_undecided_query())]
-        shown = sorted((_training(row) for row in outcomes), key=_age_key, reverse=True)[:MAX_ROWS]
-        return History([_batch(row) for row in newest], count, shown, self._loader_activity(newest))
+        shown = sorted((_training(row, effects) for row in outcomes), key=_age_key, reverse=True)[:MAX_ROWS]
+        found = [batch_of(row, verdicts[row["epoch"], row["number"]]) for row in newest]
+        counts = {row["verdict"]: row["n"] for row in self._rows(_retrain_counts_query())}
+        return History(found, count, shown, self._loader_activity(newest), retrains, counts)
 
     def read_requests(self) -> RequestSummary:
         """Count the rows of RAW_DATA.new_<dataset>."""
         columns = sa.func.count().label("n"), sa.func.max(self._requests.c.answered_at).label("last")
         row = self._rows(sa.select(*columns).select_from(self._requests))[0]
-        return RequestSummary(row["n"], _aware(row["last"]))
+        return RequestSummary(row["n"], aware(row["last"]))
+
+    def _verdicts(self) -> Mapping[tuple[int, int], dict[str, str]]:
+        """The verdicts of all policies on the newest batches, by epoch and number."""
+        found: dict[tuple[int, int], dict[str, str]] = defaultdict(dict)
+        for row in self._rows(_verdicts_query()):
+            found[row["epoch"], row["number"]][row["policy"]] = row["verdict"]
+        return found
 
     def _loader_activity(self, rows: list[Mapping[str, Any]]) -> dict[str, LastActivity]:
         loaded = [row for row in rows if row["loaded_at"]]
@@ -65,24 +90,47 @@ class MysqlReader:
             return {}
         last = max(loaded, key=lambda row: row["loaded_at"])
         name = f"{self._dataset}/{last['epoch']}/{last['number']}"
-        return {"loader": LastActivity("batch loaded", name, _aware(last["loaded_at"]))}
+        return {"loader": LastActivity("batch loaded", name, aware(last["loaded_at"]))}
 
     def _rows(self, query: sa.Executable) -> list[Mapping[str, Any]]:
-        try:
-            with self._engine.connect() as connection:
-                return [dict(row) for row in connection.execute(query).mappings()]
-        except (DBAPIError, OSError, EOFError) as error:
-            raise Retry("mysql", _driver_message(error)) from error
+        return read_rows(self._engine, query)
 
 
 def _batches_query() -> sa.Executable:
     same = sa.and_(drift_reports.c.epoch == batches.c.epoch, drift_reports.c.number == batches.c.number)
     return (
-        sa.select(batches, drift_reports.c.verdict, drift_reports.c.reason, drift_reports.c.findings)
+        sa.select(
+            batches,
+            drift_reports.c.verdict,
+            drift_reports.c.reason,
+            drift_reports.c.findings,
+            drift_reports.c.policy,
+        )
         .select_from(batches.outerjoin(drift_reports, same))
         .order_by(batches.c.epoch.desc(), batches.c.number.desc())
         .limit(MAX_ROWS)
     )
+
+
+def _verdicts_query() -> sa.Executable:
+    newest = (
+        sa.select(batches.c.epoch, batches.c.number)
+        .order_by(batches.c.epoch.desc(), batches.c.number.desc())
+        .limit(MAX_ROWS)
+        .subquery()
+    )
+    same = sa.and_(drift_verdicts.c.epoch == newest.c.epoch, drift_verdicts.c.number == newest.c.number)
+    return sa.select(drift_verdicts).select_from(drift_verdicts.join(newest, same))
+
+
+def _retrains_query() -> sa.Executable:
+    newest = retrain_verdicts.c.epoch.desc(), retrain_verdicts.c.number.desc()
+    return sa.select(retrain_verdicts).order_by(*newest).limit(MAX_ROWS)
+
+
+def _retrain_counts_query() -> sa.Executable:
+    verdict = retrain_verdicts.c.verdict
+    return sa.select(verdict, sa.func.count().label("n")).group_by(verdict)
 
 
 def _decisions_query() -> sa.Executable:
@@ -123,22 +171,38 @@ def _undecided_query() -> sa.Executable:
     )
 
 
-def _batch(row: Mapping[str, Any]) -> Batch:
+def batch_of(row: Mapping[str, Any], verdicts: Mapping[str, str]) -> Batch:
+    """A batch from its row with its drift report. `verdicts` are those of all policies."""
     return Batch(
         epoch=row["epoch"],
         number=row["number"],
-        state=row["state"],
+        state=row["state"] or "",
         received=row["received"],
         cleaned=row["cleaned"],
         rejected=row["rejected"] or {},
         finding="\n".join(filter(None, [row["finding"], row["findings"]])),
         verdict=row["verdict"] or "",
         reason=row["reason"] or "",
-        updated_at=_aware(row["loaded_at"] or row["closed_at"] or row["opened_at"]),
+        updated_at=aware(row["loaded_at"] or row["closed_at"] or row["opened_at"]),
+        policy=row["policy"] or "",
+        verdicts=verdicts,
     )
 
 
-def _training(row: Mapping[str, Any]) -> Training:
+def judged_retrain(row: Mapping[str, Any]) -> JudgedRetrain:
+    """A judged training from its row."""
+    return JudgedRetrain(
+        version=row["version"],
+        previous=row["previous"],
+        batch=f"{row['epoch']}/{row['number']}",
+        verdict=row["verdict"],
+        change=row["relative_change"],
+        judged_at=aware(row["judged_at"]),
+    )
+
+
+def _training(row: Mapping[str, Any], effects: Mapping[int, str]) -> Training:
+    """`effects` has whether versions helped. Only a promotion can."""
     request = row["cause"] or {}
     return Training(
         outcome=row["outcome"],
@@ -148,21 +212,11 @@ def _training(row: Mapping[str, Any]) -> Training:
         reason=row["reason"] or "",
         request_reason=request.get("reason", ""),
         batch=f"{request['epoch']}/{request['number']}" if request else "",
-        updated_at=_aware(row["at"]),
+        updated_at=aware(row["at"]),
         actor=row["actor"] or "",
+        effect=effects.get(row["version"], "") if row["outcome"] == "promoted" else "",
     )
 
 
 def _age_key(training: Training) -> tuple[float, int]:
     return training.updated_at.timestamp() if training.updated_at else 0.0, training.seq or 0
-
-
-def _driver_message(error: Exception) -> str:
-    """The message of MySQL or of its driver, without the text that SQLAlchemy adds."""
-    args = (getattr(error, "orig", None) or error).args
-    return str(args[-1]) if args else type(error).__name__
-
-
-def _aware(at: datetime | None) -> datetime | None:
-    """DATETIME has no time zone; all times are UTC."""
-    return at.replace(tzinfo=UTC) if at else None

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from veleta.left_out import left_out_warning
 from veleta_monitor.domain.formatting import NO_VALUE, format_number, format_numbers
+from veleta_monitor.domain.policies import VERDICT_TONES, other_verdicts
 from veleta_monitor.domain.table import Cell, Column, Table, Tone, time_cell
 
 COLUMNS = (
@@ -20,12 +21,16 @@ STATE_TONES: Mapping[str, Tone] = {
     "deleted": "neutral",
 }
 """Tones of final states. All other states are in progress."""
-VERDICT_TONES: Mapping[str, Tone] = {"drift": "warn", "no drift": "good", "not enough data": "neutral"}
+REPORT_PATH = "report"
+"""The path of the drift reports on the monitor's server: `report/3/4`."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A row of the batch table, with its drift report. Counts are numbers of rows; None means not yet counted."""
+    """A row of the batch table, with its drift report. Counts are numbers of rows; None means not yet counted.
+
+    `verdict` is that of `policy`, and `verdicts` has those of all policies.
+    """
 
     epoch: int
     number: int
@@ -37,6 +42,8 @@ class Batch:
     verdict: str = ""
     reason: str = ""
     updated_at: datetime | None = None
+    policy: str = ""
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -93,5 +100,6 @@ def _left_out(batch: Batch) -> Cell:
 
 def _verdict(batch: Batch) -> Cell:
     if batch.verdict:
-        return Cell(batch.verdict, tone=VERDICT_TONES.get(batch.verdict, ""))
+        tone, link = VERDICT_TONES.get(batch.verdict, ""), f"{REPORT_PATH}/{batch.name}"
+        return Cell(batch.verdict, tone=tone, link=link, note=other_verdicts(batch.verdicts, batch.policy))
     return Cell("not yet assessed" if batch.state == "loaded" else NO_VALUE)

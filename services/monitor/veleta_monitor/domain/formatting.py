@@ -37,3 +37,18 @@ def format_number(value: float | None) -> str:
 def format_numbers(values: Mapping[str, float]) -> str:
     """Named numbers, one per line."""
     return "\n".join(f"{name}: {format_number(value)}" for name, value in values.items())
+
+
+def format_share(share: float) -> str:
+    """A share in percent, with three significant digits: `14.2 %`."""
+    return f"{100 * share:.3g} %"
+
+
+def format_probability(probability: float) -> str:
+    """A p-value with two significant digits."""
+    return "< 0.0001" if probability < 0.0001 else f"{probability:.2g}"  # noqa: PLR2004 - as it is written
+
+
+def shorten(text: str, length: int) -> str:
+    """The text, of at most `length` characters."""
+    return text if len(text) <= length else f"{text[: length - 1]}\u2026"

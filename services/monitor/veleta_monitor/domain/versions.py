@@ -24,6 +24,7 @@ class Training:
     """A training request, a decision, or both. `outcome` is the decision, or the request's state without one.
 
     `reason` explains the outcome, and `actor` is who decided. `request_reason` and `batch` explain the request.
+    `effect` is whether a promoted version helped, in words.
     """
 
     outcome: str
@@ -35,6 +36,7 @@ class Training:
     batch: str = ""
     updated_at: datetime | None = None
     actor: str = ""
+    effect: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def training_table(
 def _row(training: Training, served: int | None, model_url: str, now: datetime) -> list[Cell]:
     return [
         _version(training, served, model_url),
-        Cell(training.outcome, note=_person(training), tone=OUTCOME_TONES.get(training.outcome, "warn")),
+        Cell(training.outcome, note=_outcome_note(training), tone=OUTCOME_TONES.get(training.outcome, "warn")),
         Cell(format_number(training.seq)),
         Cell(format_number(training.metrics.get("mae")), hint=format_numbers(training.metrics)),
         Cell(training.reason or NO_VALUE),
@@ -110,9 +112,10 @@ def _row(training: Training, served: int | None, model_url: str, now: datetime) 
     ]
 
 
-def _person(training: Training) -> str:
-    """Who decided by a command. Empty for decisions of the trainer, and of people who moved an alias in MLflow."""
-    return f"by {training.actor}" if training.actor not in ("", "trainer", "outside") else ""
+def _outcome_note(training: Training) -> str:
+    """Who decided by a command, and whether it helped. Decisions of the trainer, and those in MLflow, name nobody."""
+    person = f"by {training.actor}" if training.actor not in ("", "trainer", "outside") else ""
+    return "\n".join(filter(None, [person, training.effect]))
 
 
 def _version(training: Training, served: int | None, model_url: str) -> Cell:
