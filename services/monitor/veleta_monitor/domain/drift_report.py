@@ -57,7 +57,7 @@ class DriftReport:
     @property
     def ordered_statistics(self) -> list[Statistic]:
         """The largest changes first. An infinite one is the largest, and one that is not a number is the last."""
-        return sorted(self.statistics, key=lambda each: (not each.exceeds, each.change is None, -(each.change or 0)))
+        return sorted(self.statistics, key=lambda each: (not each.exceeds, each.exceeds == (each.change is not None), -(each.change or 0)))
 
     @property
     def ordered_histograms(self) -> list[Histogram]:
