@@ -13,9 +13,12 @@ ASSESSED = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 REASON = "the price values of state = Ohio are 5.1 % above what is expected (limit 2 %)"
 TESTS = [
     DriftTest(
-        arm="errors", subject="state = Ohio", test=BIAS, p_value=0.00001, effect=0.05, limit=0.02, level=0.0125, fires=True
+        arm="errors", subject="state = Ohio", test=BIAS, p_value=0.00001, effect=0.05, limit=0.02, level=0.0125,
+        fires=True,
     ),
-    DriftTest(arm="errors", subject="all rows", test=SIZE, p_value=0.4, effect=0.01, limit=0.05, level=0.0125, fires=False),
+    DriftTest(
+        arm="errors", subject="all rows", test=SIZE, p_value=0.4, effect=0.01, limit=0.05, level=0.0125, fires=False
+    ),
     DriftTest(
         arm="inputs", subject="bath", test=DISTRIBUTION, p_value=0.003, effect=0.31, limit=0.1, level=0.025, fires=True
     ),

@@ -11,7 +11,7 @@ WIDTH, HEIGHT, BAR, LABEL = 340, 130, 7, 110
 """Pixels: a drawing, its columns, the height of a horizontal bar, the width of a category's label."""
 MAX_LABEL = 20
 """Characters of a category's label. Its tooltip has more."""
-MAX_TOOLTIP = 60
+MAX_TOOLTIP = 40
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -44,9 +44,9 @@ def _categories(bins: Sequence[HistogramBin]) -> str:
     for position, each in enumerate(bins):
         y, name = position * step, "all others" if each.category is None else each.category or "no value"
         bars = _bar("reference", y, each.reference_share, top) + _bar("batch", y + BAR, each.share, top)
-        label = escape(shorten(name, MAX_LABEL))
+        label = escape(shorten(name, MAX_LABEL), quote=False)
         drawn.append(
-            f"<g><title>{escape(_tooltip(shorten(name, MAX_TOOLTIP), each))}</title>"
+            f"<g><title>{escape(_tooltip(shorten(name, MAX_TOOLTIP), each), quote=False)}</title>"
             f'<text x="{LABEL - 5}" y="{y + BAR + 4}" text-anchor="end">{label}</text>{bars}</g>'
         )
     return _svg(len(bins) * step, "".join(drawn))

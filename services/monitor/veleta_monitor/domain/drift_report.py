@@ -1,5 +1,6 @@
 """The drift report of one batch: everything that drift and the trainer found about it."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class DriftReport:
     @property
     def ordered_statistics(self) -> list[Statistic]:
         """The largest changes first. An infinite one is the largest, and one that is not a number is the last."""
-        return sorted(self.statistics, key=lambda each: (not each.exceeds, each.exceeds == (each.change is not None), -(each.change or 0)))
+        return sorted(self.statistics, key=_change, reverse=True)
 
     @property
     def ordered_histograms(self) -> list[Histogram]:
@@ -71,6 +72,12 @@ class DriftReport:
             for each in self.ordered_tests
             if (each.arm, each.reference, each.subject) == ("inputs", "champion", column)
         ]
+
+
+def _change(statistic: Statistic) -> float:
+    if statistic.change is not None:
+        return statistic.change
+    return math.inf if statistic.exceeds else -math.inf
 
 
 def parse_batch(text: str) -> tuple[int, int]:

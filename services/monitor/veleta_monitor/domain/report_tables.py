@@ -19,9 +19,9 @@ from veleta_monitor.domain.policies import VERDICT_TONES, policy_title
 from veleta_monitor.domain.retrains import proposal
 from veleta_monitor.domain.table import Cell, Column, Table
 
-MAX_TESTS, MAX_STATISTICS, MAX_COLUMNS = 300, 400, 100
+MAX_TESTS, MAX_STATISTICS, MAX_COLUMNS = 200, 400, 100
 """Rows of each table that a report shows: the others decide nothing, because those that fire are first."""
-MAX_REASON, MAX_SENTENCE, MAX_NAME = 2_000, 240, 80
+MAX_REASON, MAX_SENTENCE, MAX_NAME = 2_000, 200, 60
 """Characters of texts: with the limits of rows they keep a report below 2 MB."""
 COMPARED_WITH = {"champion": "the champion's training", "previous": "the batch before"}
 

@@ -94,8 +94,8 @@ def test_the_largest_categories_of_either_side_have_bins() -> None:
     assert len(histogram.bins) == MAX_CATEGORIES + 1
     assert [each.category for each in histogram.bins[:3]] == ["only new", "only old", "c000"]
     assert histogram.bins[-1].category is None
-    for total in (sum(each.share for each in histogram.bins), sum(each.reference_share or 0 for each in histogram.bins)):
-        assert total == pytest.approx(1)
+    assert sum(each.share for each in histogram.bins) == pytest.approx(1)
+    assert sum(each.reference_share or 0 for each in histogram.bins) == pytest.approx(1)
 
 
 def test_edges_are_the_shortest_numbers_of_their_precision() -> None:
