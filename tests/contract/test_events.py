@@ -50,6 +50,15 @@ def test_fields_that_were_added_to_a_report_are_written_if_they_have_a_value() -
             "statistics": [{"column": "price", "statistic": "mean", "value": 1.5, "number": 0}],
         },
         "figures": [golden["value"]["figures"][0] | {"previous": 0}],
+        "histograms": [
+            {
+                "column": "bed",
+                "reference": "champion",
+                "bins": [{"upper": 2.0, "share": 0.5, "reference_share": 0.0}, {"lower": 2.0, "share": 0.5}],
+            },
+            {"column": "city", "bins": [{"category": "", "share": 1.0}, {"share": 0.0}]},
+        ],
+        "importance": {"bed": 0.25},
     }
     golden["value"] |= added
     jsonschema.validate(golden["value"], _schema("drift.assessed/1"), jsonschema.Draft202012Validator)

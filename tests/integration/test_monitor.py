@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,17 +20,27 @@ from support.listings import api_rows
 from support.models import Models
 from support.proxy import Proxy
 from support.testbed import Process, Testbed, free_port, http_status, wait_until
+from veleta.adapters.mysql import mysql_engine
 from veleta.events.catalogue import (
     BatchRefused,
     Command,
+    DriftAssessed,
+    DriftTest,
+    Histogram,
+    HistogramBin,
+    PolicyVerdict,
     RecordDeadlettered,
+    RetrainJudged,
+    Statistic,
     TrainingFailed,
     TrainingProgress,
     TrainingStarted,
+    VersionErrors,
 )
 from veleta.events.envelope import Event, encode
 from veleta.tables import batches, dataset_tables, drift_reports, promotions, trainings
 from veleta.topics import TopicName, topic
+from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
 
 TIMEOUT_MS = 60_000
 """How long the page may take to show a text. On a busy machine a read of Kafka and its pause are long."""
@@ -177,14 +188,92 @@ def test_the_page_shows_the_whole_loop(testbed: Testbed, browser: Browser) -> No
             expect_texts(page, "Batch 1/1", "Last training: failed: out of memory", "0.341")
             expect_row(page, "1/2", "refused", "-", "-", "-", "-", re.compile("no JSON"), ANY)
             reason = re.compile(r"limit 15 %[\s\S]*volume: 100 rows, 50 % of the 200 rows of batch 0")
-            expect_row(page, "1/1", "loaded", "100", "100", "0", "drift", reason, ANY)
-            expect_row(page, "1/0", "loaded", "200", "200", "0", "not enough data", "first batch of the epoch", ANY)
+            expect_row(page, "1/1", "loaded", "100", "100", "0", re.compile("^drift"), reason, ANY)
+            first = re.compile("^not enough data")
+            expect_row(page, "1/0", "loaded", "200", "200", "0", first, "first batch of the epoch", ANY)
             expect_row(page, "3", "promoted", "7", "61,234", "lower MAE", "first of the epoch batch 1/0", ANY)
             expect_texts(page, "out of memory")
             expect(page.get_by_test_id("stMetricValue")).to_have_text(["none", "3", "1", "1"])
             for url in (f"{links['inference_url']}/docs", testbed.mlflow_uri, links["source_url"]):
                 expect(page.locator(f'a[href="{url}"]')).to_be_visible()
             expect(page.locator(f'a[href="{testbed.mlflow_uri}/#/models/{name}/versions/3"]')).to_be_visible()
+
+
+def report_of(testbed: Testbed) -> DriftAssessed:
+    """A report with a part of each kind on batch 1 of epoch 4."""
+    shown = {"arm": "inputs", "p_value": 0.001, "limit": 0.1, "level": 0.025, "fires": True}
+    return DriftAssessed(
+        dataset=testbed.dataset.name, epoch=4, number=1, previous=0, verdict="drift", reason="bedrooms",
+        policy="evidence", threshold=0.15, dataset_digest="d", champion=3,
+        figures=[Statistic(column="bed", statistic="50", old=2.0, new=3.0, change=0.5, exceeds=True)],
+        verdicts=[PolicyVerdict(policy="seed", parameters="0f" * 32, verdict="no drift", reason="all within")],
+        tests=[DriftTest(subject="bed", test="distribution", effect=0.31, **shown)],
+        errors=[VersionErrors(version=3, rows=80, mae=61_234.0, bias=0.05)],
+        histograms=[Histogram(column="bed", reference="champion", bins=[HistogramBin(upper=2.0, share=1.0)])],
+        importance={"bed": 0.31},
+    )  # fmt: skip
+
+
+def store(testbed: Testbed, *reports: DriftAssessed | RetrainJudged) -> None:
+    """Store reports as drift does."""
+    comparison = dataset_tables(testbed.dataset).comparison
+    with mysql_engine(testbed.mysql("drift")).begin() as connection:
+        uow = MysqlDriftUnitOfWork(connection, comparison)
+        for each in reports:
+            if isinstance(each, DriftAssessed):
+                uow.reports.insert(each, datetime.now(UTC))
+            else:
+                uow.retrain_verdicts.insert(each, datetime.now(UTC))
+
+
+@pytest.mark.failure("F457")
+def test_a_verdict_links_to_the_report_of_its_batch(testbed: Testbed, browser: Browser) -> None:
+    """A page of its own, with histograms, and without a script. `python -m veleta_monitor.report` writes the same."""
+    report = report_of(testbed)
+    judged = RetrainJudged(
+        dataset=report.dataset, epoch=4, number=1, version=3, previous=2, rows=80, mae=61_234.0, previous_mae=59_000.0,
+        change=0.038, p_value=0.001, verdict="harmed",
+    )  # fmt: skip
+    store(
+        testbed, report, judged, report.model_copy(update={"number": 2, "histograms": [], "tests": [], "verdicts": []})
+    )
+    with testbed.admin.begin() as sql:
+        sql.execute(sa.insert(batches).values(epoch=4, number=1, state="loaded", received=100, cleaned=90, rejected={}))
+    with monitor(testbed) as process, visit(browser, process) as page:
+        expect_row(page, "4/1", "loaded", "100", "90", "0", "drift\n15 % rule: no drift", "bedrooms", ANY)
+        expect_texts(page, "0 of 1 retrains helped (0 %), 1 harmed.")
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name="drift").first.click()
+        popup = opened.value
+        expect(popup).to_have_title(f"Drift report: batch 4/1, {testbed.dataset.title}", timeout=TIMEOUT_MS)
+        for text in (
+            "Version 3 predicts batch 4/1 worse than version 2, which it replaced (MAE +3.8 %, beyond chance).",
+            "median bedrooms 2 -> 3 (+50 %, limit 15 %)",
+            "Bedrooms is distributed otherwise (by 0.31 standard deviations, limit 0.1)",
+            "100 received, 90 clean",
+        ):
+            expect(popup.get_by_text(text)).to_be_visible()
+        expect(popup.locator("svg rect.batch")).to_have_count(1)
+        popup.close()
+        assert http_status(f"{process.url}/report/4/3") == 404
+        assert http_status(f"{process.url}/report/4") == 404
+        with urllib.request.urlopen(f"{process.url}/report/4/1", timeout=30) as response:
+            served = response.read().decode()
+    environment = testbed.environment("monitor", "reader")
+
+    def written(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "veleta_monitor.report", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    path = testbed.folder / "report.html"
+    assert written("4/1", str(path)).stdout == f"{path}: batch 4/1: drift\n"
+    assert path.read_text() == written("4/1").stdout == served
+    assert "svg" not in written("4/2").stdout
+    failed = written("4/9")
+    assert (failed.returncode, failed.stderr) == (
+        1, "report: there is no drift report on batch 4/9; the newest is on 4/2\n",
+    )  # fmt: skip
+    assert written("4").stderr == "report: 4 is no batch: use its epoch and number, as 2/3\n"
 
 
 @pytest.mark.failure("F383", "F409")

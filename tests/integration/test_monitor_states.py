@@ -23,7 +23,14 @@ TEXTS: Mapping[str, Sequence[str]] = {
     "empty": ["Waiting for the first batch.", "No batch has arrived yet", "No model has been trained yet. The first"],
     "loading": ["Loading from Kafka", "Loading from MySQL", "checking"],
     "working": ["Batch 3/4", "Fitting tree 275 of 500", "RMSE", "lag 1", "Version 3 became the champion"],
-    "calm": ["Waiting for the next batch. Last batch: 3/3", "Last training: version 3 was promoted"],
+    "calm": [
+        "Waiting for the next batch. Last batch: 3/3",
+        "Last training: version 3 was promoted",
+        "15 % rule: drift",
+        "harmed: MAE +4.1 % on batch 3/3",
+        "Version 3 predicts batch 3/3 worse than version 2, which it replaced (MAE +4.1 %, beyond chance). To go back:",
+        "9 of 12 retrains helped (75 %), 2 made no difference, 1 harmed.",
+    ],
     "stale": [
         "MySQL is unavailable: connection refused. The values shown are from",
         "no response",

@@ -17,6 +17,7 @@ from veleta_monitor.background_cache import CachedValue
 from veleta_monitor.bootstrap import Monitor, build
 from veleta_monitor.command_sender import CommandStatus
 from veleta_monitor.domain.batches import Batch
+from veleta_monitor.domain.retrains import JudgedRetrain
 from veleta_monitor.domain.stages import STAGES, LastActivity, ServiceStatus
 from veleta_monitor.domain.training_progress import TrainingProgress
 from veleta_monitor.domain.versions import ServedModel, Training
@@ -40,14 +41,28 @@ def batch(number: int, verdict: str = "", reason: str = "", at: float = 0, **mor
     return Batch(3, number, "loaded", verdict=verdict, reason=reason, updated_at=ago(at), **{**counts, **more})
 
 
+POLICIES = {"evidence": "no drift", "seed": "drift", "sequential": "no drift"}
+KNOWN_ROWS = "the champion's errors and the rows are as in its training"
 BATCHES = [
     batch(4, "drift", DRIFT_REASON, 1),
-    batch(3, "no drift", "no statistic changed by more than 15 %", 240),
+    batch(3, "no drift", KNOWN_ROWS, 240, policy="evidence", verdicts=POLICIES),
     Batch(3, 2, "refused", finding="refused: the answer is no JSON (status 200)", updated_at=ago(390)),
     batch(1, "drift", DRIFT_REASON, 600),
     batch(0, "not enough data", "first batch of the epoch", 720),
 ]
-PROMOTED = Training("promoted", 3, 7, METRICS, "MAE 61,234 against 64,870 of version 2", DRIFT_REASON, "3/1", ago(540))
+JUDGED = JudgedRetrain(3, 2, "3/3", "harmed", 0.041, ago(230))
+PROMOTED = Training(
+    "promoted",
+    3,
+    7,
+    METRICS,
+    "MAE 61,234 against 64,870 of version 2",
+    DRIFT_REASON,
+    "3/1",
+    ago(540),
+    effect=JUDGED.summary,
+)
+RETRAINS = {"helped": 9, "no difference": 2, "harmed": 1}
 TRAININGS = [
     Training("planned", request_reason=DRIFT_REASON, batch="3/4", updated_at=ago(60)),
     PROMOTED,
@@ -149,7 +164,7 @@ STATES: Mapping[str, Snapshot] = {
     "loading": Snapshot(START, CachedValue(), CachedValue(), CachedValue(), CachedValue(), CommandStatus()),
     "working": WORKING,
     "calm": fresh(
-        History(BATCHES[1:], 16, [PROMOTED], LOADED),
+        History(BATCHES[1:], 16, [PROMOTED], LOADED, [JUDGED], RETRAINS),
         REQUESTS,
         TopicSummary({}, NO_LAG, 0, FINISHED),
         ServiceStatuses(IDLE, MODEL, ""),

@@ -18,7 +18,7 @@ from veleta.events.envelope import Event, Record, decode
 from veleta.reference import Reference
 from veleta.topics import topic
 from veleta_drift.domain.row_sample import MAX_ROWS, RowSample, inputs_of
-from veleta_drift.handlers import DriftHandler
+from veleta_drift.handlers import RETRAIN_VERDICTS, RETRAINS, DriftHandler
 
 REAL_ESTATE = load_dataset("real_estate")
 EVIDENCE = REAL_ESTATE.model_copy(update={"drift": REAL_ESTATE.drift.model_copy(update={"policy": "evidence"})})
@@ -265,3 +265,32 @@ async def test_a_champion_is_not_compared_with_itself(champion: FakeModel) -> No
     drift.models.replaced = replace(champion, number=1)
     await drift.assess(1, 1, rows_of(2_000, 2))
     assert [each.number for each in drift.events(RetrainJudged)] == [1]
+
+
+async def test_a_report_has_histograms_beside_what_the_champion_learnt(champion: FakeModel) -> None:
+    """One for each feature that is a column, and its importance. Without a champion they are beside the batch before."""
+    learnt = champion.reference
+    assert learnt
+    known = replace(champion, reference=learnt.model_copy(update={"importance": {"bed": 0.4}}))
+    report = await Drift(EVIDENCE, MemoryModels(known)).assess(1, 0, rows_of(400, 1))
+    assert {each.column for each in report.histograms} == {*learnt.numbers, *learnt.texts}
+    assert {each.reference for each in report.histograms} == {"champion"}
+    assert report.importance == {"bed": 0.4}
+    drift = Drift(EVIDENCE, MemoryModels())
+    first, second = [await drift.assess(1, number, rows_of(400, number)) for number in (0, 1)]
+    assert {each.reference for each in first.histograms} == {None}
+    assert {each.reference for each in second.histograms} == {"previous"}
+    assert first.importance == {}
+
+
+async def test_the_metric_has_the_number_of_trainings_by_verdict(champion: FakeModel) -> None:
+    """Those of the table, so that a restart or another worker loses none."""
+
+    def counted() -> dict[str, float]:
+        return {verdict: RETRAINS.labels(verdict)._value.get() for verdict in RETRAIN_VERDICTS}
+
+    drift = Drift(EVIDENCE, MemoryModels(replace(champion, spread=0.05), replace(champion, number=1)))
+    await drift.transactions.run(drift.handler.count_retrains)
+    assert counted() == {"helped": 0, "no difference": 0, "harmed": 0}
+    await drift.assess(1, 0, rows_of(2_000, 1))
+    assert counted() == {"helped": 1, "no difference": 0, "harmed": 0}

@@ -65,6 +65,20 @@ def test_a_purge_needs_a_request_and_a_run(
     assert capsys.readouterr().err.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [({}, "pass a batch: make report BATCH=epoch/number"), ({"BATCH": "2/3"}, "the run is down: make start first")],
+)
+def test_a_report_needs_a_batch_and_a_run(
+    variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message shows what to do."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert command_line.main(["report"]) == 1
+    assert capsys.readouterr().err.startswith(message)
+
+
 def test_a_key_is_printed_with_its_entry(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,7 +60,7 @@ def test_a_report_shows_all_its_parts() -> None:
         "volume: 8,021 rows",
         "median bathrooms 2 -> 3 (+50 %, limit 15 %)",
         "Bathrooms: distribution",
-        "a price is 4.92 % above its prediction",
+        "the price values are 4.92 % above their predictions",
         "Version 7 predicts batch 2/3 worse than version 6, which it replaced (MAE +4.1 %, beyond chance).",
         "A rollback was proposed, and nothing was changed.",
         "The training of version 8 that this batch requested: promoted (MAE 59,000 against 63,744 of version 7).",

@@ -82,7 +82,7 @@ def _error_row(errors: VersionErrors, champion: int | None, dataset: Dataset) ->
         Cell("the champion" if errors.version == champion else "the version before it"),
         Cell(format_number(errors.rows)),
         Cell(format_number(errors.mae)),
-        Cell(f"a {target} is {format_share(abs(share))} {direction} its prediction, in the mean of the logarithms"),
+        Cell(f"the {target} values are {format_share(abs(share))} {direction} their predictions"),
     ]
 
 
@@ -119,7 +119,7 @@ def _test_row(test: DriftTest, dataset: Dataset) -> list[Cell]:
     return [
         Cell(f"{shorten(subject, MAX_NAME)}: {test.test}", note=shorten(note, MAX_SENTENCE)),
         Cell("fires", tone="warn") if test.fires else Cell("quiet"),
-        Cell("its holdout" if test.arm == "errors" else COMPARED_WITH[test.reference]),
+        Cell("the champion's holdout" if test.arm == "errors" else COMPARED_WITH[test.reference]),
         Cell(effect_text(test, test.effect)),
         Cell(effect_text(test, test.limit)),
         Cell(format_probability(test.p_value)),

@@ -61,3 +61,13 @@ def test_a_batch_without_a_clean_row_is_not_shown_as_good() -> None:
         [("loaded", "warn", ""), ("81", "warn", "20.2 %")],
         [("loaded", "bad", "no clean row"), ("400", "bad", "100 %")],
     ]
+
+
+def test_a_verdict_links_to_its_report_and_shows_the_other_policies() -> None:
+    """The policy that decides is the badge. A batch without a report has no link."""
+    verdicts = {"evidence": "no drift", "seed": "drift", "sequential": "not enough data", "new": "drift"}
+    batch = Batch(2, 3, "loaded", verdict="no drift", policy="evidence", verdicts=verdicts)
+    cell = batch_table([batch], NOW).rows[0][5]
+    assert (cell.text, cell.tone, cell.link) == ("no drift", "good", "report/2/3")
+    assert cell.note == "15 % rule: drift\nsequential test: not enough data\nnew: drift"
+    assert batch_table([Batch(2, 4, "loaded")], NOW).rows[0][5].link == ""

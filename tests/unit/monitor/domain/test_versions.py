@@ -74,3 +74,13 @@ def test_the_table_shows_decisions_and_the_served_version() -> None:
     assert decided[3] == Cell("61,000", hint="mae: 61,000\nr2: 0.775")
     assert (decided[5].text, decided[5].note) == ("first of the epoch", "batch 1/2")
     assert training_table(trainings, None, "", "", NOW).rows[1][0] == Cell("4")
+
+
+def test_a_version_shows_whether_it_helped() -> None:
+    """Below its outcome, and below the person who promoted it."""
+    helped = "helped: MAE -3.2 % on batch 2/3"
+    made = [
+        Training("promoted", 4, 7, actor="trainer", effect=helped),
+        Training("promoted", actor="ana", effect=helped),
+    ]
+    assert [row[1].note for row in training_table(made, 4, "", "", NOW).rows] == [helped, f"by ana\n{helped}"]
