@@ -120,6 +120,13 @@ def test_a_request_is_purged(stack: Stack) -> None:
     assert sql(stack, stored) == []
 
 
+def test_a_drift_report_is_written(stack: Stack) -> None:
+    """By the documented command."""
+    wait_until(lambda: sql(stack, "SELECT verdict FROM PIPELINE.drift_reports WHERE epoch = 1 AND number = 0"))
+    page = stack.inside("monitor", "python", "-m", "veleta_monitor.report", "1/0")
+    assert "<title>Drift report: batch 1/0, USA real estate</title>" in page
+
+
 def test_all_containers_are_healthy(stack: Stack) -> None:
     """Each check requests the function of its container."""
     assert {part: stack.inspect(part)["State"]["Health"]["Status"] for part in LONG_RUNNING} == dict.fromkeys(

@@ -268,7 +268,7 @@ async def test_a_champion_is_not_compared_with_itself(champion: FakeModel) -> No
 
 
 async def test_a_report_has_histograms_beside_what_the_champion_learnt(champion: FakeModel) -> None:
-    """One for each feature that is a column, and its importance. Without a champion they are beside the batch before."""
+    """One for each feature that is a column, and its importance. Without a champion: beside the batch before."""
     learnt = champion.reference
     assert learnt
     known = replace(champion, reference=learnt.model_copy(update={"importance": {"bed": 0.4}}))
