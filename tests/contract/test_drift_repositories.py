@@ -258,7 +258,7 @@ async def test_a_training_is_judged_once(transactions: DriftTransactions, epoch:
         return RetrainJudged(
             dataset=DATASET.name, epoch=epoch, number=1, version=version, previous=1, rows=80, mae=9.0,
             previous_mae=10.0, change=-0.1, p_value=0.01, verdict=verdict,
-        )  # type: ignore[arg-type]  # a Literal  # fmt: skip
+        )  # fmt: skip
 
     before = await transactions.run(lambda uow: uow.retrain_verdicts.counts())
     version = 1_000 + epoch

@@ -52,5 +52,5 @@ def test_a_test_is_a_sentence(arm: str, subject: str, test: str, effect: float, 
     note = "new: Ohio 12 %" if test == CATEGORIES else ""
     found = DriftTest(
         arm=arm, subject=subject, test=test, p_value=0, effect=effect, limit=limit, level=0.01, fires=True, note=note
-    )  # type: ignore[arg-type]  # a Literal
+    )
     assert sentence(DATASET, found).startswith(text)
