@@ -10,7 +10,7 @@ from veleta_monitor.domain.retrains import JudgedRetrain
 from veleta_monitor.domain.versions import Training
 
 ASSESSED = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
-REASON = "the price values of state = Ohio are 5.1 % above what is expected (limit 2 %)"
+REASON = "Price of state = Ohio is 5.1 % above what is expected (limit 2 %)"
 TESTS = [
     DriftTest(
         arm="errors", subject="state = Ohio", test=BIAS, p_value=0.00001, effect=0.05, limit=0.02, level=0.0125,

@@ -54,13 +54,13 @@ def test_a_report_shows_all_its_parts() -> None:
     ]  # fmt: skip
     for text in (
         "Drift report: batch 2/3, USA real estate",
-        "evidence: the price values of state = Ohio are 5.1 % above what is expected (limit 2 %)",
+        "evidence: Price of state = Ohio is 5.1 % above what is expected (limit 2 %)",
         "8,021 received, 7,990 clean (31 left out)",
         "batch 2/2 and the training of version 7, the champion",
         "volume: 8,021 rows",
         "median bathrooms 2 -> 3 (+50 %, limit 15 %)",
         "Bathrooms: distribution",
-        "the price values are 4.92 % above their predictions",
+        "Price is 4.92 % above its prediction",
         "Version 7 predicts batch 2/3 worse than version 6, which it replaced (MAE +4.1 %, beyond chance).",
         "A rollback was proposed, and nothing was changed.",
         "The training of version 8 that this batch requested: promoted (MAE 59,000 against 63,744 of version 7).",

@@ -31,14 +31,14 @@ def test_a_statistic_is_a_sentence(
 @pytest.mark.parametrize(
     ("arm", "subject", "test", "effect", "limit", "text"),
     [
-        ("errors", "all rows", BIAS, 0.05, 0.02, "the price values are 5.1 % above what is expected (limit 2 %)"),
+        ("errors", "all rows", BIAS, 0.05, 0.02, "Price is 5.1 % above what is expected (limit 2 %)"),
         (
             "errors",
             "state = Ohio",
             BIAS,
             -0.05,
             0.02,
-            "the price values of state = Ohio are 4.9 % below what is",
+            "Price of state = Ohio is 4.9 % below what is expected",
         ),
         ("errors", "all rows", SIZE, 0.12, 0.05, "the median error grew by 12 % (limit 5 %)"),
         ("inputs", "bath", DISTRIBUTION, 0.31, 0.1, "Bathrooms is distributed otherwise (by 0.31 standard deviations"),

@@ -76,13 +76,13 @@ def error_table(report: DriftReport, dataset: Dataset) -> Table:
 def _error_row(errors: VersionErrors, champion: int | None, dataset: Dataset) -> list[Cell]:
     share = math.expm1(errors.bias)
     direction = "above" if share > 0 else "below"
-    target = dataset.by_name[dataset.target].title.lower()
+    target = column_title(dataset, dataset.target)
     return [
         Cell(str(errors.version)),
         Cell("the champion" if errors.version == champion else "the version before it"),
         Cell(format_number(errors.rows)),
         Cell(format_number(errors.mae)),
-        Cell(f"the {target} values are {format_share(abs(share))} {direction} their predictions"),
+        Cell(f"{target} is {format_share(abs(share))} {direction} its prediction"),
     ]
 
 
