@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate backtest topics tail dead report purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -80,6 +80,9 @@ backtest: $(INSTALLED) ## measure the drift policies on random batches of a file
 	.venv/bin/python -m veleta_drift.backtest check
 	OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
 	.venv/bin/python -m veleta_drift.backtest
+
+replay: $(INSTALLED) ## compute all drift reports of the run again from the topics, and compare them; POLICY=seed: with another policy; KEEP=1: keep the tables | POLICY KEEP
+	$(LOCAL) replay
 
 topics: $(INSTALLED) ## list the topics, with the number of records and the last event of each; JSON=1: a line of JSON for each | JSON
 	$(LOCAL) topics

@@ -150,6 +150,11 @@ def _notebooks() -> None:
     _exec("veleta_notebooks", [str(ROOT / "notebooks")], Run.environment_of_notebooks)
 
 
+def _replay() -> None:
+    given = {name: os.environ[name] for name in ("POLICY", "KEEP") if os.environ.get(name)}
+    _exec("veleta_drift.replay", [], lambda run: run.environment_of_replay() | given)
+
+
 def _purge() -> None:
     if not (request := os.environ.get("REQUEST_ID")):
         raise LocalError("pass a request: make purge REQUEST_ID=id (its own id, or the X-Request-ID of its client)")
@@ -200,6 +205,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "topics": _topics,
     "tail": _tail,
     "dead": _dead,
+    "replay": _replay,
     "purge": _purge,
     "report": _report,
     "key": _key,

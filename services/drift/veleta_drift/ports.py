@@ -40,6 +40,18 @@ class Models(Protocol):
         """The version that the champion replaced."""
 
 
+class NumberedModels(Protocol):
+    """The versions that a replay measures batches with."""
+
+    def numbered(self, number: int) -> Model:
+        """The version with this number. It blocks.
+
+        Raises:
+            Reject: it was deleted, or this dataset file cannot use it.
+            Retry: the registry is unavailable.
+        """
+
+
 class ReportRepository(Protocol):
     """The drift reports: PIPELINE.drift_reports, with a table for each part of a report."""
 

@@ -1,12 +1,13 @@
 """Drift's repository in memory."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
+from veleta.errors import Reject
 from veleta.events.catalogue import Baseline, DriftAssessed, RetrainJudged, RiskState
 from veleta_drift.ports import Model
 
@@ -56,16 +57,23 @@ class MemoryRetrainVerdicts:
 
 @dataclass
 class MemoryModels:
-    """`Models` in two attributes."""
+    """`Models` in two attributes, and `NumberedModels` by those and `older` ones."""
 
     current: Model | None = None
     replaced: Model | None = None
+    older: Sequence[Model] = ()
 
     def champion(self) -> Model | None:
         return self.current
 
     def previous(self) -> Model | None:
         return self.replaced
+
+    def numbered(self, number: int) -> Model:
+        for model in (self.current, self.replaced, *self.older):
+            if model and model.number == number:
+                return model
+        raise Reject(f"version {number} was deleted")
 
 
 class MemoryDriftUnitOfWork(MemoryUnitOfWork):

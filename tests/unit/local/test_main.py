@@ -79,6 +79,13 @@ def test_a_report_needs_a_batch_and_a_run(
     assert capsys.readouterr().err.startswith(message)
 
 
+def test_a_replay_needs_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its topics, tables and versions are those of the run."""
+    monkeypatch.setenv("POLICY", "seed")
+    assert command_line.main(["replay"]) == 1
+    assert capsys.readouterr().err == "the run is down: make start first\n"
+
+
 def test_a_key_is_printed_with_its_entry(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

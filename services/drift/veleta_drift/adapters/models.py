@@ -12,7 +12,7 @@ from catboost import CatBoostError
 from veleta.adapters.booster import NativeBooster
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject
-from veleta.ports import CHAMPION, PREVIOUS, Registry, Version
+from veleta.ports import ARTIFACTS, CHAMPION, PREVIOUS, Registry, Version
 from veleta.predictor import Predictor
 from veleta.reference import Reference
 from veleta.training_values import TrainingValues
@@ -48,7 +48,7 @@ class CatBoostVersion:
 
 @dataclass
 class RegistryModels:
-    """`Models` by the aliases of the registry. A version is downloaded once."""
+    """`Models` by the aliases of the registry, and `NumberedModels`. A version is downloaded once."""
 
     _dataset: Dataset
     _registry: Registry
@@ -60,10 +60,21 @@ class RegistryModels:
     def previous(self) -> CatBoostVersion | None:
         return self._of_alias(PREVIOUS)
 
+    def numbered(self, number: int) -> CatBoostVersion:
+        version = self._registry.version(number)
+        if version is None:
+            raise Reject(f"version {number} was deleted")
+        if state := version.tags.get(ARTIFACTS):
+            raise Reject(f"the artifacts of version {number} are {state}")
+        if (model := self._of(version)) is None:
+            raise Reject(f"the model of version {number} cannot be used")
+        return model
+
     def _of_alias(self, alias: str) -> CatBoostVersion | None:
         version = self._registry.alias(alias)
-        if version is None:
-            return None
+        return self._of(version) if version else None
+
+    def _of(self, version: Version) -> CatBoostVersion | None:
         key = version.number, version.run_id
         if key not in self._loaded:
             self._loaded = {**dict(list(self._loaded.items())[-1:]), key: self._load(version)}
