@@ -117,6 +117,14 @@ class Models:
         source = f"runs:/{run_id}/native"
         return self.registry.register(run_id, source, {NATIVE: source, **digest})
 
+    def log_artifact(self, version: Version, path: Path, folder: str) -> None:
+        """Add a file to the artifacts of a version's run."""
+        self._client.log_artifact(version.run_id, str(path), folder)
+
+    def delete(self, number: int) -> None:
+        """Delete a version with its aliases, as a person may do in MLflow."""
+        self._client.delete_model_version(self._world.dataset.name, str(number))
+
     def set_champion(self, version: Version, seq: int) -> None:
         """Make a version the champion in the registry, without an event."""
         self.registry.set_tag(version.number, "seq", str(seq))
