@@ -1,8 +1,6 @@
 """A replay of drift's tables as a process, on Kafka, MariaDB and MLflow."""
 
 import contextlib
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import sqlalchemy as sa
 from support.batches import publish_batch
 from support.listings import api_rows
 from support.models import Models
+from support.replay import replay
 from support.testbed import Testbed, wait_until
 from veleta.ports import CHAMPION, PREVIOUS, Version
 from veleta.reference import REFERENCE_FILE, Reference
@@ -54,7 +53,7 @@ def test_a_replay_equals_the_live_tables(deployment: Testbed) -> None:
     assert len(deployment.sql(sa.select(retrain_verdicts))) == 1
     assert {row.reference for row in deployment.sql(sa.select(drift_tests))} == {"champion", "previous"}
     before = _ends(deployment), _tables(deployment)
-    done = _replay(deployment)
+    done = replay(deployment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(NUMBERS)
     assert done.stdout.endswith("equal\n")
@@ -65,7 +64,7 @@ def test_a_replay_equals_the_live_tables(deployment: Testbed) -> None:
 def test_a_row_that_differs_is_named(deployment: Testbed) -> None:
     """With both values. The exit code is 1."""
     with _other_error(deployment, 2, 1.5):
-        done = _replay(deployment)
+        done = replay(deployment)
     assert done.returncode == 1
     assert "batch_errors 1/2/1: mae is 1.5, and " in done.stdout
     assert done.stdout.endswith(": 1 differences\n")
@@ -76,7 +75,7 @@ def test_another_policy_is_compared_and_changes_nothing(deployment: Testbed) -> 
     before = _ends(deployment), _tables(deployment)
     live = deployment.dataset.drift.policy
     other = "seed" if live != "seed" else "evidence"
-    done = _replay(deployment, policy=other)
+    done = replay(deployment, policy=other)
     assert done.returncode == 0, done.stderr
     head, *lines, last = done.stdout.splitlines()
     assert head.split("  ")[0] == "batch"
@@ -90,21 +89,21 @@ def test_another_policy_is_compared_and_changes_nothing(deployment: Testbed) -> 
 def test_a_replay_that_was_killed_does_not_disturb_the_next_one(deployment: Testbed) -> None:
     """Its tables are replaced. While it runs, a second one is refused, and does not touch its tables."""
     name = f"{deployment.prefix}{DATABASE}"
-    assert _replay(deployment, keep="1").returncode == 0
+    assert replay(deployment, keep="1").returncode == 0
     assert "drift_reports" in _scratch(deployment)
     with deployment.admin.connect() as running:
         assert running.scalar(sa.select(sa.func.get_lock(name, 0))) == 1
-        done = _replay(deployment)
+        done = replay(deployment)
         assert (done.returncode, done.stderr) == (1, "replay: another replay of this deployment is running\n")
         assert "drift_reports" in _scratch(deployment)
         running.execute(sa.select(sa.func.release_lock(name)))
-    assert _replay(deployment).returncode == 0
+    assert replay(deployment).returncode == 0
     assert _scratch(deployment) == []
 
 
 def test_a_wrong_policy_is_refused(deployment: Testbed) -> None:
     """In one line, before anything is read."""
-    done = _replay(deployment, policy="other")
+    done = replay(deployment, policy="other")
     assert done.returncode == 1
     assert done.stderr.startswith("replay: POLICY=other: use evidence, seed or sequential")
 
@@ -113,7 +112,7 @@ def test_a_wrong_policy_is_refused(deployment: Testbed) -> None:
 def test_a_version_that_was_deleted_is_named(deployment: Testbed) -> None:
     """Its batches are left out, and the others are equal. This test is the last one of this file."""
     Models(deployment).delete(1)
-    done = _replay(deployment)
+    done = replay(deployment)
     assert done.returncode == 0, done.stderr
     left_out, counts = done.stdout.splitlines()
     assert left_out == "not replayable: 4 batches (1/2, 1/3, 1/4, 1/5): version 1 was deleted"
@@ -127,15 +126,6 @@ def _handle(testbed: Testbed, first: int, end: int) -> None:
         publish_batch(testbed.log, testbed.dataset, 1, number, list(api_rows(number % 2, 400, number)))
     published = [f"{testbed.dataset.name}/1/{number}/assessed" for number in range(end)]
     wait_until(lambda: {*published} <= {event.id for event in testbed.events("drift")}, 60, "all verdicts")
-
-
-def _replay(testbed: Testbed, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """The command, as `make replay` runs it: without a login at Kafka, and as the administrator of MySQL."""
-    environment = testbed.environment("drift", "admin") | {name.upper(): value for name, value in variables.items()}
-    environment = {name: value for name, value in environment.items() if name not in ("KAFKA_USER", "KAFKA_PASSWORD")}
-    environment["KAFKA_BOOTSTRAP"] = testbed.anonymous.bootstrap
-    command = [sys.executable, "-m", "veleta_drift.replay"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
 
 def _log_reference(models: Models, version: Version, testbed: Testbed) -> None:

@@ -107,14 +107,14 @@ def left_out_lines(found: Replay) -> Iterator[str]:
 
 
 def _progress() -> Callable[[int, int], None]:
-    """Print how far the replay is, now and then."""
+    """Show how far the replay is, now and then. It is no part of the result."""
     last = time.monotonic()
 
     def show(done: int, of: int) -> None:
         nonlocal last
         if time.monotonic() - last > PROGRESS_SECONDS:
             last = time.monotonic()
-            _show(f"{done:,} of {of:,} batches")
+            sys.stderr.write(f"{done:,} of {of:,} batches\n")
 
     return show
 

@@ -1,0 +1,53 @@
+"""The versions that drift measures batches with, from a registry."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.models import synthetic, train
+from support.twins.shared import MemoryRegistry
+from veleta.dataset import load_dataset
+from veleta.errors import Reject
+from veleta.ports import ARTIFACTS, CHAMPION, DIGEST, NATIVE
+from veleta_drift.adapters.models import RegistryModels
+
+DATASET = load_dataset("real_estate")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> MemoryRegistry:
+    """A registry with two versions, of which the second one has a damaged file."""
+    made = MemoryRegistry()
+    for run in ("one", "two"):
+        made.files[run] = tmp_path / f"{run}.cbm"
+        train(DATASET, made.files[run])
+        made.register(run, run, {NATIVE: run} | ({DIGEST: "0" * 64} if run == "two" else {}))
+    return made
+
+
+def test_a_version_is_found_by_its_number_and_by_its_alias(registry: MemoryRegistry) -> None:
+    """It predicts the logarithm of the target."""
+    models = RegistryModels(DATASET, registry)
+    registry.set_alias(CHAMPION, 1)
+    champion, rows = models.champion(), synthetic(DATASET, 5)
+    assert champion is models.numbered(1), "it is loaded once"
+    assert champion is not None
+    logarithms, _ = champion.predict(rows)
+    assert np.exp(logarithms) == pytest.approx([float(str(row[DATASET.target])) for row in rows], rel=1)
+    assert models.previous() is None
+
+
+@pytest.mark.failure("F461")
+def test_a_version_that_cannot_be_used_is_named(registry: MemoryRegistry) -> None:
+    """With the reason: it was deleted, retention deleted its artifacts, or its file is damaged."""
+    registry.set_alias(CHAMPION, 2)
+    models = RegistryModels(DATASET, registry)
+    assert models.champion() is None
+    with pytest.raises(Reject, match="the model of version 2 cannot be used"):
+        models.numbered(2)
+    with pytest.raises(Reject, match="version 3 was deleted"):
+        models.numbered(3)
+    registry.set_tag(1, ARTIFACTS, "deleted by retention")
+    with pytest.raises(Reject, match="the artifacts of version 1 are deleted by retention"):
+        models.numbered(1)
