@@ -54,8 +54,8 @@ def main() -> bool:
     event_log = KafkaLog(settings.kafka, "replay")
     registry = MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     tables = ScratchTables(settings.mysql, dataset)
+    tables.create()
     try:
-        tables.create()
         replayer = Replayer(
             dataset,
             event_log,
@@ -64,13 +64,13 @@ def main() -> bool:
             utc_now,
             settings.policy,
         )
+        if settings.keep:
+            _show(f"the tables of the replay stay in the database {tables.name}")
         found = asyncio.run(replayer.replay(_progress()))
         return _report(found, tables, settings.policy)
     finally:
         tables.close(keep=settings.keep)
         event_log.close()
-        if settings.keep:
-            _show(f"the tables of the replay are in the database {tables.name}")
 
 
 def _report(found: Replay, tables: ScratchTables, policy: DriftPolicy | None) -> bool:
