@@ -99,11 +99,12 @@ def _check_rows(
             raise Stop("\n".join(faults))
         yield from check(settings.csv, dataset)
     else:
-        first, *_ = sorted(parse_generator(dataset).batches, key=lambda batch: batch.place)
+        generator = parse_generator(dataset)
+        first, *_ = sorted(generator.batches, key=lambda batch: batch.place)
         if is_first and first.rows * variables.scale < _FIRST_ROWS:
             least = ceil(_FIRST_ROWS / first.rows * 1e5) / 1e5
             raise Stop(f"SCALE={variables.scale:g}: the first batch is too small for a model: use at least {least:g}")
-        yield f"rows are generated from [generator] of {dataset.name}"
+        yield f"rows are generated from [generator] of {dataset.name}; {generator.market.summary()}"
 
 
 def check(path: Path, dataset: Dataset) -> Iterator[str]:

@@ -5,7 +5,7 @@ The fields have the names of the keys in the file. Levels, spreads and growths a
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, ValidationError
@@ -15,10 +15,12 @@ from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.toml_document import structure_faults
 from veleta.valid_values import did_you_mean, repeated, unknown
+from veleta_source.domain.market import Declared, Finite, Market, Positive, Spread, market_faults
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Spread = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+EXPONENTS = (0.01, 20.0)
+"""The least and the greatest exponent of a distribution of targets."""
+BISECTIONS, BISECTED_ROWS = 50, 1_000
+"""How often the exponent of a level is halved, and at how many quantiles it is found."""
 
 
 class Region(Section):
@@ -103,14 +105,37 @@ class BatchShape(Section):
     mean: Finite
     tail: bool = False
 
-    def targets(self, count: int) -> np.ndarray:
-        """`count` targets in ascending order: quantiles of a power law between the bounds, or of a Pareto tail."""
-        quantiles = (np.arange(count) + 0.5) / count
+    def targets(self, count: int, level: float = 0.0) -> np.ndarray:
+        """`count` targets in ascending order: quantiles of a power law between the bounds, or of a Pareto tail.
+
+        `level` moves the mean of their logarithms, as far as the bounds allow.
+        """
+        return self._quantiles(count, self._exponent(level))
+
+    def _quantiles(self, count: int, exponent: float) -> np.ndarray:
+        shares = (np.arange(count) + 0.5) / count
         if self.tail:
-            alpha = self.mean / (self.mean - self.least)
-            return np.minimum(self.least * (1 - quantiles) ** (-1 / alpha), self.most)
+            return np.minimum(self.least * (1 - shares) ** -exponent, self.most)
+        return self.least + (self.most - self.least) * shares**exponent
+
+    def _exponent(self, level: float) -> float:
+        """The exponent of the declared mean, or the one that moves the mean logarithm by a level, by bisection."""
         mean = (self.mean - self.least) / (self.most - self.least)
-        return self.least + (self.most - self.least) * quantiles ** ((1 - mean) / mean)
+        declared = (self.mean - self.least) / self.mean if self.tail else (1 - mean) / mean
+        if not level:
+            return declared
+        wanted = self._mean_logarithm(declared) + level
+        low, high = EXPONENTS
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            if (self._mean_logarithm(middle) < wanted) == self.tail:  # only a tail grows with its exponent
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _mean_logarithm(self, exponent: float) -> float:
+        return float(np.log(self._quantiles(BISECTED_ROWS, exponent)).mean())
 
 
 class Generator(Section):
@@ -124,6 +149,7 @@ class Generator(Section):
     identifiers: list[IdentifierColumn]
     target: TargetColumn
     batches: list[BatchShape]
+    market: Market = Market()
 
     @property
     def columns(self) -> list[tuple[str, Kind]]:
@@ -142,6 +168,27 @@ class Generator(Section):
             (self.identifiers, "identifier"),
         ]
         return located + [(each.column, kind) for columns, kind in lists for each in columns]
+
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """The shares of each category whose values are declared: the regions and the choices."""
+        regions = {region.name: region.share for region in self.places.regions}
+        return {self.places.region: regions, **{each.column: each.shares for each in self.choices}}
+
+    def in_epoch(self, epoch: int) -> Self:
+        """This generator with the shares and the medians of an epoch."""
+        regions = self.market.shares(epoch, self.places.region, self.shares[self.places.region])
+        places = {"regions": [each.model_copy(update={"share": regions[each.name]}) for each in self.places.regions]}
+        choices = [
+            each.model_copy(update={"shares": self.market.shares(epoch, each.column, each.shares)})
+            for each in self.choices
+        ]
+        numbers = [
+            each.model_copy(update={"median": self.market.median(epoch, each.column, each.median)})
+            for each in self.numbers
+        ]
+        update = {"places": self.places.model_copy(update=places), "choices": choices, "numbers": numbers}
+        return self.model_copy(update=update)
 
 
 def parse_generator(dataset: Dataset) -> Generator:
@@ -168,6 +215,8 @@ def _faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
     yield from _share_faults(generator)
     yield from _order_faults(generator)
     yield from _batch_faults(generator, dataset)
+    declared = Declared(generator.shares, [each.column for each in generator.numbers], generator.places.region)
+    yield from market_faults(generator.market, dataset.generator, declared, dataset.source)
 
 
 def _column_faults(generator: Generator, dataset: Dataset) -> Iterator[str]:

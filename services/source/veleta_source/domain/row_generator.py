@@ -1,8 +1,9 @@
-"""Generate rows. The same dataset file, scale and seed give the same rows.
+"""Generate the rows of an epoch. The same dataset file, scale, seed and epoch give the same rows.
 
-Properties are drawn once, each with a location and correlated numbers. A row is an offer of a property, so properties
-may repeat. Its raw target depends on location, numbers and date, and the first matching rule selects its batch. Within
-a batch the raw targets are then mapped, in their order, to the declared distribution.
+Towns are drawn once, and properties for each epoch, each with a location and correlated numbers. A row is an offer of a
+property, so properties may repeat within an epoch. Its raw target depends on location, numbers and date, and the first
+matching rule selects its batch. Within a batch the raw targets are then mapped, in their order, to the declared
+distribution. At last the market moves the targets: their order, and the distribution within its bounds (decision 58).
 """
 
 import math
@@ -13,7 +14,8 @@ import numpy as np
 from veleta.dataset import BatchRule, Condition, Dataset
 from veleta.errors import Stop
 from veleta.input.batch_assignment import Row
-from veleta_source.domain.generator import BatchShape, NumberColumn, parse_generator
+from veleta_source.domain.generator import BatchShape, NumberColumn, Places, parse_generator
+from veleta_source.domain.market import FIRST_EPOCH
 
 Columns = dict[str, np.ndarray]
 """By column: float64 for numbers and identifiers, text for categories, datetime64[D] for dates."""
@@ -29,15 +31,24 @@ DAYS_PER_YEAR = 365.25
 class RowGenerator:
     """Draws properties, and batches of their offers."""
 
-    def __init__(self, dataset: Dataset, scale: float, seed: int) -> None:
+    def __init__(self, dataset: Dataset, scale: float, seed: int, epoch: int = FIRST_EPOCH) -> None:
         """At `scale` 1 the batches have their declared size. Each has at least one row. Raises Stop."""
         self._dataset = dataset
-        self._generator = parse_generator(dataset)
+        self._declared = parse_generator(dataset)
+        self._generator = self._declared.in_epoch(epoch)
         self._scale = scale
+        self._epoch = epoch
         self._random = np.random.default_rng(seed)
         rows = sum(self._row_count(batch) for batch in self._generator.batches)
         self._count = max(MIN_PROPERTIES, round(rows / self._generator.offers))
-        self._properties, self._level = self._draw_locations()
+        shares = np.array([region.share for region in self._declared.places.regions])
+        self._town_counts = np.maximum(1, np.round(self._declared.places.towns * shares / shares.sum())).astype(int)
+        sites = self._draw_sites(self._declared.places)
+        self._town_levels, self._town_names = self._draw_towns()
+        if epoch != FIRST_EPOCH:  # the towns stay, and what follows is independent of the epochs between
+            self._random = np.random.default_rng((seed, epoch))
+            sites = self._draw_sites(self._generator.places)
+        self._properties, self._level = self._draw_properties(*sites)
         for number in self._generator.numbers:
             self._properties[number.column] = self._draw_number(number)
 
@@ -49,24 +60,32 @@ class RowGenerator:
     def _row_count(self, batch: BatchShape) -> int:
         return max(1, round(batch.rows * self._scale))
 
-    def _draw_locations(self) -> tuple[Columns, np.ndarray]:
-        """The location of each property, and the level of its target above the median (logarithm)."""
-        places, random, count = self._generator.places, self._random, self._count
+    def _draw_sites(self, places: Places) -> tuple[np.ndarray, np.ndarray]:
+        """The region of each property, and which of its towns it is in, both by position."""
         shares = np.array([region.share for region in places.regions])
-        region = random.choice(len(shares), size=count, p=shares / shares.sum())
-        towns = np.maximum(1, np.round(places.towns * shares / shares.sum())).astype(int)
-        town = (towns[region] * random.random(count) ** 3).astype(int)  # the first towns are the largest
-        first, last = (np.array([r.codes[i] for r in places.regions])[region] for i in (0, 1))
-        code = first + (last - first) * town // towns[region]
-        town_levels = random.normal(0, places.town_spread, towns.sum())
-        town_id = np.concatenate([[0], np.cumsum(towns)[:-1]])[region] + town
+        region = self._random.choice(len(shares), size=self._count, p=shares / shares.sum())
+        ranks = self._random.random(self._count) ** 3  # the first towns are the largest
+        return region, (self._town_counts[region] * ranks).astype(int)
+
+    def _draw_towns(self) -> tuple[np.ndarray, np.ndarray]:
+        """The level of the targets of each town, and its name."""
+        places, count = self._declared.places, self._town_counts.sum()
+        levels = self._random.normal(0, places.town_spread, count)
         names = np.array([f"{p}{s}{e}" for p in places.prefixes for s in places.stems for e in places.endings])
-        level = np.array([r.level for r in places.regions])[region] + town_levels[town_id]
+        return levels, names[self._random.permutation(len(names))[np.arange(count) % len(names)]]
+
+    def _draw_properties(self, region: np.ndarray, town: np.ndarray) -> tuple[Columns, np.ndarray]:
+        """The location of each property, and the level of its target above the median (logarithm)."""
+        places = self._declared.places
+        first, last = (np.array([r.codes[i] for r in places.regions])[region] for i in (0, 1))
+        code = first + (last - first) * town // self._town_counts[region]
+        town_id = np.concatenate([[0], np.cumsum(self._town_counts)[:-1]])[region] + town
+        level = np.array([r.level for r in places.regions])[region] + self._town_levels[town_id]
         columns = {
             places.region: np.array([r.name for r in places.regions])[region],
-            places.town: names[random.permutation(len(names))[town_id % len(names)]],
+            places.town: self._town_names[town_id],
             places.code: code.astype(float),
-            places.address: random.integers(*places.addresses, count, endpoint=True).astype(float),
+            places.address: self._random.integers(*places.addresses, self._count, endpoint=True).astype(float),
         }
         return columns, level
 
@@ -76,8 +95,8 @@ class RowGenerator:
         return np.clip(_round_to_step(np.exp(logs), number.step), number.least, number.most)
 
     def _log_factors(self, exponents: Mapping[str, float], columns: Columns) -> np.ndarray | float:
-        """The logarithm of the product of these numbers, relative to their medians. A 0 counts as one step."""
-        numbers = {n.column: n for n in self._generator.numbers}
+        """The logarithm of the product of these numbers, relative to the declared medians. A 0 counts as one step."""
+        numbers = {n.column: n for n in self._declared.numbers}
         terms = (
             exponent * np.log(np.maximum(columns[name], numbers[name].step) / numbers[name].median)
             for name, exponent in exponents.items()
@@ -95,13 +114,21 @@ class RowGenerator:
             if missing <= 0:
                 break
         else:
-            raise Stop(f"[generator] has hardly any row that matches the [[source]] rule of place {batch.place}")
+            rule_of = f"the [[source]] rule of place {batch.place}"
+            raise Stop(f"[generator] has hardly any row that matches {rule_of} in epoch {self._epoch}")
         count, target = self._row_count(batch), self._dataset.target
         columns = {name: np.concatenate([block[name] for block in blocks])[:count] for name in blocks[0]}
-        ranks = np.argsort(np.argsort(columns[target], kind="stable"), kind="stable")
-        targets = _round_to_step(batch.targets(count)[ranks], self._generator.target.step)
-        columns[target] = np.clip(targets, batch.least, batch.most)
+        declared, levels = batch.targets(count)[_ranks(columns[target])], self._market_levels(columns)
+        moved = batch.targets(count, levels.mean())[_ranks(declared * np.exp(levels))]
+        columns[target] = np.clip(_round_to_step(moved, self._generator.target.step), batch.least, batch.most)
         return columns
+
+    def _market_levels(self, batch: Columns) -> np.ndarray:
+        """How far the market has moved the target of each row since epoch 1 (logarithm)."""
+        levels = np.zeros(len(batch[self._dataset.target]))
+        for (column, value), level in self._generator.market.levels(self._epoch).items():
+            levels += np.where(batch[column] == value, level, 0.0) if column else level
+        return levels
 
     def _draw_offers(self, rule: BatchRule) -> Columns:
         """Offers of random properties. Categories that the rule fixes are not drawn."""
@@ -149,6 +176,11 @@ def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:
     above = -math.inf if condition.above is None else condition.above
     at_most = math.inf if condition.at_most is None else condition.at_most
     return np.asarray((values > above) & (values <= at_most))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """The position of each value in their ascending order."""
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable")
 
 
 def _round_to_step(values: np.ndarray, step: float) -> np.ndarray:

@@ -6,11 +6,12 @@ from datetime import date
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import pytest
 
 from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.errors import Stop
-from veleta_source.domain.generator import parse_generator
+from veleta_source.domain.generator import BatchShape, parse_generator
 
 DATASET = load_dataset("real_estate")
 
@@ -65,6 +66,42 @@ BREAKS: list[tuple[tuple[Any, ...], dict[str, Any], str]] = [
 ]
 """A table of the section, its wrong values, and the line of the fault."""
 
+SHOCK = {"epoch": 3, "level": 0.1}
+MARKET_BREAKS: list[tuple[dict[str, Any], str]] = [
+    ({"epoch": 1}, "[[generator.market.changes]] number 1: epoch = 1: use a whole number from 2 up to 999"),
+    ({"levels": 1}, "[[generator.market.changes]] number 1: levels is no key: did you mean level?"),
+    ({"level": math.inf}, "[[generator.market.changes]] number 1: level = inf: use a finite number"),
+    ({"level": None}, "number 1 epoch 3: it has nothing to change: use one of level, trend, shares and median"),
+    ({"median": 7}, "number 1 epoch 3: it has level and median: use one of level, trend, shares and median"),
+    ({"epoch": 2}, "number 1 epoch 2: this epoch is quiet: use another one, or remove it from quiet"),
+    ({"level": None, "trend": 0.1}, "number 1 epoch 3: trend = 0.1 has no end: add until, its last epoch"),
+    ({"until": 4}, "number 1 epoch 3: until = 4 is the end of a trend: remove it"),
+    ({"level": None, "trend": 0.1, "until": 2}, "number 1 epoch 3: until = 2: use a later epoch"),
+    ({"column": "state"}, "[[generator.market.changes]] state epoch 3: column = 'state' needs a value: add value, or"),
+    ({"value": "Texas"}, "number 1 epoch 3: column is missing: use state or status"),
+    ({"column": "stat", "value": "Texas"}, "stat epoch 3: [generator] has no category stat: did you mean state?"),
+    ({"column": "state", "value": "Texsa"}, "state epoch 3: no state is Texsa: did you mean Texas?"),
+    ({"level": 1.1}, "[generator.market] epoch 3: levels and trends add up to more than 1: use smaller ones, or some"),
+    ({"level": None, "shares": {"sold": 1}}, "number 1 epoch 3: column is missing: use state or status"),
+    ({"level": None, "column": "status", "shares": {"sol": 1}}, "epoch 3: no status is sol: did you mean sold?"),
+    (
+        {"level": None, "column": "status", "shares": {"sold": 0, "for_sale": 0}},
+        "[generator.market] epoch 3: the sum of the shares of status is 0: use shares above 0",
+    ),
+    (
+        {"level": None, "column": "state", "shares": {"Massachusetts": 0}},
+        "[generator.market] epoch 3: Massachusetts has no share, and [[source]] place 3 needs it: use one above 0",
+    ),
+    (
+        {"level": None, "column": "status", "value": "sold", "shares": {"sold": 1}},
+        "status epoch 3: value = 'sold' is for a level or a trend: remove it",
+    ),
+    ({"level": None, "median": 7}, "number 1 epoch 3: column is missing: use house_size, bed, bath or acre_lot"),
+    ({"level": None, "column": "beds", "median": 7}, "epoch 3: [generator] has no number beds: did you mean bed?"),
+    ({"level": None, "column": "bed", "median": 0}, "[[generator.market.changes]] bed: median = 0: use a number above"),
+]
+"""What differs from a valid change, None for a key that is not there, and the line of the fault."""
+
 
 @pytest.mark.failure("F201")
 @pytest.mark.parametrize(("path", "values", "message"), BREAKS, ids=[message for *_, message in BREAKS])
@@ -74,6 +111,17 @@ def test_each_way_to_break_the_section_has_its_line(
     """With the table, what was seen and what is valid."""
     with pytest.raises(Stop) as caught:
         parse_generator(changed(*path, **values))
+    assert any(message in line for line in str(caught.value).splitlines()), str(caught.value)
+
+
+@pytest.mark.failure("F201")
+@pytest.mark.parametrize(("values", "message"), MARKET_BREAKS, ids=[message for _, message in MARKET_BREAKS])
+def test_each_way_to_break_a_change_of_the_market_has_its_line(values: dict[str, Any], message: str) -> None:
+    """With the epoch, what was seen and what is valid. Without the fault the change is valid."""
+    parse_generator(changed(market={"quiet": [2], "changes": [SHOCK]}))
+    broken = {key: value for key, value in {**SHOCK, **values}.items() if value is not None}
+    with pytest.raises(Stop) as caught:
+        parse_generator(changed(market={"quiet": [2], "changes": [broken]}))
     assert any(message in line for line in str(caught.value).splitlines()), str(caught.value)
 
 
@@ -98,3 +146,15 @@ def test_generated_rows_need_rules_of_batches() -> None:
     """As the rows of a file."""
     with pytest.raises(Stop, match=r"no \[\[source\]\]: add one"):
         parse_generator(DATASET.model_copy(update={"source": []}))
+
+
+@pytest.mark.parametrize("shape", parse_generator(DATASET).batches, ids=lambda shape: f"place {shape.place}")
+def test_a_level_moves_the_targets_of_a_batch_within_its_bounds(shape: BatchShape) -> None:
+    """By their mean logarithm, as far as there is room."""
+    declared = np.log(shape.targets(5_000)).mean()
+    for level in (-0.2, 0.05, 0.1, 1.0, -1.0):
+        targets = shape.targets(5_000, level)
+        assert (np.diff(targets) >= 0).all()
+        assert shape.least <= targets[0] <= targets[-1] <= shape.most
+        if abs(level) < 1:
+            assert np.log(targets).mean() - declared == pytest.approx(level, abs=0.002)
