@@ -10,6 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from support.batches import batch_manifests
+from support.faulty import kills
 from support.hostile import SPELLINGS, HostileApi, Scripted, batch, detail, half, hang_up, hostile_api, silence
 from support.http import metric
 from support.listings import write_csv
@@ -29,6 +30,7 @@ from veleta.events.catalogue import (
 from veleta_local.errors import LocalError
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
+from veleta_source.domain.row_generator import RowGenerator
 
 ROWS = 40
 
@@ -152,6 +154,26 @@ def test_restart_begins_the_next_epoch_with_the_same_rows(testbed: Testbed, csv:
     assert [(m.epoch, m.number) for m in closed[:12]] == [(e, n) for e in (1, 2) for n in range(6)]
     assert [m.digest for m in closed[:6]] == [m.digest for m in closed[6:12]]
     assert not any(m.findings for m in closed)
+
+
+@pytest.mark.failure("F443", "F444")
+def test_kills_at_a_restart_skip_no_generated_epoch(testbed: Testbed) -> None:
+    """Of the poller before and after it restarts the API, then of the source. The rows are those of epochs 2 and 3."""
+    generated: dict[str, Any] = {"csv": "", "scale": 0.001, "seed": 5, "state": testbed.folder / "source"}
+    given: dict[str, Any] = {"group_number": 7, "poll_every": 0.05, "inbox": testbed.folder / "inbox"}
+    points = kills(["poller.restarting", "poller.restarted"])
+    with (
+        testbed.service("source", **generated) as source,
+        testbed.service("poller", faults=points, api_url=source.url, **given) as poller,
+    ):
+        poller.run_until(lambda: not poller.faults(), 60, "both kills")
+        source.kill()
+        source.start()
+        poller.run_until(lambda: (3, 5) in batch_manifests(testbed.events("batches")), 60, "the third epoch")
+    closed = {(each.epoch, each.number): each for each in manifests(testbed)}
+    for epoch in (1, 2, 3):
+        for number, rows in RowGenerator(testbed.dataset, 0.001, 5, epoch).batches():
+            assert rows_of(testbed, closed[epoch, number]) == list(rows)
 
 
 @pytest.mark.failure("F79")

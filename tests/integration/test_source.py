@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
-from itertools import count
+from itertools import combinations, count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -94,6 +94,65 @@ def test_without_a_file_rows_are_generated(testbed: Testbed, tmp_path: Path) -> 
             assert get(process, "/data?group_number=1")[0] == 400
     assert [len(body["data"]) for body in served[0]] == [74, 95, 230, 4, 321, 361]
     assert served[0] == served[1]
+
+
+def epoch(process: Process, batches: int = 6) -> list[list[dict[str, Any]]]:
+    """The rows of the next batches of group 1."""
+    return [get(process, "/data?group_number=1")[1]["data"] for _ in range(batches)]
+
+
+def restart(process: Process) -> None:
+    """Restart the data of group 1."""
+    assert get(process, "/restart_data_generation?group_number=1") == (200, {"ok": True})
+
+
+@pytest.mark.failure("F443", "F444")
+def test_generated_epochs_differ_and_survive_kills(testbed: Testbed, tmp_path: Path) -> None:
+    """Each epoch has other rows, the same after kill -9 at any batch and after a restart that was asked for twice.
+
+    On disk are the batches of the epoch that is served.
+    """
+    epochs = []
+    with testbed.service("source", csv="", scale=0.001, seed=5, state=tmp_path / "calm") as source:
+        source.wait_until_ready()
+        for _ in range(3):
+            epochs.append(epoch(source))
+            assert [path.name for path in (tmp_path / "calm" / "spool").iterdir()] == [str(len(epochs))]
+            restart(source)
+    assert [[len(rows) for rows in batches] for batches in epochs] == [[74, 95, 230, 4, 321, 361]] * 3
+    rows = [{json.dumps(row) for batch in batches for row in batch} for batches in epochs]
+    assert [len(one & other) for one, other in combinations(rows, 2)] == [0, 0, 0]
+
+    with testbed.service("source", csv="", scale=0.001, seed=5, state=tmp_path / "killed") as source:
+        for batches in epochs:
+            for number in range(0, 6, 2):
+                source.wait_until_ready()
+                assert epoch(source, 2) == batches[number : number + 2]
+                source.kill()
+                source.start()
+            source.wait_until_ready()
+            assert get(source, "/data?group_number=1")[0] == 400
+            restart(source)
+            restart(source)
+            source.kill()
+            source.start()
+            source.wait_until_ready()
+            restart(source)
+
+
+@pytest.mark.failure("F446")
+def test_a_client_that_is_killed_while_an_epoch_is_generated_loses_no_batch(testbed: Testbed, tmp_path: Path) -> None:
+    """/readyz shows what the source does meanwhile. The next client gets the first batch."""
+    with testbed.service("source", csv="", scale=0.2, seed=5, state=tmp_path) as source:
+        wait_until(lambda: http_status(f"{source.url}/livez") == 200)
+        killed = HTTPConnection(source.url.removeprefix("http://"), timeout=60)
+        killed.request("GET", "/data?group_number=1")
+        status, ready = get(source, "/readyz")
+        assert (status, ready["waits_for"]["batches"]) == (503, "generating epoch 1")
+        killed.close()
+        source.wait_until_ready()
+        assert get(source, "/readyz")[1]["doing"] == "serving 6 batches; 216,981 generated rows of epoch 1"
+        assert get(source, "/data?group_number=1")[1]["batch_number"] == 0
 
 
 def test_a_dataset_without_a_generator_needs_a_file(testbed: Testbed, tmp_path: Path) -> None:

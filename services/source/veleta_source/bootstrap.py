@@ -1,16 +1,14 @@
 """Builds and connects the parts of the source."""
 
-from functools import partial
-
 from veleta.dataset import load_dataset
 from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
-from veleta_source.adapters.batch_files import generate_batches, split_file
+from veleta_source.adapters.batch_files import GeneratedRows, SplitFile
 from veleta_source.adapters.cursors import Cursors
 from veleta_source.domain.generator import parse_generator
-from veleta_source.handlers import UNSAFE_PATHS, DataApi
+from veleta_source.handlers import UNSAFE_PATHS, DataApi, Input
 from veleta_source.settings import SourceSettings
 
 
@@ -24,11 +22,12 @@ def build(settings: SourceSettings, health: ServiceHealth) -> Service:
     folder = settings.state / "spool"
     if faults := input_faults(dataset):
         raise Stop("\n".join(faults))
+    source: Input
     if settings.csv:
-        create_batches = partial(split_file, settings.csv, folder, dataset)
+        source = SplitFile(settings.csv, folder, dataset)
     else:
         parse_generator(dataset)  # a fault stops the process at once
-        create_batches = partial(generate_batches, settings.scale, settings.seed, folder, dataset)
+        source = GeneratedRows(settings.scale, settings.seed, folder, dataset)
     token = settings.token.get_secret_value() if settings.token else ""
-    api = DataApi(create_batches, Cursors(settings.state / "cursors.json"), health, token)
+    api = DataApi(source, Cursors(settings.state / "cursors.json"), health, token)
     return Service(api.run, api.routes(), UNSAFE_PATHS)

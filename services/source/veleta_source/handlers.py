@@ -2,10 +2,12 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import orjson
 import prometheus_client
@@ -15,6 +17,7 @@ from aiohttp.typedefs import Handler
 
 from veleta.input.row_counts import RowCounts
 from veleta.service.health import ServiceHealth
+from veleta_source.domain.market import FIRST_EPOCH
 from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, InvalidQuery, Query, body_parts, parse_query
 
 log = structlog.get_logger()
@@ -27,18 +30,29 @@ CHUNK_BYTES = 256 * 1024
 DATA, RESTART = "/data", "/restart_data_generation"
 UNSAFE_PATHS = (DATA, RESTART)
 """The paths whose GET moves a cursor."""
-LOCK_SECONDS = 10.0
-"""The pause between two checks that the cursors can be changed."""
+CHECK_SECONDS = 0.2
+"""The pause between two checks that the cursors can be changed, and whether a cursor needs other batches."""
+BATCHES = "batches"
+"""What /readyz waits for while batches are created."""
+CLIENT_LEFT = 499
+"""The status of a response that nobody receives."""
 
 
 class Cursors(Protocol):
-    """The cursors by name. Both methods block until a change is durable, and must not run at the same time."""
+    """The cursors by name. `advance` and `restart` block until a change is durable, and run one at a time."""
+
+    @property
+    def newest_epoch(self) -> int:
+        """The greatest epoch of all cursors."""
+
+    def epoch(self, name: str) -> int:
+        """The epoch of the cursor."""
 
     def advance(self, name: str, batches: int) -> int | None:
         """Move the cursor and return the number of the next batch. None at the end of the `batches`."""
 
     def restart(self, name: str) -> None:
-        """Move the cursor to batch 0."""
+        """Move the cursor to batch 0 of the next epoch. One that is at batch 0 stays: the restart is repeated."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +67,37 @@ class BatchFiles:
     summary: str
 
 
-CreateBatches = Callable[[Callable[[int], None]], BatchFiles]
-"""Creates the batches. The argument is called now and then with the number of rows so far. Blocks. Raises Stop."""
+class Input(Protocol):
+    """Where the rows come from. `repeats`: each epoch has those of the first one."""
+
+    @property
+    def repeats(self) -> bool: ...
+
+    def doing(self, epoch: int) -> str:
+        """What `create` does, in words."""
+
+    def create(self, epoch: int, kept: Collection[int], report_progress: Callable[[int], None]) -> BatchFiles:
+        """Create the batches of an epoch, and delete those of all other epochs that are not `kept`.
+
+        `report_progress` is called now and then with the number of rows so far. Blocks. Raises Retry or Stop.
+        """
 
 
 class DataApi:
-    """The data API. Requests of /data wait until the batches are created."""
+    """The data API. Requests of /data wait until the batches of their epoch are created."""
 
-    def __init__(self, create_batches: CreateBatches, cursors: Cursors, health: ServiceHealth, token: str = "") -> None:
+    def __init__(self, source: Input, cursors: Cursors, health: ServiceHealth, token: str = "") -> None:
         """With a `token`, only a request that has it moves a cursor."""
         self._authorization = f"Bearer {token}".encode() if token else b""
-        self._create_batches = create_batches
+        self._input = source
         self._cursors = cursors
         self._health = health
-        self._cursor_lock = asyncio.Lock()
-        self._batches: asyncio.Future[list[Path]] = asyncio.get_running_loop().create_future()
+        self._batches: dict[int, list[Path]] = {}
+        """The batches on disk by epoch: those of the cursors that this process has served."""
+        self._served: set[str] = set()
+        """The names of these cursors."""
+        self._changed = asyncio.Condition()
+        """Its lock is held while a cursor is moved. It is notified when batches were created."""
 
     def routes(self) -> web.Application:
         """The routes. A HEAD is not allowed, since it would move a cursor too."""
@@ -82,26 +112,48 @@ class DataApi:
         return app
 
     async def run(self) -> None:
-        """Create the batches, then serve until the service stops. Raises Stop if the batches cannot be created."""
+        """Create the batches that the cursors need, until the service stops. Raises Stop if they cannot be created."""
         await self._health.supervise("serving", self._run())
 
     async def _run(self) -> None:
-        self._health.set_unavailable("batches", "splitting")
-        batches = await asyncio.to_thread(self._create_batches, self._report_progress)
-        self._batches.set_result(batches.paths)
-        _show_counts(batches.counts)
-        self._health.set_warning("rows", batches.counts.warning())
-        self._health.set_available("batches")
-        self._health.mark_started()
-        self._health.set_activity(f"serving {len(batches.paths)} batches; {batches.summary}")
-        while await self._health.sleep(LOCK_SECONDS):
-            async with self._cursor_lock:
-                pass  # a change of a cursor that hangs holds it, and then nothing can be served
+        while True:
+            async with self._changed:  # a change of a cursor that hangs holds it, and then nothing can be served
+                needed = self._needed_epochs()
+            for epoch in sorted(needed - self._batches.keys()):
+                await self._create(epoch, needed)
+            if not await self._health.sleep(CHECK_SECONDS):
+                return
 
-    def _report_progress(self, rows: int) -> None:
+    def _needed_epochs(self) -> set[int]:
+        """The epochs of the cursors that were served; before the first request the newest one."""
+        if served := {self._epoch(name) for name in self._served}:
+            return served
+        return {FIRST_EPOCH if self._input.repeats else self._cursors.newest_epoch}
+
+    def _epoch(self, cursor: str) -> int:
+        """The epoch whose rows a cursor gets."""
+        return FIRST_EPOCH if self._input.repeats else self._cursors.epoch(cursor)
+
+    async def _create(self, epoch: int, needed: set[int]) -> None:
+        """Create the batches of an epoch. Those that are not needed are deleted first."""
+        self._batches = {each: paths for each, paths in self._batches.items() if each in needed}
+        doing = self._input.doing(epoch)
+        self._health.set_unavailable(BATCHES, doing)
+        create = partial(self._input.create, epoch, [*self._batches], partial(self._report_progress, doing))
+        created = await self._health.retry_until_available(partial(asyncio.to_thread, create))
+        async with self._changed:
+            self._batches[epoch] = created.paths
+            self._changed.notify_all()
+        _show_counts(created.counts)
+        self._health.set_warning("rows", created.counts.warning())
+        self._health.set_available(BATCHES)
+        self._health.mark_started()
+        self._health.set_activity(f"serving {len(created.paths)} batches; {created.summary}")
+
+    def _report_progress(self, doing: str, rows: int) -> None:
         if self._health.stopping.is_set():
             raise asyncio.CancelledError("stopping")
-        self._health.set_activity(f"splitting ({rows:,} rows)")
+        self._health.set_activity(f"{doing} ({rows:,} rows)")
 
     @web.middleware
     async def _require_token(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -120,19 +172,27 @@ class DataApi:
 
     async def _restart(self, request: web.Request) -> web.Response:
         query = parse_query(dict(request.query.items()))
-        async with self._cursor_lock:
+        async with self._changed:
             await asyncio.to_thread(self._cursors.restart, query.cursor)
+            self._served.add(query.cursor)
         return _json_response(RESTARTED)
 
     async def _serve_batch(self, request: web.Request) -> web.StreamResponse:
         query = parse_query(dict(request.query.items()))
-        batches = await asyncio.shield(self._batches)
-        async with self._cursor_lock:
+        async with self._changed:
+            self._served.add(query.cursor)
+            is_created = self._epoch(query.cursor) in self._batches
+            await self._changed.wait_for(lambda: self._epoch(query.cursor) in self._batches)
+            if not is_created and request.transport is None:
+                return web.Response(status=CLIENT_LEFT)  # while it waited: its next request gets this batch
+            batches = self._batches[self._epoch(query.cursor)]
             number = await asyncio.to_thread(self._cursors.advance, query.cursor, len(batches))
-        if number is None:
-            return _json_response(END, status=400)
+            if number is None:
+                return _json_response(END, status=400)
+            batch = await asyncio.to_thread(batches[number].open, "rb")  # the file may be deleted when it is open
         SERVED.labels(number).inc()
-        return await _send_batch(request, query, number, batches[number])
+        with batch:
+            return await _send_batch(request, query, number, batch)
 
 
 def _show_counts(counts: RowCounts) -> None:
@@ -154,23 +214,16 @@ def _json_response(content: object, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(content), status=status, content_type="application/json")
 
 
-async def _send_batch(request: web.Request, query: Query, number: int, batch: Path) -> web.StreamResponse:
+async def _send_batch(request: web.Request, query: Query, number: int, batch: BinaryIO) -> web.StreamResponse:
     head, tail = body_parts(query, number)
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
-    response.content_length = len(head) + (await asyncio.to_thread(batch.stat)).st_size + len(tail)
+    response.content_length = len(head) + os.fstat(batch.fileno()).st_size + len(tail)
     try:
         await response.prepare(request)
         await response.write(head)
-        chunks = _read_chunks(batch)
-        while chunk := await asyncio.to_thread(next, chunks, b""):
+        while chunk := await asyncio.to_thread(batch.read, CHUNK_BYTES):
             await response.write(chunk)
         await response.write_eof(tail)
     except ConnectionResetError:
         log.warning("client disconnected", cursor=query.cursor, batch=number)
     return response
-
-
-def _read_chunks(batch: Path) -> Iterator[bytes]:
-    with batch.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk

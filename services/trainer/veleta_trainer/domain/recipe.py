@@ -53,7 +53,7 @@ def batches_with_other_rows(
 ) -> list[BatchClosed]:
     """Those of `more` with other rows than `batches`: each digest once, and the newest MAX_BATCHES, in their order.
 
-    A new epoch repeats the rows of the last one, whose batches are `copies`. A copy takes the place of its batch,
+    A new epoch may repeat the rows of the last one, whose batches are `copies`. A copy takes the place of its batch,
     because retention deletes its rows later.
     """
     copy_of = {batch.digest: batch for batch in copies}

@@ -1,22 +1,33 @@
 """How a file is split into batch files."""
 
 import asyncio
+import errno
+import os
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
 
 from support.listings import HEADER, LINE, write_csv
 from veleta.dataset import load_dataset
-from veleta.errors import Stop
-from veleta_source.adapters.batch_files import generate_batches, split_file
+from veleta.errors import Retry, Stop
+from veleta_source.adapters import batch_files
+from veleta_source.adapters.batch_files import GeneratedRows, SplitFile
+from veleta_source.handlers import BatchFiles
 
 DATASET = load_dataset("real_estate")
+SCALE = 0.001
 
 
 def split(csv: Path, folder: Path) -> list[Path]:
-    return split_file(csv, folder, DATASET, lambda _rows: None).paths
+    return SplitFile(csv, folder, DATASET).create(1, [], lambda _rows: None).paths
+
+
+def generate(folder: Path, epoch: int, kept: Collection[int] = ()) -> BatchFiles:
+    return GeneratedRows(SCALE, 1, folder, DATASET).create(epoch, kept, lambda _rows: None)
 
 
 def write_lines(csv: Path, lines: list[dict[str, str]]) -> None:
@@ -62,7 +73,7 @@ def test_every_row_is_counted(tmp_path: Path) -> None:
     """The summary has the rows that are left out with their reasons, and the batches without rows."""
     csv = tmp_path / "a.csv"
     write_lines(csv, [LINE, {**LINE, "bed": ""}, {**LINE, "status": "other"}])
-    batches = split_file(csv, tmp_path / "spool", DATASET, lambda _rows: None)
+    batches = SplitFile(csv, tmp_path / "spool", DATASET).create(1, [], lambda _rows: None)
     assert batches.summary == (
         "3 rows: 1 complete; 2 left out: bed missing 1 (line 3), no batch rule 1 (line 4); "
         "batches 1, 2, 3, 4, 5 have no rows"
@@ -72,9 +83,43 @@ def test_every_row_is_counted(tmp_path: Path) -> None:
 
 def test_generated_rows_are_counted_too(tmp_path: Path) -> None:
     """All of them are complete."""
-    batches = generate_batches(0.001, 1, tmp_path / "spool", DATASET, lambda _rows: None)
+    batches = generate(tmp_path / "spool", 2)
     assert batches.counts.batches == Counter({place: len(rows_of(path)) for place, path in enumerate(batches.paths)})
-    assert batches.summary == f"{batches.counts.complete:,} generated rows"
+    assert batches.summary == f"{batches.counts.complete:,} generated rows of epoch 2"
+
+
+def test_each_epoch_has_a_folder_until_it_is_not_kept(tmp_path: Path) -> None:
+    """The files of an earlier version are deleted too."""
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "0.json").touch()
+    first = generate(tmp_path / "spool", 1).paths
+    rows = rows_of(first[0])
+    second = generate(tmp_path / "spool", 2, kept=[1]).paths
+    assert rows_of(first[0]) == rows != rows_of(second[0])
+    third = generate(tmp_path / "spool", 3, kept=[2]).paths
+    assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == ["2", "3"]
+    assert all(map(Path.exists, [*second, *third]))
+
+
+@pytest.mark.failure("F445")
+def test_a_full_disk_leaves_no_part_of_an_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another attempt follows, and the batches of other epochs stay."""
+    first = generate(tmp_path / "spool", 1).paths
+    written: list[bytes] = []
+
+    def fill(row: object) -> bytes:
+        written.append(orjson.dumps(row))
+        if len(written) > 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_files, "orjson", SimpleNamespace(dumps=fill))
+        with pytest.raises(Retry, match=r"batches: cannot write those of epoch 2 to .*: .*No space left on device"):
+            generate(tmp_path / "spool", 2, kept=[1])
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["1"]
+    assert all(map(Path.exists, first))
+    assert all(map(Path.exists, generate(tmp_path / "spool", 2, kept=[1]).paths))
 
 
 @pytest.mark.failure("F184")
@@ -116,7 +161,7 @@ def test_splitting_is_cancelled_when_the_service_stops(tmp_path: Path) -> None:
         raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        split_file(csv, tmp_path / "spool", DATASET, stop)
+        SplitFile(csv, tmp_path / "spool", DATASET).create(1, [], stop)
 
 
 def test_progress_is_reported_now_and_then(tmp_path: Path) -> None:
@@ -124,5 +169,5 @@ def test_progress_is_reported_now_and_then(tmp_path: Path) -> None:
     csv = tmp_path / "a.csv"
     write_lines(csv, [LINE, *[{**LINE, "bed": ""}] * 10_000])
     reported: list[int] = []
-    split_file(csv, tmp_path / "spool", DATASET, reported.append)
+    SplitFile(csv, tmp_path / "spool", DATASET).create(1, [], reported.append)
     assert reported == [0, 10_000]
