@@ -22,7 +22,14 @@ ANIMATION = "element => getComputedStyle(element, '::after').animationName"
 TEXTS: Mapping[str, Sequence[str]] = {
     "empty": ["Waiting for the first batch.", "No batch has arrived yet", "No model has been trained yet. The first"],
     "loading": ["Loading from Kafka", "Loading from MySQL", "checking"],
-    "working": ["Batch 3/4", "Fitting tree 275 of 500", "RMSE", "lag 1", "Version 3 became the champion"],
+    "working": [
+        "Batch 3/4",
+        "Fitting tree 275 of 500",
+        "RMSE",
+        "lag 1",
+        "Version 3 became the champion",
+        "predicted rows: 14 %, 3 % of them (2 % of its holdout) outside what the model has learnt.",
+    ],
     "calm": [
         "Waiting for the next batch. Last batch: 3/3",
         "Last training: version 3 was promoted",
@@ -30,6 +37,7 @@ TEXTS: Mapping[str, Sequence[str]] = {
         "harmed: MAE +4.1 % on batch 3/3",
         "Version 3 predicts batch 3/3 worse than version 2, which it replaced (MAE +4.1 %, beyond chance). To go back:",
         "9 of 12 retrains helped (75 %), 2 made no difference, 1 harmed.",
+        "No expected error: 12 rows were predicted since the version was loaded, and 100 are needed.",
     ],
     "stale": [
         "MySQL is unavailable: connection refused. The values shown are from",

@@ -15,6 +15,7 @@ from aiohttp import web
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.features import FEATURE_VERSION, Feature
+from veleta.holdout_errors import HoldoutErrors
 from veleta.intervals import Calibration
 from veleta.ports import Version
 from veleta.predictor import FEATURES
@@ -25,6 +26,7 @@ from veleta_inference.adapters.guard import Guard
 from veleta_inference.adapters.http import application
 from veleta_inference.adapters.keyed_answers import KeyedAnswers
 from veleta_inference.adapters.request_adapter import RequestAdapter
+from veleta_inference.domain.error_window import ErrorWindow
 from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.requests import RequestReader
@@ -49,11 +51,15 @@ class BedsModel:
         """The number of rows of each call."""
         self.calibration: Calibration | None = None
         """Without one, predictions have no interval."""
+        self.holdout_errors: HoldoutErrors | None = None
+        """Without them, predictions have no expected error."""
 
     def get_metadata(self) -> dict[str, str]:
         metadata = {FEATURES: str(FEATURE_VERSION)}
         if self.calibration:
             self.calibration.save(metadata, b"")
+        if self.holdout_errors:
+            self.holdout_errors.save(metadata)
         return metadata
 
     def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[list[float], list[float]]:
@@ -75,6 +81,7 @@ class MemoryProvider:
         self.booster = BedsModel()
         self.has_model = True
         self.version = 7
+        self.window = ErrorWindow(None)
 
     @property
     def model(self) -> LoadedModel:
@@ -82,7 +89,8 @@ class MemoryProvider:
             raise Retry("model", "no model yet: no training has started")
         checks = ValueChecks(DATASET, TrainingValues(ranges={"bed": (1, MOST_BEDS)}, texts={}))
         predictor = IntervalPredictor(DATASET, self.booster)
-        return LoadedModel(self.promotions()[0], predictor, checks, NOW, Path("model.cbm"), "", verified=True)
+        path = Path("model.cbm")
+        return LoadedModel(self.promotions()[0], predictor, checks, self.window, NOW, path, "", verified=True)
 
     def promotions(self) -> list[Promotion]:
         return [Promotion(Version(self.version, "run", {}), 3, {})]

@@ -90,6 +90,10 @@ def train_with_intervals(dataset: Dataset, path: Path, rows: Iterable[Row]) -> N
     )
     error_model.save_model(str(path))
     predictions.calibration().save(booster.get_metadata(), path.read_bytes())
+    learnt = train.training_values()
+    learnt.save(booster.get_metadata())
+    if errors := predictions.holdout_errors(holdout.outside(learnt)):
+        errors.save(booster.get_metadata())
     booster.get_metadata()[FEATURES] = str(FEATURE_VERSION)
     FeatureDefinition.of_dataset(dataset).save(booster.get_metadata())
     booster.save_model(str(path))
@@ -104,11 +108,19 @@ class Models:
         self.registry = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name)
         self.seq = 0
 
-    def register(self, scale: float = 1.0, damage: Callable[[Path], object] | None = None) -> Version:
-        """Register a new version. `damage` damages its model file."""
+    def register(
+        self,
+        scale: float = 1.0,
+        damage: Callable[[Path], object] | None = None,
+        rows: Iterable[Row] | None = None,
+    ) -> Version:
+        """Register a new version, with intervals if it learns from received `rows`. `damage` damages its model file."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.cbm"
-            train(self._world.dataset, path, scale)
+            if rows is None:
+                train(self._world.dataset, path, scale)
+            else:
+                train_with_intervals(self._world.dataset, path, rows)
             if damage:
                 damage(path)
             run_id = self._run()

@@ -103,7 +103,9 @@ CAUSES = {
     "report": "real_estate/3/1/assessed",
     "request": "real_estate/3/1/retrain",
 }
-MODEL = ServedModel(3, 7, ago(500), ago(540), METRICS, CAUSES)
+ESTIMATE = {"rows": 1_000, "expected_error": 0.143, "outside": 0.031, "outside_of_holdout": 0.024}
+FEW_ROWS = {"reason": "12 rows were predicted since the version was loaded, and 100 are needed"}
+MODEL = ServedModel(3, 7, ago(500), ago(540), METRICS, CAUSES, estimate=ESTIMATE)
 
 TOPICS = TopicSummary(LAST_EVENTS, {"loader": 0, "drift": 0, "trainer": 1}, 2, RUNNING)
 NO_LAG = {"loader": 0, "drift": 0, "trainer": 0}
@@ -167,7 +169,7 @@ STATES: Mapping[str, Snapshot] = {
         History(BATCHES[1:], 16, [PROMOTED], LOADED, [JUDGED], RETRAINS),
         REQUESTS,
         TopicSummary({}, NO_LAG, 0, FINISHED),
-        ServiceStatuses(IDLE, MODEL, ""),
+        ServiceStatuses(IDLE, replace(MODEL, estimate=FEW_ROWS), ""),
     ),
     "stale": Snapshot(
         START,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,17 @@ from veleta_inference.ports import JournalWriter, ModelProvider
 
 GROUP_REQUESTS = prometheus_client.Histogram(
     "veleta_prediction_group_requests", "requests that were predicted together", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
+)
+EXPECTED_ERROR = prometheus_client.Gauge(
+    "veleta_expected_error",
+    "the expected error of the logarithm of the last 1,000 predicted prices, of the worker that updated it last; "
+    "NaN: there is no estimate",
+    multiprocess_mode="livemostrecent",
+)
+OUTSIDE = prometheus_client.Gauge(
+    "veleta_rows_outside_learnt",
+    "the share of these rows with a value that the model has not learnt; NaN: fewer than 100 were predicted",
+    multiprocess_mode="livemostrecent",
 )
 OK = 200
 WAKE_SECONDS = 10.0
@@ -142,6 +154,7 @@ class PredictionService:
         self._rows_in_flight = 0
         self._pending: list[PendingRequest] = []
         self._arrived = asyncio.Event()
+        self._reported: tuple[float | None, float | None] | None = None
 
     async def predict(self, request: PredictionRequest) -> PredictionResponse:
         """Predict the prices, after the request is in the journal.
@@ -193,9 +206,26 @@ class PredictionService:
                 await self._store_and_respond(predicted)
 
     async def wake(self) -> None:
-        """Wake `run` regularly until the service stops: without requests it shows that it could handle one."""
+        """Wake `run` regularly until the service stops: without requests it shows that it could handle one.
+
+        The metrics of the estimate are updated then.
+        """
+        self.report_estimate()
         while await self._health.wait(WAKE_SECONDS):
+            self.report_estimate()
             self._arrived.set()
+
+    def report_estimate(self) -> None:
+        """Set the metrics of the estimate if it has changed: those of all workers are of one that predicts."""
+        found: tuple[float | None, float | None] = None, None
+        with contextlib.suppress(Retry):
+            window = self._provider.model.window
+            found = window.estimate().get("expected_error"), window.outside
+        if found == self._reported:
+            return
+        self._reported = found
+        for gauge, value in zip((EXPECTED_ERROR, OUTSIDE), found, strict=True):
+            gauge.set(math.nan if value is None else value)
 
     def require_intervals(self) -> None:
         """Raise InvalidRequest if the served version has no intervals, and Retry while there is none."""
@@ -210,6 +240,7 @@ class PredictionService:
             **_details(model.promotion),
             "loaded_at": model.loaded_at,
             "interval_level": model.level,
+            "estimate": model.window.estimate(),
         }
 
     def history(self) -> History:
@@ -290,8 +321,10 @@ class PredictionService:
             return
         fault_point("inference.stored")
         for predicted in group:
+            response = predicted.response
+            response.model.window.add(response.predictions, response.warnings)
             if not predicted.pending.future.done():
-                predicted.pending.future.set_result(predicted.response)
+                predicted.pending.future.set_result(response)
 
 
 def _line(response: PredictionResponse, answered_at: datetime) -> bytes:
@@ -314,7 +347,7 @@ def _line(response: PredictionResponse, answered_at: datetime) -> bytes:
 
 
 def _item(row: Values, prediction: Prediction) -> dict[str, Any]:
-    price, low, high = prediction
+    price, low, high, _ = prediction
     return {**row, "prediction": price, "low": low, "high": high, "coverage": prediction.coverage}
 
 

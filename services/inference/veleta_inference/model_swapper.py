@@ -28,6 +28,7 @@ from veleta.service.health import ServiceHealth
 from veleta.smoke_check import smoke_check
 from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterOutbox
+from veleta_inference.domain.error_window import ErrorWindow
 from veleta_inference.domain.interval_predictor import IntervalBooster, IntervalPredictor
 from veleta_inference.domain.promotions import (
     LoadedModel,
@@ -270,7 +271,8 @@ class ModelSwapper:
         # An explanation reads the file, also after a swap. So the last response of the model deletes it.
         weakref.finalize(booster, shutil.rmtree, folder, ignore_errors=True)
         digest, verified = model_digest(path.read_bytes()), DIGEST in version.tags
-        model = LoadedModel(promotion, predictor, checks, self._clock(), path, digest, verified)
+        window = ErrorWindow(predictor.holdout_errors)
+        model = LoadedModel(promotion, predictor, checks, window, self._clock(), path, digest, verified)
         return model.at_level(AdjustedLevel.of_tag(version.tags.get(INTERVAL_LEVEL, "")))
 
     def _version(self, promotion: Promotion) -> Version:

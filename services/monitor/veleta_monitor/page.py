@@ -21,7 +21,7 @@ from veleta_monitor.domain.formatting import NO_VALUE, format_age, format_number
 from veleta_monitor.domain.retrains import retrains_sentence, rollback_notice
 from veleta_monitor.domain.table import Cell, age_cell
 from veleta_monitor.domain.training_progress import headline
-from veleta_monitor.domain.versions import promotion_sentences, training_table
+from veleta_monitor.domain.versions import estimate_sentence, promotion_sentences, training_table
 from veleta_monitor.login import Login, is_signed_in
 from veleta_monitor.settings import MonitorSettings
 from veleta_monitor.snapshot import Snapshot
@@ -111,6 +111,8 @@ def summary(snapshot: Snapshot) -> None:
     _metric(columns[2], "Predictions served", format_number(requests.count), age_cell("last ", requests.last_at, now))
     dead = topics.dead_letters if topics else None
     _metric(columns[3], "Dead letters", format_number(dead), Cell("run make dead") if dead else None)
+    if model and (sentence := estimate_sentence(model)):
+        st.caption(sentence)
 
 
 def batch(snapshot: Snapshot) -> None:

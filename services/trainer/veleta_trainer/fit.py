@@ -68,7 +68,10 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     predictions.calibration().save(booster.get_metadata(), _file_of(error_model, folder / child_protocol.ERROR_MODEL))
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     recipe.definition.save(booster.get_metadata())
-    data.train.training_values().save(booster.get_metadata())
+    learnt = data.train.training_values()
+    learnt.save(booster.get_metadata())
+    if errors := predictions.holdout_errors(data.holdout.outside(learnt)):
+        errors.save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
     models = {CHALLENGER: Predicted(np.exp(predictions.logarithms), *predictions.other_half_intervals())}
     try:

@@ -1,16 +1,22 @@
 """PredictionService: requests that arrive together are predicted and stored together, and each gets its response."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from support.memory_inference import DATASET, MOST_BEDS, NOW, GatedJournal, MemoryProvider
 from veleta.dataset import Values
 from veleta.errors import Retry
+from veleta.holdout_errors import MIN_ROWS, HoldoutErrors
+from veleta.intervals import MIN_SIZE, Calibration
 from veleta.service.health import ServiceHealth
+from veleta_inference import handlers
+from veleta_inference.domain.error_window import ErrorWindow
 from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest
 from veleta_inference.handlers import (
     MAX_GROUP_ROWS,
@@ -269,3 +275,57 @@ async def test_a_request_is_stored_although_its_client_disconnects(setup: Setup)
     setup.journal.gate.set()
     await asyncio.gather(first, connected)
     assert setup.stored == ["a", "b", "c"]
+
+
+def measured_model(setup: Setup) -> None:
+    """Give the model errors of size 0.1, and a holdout whose errors were twice what was expected."""
+    booster = setup.provider.booster
+    booster.calibration = Calibration(edges=[], quantiles=[[2.0] * 50], rows=100)
+    booster.holdout_errors = HoldoutErrors(ratio=2.0, outside=0.02)
+    setup.provider.window = ErrorWindow(booster.holdout_errors)
+
+
+async def test_rows_that_were_answered_count_for_the_estimate(setup: Setup) -> None:
+    """With their warnings. A row without an answer does not: its client repeats it."""
+    measured_model(setup)
+    setup.journal.full = True
+    with pytest.raises(Retry):
+        await setup.predict("a", *[1] * 300)
+    setup.journal.full = False
+    await setup.predict("b", *[1] * 190)
+    await setup.predict("c", *[MOST_BEDS + 1] * 10)
+    error = pytest.approx(2 * (0.1 - MIN_SIZE))
+    figures = {"rows": 200, "expected_error": error, "outside": 0.05, "outside_of_holdout": 0.02}
+    assert setup.service.model()["estimate"] == figures
+
+
+@pytest.mark.failure("F447", "F449")
+async def test_a_metric_without_a_value_is_not_a_number(setup: Setup) -> None:
+    """0 would be an error of zero. There is no value without a model, with few rows and beyond the bound."""
+
+    def shown() -> list[float | None]:
+        setup.service.report_estimate()
+        return [REGISTRY.get_sample_value(f"veleta_{name}") for name in ("expected_error", "rows_outside_learnt")]
+
+    measured_model(setup)
+    setup.provider.has_model = False
+    nothing = pytest.approx([math.nan, math.nan], nan_ok=True)
+    assert shown() == nothing
+    setup.provider.has_model = True
+    await setup.predict("a", *[1] * (MIN_ROWS - 1))
+    assert shown() == nothing
+    await setup.predict("b", 1)
+    assert shown() == pytest.approx([0.16, 0.0])
+    await setup.predict("c", *[MOST_BEDS + 1] * MIN_ROWS)
+    assert shown() == pytest.approx([math.nan, 0.5], nan_ok=True)
+    measured_model(setup)
+    assert shown() == nothing
+
+
+async def test_a_worker_without_new_rows_leaves_the_metrics_to_others(setup: Setup) -> None:
+    """With several workers they have the values of the last one that set them."""
+    measured_model(setup)
+    setup.service.report_estimate()
+    handlers.EXPECTED_ERROR.set(0.3)
+    setup.service.report_estimate()
+    assert REGISTRY.get_sample_value("veleta_expected_error") == 0.3

@@ -479,6 +479,22 @@ async def test_an_adjusted_level_is_applied_to_the_served_version(swaps: Swaps) 
     assert swaps.dead_letters == 0
 
 
+@pytest.mark.failure("F449")
+async def test_the_rows_of_a_version_count_for_its_estimate_only(swaps: Swaps) -> None:
+    """Each load begins again. What only changes about the served version, such as its level, does not."""
+    first = swaps.version("11")
+    swaps.promote(first, 1)
+    await swaps.reconcile()
+    window = swaps.swapper.model.window
+    swaps.adjust(first, 1, 0.9)
+    await swaps.reconcile()
+    assert swaps.level == AdjustedLevel(1, 1, 0.9)
+    assert swaps.swapper.model.window is window
+    swaps.promote(swaps.version("12"), 2)
+    await swaps.reconcile()
+    assert swaps.swapper.model.window is not window
+
+
 async def test_each_version_is_served_at_its_own_level(swaps: Swaps) -> None:
     """Also after a rollback, and if its event arrived before its promotion. A version of another run has none."""
     first, second = swaps.version("11"), swaps.version("12")

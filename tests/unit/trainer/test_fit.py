@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pandas as pd
 import pytest
 from catboost import CatBoostRegressor
@@ -19,6 +20,8 @@ from support.twins.trainer import MemoryBatches
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
+from veleta.holdout_errors import HoldoutErrors
+from veleta.intervals import error_model_file
 from veleta.reference import REFERENCE_FILE, Reference
 from veleta.settings import KafkaSettings
 from veleta_trainer import fit
@@ -31,8 +34,11 @@ from veleta_trainer.adapters.child_protocol import (
     MODEL,
     RECIPE,
 )
+from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import LARGEST
+from veleta_trainer.domain.price_model import predict
 from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.domain.training_data import TrainingData
 from veleta_trainer.fit import load_champion
 
 
@@ -119,3 +125,28 @@ def test_the_recipe_says_why_the_champion_was_not_compared(
     assert fmean(reference.signed) == pytest.approx(metrics["bias"], rel=1e-5)
     model = CatBoostRegressor().load_model(str(folder / MODEL))
     assert FeatureDefinition.of_model(model.get_metadata()) == FeatureDefinition.of_dataset(changed)
+
+
+def test_the_model_contains_what_the_holdout_shows_about_expected_errors(
+    folder: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the holdout the expected errors are right on average. A part of it is in a state that was not learnt."""
+    log = MemoryLog()
+    batches = [publish_batch(log, dataset, 1, 0, api_rows(0, 600, 1))]
+    more = [publish_batch(log, dataset, 1, 1, api_rows(3, 300, 2))]
+    (folder / RECIPE).write_text(recipe(batches=batches, more_holdout=more).model_dump_json())
+    monkeypatch.setattr(fit, "KafkaLog", lambda *_arguments: log)
+    fit.main(folder, KafkaSettings(), 1, MemoryBatches())
+    metadata = dict(CatBoostRegressor().load_model(str(folder / MODEL)).get_metadata())
+    found = HoldoutErrors.of_model(metadata)
+    assert found is not None
+    data = TrainingData(dataset)
+    for rows in (api_rows(0, 600, 1), api_rows(3, 300, 2)):
+        data.append(CleanBatch.of_rows(dataset, [rows]), holdout_only=True)
+    holdout = data.holdout
+    assert found.outside == pytest.approx((holdout.frame()["state"] == "Massachusetts").mean(), abs=0.05)
+    booster = CatBoostRegressor().load_model(str(folder / MODEL))
+    error_model = CatBoostRegressor().load_model(blob=error_model_file(metadata))
+    prices, sizes = (predict(model, dataset, holdout.frame()) for model in (booster, error_model))
+    expected = [found.expected(size) for size in np.exp(sizes)]
+    assert np.mean(expected) == pytest.approx(np.abs(np.log(holdout.prices()) - prices).mean())

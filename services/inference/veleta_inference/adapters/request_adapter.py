@@ -81,7 +81,7 @@ def price_response(
 
 def as_item(target: str, prediction: Prediction) -> dict[str, Any]:
     """A prediction as an item of a response, or why it has no interval."""
-    price, low, high = prediction
+    price, low, high, _ = prediction
     item = {target: price, "low": low, "high": high, "coverage": prediction.coverage}
     return item if low is not None else {**item, "no_interval": NO_INTERVAL}
 

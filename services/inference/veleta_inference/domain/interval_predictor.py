@@ -1,4 +1,4 @@
-"""Predicts prices with their intervals."""
+"""Predicts prices with their intervals and expected errors."""
 
 import math
 from bisect import bisect_left
@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, Self
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, one_line
 from veleta.features import Feature
+from veleta.holdout_errors import HoldoutErrors
 from veleta.intervals import COVERAGE, Calibration
 from veleta.predictor import Booster, Predictor, not_a_price
 
@@ -21,11 +22,15 @@ class IntervalBooster(Booster, Protocol):
 
 
 class Prediction(NamedTuple):
-    """A price with its interval, in the target's unit: None if the model has no valid one."""
+    """A price with its interval, in the target's unit: None if the model has no valid one.
+
+    `expected_error` is that of the price's logarithm, without its sign: see `HoldoutErrors`. None if nothing is known.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
+    expected_error: float | None = None
 
     @property
     def coverage(self) -> float | None:
@@ -37,13 +42,16 @@ class IntervalPredictor(Predictor):
     """Predicts prices, with intervals if the model was calibrated."""
 
     def __init__(self, dataset: Dataset, booster: IntervalBooster, trained_with: str | None = None) -> None:
-        """As `Predictor`. Raises Reject: the model's calibration cannot be read."""
+        """As `Predictor`. Raises Reject: what the model's file says of its errors cannot be read."""
         super().__init__(dataset, booster, trained_with)
         self._interval_booster = booster
         try:
             calibration = Calibration.of_model(booster.get_metadata())
+            errors = HoldoutErrors.of_model(booster.get_metadata())
         except ValueError as error:
-            raise Reject("the calibration of the model's intervals cannot be read", one_line(error)) from error
+            raise Reject("what the model's file says of its errors cannot be read", one_line(error)) from error
+        self.holdout_errors = errors if calibration else None
+        """What the holdout shows about the expected errors. None: it shows nothing."""
         self._calibration = calibration
         self._edges = calibration.edges if calibration else []
         self._factors = calibration.factors(COVERAGE) if calibration else None
@@ -80,8 +88,9 @@ class IntervalPredictor(Predictor):
         return predictions
 
     def _prediction(self, logarithm: float, size: float, factors: Sequence[float | None]) -> Prediction:
-        factor = factors[bisect_left(self._edges, logarithm)]
+        price, size, factor = math.exp(logarithm), math.exp(size), factors[bisect_left(self._edges, logarithm)]
+        expected = self.holdout_errors.expected(size) if self.holdout_errors else None
         if factor is None:
-            return Prediction(math.exp(logarithm))
-        width = factor * math.exp(size)
-        return Prediction(math.exp(logarithm), math.exp(logarithm - width), math.exp(logarithm + width))
+            return Prediction(price, expected_error=expected)
+        width = factor * size
+        return Prediction(price, math.exp(logarithm - width), math.exp(logarithm + width), expected)

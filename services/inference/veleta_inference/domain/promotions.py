@@ -10,6 +10,7 @@ from veleta.errors import Reject
 from veleta.events.catalogue import ModelPromoted
 from veleta.intervals import COVERAGE, AdjustedLevel
 from veleta.ports import DECISION, DIGEST, NATIVE, REJECTED, Version
+from veleta_inference.domain.error_window import ErrorWindow
 from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.value_checks import ValueChecks
 
@@ -50,6 +51,8 @@ class LoadedModel:
     promotion: Promotion
     predictor: IntervalPredictor
     checks: ValueChecks
+    window: ErrorWindow
+    """The rows that this process predicted with it last. It stays when the promotion or the level changes."""
     loaded_at: datetime
     path: Path
     """Its CatBoost file. It exists as long as the predictor's booster."""

@@ -31,12 +31,27 @@ class PromotionDetails(TypedDict):
     actor: str | None
 
 
+class Estimate(TypedDict, total=False):
+    """The expected error of the last rows that a worker predicted, or only the `reason` why there is no estimate.
+
+    `expected_error` is the mean absolute error of the price's logarithm: 0.14 is about 14 % of the price. `outside` is
+    the share of these rows with a value that the model has not learnt, and `outside_of_holdout` that of its holdout.
+    """
+
+    rows: int
+    expected_error: float
+    outside: float
+    outside_of_holdout: float
+    reason: str
+
+
 class Model(PromotionDetails):
     """The served version. `interval_level` is the level at which its intervals shall contain 80 % of the prices."""
 
     name: str
     loaded_at: Time
     interval_level: float | None
+    estimate: Estimate
 
 
 class History(TypedDict):

@@ -52,6 +52,8 @@ class ServedModel:
     reason: str = ""
     actor: str = ""
     """The person who promoted it by a command, if one did."""
+    estimate: Mapping[str, Any] = field(default_factory=dict)
+    """The expected error of the last rows, or why there is none. Empty: an earlier release of inference."""
 
 
 def parse_model(body: Mapping[str, Any]) -> ServedModel:
@@ -65,6 +67,7 @@ def parse_model(body: Mapping[str, Any]) -> ServedModel:
         causes=body.get("causes"),
         reason=str(body.get("reason") or ""),
         actor=str(body.get("actor") or ""),
+        estimate=body.get("estimate") or {},
     )
 
 
@@ -86,6 +89,19 @@ def _causes(causes: Mapping[str, Any]) -> list[str]:
     if causes.get("report"):
         sentences.append(f"Drift report {causes['report']} led to training request {causes.get('request')}.")
     return sentences
+
+
+def estimate_sentence(model: ServedModel) -> str:
+    """The expected error of the last predicted rows, or why there is none. Empty if inference says nothing of it."""
+    match model.estimate:
+        case {"rows": rows, "expected_error": error, "outside": outside, "outside_of_holdout": holdout}:
+            shares = f"{100 * outside:.0f} % of them ({100 * holdout:.0f} % of its holdout)"
+            first = f"Expected error of the last {rows:,} predicted rows: {100 * error:.0f} %"
+            return f"{first}, {shares} outside what the model has learnt."
+        case {"reason": reason}:
+            return f"No expected error: {reason}."
+        case _:
+            return ""
 
 
 def training_table(

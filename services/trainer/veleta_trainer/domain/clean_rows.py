@@ -125,6 +125,16 @@ class CleanRows:
             texts={name: known for name, known in self._texts.items() if len(known) <= MAX_TEXTS},
         )
 
+    def outside(self, learnt: TrainingValues) -> np.ndarray:
+        """Which rows, as a mask, have a value that is not `learnt`: those for which inference has a warning."""
+        found = np.zeros(len(self), dtype=bool)
+        for name, (low, high) in learnt.ranges.items():
+            # Rounded as the frame is.
+            found |= ~self._frame[name].between(np.float32(low), np.float32(high)).to_numpy()
+        for name, known in learnt.texts.items():
+            found |= ~self._frame[name].isin(known).to_numpy()
+        return found
+
     def prices(self) -> np.ndarray:
         """The target of each row, float64."""
         return self._prices

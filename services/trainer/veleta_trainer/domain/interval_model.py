@@ -11,6 +11,7 @@ from catboost import CatBoostRegressor, Pool
 
 from veleta.dataset import Dataset
 from veleta.features import Features
+from veleta.holdout_errors import MIN_ROWS, HoldoutErrors
 from veleta.intervals import COVERAGE, MIN_SIZE, Calibration
 from veleta_trainer.domain.price_model import fit_price_model, predict
 
@@ -80,9 +81,24 @@ class HoldoutPredictions:
         return cls(logarithms, np.exp(sizes), prices, properties)
 
     @property
+    def errors(self) -> np.ndarray:
+        """|error of the logarithm| of each row."""
+        return np.asarray(np.abs(np.log(self.prices) - self.logarithms))
+
+    @property
     def ratios(self) -> np.ndarray:
         """|error of the logarithm| / expected size of each row."""
-        return np.asarray(np.abs(np.log(self.prices) - self.logarithms) / self.sizes)
+        return np.asarray(self.errors / self.sizes)
+
+    def holdout_errors(self, outside: np.ndarray) -> HoldoutErrors | None:
+        """What inference estimates errors with. `outside` is a mask: see `CleanRows.outside`.
+
+        None with too few rows, or if the model of errors expects none at all.
+        """
+        expected = float(np.maximum(self.sizes - MIN_SIZE, 0).mean())
+        if len(self.prices) < MIN_ROWS or expected == 0:
+            return None
+        return HoldoutErrors(ratio=float(self.errors.mean()) / expected, outside=float(outside.mean()))
 
     def calibration(self) -> Calibration:
         """The calibration by all rows."""

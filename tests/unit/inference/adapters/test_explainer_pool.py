@@ -17,6 +17,7 @@ from veleta.errors import Reject, Retry
 from veleta.model_digest import model_digest
 from veleta.ports import Version
 from veleta_inference.adapters.explainer_pool import ExplainerPool
+from veleta_inference.domain.error_window import ErrorWindow
 from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.value_checks import ValueChecks
@@ -33,7 +34,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     train(DATASET, path, rows=synthetic(DATASET, 200))
     predictor = IntervalPredictor(DATASET, NativeBooster(path))
     promotion, digest = Promotion(Version(1, "run", {}), 1, {}), model_digest(path.read_bytes())
-    return LoadedModel(promotion, predictor, CHECKS, datetime.now(UTC), path, digest, verified=True)
+    window = ErrorWindow(None)
+    return LoadedModel(promotion, predictor, CHECKS, window, datetime.now(UTC), path, digest, verified=True)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Prices with intervals."""
+"""Prices with intervals and expected errors."""
 
 import math
 
@@ -7,16 +7,17 @@ import pytest
 from support.memory_inference import DATASET, BedsModel
 from veleta.dataset import Values
 from veleta.errors import Reject
-from veleta.intervals import CALIBRATION, COVERAGE, Calibration
+from veleta.holdout_errors import METADATA, HoldoutErrors
+from veleta.intervals import CALIBRATION, COVERAGE, MIN_SIZE, Calibration
 from veleta_inference.domain.interval_predictor import IntervalPredictor, Prediction
 
 EXAMPLE, _ = DATASET.convert(DATASET.example)
 
 
-def predictor(calibration: Calibration | None) -> IntervalPredictor:
+def predictor(calibration: Calibration | None, errors: HoldoutErrors | None = None) -> IntervalPredictor:
     """One whose model predicts the number of beds plus 1, with errors of size 0.1."""
     booster = BedsModel()
-    booster.calibration = calibration
+    booster.calibration, booster.holdout_errors = calibration, errors
     return IntervalPredictor(DATASET, booster)
 
 
@@ -62,12 +63,33 @@ def test_an_interval_that_is_not_finite_is_refused() -> None:
         predictor(calibration).predict([house(2.0)])
 
 
-def test_a_model_whose_calibration_cannot_be_read_is_refused() -> None:
+@pytest.mark.parametrize("factors", [[2.0] * 50, [None] * 50])
+def test_a_row_has_an_expected_error(factors: list[float | None]) -> None:
+    """That of the holdout's ratio, also where too few rows are known for an interval, and at every level."""
+    calibration, errors = Calibration(edges=[], quantiles=[factors], rows=100), HoldoutErrors(ratio=1.5, outside=0.0)
+    made = predictor(calibration, errors)
+    expected = pytest.approx(1.5 * (0.1 - MIN_SIZE))
+    for each in (made, made.at_level(0.85)):
+        assert [prediction.expected_error for prediction in each.predict([house(2.0), house(3.0)])] == [expected] * 2
+    assert made.holdout_errors == errors
+
+
+@pytest.mark.failure("F448")
+def test_without_the_figures_of_the_holdout_no_error_is_expected() -> None:
+    """Nor without a model of errors."""
+    calibration, errors = Calibration(edges=[], quantiles=[[2.0] * 50], rows=100), HoldoutErrors(ratio=1.0, outside=0.0)
+    for made in (predictor(calibration), predictor(None, errors)):
+        assert made.holdout_errors is None
+        assert made.predict([house(2.0)])[0].expected_error is None
+
+
+@pytest.mark.parametrize("damaged", [CALIBRATION, METADATA])
+def test_a_model_whose_figures_cannot_be_read_is_refused(damaged: str) -> None:
     """The served model stays."""
 
     class Damaged(BedsModel):
         def get_metadata(self) -> dict[str, str]:
-            return {**super().get_metadata(), CALIBRATION: "{"}
+            return {**super().get_metadata(), damaged: "{"}
 
-    with pytest.raises(Reject, match=r"^the calibration of the model's intervals cannot be read: "):
+    with pytest.raises(Reject, match=r"^what the model's file says of its errors cannot be read: "):
         IntervalPredictor(DATASET, Damaged())

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from veleta_monitor.domain.table import Cell
-from veleta_monitor.domain.versions import Training, parse_model, promotion_sentences, training_table
+from veleta_monitor.domain.versions import Training, estimate_sentence, parse_model, promotion_sentences, training_table
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 MODEL: Mapping[str, Any] = {
@@ -48,6 +48,18 @@ def test_a_request_without_a_drift_report_shows_none() -> None:
     """A training that a person requested has a reason, and no drift report."""
     model = parse_model({**MODEL, "causes": {"reason": "a person asked", "report": None, "batches": []}})
     assert promotion_sentences(model, NOW)[1:] == ["Reason for the training: a person asked."]
+
+
+def test_the_estimate_is_one_sentence() -> None:
+    """Or the reason why there is none. Inference of an earlier release says nothing of it."""
+    figures = {"rows": 1_000, "expected_error": 0.1436, "outside": 0.031, "outside_of_holdout": 0.0249}
+    assert estimate_sentence(parse_model({**MODEL, "estimate": figures})) == (
+        "Expected error of the last 1,000 predicted rows: 14 %, "
+        "3 % of them (2 % of its holdout) outside what the model has learnt."
+    )
+    few = parse_model({**MODEL, "estimate": {"reason": "12 rows were predicted"}})
+    assert estimate_sentence(few) == "No expected error: 12 rows were predicted."
+    assert estimate_sentence(parse_model(MODEL)) == ""
 
 
 def test_a_promotion_by_command_names_the_person() -> None:

@@ -13,6 +13,7 @@ from support.trainer import DATASET
 from veleta.dataset import Dataset, Row, load_dataset
 from veleta.errors import Reject
 from veleta.features import Features, property_hash
+from veleta_inference.domain.value_checks import ValueChecks
 from veleta_trainer.domain import clean_rows
 from veleta_trainer.domain.clean_rows import PROPERTY, CleanBatch, CleanRows
 
@@ -92,6 +93,21 @@ def test_the_training_values_are_those_of_the_rows() -> None:
     assert learnt.ranges["bed"] == (min(beds), max(beds))
     assert learnt.texts["city"] == sorted({row["city"] for row in rows[:400]})
     assert all(len(text) == 3 for text in learnt.texts["zip_code"])
+
+
+def test_rows_are_outside_exactly_if_inference_warns_of_them() -> None:
+    """The same rule on columns: the share of the holdout and that of requests can be compared. Bounds belong to it."""
+    known = api_rows(0, 300, 3)
+    learnt = columns(known).training_values()
+    rows = [*api_rows(0, 100, 4), *api_rows(3, 100, 5), *api_rows(5, 100, 6)]
+    edges = [(name, value) for name in ("bed", "acre_lot", "house_size") for value in learnt.ranges[name]]
+    rows += [{**known[0], name: value} for name, value in edges]
+    checks = ValueChecks(DATASET, learnt)
+    warned = [bool(checks.unusual([DATASET.convert(row)[0]])) for row in rows]
+    found = columns(rows).outside(learnt)
+    assert found.tolist() == warned
+    assert 0 < sum(warned) < len(rows)
+    assert not found[-len(edges) :].any()
 
 
 def test_a_column_with_too_many_texts_has_no_training_values(monkeypatch: pytest.MonkeyPatch) -> None:

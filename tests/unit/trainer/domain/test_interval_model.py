@@ -8,6 +8,8 @@ from support.listings import api_rows
 from support.trainer import DATASET
 from veleta.dataset import Values
 from veleta.features import Features, property_hash
+from veleta.holdout_errors import MIN_ROWS
+from veleta.intervals import MIN_SIZE
 from veleta_trainer.domain import interval_model
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
 from veleta_trainer.domain.price_model import fit_price_model, predict
@@ -55,6 +57,33 @@ def test_errors_are_learnt_from_a_bounded_number_of_rows(monkeypatch: pytest.Mon
     fit_error_model(DATASET, FRAME, noisy_prices(), PROPERTIES, PARAMS, threads=2)
     assert len(fitted) == interval_model.FOLDS
     assert sum(fitted) / (interval_model.FOLDS - 1) == pytest.approx(500, rel=0.2)
+
+
+def test_the_expected_errors_of_the_holdout_are_right_on_average() -> None:
+    """The model of errors learns the mean of logarithms, which is less than the logarithm of the mean."""
+    random, number = np.random.default_rng(0), 4_000
+    spread = random.uniform(0.05, 0.5, number)
+    logarithms, errors = random.uniform(11, 13, number), spread * random.standard_normal(number)
+    drawn = np.abs(spread * random.standard_normal((2_000, number)))
+    mean_logarithm = np.log(drawn + MIN_SIZE).mean(axis=0)
+    properties = np.arange(number, dtype=np.uint64)
+    predictions = HoldoutPredictions(logarithms, np.exp(mean_logarithm), np.exp(logarithms + errors), properties)
+    found = predictions.holdout_errors(np.arange(number) < 100)
+    assert found is not None
+    assert found.outside == 0.025
+    assert 1.2 < found.ratio < 1.6
+    expected = np.array([found.expected(size) for size in predictions.sizes])
+    assert expected.mean() == pytest.approx(np.abs(errors).mean())
+    large = spread > 0.3
+    assert expected[large].mean() == pytest.approx(np.abs(errors[large]).mean(), rel=0.1)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(MIN_ROWS - 1, 0.5), (MIN_ROWS, MIN_SIZE)])
+def test_without_enough_errors_nothing_is_measured(rows: int, size: float) -> None:
+    """The ratio of few rows is mostly chance, and there is none if the model expects to be right everywhere."""
+    ones, properties = np.ones(rows), np.arange(rows, dtype=np.uint64)
+    predictions = HoldoutPredictions(ones, np.full(rows, size), np.exp(ones), properties)
+    assert predictions.holdout_errors(ones > 1) is None
 
 
 def test_coverage_is_measured_on_rows_that_did_not_calibrate() -> None:
