@@ -1,4 +1,4 @@
-"""The expected error of requests, on real Kafka, MariaDB and MLflow, with a model that was fitted as the trainer does it."""
+"""The expected error of requests, on real Kafka, MariaDB and MLflow. The trainer's functions fit the model."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from veleta_inference.domain.error_window import ROWS
 
 PLACES = 6
 UNSEEN = ("Massachusetts", "California")
-"""The model learns nothing of them. Houses in California cost more than twice as much as those of the same size elsewhere."""
+"""The model learns nothing of them. In California a house costs more than twice as much as elsewhere."""
 
 
 def drawn(count: int, seed: int) -> list[Row]:

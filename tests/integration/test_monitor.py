@@ -315,7 +315,7 @@ def test_a_button_fetches_a_batch(testbed: Testbed, browser: Browser) -> None:
 
 
 def test_the_page_shows_why_the_version_is_served(testbed: Testbed, browser: Browser) -> None:
-    """It shows the version that a real inference serves, when it was promoted and its causes."""
+    """It shows the version that a real inference serves, when it was promoted, its causes, and its expected error."""
     models = Models(testbed)
     with testbed.service("inference", "inference") as inference:
         urls = json.dumps({"inference": inference.url})
@@ -324,6 +324,7 @@ def test_the_page_shows_why_the_version_is_served(testbed: Testbed, browser: Bro
             expect_texts(page, "No model is served: ")
             version = models.promote().number
             expect_texts(page, f"Version {version} became the champion by decision 1", "Reason for the training: test.")
+            expect_texts(page, "No expected error: the errors of the version were not measured")
             expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(version))
             expect_stage(page, "inference", "ready", f"serving {testbed.dataset.name} {version}")
             expect_stage(page, "trainer", "model.promoted")

@@ -232,6 +232,11 @@ class PredictionService:
         if not self._provider.model.predictor.has_intervals:
             raise InvalidRequest(NO_INTERVALS, [])
 
+    @property
+    def served_version(self) -> int:
+        """The number of the served version. Raises Retry while there is none."""
+        return self._provider.model.version
+
     def model(self) -> Model:
         """The served version, since when and why it is served. Raises Retry while there is none."""
         model = self._provider.model

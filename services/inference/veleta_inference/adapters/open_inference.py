@@ -69,14 +69,15 @@ class _Handlers:
 
         response = await self._adapter.predict_rows(request, "tensors", rows, self._requested_version(request))
         model = {"model_name": self._name, "model_version": str(response.model.version)}
-        columns = dict(zip(self._outputs, zip(*response.predictions, strict=True), strict=True))
+        *columns_of_outputs, _ = zip(*response.predictions, strict=True)
+        columns = dict(zip(self._outputs, columns_of_outputs, strict=True))
         outputs = [_tensor(name, columns[name]) for name in wanted]
         parameters = {"parameters": {"warnings": in_one_line(response.warnings)}} if response.warnings else {}
         return price_response(response, {**model, **request_id, **parameters, "outputs": outputs})
 
     def _served_version(self) -> int:
         """The served version. Raises Retry while there is none."""
-        return self._adapter.service.model()["version"]
+        return self._adapter.service.served_version
 
     def _requested_version(self, request: web.Request) -> int | None:
         """The version in the path, if any. Raises VersionNotServed unless model and version are the served ones."""

@@ -56,7 +56,7 @@ def test_rows_outside_what_was_learnt_have_no_estimate() -> None:
         "their errors cannot be estimated"
     }
     assert window.outside == 0.301
-    add(window, 1)
+    add(window, ROWS)
     assert window.estimate()["expected_error"] == pytest.approx(0.1)
 
 
