@@ -1,5 +1,6 @@
 """Several workers of inference on one port: clients see one service, even if a worker dies."""
 
+import math
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from support.http import ANSWERED, get, metric, post
 from support.models import Models, served_model
 from support.testbed import Process, Testbed, http_status, wait_until
+from veleta.holdout_errors import MIN_ROWS
 from veleta.tables import dataset_tables
 
 WORKERS = 2
@@ -94,6 +96,16 @@ def test_a_promotion_reaches_all_workers(setup: Setup) -> None:
     )
     assert {response["model"]["version"] for response in setup.responses()} == {version}
     assert metric(setup.process.url, "veleta_model_version") == version
+
+
+def test_the_metrics_of_the_estimate_are_of_one_worker(setup: Setup) -> None:
+    """A value of the worker that counted rows last, and not a number where no worker has a value."""
+    rows = [{**setup.testbed.dataset.example, "bed": 31}] * MIN_ROWS
+    for _ in range(REQUESTS):
+        assert post(f"{setup.process.url}/predict", rows)[0] == 200
+    url = setup.process.url
+    wait_until(lambda: 0.5 < metric(url, "veleta_rows_outside_learnt") <= 1, 30, "the share of rows with a warning")
+    assert math.isnan(metric(url, "veleta_expected_error"))
 
 
 @pytest.mark.failure("F51")

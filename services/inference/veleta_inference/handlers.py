@@ -36,7 +36,7 @@ EXPECTED_ERROR = prometheus_client.Gauge(
 )
 OUTSIDE = prometheus_client.Gauge(
     "veleta_rows_outside_learnt",
-    "the share of these rows with a value that the model has not learnt; NaN: fewer than 100 were predicted",
+    "the share of the last 1,000 predicted rows with a value that was not learnt; NaN: there are fewer than 100",
     multiprocess_mode="livemostrecent",
 )
 OK = 200
