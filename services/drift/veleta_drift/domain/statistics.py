@@ -5,16 +5,21 @@ These are mean, std, 50 % and 75 %, as pandas' `describe()` computes them.
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from veleta.dataset import Dataset, Row
+from veleta.dataset import MAX_TEXT, Column, Dataset, Row
 from veleta.tables import STATISTICS
 
 Statistics = dict[tuple[str, str], float]
 """By (column, statistic); NaN where there are too few values."""
+MAX_KNOWN = 30_000
+"""How many texts of a column are remembered: more than there are days in 80 years, or places in a country."""
+_NUMBERS = frozenset({float, int, type(None)})
+"""The types of numbers that numpy reads as `Column.convert` does. A boolean is none."""
 
 
 @dataclass(frozen=True)
@@ -33,30 +38,89 @@ class ColumnValues:
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        self._columns = [column for column in dataset.columns if column.name not in dataset.drift.ignore]
-        self._numbers = {name: array("d") for name in dataset.drift_columns}
-        self._values = {column.name: 0 for column in self._columns}
+        self._columns = {
+            column.name: _Numbers(column) if column.numeric else _Texts(column)
+            for column in dataset.columns
+            if column.name not in dataset.drift.ignore
+        }
         self._rows = 0
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """Add the next rows, as received."""
-        for row in rows:
-            self._rows += 1
-            for column in self._columns:
-                value = column.convert(row.get(column.name))
-                if value is not None:
-                    self._values[column.name] += 1
-                if isinstance(value, float):
-                    self._numbers[column.name].append(value)
+        self._rows += len(rows)
+        for name, column in self._columns.items():
+            column.add([row.get(name) for row in rows])
 
     def summary(self) -> BatchSummary:
         """The summary of all rows that were added."""
         statistics = {
             (name, statistic): value
-            for name, values in self._numbers.items()
-            for statistic, value in describe(np.frombuffer(values)).items()
+            for name, column in self._columns.items()
+            if isinstance(column, _Numbers)
+            for statistic, value in describe(column.numbers).items()
         }
-        return BatchSummary(self._rows, dict(self._values), statistics)
+        return BatchSummary(self._rows, {name: column.count for name, column in self._columns.items()}, statistics)
+
+
+class _Numbers:
+    """The values of a number or identifier."""
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+        self._numbers = array("d")
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """All values in their order, as float64."""
+        return np.frombuffer(self._numbers)
+
+    @property
+    def count(self) -> int:
+        """The number of values."""
+        return len(self._numbers)
+
+    def add(self, values: Sequence[object]) -> None:
+        """Add the next values, as received."""
+        self._numbers.frombytes(self._fitting(values).tobytes())
+
+    def _fitting(self, values: Sequence[object]) -> np.ndarray:
+        """The values that fit. numpy reads them at once if they are JSON numbers."""
+        if _NUMBERS.issuperset(map(type, values)):
+            with suppress(OverflowError):  # an integer exceeds every float
+                numbers = np.array([value for value in values if value is not None], dtype=np.float64)
+                return numbers[np.isfinite(numbers)]
+        converted = map(self._column.convert, values)
+        return np.array([value for value in converted if value is not None], dtype=np.float64)
+
+
+class _Texts:
+    """The number of values of a category or date."""
+
+    def __init__(self, column: Column) -> None:
+        self._column = column
+        self._fits = _Fits(column)
+        self.count = 0
+
+    def add(self, values: Sequence[object]) -> None:
+        """Add the next values, as received."""
+        try:
+            self.count += sum(map(self._fits.__getitem__, values))
+        except TypeError:  # a list or an object cannot be remembered
+            self.count += sum(self._column.convert(value) is not None for value in values)
+
+
+class _Fits(dict[object, bool]):
+    """Whether a value fits a column. Short texts are read once: a batch has few different ones."""
+
+    def __init__(self, column: Column) -> None:
+        super().__init__()
+        self._column = column
+
+    def __missing__(self, value: object) -> bool:
+        fits = self._column.convert(value) is not None
+        if len(self) < MAX_KNOWN and not (isinstance(value, str) and len(value) > MAX_TEXT):
+            self[value] = fits
+        return fits
 
 
 def describe(values: np.ndarray) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from veleta import tables
 from veleta.events import catalogue
-from veleta.events.catalogue import MAX_TEXT_BYTES, PAYLOADS, BatchRows, Payload
+from veleta.events.catalogue import MAX_ITEMS, MAX_TEXT_BYTES, PAYLOADS, BatchRows, Payload
 
 
 class Stored(NamedTuple):
@@ -74,6 +74,8 @@ def test_what_an_event_may_hold_fits_its_column(stored: Stored) -> None:
         assert longest <= kind.length
 
 
+CHUNK = {"dataset": "d", "epoch": 1, "number": 0, "chunk": 0, "first_row": 0}
+"""An event of rows, without the rows."""
 UNBOUNDED = {
     "BatchRows.rows.*",
     "TrainingStarted.recipe",
@@ -93,6 +95,29 @@ def test_each_field_has_bounds(payload: type[Payload]) -> None:
     assert unbounded <= UNBOUNDED
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({}, "Input should be a valid list"),
+        ([{}, 1], "Input should be a valid dictionary"),
+        ([{}, [("a", 1)]], "Input should be a valid dictionary"),
+        ([{1: 2}, None], "Input should be a valid string"),
+        ([{}] * (MAX_ITEMS + 1), f"Value error, more than {MAX_ITEMS} entries"),
+    ],
+)
+def test_rows_are_objects(rows: object, message: str) -> None:
+    """A chunk with anything else is refused, with the place of the first fault."""
+    with pytest.raises(ValidationError) as caught:
+        BatchRows.model_validate({**CHUNK, "rows": rows})
+    assert caught.value.errors()[0]["msg"] == message
+
+
+def test_the_rows_of_a_chunk_are_not_copied() -> None:
+    """There are hundreds of thousands."""
+    rows = [{"a": 1}, {}, {"a": [None]}]
+    assert BatchRows.model_validate({**CHUNK, "rows": rows}).rows is rows
+
+
 @pytest.mark.failure("F360")
 @pytest.mark.parametrize(
     "fields",
@@ -101,10 +126,9 @@ def test_each_field_has_bounds(payload: type[Payload]) -> None:
 )
 def test_a_list_of_a_million_faults_costs_no_memory(fields: dict[str, Any]) -> None:
     """Pydantic would describe each fault: 8 MB of JSON took 1.5 GB."""
-    batch = {"dataset": "d", "epoch": 1, "number": 0, "chunk": 0, "first_row": 0}
     tracemalloc.start()
     with pytest.raises(ValidationError) as caught:
-        BatchRows.model_validate({**batch, **fields})
+        BatchRows.model_validate({**CHUNK, **fields})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert caught.value.error_count() == 1
