@@ -33,6 +33,8 @@ from veleta.timeouts import (
 from veleta.topics import MAX_MESSAGE_BYTES
 
 MAX_POLL_RECORDS = 500
+READ_RECORDS = 50
+"""How many records `read` holds at once: a chunk of rows has up to 512 KB."""
 POLL_MS = 500
 
 
@@ -152,7 +154,7 @@ def _records_until(consumer: Any, part: TopicPartition, last: int) -> Iterator[R
         position = consumer.position(part, timeout_ms=POLL_MS)
         if position is not None and position > last:
             return
-        records = consumer.poll(timeout_ms=POLL_MS).get(part, [])
+        records = consumer.poll(timeout_ms=POLL_MS, max_records=READ_RECORDS).get(part, [])
         waited = 0.0 if records else waited + time.monotonic() - started
         for record in records:
             if record.offset > last:

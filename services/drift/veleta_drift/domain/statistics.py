@@ -87,8 +87,8 @@ class _Numbers:
         """The values that fit. numpy reads them at once if they are JSON numbers."""
         if _NUMBERS.issuperset(map(type, values)):
             with suppress(OverflowError):  # an integer exceeds every float
-                numbers = np.array([value for value in values if value is not None], dtype=np.float64)
-                return numbers[np.isfinite(numbers)]
+                numbers: np.ndarray = np.array([value for value in values if value is not None], dtype=np.float64)
+                return np.compress(np.isfinite(numbers), numbers)
         converted = map(self._column.convert, values)
         return np.array([value for value in converted if value is not None], dtype=np.float64)
 
