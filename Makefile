@@ -130,9 +130,11 @@ soak: test-tools ## run the long tests with faults of every kind and full load, 
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine
 	.venv/bin/pytest tests/compose
 
-bench: $(INSTALLED) ## measure the cost of history, a training, the journal beside SQLite, and /predict beside other servers; BEFORE=e343cfa: also beside that commit; needs wrk | BEFORE
+bench: $(INSTALLED) ## measure the cost of history, a training, a verdict beside Evidently, the journal beside SQLite, and /predict beside other servers; BEFORE=e343cfa: also beside that commit; needs wrk | BEFORE
 	PYTHONPATH=tests .venv/bin/python -m bench.history history.md
 	PYTHONPATH=tests .venv/bin/python -m bench.training training.md
+	compose/local/install.sh bench
+	PYTHONPATH=tests .venv/bin/python -m bench.drift drift.md
 	PYTHONPATH=tests .venv/bin/python -m bench.journals journals.md
 	PYTHONPATH=tests .venv/bin/python -m bench bench.md
 	$(if $(BEFORE),PYTHONPATH=tests .venv/bin/python -m bench.versions versions.md "$(BEFORE)")

@@ -5,6 +5,7 @@
 # `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl.
 # `install.sh soak` installs only what the storm needs besides: libfaketime, outside .venv.
 # `install.sh places` installs only the packages whose data are in the table of places, outside .venv.
+# `install.sh bench` installs only what drift is measured beside: Evidently, outside .venv.
 set -eu
 purpose=${1:-run}
 
@@ -51,6 +52,10 @@ case $purpose in
     # Not Debian's: with its FAKETIME_DONT_FAKE_MONOTONIC, time.sleep of Python 3.11 fails.
     soak)
         [ -e .runtime/faketime/libfaketime ] || install_outside .runtime/faketime "${0%/*}/faketime.txt"
+        exit 0
+        ;;
+    bench)
+        [ -e .runtime/evidently/evidently ] || install_outside .runtime/evidently tests/bench/requirements.txt
         exit 0
         ;;
     places)

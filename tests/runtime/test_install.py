@@ -202,6 +202,16 @@ def test_the_table_of_places_needs_its_packages(machine: Machine) -> None:
     assert not machine.calls("apt-get")
 
 
+def test_the_benchmark_needs_evidently(machine: Machine) -> None:
+    """`install.sh bench` installs it once with all that it needs, and nothing else."""
+    assert machine.install("bench").returncode == 0
+    (command,) = machine.calls("uv pip")
+    assert command.startswith("uv pip install --quiet --require-hashes --no-deps --target .runtime/evidently ")
+    (machine.checkout / ".runtime/evidently/evidently").mkdir(parents=True)
+    assert machine.install("bench").returncode == 0
+    assert machine.calls("uv pip") == [command]
+
+
 @pytest.mark.parametrize("browser", ["chromium", "google-chrome"])
 def test_a_browser_that_is_there_is_used(machine: Machine, browser: str) -> None:
     """apt is not called."""

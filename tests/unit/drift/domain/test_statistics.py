@@ -63,7 +63,7 @@ odd = st.one_of(
     st.floats(),
     st.integers(),
     st.sampled_from([1e308, -1e308, 10**400, 2**53 + 1, 2**63 + 1, 2**1024 - 1, -0.0, [], ["a"], {}, {"a": 1}]),
-    st.sampled_from(["12", " 1,234 ", "$ 5", "1e3", "06016-1234", "NaN", "", " ", "x" * (MAX_TEXT + 1), "é" * MAX_TEXT]),
+    st.sampled_from(["12", " 1,234 ", "$ 5", "1e3", "06016-1234", "NaN", " ", "x" * (MAX_TEXT + 1), "é" * MAX_TEXT]),
     st.dates().map(lambda day: day.isoformat()),
     st.text(max_size=5),
 )
