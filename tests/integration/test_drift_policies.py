@@ -45,7 +45,7 @@ def testbed(backing: BackingServices, tmp_path_factory: pytest.TempPathFactory) 
 def rows(seed: int, factor: float = 1.0) -> list[dict[str, Any]]:
     """Rows of one market, or three times as many whose prices are multiplied by a factor."""
     count = ROWS if factor == 1.0 else 3 * ROWS
-    return [row | {"price": row["price"] * factor} for row in api_rows(4, count, seed)]
+    return [row | {"price": float(row["price"]) * factor} for row in api_rows(4, count, seed)]
 
 
 def reports(testbed: Testbed) -> list[DriftAssessed]:

@@ -130,7 +130,7 @@ def _verdicts(testbed: Testbed) -> dict[str, set[str]]:
     found = dict[str, set[str]]()
     for event in testbed.events("drift"):
         if isinstance(event.payload, DriftAssessed):
-            verdicts = {each.verdict for each in event.payload.verdicts}
+            verdicts: set[str] = {each.verdict for each in event.payload.verdicts}
             assert found.setdefault(event.id, verdicts) == verdicts
     return found
 

@@ -11,7 +11,7 @@ DRIFT = "drift"
 class BatchVerdict:
     """The live verdict on a batch (epoch and number), and the one of a replay with its reason."""
 
-    batch: tuple[int, int]
+    batch: tuple[object, ...]
     live: str
     replayed: str
     reason: str

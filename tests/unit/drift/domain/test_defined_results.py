@@ -67,7 +67,7 @@ CASES = {
 def summary(values: np.ndarray) -> BatchSummary:
     """What drift knows of such a batch, which has the column `bed` too."""
     found, bedrooms = ColumnValues(DATASET), np.random.default_rng(9).integers(1, 6, ROWS)
-    found.add({"house_size": float(size), "bed": float(bed)} for size, bed in zip(values, bedrooms, strict=False))
+    found.add([{"house_size": float(size), "bed": float(bed)} for size, bed in zip(values, bedrooms, strict=False)])
     return found.summary()
 
 

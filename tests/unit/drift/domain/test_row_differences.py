@@ -1,12 +1,20 @@
 """The differences between the rows of a table and those of a replay."""
 
-from veleta_drift.domain.row_differences import row_differences
+from veleta_drift.domain.row_differences import Key, Row, row_differences
 
 
 def test_each_value_and_each_row_that_differs_has_a_line() -> None:
     """In the order of the keys. Equal rows have none."""
-    live = {(1, 2): {"verdict": "drift", "reason": "a"}, (1, 1): {"verdict": "drift"}, (1, 3): {"verdict": "drift"}}
-    replayed = {(1, 1): {"verdict": "drift"}, (1, 2): {"verdict": "no drift", "reason": "b"}, (1, 4): {}}
+    live: dict[Key, Row] = {
+        (1, 2): {"verdict": "drift", "reason": "a"},
+        (1, 1): {"verdict": "drift"},
+        (1, 3): {"verdict": "drift"},
+    }
+    replayed: dict[Key, Row] = {
+        (1, 1): {"verdict": "drift"},
+        (1, 2): {"verdict": "no drift", "reason": "b"},
+        (1, 4): {},
+    }
     assert [*row_differences("t", live, replayed)] == [
         "t 1/2: verdict is drift, and no drift in the replay",
         "t 1/2: reason is a, and b in the replay",
