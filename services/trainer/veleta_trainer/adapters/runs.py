@@ -10,7 +10,6 @@ import mlflow
 from mlflow.entities import Experiment, Run, RunStatus
 
 from veleta.adapters.mlflow import connect, registry_errors
-from veleta.errors import Retry
 from veleta.ports import DIGEST, NATIVE
 from veleta_trainer.adapters.child_protocol import (
     DATASET_FILE,

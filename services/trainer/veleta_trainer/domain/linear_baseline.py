@@ -28,7 +28,7 @@ class LinearBaseline:
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """The logarithms of the prices of features (rows x features)."""
-        return self.intercept + _filled(frame, self.medians) @ self.weights
+        return np.asarray(self.intercept + _filled(frame, self.medians) @ self.weights)
 
 
 def fit_linear_baseline(dataset: Dataset, frame: pd.DataFrame, prices: np.ndarray) -> LinearBaseline:
@@ -42,12 +42,10 @@ def fit_linear_baseline(dataset: Dataset, frame: pd.DataFrame, prices: np.ndarra
     medians = frame.median().fillna(0.0)  # a column without any number
     values = _filled(frame, medians)
     means, deviations = values.mean(axis=0), values.std(axis=0)
-    deviations[deviations == 0] = 1.0  # a constant column
+    deviations[np.ptp(values, axis=0) == 0] = 1.0  # a constant column
     standardized, mean = (values - means) / deviations, float(logarithms.mean())
-    penalty = PENALTY * np.identity(len(numbers))
-    weights = (
-        np.linalg.solve(standardized.T @ standardized + penalty, standardized.T @ (logarithms - mean)) / deviations
-    )
+    squares = standardized.T @ standardized + PENALTY * np.identity(len(numbers))
+    weights = np.linalg.solve(squares, standardized.T @ (logarithms - mean)) / deviations
     return LinearBaseline(medians, weights, float(mean - means @ weights))
 
 
