@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -120,3 +121,13 @@ def test_a_process_that_waits_is_ended_when_the_training_is_cancelled(tmp_path: 
     wait_until(lambda: running(tmp_path))
     logger.stop()
     assert not running(tmp_path)
+
+
+@pytest.mark.failure("F14")
+def test_a_process_that_waits_ends_with_the_trainer() -> None:
+    """A kill closes the pipe. Nothing is logged, and MLflow, which does not answer here, is not asked."""
+    command = [sys.executable, "-m", "veleta_trainer.log_models", "http://127.0.0.1:9"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdin
+        child.stdin.close()
+        assert child.wait(60) == 0
