@@ -34,7 +34,7 @@ from veleta_trainer.domain.training import PromotionRow, TrainingRequest, Traini
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.interval_adjuster import IntervalAdjuster
 from veleta_trainer.lease import FencedTransactions
-from veleta_trainer.ports import FittedModel, LeaseRow, ProgressCallback
+from veleta_trainer.ports import EVALUATING, FITTING, FittedModel, LeaseRow, ProgressCallback
 from veleta_trainer.recipe_reader import RecipeReader
 from veleta_trainer.state_restorer import StateRestorer, own_topics
 from veleta_trainer.training_planner import RecipeBuilder, TrainingPlanner
@@ -114,7 +114,8 @@ class FakeFitter:
         if self._fitted and self._fitted[0] == recipe:
             return self._fitted[1]
         self.champions.append(champion.number if champion else None)
-        await progress("fitting", 1, 2, 0.5)
+        await progress(FITTING, 1, 2, 0.5)
+        await progress(EVALUATING, 0, 1, None)
         reader = CleanBatchReader(DATASET, BatchReader(self._log), MemoryBatches())
         read = RecipeReader(DATASET, reader, lambda _done, _of: None).read(recipe)
         mae = self._maes.pop(0)

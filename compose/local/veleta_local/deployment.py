@@ -40,7 +40,7 @@ SOURCE_TOKEN_VARIABLE = "SOURCE_TOKEN"  # noqa: S105 - the name of a variable
 ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
 _ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
-"""Makes glibc return memory: by default it keeps a heap for each thread that handled a batch."""
+"""Makes glibc return memory: by default it keeps a heap for each thread that handled a batch or a request."""
 
 
 def mysql_clients(host: str, port: int, user: str, password: str) -> dict[str, str]:
@@ -190,7 +190,7 @@ class Deployment:
     def environment_of_mlflow(self) -> dict[str, str]:
         """The server gets the tokens of all writers. What it writes to its HOME is deleted with the run."""
         tokens = {token_variable(part): token for part, token in self.mlflow_tokens.items()}
-        return {"HOME": str(self.home / "mlflow"), **tokens}
+        return _ALLOCATOR | {"HOME": str(self.home / "mlflow"), **tokens}
 
     def environment_of_notebooks(self) -> dict[str, str]:
         return self._common() | self._login("notebooks") | {"NOTEBOOKS_PORT": str(self.ports["jupyter"])}

@@ -37,8 +37,8 @@ from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.champion_watch import ChampionWatch
 from veleta_trainer.command_handler import COMMAND_TYPES, CommandHandler
+from veleta_trainer.domain.catboost_params import catboost_params
 from veleta_trainer.domain.fit_limits import MEGABYTE, FitLimits
-from veleta_trainer.domain.price_model import catboost_params
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.handlers import SERVICE, RequestHandler
 from veleta_trainer.interval_adjuster import IntervalAdjuster

@@ -21,10 +21,10 @@ from veleta.input.clean_rows import clean_rows
 from veleta.input.faults import FaultyInput
 from veleta.intervals import COVERAGE
 from veleta.settings import read_settings
+from veleta_trainer.domain.catboost_params import catboost_params
 from veleta_trainer.domain.clean_rows import CleanRows, ColumnBuilder
 from veleta_trainer.domain.comparison_model import NAME, fit_comparison_model
 from veleta_trainer.domain.folds import FoldPredictions, out_of_fold
-from veleta_trainer.domain.price_model import catboost_params
 from veleta_trainer.domain.scores import interval_scores, scores
 
 FIFTHS = 5

@@ -38,11 +38,11 @@ from veleta_trainer.domain.evaluation import CHALLENGER, CHAMPION, WHOLE, Predic
 from veleta_trainer.domain.gates import Errors, compare, coverage_gate, example_gate
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
 from veleta_trainer.domain.linear_baseline import NAME as BASELINE
-from veleta_trainer.domain.linear_baseline import fit_linear_baseline, numbers
+from veleta_trainer.domain.linear_baseline import fit_linear_baseline
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.reference import version_reference
-from veleta_trainer.ports import FITTING, BatchCache
+from veleta_trainer.ports import EVALUATING, FITTING, BatchCache
 from veleta_trainer.recipe_reader import RecipeReader
 
 LEARNING_CURVE_POINTS = 20
@@ -62,7 +62,7 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     if shortage := data.shortage(recipe.batches[0].epoch):
         raise Reject(shortage)
     booster, error_model = _fit(dataset, data.train, recipe.params, threads)
-    report_progress("evaluating", 0, 1)
+    report_progress(EVALUATING, 0, 1)
     frame, prices, properties = data.holdout.frame(), data.holdout.prices(), data.holdout.properties()
     predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), frame, prices, properties)
     predictions.calibration().save(booster.get_metadata(), _file_of(error_model, folder / child_protocol.ERROR_MODEL))
@@ -81,7 +81,7 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
         recipe = recipe.model_copy(update={"not_compared": one_line(error)})
     (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
     baseline = fit_linear_baseline(dataset, data.train.frame(), data.train.prices())
-    models[BASELINE] = Predicted(np.exp(baseline.predict(numbers(dataset, frame))))
+    models[BASELINE] = Predicted(np.exp(baseline.predict(frame)))
     metrics = _evaluate(dataset, frame, prices, models, folder / child_protocol.EVALUATION)
     metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(frame))}
     reference = version_reference(dataset, data.train, frame, predictions, booster, threads)

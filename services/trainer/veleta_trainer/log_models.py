@@ -1,8 +1,8 @@
-"""The child process that logs the models of a run: `python -m veleta_trainer.log_models FOLDER TRACKING_URI RUN_ID`.
+"""The child process that logs the models of a run: `python -m veleta_trainer.log_models TRACKING_URI`.
 
 MLflow loads a model that it logs, and adds a folder to sys.path for it, which it never removes. So a process logs one
-run.
-FOLDER has model.cbm and dataset.toml. The output is models.json: the fields of `LoggedModels`.
+run. It reads the run from stdin after its imports, as a JSON list: a folder and the run's id. Without one it ends.
+The folder has model.cbm and dataset.toml. The output is models.json: the fields of `LoggedModels`.
 """
 
 import json
@@ -86,7 +86,8 @@ def _log_for_raw_rows(folder: Path, run_id: str) -> str:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+        if run := sys.stdin.read():
+            main(Path(json.loads(run)[0]), sys.argv[1], json.loads(run)[1])
     except Retry as error:
         sys.stderr.write(str(error))
         sys.exit(UNAVAILABLE)

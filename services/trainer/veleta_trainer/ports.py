@@ -175,8 +175,8 @@ class LoggedRun:
         return {NATIVE: self.native, **({DIGEST: self.native_digest} if self.native_digest else {})}
 
 
-FITTING = "fitting"
-"""The phase of the progress while trees are fitted."""
+FITTING, EVALUATING = "fitting", "evaluating"
+"""The phases of the progress while trees are fitted, and while the model is measured."""
 ProgressCallback = Callable[[str, int, int, float | None], Awaitable[None]]
 """Reports progress: phase, done, of, and the error on the training rows while trees are fitted."""
 
@@ -227,6 +227,9 @@ class Runs(Protocol):
     A run belongs to the recipe that was planned. Its own recipe has the batches that could be read.
     """
 
+    def prepare_logging(self) -> None:
+        """Start the child process of the next call of `log`, whose start takes seconds."""
+
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
         """Log a finished run with its models and artifacts. Repeated after Retry, it continues the same run."""
 
@@ -240,7 +243,7 @@ class Runs(Protocol):
         """What was measured of a logged run. Empty for a run of an earlier release."""
 
     def stop_logging(self) -> None:
-        """End the child process of a call of `log`, which then raises RuntimeError."""
+        """End the child process that was prepared, or that of a call of `log`, which then raises RuntimeError."""
 
     def end_open(self, planned: Recipe) -> None:
         """End the runs of a recipe that a killed trainer left open, as KILLED. Others are not ours."""

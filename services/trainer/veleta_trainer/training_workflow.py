@@ -22,7 +22,7 @@ from veleta_trainer.domain.training import Training, TrainingRow
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.interruption import completed
 from veleta_trainer.lease import FencedTransactions
-from veleta_trainer.ports import FITTING, FittedModel, Fitter, LoggedRun, Runs
+from veleta_trainer.ports import EVALUATING, FITTING, FittedModel, Fitter, LoggedRun, Runs
 from veleta_trainer.state_restorer import StateRestorer
 from veleta_trainer.training_planner import TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
@@ -69,10 +69,13 @@ class TrainingSteps:
         run = await asyncio.to_thread(self._runs.find, training.recipe)
         if run is None:
             await asyncio.to_thread(self._runs.end_open, training.recipe)
-            fitted = await self._fit_model(training)
-            fault_point("trainer.trained")
-            run = await self._log_run(training, fitted)
-            fault_point("trainer.logged")
+            try:
+                fitted = await self._fit_model(training)
+                fault_point("trainer.trained")
+                run = await self._log_run(training, fitted)
+                fault_point("trainer.logged")
+            finally:
+                self._runs.stop_logging()
         for batch, reason in run.recipe.unreadable.items():
             log.error("batch left out", request_id=training.request.request_id, batch=batch, reason=reason)
         self._health.set_warning("batches", left_out_warning(run.recipe.unreadable))
@@ -149,6 +152,8 @@ class TrainingSteps:
             nonlocal began
             self._health.set_activity(f"training for {request.request_id}: {phase} {done} of {of}")
             try:
+                if phase == EVALUATING:
+                    await asyncio.to_thread(self._runs.prepare_logging)
                 if phase == FITTING and not began:
                     await self._recorder.fit_began(training)
                     began = True

@@ -186,6 +186,9 @@ class MemoryRuns:
         """By run."""
         self.explanations: dict[str, str] = {}
         """What each run has: `due`, `done`, or why there is none."""
+        self.preparations = 0
+        self.prepared = False
+        """Whether a process waits, or logs."""
 
     @property
     def requests(self) -> list[str]:
@@ -213,8 +216,12 @@ class MemoryRuns:
     def find(self, planned: Recipe) -> LoggedRun | None:
         return self.logged[self.recipes.index(planned)] if planned in self.recipes else None
 
+    def prepare_logging(self) -> None:
+        self.preparations += 1
+        self.prepared = True
+
     def stop_logging(self) -> None:
-        """There is no process."""
+        self.prepared = False
 
     def end_open(self, planned: Recipe) -> None:
         """No run is open."""

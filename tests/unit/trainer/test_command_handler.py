@@ -315,9 +315,11 @@ async def test_cancel_ends_the_fit() -> None:
     harness = TrainerHarness(ENDLESS, 50.0)
     await harness.add_request(request(0))
     fitting = await _begin_fit(harness)
+    assert harness.runs.prepared
     command_id = harness.send(command(Cancel, reason="too slow"))
     await harness.handle_commands()
     assert await asyncio.wait_for(fitting, 1)
+    assert not harness.runs.prepared
     assert harness.replies(command_id) == ["the training for batch 1/0 is cancelled"]
     assert harness.row(request(0))["failure"] == "cancelled by ana: too slow"
     assert harness.types("training") == ["training.started", "training.failed"]

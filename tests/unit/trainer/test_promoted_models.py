@@ -9,10 +9,11 @@ import pytest
 
 from support.listings import api_rows
 from veleta.dataset import Dataset, Row, load_dataset
+from veleta_trainer.domain.catboost_params import catboost_params
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import slices
 from veleta_trainer.domain.gates import Errors, compare
-from veleta_trainer.domain.price_model import catboost_params, fit_price_model, predict_prices
+from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.training_data import TrainingData
 
 DATASET: Dataset = load_dataset("real_estate")

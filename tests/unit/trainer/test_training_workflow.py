@@ -1,6 +1,7 @@
 """The training workflow, and how it continues after a kill at any fault point."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,24 @@ async def test_a_registry_that_reads_but_cannot_store_causes_no_second_fit(monke
     assert harness.fitter.champions == [None]
     assert len(harness.runs.logged) == 1
     assert harness.types("training") == ["training.started", "training.finished"]
+
+
+@pytest.mark.parametrize("failure", [None, Retry("kafka", "down"), RuntimeError("killed"), Reject("too few rows")])
+async def test_the_process_that_logs_is_prepared_during_the_evaluation(
+    failure: Exception | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None is left, whatever the evaluation ends with."""
+    monkeypatch.setattr(ServiceHealth, "sleep", _no_sleep)
+    harness = TrainerHarness(failure or 50.0)
+    await harness.add_request(request(0))
+    trainer = harness.new_trainer()
+    await trainer.take_over()
+    assert await trainer.advance()
+    assert harness.runs.preparations == 0
+    with suppress(Retry):
+        await trainer.advance()
+    assert harness.runs.preparations == 1
+    assert not harness.runs.prepared
 
 
 @pytest.mark.failure("F293")

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -12,7 +10,6 @@ import mlflow
 from mlflow.entities import Experiment, Run, RunStatus
 
 from veleta.adapters.mlflow import connect, registry_errors
-from veleta.errors import Retry
 from veleta.ports import DIGEST, NATIVE
 from veleta_trainer.adapters.child_protocol import (
     DATASET_FILE,
@@ -20,13 +17,10 @@ from veleta_trainer.adapters.child_protocol import (
     EXPLAIN,
     FIGURES,
     GATES_FILE,
-    MAX_ERROR_CHARACTERS,
-    MODELS,
     RECIPE,
     SAMPLE,
-    UNAVAILABLE,
-    LoggedModels,
 )
+from veleta_trainer.adapters.model_logger import ModelLogger
 from veleta_trainer.adapters.run_inputs import inputs
 from veleta_trainer.adapters.run_view import VIEW, VIEW_TAG
 from veleta_trainer.domain.checks import Check
@@ -38,8 +32,6 @@ SOURCE, RECIPE_DIGEST, GATES = "source", "recipe_digest", "gates"
 """Tags of a run: the address of the model to register, the recipe that was planned, and which gates were passed."""
 EXPLANATION, DUE, DONE = "explanation", "due", "done"
 """The tag of a run with a sample to explain it with, and its values. A third one is why there is no explanation."""
-LOGGING_SECONDS = 240.0
-"""Until the child process must have logged both models. A process without progress exits after 300 s."""
 MAX_NAMED_BATCHES = 100
 """The parameter `batches` of a run names each batch, up to this number."""
 
@@ -52,39 +44,48 @@ class MlflowRuns:
         self._experiment = experiment
         self._client = connect(tracking_uri)
         self._unfinished: tuple[str, str] | None = None
-        self._child: subprocess.Popen[str] | None = None
-        self._stopped = False
+        self._logger = ModelLogger(tracking_uri)
+
+    def prepare_logging(self) -> None:
+        self._logger.start()
 
     def log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
-        self._stopped, recipe = False, fitted.recipe
-        with registry_errors():
-            self._set_view(mlflow.set_experiment(self._experiment))
-            with self._start_run(planned) as run:
-                batches = _batches(recipe)
-                mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
-                mlflow.log_metrics(fitted.metrics)
-                self._client.log_inputs(run.info.run_id, inputs(recipe, fitted.metrics))
-                mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
-                # An earlier release may have fitted with an explanation, or without an evaluation.
-                for artifacts in (EXPLAIN, EVALUATION):
-                    if (fitted.folder / artifacts).is_dir():
-                        mlflow.log_artifacts(str(fitted.folder / artifacts), artifacts)
-                if (sample := fitted.folder / SAMPLE).exists():
-                    mlflow.log_artifact(str(sample), EXPLAIN)
-                    mlflow.set_tag(EXPLANATION, DUE)
-                models = self.log_models(fitted, run.info.run_id)
-                tags = {NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source}
-                if fitted.gates:
-                    tags[GATES] = ", ".join(gate.outcome for gate in fitted.gates)
-                mlflow.set_tags(tags)
+        self._logger.start()
+        try:
+            with registry_errors():
+                run = self._log(planned, fitted)
+        finally:
+            self._logger.stop()
         self._unfinished = None
+        return run
+
+    def _log(self, planned: Recipe, fitted: FittedModel) -> LoggedRun:
+        recipe = fitted.recipe
+        (fitted.folder / DATASET_FILE).write_text(recipe.dataset_file, encoding="utf-8")
+        self._set_view(mlflow.set_experiment(self._experiment))
+        with self._start_run(planned) as run:
+            batches = _batches(recipe)
+            mlflow.log_params({**recipe.params, "batches": batches, "champion": recipe.champion})
+            mlflow.log_metrics(fitted.metrics)
+            self._client.log_inputs(run.info.run_id, inputs(recipe, fitted.metrics))
+            mlflow.log_dict(recipe.model_dump(mode="json"), RECIPE)
+            # An earlier release may have fitted with an explanation, or without an evaluation.
+            for artifacts in (EXPLAIN, EVALUATION):
+                if (fitted.folder / artifacts).is_dir():
+                    mlflow.log_artifacts(str(fitted.folder / artifacts), artifacts)
+            if (sample := fitted.folder / SAMPLE).exists():
+                mlflow.log_artifact(str(sample), EXPLAIN)
+                mlflow.set_tag(EXPLANATION, DUE)
+            models = self._logger.log(fitted.folder, run.info.run_id)
+            tags = {NATIVE: models.native, DIGEST: models.native_digest, SOURCE: models.source}
+            if fitted.gates:
+                tags[GATES] = ", ".join(gate.outcome for gate in fitted.gates)
+            mlflow.set_tags(tags)
         addresses = models.source, models.native, models.native_digest
         return LoggedRun(run.info.run_id, *addresses, fitted.metrics, recipe, fitted.gates)
 
     def stop_logging(self) -> None:
-        self._stopped = True
-        if child := self._child:
-            child.kill()
+        self._logger.stop()
 
     def get(self, run_id: str) -> LoggedRun:
         with registry_errors():
@@ -146,32 +147,6 @@ class MlflowRuns:
         run = mlflow.start_run(run_id=run_id, run_name=planned.request_id, tags=tags)
         self._unfinished = planned.digest, run.info.run_id
         return run
-
-    def log_models(self, fitted: FittedModel, run_id: str) -> LoggedModels:
-        """Log both models of a run by a child process: see `veleta_trainer.log_models`.
-
-        Raises:
-            Retry: MLflow is unavailable, or it takes longer than LOGGING_SECONDS.
-            RuntimeError: the child failed for another reason, which is in the message.
-        """
-        (fitted.folder / DATASET_FILE).write_text(fitted.recipe.dataset_file, encoding="utf-8")
-        command = (sys.executable, "-m", "veleta_trainer.log_models", str(fitted.folder), self._tracking_uri, run_id)
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
-            self._child = child
-            if self._stopped:
-                child.kill()
-            try:
-                _, errors = child.communicate(timeout=LOGGING_SECONDS)
-            except subprocess.TimeoutExpired as error:
-                child.kill()
-                raise Retry("mlflow", f"the models are not logged after {LOGGING_SECONDS:g} s") from error
-            finally:
-                self._child = None
-        if child.returncode == UNAVAILABLE:
-            raise Retry("mlflow", errors.splitlines()[-1])
-        if child.returncode != 0:
-            raise RuntimeError(f"the models cannot be logged: {errors[-MAX_ERROR_CHARACTERS:]}")
-        return LoggedModels(**json.loads((fitted.folder / MODELS).read_text()))
 
     def _search(self, planned: Recipe, status: int) -> list[Run]:
         """The runs of this recipe. A request may have runs of other deployments, which have its id too."""

@@ -172,7 +172,7 @@ def _pandas(column: pa.Array) -> "pd.Series[Any]":
 
 def _used(column: pa.DictionaryArray) -> list[str]:
     """The texts of a column. Its dictionary may have others: those of rows that were filtered out."""
-    return [column.dictionary[position].as_py() for position in np.unique(column.indices)]
+    return list(column.dictionary.take(column.indices.unique()).to_pylist())
 
 
 def _of_places(values: list[Feature], positions: np.ndarray) -> "pd.Series[Any]":

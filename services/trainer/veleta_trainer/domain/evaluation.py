@@ -67,8 +67,8 @@ def slices(rule: EvaluationRule, frame: pd.DataFrame, prices: np.ndarray) -> Ite
     """The name and the rows, as a mask, of all rows and of each slice that has some."""
     yield WHOLE, np.ones(len(prices), dtype=bool)
     for column in rule.slices:
-        values = frame[column].to_numpy()
-        yield from ((f"{column} = {value}", values == value) for value in sorted(set(values)))
+        codes, values = pd.factorize(frame[column], sort=True)
+        yield from ((f"{column} = {value}", codes == code) for code, value in enumerate(values))
     edges = [-np.inf, *rule.bands, np.inf] if rule.bands else []
     for low, high in pairwise(edges):
         rows = (low < prices) & (prices <= high)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import stats
 
 from veleta.dataset import Dataset
 from veleta.errors import Reject
@@ -67,23 +66,17 @@ class Errors:
         """The bootstrap interval of `change`. None if there are too few properties.
 
         The errors of one property are alike. So whole properties are resampled (Davison and Hinkley 1997, Bootstrap
-        Methods and their Application, section 3.8), each with the errors of both models.
+        Methods and their Application, section 3.8), each with the errors of both models. The interval is that of the
+        percentiles.
         """
         _, numbers = np.unique(self.properties, return_inverse=True)
         if numbers.max(initial=-1) + 1 < MIN_PROPERTIES or not self.champion.any():
             return None
-        drawn = stats.bootstrap(
-            [np.bincount(numbers % MAX_GROUPS, errors) for errors in (self.challenger, self.champion)],
-            lambda challenger, champion, axis: challenger.sum(axis) / champion.sum(axis) - 1,
-            paired=True,
-            vectorized=True,
-            confidence_level=CONFIDENCE,
-            n_resamples=RESAMPLES,
-            batch=RESAMPLES // 20,
-            method="percentile",
-            rng=np.random.default_rng(0),
-        )
-        low, high = drawn.confidence_interval
+        challenger, champion = (np.bincount(numbers % MAX_GROUPS, each) for each in (self.challenger, self.champion))
+        rng = np.random.default_rng(0)
+        samples = (rng.integers(len(champion), size=len(champion)) for _ in range(RESAMPLES))
+        changes = [challenger[drawn].sum() / champion[drawn].sum() - 1 for drawn in samples]
+        low, high = np.quantile(changes, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return float(low), float(high)
 
 

@@ -12,22 +12,6 @@ from veleta.dataset import Dataset
 from veleta.features import Features
 
 
-def catboost_params(trees: int, depth: int, seed: int) -> dict[str, str | int | float]:
-    """CatBoost's parameters. The learning rate is CatBoost's own, which depends on the number of rows and trees.
-
-    `rsm` is the share of the features that each split looks at. `max_ctr_complexity` is set because its default depends
-    on the number of trees. Decision 53 has the search.
-    """
-    return {
-        "loss_function": "RMSE",
-        "iterations": trees,
-        "depth": depth,
-        "random_seed": seed,
-        "rsm": 0.3,
-        "max_ctr_complexity": 1,
-    }
-
-
 def fit_price_model(
     dataset: Dataset,
     frame: pd.DataFrame,

@@ -1,8 +1,6 @@
 """The client of MLflow's runs, on a server that does not answer as it should."""
 
-import asyncio
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 
@@ -12,11 +10,10 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from support.broken_mlflow import broken_mlflow
 from support.models import train
-from support.testbed import free_port, wait_until
+from support.testbed import free_port
 from support.trainer import DATASET, recipe
 from veleta.errors import Retry
-from veleta_trainer.adapters import runs as adapter
-from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL, UNAVAILABLE
+from veleta_trainer.adapters.child_protocol import EXPLAIN, MODEL
 from veleta_trainer.adapters.runs import MlflowRuns
 from veleta_trainer.ports import FittedModel, Runs
 
@@ -54,7 +51,7 @@ def unavailable(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_every_method_is_called() -> None:
     """A method that is added to the port is also added to these tests, if it calls the server."""
-    assert set(CALLS) == {name for name in vars(Runs) if not name.startswith("_")} - {"stop_logging"}
+    assert set(CALLS) == {name for name in vars(Runs) if not name.startswith("_")} - {"prepare_logging", "stop_logging"}
 
 
 @pytest.mark.failure("F42", "F294")
@@ -82,46 +79,6 @@ def test_a_server_that_goes_down_during_a_call_is_called_again(
     monkeypatch.setattr(LATER_REQUESTS[method], _no_answer)
     with pytest.raises(Retry, match=r"^mlflow: "):
         CALLS[method](MlflowRuns("http://127.0.0.1:9", "experiment"), fitted)
-
-
-@pytest.mark.failure("F42")
-@pytest.mark.parametrize(
-    ("script", "error", "message"),
-    [
-        (f"echo a warning >&2; echo mlflow: no answer >&2; exit {UNAVAILABLE}", Retry, "mlflow: no answer$"),
-        ("exec sleep 30", Retry, "the models are not logged after 0.2 s"),
-        ("echo PERMISSION_DENIED >&2; exit 1", RuntimeError, "the models cannot be logged: PERMISSION_DENIED"),
-    ],
-)
-def test_the_exit_code_of_the_child_decides_the_error(
-    script: str, error: type[Exception], message: str, fitted: FittedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Models that MLflow cannot store now are logged later. Those that it refuses are fitted again."""
-    monkeypatch.setattr(adapter, "LOGGING_SECONDS", 0.2 if "sleep" in script else 30.0)
-    child = fitted.folder / "child"
-    child.write_text(f"#!/bin/sh\n{script}\n")
-    child.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(child))
-    with pytest.raises(error, match=message):
-        MlflowRuns("http://127.0.0.1:9", "experiment").log_models(fitted, "run")
-
-
-async def test_the_child_is_killed_when_the_training_is_cancelled(
-    fitted: FittedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Logging ends at once, also if the process has not started yet."""
-    child = fitted.folder / "child"
-    child.write_text(f"#!/bin/sh\ntouch {fitted.folder}/started\nexec sleep 60\n")
-    child.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(child))
-    runs = MlflowRuns("http://127.0.0.1:9", "experiment")
-    logging = asyncio.create_task(asyncio.to_thread(runs.log_models, fitted, "run"))
-    await asyncio.to_thread(wait_until, (fitted.folder / "started").exists)
-    runs.stop_logging()
-    with pytest.raises(RuntimeError, match="cannot be logged"):
-        await asyncio.wait_for(logging, 1)
-    with pytest.raises(RuntimeError, match="cannot be logged"):
-        await asyncio.wait_for(asyncio.to_thread(runs.log_models, fitted, "run"), 1)
 
 
 def _no_answer(*_arguments: object) -> None:

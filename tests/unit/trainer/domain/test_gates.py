@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.gates import MAX_GROUPS, Errors, chance_gate, coverage_gate, mae_gate, slices_gate
@@ -43,6 +44,20 @@ def test_rows_of_one_property_are_no_further_evidence() -> None:
     """Each row ten times: the interval stays as wide."""
     once, repeated = chance_gate(errors(-0.1, 400)), chance_gate(errors(-0.1, 4_000, repeats=10))
     assert repeated.values == pytest.approx(once.values)
+
+
+def test_the_bootstrap_equals_that_of_scipy() -> None:
+    """Its percentile interval of the same ratio, up to the chance of its draws."""
+    found = errors(-0.02)
+    expected = stats.bootstrap(
+        [found.challenger, found.champion],
+        lambda challenger, champion, axis: challenger.sum(axis) / champion.sum(axis) - 1,
+        paired=True,
+        method="percentile",
+        n_resamples=9_999,
+        rng=np.random.default_rng(1),
+    ).confidence_interval
+    assert found.interval() == pytest.approx((expected.low, expected.high), abs=0.003)
 
 
 def test_the_work_of_the_bootstrap_is_bounded() -> None:
