@@ -1,5 +1,6 @@
 """Draws a histogram as SVG: the shares of the batch beside those of what it is compared with."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -12,6 +13,8 @@ WIDTH, HEIGHT, BAR, LABEL = 340, 130, 7, 110
 MAX_LABEL = 20
 """Characters of a category's label. Its tooltip has more."""
 MAX_TOOLTIP = 40
+CHARACTER = 5.5
+"""The width of a character in pixels. Edges whose labels would overlap have none."""
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -25,14 +28,16 @@ def _numbers(bins: Sequence[HistogramBin], column: Column | None) -> str:
     """The bins have the same width, whatever their bounds are: they are quantiles of the reference."""
     step, top = WIDTH / len(bins), _largest(bins)
     is_date = column is not None and column.kind == "date"
+    labels = ["" if each.upper is None else edge_text(each.upper, is_date=is_date) for each in bins]
+    every = math.ceil((max(map(len, labels)) + 1) * CHARACTER / step)
     drawn = []
     for position, each in enumerate(bins):
         left = position * step
         bars = _column("reference", left + step * 0.1, step * 0.35, each.reference_share, top)
         bars += _column("batch", left + step * 0.5, step * 0.35, each.share, top)
         drawn.append(f"<g><title>{escape(_tooltip(_range(each, is_date=is_date), each))}</title>{bars}</g>")
-        if each.upper is not None:
-            x, text = left + step, escape(edge_text(each.upper, is_date=is_date))
+        if labels[position] and position % every == 0:
+            x, text = left + step, escape(labels[position])
             drawn.append(f'<text x="{x:.0f}" y="{HEIGHT + 12}" text-anchor="middle">{text}</text>')
     line = f'<path d="M0 {HEIGHT}.5H{WIDTH}" stroke="currentColor" stroke-opacity=".4"/>'
     return _svg(HEIGHT + 16, f"{''.join(drawn)}{line}")

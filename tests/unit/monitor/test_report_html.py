@@ -131,6 +131,14 @@ def test_each_bin_has_two_bars_whose_heights_are_shares() -> None:
     assert heights["reference"] == pytest.approx([0.0, 130.0, 65.0, 21.7], abs=0.1)
 
 
+def test_labels_that_would_overlap_are_left_out() -> None:
+    """Each second edge of long numbers has a label, and each edge of short ones."""
+    for edge, shown in ((1.0, 11), (1_234.0, 6)):
+        bins = [HistogramBin(upper=edge + index, share=0.1) for index in range(11)]
+        svg = histogram_svg(Histogram(column="bath", bins=[*bins, HistogramBin(lower=edge + 10, share=0.1)]), None)
+        assert svg.count("<text") == shown
+
+
 def hostile_report(text: str) -> DriftReport:
     """A report whose texts repeat a text up to their limits, on a hundred columns."""
     names = [f"{text * 60}{index:03}"[-64:] for index in range(100)]

@@ -47,7 +47,10 @@ class Comparison:
 
 
 def compared(champion: Predictions, previous: Predictions) -> Comparison | None:
-    """Compare the absolute log errors of both on the same rows, by the paired t-test. None with too few rows."""
+    """Compare the absolute log errors of both on the same rows, by the paired t-test. None with too few rows.
+
+    A difference counts only if the mean absolute error changed in the same direction. Few high prices decide that one.
+    """
     if len(champion.truth) < MIN_ROWS:
         return None
     before, after = np.abs(previous.signed), np.abs(champion.signed)
@@ -55,6 +58,6 @@ def compared(champion: Predictions, previous: Predictions) -> Comparison | None:
     differences = after - before
     constant = np.ptp(differences) == 0
     p_value = float(differences[0] == 0 if constant else stats.ttest_rel(after, before).pvalue)
-    if p_value > LEVEL:
+    if p_value > LEVEL or change * differences.mean() <= 0:
         return Comparison(change, p_value, "no difference")
     return Comparison(change, p_value, "helped" if differences.mean() < 0 else "harmed")
