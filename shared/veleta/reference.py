@@ -35,6 +35,9 @@ class Reference(BaseModel):
     The samples of the holdout are `signed`, which is log(price) - log(prediction), and `sizes`, the expected absolute
     values by the model of errors. `slices` has the values of the categories that the dataset file declares as slices.
 
+    `train_numbers` and `holdout_numbers` have the number of the batch of each sampled row. Each number has the same
+    count of rows, as far as it has so many. So a sample is not distributed as all rows are.
+
     `unknown` is the share of all holdout rows with a value that the version has not learnt. `importance` is each
     column's share of the influence on predictions: the mean absolute SHAP value.
     """
@@ -46,6 +49,9 @@ class Reference(BaseModel):
     sizes: Sample[FiniteFloat] = []
     """Empty without a model of errors."""
     slices: dict[str, Sample[str]] = {}
+    train_numbers: Sample[int] = []
+    """As `holdout_numbers`, empty in files without them."""
+    holdout_numbers: Sample[int] = []
     unknown: float = Field(ge=0, le=1)
     importance: dict[str, float] = {}
     train_rows: int

@@ -80,7 +80,7 @@ def train(dataset: Dataset, path: Path, scale: float = 1.0, rows: Sequence[Value
 def train_with_intervals(dataset: Dataset, path: Path, rows: Iterable[Row]) -> None:
     """Save a model of 20 trees as `path`, fitted and calibrated on received rows as the trainer does it."""
     data = TrainingData(dataset)
-    data.append(CleanBatch.of_rows(dataset, [rows]), holdout_only=False)
+    data.append(CleanBatch.of_rows(dataset, [rows]), 0, holdout_only=False)
     train, holdout = data.train, data.holdout
     params = {"iterations": 20, "random_seed": 1}
     booster = fit_price_model(dataset, train.frame(), train.prices(), params, 1)

@@ -19,6 +19,7 @@ from veleta.events.catalogue import (
 from veleta.features import in_holdout
 from veleta.reference import Reference
 from veleta_drift.domain import sequential
+from veleta_drift.domain.errors_arm import MIN_ROWS
 from veleta_drift.domain.evidence import NO_CHAMPION, Evidence, Judgement, judge
 from veleta_drift.domain.histograms import histograms
 from veleta_drift.domain.inputs_arm import Presence, input_tests
@@ -111,7 +112,7 @@ class BatchMeasurer:
 
     def measure(
         self,
-        batch: str,
+        manifest: BatchClosed,
         versions: Versions,
         sample: RowSample,
         before: Inputs | None,
@@ -124,7 +125,7 @@ class BatchMeasurer:
         """
         rule, rows = self._dataset.drift, sample.clean()
         inputs = inputs_of(self._dataset, rows)
-        self._last = batch, inputs
+        self._last = manifest.batch, inputs
         tests = input_tests(before, inputs, presence, rule, rule.false_alarms / 2) if before is not None else []
         tests = [each.model_copy(update={"reference": "previous"}) for each in tests]
         model, found = versions.champion, versions.champion.reference if versions.champion else None
@@ -132,7 +133,7 @@ class BatchMeasurer:
             missing = Judgement("not enough data", versions.reason) if versions.reason else NO_CHAMPION
             number, shown = model.number if model else None, histograms(inputs, before, "previous")
             return Measured(missing, tests, champion=number, histograms=shown)
-        errors, learnt = self._errors(model, rows), evidence_of(found)
+        errors, learnt = self._errors(model, rows), evidence_of(found, manifest.number)
         judgement = judge(self._dataset, learnt, Evidence(inputs, errors), presence, found.importance or None)
         risk = last_risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
         risk = sequential.next_state(risk, sequential.losses(errors.signed), rule)
@@ -155,13 +156,25 @@ class BatchMeasurer:
         return np.array([row[self._dataset.target] for row in rows], float)
 
 
-def evidence_of(reference: Reference) -> Evidence:
-    """What a version learnt from, and its errors on its holdout."""
-    numbers = {name: np.array(values, np.float32) for name, values in reference.numbers.items()}
-    texts = {name: np.array(values, object) for name, values in reference.texts.items()}
-    slices = {name: np.array(values, object) for name, values in reference.slices.items()}
-    errors = Errors(np.array(reference.signed), np.array(reference.sizes), slices, reference.unknown)
-    return Evidence(Inputs(numbers, texts), errors)
+def evidence_of(reference: Reference, number: int) -> Evidence:
+    """What a version learnt from, and its errors on its holdout: of the batches with this number, or of all.
+
+    A rule may choose the rows of a batch by their target. Then the version's errors differ from number to number, and
+    only batches with the same number are comparable. Without MIN_ROWS rows of it all rows are taken.
+    """
+    learnt, held = (np.array(found) == number for found in (reference.train_numbers, reference.holdout_numbers))
+    comparable = min(learnt.sum(), held.sum()) >= MIN_ROWS
+    few = f"compared with all rows of its training, which has fewer than {MIN_ROWS} of batch {number}"
+
+    def rows(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        return values[chosen] if comparable and len(values) else values
+
+    numbers = {name: rows(np.array(values, np.float32), learnt) for name, values in reference.numbers.items()}
+    texts = {name: rows(np.array(values, object), learnt) for name, values in reference.texts.items()}
+    slices = {name: rows(np.array(values, object), held) for name, values in reference.slices.items()}
+    signed, sizes = rows(np.array(reference.signed), held), rows(np.array(reference.sizes), held)
+    errors = Errors(signed, sizes, slices, reference.unknown)
+    return Evidence(Inputs(numbers, texts), errors, "" if comparable else few)
 
 
 def proposed_rollback(judged: RetrainJudged) -> RollbackProposed:

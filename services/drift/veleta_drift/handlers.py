@@ -205,7 +205,7 @@ class DriftHandler:
         baseline = next_baseline(self._dataset, before, manifest.number, batch)
         previous = before.number if before else None
         presence = (Presence(before.rows, before.values), Presence(batch.rows, batch.values)) if before else None
-        measured = self._measurer.measure(manifest.batch, versions, sample, inputs_before, presence, last_risk)
+        measured = self._measurer.measure(manifest, versions, sample, inputs_before, presence, last_risk)
         report = self._report(manifest, previous, assessment, baseline, measured)
         if copy_of:
             reason = f"the same rows as batch {copy_of.number} of epoch {copy_of.epoch}"

@@ -84,7 +84,7 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     models[BASELINE] = Predicted(np.exp(baseline.predict(frame)))
     metrics = _evaluate(dataset, frame, prices, models, folder / child_protocol.EVALUATION)
     metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(frame))}
-    reference = version_reference(dataset, data.train, frame, predictions, booster, threads)
+    reference = version_reference(dataset, data, predictions, booster, threads)
     reference.write(folder / REFERENCE_FILE)
     (example_price,) = Predictor(dataset, booster).prices([dataset.convert(dataset.example)[0]])
     gates = [example_gate(dataset, example_price), *_compare(dataset, data.holdout, models, recipe.champion)]

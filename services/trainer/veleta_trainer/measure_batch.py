@@ -51,7 +51,7 @@ def main(folder: Path, level: float, kafka: KafkaSettings, cache: BatchCache) ->
         data = TrainingData(dataset)
         # Only the holdout: in a new epoch, the model has learnt the other properties.
         reader = CleanBatchReader(dataset, BatchReader(KafkaLog(kafka, "trainer-measure")), cache)
-        data.append(reader.read(manifest), holdout_only=True)
+        data.append(reader.read(manifest), manifest.number, holdout_only=True)
         measures = asdict(measured(dataset, booster, calibration, data.holdout, level))
     (folder / child_protocol.MEASURES).write_text(json.dumps(measures))
 

@@ -52,7 +52,7 @@ class RecipeReader:
             self._report(self._done, total)
         self._done += 1
         try:
-            self.data.append(self._reader.read(manifest), holdout_only=holdout_only)
+            self.data.append(self._reader.read(manifest), manifest.number, holdout_only=holdout_only)
         except Reject as error:
             self._unreadable[manifest.batch] = str(error)[:MAX_REASON_LENGTH]
             return False

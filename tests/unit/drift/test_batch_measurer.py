@@ -17,6 +17,7 @@ from veleta.events.catalogue import DriftAssessed, RetrainJudged, RetrainRequest
 from veleta.events.envelope import Event, Record, decode
 from veleta.reference import Reference
 from veleta.topics import topic
+from veleta_drift.batch_measurer import evidence_of
 from veleta_drift.domain.row_sample import MAX_ROWS, RowSample, inputs_of
 from veleta_drift.handlers import RETRAIN_VERDICTS, RETRAINS, DriftHandler
 
@@ -294,3 +295,64 @@ async def test_the_metric_has_the_number_of_trainings_by_verdict(champion: FakeM
     assert counted() == {"helped": 0, "no difference": 0, "harmed": 0}
     await drift.assess(1, 0, rows_of(2_000, 1))
     assert counted() == {"helped": 1, "no difference": 0, "harmed": 0}
+
+
+BIASES = (-0.33, -0.15, -0.22, -0.35, 0.03, 0.23)
+"""Mean errors of a champion on the six batches of an epoch, whose rules choose rows by their price."""
+LEARNT, HELD = 300, 400
+"""Rows of each batch in a reference."""
+
+
+def reference_of_an_epoch() -> Reference:
+    """What a training on six batches leaves, with the champion's bias on each of them."""
+    rows = [row for number in range(len(BIASES)) for row in api_rows(number, LEARNT, 11)]
+    noise = np.random.default_rng(3).normal(0, SPREAD, len(BIASES) * HELD)
+    numbers = np.arange(len(BIASES))
+    return reference_of(EVIDENCE, rows).model_copy(
+        update={
+            "signed": (np.repeat(BIASES, HELD) + noise).tolist(),
+            "sizes": [SPREAD] * len(noise),
+            "train_numbers": np.repeat(numbers, LEARNT).tolist(),
+            "holdout_numbers": np.repeat(numbers, HELD).tolist(),
+        }
+    )
+
+
+@pytest.mark.failure("F463")
+@pytest.mark.parametrize("shifted", [None, 1, 3])
+async def test_a_batch_is_compared_with_that_of_the_same_number(shifted: int | None) -> None:
+    """A champion is wrong about each batch in its own way, also in a quiet market. Only a change of it is drift."""
+    reference, found = reference_of_an_epoch(), []
+    drift = Drift(EVIDENCE, MemoryModels())
+    for number, bias in enumerate(BIASES):
+        drift.models.current = FakeModel(1, reference, bias + 0.1 * (number == shifted))
+        report = await drift.assess(2, number, list(api_rows(number, 400, 12)))
+        assert "compared with all rows" not in report.reason
+        found.append(report.verdict)
+    assert found == ["drift" if number == shifted else "no drift" for number in range(len(BIASES))]
+
+
+@pytest.mark.failure("F463")
+async def test_a_batch_without_a_comparable_one_is_compared_with_all_rows() -> None:
+    """The reason says so. So is any batch, if the training left no numbers."""
+    whole = reference_of_an_epoch()
+    bare = whole.model_copy(update={"train_numbers": [], "holdout_numbers": []})
+    few = "compared with all rows of its training, which has fewer than 100 of batch"
+    for reference, number in ((whole, 6), (bare, 3)):
+        report = await Drift(EVIDENCE, MemoryModels(FakeModel(1, reference))).assess(2, number, rows_of(400, 12))
+        assert report.reason.endswith(f"({few} {number})")
+
+
+def test_one_hundred_rows_of_a_number_are_enough() -> None:
+    """Of those that were learnt, and of the holdout."""
+    whole = reference_of_an_epoch()
+    for learnt, held, comparable in ((100, 100, True), (99, 100, False), (100, 99, False)):
+        numbers = {
+            "train_numbers": [4] * learnt + [5] * (len(whole.train_numbers) - learnt),
+            "holdout_numbers": [4] * held + [5] * (len(whole.signed) - held),
+        }
+        found = evidence_of(whole.model_copy(update=numbers), 4)
+        assert found.errors
+        assert (found.note == "") == comparable
+        assert len(found.inputs) == (learnt if comparable else len(whole.train_numbers))
+        assert len(found.errors) == len(found.errors.sizes) == (held if comparable else len(whole.signed))

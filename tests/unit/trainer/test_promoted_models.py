@@ -23,7 +23,7 @@ SEEDS = 50
 
 def read(rows: Sequence[Row]) -> TrainingData:
     data = TrainingData(DATASET)
-    data.append(CleanBatch.of_rows(DATASET, [rows]), holdout_only=False)
+    data.append(CleanBatch.of_rows(DATASET, [rows]), 0, holdout_only=False)
     return data
 
 

@@ -20,10 +20,14 @@ MAX_NAMED = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a batch, or of what the champion learnt from. `errors` is None without a champion."""
+    """What is known of a batch, or of what the champion learnt from. `errors` is None without a champion.
+
+    `note` is a part of the reason, if these rows of the champion's training are not comparable with the batch.
+    """
 
     inputs: Inputs
     errors: Errors | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ def judge(
     inputs = input_tests(reference.inputs, batch.inputs, presence, rule, level, importance) if weighted else equal
     verdict, reason = _verdict(dataset, errors, inputs, reference.errors, batch.errors)
     unweighted = _verdict(dataset, errors, equal, reference.errors, batch.errors)[0] if weighted else None
+    if reference.note:
+        reason = f"{reason} ({reference.note})"
     return Judgement(verdict, reason, [*errors, *inputs], unweighted)
 
 

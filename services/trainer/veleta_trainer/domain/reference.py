@@ -1,6 +1,5 @@
 """Builds the reference of a new version: see `veleta.reference`."""
 
-import math
 from collections import defaultdict
 from typing import Any
 
@@ -14,8 +13,8 @@ from veleta.features import Features
 from veleta.reference import MAX_ROWS, Reference
 from veleta.shap_values import shap_values
 from veleta.unknown_values import unknown_share_by_column
-from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.training_data import TrainingData
 
 EXPLAINED_ROWS = 1_000
 """Rows of the holdout whose SHAP values are the importance of columns. Fewer take as long: the trees need the time."""
@@ -23,27 +22,46 @@ EXPLAINED_ROWS = 1_000
 
 def version_reference(
     dataset: Dataset,
-    train: CleanRows,
-    holdout: pd.DataFrame,
+    data: TrainingData,
     predictions: HoldoutPredictions,
     booster: CatBoostRegressor,
     threads: int,
 ) -> Reference:
-    """The reference of a model that was fitted on `train`. `holdout` are the features of the rows of `predictions`."""
-    numbers, texts = _columns(dataset, _evenly(train.frame(), MAX_ROWS))
-    sample = slice(None, None, _step(len(holdout), MAX_ROWS))
+    """The reference of a model that was fitted on the training rows of `data`. `predictions` are for its holdout."""
+    train, holdout = data.train, data.holdout.frame()
+    train_numbers, holdout_numbers = data.train_numbers(), data.holdout_numbers()
+    learnt, sample = sampled(train_numbers, MAX_ROWS), sampled(holdout_numbers, MAX_ROWS)
+    numbers, texts = _columns(dataset, train.frame().iloc[learnt])
     signed = np.log(predictions.prices[sample]) - predictions.logarithms[sample]
     return Reference(
         numbers={name: _shortest(values) for name, values in numbers.items()},
         texts={name: values.tolist() for name, values in texts.items()},
+        train_numbers=train_numbers[learnt].tolist(),
         signed=_shortest(signed),
         sizes=_shortest(predictions.sizes[sample]),
         slices={name: holdout[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
+        holdout_numbers=holdout_numbers[sample].tolist(),
         unknown=unknown_share_by_column(train.training_values(), *_columns(dataset, holdout)),
-        importance=importance(dataset, booster, _evenly(holdout, EXPLAINED_ROWS), threads),
+        importance=importance(dataset, booster, holdout.iloc[sampled(holdout_numbers, EXPLAINED_ROWS)], threads),
         train_rows=len(train),
         holdout_rows=len(holdout),
     )
+
+
+def sampled(numbers: np.ndarray, most: int) -> np.ndarray:
+    """The positions of at most `most` rows, in their order. `numbers` has the number of the batch of each row.
+
+    Each number has the same count of rows, evenly spaced. A number with fewer rows has all of them, and the others have
+    more instead: so a small batch has enough rows to be compared.
+    """
+    _, counts = np.unique(numbers, return_counts=True)
+    groups = sorted(np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1]), key=len)
+    found, left = list[np.ndarray](), most
+    for index, group in enumerate(groups):
+        count = min(len(group), left // (len(groups) - index))
+        found.append(group[np.arange(count) * len(group) // max(1, count)])
+        left -= count
+    return np.sort(np.concatenate(found))
 
 
 def importance(dataset: Dataset, booster: CatBoostRegressor, frame: pd.DataFrame, threads: int) -> dict[str, float]:
@@ -66,15 +84,6 @@ def _columns(dataset: Dataset, frame: pd.DataFrame) -> tuple[dict[str, np.ndarra
     own = [info for info in Features(dataset).infos if info.is_column]
     numbers = {info.name: frame[info.name].to_numpy() for info in own if not info.categorical}
     return numbers, {info.name: frame[info.name].to_numpy() for info in own if info.categorical}
-
-
-def _evenly(frame: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Every k-th row: at most `most` rows."""
-    return frame.iloc[:: _step(len(frame), most)]
-
-
-def _step(rows: int, most: int) -> int:
-    return math.ceil(rows / most)
 
 
 def _shortest(numbers: np.ndarray) -> list[Any]:

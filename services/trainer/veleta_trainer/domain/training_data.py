@@ -22,18 +22,22 @@ class TrainingData:
         self._dataset = dataset
         self._train: list[pa.Table] = []
         self._holdout: list[pa.Table] = []
+        self._train_numbers: list[np.ndarray] = []
+        self._holdout_numbers: list[np.ndarray] = []
         self.received = 0
         self.rejected = Counter[str]()
 
-    def append(self, batch: CleanBatch, *, holdout_only: bool) -> None:
-        """Append the rows of a batch; with `holdout_only`, only those of the holdout.
+    def append(self, batch: CleanBatch, number: int, *, holdout_only: bool) -> None:
+        """Append the rows of the batch with this number in its epoch; with `holdout_only`, only those of the holdout.
 
         To be called before `train` and `holdout` are read.
         """
         held = is_held_out(np.asarray(batch.table.column(PROPERTY)))
         self._holdout.append(batch.table.filter(pa.array(held)))
+        self._holdout_numbers.append(np.full(held.sum(), number))
         if not holdout_only:
             self._train.append(batch.table.filter(pa.array(~held)))
+            self._train_numbers.append(np.full((~held).sum(), number))
             self.received += batch.received
             self.rejected.update(batch.rejected)
 
@@ -46,6 +50,14 @@ class TrainingData:
     def holdout(self) -> CleanRows:
         """The rows to compare on."""
         return self._joined(self._holdout)
+
+    def train_numbers(self) -> np.ndarray:
+        """The number of the batch of each row of `train`."""
+        return np.concatenate(self._train_numbers)
+
+    def holdout_numbers(self) -> np.ndarray:
+        """The number of the batch of each row of `holdout`."""
+        return np.concatenate(self._holdout_numbers)
 
     def _joined(self, tables: list[pa.Table]) -> CleanRows:
         """The rows of tables, which are freed."""

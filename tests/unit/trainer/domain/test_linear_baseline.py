@@ -21,7 +21,7 @@ from veleta_trainer.domain.training_data import TrainingData
 def frame() -> pd.DataFrame:
     """Features of rows. Places without a census have gaps."""
     data = TrainingData(DATASET)
-    data.append(CleanBatch.of_rows(DATASET, [api_rows(0, 500, 3)]), holdout_only=False)
+    data.append(CleanBatch.of_rows(DATASET, [api_rows(0, 500, 3)]), 0, holdout_only=False)
     frame = data.train.frame()
     assert frame.isna().to_numpy().any()
     return frame

@@ -14,14 +14,14 @@ from support.listings import api_rows
 from support.trainer import DATASET
 from veleta.dataset import Dataset, Row, load_dataset
 from veleta.features import Features
-from veleta.reference import Reference
+from veleta.reference import MAX_ROWS, Reference
 from veleta.shap_values import shap_values
 from veleta.unknown_values import unknown_share_by_column
 from veleta_trainer.domain import reference
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.interval_model import HoldoutPredictions
 from veleta_trainer.domain.price_model import fit_price_model, predict
-from veleta_trainer.domain.reference import importance, version_reference
+from veleta_trainer.domain.reference import importance, sampled, version_reference
 from veleta_trainer.domain.training_data import TrainingData
 
 ROWS = api_rows(0, 400, 3)
@@ -32,7 +32,7 @@ BYTES_PER_ROW = 200
 
 def training_data(rows: Sequence[Row], dataset: Dataset = DATASET) -> TrainingData:
     data = TrainingData(dataset)
-    data.append(CleanBatch.of_rows(dataset, [rows]), holdout_only=False)
+    data.append(CleanBatch.of_rows(dataset, [rows]), 0, holdout_only=False)
     return data
 
 
@@ -48,7 +48,7 @@ PREDICTIONS = HoldoutPredictions(
 
 
 def made() -> Reference:
-    return version_reference(DATASET, DATA.train, HOLDOUT, PREDICTIONS, BOOSTER, 1)
+    return version_reference(DATASET, DATA, PREDICTIONS, BOOSTER, 1)
 
 
 def test_it_has_the_columns_that_the_version_learnt_from() -> None:
@@ -73,22 +73,68 @@ def test_it_has_the_errors_on_the_holdout() -> None:
 
 
 def test_samples_are_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every k-th row. The counts, and the share of unknown rows, are those of all rows."""
-    every = made()
-    monkeypatch.setattr(reference, "MAX_ROWS", len(HOLDOUT) // 2)
+    """The counts, and the share of unknown rows, are those of all rows."""
+    every, rows = made(), len(HOLDOUT) // 2
+    monkeypatch.setattr(reference, "MAX_ROWS", rows)
     found = made()
-    step = -(-every.train_rows // (len(HOLDOUT) // 2))
-    assert found.numbers == {name: values[::step] for name, values in every.numbers.items()}
-    assert found.texts == {name: values[::step] for name, values in every.texts.items()}
-    assert 2 <= step <= len(HOLDOUT) / 4
-    step = -(-len(HOLDOUT) // (len(HOLDOUT) // 2))
-    assert (found.signed, found.sizes) == (every.signed[::step], every.sizes[::step])
-    assert found.slices == {name: values[::step] for name, values in every.slices.items()}
+    learnt, held = ([at * total // rows for at in range(rows)] for total in (every.train_rows, len(HOLDOUT)))
+    assert found.numbers == {name: [values[at] for at in learnt] for name, values in every.numbers.items()}
+    assert found.texts == {name: [values[at] for at in learnt] for name, values in every.texts.items()}
+    assert found.signed == [every.signed[at] for at in held]
+    assert found.sizes == [every.sizes[at] for at in held]
+    assert found.slices == {name: [values[at] for at in held] for name, values in every.slices.items()}
     assert (found.unknown, found.train_rows, found.holdout_rows) == (
         every.unknown,
         every.train_rows,
         every.holdout_rows,
     )
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ({0: 500, 1: 40, 2: 700}, {0: 130, 1: 40, 2: 130}),
+        ({5: 300, 3: 300}, {5: 150, 3: 150}),
+        ({0: 299, 1: 1}, {0: 299, 1: 1}),
+        (dict.fromkeys(range(900), 2), dict.fromkeys(range(600, 900), 1)),
+    ],
+    ids=["a small batch", "equal batches", "few rows", "many batches"],
+)
+def test_each_batch_number_has_the_same_share_of_a_sample(rows: dict[int, int], expected: dict[int, int]) -> None:
+    """A small batch gives all of its rows, and the others the rest. The order stays."""
+    numbers = np.repeat(list(rows), list(rows.values()))
+    positions = sampled(numbers, 300)
+    assert positions.tolist() == sorted(set(positions.tolist()))
+    found = numbers[positions].tolist()
+    assert {number: found.count(number) for number in set(found)} == expected
+
+
+def test_a_small_batch_of_a_million_rows_can_be_compared() -> None:
+    """Its rows are spread over all of it."""
+    numbers = np.repeat([0, 3, 1], [500_000, 4_055, 580_854])
+    positions = sampled(numbers, MAX_ROWS)
+    small = positions[numbers[positions] == 3] - 500_000
+    assert len(positions) == MAX_ROWS
+    assert len(small) == MAX_ROWS // 3
+    assert np.diff(small).max() == 2
+
+
+def test_each_sampled_row_has_the_number_of_its_batch() -> None:
+    """Of the rows that were learnt, and of the holdout, to which further batches may belong."""
+    data = TrainingData(DATASET)
+    for number in (4, 2):
+        data.append(CleanBatch.of_rows(DATASET, [api_rows(0, 200, number)]), number, holdout_only=False)
+    data.append(CleanBatch.of_rows(DATASET, [api_rows(0, 100, 9)]), 9, holdout_only=True)
+    holdout = data.holdout
+    predictions = HoldoutPredictions(
+        predict(BOOSTER, DATASET, holdout.frame()), np.ones(len(holdout)), holdout.prices(), holdout.properties()
+    )
+    found = version_reference(DATASET, data, predictions, BOOSTER, 1)
+    assert found.train_numbers == sorted(found.train_numbers, reverse=True)
+    assert set(found.train_numbers) == {4, 2}
+    assert set(found.holdout_numbers) == {4, 2, 9}
+    assert len(found.holdout_numbers) == len(found.signed)
+    assert 100 < found.train_numbers.count(4) == 200 - found.holdout_numbers.count(4)
 
 
 def test_unknown_rows_are_those_that_the_model_would_warn_of() -> None:
@@ -143,7 +189,7 @@ def test_a_dataset_without_places_and_slices_has_a_reference() -> None:
     predictions = HoldoutPredictions(
         logarithms, np.ones(len(holdout)), data.holdout.prices(), data.holdout.properties()
     )
-    found = version_reference(dataset, data.train, holdout, predictions, booster, 1)
+    found = version_reference(dataset, data, predictions, booster, 1)
     assert found.numbers.keys() | found.texts.keys() == {c.name for c in dataset.inputs if c.is_feature}
     assert 0 <= found.unknown < 1
     assert found.slices == {}

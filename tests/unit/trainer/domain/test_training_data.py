@@ -17,8 +17,8 @@ def test_the_holdout_is_never_trained_on() -> None:
     """A house is always on the same side. Unclean rows, and rows for the holdout only, add no training rows."""
     rows = api_rows(0, 500, 3)
     both, holdout = TrainingData(DATASET), TrainingData(DATASET)
-    both.append(batch([*rows, {**rows[0], "price": None}]), holdout_only=False)
-    holdout.append(batch(rows), holdout_only=True)
+    both.append(batch([*rows, {**rows[0], "price": None}]), 0, holdout_only=False)
+    holdout.append(batch(rows), 0, holdout_only=True)
     assert len(holdout.train) == 0
     assert len(holdout.holdout) == len(both.holdout)
     assert len(both.train) + len(both.holdout) == 500
@@ -46,8 +46,8 @@ def test_rows_are_counted_once_and_by_reason() -> None:
     """Whether they are clean or not. Rows that are read for the holdout only are counted by nobody."""
     data = TrainingData(DATASET)
     rows: list[dict[str, Any]] = api_rows(0, 10, 3)
-    data.append(batch([*rows, {**rows[0], "price": None}, {**rows[1], "price": None}]), holdout_only=False)
-    data.append(batch([*rows, {**rows[0], "price": None}]), holdout_only=True)
+    data.append(batch([*rows, {**rows[0], "price": None}, {**rows[1], "price": None}]), 0, holdout_only=False)
+    data.append(batch([*rows, {**rows[0], "price": None}]), 0, holdout_only=True)
     assert (data.received, dict(data.rejected)) == (12, {"price: no value": 2})
 
 
@@ -60,7 +60,7 @@ def test_the_fewest_rows_are_enough() -> None:
         (train, False),
     ):
         data = TrainingData(DATASET)
-        data.append(batch(rows), holdout_only=False)
+        data.append(batch(rows), 0, holdout_only=False)
         assert (data.shortage(1) == "") == enough
 
 
@@ -69,8 +69,8 @@ def test_the_reason_of_a_training_without_clean_rows_counts_them() -> None:
     """Rows for the holdout only do not count."""
     data = TrainingData(DATASET)
     rows = api_rows(0, 400, 3)
-    data.append(batch([{**row, "price": "POA"} for row in rows]), holdout_only=False)
-    data.append(batch(rows[:50]), holdout_only=True)
+    data.append(batch([{**row, "price": "POA"} for row in rows]), 0, holdout_only=False)
+    data.append(batch(rows[:50]), 0, holdout_only=True)
     assert data.shortage(1) == ("epoch 1 has no clean row: 400 of 400 rows are left out (100 %): price: no value 400")
 
 
@@ -79,10 +79,10 @@ def test_the_reason_of_too_few_rows_names_what_is_needed() -> None:
     """And why the others are left out, if any are."""
     rows = api_rows(0, 400, 3)
     data, few, unclean = (TrainingData(DATASET) for _ in range(3))
-    few.append(batch(rows[:5]), holdout_only=False)
+    few.append(batch(rows[:5]), 0, holdout_only=False)
     counts = f"{len(few.train)} clean training rows and {len(few.holdout)} holdout rows of epoch 2"
     assert few.shortage(2) == f"{counts} are too few, 20 and 1 are needed"
-    unclean.append(batch([*rows[:5], {**rows[5], "bed": None}]), holdout_only=False)
+    unclean.append(batch([*rows[:5], {**rows[5], "bed": None}]), 0, holdout_only=False)
     assert unclean.shortage(2).endswith("are needed: 1 of 6 rows are left out (16.7 %): bed: no value 1")
-    data.append(batch(rows), holdout_only=False)
+    data.append(batch(rows), 0, holdout_only=False)
     assert data.shortage(2) == ""
