@@ -273,6 +273,6 @@ def _training_request(prepared: PreparedReport) -> RetrainRequested:
         epoch=report.epoch,
         number=report.number,
         reason=report.reason,
-        first=prepared.first_of_epoch,
+        first=prepared.first_of_epoch and report.verdict != "drift",
         batches=[f"{report.dataset}/{report.epoch}/{number}" for number in compared],
     )

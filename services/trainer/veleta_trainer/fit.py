@@ -59,7 +59,7 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     recipe, data = rows.read(recipe), rows.data
     # An upgrade may have brought another table since the training was planned.
     recipe = recipe.model_copy(update={"places_digest": Features(dataset).places_digest})
-    if shortage := data.shortage(recipe.batches[0].epoch):
+    if shortage := data.shortage():
         raise Reject(shortage)
     booster, error_model = _fit(dataset, data.train, recipe.params, threads)
     report_progress(EVALUATING, 0, 1)

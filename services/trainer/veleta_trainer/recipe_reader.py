@@ -38,7 +38,7 @@ class RecipeReader:
         self._reader.find_deleted([*recipe.batches, *recipe.more_holdout])
         batches = self._read(recipe.batches, total, holdout_only=False)
         if not batches:
-            raise Reject("no batch of the epoch can be read", self._faults())
+            raise Reject("no batch can be read", self._faults())
         more_holdout = self._read(recipe.more_holdout, total, holdout_only=True)
         changes = {"batches": batches, "more_holdout": more_holdout, "unreadable": self._unreadable}
         return recipe.model_copy(update=changes)

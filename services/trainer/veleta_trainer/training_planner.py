@@ -11,7 +11,12 @@ from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, Features
 from veleta.processing.manifests import Manifests
 from veleta_trainer.aliases import Aliases
-from veleta_trainer.domain.recipe import MAX_BATCHES, Recipe, batches_with_other_rows
+from veleta_trainer.domain.recipe import (
+    MAX_BATCHES,
+    Recipe,
+    batches_of_other_numbers,
+    newest_of_each_number,
+)
 from veleta_trainer.domain.training import Training, TrainingRequest, plan_requests
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder
@@ -33,17 +38,20 @@ class RecipeBuilder:
     _libraries: dict[str, str]
 
     async def build(self, request: TrainingRequest, champion: int | None, champion_recipe: Recipe | None) -> Recipe:
-        """The recipe for a request, with the newest closed batches of its epoch.
+        """The recipe for a request, with the newest closed batch of each number.
+
+        Its epoch has them up to the number of the request. The epoch before has the others, until they are replaced.
 
         Raises:
             Reject: there is none.
             Retry: a dependency is unavailable.
         """
-        batches = await self._manifests.newest(request.epoch, request.number, MAX_BATCHES)
-        if not batches:
+        closed = await self._manifests.newest(request.epoch, request.number, MAX_BATCHES)
+        if not closed:
             raise Reject(f"no batch of epoch {request.epoch} up to {request.number} is closed")
-        holdout = [*champion_recipe.batches, *champion_recipe.more_holdout] if champion_recipe else []
         last_epoch = await self._manifests.newest(request.epoch - 1, LAST_NUMBER, MAX_BATCHES)
+        batches = newest_of_each_number([*last_epoch, *closed])
+        holdout = [*champion_recipe.batches, *champion_recipe.more_holdout] if champion_recipe else []
         return Recipe(
             request_id=request.request_id,
             dataset=self._dataset.name,
@@ -51,7 +59,7 @@ class RecipeBuilder:
             dataset_file=self._dataset.text,
             feature_version=FEATURE_VERSION,
             batches=batches,
-            more_holdout=batches_with_other_rows(batches, holdout, last_epoch),
+            more_holdout=batches_of_other_numbers(batches, holdout),
             champion=champion,
             params=self._params,
             libraries=self._libraries,

@@ -364,7 +364,10 @@ class RollbackProposed(BatchPayload):
 
 
 class RetrainRequested(BatchPayload):
-    """A training request for the batches of this epoch up to this one. `first` marks the first batch of an epoch."""
+    """A training request for the newest batches up to this one.
+
+    `first` marks one without evidence: it is there because its batch is the first of an epoch.
+    """
 
     TYPE = "retrain.requested"
     reason: Text

@@ -98,7 +98,7 @@ def test_the_error_names_some_unreadable_batches() -> None:
     """It does not grow with the number of batches."""
     reading = Reading()
     batches = [reading.batch(number, digest="wrong") for number in range(9)]
-    with pytest.raises(Reject, match=r"no batch of the epoch can be read: real_estate/1/0: .*; and 6 more$"):
+    with pytest.raises(Reject, match=r"no batch can be read: real_estate/1/0: .*; and 6 more$"):
         reading.reader().read(recipe(batches, []))
 
 

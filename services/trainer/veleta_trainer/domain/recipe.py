@@ -1,5 +1,6 @@
 """The recipe: everything that is needed to repeat a training from the topics."""
 
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from typing import Annotated
 
@@ -48,19 +49,21 @@ class Recipe(BaseModel):
         return sha256(self.model_dump_json().encode()).hexdigest()
 
 
-def batches_with_other_rows(
-    batches: list[BatchClosed], more: list[BatchClosed], copies: list[BatchClosed]
-) -> list[BatchClosed]:
-    """Those of `more` with other rows than `batches`: each digest once, and the newest MAX_BATCHES, in their order.
+def newest_of_each_number(batches: Iterable[BatchClosed]) -> list[BatchClosed]:
+    """The batch of the newest epoch for each number: the newest MAX_BATCHES, the oldest first."""
+    newest = {batch.number: batch for batch in sorted(batches, key=_place)}
+    return sorted(newest.values(), key=_place)[-MAX_BATCHES:]
 
-    A new epoch may repeat the rows of the last one, whose batches are `copies`. A copy takes the place of its batch,
-    because retention deletes its rows later.
+
+def batches_of_other_numbers(batches: Sequence[BatchClosed], more: Iterable[BatchClosed]) -> list[BatchClosed]:
+    """Those of `more` that none of `batches` replaces, by a newer one of its number or by a copy of its rows.
+
+    As `newest_of_each_number`. The rows of a batch that was replaced show the market of an earlier epoch. After a change
+    of the market a model that learnt it is worse there than the champion, and would be rejected for that.
     """
-    copy_of = {batch.digest: batch for batch in copies}
-    other: dict[str, BatchClosed] = {}
-    for batch in more:
-        other.setdefault(batch.digest, copy_of.get(batch.digest, batch))
-    for batch in batches:
-        other.pop(batch.digest, None)
-    newest = set(sorted(other, key=lambda digest: (other[digest].epoch, other[digest].number))[-MAX_BATCHES:])
-    return [batch for batch in other.values() if batch.digest in newest]
+    numbers, digests = {batch.number for batch in batches}, {batch.digest for batch in batches}
+    return newest_of_each_number(each for each in more if each.number not in numbers and each.digest not in digests)
+
+
+def _place(batch: BatchClosed) -> tuple[int, int]:
+    return batch.epoch, batch.number

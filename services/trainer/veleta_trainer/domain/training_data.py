@@ -66,13 +66,13 @@ class TrainingData:
         pa.default_memory_pool().release_unused()
         return rows
 
-    def shortage(self, epoch: int) -> str:
-        """Why the rows of this epoch are too few to learn from and to compare. Empty if they are enough."""
+    def shortage(self) -> str:
+        """Why the rows are too few to learn from and to compare. Empty if they are enough."""
         if len(self.train) >= MIN_TRAINING_ROWS and len(self.holdout) > 0:
             return ""
         left_out = describe_left_out(self.received, self.rejected)
         if self.received == self.rejected.total():
-            return f"epoch {epoch} has no clean row: {left_out}"
-        counts = f"{len(self.train):,} clean training rows and {len(self.holdout):,} holdout rows of epoch {epoch}"
+            return f"there is no clean row: {left_out}"
+        counts = f"{len(self.train):,} clean training rows and {len(self.holdout):,} holdout rows"
         few = f"{counts} are too few, {MIN_TRAINING_ROWS} and 1 are needed"
         return f"{few}: {left_out}" if left_out else few

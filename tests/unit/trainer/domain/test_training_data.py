@@ -61,7 +61,7 @@ def test_the_fewest_rows_are_enough() -> None:
     ):
         data = TrainingData(DATASET)
         data.append(batch(rows), 0, holdout_only=False)
-        assert (data.shortage(1) == "") == enough
+        assert (data.shortage() == "") == enough
 
 
 @pytest.mark.failure("F45")
@@ -71,7 +71,7 @@ def test_the_reason_of_a_training_without_clean_rows_counts_them() -> None:
     rows = api_rows(0, 400, 3)
     data.append(batch([{**row, "price": "POA"} for row in rows]), 0, holdout_only=False)
     data.append(batch(rows[:50]), 0, holdout_only=True)
-    assert data.shortage(1) == ("epoch 1 has no clean row: 400 of 400 rows are left out (100 %): price: no value 400")
+    assert data.shortage() == ("there is no clean row: 400 of 400 rows are left out (100 %): price: no value 400")
 
 
 @pytest.mark.failure("F45")
@@ -80,9 +80,9 @@ def test_the_reason_of_too_few_rows_names_what_is_needed() -> None:
     rows = api_rows(0, 400, 3)
     data, few, unclean = (TrainingData(DATASET) for _ in range(3))
     few.append(batch(rows[:5]), 0, holdout_only=False)
-    counts = f"{len(few.train)} clean training rows and {len(few.holdout)} holdout rows of epoch 2"
-    assert few.shortage(2) == f"{counts} are too few, 20 and 1 are needed"
+    counts = f"{len(few.train)} clean training rows and {len(few.holdout)} holdout rows"
+    assert few.shortage() == f"{counts} are too few, 20 and 1 are needed"
     unclean.append(batch([*rows[:5], {**rows[5], "bed": None}]), 0, holdout_only=False)
-    assert unclean.shortage(2).endswith("are needed: 1 of 6 rows are left out (16.7 %): bed: no value 1")
+    assert unclean.shortage().endswith("are needed: 1 of 6 rows are left out (16.7 %): bed: no value 1")
     data.append(batch(rows), 0, holdout_only=False)
-    assert data.shortage(2) == ""
+    assert data.shortage() == ""
