@@ -500,7 +500,8 @@ class ErrorProfile(BaseModel):
 class Profile(BaseModel):
     """What a version learnt from, and how wrong it is: what later batches are compared with, in short.
 
-    `numbers` and `categories` are those of a sample of the `train_rows` rows. `importance` is each column's share of
+    `numbers` and `categories` are those of a sample of the `train_rows` rows, in which each batch number has the same
+    share, and `errors` those of such a sample of the holdout. `importance` is each column's share of
     the influence on predictions.
     """
 

@@ -333,6 +333,15 @@ async def test_a_batch_is_compared_with_that_of_the_same_number(shifted: int | N
 
 
 @pytest.mark.failure("F463")
+async def test_drift_in_the_first_batch_of_an_epoch_is_a_reason_for_a_training() -> None:
+    """A request without it is marked as `first`: the trainer skips it if there is a champion."""
+    for bias, first in ((0.0, True), (0.1, False)):
+        drift = Drift(EVIDENCE, MemoryModels(FakeModel(1, reference_of_an_epoch(), BIASES[0] + bias)))
+        await drift.assess(2, 0, list(api_rows(0, 400, 12)))
+        assert [each.first for each in drift.events(RetrainRequested)] == [first]
+
+
+@pytest.mark.failure("F463")
 async def test_a_batch_without_a_comparable_one_is_compared_with_all_rows() -> None:
     """The reason says so. So is any batch, if the training left no numbers."""
     whole = reference_of_an_epoch()

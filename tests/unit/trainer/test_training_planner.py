@@ -69,7 +69,7 @@ async def test_a_batch_that_does_not_match_its_manifest_is_not_trained_on() -> N
 @pytest.mark.failure("F252")
 @pytest.mark.failure("F464")
 async def test_a_training_learns_from_the_newest_batch_of_each_number() -> None:
-    """At the beginning of an epoch those that are not yet replaced are the last epoch's, however old the champion is."""
+    """At the beginning of an epoch the others are the last epoch's, however old the champion is."""
     harness = TrainerHarness(50.0, 40.0)
     for epoch in range(1, 4):
         for number in range(2):

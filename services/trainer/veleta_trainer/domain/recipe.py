@@ -58,8 +58,8 @@ def newest_of_each_number(batches: Iterable[BatchClosed]) -> list[BatchClosed]:
 def batches_of_other_numbers(batches: Sequence[BatchClosed], more: Iterable[BatchClosed]) -> list[BatchClosed]:
     """Those of `more` that none of `batches` replaces, by a newer one of its number or by a copy of its rows.
 
-    As `newest_of_each_number`. The rows of a batch that was replaced show the market of an earlier epoch. After a change
-    of the market a model that learnt it is worse there than the champion, and would be rejected for that.
+    As `newest_of_each_number`. The rows of a batch that was replaced show the market of an earlier epoch. After a
+    change of the market a model that learnt it is worse there than the champion, and would be rejected for that.
     """
     numbers, digests = {batch.number for batch in batches}, {batch.digest for batch in batches}
     return newest_of_each_number(each for each in more if each.number not in numbers and each.digest not in digests)

@@ -149,7 +149,7 @@ class Plan:
 def plan_requests(waiting: Sequence[TrainingRequest], *, champion: bool) -> Plan:
     """Merge all waiting requests into one training, for the newest batch.
 
-    The first batch of an epoch causes a request only because it has no predecessor. With a champion it is skipped.
+    A request with `first` is there only because its batch has no predecessor. With a champion it is skipped.
     """
     skip = [r for r in waiting if r.first and champion]
     due = sorted((r for r in waiting if r not in skip), key=lambda r: (r.epoch, r.number))
