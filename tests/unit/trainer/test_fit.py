@@ -142,7 +142,7 @@ def test_the_model_contains_what_the_holdout_shows_about_expected_errors(
     assert found is not None
     data = TrainingData(dataset)
     for rows in (api_rows(0, 600, 1), api_rows(3, 300, 2)):
-        data.append(CleanBatch.of_rows(dataset, [rows]), holdout_only=True)
+        data.append(CleanBatch.of_rows(dataset, [rows]), number=0, holdout_only=True)
     holdout = data.holdout
     assert found.outside == pytest.approx((holdout.frame()["state"] == "Massachusetts").mean(), abs=0.05)
     booster = CatBoostRegressor().load_model(str(folder / MODEL))

@@ -12,7 +12,6 @@ from veleta.dataset import Dataset
 from veleta.features import Features
 from veleta.reference import MAX_ROWS, Reference
 from veleta.shap_values import shap_values
-from veleta.unknown_values import unknown_share_by_column
 from veleta_trainer.domain.interval_model import HoldoutPredictions
 from veleta_trainer.domain.training_data import TrainingData
 
@@ -41,7 +40,7 @@ def version_reference(
         sizes=_shortest(predictions.sizes[sample]),
         slices={name: holdout[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
         holdout_numbers=holdout_numbers[sample].tolist(),
-        unknown=unknown_share_by_column(train.training_values(), *_columns(dataset, holdout)),
+        unknown=float(data.holdout.outside(train.training_values()).mean()),
         importance=importance(dataset, booster, holdout.iloc[sampled(holdout_numbers, EXPLAINED_ROWS)], threads),
         train_rows=len(train),
         holdout_rows=len(holdout),
