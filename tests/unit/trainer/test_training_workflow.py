@@ -133,10 +133,10 @@ async def test_batches_that_a_training_could_not_read_are_a_warning() -> None:
     """On /readyz, until a training can read all of its batches again."""
     harness = TrainerHarness(50.0, 40.0)
     publish_batch(harness.log, DATASET, 1, 3, api_rows(0, 30, 3), digest="wrong")
-    publish_batch(harness.log, DATASET, 2, 0, api_rows(0, 30, 3))
+    publish_batch(harness.log, DATASET, 2, 3, api_rows(0, 30, 3))
     trainer = harness.new_trainer()
     await trainer.take_over()
-    for training, warning in ((request(3), {"batches": LEFT_OUT}), (request(0, 2), {})):
+    for training, warning in ((request(3), {"batches": LEFT_OUT}), (request(3, 2), {})):
         await harness.add_request(training)
         while await trainer.advance():
             pass
