@@ -118,6 +118,7 @@ drift_verdicts = sa.Table(
     sa.Column("verdict", _text(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("parameters", _text(64), nullable=False, comment="SHA-256 of the policy's parameters"),
+    sa.Column("unweighted", _text(16), comment="the verdict without weights of columns, if they have some"),
 )
 
 drift_tests = sa.Table(

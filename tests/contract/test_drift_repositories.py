@@ -218,7 +218,9 @@ DIGEST = "0f" * 32
 RISK = RiskState(version=3, threshold=0.2, rows=400, total=40.1, variation=8.5, lower=0.05)
 PARTS = {
     "champion": 3,
-    "verdicts": [PolicyVerdict(policy="evidence", parameters=DIGEST, verdict="drift", reason="r")],
+    "verdicts": [
+        PolicyVerdict(policy="evidence", parameters=DIGEST, verdict="drift", reason="r", unweighted="no drift")
+    ],
     "tests": [
         DriftTest(
             arm="errors", subject="a = b", test="bias", p_value=0.01, effect=0.1, limit=0.02, level=0.02, fires=True
@@ -283,7 +285,7 @@ async def test_each_part_of_a_report_has_its_table(testbed: Testbed, epoch: int)
 
     (stored,) = rows(drift_reports)
     assert stored[-3:] == (3, RISK.model_dump(), {"n": 0.25})
-    assert rows(drift_verdicts) == [("evidence", "drift", "r", DIGEST)]
+    assert rows(drift_verdicts) == [("evidence", "drift", "r", DIGEST, "no drift")]
     assert rows(drift_tests) == [(0, "champion", "errors", "a = b", "bias", 0.01, 0.1, 0.02, True, "", 0.02)]
     assert rows(batch_errors) == [(3, 80, 9.5, 0.1)]
     assert rows(histograms) == [

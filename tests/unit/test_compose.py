@@ -33,7 +33,7 @@ NETWORKS = {
     "source": {"source", "front-source"},
     "poller": {"kafka", "source"},
     "loader": {"kafka", "mysql"},
-    "drift": {"kafka", "mysql"},
+    "drift": {"kafka", "mysql", "mlflow"},
     "trainer": {"kafka", "mysql", "mlflow"},
     "inference": {"kafka", "mysql", "mlflow", "front-inference"},
     "retention": {"kafka", "mysql", "mlflow"},

@@ -65,8 +65,14 @@ def _sections(report: DriftReport, dataset: Dataset) -> Iterator[str]:
     yield _section("Errors of the champion", f"{_table(error_table(report, dataset))}{_retrains(report)}")
     yield _section("Tests", _table(test_table(report, dataset), len(report.tests) - MAX_TESTS))
     yield _section("15 % rule", _table(statistic_table(report, dataset), len(report.statistics) - MAX_STATISTICS))
-    yield _section("Importance of the columns", _table(importance_table(report, dataset)))
+    yield _section("Importance of the columns", f"{_table(importance_table(report, dataset))}{_saved(report)}")
     yield _section("Histograms", _charts(report, dataset))
+
+
+def _saved(report: DriftReport) -> str:
+    if not any(each.unweighted for each in report.policies):
+        return ""
+    return f'<p class="note">The weights of columns saved {format_number(report.saved)} trainings up to this batch.</p>'
 
 
 def _section(title: str, content: str) -> str:

@@ -290,13 +290,17 @@ class RiskState(BaseModel):
 
 
 class PolicyVerdict(BaseModel):
-    """The verdict of one policy on a batch. `parameters` is the SHA-256 of its parameters."""
+    """The verdict of one policy on a batch. `parameters` is the SHA-256 of its parameters.
+
+    If columns have weights, `unweighted` is the verdict that the policy would have without them.
+    """
 
     model_config = ConfigDict(frozen=True)
     policy: Name
     parameters: Sha256
     verdict: Verdict
     reason: Text
+    unweighted: LeftOutIfEmpty[Verdict | None] = None
 
 
 class VersionErrors(BaseModel):

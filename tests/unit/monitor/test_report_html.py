@@ -82,6 +82,15 @@ def test_a_report_of_an_earlier_release_has_the_parts_that_are_known() -> None:
     assert "not enough data" in page.text
 
 
+def test_a_report_counts_the_trainings_that_weights_of_columns_saved() -> None:
+    """If columns have weights. The verdict without them is below the policy's own."""
+    weighted = [replace(each, unweighted="drift") for each in REPORT.policies if each.policy == "evidence"]
+    page = Page(report_html(replace(REPORT, policies=weighted, saved=3), DATASET))
+    assert "with equal weights: drift" in page.text
+    assert "The weights of columns saved 3 trainings up to this batch." in page.text
+    assert "weights" not in Page(report_html(REPORT, DATASET)).text
+
+
 def test_a_training_that_helped_is_no_warning() -> None:
     """And a batch whose version before is not judged has no sentence on it."""
     helped = replace(REPORT, judged=replace(REPORT.judged, verdict="helped", change=-0.01), training=None)  # type: ignore[type-var]  # a JudgedRetrain

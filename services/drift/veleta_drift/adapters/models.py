@@ -48,11 +48,14 @@ class CatBoostVersion:
 
 @dataclass
 class RegistryModels:
-    """`Models` by the aliases of the registry, and `NumberedModels`. A version is downloaded once."""
+    """`Models` by the aliases of the registry, and `NumberedModels`.
+
+    A version is downloaded once. One that cannot be read is tried again with the next batch.
+    """
 
     _dataset: Dataset
     _registry: Registry
-    _loaded: dict[tuple[int, str], CatBoostVersion | None] = field(default_factory=dict)
+    _loaded: dict[tuple[int, str], CatBoostVersion] = field(default_factory=dict)
 
     def champion(self) -> CatBoostVersion | None:
         return self._of_alias(CHAMPION)
@@ -76,9 +79,9 @@ class RegistryModels:
 
     def _of(self, version: Version) -> CatBoostVersion | None:
         key = version.number, version.run_id
-        if key not in self._loaded:
-            self._loaded = {**dict(list(self._loaded.items())[-1:]), key: self._load(version)}
-        return self._loaded[key]
+        if key not in self._loaded and (model := self._load(version)):
+            self._loaded = {**dict(list(self._loaded.items())[-1:]), key: model}
+        return self._loaded.get(key)
 
     def _load(self, version: Version) -> CatBoostVersion | None:
         """The model of a version. None if its file is missing or damaged, or of other features."""

@@ -21,7 +21,11 @@ def verdicts(
     }
     return {
         policy: PolicyVerdict(
-            policy=policy, parameters=parameters_digest(dataset, policy), verdict=verdict, reason=reason
+            policy=policy,
+            parameters=parameters_digest(dataset, policy),
+            verdict=verdict,
+            reason=reason,
+            unweighted=judgement.unweighted if policy == evidence.POLICY else None,
         )
         for policy, (verdict, reason) in found.items()
     }

@@ -53,6 +53,7 @@ class ReportReader:
             threshold=metrics[0]["threshold"] if metrics else 0.0,
             histograms=_histograms(self._parts(histograms, epoch, number, histograms.c.position)),
             importance=row["importance"] or {},
+            saved=self._saved(epoch, number),
             errors=[_errors(each) for each in self._parts(batch_errors, epoch, number)],
             judged=self._judged(retrain_verdicts.c.epoch == epoch, retrain_verdicts.c.number == number),
             training=training,
@@ -68,6 +69,13 @@ class ReportReader:
     def _parts(self, table: sa.Table, epoch: int, number: int, *order: sa.Column[Any]) -> Rows:
         query = sa.select(table).where(table.c.epoch == epoch, table.c.number == number)
         return read_rows(self._engine, query.order_by(*order))
+
+    def _saved(self, epoch: int, number: int) -> int:
+        """How many batches up to this one requested no training only because their columns have weights."""
+        table = drift_verdicts.c
+        earlier = sa.tuple_(table.epoch, table.number) <= sa.tuple_(sa.literal(epoch), sa.literal(number))
+        saved = sa.select(sa.func.count().label("n")).where(table.unweighted == "drift", table.verdict != "drift")
+        return int(read_rows(self._engine, saved.where(earlier))[0]["n"])
 
     def _judged(self, *conditions: sa.ColumnElement[bool]) -> JudgedRetrain | None:
         rows = read_rows(self._engine, sa.select(retrain_verdicts).where(*conditions).limit(1))
@@ -102,7 +110,7 @@ def _training_query(request_id: str) -> sa.Executable:
 
 
 def _policy(row: Mapping[str, Any]) -> PolicyResult:
-    return PolicyResult(row["policy"], row["verdict"], row["reason"])
+    return PolicyResult(row["policy"], row["verdict"], row["reason"], row["unweighted"] or "")
 
 
 def _test(row: Mapping[str, Any]) -> DriftTest:

@@ -23,6 +23,8 @@ class PolicyResult:
     policy: str
     verdict: str
     reason: str
+    unweighted: str = ""
+    """The verdict if all columns had the same weight. Empty if they have."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class DriftReport:
     threshold: float = 0.0
     histograms: Sequence[Histogram] = ()
     importance: Mapping[str, float] = field(default_factory=dict)
+    saved: int = 0
+    """Trainings that the weights of columns saved, up to this batch."""
     errors: Sequence[VersionErrors] = ()
     judged: JudgedRetrain | None = None
     training: Training | None = None

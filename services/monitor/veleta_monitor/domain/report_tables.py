@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from veleta.dataset import Dataset
 from veleta.drift_sentences import BIAS, DISTRIBUTION, WHOLE, column_title, sentence, statistic_sentence
 from veleta.events.catalogue import DriftTest, Statistic, VersionErrors
-from veleta_monitor.domain.drift_report import DriftReport
+from veleta_monitor.domain.drift_report import DriftReport, PolicyResult
 from veleta_monitor.domain.formatting import (
     NO_VALUE,
     format_number,
@@ -54,12 +54,16 @@ def policy_table(report: DriftReport) -> Table:
         [
             [
                 Cell(policy_title(each.policy), note="decides" if each.policy == report.batch.policy else ""),
-                Cell(each.verdict, tone=VERDICT_TONES.get(each.verdict, "")),
+                Cell(each.verdict, tone=VERDICT_TONES.get(each.verdict, ""), note=_unweighted(each)),
                 Cell(shorten(each.reason, MAX_REASON)),
             ]
             for each in ordered
         ],
     )
+
+
+def _unweighted(policy: PolicyResult) -> str:
+    return f"with equal weights: {policy.unweighted}" if policy.unweighted else ""
 
 
 def error_table(report: DriftReport, dataset: Dataset) -> Table:
