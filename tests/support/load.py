@@ -85,7 +85,7 @@ def load(url: str, rows: Sequence[Mapping[str, Any]], connections: int, folder: 
 
 def _prediction(body: Mapping[str, Any]) -> tuple[str, int, float]:
     (item,) = body["predictions"]
-    (price,) = item.values()
+    price = next(iter(item.values()))  # before low, high and coverage
     return body["request_id"], body["model"]["version"], price
 
 
