@@ -26,8 +26,10 @@ from veleta.events.catalogue import (
     Promote,
     RecordDeadlettered,
     Retrain,
+    RetrainJudged,
     RetrainRequested,
     Rollback,
+    RollbackProposed,
     TrainingFailed,
     TrainingFinished,
     TrainingMerged,
@@ -151,6 +153,12 @@ def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR091
         case DriftAssessed():
             text = "; ".join([f"{payload.verdict}: {payload.reason}", *payload.findings])
             return text, "warning" if payload.findings else _VERDICTS[payload.verdict]
+        case RetrainJudged():
+            change = f"MAE {payload.change:+.1%} against version {payload.previous}"
+            text = f"the training of version {payload.version}: {payload.verdict} ({change})"
+            return text, "warning" if payload.verdict == "harmed" else "info"
+        case RollbackProposed():
+            return f"rollback to version {payload.previous} proposed: {payload.reason}", "warning"
         case RetrainRequested():
             return f"training requested: {payload.reason}", "info"
         case TrainingStarted():

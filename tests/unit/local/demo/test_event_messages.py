@@ -40,6 +40,20 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
         "warning",
     ),
     (catalogue.BatchRefused(**BATCH, reason="no JSON", status=200, body="f"), "batch 1/4", "refused: no JSON", "error"),
+    (
+        catalogue.RetrainJudged(
+            **BATCH, version=3, previous=2, rows=80, mae=9, previous_mae=10, change=-0.1, p_value=0.01, verdict="helped"
+        ),
+        "batch 1/4",
+        "the training of version 3: helped (MAE -10.0% against version 2)",
+        "info",
+    ),
+    (
+        catalogue.RollbackProposed(**BATCH, version=3, previous=2, reason="MAE 10 against 9"),
+        "batch 1/4",
+        "rollback to version 2 proposed: MAE 10 against 9",
+        "warning",
+    ),
     (catalogue.BatchMissed(**BATCH, reason="the API moved on"), "batch 1/4", "missed: the API moved on", "error"),
     (
         catalogue.DriftAssessed(

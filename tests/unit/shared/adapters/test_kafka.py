@@ -41,7 +41,7 @@ class FakeConsumer:
         assert (part, timeout_ms > 0) == (PART, True)
         return self.next
 
-    def poll(self, timeout_ms: float) -> dict[TopicPartition, list[SimpleNamespace]]:
+    def poll(self, timeout_ms: float, max_records: int = 1) -> dict[TopicPartition, list[SimpleNamespace]]:
         if self.next >= self.silent_from:
             self.now += timeout_ms / 1000
             return {}

@@ -34,6 +34,7 @@ CALLS: Mapping[str, Callable[[Registry, Path], object]] = {
         Version(1, "run", {NATIVE: "models:/m-1"}), folder
     ),
     "dataset_file": lambda registry, _folder: registry.dataset_file(Version(1, "run")),
+    "reference": lambda registry, _folder: registry.reference(Version(1, "run")),
 }
 """A call of each method."""
 TEMPORARY = [408, 425, 429, 500, 502, 503, 504, 507]
