@@ -251,6 +251,8 @@ async def test_the_risk_of_the_last_report_is_that_of_its_champion(transactions:
         return await transactions.run(lambda uow: uow.reports.risk(epoch, number, version))
 
     assert [await risk(2, 3), await risk(2, 4)] == [RISK, None]
+    await insert(transactions, report(epoch, 3))  # its rows could not be read
+    assert await risk(4, 3) == RISK
 
 
 async def test_a_training_is_judged_once(transactions: DriftTransactions, epoch: int) -> None:

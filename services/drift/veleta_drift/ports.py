@@ -62,7 +62,7 @@ class ReportRepository(Protocol):
         """The baseline of the last report of the epoch before batch `number`. None if it has none."""
 
     def risk(self, epoch: int, number: int, version: int) -> RiskState | None:
-        """What the last report before this batch knows of a version's risk. None if it is about another one."""
+        """What the last report with a risk before this batch knows of a version. None if it is about another one."""
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         """Store a report with all its parts."""

@@ -27,7 +27,7 @@ class MemoryReports:
         return self.reports[epoch, max(numbers)].baseline if numbers else None
 
     def risk(self, epoch: int, number: int, version: int) -> RiskState | None:
-        earlier = [key for key in self.reports if key < (epoch, number)]
+        earlier = [key for key, report in self.reports.items() if key < (epoch, number) and report.risk]
         state = self.reports[max(earlier)].risk if earlier else None
         return state if state and state.version == version else None
 

@@ -49,7 +49,7 @@ class MysqlReports:
         earlier = (drift_reports.c.epoch < epoch) | (
             (drift_reports.c.epoch == epoch) & (drift_reports.c.number < number)
         )
-        query = sa.select(drift_reports.c.risk).where(earlier)
+        query = sa.select(drift_reports.c.risk).where(earlier, drift_reports.c.risk.is_not(sa.null()))
         newest = query.order_by(drift_reports.c.epoch.desc(), drift_reports.c.number.desc()).limit(1)
         document = self._connection.scalar(newest)
         state = RiskState.model_validate(document) if document else None
