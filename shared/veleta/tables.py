@@ -133,7 +133,7 @@ drift_tests = sa.Table(
     sa.Column("p_value", sa.Double, nullable=False, comment="adjusted for the number of tests"),
     sa.Column("effect", sa.Double, nullable=False),
     sa.Column("effect_limit", sa.Double, nullable=False),
-    sa.Column("fires", sa.Boolean, nullable=False),
+    sa.Column("fires", sa.SmallInteger, nullable=False),
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("level", sa.Double, nullable=False, comment="the greatest p-value with which it fires"),
 )

@@ -23,6 +23,7 @@ from veleta.tables import (
     drift_reports,
     drift_tests,
     drift_verdicts,
+    histograms,
     promotions,
     retrain_verdicts,
 )
@@ -119,7 +120,7 @@ def test_wiped_tables_are_restored_from_the_topic(testbed: Testbed) -> None:
     """Every part of a report is in its event."""
     tables = (drift_verdicts, drift_tests, batch_errors, retrain_verdicts)
     before = [testbed.sql(sa.select(table)) for table in tables]
-    wiped = (*tables, drift_reports, drift_metrics, checkpoints, dataset_tables(testbed.dataset).comparison)
+    wiped = (*tables, drift_reports, drift_metrics, histograms, checkpoints, dataset_tables(testbed.dataset).comparison)
     with testbed.admin.begin() as connection:
         for table in wiped:
             connection.execute(sa.delete(table))

@@ -291,16 +291,16 @@ def test_a_champion_that_learnt_from_other_features_is_replaced(testbed: Testbed
 
 @pytest.mark.failure("F45")
 def test_too_few_rows_fail_with_their_reason(testbed: Testbed) -> None:
-    """A request that can never be trained fails, and becomes a dead letter."""
-    publish_batch(testbed.log, testbed.dataset, 2, 0, list(api_rows(0, 5, 3)))
-    publish_batch(testbed.log, testbed.dataset, 2, 1, list(api_rows(5, 5, 4)))
+    """A request that can never be trained fails, and becomes a dead letter. The epoch before has no batches."""
+    publish_batch(testbed.log, testbed.dataset, 20, 0, list(api_rows(0, 5, 3)))
+    publish_batch(testbed.log, testbed.dataset, 20, 1, list(api_rows(5, 5, 4)))
     with _drift_and_trainer(testbed):
-        wait_until(lambda: ended(testbed, "2/0") and ended(testbed, "2/1"), SLOW, "both requests end")
+        wait_until(lambda: ended(testbed, "20/0") and ended(testbed, "20/1"), SLOW, "both requests end")
     rows = {name.split("/", 1)[1]: row for name, row in training_rows(testbed).items()}
     assert all(row.ended_at for row in rows.values())
-    assert rows["2/0/retrain"].state == "skipped"
-    assert rows["2/1/retrain"].state == "failed"
-    assert "are too few" in rows["2/1/retrain"].failure
+    assert rows["20/0/retrain"].state == "skipped"
+    assert rows["20/1/retrain"].state == "failed"
+    assert "are too few" in rows["20/1/retrain"].failure
     assert len(testbed.events("deadletter")) == 1
 
 

@@ -16,7 +16,8 @@ from veleta.users import OWN_ROWS, view_name
 WRITTEN = {
     "loader": {"batches", "datasets", "outbox_loader", "marks_loader", "raw", "clean"},
     "drift": {
-        "drift_reports", "drift_metrics", "batch_comparison", "outbox_drift", "marks_drift", "manifests_drift",
+        "drift_reports", "drift_metrics", "drift_verdicts", "drift_tests", "batch_errors", "histograms",
+        "retrain_verdicts", "batch_comparison", "outbox_drift", "marks_drift", "manifests_drift",
     },
     "trainer": {
         "trainings", "promotions", "evaluations", "interval_levels", "leases",

@@ -19,6 +19,7 @@ from veleta.tables import (
     drift_reports,
     drift_tests,
     drift_verdicts,
+    histograms,
     manifests,
     outbox,
     own_rows,
@@ -53,6 +54,7 @@ class ScratchTables:
             "verdicts": drift_verdicts,
             "tests": drift_tests,
             "errors": batch_errors,
+            "histograms": histograms,
             "judged trainings": retrain_verdicts,
         }
         self._comparison = comparison
