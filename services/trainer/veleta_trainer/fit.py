@@ -35,7 +35,7 @@ from veleta_trainer.clean_batch_reader import CleanBatchReader
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.evaluation import CHALLENGER, CHAMPION, WHOLE, Predicted, evaluate, largest_errors, slices
-from veleta_trainer.domain.gates import Errors, compare, coverage_gate, example_gate
+from veleta_trainer.domain.gates import Errors, compare, coverage_gate, example_gate, middle_prices
 from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
 from veleta_trainer.domain.linear_baseline import NAME as BASELINE
 from veleta_trainer.domain.linear_baseline import fit_linear_baseline
@@ -161,9 +161,9 @@ def _compare(
     """What the gates find that compare the new model with the champion, a version. Nothing without its predictions."""
     if CHAMPION not in models:
         return []
-    prices = holdout.prices()
-    errors = Errors.of(prices, models[CHALLENGER].prices, models[CHAMPION].prices, holdout.properties())
-    return compare(errors, dict(slices(dataset.evaluation, holdout.frame(), prices)), champion)
+    predicted = models[CHALLENGER].prices, models[CHAMPION].prices
+    errors = Errors.of(holdout.prices(), *predicted, holdout.properties())
+    return compare(errors, dict(slices(dataset.evaluation, holdout.frame(), middle_prices(*predicted))), champion)
 
 
 def _file_of(booster: CatBoostRegressor, path: Path) -> bytes:

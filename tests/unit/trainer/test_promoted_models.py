@@ -13,7 +13,7 @@ from veleta.events.catalogue import BatchClosed, OffsetRange
 from veleta_trainer.domain.catboost_params import catboost_params
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import slices
-from veleta_trainer.domain.gates import Errors, compare
+from veleta_trainer.domain.gates import Errors, compare, middle_prices
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 from veleta_trainer.domain.recipe import batches_of_other_numbers, newest_of_each_number
 from veleta_trainer.domain.training_data import TrainingData
@@ -45,7 +45,8 @@ def failed_gates(challenger: np.ndarray, champion: np.ndarray, data: TrainingDat
     """The gates that a challenger with these predictions for the holdout fails."""
     rows = data.holdout
     errors = Errors.of(rows.prices(), challenger, champion, rows.properties())
-    gates = compare(errors, dict(slices(DATASET.evaluation, rows.frame(), rows.prices())), 1)
+    parts = slices(DATASET.evaluation, rows.frame(), middle_prices(challenger, champion))
+    gates = compare(errors, dict(parts), 1)
     return [gate.name for gate in gates if not gate.passed]
 
 
@@ -82,6 +83,15 @@ def test_challengers_that_differ_by_seed_only_are_hardly_ever_promoted(champion:
     """At most three of fifty."""
     promoted = [seed for seed in range(1, SEEDS + 1) if not failed_gates(predict(seed=seed), champion)]
     assert len(promoted) <= 3
+
+
+@pytest.mark.parametrize("cheap", [150_000, 250_000])
+def test_a_champion_that_knows_only_cheap_houses_is_replaced(cheap: float, champion: np.ndarray) -> None:
+    """It predicts low prices for all houses, which is right for the cheapest ones."""
+    narrow = read([row for row in ROWS if row["price"] <= cheap])
+    specialist = predict((narrow.train.frame(), narrow.train.prices()))
+    assert failed_gates(champion, specialist) == []
+    assert "mae" in failed_gates(specialist, champion)
 
 
 def closed(epoch: int, number: int) -> BatchClosed:

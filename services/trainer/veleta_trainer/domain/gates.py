@@ -80,6 +80,14 @@ class Errors:
         return float(low), float(high)
 
 
+def middle_prices(challenger: np.ndarray, champion: np.ndarray) -> np.ndarray:
+    """The geometric mean of both predictions: the prices whose bands the gates compare.
+
+    A band of true prices favours a model that knows only such prices: it predicts them for all rows.
+    """
+    return np.asarray(np.sqrt(challenger * champion))
+
+
 def example_gate(dataset: Dataset, price: float) -> Check:
     """Whether a model's price of the dataset's example passes the smoke check."""
     low, high = dataset.cleaning[dataset.target]
