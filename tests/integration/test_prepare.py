@@ -246,7 +246,7 @@ def test_a_new_column_is_added_as_null(fresh_testbed: Testbed) -> None:
 def test_a_new_column_of_a_fixed_table_is_added(fresh_testbed: Testbed) -> None:
     """To a table of an earlier version that had no such column."""
     before = everything(fresh_testbed)
-    execute(fresh_testbed, "admin", "ALTER TABLE {PIPELINE}.trainings DROP COLUMN fits")
+    execute(fresh_testbed, "admin", "ALTER TABLE {PIPELINE}.trainings DROP COLUMN profile")
     assert everything(fresh_testbed) != before
     done = fresh_testbed.prepare()
     assert done.returncode == 0, done.stderr
