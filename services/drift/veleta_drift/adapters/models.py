@@ -19,6 +19,8 @@ from veleta.training_values import TrainingValues
 from veleta.unknown_values import unknown_share
 
 log = structlog.get_logger()
+KEPT = 3
+"""Versions in memory: after a promotion, the champion that was replaced is not downloaded again."""
 
 
 class CatBoostVersion:
@@ -80,7 +82,7 @@ class RegistryModels:
     def _of(self, version: Version) -> CatBoostVersion | None:
         key = version.number, version.run_id
         if key not in self._loaded and (model := self._load(version)):
-            self._loaded = {**dict(list(self._loaded.items())[-1:]), key: model}
+            self._loaded = {**dict(list(self._loaded.items())[1 - KEPT :]), key: model}
         return self._loaded.get(key)
 
     def _load(self, version: Version) -> CatBoostVersion | None:

@@ -9,7 +9,7 @@ from support.models import synthetic, train
 from support.twins.shared import MemoryRegistry
 from veleta.dataset import load_dataset
 from veleta.errors import Reject
-from veleta.ports import ARTIFACTS, CHAMPION, DIGEST, NATIVE
+from veleta.ports import ARTIFACTS, CHAMPION, DIGEST, NATIVE, PREVIOUS
 from veleta_drift.adapters.models import RegistryModels
 
 DATASET = load_dataset("real_estate")
@@ -36,6 +36,23 @@ def test_a_version_is_found_by_its_number_and_by_its_alias(registry: MemoryRegis
     logarithms, _ = champion.predict(rows)
     assert np.exp(logarithms) == pytest.approx([float(str(row[DATASET.target])) for row in rows], rel=1)
     assert models.previous() is None
+
+
+def test_a_promotion_loads_only_the_new_version(registry: MemoryRegistry, tmp_path: Path) -> None:
+    """The champion that it replaced is in memory, although the version before it was used since."""
+    for number in (3, 4):
+        registry.files[str(number)] = tmp_path / f"{number}.cbm"
+        train(DATASET, registry.files[str(number)])
+        registry.register(str(number), str(number), {NATIVE: str(number)})
+    models = RegistryModels(DATASET, registry)
+    registry.set_alias(CHAMPION, 3)
+    registry.set_alias(PREVIOUS, 1)
+    replaced = models.champion()
+    assert models.previous() is not None
+    registry.set_alias(CHAMPION, 4)
+    registry.set_alias(PREVIOUS, 3)
+    assert models.champion() is not replaced
+    assert models.previous() is replaced
 
 
 @pytest.mark.failure("F461")
