@@ -137,8 +137,7 @@ class BatchMeasurer:
         judgement = judge(self._dataset, learnt, Evidence(inputs, errors), presence, found.importance or None)
         risk = last_risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
         risk = sequential.next_state(risk, sequential.losses(errors.signed), rule)
-        new = [row for row in rows if in_holdout(self._dataset, row)]
-        measured = [self._predictions(each, new) for each in (model, versions.previous) if each]
+        measured = self._on_new_rows(model.number, errors, versions.previous, rows)
         shown, tests = histograms(inputs, learnt.inputs, "champion"), [*judgement.tests, *tests]
         return Measured(judgement, tests, risk, model.number, measured, shown, found.importance)
 
@@ -148,9 +147,17 @@ class BatchMeasurer:
         slices = {name: np.array([row[name] for row in rows], object) for name in self._dataset.evaluation.slices}
         return Errors(signed, sizes, slices, model.unknown(rows))
 
-    def _predictions(self, model: Model, rows: Sequence[Values]) -> Predictions:
-        logarithms, _ = model.predict(rows)
-        return Predictions(model.number, np.exp(logarithms), self._truth(rows))
+    def _on_new_rows(
+        self, champion: int, errors: Errors, previous: Model | None, rows: Sequence[Values]
+    ) -> list[Predictions]:
+        """What the champion, whose `errors` on the rows are known, and the version before it predict for new ones."""
+        chosen = [position for position, row in enumerate(rows) if in_holdout(self._dataset, row)]
+        new = [rows[position] for position in chosen]
+        truth = self._truth(new)
+        found = [Predictions(champion, truth / np.exp(errors.signed[chosen]), truth)]
+        if previous:
+            found.append(Predictions(previous.number, np.exp(previous.predict(new)[0]), truth))
+        return found
 
     def _truth(self, rows: Sequence[Values]) -> np.ndarray:
         return np.array([row[self._dataset.target] for row in rows], float)
