@@ -101,7 +101,7 @@ def test_a_training_that_helped_is_no_warning() -> None:
 
 @pytest.mark.failure("F458")
 def test_a_page_loads_nothing_and_has_no_script() -> None:
-    """Whatever the texts are. The browser is told so, too."""
+    """Whatever the texts are. The Content-Security-Policy forbids it, too."""
     for report in (REPORT, hostile_report("<img src=x onerror=alert(1)>\"'&")):
         html = report_html(report, DATASET)
         page = Page(html)
