@@ -1,68 +1,32 @@
 """How drift measures the champion and the version before it on a batch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from support.batches import TIME, publish_batch
+from support.drift_models import SPREAD, FakeModel, reference_of
 from support.listings import api_rows
 from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels
 from support.twins.shared import OutboxLog, StrictTransactions
-from veleta.dataset import Dataset, Values, load_dataset
+from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import DriftAssessed, RetrainJudged, RetrainRequested, RollbackProposed
 from veleta.events.envelope import Event, Record, decode
 from veleta.reference import Reference
 from veleta.topics import topic
 from veleta_drift.batch_measurer import evidence_of
-from veleta_drift.domain.row_sample import MAX_ROWS, RowSample, inputs_of
+from veleta_drift.domain.row_sample import MAX_ROWS, RowSample
 from veleta_drift.handlers import RETRAIN_VERDICTS, RETRAINS, DriftHandler
 
 REAL_ESTATE = load_dataset("real_estate")
 EVIDENCE = REAL_ESTATE.model_copy(update={"drift": REAL_ESTATE.drift.model_copy(update={"policy": "evidence"})})
-SPREAD = 0.2
-"""Standard deviation of a fake model's log errors."""
-
-
-@dataclass(frozen=True)
-class FakeModel:
-    """A model that is wrong by a known amount: `bias` is log(truth) - log(prediction)."""
-
-    number: int
-    reference: Reference | None
-    bias: float = 0.0
-    spread: float = SPREAD
-
-    def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
-        truth = np.log(np.array([row["price"] for row in rows], float))
-        noise = np.random.default_rng(len(rows)).normal(0, self.spread, len(rows))
-        return truth - self.bias - noise, np.full(len(rows), self.spread)
-
-    def unknown(self, rows: Sequence[Values]) -> float:
-        return 0.0
 
 
 def rows_of(count: int, seed: int) -> list[dict[str, Any]]:
     return list(api_rows(0, count, seed))
-
-
-def reference_of(dataset: Dataset, rows: list[dict[str, Any]]) -> Reference:
-    """What a training on these rows leaves, with errors of a fake model."""
-    sample = RowSample(dataset, len(rows))
-    sample.add(rows)
-    inputs = inputs_of(dataset, sample.clean())
-    return Reference(
-        numbers={name: values.tolist() for name, values in inputs.numbers.items()},
-        texts={name: values.tolist() for name, values in inputs.texts.items()},
-        signed=np.random.default_rng(0).normal(0, SPREAD, 2_000).tolist(),
-        sizes=[SPREAD] * 2_000,
-        unknown=0.0,
-        train_rows=len(rows),
-        holdout_rows=2_000,
-    )
 
 
 class Drift:

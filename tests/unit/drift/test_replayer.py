@@ -1,64 +1,27 @@
 """A replay of the drift reports of a deployment, from its topics."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from support.batches import TIME, publish_batch, send
+from support.drift_models import FakeModel, reference_of
 from support.listings import api_rows
 from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels
 from support.twins.shared import MemoryLog, MemoryTransactions
-from veleta.dataset import Dataset, DriftPolicy, Values, load_dataset, parse_dataset
+from veleta.dataset import Dataset, DriftPolicy, load_dataset, parse_dataset
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import DatasetDeclared, DriftAssessed
 from veleta.events.envelope import Event, Message, Record, decode, encode
-from veleta.reference import Reference
 from veleta.topics import topic
-from veleta_drift.domain.row_sample import RowSample, inputs_of
 from veleta_drift.handlers import DriftHandler
 from veleta_drift.replayer import Replay, Replayer
 
 DATASET = load_dataset("real_estate")
-SPREAD = 0.2
 
-
-@dataclass(frozen=True)
-class FakeModel:
-    """A model whose errors are the same for the same rows."""
-
-    number: int
-    reference: Reference | None
-    bias: float = 0.0
-
-    def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
-        truth = np.log(np.array([row[DATASET.target] for row in rows], float))
-        noise = np.random.default_rng(len(rows)).normal(0, SPREAD, len(rows))
-        return truth - self.bias - noise, np.full(len(rows), SPREAD)
-
-    def unknown(self, rows: Sequence[Values]) -> float:
-        return 0.0
-
-
-def reference_of(rows: Sequence[dict[str, Any]]) -> Reference:
-    """What a training on these rows leaves."""
-    sample = RowSample(DATASET, len(rows))
-    sample.add(list(rows))
-    inputs = inputs_of(DATASET, sample.clean())
-    return Reference(
-        numbers={name: values.tolist() for name, values in inputs.numbers.items()},
-        texts={name: values.tolist() for name, values in inputs.texts.items()},
-        signed=np.random.default_rng(0).normal(0, SPREAD, 500).tolist(),
-        sizes=[SPREAD] * 500,
-        unknown=0.0,
-        train_rows=len(rows),
-        holdout_rows=500,
-    )
-
-
-FIRST = FakeModel(1, reference_of(api_rows(0, 500, 1)))
+FIRST = FakeModel(1, reference_of(DATASET, api_rows(0, 500, 1), 500))
 SECOND = replace(FIRST, number=2, bias=0.05)
 
 
