@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from veleta.bounds import Seed
 from veleta.dataset import Dataset, DriftPolicy, load_dataset
 from veleta.errors import Reject, Stop
+from veleta.files import write_synced
 from veleta.input.clean_rows import clean_rows
 from veleta.input.faults import FaultyInput
 from veleta.settings import read_settings
@@ -82,9 +83,10 @@ def main() -> None:
             }
         for line in table(found, str(size), planted):
             _show(line)
-    _write(settings.out, json.dumps({policy: summary(each) for policy, each in found.items()}, indent=2) + "\n")
+    counts = {policy: summary(each) for policy, each in found.items()}
+    write_synced(settings.out, f"{json.dumps(counts, indent=2)}\n".encode())
     plot = settings.out.with_suffix(".svg")
-    _write(plot, power_plot(found))
+    write_synced(plot, power_plot(found).encode())
     _show(f"counts: {settings.out}, plot: {plot}")
 
 
@@ -138,12 +140,6 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]], size: str, plant
             interval = f"  95 %: {low:.1f} to {high:.1f} %" if shift.name == NOTHING else ""
             lines.append(f"{policy:<12}{shift.name:<30}{drift:>10}{noticed:>10}{delay:>7}{interval}")
     return lines
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.temporary")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.rename(path)
 
 
 def _show(line: str) -> None:
