@@ -1,13 +1,81 @@
 """The 15 % rule."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from veleta.dataset import load_dataset
-from veleta_drift.domain.threshold_rule import THRESHOLD, compare
+from veleta.dataset import Row, load_dataset
+from veleta_drift.domain.statistics import ColumnValues, Statistics
+from veleta_drift.domain.threshold_rule import THRESHOLD, Assessment, compare
+from veleta_source.domain.row_generator import RowGenerator
 
 DATASET = load_dataset("real_estate")
+EXACT = 1e-9
+"""By how much a figure may differ from that of pandas, relatively."""
+
+
+def of_pandas(old: Sequence[Row], new: Sequence[Row]) -> pd.DataFrame:
+    """The relative changes of the original project: `describe()` of the numeric columns, without the ignored ones."""
+    described = [
+        pd.DataFrame(rows, columns=DATASET.drift_columns).astype(float).describe().loc[["mean", "std", "50%", "75%"]]
+        for rows in (old, new)
+    ]
+    return (described[1] - described[0]).abs() / described[0].abs()
+
+
+def of_drift(old: Sequence[Row], new: Sequence[Row]) -> Assessment:
+    """The rule of this project on the same rows."""
+    return compare(DATASET, _statistics(old), _statistics(new))
+
+
+def _statistics(rows: Sequence[Row]) -> Statistics:
+    values = ColumnValues(DATASET)
+    values.add(rows)
+    return values.summary().statistics
+
+
+def assert_equal(old: Sequence[Row], new: Sequence[Row]) -> None:
+    """Each change and the verdict are those of pandas."""
+    ours, theirs = of_drift(old, new), of_pandas(old, new)
+    assert len(ours.statistics) == theirs.size == 24
+    for each in ours.statistics:
+        expected = theirs.loc[each.statistic.replace("50", "50%").replace("75", "75%"), each.column]
+        change = math.inf if each.note == "infinite" else math.nan if each.change is None else each.change
+        assert change == pytest.approx(expected, rel=EXACT, nan_ok=True)
+    drift = bool((theirs > THRESHOLD).any(axis=None))
+    assert (ours.verdict == "drift") is drift
+
+
+# Sums of these numbers are exact in both, so that no verdict depends on a rounding error.
+exact = st.integers(-4_000_000, 4_000_000).map(lambda n: n / 8)
+near = st.integers(792, 808).map(lambda n: n / 8)
+"""Around 100, so that many changes are below the threshold."""
+
+
+def tables(values: st.SearchStrategy[float]) -> st.SearchStrategy[list[Row]]:
+    """Up to ten rows with these numbers, some of which are missing."""
+    cells = st.one_of(values, values, values, st.none())
+    return st.lists(st.fixed_dictionaries(dict.fromkeys(DATASET.drift_columns, cells)), max_size=10)
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.sampled_from([exact, near]).flatmap(lambda values: st.tuples(tables(values), tables(values))))
+def test_random_tables_have_the_changes_of_pandas(both: tuple[list[Row], list[Row]]) -> None:
+    """Empty tables, constants, missing values and changes from zero included."""
+    assert_equal(*both)
+
+
+def test_generated_batches_have_the_changes_of_pandas() -> None:
+    """All pairs of neighbouring batches."""
+    batches = [list(rows) for _, rows in RowGenerator(DATASET, scale=0.005, seed=1).batches()]
+    assert len(batches) == 6
+    for old, new in pairwise(batches):
+        assert_equal(old, new)
 
 
 @pytest.mark.failure("F41", "F113")
