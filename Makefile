@@ -125,6 +125,7 @@ test: test-tools lint ## run lint and all tests
 
 soak: test-tools ## run the long tests with faults of every kind and full load, as root | SOAK_S SEED KEEP PORT_BASE PROMOTIONS OUTAGE_S REQUESTS LOAD_S JOURNAL_SYNC
 	compose/local/install.sh soak
+	compose/local/install.sh bench
 	.venv/bin/pytest tests/soak -s
 
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine

@@ -5,7 +5,7 @@
 # `install.sh tests` installs only what the tests need besides: a browser with its driver, and curl.
 # `install.sh soak` installs only what the storm needs besides: libfaketime, outside .venv.
 # `install.sh places` installs only the packages whose data are in the table of places, outside .venv.
-# `install.sh bench` installs only what drift is measured beside: Evidently, outside .venv.
+# `install.sh bench` installs only what drift is measured and compared with: Evidently, outside .venv.
 set -eu
 purpose=${1:-run}
 
