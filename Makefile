@@ -76,10 +76,13 @@ cancel: $(INSTALLED) ## end the training in progress | REASON
 evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-validation, without a run; the predictions go to OUT | CSV DATASET FOLDS SEED OUT TREES
 	.venv/bin/python -m veleta_trainer.evaluate
 
-backtest: $(INSTALLED) ## measure the drift policies on random batches of a file's rows, without a run; the counts go to OUT | CSV DATASET ROWS DRAWS SEED POLICY OUT TREES
-	.venv/bin/python -m veleta_drift.backtest check
-	OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
-	.venv/bin/python -m veleta_drift.backtest
+# Without CSV the rows and the dataset file are those of the run.
+BACKTEST = $(if $(CSV),,CSV=backtest.csv DATASET=$(or $(DATASET),backtest.toml))
+backtest: $(INSTALLED) ## measure the drift policies on random batches of a file's rows, or without CSV of the rows of the run that is up; the counts go to OUT | CSV DATASET ROWS DRAWS SEED POLICY OUT TREES
+	$(if $(CSV),,$(LOCAL) rows)
+	$(BACKTEST) .venv/bin/python -m veleta_drift.backtest check
+	$(BACKTEST) OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
+	$(BACKTEST) .venv/bin/python -m veleta_drift.backtest
 
 replay: $(INSTALLED) ## compute all drift reports of the run again from the topics, and compare them; POLICY=seed: with another policy; KEEP=1: keep the tables | POLICY KEEP
 	$(LOCAL) replay

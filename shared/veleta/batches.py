@@ -15,8 +15,8 @@ from veleta.ports import EventLog
 from veleta.topics import TopicName, topic
 
 Rows = list[dict[str, Any]]
-
-
+MAX_BATCHES = 1_000
+"""The most batches that a training learns from, and the most whose holdout it adds: so data and events are bounded."""
 ROWS_DELETED = "its rows were deleted by retention"
 
 
@@ -169,3 +169,13 @@ def decoded(records: Iterable[Record]) -> Iterator[Event]:
             yield decode(record)
         except Reject:
             continue
+
+
+def newest_of_each_number(batches: Iterable[BatchClosed]) -> list[BatchClosed]:
+    """The batch of the newest epoch for each number: the newest MAX_BATCHES, the oldest first."""
+    newest = {batch.number: batch for batch in sorted(batches, key=_place)}
+    return sorted(newest.values(), key=_place)[-MAX_BATCHES:]
+
+
+def _place(batch: BatchClosed) -> tuple[int, int]:
+    return batch.epoch, batch.number

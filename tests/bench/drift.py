@@ -2,9 +2,10 @@
 
 Two batches are generated, of which the second one has ROWS rows. In turns, drift and Evidently compare it with the
 first one, each in a new process. Drift is measured from `batch.closed` to the verdict: it reads and checks the rows of
-the second batch, and has kept the statistics of the first one. Evidently is measured without reading: it has both
-tables in memory. So drift's statistics are also measured alone, on rows in memory. The result is a table of medians. It
-is printed, and written to FILE.
+the second batch, and has kept the statistics of the first one. All policies need a champion and the version before it;
+without one only `seed` has a verdict. Evidently is measured without reading: it has both tables in memory. So drift's
+statistics are also measured alone, on rows in memory. The result is a table of medians. It is printed, and written to
+FILE.
 """
 
 import json
@@ -23,14 +24,18 @@ from statistics import median
 import pandas as pd
 import psutil
 import sqlalchemy as sa
+from mlflow import MlflowClient
 
 from bench.__main__ import OK, testbed
-from support.batches import TIME, send
+from support.batches import TIME, publish_batch, send
 from support.testbed import Testbed, free_port, http_status, wait_until
+from support.trainings import ended, request_training
+from veleta.adapters.mlflow import MlflowRegistry
 from veleta.batches import Rows, RowsDigest
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import BatchClosed
 from veleta.events.envelope import encode
+from veleta.ports import CHAMPION, PREVIOUS
 from veleta.tables import drift_reports
 from veleta.topics import topic
 from veleta_drift.domain.statistics import ColumnValues
@@ -44,6 +49,8 @@ PLACES = (4, 5)
 ROWS = 361_457
 """Those of the second batch as it is declared."""
 ROUNDS, SEED, SECONDS, AT_ONCE = 5, 1, 600, 50
+LEARNT, TREES = 15_000, 500
+"""Rows of each of the two batches that the versions learn from."""
 ROOT = Path(__file__).resolve().parents[2]
 EVIDENTLY = ROOT / ".runtime/evidently"
 """Where `install.sh bench` puts Evidently."""
@@ -65,9 +72,13 @@ def main(report: Path, rows: int = ROWS) -> None:
     with testbed() as made:
         tables = generate(rows)
         frames = write_frames(made.folder, tables)
+        train(made, tables[-1])
         results: dict[str, list[Measured]] = {}
-        for epoch in range(1, ROUNDS + 1):
-            results.setdefault("drift, policy `seed`", []).append(verdict(made, epoch, tables))
+        for each in range(1, ROUNDS + 1):
+            serve(made, champion=True)
+            results.setdefault("drift, all policies", []).append(verdict(made, 2 * each, tables))
+            serve(made, champion=False)
+            results.setdefault("drift without a champion, `seed` alone", []).append(verdict(made, 2 * each + 1, tables))
             results.setdefault("drift, its statistics alone", []).append(statistics(tables[-1]))
             for name, columns in (("numbers only", DATASET.drift_columns), ("all columns", _compared())):
                 results.setdefault(f"Evidently's preset, {name}", []).append(preset(frames, columns))
@@ -81,6 +92,28 @@ def generate(rows: int) -> Sequence[Rows]:
     """The rows of both batches. The first one is smaller by as much as it is declared."""
     batches = RowGenerator(DATASET, rows / ROWS, SEED).batches()
     return [list(each) for place, each in batches if place in PLACES]
+
+
+def train(made: Testbed, rows: Rows) -> None:
+    """Train two versions, on one batch and on two."""
+    with made.service("trainer", "trainer", work=made.folder / "work", trees=TREES):
+        for number in range(2):
+            batch = list(rows[number * LEARNT : (number + 1) * LEARNT])
+            publish_batch(made.log, made.dataset, 1, number, batch)
+            request_training(made, 1, number)
+            wait_until(partial(ended, made, f"1/{number}"), SECONDS, "a version is trained")
+
+
+def serve(made: Testbed, *, champion: bool) -> None:
+    """Make the second version the champion that replaced the first one, or leave no champion."""
+    if champion:
+        registry = MlflowRegistry(made.mlflow_uri, made.dataset.name)
+        registry.set_alias(CHAMPION, 2)
+        registry.set_alias(PREVIOUS, 1)
+    else:
+        client = MlflowClient(made.mlflow_uri)
+        for alias in (CHAMPION, PREVIOUS):
+            client.delete_registered_model_alias(made.dataset.name, alias)
 
 
 def write_frames(folder: Path, tables: Sequence[Rows]) -> list[Path]:

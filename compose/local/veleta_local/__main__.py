@@ -155,6 +155,12 @@ def _replay() -> None:
     _exec("veleta_drift.replay", [], lambda run: run.environment_of_replay() | given)
 
 
+def _rows() -> None:
+    if not Run(_HOME).alive():
+        raise LocalError("pass a file: make backtest CSV=name. Without one a run must be up: make start")
+    _exec("veleta_drift.run_rows", ["backtest.csv", "backtest.toml"], Run.environment_of_replay)
+
+
 def _purge() -> None:
     if not (request := os.environ.get("REQUEST_ID")):
         raise LocalError("pass a request: make purge REQUEST_ID=id (its own id, or the X-Request-ID of its client)")
@@ -206,6 +212,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "tail": _tail,
     "dead": _dead,
     "replay": _replay,
+    "rows": _rows,
     "purge": _purge,
     "report": _report,
     "key": _key,

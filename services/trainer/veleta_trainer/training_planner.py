@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 
+from veleta.batches import MAX_BATCHES, newest_of_each_number
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Stop, one_line
 from veleta.events.catalogue import BatchClosed
@@ -11,12 +12,7 @@ from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, Features
 from veleta.processing.manifests import Manifests
 from veleta_trainer.aliases import Aliases
-from veleta_trainer.domain.recipe import (
-    MAX_BATCHES,
-    Recipe,
-    batches_of_other_numbers,
-    newest_of_each_number,
-)
+from veleta_trainer.domain.recipe import Recipe, batches_of_other_numbers
 from veleta_trainer.domain.training import Training, TrainingRequest, plan_requests
 from veleta_trainer.lease import FencedTransactions
 from veleta_trainer.training_recorder import TrainingRecorder

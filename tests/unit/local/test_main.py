@@ -86,6 +86,12 @@ def test_a_replay_needs_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert capsys.readouterr().err == "the run is down: make start first\n"
 
 
+def test_a_backtest_without_a_file_needs_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message shows both ways."""
+    assert command_line.main(["rows"]) == 1
+    assert capsys.readouterr().err == "pass a file: make backtest CSV=name. Without one a run must be up: make start\n"
+
+
 def test_a_key_is_printed_with_its_entry(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

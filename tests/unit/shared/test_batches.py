@@ -7,7 +7,15 @@ import pytest
 from support.batches import batch_manifests
 from support.records import chunk_messages, event, message, missed, publish_chunks
 from support.twins.shared import CountingLog, MemoryLog
-from veleta.batches import BatchReader, Rows, RowsDeleted, RowsDigest, read_events
+from veleta.batches import (
+    MAX_BATCHES,
+    BatchReader,
+    Rows,
+    RowsDeleted,
+    RowsDigest,
+    newest_of_each_number,
+    read_events,
+)
 from veleta.errors import Reject
 from veleta.events.catalogue import BatchClosed, OffsetRange
 from veleta.events.envelope import Message, encode
@@ -246,3 +254,29 @@ def test_a_recreated_topic_is_read_once_for_all_batches() -> None:
     assert log.read_records[ROWS] == 0
     publish_chunks(log, "d", 7, 7, CHUNKS)
     assert list(reader.chunks(lost)) == CHUNKS
+
+
+def closed(epoch: int, number: int) -> BatchClosed:
+    """A manifest that names no rows."""
+    return BatchClosed(
+        dataset="d", epoch=epoch, number=number, rows=1, chunks=1, digest="", dataset_digest="", ranges=[]
+    )
+
+
+def places(batches: list[BatchClosed]) -> list[tuple[int, int]]:
+    return [(batch.epoch, batch.number) for batch in batches]
+
+
+@pytest.mark.failure("F464")
+def test_a_batch_replaces_that_of_the_epoch_before() -> None:
+    """Each number is there once, the oldest first. A number that the new epoch lacks stays."""
+    last, new = [closed(2, number) for number in (0, 1, 2, 4)], [closed(3, number) for number in (0, 2)]
+    assert places(newest_of_each_number([*new, *last])) == [(2, 1), (2, 4), (3, 0), (3, 2)]
+    assert newest_of_each_number([]) == []
+
+
+@pytest.mark.failure("F247")
+def test_a_training_learns_from_the_newest_batches() -> None:
+    """Those of the epoch before are left out first."""
+    batches = [closed(epoch, number) for epoch in (1, 2) for number in range(epoch * 700, epoch * 700 + 700)]
+    assert places(newest_of_each_number(batches)) == places(batches[-MAX_BATCHES:])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from support.listings import api_rows
+from veleta.batches import newest_of_each_number
 from veleta.dataset import Dataset, Row, load_dataset
 from veleta.events.catalogue import BatchClosed, OffsetRange
 from veleta_trainer.domain.catboost_params import catboost_params
@@ -15,7 +16,7 @@ from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import slices
 from veleta_trainer.domain.gates import Errors, compare, middle_prices
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
-from veleta_trainer.domain.recipe import batches_of_other_numbers, newest_of_each_number
+from veleta_trainer.domain.recipe import batches_of_other_numbers
 from veleta_trainer.domain.training_data import TrainingData
 
 DATASET: Dataset = load_dataset("real_estate")

@@ -6,12 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from veleta.batches import newest_of_each_number
 from veleta.dataset import parse_dataset
 from veleta.events.catalogue import BatchClosed
 from veleta.feature_definition import FeatureDefinition
-
-MAX_BATCHES = 1_000
-"""The most batches that a training learns from, and the most whose holdout it adds: so data and events are bounded."""
 
 
 class Recipe(BaseModel):
@@ -49,12 +47,6 @@ class Recipe(BaseModel):
         return sha256(self.model_dump_json().encode()).hexdigest()
 
 
-def newest_of_each_number(batches: Iterable[BatchClosed]) -> list[BatchClosed]:
-    """The batch of the newest epoch for each number: the newest MAX_BATCHES, the oldest first."""
-    newest = {batch.number: batch for batch in sorted(batches, key=_place)}
-    return sorted(newest.values(), key=_place)[-MAX_BATCHES:]
-
-
 def batches_of_other_numbers(batches: Sequence[BatchClosed], more: Iterable[BatchClosed]) -> list[BatchClosed]:
     """Those of `more` that none of `batches` replaces, by a newer one of its number or by a copy of its rows.
 
@@ -63,7 +55,3 @@ def batches_of_other_numbers(batches: Sequence[BatchClosed], more: Iterable[Batc
     """
     numbers, digests = {batch.number for batch in batches}, {batch.digest for batch in batches}
     return newest_of_each_number(each for each in more if each.number not in numbers and each.digest not in digests)
-
-
-def _place(batch: BatchClosed) -> tuple[int, int]:
-    return batch.epoch, batch.number

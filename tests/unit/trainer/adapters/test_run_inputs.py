@@ -5,9 +5,9 @@ import json
 from mlflow.utils.validation import MAX_DATASET_SOURCE_SIZE, _validate_dataset_inputs
 
 from support.trainer import recipe
+from veleta.batches import MAX_BATCHES
 from veleta.events.catalogue import MAX_INTEGER, BatchClosed
 from veleta_trainer.adapters.run_inputs import inputs
-from veleta_trainer.domain.recipe import MAX_BATCHES
 
 METRICS = {"train_rows": 80.0, "holdout_rows": 30.0}
 

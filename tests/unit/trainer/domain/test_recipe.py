@@ -3,16 +3,12 @@
 import pytest
 
 from support.batches import TIME
+from veleta.batches import MAX_BATCHES
 from veleta.errors import MAX_REASON_LENGTH
 from veleta.events.catalogue import BatchClosed, ModelRegistered, OffsetRange, TrainingStarted
 from veleta.events.envelope import Event, encode
 from veleta.topics import MAX_MESSAGE_BYTES
-from veleta_trainer.domain.recipe import (
-    MAX_BATCHES,
-    Recipe,
-    batches_of_other_numbers,
-    newest_of_each_number,
-)
+from veleta_trainer.domain.recipe import Recipe, batches_of_other_numbers
 
 
 def closed(epoch: int, number: int, rows: int | None = None) -> BatchClosed:
@@ -23,14 +19,6 @@ def closed(epoch: int, number: int, rows: int | None = None) -> BatchClosed:
 
 def places(batches: list[BatchClosed]) -> list[tuple[int, int]]:
     return [(batch.epoch, batch.number) for batch in batches]
-
-
-@pytest.mark.failure("F464")
-def test_a_batch_replaces_that_of_the_epoch_before() -> None:
-    """Each number is there once, the oldest first. A number that the new epoch lacks stays."""
-    last, new = [closed(2, number) for number in (0, 1, 2, 4)], [closed(3, number) for number in (0, 2)]
-    assert places(newest_of_each_number([*new, *last])) == [(2, 1), (2, 4), (3, 0), (3, 2)]
-    assert newest_of_each_number([]) == []
 
 
 @pytest.mark.failure("F105")
@@ -70,13 +58,6 @@ def test_only_the_newest_batches_are_added_to_the_holdout() -> None:
     more = [manifest(number) for number in (*range(5, MAX_BATCHES + 10), 0, 1)]
     added = [batch.number for batch in batches_of_other_numbers([manifest(7)], more)]
     assert added == [*range(10, MAX_BATCHES + 10)]
-
-
-@pytest.mark.failure("F247")
-def test_a_training_learns_from_the_newest_batches() -> None:
-    """Those of the epoch before are left out first."""
-    batches = [closed(epoch, number) for epoch in (1, 2) for number in range(epoch * 700, epoch * 700 + 700)]
-    assert places(newest_of_each_number(batches)) == places(batches[-MAX_BATCHES:])
 
 
 @pytest.mark.failure("F247")
