@@ -27,6 +27,7 @@ NETWORKS = {
     "secrets": set[str](),
     "preflight": {"source"},
     "prepare": {"kafka", "mysql"},
+    "replay": {"kafka", "mysql", "mlflow"},
     "kafka": {"kafka", "front-kafka"},
     "mysql": {"mysql"},
     "mlflow": {"mlflow", "front-mlflow"},
