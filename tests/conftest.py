@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser
 
 from support import forked
@@ -18,6 +19,9 @@ from veleta_local.run import Run
 from veleta_local.variables import Variables
 
 pytest_plugins = ["support.node_ids"]
+
+settings.register_profile("veleta", deadline=None)  # what else runs on the machine decides how long an example takes
+settings.load_profile("veleta")
 
 LONG_FILES = (
     "e2e/test_loop.py",

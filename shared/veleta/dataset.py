@@ -257,6 +257,12 @@ class Dataset(Section):
         return [c.name for c in self.columns if c.numeric and c.name not in self.drift.ignore]
 
     @property
+    def numbers_by_target(self) -> frozenset[int]:
+        """The numbers of all batches, if the rules choose the rows of a batch by the target. Otherwise empty."""
+        by_target = any(each.column == self.target for rule in self.source for each in rule.where)
+        return frozenset(rule.place for rule in self.source) if by_target else frozenset()
+
+    @property
     def inputs(self) -> list[Column]:
         """The columns of a prediction request: all but the target."""
         return [c for c in self.columns if c.name != self.target]

@@ -93,6 +93,7 @@ drift_reports = sa.Table(
     sa.Column("champion", sa.Integer, comment="the version whose errors were tested"),
     sa.Column("risk", sa.JSON(none_as_null=True), comment="what the policy sequential knows of it"),
     sa.Column("importance", sa.JSON(none_as_null=True), comment="each column's share of its SHAP values"),
+    sa.Column("pair", sa.JSON(none_as_null=True), comment="what is known of it beside the version that it replaced"),
 )
 
 drift_metrics = sa.Table(
@@ -175,6 +176,7 @@ retrain_verdicts = sa.Table(
     sa.Column("p_value", sa.Double, nullable=False),
     sa.Column("verdict", _text(16), nullable=False, comment="helped, no difference or harmed"),
     _time("judged_at", required=True),
+    sa.Column("measured_batches", sa.Integer, nullable=False, server_default="1"),
     sa.Index("ix_retrain_verdicts_version", "version"),
 )
 

@@ -21,6 +21,7 @@ from veleta.events.catalogue import (
     DriftTest,
     Histogram,
     HistogramBin,
+    PairErrors,
     PolicyVerdict,
     Reference,
     RetrainJudged,
@@ -215,6 +216,10 @@ async def test_a_report_with_a_column_that_the_dataset_file_no_longer_has_is_sto
 
 
 DIGEST = "0f" * 32
+PAIR = PairErrors(
+    version=3, previous=2, batches=2, numbers=[0, 1], rows=400, error=9.5, previous_error=9.75, difference=-0.1 / 3,
+    deviation=0.7,
+)  # fmt: skip
 RISK = RiskState(version=3, threshold=0.2, rows=400, total=40.1, variation=8.5, lower=0.05)
 PARTS = {
     "champion": 3,
@@ -228,6 +233,7 @@ PARTS = {
     ],
     "errors": [VersionErrors(version=3, rows=80, mae=9.5, bias=0.1)],
     "risk": RISK,
+    "pair": PAIR,
     "histograms": [
         Histogram(
             column="n",
@@ -255,13 +261,27 @@ async def test_the_risk_of_the_last_report_is_that_of_its_champion(transactions:
     assert await risk(4, 3) == RISK
 
 
+async def test_what_is_known_of_a_pair_of_versions_is_that_of_the_last_report(
+    transactions: DriftTransactions, epoch: int
+) -> None:
+    """With each digit. None if that report is about other versions."""
+    await insert(transactions, report(epoch, 1).model_copy(update=PARTS))
+
+    async def pair(number: int, version: int, previous: int) -> PairErrors | None:
+        return await transactions.run(lambda uow: uow.reports.pair(epoch, number, version, previous))
+
+    assert [await pair(2, 3, 2), await pair(2, 3, 1), await pair(2, 4, 2)] == [PAIR, None, None]
+    await insert(transactions, report(epoch, 3))  # its rows could not be read
+    assert await pair(4, 3, 2) == PAIR
+
+
 async def test_a_training_is_judged_once(transactions: DriftTransactions, epoch: int) -> None:
     """The verdicts are counted. A second one on the same version, or on the same batch, changes nothing."""
 
     def judged(version: int, verdict: str) -> RetrainJudged:
         return RetrainJudged(
             dataset=DATASET.name, epoch=epoch, number=1, version=version, previous=1, rows=80, mae=9.0,
-            previous_mae=10.0, change=-0.1, p_value=0.01, verdict=verdict,
+            previous_mae=10.0, change=-0.1, p_value=0.01, verdict=verdict, batches=6,
         )  # fmt: skip
 
     before = await transactions.run(lambda uow: uow.retrain_verdicts.counts())

@@ -11,6 +11,7 @@ from veleta.events.catalogue import (
     BatchClosed,
     DriftTest,
     Histogram,
+    PairErrors,
     RetrainJudged,
     RiskState,
     RollbackProposed,
@@ -23,7 +24,7 @@ from veleta_drift.domain.errors_arm import MIN_ROWS
 from veleta_drift.domain.evidence import NO_CHAMPION, Evidence, Judgement, judge
 from veleta_drift.domain.histograms import histograms
 from veleta_drift.domain.inputs_arm import Presence, input_tests
-from veleta_drift.domain.retrain_verdict import Predictions, compared
+from veleta_drift.domain.retrain_verdict import Predictions, added, compared
 from veleta_drift.domain.row_sample import RowSample, inputs_of
 from veleta_drift.domain.samples import Errors, Inputs
 from veleta_drift.ports import Model, Models
@@ -40,7 +41,10 @@ class Versions:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured on a batch. `on_new_rows` has the predictions of both versions for rows that neither learnt."""
+    """What was measured on a batch. `on_new_rows` has the predictions of both versions for rows that neither learnt.
+
+    `pair` has what is known of both since the promotion, and `judged` whether that training helped, as far as is known.
+    """
 
     judgement: Judgement
     tests: Sequence[DriftTest] = ()
@@ -49,6 +53,8 @@ class Measured:
     on_new_rows: Sequence[Predictions] = field(default_factory=list)
     histograms: Sequence[Histogram] = ()
     importance: Mapping[str, float] = field(default_factory=dict)
+    pair: PairErrors | None = None
+    judged: RetrainJudged | None = None
 
     @property
     def errors(self) -> list[VersionErrors]:
@@ -59,24 +65,13 @@ class Measured:
             if len(each.truth)
         ]
 
-    def judged(self, manifest: BatchClosed) -> RetrainJudged | None:
-        """Whether the training of the champion helped. None without the version that it replaced, or with few rows."""
-        if len(self.on_new_rows) != 2 or not (found := compared(*self.on_new_rows)):  # noqa: PLR2004 - champion, previous
-            return None
-        champion, previous = self.on_new_rows
-        return RetrainJudged(
-            dataset=manifest.dataset,
-            epoch=manifest.epoch,
-            number=manifest.number,
-            version=champion.version,
-            previous=previous.version,
-            rows=len(champion.truth),
-            mae=champion.mae,
-            previous_mae=previous.mae,
-            change=found.change,
-            p_value=found.p_value,
-            verdict=found.verdict,
-        )
+
+@dataclass(frozen=True)
+class Known:
+    """What the reports before a batch know of the champion, and of it beside the version that it replaced."""
+
+    risk: RiskState | None = None
+    pair: PairErrors | None = None
 
 
 class BatchMeasurer:
@@ -117,12 +112,9 @@ class BatchMeasurer:
         sample: RowSample,
         before: Inputs | None,
         presence: tuple[Presence, Presence] | None,
-        last_risk: RiskState | None,
+        known: Known,
     ) -> Measured:
-        """Measure a batch. `before` has the sample of the batch before it.
-
-        `last_risk` is what was known of the champion's risk before it.
-        """
+        """Measure a batch. `before` has the sample of the batch before it."""
         rule, rows = self._dataset.drift, sample.clean()
         inputs = inputs_of(self._dataset, rows)
         self._last = manifest.batch, inputs
@@ -135,11 +127,40 @@ class BatchMeasurer:
             return Measured(missing, tests, champion=number, histograms=shown)
         errors, learnt = self._errors(model, rows), evidence_of(found, manifest.number)
         judgement = judge(self._dataset, learnt, Evidence(inputs, errors), presence, found.importance or None)
-        risk = last_risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
+        risk = known.risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
         risk = sequential.next_state(risk, sequential.losses(errors.signed), rule)
         measured = self._on_new_rows(model.number, errors, versions.previous, rows)
+        pair = self._pair(known.pair, manifest.number, measured)
+        judged = self._judged(manifest, pair) if pair else None
         shown, tests = histograms(inputs, learnt.inputs, "champion"), [*judgement.tests, *tests]
-        return Measured(judgement, tests, risk, model.number, measured, shown, found.importance)
+        return Measured(judgement, tests, risk, model.number, measured, shown, found.importance, pair, judged)
+
+    def _pair(self, known: PairErrors | None, number: int, measured: Sequence[Predictions]) -> PairErrors | None:
+        """What is known of both versions with this batch. None without the version that the champion replaced."""
+        if len(measured) != 2:  # noqa: PLR2004 - champion, previous
+            return None
+        champion, previous = measured
+        pair = known or PairErrors(version=champion.version, previous=previous.version)
+        return added(pair, number, champion, previous, numbered=bool(self._dataset.numbers_by_target))
+
+    def _judged(self, manifest: BatchClosed, pair: PairErrors) -> RetrainJudged | None:
+        """Whether the training of the champion helped. None as long as that is not known."""
+        if not (found := compared(pair, self._dataset.numbers_by_target)):
+            return None
+        return RetrainJudged(
+            dataset=manifest.dataset,
+            epoch=manifest.epoch,
+            number=manifest.number,
+            version=pair.version,
+            previous=pair.previous,
+            rows=pair.rows,
+            mae=pair.error / pair.rows,
+            previous_mae=pair.previous_error / pair.rows,
+            change=found.change,
+            p_value=found.p_value,
+            verdict=found.verdict,
+            batches=pair.batches,
+        )
 
     def _errors(self, model: Model, rows: Sequence[Values]) -> Errors:
         logarithms, sizes = model.predict(rows)
@@ -187,7 +208,8 @@ def evidence_of(reference: Reference, number: int) -> Evidence:
 def proposed_rollback(judged: RetrainJudged) -> RollbackProposed:
     """The proposal to return to the version that a champion replaced."""
     figures = f"MAE {judged.mae:,.0f} against {judged.previous_mae:,.0f} of version {judged.previous}"
-    reason = f"{figures} on {judged.rows:,} rows of batch {judged.batch} that neither has learnt ({judged.change:+.1%})"
+    batches = f"{judged.batches} batches up to {judged.batch}" if judged.batches > 1 else f"batch {judged.batch}"
+    reason = f"{figures} on {judged.rows:,} rows of {batches} that neither has learnt ({judged.change:+.1%})"
     return RollbackProposed(
         dataset=judged.dataset,
         epoch=judged.epoch,

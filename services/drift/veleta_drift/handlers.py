@@ -20,13 +20,12 @@ from veleta.events.catalogue import (
     RetrainJudged,
     RetrainRequested,
     RetrainVerdict,
-    RiskState,
 )
 from veleta.events.envelope import Event, caused_event, encode
 from veleta.ports import EventLog, Transactions
 from veleta.processing.manifests import Manifests
 from veleta.topics import topic
-from veleta_drift.batch_measurer import BatchMeasurer, Measured, Versions, proposed_rollback
+from veleta_drift.batch_measurer import BatchMeasurer, Known, Measured, Versions, proposed_rollback
 from veleta_drift.domain.assessment import assess
 from veleta_drift.domain.baseline import MAX_LOOKBACK, is_complete, kept_baseline, next_baseline
 from veleta_drift.domain.evidence import Judgement
@@ -91,11 +90,8 @@ class DriftHandler:
             before = await asyncio.to_thread(self._read_baseline, earlier)
         copy_of = await self._copied(manifest)
         inputs = await self._inputs_before(manifest, before)
-        champion = versions.champion
-        last = await self._transactions.run(
-            lambda uow: uow.reports.risk(manifest.epoch, manifest.number, champion.number) if champion else None
-        )
-        return await asyncio.to_thread(self._prepare, manifest, before, inputs, versions, last, copy_of)
+        known = await self._transactions.run(lambda uow: self._known(manifest, versions, uow))
+        return await asyncio.to_thread(self._prepare, manifest, before, inputs, versions, known, copy_of)
 
     def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
         """Store and publish the report, and request a training if one is due. A batch gets only one report."""
@@ -150,6 +146,14 @@ class DriftHandler:
         stored = uow.reports.baseline(manifest.epoch, manifest.number)
         return stored if stored and stored.dataset_digest == self._dataset.digest else None
 
+    def _known(self, manifest: BatchClosed, versions: Versions, uow: DriftUnitOfWork) -> Known:
+        """What earlier reports know of the versions."""
+        champion, previous, place = versions.champion, versions.previous, (manifest.epoch, manifest.number)
+        return Known(
+            uow.reports.risk(*place, champion.number) if champion else None,
+            uow.reports.pair(*place, champion.number, previous.number) if champion and previous else None,
+        )
+
     async def _copied(self, manifest: BatchClosed) -> BatchClosed | None:
         """The batch of the epoch before with the same number, if it has the same rows."""
         earlier = await self._manifests.newest(manifest.epoch - 1, manifest.number, 1) if manifest.epoch > 1 else []
@@ -194,7 +198,7 @@ class DriftHandler:
         before: Baseline | None,
         inputs_before: Inputs | None,
         versions: Versions,
-        last_risk: RiskState | None,
+        known: Known,
         copy_of: BatchClosed | None,
     ) -> PreparedReport:
         try:
@@ -205,12 +209,12 @@ class DriftHandler:
         baseline = next_baseline(self._dataset, before, manifest.number, batch)
         previous = before.number if before else None
         presence = (Presence(before.rows, before.values), Presence(batch.rows, batch.values)) if before else None
-        measured = self._measurer.measure(manifest, versions, sample, inputs_before, presence, last_risk)
+        measured = self._measurer.measure(manifest, versions, sample, inputs_before, presence, known)
         report = self._report(manifest, previous, assessment, baseline, measured)
         if copy_of:
             reason = f"the same rows as batch {copy_of.number} of epoch {copy_of.epoch}"
             report = report.model_copy(update={"verdict": "no drift", "reason": reason})
-        return PreparedReport(report, first_of_epoch=before is None, judged=measured.judged(manifest))
+        return PreparedReport(report, first_of_epoch=before is None, judged=measured.judged)
 
     def _without_rows(self, manifest: BatchClosed, before: Baseline | None, error: Exception) -> PreparedReport:
         """The report on a batch whose rows cannot be read."""
@@ -256,6 +260,7 @@ class DriftHandler:
             risk=measured.risk,
             histograms=list(measured.histograms),
             importance=dict(measured.importance),
+            pair=measured.pair,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from veleta.dataset import Values
-from veleta.events.catalogue import Baseline, DriftAssessed, RetrainJudged, RiskState
+from veleta.events.catalogue import Baseline, DriftAssessed, PairErrors, RetrainJudged, RiskState
 from veleta.ports import ManifestUnitOfWork
 from veleta.reference import Reference
 
@@ -63,6 +63,9 @@ class ReportRepository(Protocol):
 
     def risk(self, epoch: int, number: int, version: int) -> RiskState | None:
         """What the last report with a risk before this batch knows of a version. None if it is about another one."""
+
+    def pair(self, epoch: int, number: int, version: int, previous: int) -> PairErrors | None:
+        """What the last report with a pair of versions before this batch knows of these. None if it has others."""
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         """Store a report with all its parts."""

@@ -289,6 +289,26 @@ class RiskState(BaseModel):
     lower: FiniteFloat
 
 
+class PairErrors(BaseModel):
+    """The errors of a champion and of the version that it replaced, on the same rows since the promotion.
+
+    These are `rows` rows of `batches` batches, which neither has learnt. `numbers` has the numbers of those batches, if
+    the rules choose the rows of a batch by the target. `error` and `previous_error` are sums of absolute errors.
+    `difference` is the mean difference of the absolute log errors, and `deviation` the sum of its squared deviations.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    version: VersionNumber
+    previous: VersionNumber
+    batches: Count = 0
+    numbers: Few[Count] = []
+    rows: Count = 0
+    error: FiniteFloat = 0.0
+    previous_error: FiniteFloat = 0.0
+    difference: FiniteFloat = 0.0
+    deviation: FiniteFloat = 0.0
+
+
 class PolicyVerdict(BaseModel):
     """The verdict of one policy on a batch. `parameters` is the SHA-256 of its parameters.
 
@@ -338,13 +358,14 @@ class DriftAssessed(BatchPayload):
     risk: LeftOutIfEmpty[RiskState | None] = None
     histograms: LeftOutIfEmpty[Few[Histogram]] = []
     importance: LeftOutIfEmpty[Metrics] = {}
+    pair: LeftOutIfEmpty[PairErrors | None] = None
 
 
 class RetrainJudged(BatchPayload):
     """A batch showed whether the training of a champion helped: it was compared with the version that it replaced.
 
-    Both predict the same `rows`, which neither has learnt. `change` is that of the mean absolute error, and `p_value`
-    the probability of such a difference by chance.
+    Both predict the same `rows`, which neither has learnt, of the last `batches` batches. `change` is that of the mean
+    absolute error, and `p_value` the probability of such a difference by chance.
     """
 
     TYPE = "retrain.judged"
@@ -356,6 +377,7 @@ class RetrainJudged(BatchPayload):
     change: FiniteFloat
     p_value: Share
     verdict: RetrainVerdict
+    batches: Annotated[Count, Field(exclude_if=lambda value: value == 1)] = 1
 
 
 class RollbackProposed(BatchPayload):

@@ -8,7 +8,7 @@ from datetime import datetime
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import Reject
-from veleta.events.catalogue import Baseline, DriftAssessed, RetrainJudged, RiskState
+from veleta.events.catalogue import Baseline, DriftAssessed, PairErrors, RetrainJudged, RiskState
 from veleta_drift.ports import Model
 
 
@@ -30,6 +30,11 @@ class MemoryReports:
         earlier = [key for key, report in self.reports.items() if key < (epoch, number) and report.risk]
         state = self.reports[max(earlier)].risk if earlier else None
         return state if state and state.version == version else None
+
+    def pair(self, epoch: int, number: int, version: int, previous: int) -> PairErrors | None:
+        earlier = [key for key, report in self.reports.items() if key < (epoch, number) and report.pair]
+        state = self.reports[max(earlier)].pair if earlier else None
+        return state if state and (state.version, state.previous) == (version, previous) else None
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = report.epoch, report.number

@@ -22,7 +22,9 @@ from veleta_drift.domain.row_sample import MAX_ROWS, RowSample
 from veleta_drift.handlers import RETRAIN_VERDICTS, RETRAINS, DriftHandler
 
 REAL_ESTATE = load_dataset("real_estate")
-EVIDENCE = REAL_ESTATE.model_copy(update={"drift": REAL_ESTATE.drift.model_copy(update={"policy": "evidence"})})
+RULES = REAL_ESTATE.model_copy(update={"drift": REAL_ESTATE.drift.model_copy(update={"policy": "evidence"})})
+"""Its rules choose the rows of a batch by their price."""
+EVIDENCE = RULES.model_copy(update={"source": []})
 
 
 def rows_of(count: int, seed: int) -> list[dict[str, Any]]:
@@ -163,6 +165,24 @@ async def test_a_training_is_judged_by_the_next_batch(champion: FakeModel, sprea
     assert 300 < judged.rows < 600, "a fifth of the properties"
     proposals = drift.events(RollbackProposed)
     assert [(each.version, each.previous) for each in proposals] == ([(2, 1)] if verdict == "harmed" else [])
+
+
+@pytest.mark.failure("F466")
+async def test_batches_that_are_chosen_by_the_target_judge_a_training_together(champion: FakeModel) -> None:
+    """After one batch of each number, also if drift was restarted. A promotion meanwhile begins again."""
+    drift = Drift(RULES, MemoryModels(replace(champion, spread=0.05), replace(champion, number=1)))
+    for number in (4, 5):
+        await drift.assess(1, number, rows_of(200, number))
+    drift.models.current, drift.models.replaced = replace(champion, number=3, spread=0.05), champion
+    for number in range(6):
+        drift.handler = DriftHandler(RULES, drift.log, drift.transactions, drift.models, lambda: TIME)
+        assert drift.events(RetrainJudged) == []
+        report = await drift.assess(2, number, rows_of(200, number))
+    (judged,) = drift.events(RetrainJudged)
+    assert (judged.epoch, judged.number, judged.version, judged.batches, judged.verdict) == (2, 5, 3, 6, "helped")
+    assert report.pair
+    assert judged.rows == report.pair.rows
+    assert report.pair.rows > 6 * report.errors[0].rows / 2
 
 
 async def test_the_risk_of_a_champion_continues_and_begins_again_with_the_next(champion: FakeModel) -> None:

@@ -60,7 +60,7 @@ class Deployment:
         await self.live.run(self._publish)
 
     async def assess_some(self) -> None:
-        """Five batches of two epochs: the champion changes, one batch cannot be read, and drift is restarted."""
+        """Batches of two epochs: the champion changes, one batch cannot be read, and drift is restarted."""
         await self.assess(1, 0, api_rows(0, 300, 1))
         self.models.current = FIRST
         await self.assess(1, 1, api_rows(5, 300, 2))
@@ -71,6 +71,11 @@ class Deployment:
         self.restart()
         await self.assess(1, 4, api_rows(0, 300, 5))
         await self.assess(2, 0, api_rows(0, 300, 1))
+
+    async def judge(self) -> None:
+        """The batches after those, until there was one of each number since the last promotion."""
+        for number in (1, 2, 5):
+            await self.assess(2, number, api_rows(number, 300, 20 + number))
 
     async def replay(
         self, policy: DriftPolicy | None = None, models: MemoryModels | None = None
@@ -103,11 +108,12 @@ def deployment() -> Deployment:
 async def test_a_replay_has_the_reports_of_the_service(deployment: Deployment) -> None:
     """All of each report, with its tests, errors and risk, and the judged training. It publishes nothing."""
     await deployment.assess_some()
+    await deployment.judge()
     found, tables = await deployment.replay()
-    assert found.replayed == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0)]
+    assert found.replayed == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (2, 1), (2, 2), (2, 5)]
     assert (found.left_out, found.unreported, found.policies) == ({}, 0, {DATASET.drift.policy})
     assert tables.reports.reports == deployment.reports
-    assert [each.champion for each in deployment.reports.values()] == [None, 1, None, 2, 2, 2]
+    assert [each.champion for each in deployment.reports.values()] == [None, 1, None, *[2] * 6]
     assert tables.retrain_verdicts.verdicts == deployment.live.committed.retrain_verdicts.verdicts != {}
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
-from veleta.events.catalogue import Baseline, DriftAssessed, Histogram, RetrainJudged, RiskState
+from veleta.events.catalogue import Baseline, DriftAssessed, Histogram, PairErrors, RetrainJudged, RiskState
 from veleta.tables import (
     MAX_FINDINGS_LENGTH,
     batch_errors,
@@ -46,14 +47,14 @@ class MysqlReports:
         return Baseline.model_validate(document) if document else None
 
     def risk(self, epoch: int, number: int, version: int) -> RiskState | None:
-        earlier = (drift_reports.c.epoch < epoch) | (
-            (drift_reports.c.epoch == epoch) & (drift_reports.c.number < number)
-        )
-        query = sa.select(drift_reports.c.risk).where(earlier, drift_reports.c.risk.is_not(sa.null()))
-        newest = query.order_by(drift_reports.c.epoch.desc(), drift_reports.c.number.desc()).limit(1)
-        document = self._connection.scalar(newest)
+        document = self._last(drift_reports.c.risk, epoch, number)
         state = RiskState.model_validate(document) if document else None
         return state if state and state.version == version else None
+
+    def pair(self, epoch: int, number: int, version: int, previous: int) -> PairErrors | None:
+        document = self._last(drift_reports.c.pair, epoch, number)
+        state = PairErrors.model_validate(document) if document else None
+        return state if state and (state.version, state.previous) == (version, previous) else None
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = {"epoch": report.epoch, "number": report.number}
@@ -71,6 +72,7 @@ class MysqlReports:
                 champion=report.champion,
                 risk=report.risk and report.risk.model_dump(mode="json"),
                 importance=report.importance or None,
+                pair=report.pair and report.pair.model_dump(mode="json"),
             )
         )
         self._delete_old_histograms()
@@ -86,6 +88,16 @@ class MysqlReports:
         changes = {name: change for name, change in changes.items() if name in self._comparison.c}
         comparison = {"previous": report.previous, "compared_at": time, "retrain": int(report.verdict == "drift")}
         self._connection.execute(sa.insert(self._comparison).values(**key, **comparison, **changes))
+
+    def _last(self, column: sa.Column[Any], epoch: int, number: int) -> Any:
+        """The last value of a column in the reports before a batch."""
+        earlier = (drift_reports.c.epoch < epoch) | (
+            (drift_reports.c.epoch == epoch) & (drift_reports.c.number < number)
+        )
+        query = sa.select(column).where(earlier, column.is_not(sa.null()))
+        return self._connection.scalar(
+            query.order_by(drift_reports.c.epoch.desc(), drift_reports.c.number.desc()).limit(1)
+        )
 
     def _delete_old_histograms(self) -> None:
         """Delete those of the batch that is no longer among the newest, and of all before it."""
@@ -113,8 +125,9 @@ class MysqlRetrainVerdicts:
         return {row[0]: row[1] for row in rows}
 
     def insert(self, judged: RetrainJudged, at: datetime) -> None:
-        row = judged.model_dump(exclude={"dataset", "rows", "change"})
-        figures = {"measured_rows": judged.rows, "relative_change": judged.change, "judged_at": for_sql(at)}
+        row = judged.model_dump(exclude={"dataset", "rows", "batches", "change"})
+        counts = {"measured_rows": judged.rows, "measured_batches": judged.batches}
+        figures = {**counts, "relative_change": judged.change, "judged_at": for_sql(at)}
         self._connection.execute(sa.insert(retrain_verdicts).prefix_with("IGNORE").values(**row, **figures))
 
 

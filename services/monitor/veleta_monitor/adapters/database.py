@@ -198,6 +198,7 @@ def judged_retrain(row: Mapping[str, Any]) -> JudgedRetrain:
         verdict=row["verdict"],
         change=row["relative_change"],
         judged_at=aware(row["judged_at"]),
+        batches=row["measured_batches"],
     )
 
 

@@ -13,7 +13,10 @@ RETRAIN_TONES: Mapping[str, Tone] = {"helped": "good", "no difference": "neutral
 
 @dataclass(frozen=True)
 class JudgedRetrain:
-    """A version that was compared with the one that it replaced, on a batch. `change` is that of the MAE."""
+    """A version that was compared with the one that it replaced, on `batches` batches, of which `batch` is the last.
+
+    `change` is that of the MAE.
+    """
 
     version: int
     previous: int
@@ -21,11 +24,17 @@ class JudgedRetrain:
     verdict: str
     change: float
     judged_at: datetime | None = None
+    batches: int = 1
 
     @property
     def summary(self) -> str:
         """`helped: MAE -3.2 % on batch 2/3`."""
-        return f"{self.verdict}: MAE {100 * self.change:+.3g} % on batch {self.batch}"
+        return f"{self.verdict}: MAE {100 * self.change:+.3g} % on {self.rows}"
+
+    @property
+    def rows(self) -> str:
+        """`batch 2/3`, or `6 batches up to 2/5`."""
+        return f"{self.batches} batches up to {self.batch}" if self.batches > 1 else f"batch {self.batch}"
 
 
 def rollback_notice(retrains: Sequence[JudgedRetrain], model: ServedModel | None) -> str:
@@ -45,7 +54,7 @@ def proposal(judged: JudgedRetrain) -> str:
     """What was found of a version that predicts worse."""
     older = f"version {judged.previous}, which it replaced"
     figures = f"MAE {100 * judged.change:+.3g} %, beyond chance"
-    return f"Version {judged.version} predicts batch {judged.batch} worse than {older} ({figures})."
+    return f"Version {judged.version} predicts {judged.rows} worse than {older} ({figures})."
 
 
 def retrains_sentence(counts: Mapping[str, int]) -> str:

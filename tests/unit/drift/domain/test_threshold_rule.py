@@ -63,7 +63,7 @@ def tables(values: st.SearchStrategy[float]) -> st.SearchStrategy[list[Row]]:
     return st.lists(st.fixed_dictionaries(dict.fromkeys(DATASET.drift_columns, cells)), max_size=10)
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(st.sampled_from([exact, near]).flatmap(lambda values: st.tuples(tables(values), tables(values))))
 def test_random_tables_have_the_changes_of_pandas(both: tuple[list[Row], list[Row]]) -> None:
     """Empty tables, constants, missing values and changes from zero included."""
