@@ -175,10 +175,10 @@ async def test_a_report_is_stored_in_three_tables(testbed: Testbed, epoch: int) 
     at = for_sql(TIME)
     assert stored.baseline is not None
     assert [tuple(row) for row in reports] == [
-        (epoch, 0, None, "drift", stored.reason, "seed", at, *[None] * 5),
+        (epoch, 0, None, "drift", stored.reason, "seed", at, *[None] * 6),
         (
             epoch, 1, 0, "drift", stored.reason, "seed", at, "volume: 1 rows\nanother", stored.baseline.model_dump(),
-            *[None] * 3,
+            *[None] * 4,
         ),
     ]  # fmt: skip
     (row,) = testbed.sql(sa.select(comparison).where(comparison.c.epoch == epoch))
@@ -306,7 +306,7 @@ async def test_each_part_of_a_report_has_its_table(testbed: Testbed, epoch: int)
         return [tuple(row)[2:] for row in testbed.sql(sa.select(table).where(table.c.epoch == epoch))]
 
     (stored,) = rows(drift_reports)
-    assert stored[-3:] == (3, RISK.model_dump(), {"n": 0.25})
+    assert stored[-4:] == (3, RISK.model_dump(), {"n": 0.25}, PAIR.model_dump())
     assert rows(drift_verdicts) == [("evidence", "drift", "r", DIGEST, "no drift")]
     assert rows(drift_tests) == [(0, "champion", "errors", "a = b", "bias", 0.01, 0.1, 0.02, True, "", 0.02)]
     assert rows(batch_errors) == [(3, 80, 9.5, 0.1)]

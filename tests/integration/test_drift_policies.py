@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from support.batches import publish_batch
+from support.drift_models import WITHOUT_RULES
 from support.listings import api_rows
 from support.testbed import BackingServices, Testbed, wait_until
 from support.trainings import ended
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.dataset import load_dataset
 from veleta.events.catalogue import DriftAssessed, RetrainJudged
 from veleta.ports import CHAMPION
 from veleta.tables import (
@@ -35,7 +35,7 @@ ROWS = 1_500
 @pytest.fixture(scope="module")
 def testbed(backing: BackingServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """A deployment whose dataset file has the policy `evidence`. Bands would hold rows of the old prices only."""
-    text = load_dataset("real_estate").text.replace('policy = "seed"', 'policy = "evidence"')
+    text = WITHOUT_RULES.replace('policy = "seed"', 'policy = "evidence"')
     text = text.replace("bands = [200_000, 400_000, 800_000]\n", "")
     made = Testbed(backing, tmp_path_factory.mktemp("evidence"), text)
     assert made.prepare().returncode == 0

@@ -10,6 +10,8 @@ from veleta.reference import Reference
 from veleta_drift.domain.row_sample import RowSample, inputs_of
 
 TARGET = load_dataset("real_estate").target
+WITHOUT_RULES = load_dataset("real_estate").text.split("# How the course's API splits")[0]
+"""The dataset file without the rules that choose the rows of a batch by their price: each batch judges a training."""
 SPREAD = 0.2
 """Standard deviation of a fake model's log errors."""
 
