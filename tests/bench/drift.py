@@ -39,6 +39,7 @@ from veleta.ports import CHAMPION, PREVIOUS
 from veleta.tables import drift_reports
 from veleta.topics import topic
 from veleta_drift.domain.statistics import ColumnValues
+from veleta_local.deployment import ALLOCATOR
 from veleta_poller.domain.events import CHUNK_ROWS, BatchEvents
 from veleta_poller.domain.responses import Batch
 from veleta_poller.domain.sequence import BatchId, Placement
@@ -165,7 +166,7 @@ def publish_rows(made: Testbed, epoch: int, number: int, rows: Rows) -> BatchClo
 def drift_process(made: Testbed) -> Iterator[psutil.Process]:
     """Run drift."""
     port = free_port()
-    environment = {**os.environ, **made.environment("drift", "drift", port=port)}
+    environment = {**os.environ, **ALLOCATOR, **made.environment("drift", "drift", port=port)}
     with (made.folder / "drift.log").open("ab") as log:
         process = psutil.Popen([sys.executable, "-m", "veleta_drift"], env=environment, stdout=log, stderr=log)
     try:

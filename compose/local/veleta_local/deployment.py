@@ -39,7 +39,7 @@ ADMIN = "admin"
 SOURCE_TOKEN_VARIABLE = "SOURCE_TOKEN"  # noqa: S105 - the name of a variable
 ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
-_ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(2**20)}
 """Makes glibc return memory: by default it keeps a heap for each thread that handled a batch or a request."""
 
 
@@ -190,7 +190,7 @@ class Deployment:
     def environment_of_mlflow(self) -> dict[str, str]:
         """The server gets the tokens of all writers. What it writes to its HOME is deleted with the run."""
         tokens = {token_variable(part): token for part, token in self.mlflow_tokens.items()}
-        return _ALLOCATOR | {"HOME": str(self.home / "mlflow"), **tokens}
+        return ALLOCATOR | {"HOME": str(self.home / "mlflow"), **tokens}
 
     def environment_of_notebooks(self) -> dict[str, str]:
         return self._common() | self._login("notebooks") | {"NOTEBOOKS_PORT": str(self.ports["jupyter"])}
@@ -209,7 +209,7 @@ class Deployment:
         return {"VELETA_KAFKA": self.kafka.bootstrap, **mysql, **urls}
 
     def _common(self) -> dict[str, str]:
-        return _ALLOCATOR | {
+        return ALLOCATOR | {
             "DATASET": self.dataset,
             "MLFLOW_TRACKING_URI": self.mlflow_url,
         }

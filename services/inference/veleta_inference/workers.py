@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from veleta.errors import Stop
 from veleta.service.lifecycle import run, run_service
+from veleta.service.optional_packages import ARROW, leave_out
 from veleta.service.watchdog import Watchdog
 from veleta_inference.adapters.peers import Peers, worker_socket
 from veleta_inference.settings import InferenceSettings
@@ -93,4 +94,5 @@ async def _run_worker(folder: Path, number: int, stop_requested: asyncio.Event) 
 
 
 if __name__ == "__main__":
+    leave_out(ARROW)
     run(NAME, InferenceSettings, _serve_as_worker, uvloop.new_event_loop)
