@@ -1,5 +1,6 @@
 """Builds drift from its parts."""
 
+import gc
 import tempfile
 from functools import partial
 
@@ -57,6 +58,9 @@ def build(
         await publisher.publish_pending()
 
     async def run() -> None:
+        # The garbage collector would often examine what was imported, which stays anyway. That takes 0.2 s.
+        gc.collect()
+        gc.freeze()
         with tempfile.TemporaryDirectory(prefix="veleta-drift-") as folder:
             app = make_app(f"{dataset.name}.drift", settings.kafka, folder)
             process = processor.process_or_stop_consuming
