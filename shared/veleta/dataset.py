@@ -27,6 +27,7 @@ from veleta.values import DecimalMark, parse_category, parse_date, parse_identif
 
 Kind = Literal["number", "identifier", "category", "date"]
 Policy = Literal["champion_challenger", "seed", "manual"]
+Period = Literal["day", "week", "month", "quarter", "year"]
 DriftPolicy = Literal["evidence", "seed", "sequential"]
 Value = float | str | date | None
 Row = Mapping[str, Any]
@@ -137,6 +138,16 @@ class BatchRule(Section):
     where: list[Condition]
 
 
+class BatchesRule(Section):
+    """How the rows of a file become batches without [[source]] rules: by `rows`, by a date, or else in equal parts."""
+
+    rows: int | None = Field(None, ge=1)
+    """The rows of each batch, in the order of the file."""
+    by: Name | None = None
+    """A date: the rows of each period are a batch, in the order of time."""
+    every: Period = "month"
+
+
 class PlacesRule(Section):
     """The table of places whose values become features: see `veleta.places`."""
 
@@ -232,6 +243,7 @@ class Dataset(Section):
     drift: DriftRule = DriftRule()
     example: dict[Name, Any]
     source: list[BatchRule] = []
+    batches: BatchesRule = BatchesRule()
     generator: dict[str, Any] = {}
     """How `source` generates rows if there is no CSV file; `source` validates it."""
     text: str = Field(default="", exclude=True)

@@ -49,6 +49,7 @@ def consistency_faults(dataset: "Dataset", declared: Sequence[str], broken: Cont
     yield from _drift_faults(dataset, declared)
     yield from _example_faults(dataset, declared)
     yield from _rule_faults(dataset, declared)
+    yield from _batches_faults(dataset, declared)
     if len(dataset.text.encode()) > MAX_BYTES:
         yield f"the file has {len(dataset.text.encode()):,} bytes: use at most {MAX_BYTES:,}"
 
@@ -80,11 +81,6 @@ def _missing_parts(dataset: "Dataset", declared: Sequence[str], broken: Containe
         yield "no column is left for the model: declare a number, a category or a date beside the target"
     elif not dataset.drift_columns and "drift" not in broken:
         yield "[drift] ignore leaves no number to compare: remove one"
-
-
-def input_faults(dataset: "Dataset") -> list[str]:
-    """The fault of a dataset file without batches, which a CSV file and generated rows need."""
-    return [] if dataset.source else ["no [[source]]: add one with place = 0 and where = [], which takes every row"]
 
 
 def _column_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
@@ -203,6 +199,21 @@ def _rule_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
         for condition in rule.where:
             yield from (f"{where}: {fault}" for fault in _condition_faults(dataset, condition, declared))
         yield from (f"{where}: {fault}" for fault in _impossible(rule))
+
+
+def _batches_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+    rule = dataset.batches
+    if dataset.source and rule.model_fields_set:
+        yield "[batches] and [[source]] both divide the rows into batches: remove one of them"
+    if rule.rows is not None and rule.by is not None:
+        yield f'[batches] rows = {rule.rows} and by = "{rule.by}": use one of them'
+    if rule.by is None and "every" in rule.model_fields_set:
+        yield f'[batches] every = "{rule.every}" has no effect: add by, the column with the dates'
+    if rule.by is not None:
+        yield from unknown("[batches] by:", [rule.by], declared)
+        column = dataset.by_name.get(rule.by)
+        if column and column.kind != "date":
+            yield f'[batches] by = "{rule.by}": its kind is {column.kind}: use a column with kind = "date"'
 
 
 def _condition_faults(dataset: "Dataset", condition: "Condition", declared: Sequence[str]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Builds and connects the parts of the source."""
 
 from veleta.dataset import load_dataset
-from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.service.health import ServiceHealth
 from veleta.service.lifecycle import Service
@@ -20,8 +19,6 @@ def build(settings: SourceSettings, health: ServiceHealth) -> Service:
     except OSError as error:
         raise Stop(f"SOURCE_STATE={settings.state}: {error.strerror}") from error
     folder = settings.state / "spool"
-    if faults := input_faults(dataset):
-        raise Stop("\n".join(faults))
     source: Input
     if settings.csv:
         source = SplitFile(settings.csv, folder, dataset)

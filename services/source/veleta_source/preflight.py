@@ -18,7 +18,6 @@ from pydantic import Field
 
 from veleta.api_keys import names_by_digest
 from veleta.dataset import Dataset, load_dataset
-from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS, Features
 from veleta.input.faults import FaultyInput
@@ -95,8 +94,6 @@ def _check_rows(
     if variables.api_url:
         yield f"rows come from {variables.api_url}"
     elif settings.csv:
-        if faults := input_faults(dataset):
-            raise Stop("\n".join(faults))
         yield from check(settings.csv, dataset)
     else:
         generator = parse_generator(dataset)

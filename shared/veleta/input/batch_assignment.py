@@ -16,7 +16,10 @@ Cells = Sequence[object]
 
 
 class BatchAssigner:
-    """Assigns the rows of one file to batches by the rules in [[source]] of the dataset file."""
+    """Assigns the rows of one file to batches by the rules in [[source]] of the dataset file.
+
+    Without rules each row has the place 0.
+    """
 
     def __init__(self, dataset: Dataset, header: Header, marks: Mapping[str, DecimalMark]) -> None:
         """`header` has the position of each column, and `marks` the decimal mark of each numeric one."""
@@ -40,7 +43,7 @@ class BatchAssigner:
         for rule in self._rules:
             if all(condition.holds(values) for condition in rule.where):
                 return rule.place, _as_sent(values)
-        return [Reason("no batch rule")]
+        return [Reason("no batch rule")] if self._rules else (0, _as_sent(values))
 
     def _wrong_width(self, cells: Cells) -> str:
         """The reason if the number of cells is wrong. Cells at the end without a name or a value do not count."""

@@ -6,7 +6,7 @@ import pytest
 
 from support.bicycles import BICYCLES
 from veleta.dataset import load_dataset, parse_dataset
-from veleta.dataset_faults import RESERVED, input_faults
+from veleta.dataset_faults import RESERVED
 from veleta.errors import Stop
 from veleta.tables import dataset_tables
 
@@ -217,14 +217,36 @@ def test_the_own_columns_of_every_table_are_reserved() -> None:
     assert own - dataset.by_name.keys() <= RESERVED
 
 
-def test_rows_need_a_rule_of_a_batch() -> None:
-    """A CSV file and generated rows have no batches without one. An API has its own."""
-    without = parse_dataset(TEXT.partition("# Which rows")[0])
-    assert input_faults(without) == [
-        "no [[source]]: add one with place = 0 and where = [], which takes every row"
-    ]  # fmt: skip
-    one_batch = parse_dataset(TEXT.partition("# Which rows")[0] + CATCH_ALL.format(0))
-    assert input_faults(one_batch) == []
+@pytest.mark.parametrize(
+    ("section", "fault"),
+    [
+        ("", None),
+        ("[batches]\nrows = 100", None),
+        ('[batches]\nby = "bought"\nevery = "week"', None),
+        ('[batches]\nrows = 100\nby = "bought"', '[batches] rows = 100 and by = "bought": use one of them'),
+        ('[batches]\nevery = "week"', '[batches] every = "week" has no effect: add by, the column with the dates'),
+        ('[batches]\nby = "bougth"', "[batches] by: bougth is no column: did you mean bought?"),
+        ('[batches]\nby = "maker"', '[batches] by = "maker": its kind is category: use a column with kind = "date"'),
+        ("[batches]\nrows = 0", "[batches] rows = 0: use a whole number from 1"),
+        ('[batches]\nevery = "decade"', "[batches] every = 'decade': use day, week, month, quarter or year"),
+    ],
+)
+def test_batches_without_rules_are_declared_in_one_way(section: str, fault: str | None, tmp_path: Path) -> None:
+    """By rows, by a date, or not at all: then they are equal parts."""
+    text = f"{TEXT.partition('# Which rows')[0]}\n{section}\n"
+    if fault:
+        assert refusal(text, tmp_path) == [f"mine.toml: {fault}"]
+    else:
+        (tmp_path / "mine.toml").write_text(text)
+        assert load_dataset(str(tmp_path / "mine.toml")).source == []
+
+
+def test_rules_and_another_division_exclude_each_other(tmp_path: Path) -> None:
+    """Nobody could know which one counts."""
+    both = f"{TEXT}\n[batches]\nrows = 100\n"
+    assert refusal(both, tmp_path) == [
+        "mine.toml: [batches] and [[source]] both divide the rows into batches: remove one of them"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,10 @@
 """Write each batch to a file, so that the use of memory does not depend on its size."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import orjson
 
@@ -14,8 +13,14 @@ from veleta.errors import Retry, Stop
 from veleta.input.batch_assignment import Row
 from veleta.input.input_rows import open_rows, reported
 from veleta.input.row_counts import FEW_REASONS, RowCounts
+from veleta_source.domain.batch_division import in_equal_parts, numbered
 from veleta_source.domain.row_generator import RowGenerator
 from veleta_source.handlers import BATCHES, BatchFiles
+
+MAX_ROWS = 500_000
+"""The most rows of a batch. A larger one is divided."""
+BUFFERED = 65_536
+"""Bytes of a batch that are kept until they are written: a file may have thousands of batches."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,29 @@ class SplitFile:
             with open_rows(self.path, self.dataset) as rows:
                 rows.require_no_faults()
                 _clear(self.folder)
-                batches = _write(rows.assigned(report_progress=report_progress), self.folder)
+                assigned = rows.assigned(report_progress=report_progress)
+                batches = _write(assigned, self.folder) if self.dataset.source else self._divide(assigned)
                 rows.require_no_faults()
                 rows.require_usable_rows()
                 return BatchFiles(batches, rows.counts, rows.summary(FEW_REASONS))
         except OSError as error:
             raise Stop(f"cannot split {self.path}: {error}") from error
+
+    def _divide(self, assigned: Iterable[tuple[int, Row]]) -> list[Path]:
+        """Write the rows to the batches of [batches], or to equal parts."""
+        rows, rule = (row for _, row in assigned), self.dataset.batches
+        if rule.by is not None or rule.rows is not None:
+            return _write(numbered(rows, self.dataset), self.folder)
+        lines, total = self.folder / "rows", 0
+        try:
+            with lines.open("wb") as file:
+                for row in rows:
+                    file.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+                    total += 1
+            with lines.open("rb") as file:
+                return _write_encoded(in_equal_parts(map(bytes.rstrip, file), total), self.folder)
+        finally:
+            lines.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -83,21 +105,40 @@ def _clear(folder: Path, kept: Collection[str] = ()) -> None:
 
 
 def _write(rows: Iterable[tuple[int, Row]], folder: Path) -> list[Path]:
-    """Write each row to the file of its place. Places without rows have no file, so later batches move up.
+    """Write each row to the file of its place: see `_write_encoded`."""
+    return _write_encoded(((place, orjson.dumps(row)) for place, row in rows), folder)
+
+
+def _write_encoded(rows: Iterable[tuple[int, bytes]], folder: Path) -> list[Path]:
+    """Write each row, as JSON, to the file of its place. Places without rows have no file, so later batches move up.
 
     After an error nothing is left: the disk may be full.
     """
     folder.mkdir(exist_ok=True)
-    files: dict[int, BinaryIO] = {}
+    counts, buffers = Counter[int](), dict[tuple[int, int], bytearray]()
     try:
-        with ExitStack() as open_files:
-            for place, row in rows:
-                if place in files:
-                    files[place].write(b",")
-                else:
-                    files[place] = open_files.enter_context((folder / f"{place}.json").open("wb"))
-                files[place].write(orjson.dumps(row))
+        for place, row in rows:
+            part, position = divmod(counts[place], MAX_ROWS)
+            counts[place] += 1
+            buffer = buffers.setdefault((place, part), bytearray())
+            buffer += b"," + row if position else row
+            if len(buffer) > BUFFERED:
+                _append(folder, (place, part), buffer)
+        for key, buffer in buffers.items():
+            _append(folder, key, buffer)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return [folder / f"{place}.json" for place in sorted(files)]
+    return [_path(folder, key) for key in sorted(buffers)]
+
+
+def _append(folder: Path, key: tuple[int, int], buffer: bytearray) -> None:
+    with _path(folder, key).open("ab") as file:
+        file.write(buffer)
+    buffer.clear()
+
+
+def _path(folder: Path, key: tuple[int, int]) -> Path:
+    """The file of a part of a batch."""
+    place, part = key
+    return folder / (f"{place}.json" if part == 0 else f"{place}-{part}.json")

@@ -11,7 +11,6 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from veleta.dataset import Dataset, Kind, Name, Section
-from veleta.dataset_faults import input_faults
 from veleta.errors import Stop
 from veleta.toml_document import structure_faults
 from veleta.valid_values import did_you_mean, repeated, unknown
@@ -204,7 +203,7 @@ def parse_generator(dataset: Dataset) -> Generator:
     except ValidationError as error:
         faults = structure_faults(Generator, dataset.generator, error.errors(), section=("generator",))
         raise Stop("\n".join(faults)) from error
-    if faults := [*input_faults(dataset), *_faults(generator, dataset)]:
+    if faults := list(_faults(generator, dataset)):
         raise Stop("\n".join(faults))
     return generator
 

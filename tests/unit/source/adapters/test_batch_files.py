@@ -5,6 +5,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Collection
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ import orjson
 import pytest
 
 from support.listings import HEADER, LINE, write_csv
-from veleta.dataset import load_dataset
+from veleta.dataset import BatchesRule, load_dataset
 from veleta.errors import Retry, Stop
 from veleta_source.adapters import batch_files
 from veleta_source.adapters.batch_files import GeneratedRows, SplitFile
@@ -171,3 +172,37 @@ def test_progress_is_reported_now_and_then(tmp_path: Path) -> None:
     reported: list[int] = []
     SplitFile(csv, tmp_path / "spool", DATASET).create(1, [], reported.append)
     assert reported == [0, 10_000]
+
+
+@pytest.mark.parametrize(
+    ("rule", "sizes"),
+    [(BatchesRule(), [3] * 6), (BatchesRule(rows=8), [8, 8, 2]), (BatchesRule(by="prev_sold_date"), [6, 12])],
+    ids=["equal parts", "rows", "month"],
+)
+def test_without_rules_rows_are_divided(
+    rule: BatchesRule, sizes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the file, or of time. A row is written once, however often a batch is written to."""
+    monkeypatch.setattr(batch_files, "BUFFERED", 300)
+    csv, dataset = tmp_path / "a.csv", DATASET.model_copy(update={"source": [], "batches": rule})
+    days = ("2024-02-01", "2024-01-15", "2024-02-28")
+    write_lines(csv, [{**LINE, "bed": str(n + 1), "prev_sold_date": days[n % 3]} for n in range(18)])
+    batches = SplitFile(csv, tmp_path / "spool", dataset).create(1, [], lambda _rows: None).paths
+    found = [[row["bed"] for row in rows_of(batch)] for batch in batches]
+    assert list(map(len, found)) == sizes
+    in_order = [n + 1.0 for n in range(18)]
+    january = [bed for bed in in_order if bed % 3 == 2]
+    expected = [*january, *(bed for bed in in_order if bed not in january)] if rule.by else in_order
+    assert list(chain.from_iterable(found)) == expected
+    assert sorted((tmp_path / "spool").iterdir()) == sorted(batches)
+
+
+def test_a_large_batch_is_divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parts follow each other, before the next batch."""
+    monkeypatch.setattr(batch_files, "MAX_ROWS", 4)
+    csv = tmp_path / "a.csv"
+    write_lines(csv, [{**LINE, "price": price} for price in ["700000.0"] * 2 + ["105000.0"] * 9])
+    batches = split(csv, tmp_path / "spool")
+    assert [[row["price"] for row in rows_of(batch)] for batch in batches] == [
+        [105000.0] * 4, [105000.0] * 4, [105000.0], [700000.0] * 2,
+    ]  # fmt: skip

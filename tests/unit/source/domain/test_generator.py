@@ -143,8 +143,8 @@ def test_a_dataset_without_a_generator_needs_another_input() -> None:
 
 
 def test_generated_rows_need_rules_of_batches() -> None:
-    """As the rows of a file."""
-    with pytest.raises(Stop, match=r"no \[\[source\]\]: add one"):
+    """Otherwise than the rows of a file, which can be divided."""
+    with pytest.raises(Stop, match=r"\[\[generator.batches\]\] place 0 has no \[\[source\]\] rule: add one"):
         parse_generator(DATASET.model_copy(update={"source": []}))
 
 
