@@ -269,10 +269,10 @@ class Dataset(Section):
         return [c.name for c in self.columns if c.numeric and c.name not in self.drift.ignore]
 
     @property
-    def numbers_by_target(self) -> frozenset[int]:
-        """The numbers of all batches, if the rules choose the rows of a batch by the target. Otherwise empty."""
+    def batches_by_target(self) -> int:
+        """The number of batches whose rows the rules choose, if a rule names the target. Otherwise 0."""
         by_target = any(each.column == self.target for rule in self.source for each in rule.where)
-        return frozenset(rule.place for rule in self.source) if by_target else frozenset()
+        return len(self.source) if by_target else 0
 
     @property
     def inputs(self) -> list[Column]:

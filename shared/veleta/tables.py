@@ -93,7 +93,7 @@ drift_reports = sa.Table(
     sa.Column("champion", sa.Integer, comment="the version whose errors were tested"),
     sa.Column("risk", sa.JSON(none_as_null=True), comment="what the policy sequential knows of it"),
     sa.Column("importance", sa.JSON(none_as_null=True), comment="each column's share of its SHAP values"),
-    sa.Column("pair", sa.JSON(none_as_null=True), comment="what is known of it beside the version that it replaced"),
+    sa.Column("pair", sa.JSON(none_as_null=True), comment="its errors and those of the version that it replaced"),
 )
 
 drift_metrics = sa.Table(

@@ -127,13 +127,6 @@ def test_a_drift_report_is_written(stack: Stack) -> None:
     assert "<title>Drift report: batch 1/0, USA real estate</title>" in page
 
 
-def test_the_drift_reports_are_replayed(stack: Stack) -> None:
-    """By the documented command. They equal those of the stack."""
-    wait_until(lambda: sql(stack, "SELECT verdict FROM PIPELINE.drift_reports WHERE epoch = 1 AND number = 1"))
-    assert stack.compose("run", "--rm", "--no-TTY", "replay").endswith(": equal\n")
-    assert sql(stack, "SHOW DATABASES LIKE 'REPLAY'") == []
-
-
 def test_all_containers_are_healthy(stack: Stack) -> None:
     """Each check requests the function of its container."""
     assert {part: stack.inspect(part)["State"]["Health"]["Status"] for part in LONG_RUNNING} == dict.fromkeys(

@@ -39,6 +39,7 @@ from veleta.tables import (
     drift_tests,
     drift_verdicts,
     histograms,
+    retrain_verdicts,
 )
 from veleta_drift.adapters import repositories
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
@@ -217,8 +218,8 @@ async def test_a_report_with_a_column_that_the_dataset_file_no_longer_has_is_sto
 
 DIGEST = "0f" * 32
 PAIR = PairErrors(
-    version=3, previous=2, batches=2, numbers=[0, 1], rows=400, error=9.5, previous_error=9.75, difference=-0.1 / 3,
-    deviation=0.7,
+    version=3, previous=2, batches=2, numbers=[0, 1], complete=True, rows=400, weight=2_000, error=9.5,
+    previous_error=9.75, difference=-0.1 / 3, variance=0.7,
 )  # fmt: skip
 RISK = RiskState(version=3, threshold=0.2, rows=400, total=40.1, variation=8.5, lower=0.05)
 PARTS = {
@@ -300,7 +301,6 @@ async def test_each_part_of_a_report_has_its_table(testbed: Testbed, epoch: int)
     comparison = dataset_tables(testbed.dataset).comparison
     transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
     await insert(transactions, report(epoch, 1).model_copy(update=PARTS))
-    await engine.dispose()
 
     def rows(table: sa.Table) -> list[tuple[object, ...]]:
         return [tuple(row)[2:] for row in testbed.sql(sa.select(table).where(table.c.epoch == epoch))]
@@ -310,12 +310,19 @@ async def test_each_part_of_a_report_has_its_table(testbed: Testbed, epoch: int)
     assert rows(drift_verdicts) == [("evidence", "drift", "r", DIGEST, "no drift")]
     assert rows(drift_tests) == [(0, "champion", "errors", "a = b", "bias", 0.01, 0.1, 0.02, True, "", 0.02)]
     assert rows(batch_errors) == [(3, 80, 9.5, 0.1)]
+    judged = RetrainJudged(
+        dataset=DATASET.name, epoch=epoch, number=1, version=3, previous=2, rows=80, mae=9.0, previous_mae=10.0,
+        change=-0.1, p_value=0.01, verdict="helped", batches=6,
+    )  # fmt: skip
+    await transactions.run(lambda uow: uow.retrain_verdicts.insert(judged, TIME))
+    assert rows(retrain_verdicts) == [(3, 2, 80, 9.0, 10.0, -0.1, 0.01, "helped", for_sql(TIME), 6)]
     assert rows(histograms) == [
         ("n", 0, None, 0.38, None, 0.1, 0.0, "champion"),
         ("n", 1, 0.38, None, None, 0.9, 1.0, "champion"),
         ("t", 0, None, None, "x", 0.6, None, None),
         ("t", 1, None, None, None, 0.4, None, None),
     ]
+    await engine.dispose()
 
 
 @pytest.mark.failure("F455")

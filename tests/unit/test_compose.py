@@ -27,7 +27,6 @@ NETWORKS = {
     "secrets": set[str](),
     "preflight": {"source"},
     "prepare": {"kafka", "mysql"},
-    "replay": {"kafka", "mysql", "mlflow"},
     "kafka": {"kafka", "front-kafka"},
     "mysql": {"mysql"},
     "mlflow": {"mlflow", "front-mlflow"},

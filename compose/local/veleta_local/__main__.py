@@ -158,7 +158,7 @@ def _replay() -> None:
 def _rows() -> None:
     if not Run(_HOME).alive():
         raise LocalError("pass a file: make backtest CSV=name. Without one a run must be up: make start")
-    _exec("veleta_drift.run_rows", ["backtest.csv", "backtest.toml"], Run.environment_of_replay)
+    _exec("veleta_drift.run_rows", ["backtest.csv", "backtest.toml"], Run.environment_of_readers)
 
 
 def _purge() -> None:

@@ -195,10 +195,13 @@ class Deployment:
     def environment_of_notebooks(self) -> dict[str, str]:
         return self._common() | self._login("notebooks") | {"NOTEBOOKS_PORT": str(self.ports["jupyter"])}
 
+    def environment_of_readers(self) -> dict[str, str]:
+        """A process without a login may only read, in Kafka and MLflow."""
+        return self._common() | {"KAFKA_BOOTSTRAP": self.kafka.bootstrap}
+
     def environment_of_replay(self) -> dict[str, str]:
-        """A replay creates its tables as MySQL's administrator. In Kafka and MLflow it may only read."""
-        kafka = {"KAFKA_BOOTSTRAP": self.kafka.bootstrap}
-        return self._common() | self._mysql(ADMIN, self.mysql_password) | kafka
+        """A replay creates its tables as MySQL's administrator."""
+        return self.environment_of_readers() | self._mysql(ADMIN, self.mysql_password)
 
     def environment_of_clients(self) -> dict[str, str]:
         """The variables of `.veleta/env`, for tools outside the run. No start reads them."""

@@ -43,7 +43,7 @@ class Versions:
 class Measured:
     """What was measured on a batch. `on_new_rows` has the predictions of both versions for rows that neither learnt.
 
-    `pair` has what is known of both since the promotion, and `judged` whether that training helped, as far as is known.
+    `pair` has the errors of both since the promotion, and `judged` whether that training helped, if that is known.
     """
 
     judgement: Judgement
@@ -68,7 +68,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Known:
-    """What the reports before a batch know of the champion, and of it beside the version that it replaced."""
+    """What earlier reports have of the champion: its risk, and its errors beside those of the version it replaced."""
 
     risk: RiskState | None = None
     pair: PairErrors | None = None
@@ -130,22 +130,24 @@ class BatchMeasurer:
         risk = known.risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
         risk = sequential.next_state(risk, sequential.losses(errors.signed), rule)
         measured = self._on_new_rows(model.number, errors, versions.previous, rows)
-        pair = self._pair(known.pair, manifest.number, measured)
+        pair = self._pair(known.pair, manifest, measured)
         judged = self._judged(manifest, pair) if pair else None
         shown, tests = histograms(inputs, learnt.inputs, "champion"), [*judgement.tests, *tests]
         return Measured(judgement, tests, risk, model.number, measured, shown, found.importance, pair, judged)
 
-    def _pair(self, known: PairErrors | None, number: int, measured: Sequence[Predictions]) -> PairErrors | None:
-        """What is known of both versions with this batch. None without the version that the champion replaced."""
+    def _pair(
+        self, known: PairErrors | None, manifest: BatchClosed, measured: Sequence[Predictions]
+    ) -> PairErrors | None:
+        """The errors of both versions, with those on this batch. None without a version that the champion replaced."""
         if len(measured) != 2:  # noqa: PLR2004 - champion, previous
             return None
         champion, previous = measured
         pair = known or PairErrors(version=champion.version, previous=previous.version)
-        return added(pair, number, champion, previous, numbered=bool(self._dataset.numbers_by_target))
+        return added(pair, manifest.number, manifest.rows, champion, previous, self._dataset.batches_by_target)
 
     def _judged(self, manifest: BatchClosed, pair: PairErrors) -> RetrainJudged | None:
         """Whether the training of the champion helped. None as long as that is not known."""
-        if not (found := compared(pair, self._dataset.numbers_by_target)):
+        if not (found := compared(pair)):
             return None
         return RetrainJudged(
             dataset=manifest.dataset,
@@ -154,8 +156,8 @@ class BatchMeasurer:
             version=pair.version,
             previous=pair.previous,
             rows=pair.rows,
-            mae=pair.error / pair.rows,
-            previous_mae=pair.previous_error / pair.rows,
+            mae=pair.error / pair.weight,
+            previous_mae=pair.previous_error / pair.weight,
             change=found.change,
             p_value=found.p_value,
             verdict=found.verdict,

@@ -117,7 +117,7 @@ class Replayer:
     async def _replay(self, key: BatchKey) -> None:
         """Handle a batch as `RecordProcessor` does. Raises LeaveOut before anything is stored."""
         event, report = self._closed[key], self._reports[key]
-        if not report.has_verdicts:
+        if not report.has_all_parts:
             raise LeaveOut("an earlier release reported it")
         handler, models = self._handler(report.dataset_digest)
         versions = await asyncio.to_thread(_versions, models, report)

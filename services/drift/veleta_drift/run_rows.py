@@ -6,14 +6,13 @@ them if it gets no file.
 
 import csv
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.batches import BatchReader, Rows, newest_of_each_number, read_events
+from veleta.batches import BatchReader, newest_of_each_number, read_events
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Reject, Retry, Stop
 from veleta.events.catalogue import BatchClosed
@@ -44,28 +43,23 @@ def main() -> None:
 
 
 def write_rows(path: Path, dataset: Dataset, event_log: EventLog) -> tuple[list[str], list[str]]:
-    """Write the rows. Returns the ids of the batches, and why others are left out."""
+    """Write the rows. Returns the ids of the batches, and why others are left out, with all of their rows."""
     manifests = (e.payload for e in read_events(event_log, dataset.name) if isinstance(e.payload, BatchClosed))
-    read, lost = list[str](), list[str]()
+    reader, read, lost = BatchReader(event_log), list[str](), list[str]()
     with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.DictWriter(file, dataset.names, extrasaction="ignore")
         writer.writeheader()
         for manifest in newest_of_each_number(manifests):
+            before = file.tell()
             try:
-                for rows in _readable(event_log, manifest):
+                for rows in reader.chunks(manifest):
                     writer.writerows(rows)
                 read.append(manifest.batch)
             except Reject as error:
+                file.seek(before)
+                file.truncate()
                 lost.append(f"{manifest.batch}: {error}")
     return read, lost
-
-
-def _readable(event_log: EventLog, manifest: BatchClosed) -> Iterator[Rows]:
-    """The chunks of a batch, after all of it was checked once. Raises Reject before the first one."""
-    reader = BatchReader(event_log)
-    for _ in reader.chunks(manifest):
-        pass
-    yield from reader.chunks(manifest)
 
 
 if __name__ == "__main__":

@@ -292,9 +292,12 @@ class RiskState(BaseModel):
 class PairErrors(BaseModel):
     """The errors of a champion and of the version that it replaced, on the same rows since the promotion.
 
-    These are `rows` rows of `batches` batches, which neither has learnt. `numbers` has the numbers of those batches, if
-    the rules choose the rows of a batch by the target. `error` and `previous_error` are sums of absolute errors.
-    `difference` is the mean difference of the absolute log errors, and `deviation` the sum of its squared deviations.
+    These are `rows` rows of `batches` batches, which neither has learnt. Each batch counts by its number of rows as
+    received, whose sum is `weight`. `error` and `previous_error` are the weighted sums of the mean absolute errors, and
+    `difference` is that of the mean differences of the absolute log errors. `variance` is the variance of `difference`.
+
+    `numbers` has the numbers of the batches, if the rules choose the rows of a batch by the target. `complete` is true
+    if the batches are enough for a verdict.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -302,11 +305,13 @@ class PairErrors(BaseModel):
     previous: VersionNumber
     batches: Count = 0
     numbers: Few[Count] = []
+    complete: bool = False
     rows: Count = 0
+    weight: Count = 0
     error: FiniteFloat = 0.0
     previous_error: FiniteFloat = 0.0
     difference: FiniteFloat = 0.0
-    deviation: FiniteFloat = 0.0
+    variance: FiniteFloat = 0.0
 
 
 class PolicyVerdict(BaseModel):

@@ -17,7 +17,7 @@ from veleta.events.catalogue import DriftAssessed, RetrainJudged, RetrainRequest
 from veleta.events.envelope import Event, Record, decode
 from veleta.reference import Reference
 from veleta.topics import topic
-from veleta_drift.batch_measurer import evidence_of
+from veleta_drift.batch_measurer import evidence_of, proposed_rollback
 from veleta_drift.domain.row_sample import MAX_ROWS, RowSample
 from veleta_drift.handlers import RETRAIN_VERDICTS, RETRAINS, DriftHandler
 
@@ -183,6 +183,8 @@ async def test_batches_that_are_chosen_by_the_target_judge_a_training_together(c
     assert report.pair
     assert judged.rows == report.pair.rows
     assert report.pair.rows > 6 * report.errors[0].rows / 2
+    proposal = proposed_rollback(judged)
+    assert f"on {judged.rows:,} rows of 6 batches up to real_estate/2/5 that neither has learnt" in proposal.reason
 
 
 async def test_the_risk_of_a_champion_continues_and_begins_again_with_the_next(champion: FakeModel) -> None:

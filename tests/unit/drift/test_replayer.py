@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from support.batches import TIME, publish_batch, send
@@ -15,6 +16,7 @@ from veleta.dataset import Dataset, DriftPolicy, load_dataset, parse_dataset
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import DatasetDeclared, DriftAssessed
 from veleta.events.envelope import Event, Message, Record, decode, encode
+from veleta.features import in_holdout
 from veleta.topics import topic
 from veleta_drift.handlers import DriftHandler
 from veleta_drift.replayer import Replay, Replayer
@@ -23,6 +25,9 @@ DATASET = load_dataset("real_estate")
 
 FIRST = FakeModel(1, reference_of(DATASET, api_rows(0, 500, 1), 500))
 SECOND = replace(FIRST, number=2, bias=0.05)
+
+LEARNT = next(row for row in api_rows(1, 300, 21) if not in_holdout(DATASET, DATASET.convert(row)[0]))
+"""A row of a property that versions learn."""
 
 
 class Deployment:
@@ -74,7 +79,8 @@ class Deployment:
 
     async def judge(self) -> None:
         """The batches after those, until there was one of each number since the last promotion."""
-        for number in (1, 2, 5):
+        await self.assess(2, 1, [LEARNT])
+        for number in (2, 5):
             await self.assess(2, number, api_rows(number, 300, 20 + number))
 
     async def replay(
@@ -113,8 +119,26 @@ async def test_a_replay_has_the_reports_of_the_service(deployment: Deployment) -
     assert found.replayed == [(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (2, 0), (2, 1), (2, 2), (2, 5)]
     assert (found.left_out, found.unreported, found.policies) == ({}, 0, {DATASET.drift.policy})
     assert tables.reports.reports == deployment.reports
+    assert deployment.reports[2, 1].errors == [], "no row of the holdout"
     assert [each.champion for each in deployment.reports.values()] == [None, 1, None, *[2] * 6]
     assert tables.retrain_verdicts.verdicts == deployment.live.committed.retrain_verdicts.verdicts != {}
+
+
+@pytest.mark.failure("F461")
+async def test_a_report_without_the_errors_of_a_pair_is_not_replayable(deployment: Deployment) -> None:
+    """An earlier release compared two versions and did not publish that. Its judged training is restored."""
+    await deployment.assess_some()
+    await deployment.judge()
+    drift = topic(DATASET.name, "drift")
+    for position, record in enumerate(deployment.log.topics[drift]):
+        document = orjson.loads(record.value)
+        if document.pop("pair", None):
+            deployment.log.topics[drift][position] = replace(record, value=orjson.dumps(document))
+    found, tables = await deployment.replay()
+    assert set(found.left_out.values()) == {"an earlier release reported it"}
+    assert (1, 3) in found.left_out
+    assert (1, 1) in found.replayed
+    assert tables.retrain_verdicts.verdicts == deployment.live.committed.retrain_verdicts.verdicts
 
 
 async def test_another_policy_decides_alone(deployment: Deployment) -> None:

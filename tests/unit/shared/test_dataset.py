@@ -177,3 +177,12 @@ def test_the_name_of_a_column_is_safe_in_sql() -> None:
         with pytest.raises(ValueError, match="pattern"):
             Column(name=name, title="x", kind="number")
     assert re.fullmatch(r"[a-z_0-9]+", Column(name="a" * 48, title="x", kind="number").name)
+
+
+def test_batches_may_be_chosen_by_the_target() -> None:
+    """Their number is that of the rules. Rules that name other columns, and no rules at all, choose none by it."""
+    dataset = load_dataset("real_estate")
+    assert dataset.batches_by_target == 6
+    assert dataset.model_copy(update={"source": []}).batches_by_target == 0
+    others = [rule for rule in dataset.source if all(each.column != dataset.target for each in rule.where)]
+    assert dataset.model_copy(update={"source": others}).batches_by_target == 0

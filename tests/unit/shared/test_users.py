@@ -30,7 +30,7 @@ def test_compose_logs_in_with_the_declared_users() -> None:
     blocks = dict(re.findall(r"^  ([a-z-]+):\n((?:    .*\n|\n)+)", services, re.MULTILINE))
     users = {part: re.findall(r"MYSQL_USER: (\w+)", block) for part, block in blocks.items()}
     assert {part: names for part, names in users.items() if names} == {
-        "prepare": ["root"], "replay": ["root"], **{part: [user.name] for part, user in LOGINS.items()},
+        "prepare": ["root"], **{part: [user.name] for part, user in LOGINS.items()},
     }  # fmt: skip
     secrets = {part for part, block in blocks.items() if f"secret-{part}:/run/secrets:ro" in block}
     assert secrets == PARTS_WITH_SECRETS - {"kafka", "mysql", "mlflow"}

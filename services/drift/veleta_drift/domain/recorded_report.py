@@ -12,7 +12,7 @@ class RecordedReport:
     """The circumstances of a report, without its figures.
 
     `previous` is the number of the batch that it compares with, and `replaced` the version that the champion had
-    replaced. Without a champion `reason` says why. `has_verdicts` is False for a report of an earlier release.
+    replaced. Without a champion `reason` says why. `has_all_parts` is False for a report of an earlier release.
     """
 
     dataset_digest: str
@@ -21,19 +21,18 @@ class RecordedReport:
     champion: int | None
     replaced: int | None
     reason: str
-    has_verdicts: bool
+    has_all_parts: bool
 
     @classmethod
     def of(cls, report: DriftAssessed) -> Self:
         """Those of a report."""
-        measured = [each.version for each in report.errors if each.version != report.champion]
         reasons = {each.policy: each.reason for each in report.verdicts}
         return cls(
             dataset_digest=report.dataset_digest,
             policy=report.policy,
             previous=report.previous,
             champion=report.champion,
-            replaced=measured[0] if measured else None,
+            replaced=report.pair.previous if report.pair else None,
             reason="" if report.champion else reasons.get(evidence.POLICY, ""),
-            has_verdicts=bool(report.verdicts),
+            has_all_parts=bool(report.verdicts) and (report.pair is not None or len(report.errors) <= 1),
         )

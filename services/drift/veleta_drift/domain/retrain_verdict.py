@@ -1,7 +1,6 @@
 """Whether a training helped: the champion against the version that it replaced, on rows that neither has learnt."""
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,45 +47,55 @@ class Comparison:
     verdict: RetrainVerdict
 
 
-def added(pair: PairErrors, number: int, champion: Predictions, previous: Predictions, *, numbered: bool) -> PairErrors:
-    """What is known of both versions after their predictions for the same rows of a batch.
+def added(
+    pair: PairErrors, number: int, size: int, champion: Predictions, previous: Predictions, round_of: int
+) -> PairErrors:
+    """The errors with those on a batch of `size` rows as received, of which both versions have predicted a sample.
 
-    If batches are `numbered`, their numbers are kept. The moments are combined by the method of Chan, Golub and LeVeque
-    (1983, Algorithms for computing the sample variance).
+    With a `round_of` batches, one of each of their numbers is needed for a verdict. A number that comes again shows
+    that no other one follows. Enough rows for a verdict stay as they are.
     """
-    numbers = sorted({*pair.numbers, number}) if numbered else []
-    seen = pair.model_copy(update={"batches": pair.batches + 1, "numbers": numbers})
-    if not (new := len(champion.truth)):
+    again = number in pair.numbers
+    complete = pair.complete or again or (not round_of) or len(pair.numbers) + 1 >= round_of
+    if pair.rows >= MIN_ROWS and (pair.complete or again):
+        return pair.model_copy(update={"complete": True})
+    seen = pair.model_copy(
+        update={"numbers": sorted({*pair.numbers, number}) if round_of else [], "complete": complete}
+    )
+    if (rows := len(champion.truth)) < 2:  # noqa: PLR2004 - one row has no variance
         return seen
     differences = np.abs(champion.signed) - np.abs(previous.signed)
-    rows, mean = pair.rows + new, float(differences.mean())
-    step = mean - pair.difference
-    deviation = float(((differences - mean) ** 2).sum()) + step**2 * pair.rows * new / rows
     return seen.model_copy(
         update={
-            "rows": rows,
-            "error": pair.error + champion.mae * new,
-            "previous_error": pair.previous_error + previous.mae * new,
-            "difference": pair.difference + step * new / rows,
-            "deviation": pair.deviation + deviation,
+            "batches": pair.batches + 1,
+            "rows": pair.rows + rows,
+            "weight": pair.weight + size,
+            "error": pair.error + size * champion.mae,
+            "previous_error": pair.previous_error + size * previous.mae,
+            "difference": pair.difference + size * float(differences.mean()),
+            "variance": pair.variance + size**2 * _variance(differences) / rows,
         }
     )
 
 
-def compared(pair: PairErrors, needed: Collection[int] = ()) -> Comparison | None:
-    """Compare the absolute log errors of both versions by the paired t-test.
+def compared(pair: PairErrors) -> Comparison | None:
+    """Compare the absolute log errors of both versions by the paired t-test, stratified by batch.
 
-    None with too few rows, or as long as batches with the `needed` numbers are missing. A difference counts only if the
-    mean absolute error changed in the same direction. Few high prices decide that one.
+    None as long as rows or batches are missing. A difference counts only if the mean absolute error changed in the same
+    direction. Few high prices decide that one.
     """
-    if pair.rows < MIN_ROWS or not set(needed) <= set(pair.numbers):
+    if pair.rows < MIN_ROWS or not pair.complete:
         return None
     change = pair.error / pair.previous_error - 1 if pair.previous_error else float(pair.error > 0)
-    error = math.sqrt(pair.deviation / (pair.rows - 1) / pair.rows)
-    p_value = _p_value(pair.difference, error, pair.rows - 1)
+    p_value = _p_value(pair.difference, math.sqrt(pair.variance), pair.rows - pair.batches)
     if p_value > LEVEL or change * pair.difference <= 0:
         return Comparison(change, p_value, "no difference")
     return Comparison(change, p_value, "helped" if pair.difference < 0 else "harmed")
+
+
+def _variance(values: np.ndarray) -> float:
+    """That of a sample. That of equal values has no rounding errors."""
+    return float(values.var(ddof=1)) if np.ptp(values) else 0.0
 
 
 def _p_value(mean: float, error: float, freedom: int) -> float:

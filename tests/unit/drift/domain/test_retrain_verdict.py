@@ -1,5 +1,7 @@
 """Whether a training helped."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -19,11 +21,11 @@ def predictions(version: int, factor: float, of_the_highest: float | None = None
     return Predictions(version, values, TRUTH)
 
 
-def pair(*batches: tuple[Predictions, Predictions], numbered: bool = False) -> PairErrors:
-    """What is known after these batches, with the numbers 0, 1, ..."""
+def pair(*batches: tuple[Predictions, Predictions], numbers: Sequence[int] = (), round_of: int = 0) -> PairErrors:
+    """The errors of both versions on these batches, which count by their rows. Their numbers are 0, 1, ... or these."""
     known = PairErrors(version=2, previous=1)
-    for number, (champion, previous) in enumerate(batches):
-        known = added(known, number, champion, previous, numbered=numbered)
+    for number, (champion, previous) in zip(numbers or range(len(batches)), batches, strict=True):
+        known = added(known, number, len(champion.truth), champion, previous, round_of)
     return known
 
 
@@ -51,44 +53,69 @@ def noisy(version: int, spread: float) -> Predictions:
     return Predictions(version, TRUTH * np.exp(np.random.default_rng(version).normal(0, spread, len(TRUTH))), TRUTH)
 
 
-@pytest.mark.parametrize("cuts", [[], [1], [30, 31, 200], [0, 399]])
-def test_the_test_is_the_paired_one_of_scipy(cuts: list[int]) -> None:
-    """In whatever batches the rows come, empty ones included."""
+def test_the_test_is_the_paired_one_of_scipy() -> None:
+    """On one batch. Its change is that of the mean absolute error."""
     champion, previous = noisy(2, 0.2), noisy(1, 0.21)
-    parts = [slice(first, last) for first, last in zip([0, *cuts], [*cuts, len(TRUTH)], strict=True)]
-    known = pair(*((part(champion, rows), part(previous, rows)) for rows in parts))
-    found = compared(known)
+    found = compared(pair((champion, previous)))
     assert found
     expected = stats.ttest_rel(np.abs(champion.signed), np.abs(previous.signed)).pvalue
     assert 0.001 < expected < 0.9
     assert found.p_value == pytest.approx(expected, rel=1e-9)
     assert found.change == pytest.approx(champion.mae / previous.mae - 1)
-    assert (known.rows, known.batches, known.numbers) == (len(TRUTH), len(parts), [])
+
+
+def test_batches_count_by_their_rows() -> None:
+    """A sample of a large batch stands for all of its rows."""
+    champion, previous = predictions(2, 1.2), predictions(1, 1.1)
+    large, small = (part(champion, slice(50)), part(previous, slice(50))), (previous, champion)
+    known = added(PairErrors(version=2, previous=1), 0, 10_000, *large, 2)
+    known = added(known, 1, 400, *small, 2)
+    found = compared(known)
+    assert found
+    assert found.verdict == "harmed"
+    assert (known.rows, known.weight, known.batches) == (450, 10_400, 2)
 
 
 def test_few_rows_have_no_verdict() -> None:
     """It is left to a later batch, which adds its rows."""
-    first, rest = slice(MIN_ROWS - 1), slice(MIN_ROWS - 1, MIN_ROWS)
+    first, rest = slice(MIN_ROWS - 2), slice(MIN_ROWS - 2, MIN_ROWS)
     champion, previous = noisy(2, 0.05), noisy(1, 0.5)
-    assert compared(pair((part(champion, first), part(previous, first)))) is None
     both = [(part(champion, rows), part(previous, rows)) for rows in (first, rest)]
+    assert compared(pair(both[0])) is None
     found = compared(pair(*both))
     assert found
     assert found.verdict == "helped"
 
 
+def test_rows_that_decided_stay_as_they_are() -> None:
+    """A later batch changes no verdict. Batches without rows are not counted."""
+    empty = part(noisy(2, 0.05), slice(0))
+    one = pair((empty, empty), (noisy(2, 0.05), noisy(1, 0.5)))
+    assert (one.batches, one.rows, one.complete) == (1, len(TRUTH), True)
+    assert added(one, 7, 400, noisy(2, 0.9), noisy(1, 0.1), 0) == one
+
+
+CHEAP, EXPENSIVE = TRUTH[TRUTH < 150_000], TRUTH[TRUTH >= 150_000]
+WORSE = Predictions(2, CHEAP * 1.3, CHEAP), Predictions(1, CHEAP * 1.02, CHEAP)
+BETTER = Predictions(2, EXPENSIVE, EXPENSIVE), Predictions(1, EXPENSIVE * 0.5, EXPENSIVE)
+
+
 @pytest.mark.failure("F466")
-def test_batches_that_are_chosen_by_the_target_are_compared_together() -> None:
-    """On cheap houses alone, a model that predicts less is right. A batch of each number shows which one is better."""
-    cheap, expensive = TRUTH[TRUTH < 150_000], TRUTH[TRUTH >= 150_000]
-    worse = Predictions(2, cheap * 1.3, cheap), Predictions(1, cheap * 1.02, cheap)
-    better = Predictions(2, expensive, expensive), Predictions(1, expensive * 0.5, expensive)
-    needed = {0, 1}
-    assert compared(pair(worse, numbered=True), needed) is None
-    assert compared(pair(worse, worse, numbered=True), {0, 2}) is None
-    found = compared(pair(worse, better, numbered=True), needed)
-    assert found
-    assert found.verdict == "helped"
-    alone = compared(pair(worse))
+@pytest.mark.parametrize(
+    ("numbers", "verdict", "batches"),
+    [([0], None, 1), ([0, 1], None, 2), ([0, 1, 2], "helped", 3), ([4, 5, 4], "helped", 2), ([7, 8, 9], "helped", 3)],
+    ids=["one", "two of three", "each number", "a number that comes again", "other numbers"],
+)
+def test_batches_that_are_chosen_by_the_target_are_compared_together(
+    numbers: list[int], verdict: str | None, batches: int
+) -> None:
+    """On cheap houses alone, a model that predicts less is right. A round of three batches shows which one is better.
+
+    A number that comes again ends the round too: a batch may have no rows. It is not counted twice.
+    """
+    known = pair(*[WORSE, BETTER, BETTER][: len(numbers)], numbers=numbers, round_of=3)
+    found = compared(known)
+    assert (found.verdict if found else None, known.batches) == (verdict, batches)
+    alone = compared(pair(WORSE))
     assert alone
     assert alone.verdict == "harmed"

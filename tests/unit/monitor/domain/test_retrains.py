@@ -22,6 +22,14 @@ def test_a_rollback_is_proposed_for_the_served_version() -> None:
     assert rollback_notice([HELPED, HARMED], replace(MODEL, version=8)) == ""
     assert rollback_notice([HELPED, HARMED], replace(MODEL, version=9)) == ""
     assert rollback_notice([HARMED], None) == ""
+    several = rollback_notice([replace(HARMED, batches=6)], MODEL)
+    assert several.startswith("Version 7 predicts 6 batches up to 2/3 worse than version 6, which it replaced")
+
+
+def test_a_summary_names_the_batches_that_decided() -> None:
+    """One batch, or several up to one."""
+    assert HELPED.summary == "helped: MAE -3.2 % on batch 2/4"
+    assert replace(HELPED, batches=6).summary == "helped: MAE -3.2 % on 6 batches up to 2/4"
 
 
 @pytest.mark.failure("F456")

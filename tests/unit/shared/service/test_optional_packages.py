@@ -11,7 +11,7 @@ from veleta.service.optional_packages import ARROW, leave_out
 
 leave_out(ARROW)
 importlib.import_module(sys.argv[1])
-print([name for name in sys.modules if name.partition(".")[0] == ARROW and sys.modules[name]])
+print([name for name in sys.modules if name.partition(".")[0] == ARROW])
 """
 
 
