@@ -147,7 +147,7 @@ class DriftHandler:
         return stored if stored and stored.dataset_digest == self._dataset.digest else None
 
     def _known(self, manifest: BatchClosed, versions: Versions, uow: DriftUnitOfWork) -> Known:
-        """What earlier reports know of the versions."""
+        """What earlier reports have of the versions."""
         champion, previous, place = versions.champion, versions.previous, (manifest.epoch, manifest.number)
         return Known(
             uow.reports.risk(*place, champion.number) if champion else None,

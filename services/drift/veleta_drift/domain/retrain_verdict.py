@@ -55,13 +55,11 @@ def added(
     With a `round_of` batches, one of each of their numbers is needed for a verdict. A number that comes again shows
     that no other one follows. Enough rows for a verdict stay as they are.
     """
-    again = number in pair.numbers
-    complete = pair.complete or again or (not round_of) or len(pair.numbers) + 1 >= round_of
-    if pair.rows >= MIN_ROWS and (pair.complete or again):
+    complete = pair.complete or number in pair.numbers
+    if complete and pair.rows >= MIN_ROWS:
         return pair.model_copy(update={"complete": True})
-    seen = pair.model_copy(
-        update={"numbers": sorted({*pair.numbers, number}) if round_of else [], "complete": complete}
-    )
+    numbers = sorted({*pair.numbers, number}) if round_of else []
+    seen = pair.model_copy(update={"numbers": numbers, "complete": complete or len(numbers) >= round_of})
     if (rows := len(champion.truth)) < 2:  # noqa: PLR2004 - one row has no variance
         return seen
     differences = np.abs(champion.signed) - np.abs(previous.signed)
