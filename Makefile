@@ -78,7 +78,7 @@ evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-valid
 
 # Without CSV the rows and the dataset file are those of the run.
 BACKTEST = $(if $(CSV),,CSV=backtest.csv DATASET=$(or $(DATASET),backtest.toml))
-backtest: $(INSTALLED) ## measure the drift policies on random batches of a file's rows, or without CSV of the rows of the run that is up; the counts go to OUT | CSV DATASET ROWS DRAWS SEED POLICY OUT TREES
+backtest: $(INSTALLED) ## measure the drift policies on random batches of the rows of CSV, or of the run that is up; the counts go to OUT | CSV DATASET ROWS DRAWS SEED POLICY OUT TREES
 	$(if $(CSV),,CSV=backtest.csv) .venv/bin/python -m veleta_drift.backtest check
 	$(if $(CSV),,$(LOCAL) rows)
 	$(BACKTEST) OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
