@@ -71,9 +71,17 @@ def backing(request: pytest.FixtureRequest) -> Iterator[BackingServices]:
 
 
 @pytest.fixture(scope="module")
-def testbed(backing: BackingServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """A prepared deployment of the real_estate dataset, for the tests of one module."""
-    made = Testbed(backing, tmp_path_factory.mktemp("testbed"))
+def dataset_text() -> str | None:
+    """The dataset file of a module's deployments, if it is not real_estate."""
+    return None
+
+
+@pytest.fixture(scope="module")
+def testbed(
+    backing: BackingServices, tmp_path_factory: pytest.TempPathFactory, dataset_text: str | None
+) -> Iterator[Testbed]:
+    """A prepared deployment, for the tests of one module."""
+    made = Testbed(backing, tmp_path_factory.mktemp("testbed"), dataset_text)
     done = made.prepare()
     assert done.returncode == 0, done.stderr
     yield made
@@ -81,9 +89,9 @@ def testbed(backing: BackingServices, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def fresh_testbed(backing: BackingServices, tmp_path: Path) -> Iterator[Testbed]:
+def fresh_testbed(backing: BackingServices, tmp_path: Path, dataset_text: str | None) -> Iterator[Testbed]:
     """A prepared deployment for one test alone."""
-    made = Testbed(backing, tmp_path)
+    made = Testbed(backing, tmp_path, dataset_text)
     assert made.prepare().returncode == 0
     yield made
     made.close()

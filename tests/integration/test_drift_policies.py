@@ -1,6 +1,5 @@
 """Drift with the policy `evidence` beside the trainer, on real Kafka, MariaDB and MLflow."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from support.batches import publish_batch
 from support.drift_models import WITHOUT_RULES
 from support.listings import api_rows
-from support.testbed import BackingServices, Testbed, wait_until
+from support.testbed import Testbed, wait_until
 from support.trainings import ended
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.events.catalogue import DriftAssessed, RetrainJudged
@@ -33,14 +32,10 @@ ROWS = 1_500
 
 
 @pytest.fixture(scope="module")
-def testbed(backing: BackingServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """A deployment whose dataset file has the policy `evidence`. Bands would hold rows of the old prices only."""
+def dataset_text() -> str:
+    """With the policy `evidence`. Bands would hold rows of the old prices only."""
     text = WITHOUT_RULES.replace('policy = "seed"', 'policy = "evidence"')
-    text = text.replace("bands = [200_000, 400_000, 800_000]\n", "")
-    made = Testbed(backing, tmp_path_factory.mktemp("evidence"), text)
-    assert made.prepare().returncode == 0
-    yield made
-    made.close()
+    return text.replace("bands = [200_000, 400_000, 800_000]\n", "")
 
 
 def rows(seed: int, factor: float = 1.0) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from support.drift_models import WITHOUT_RULES
 from support.listings import api_rows
 from support.models import Models
 from support.replay import replay
-from support.testbed import BackingServices, Testbed, wait_until
+from support.testbed import Testbed, wait_until
 from veleta.ports import CHAMPION, PREVIOUS, Version
 from veleta.reference import REFERENCE_FILE, Reference
 from veleta.tables import batch_errors, dataset_tables, drift_reports, drift_tests, pipeline, retrain_verdicts
@@ -27,12 +27,9 @@ NUMBERS = "6 batches: 6 reports, 120 figures, 5 comparisons, 18 verdicts"
 
 
 @pytest.fixture(scope="module")
-def testbed(backing: BackingServices, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """A deployment in which each batch can judge a training."""
-    made = Testbed(backing, tmp_path_factory.mktemp("replay"), WITHOUT_RULES)
-    assert made.prepare().returncode == 0
-    yield made
-    made.close()
+def dataset_text() -> str:
+    """One with which each batch can judge a training."""
+    return WITHOUT_RULES
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,7 @@
 """Two drift workers at once: one stands by and takes over; one that resumes late changes nothing."""
 
 import time
-from collections.abc import Iterator
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,7 @@ from support.batches import publish_batch
 from support.drift_models import WITHOUT_RULES
 from support.listings import api_rows
 from support.replay import drift_rows, replay
-from support.testbed import BackingServices, Testbed, wait_until
+from support.testbed import Testbed, wait_until
 from support.trainings import ended, request_training, training_rows
 from veleta.adapters.kafka_clients import client_arguments
 from veleta.adapters.mlflow import MlflowRegistry
@@ -29,13 +27,10 @@ KILL_EVERY, KILL_SECONDS = 4, 3
 """After so many more batches and seconds a worker is killed."""
 
 
-@pytest.fixture
-def random_batches(backing: BackingServices, tmp_path: Path) -> Iterator[Testbed]:
-    """A deployment in which each batch can judge a training, for one test alone."""
-    made = Testbed(backing, tmp_path, WITHOUT_RULES)
-    assert made.prepare().returncode == 0
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def dataset_text() -> str:
+    """One with which each batch can judge a training."""
+    return WITHOUT_RULES
 
 
 @pytest.mark.failure("F13")
@@ -81,12 +76,12 @@ def _numbers(testbed: Testbed) -> list[int]:
 
 
 @pytest.mark.failure("F13", "F459")
-def test_killed_workers_give_the_verdicts_of_an_undisturbed_run(random_batches: Testbed) -> None:
+def test_killed_workers_give_the_verdicts_of_an_undisturbed_run(fresh_testbed: Testbed) -> None:
     """Two workers, a kill every few seconds, and all policies measure one champion on 50 batches.
 
     All rows of all tables equal those of a replay, and those of one worker that was never killed.
     """
-    testbed = random_batches
+    testbed = fresh_testbed
     _train_versions(testbed)
     with testbed.service("drift", "drift") as one, testbed.service("drift", "drift") as two:
         for process in (one, two):
