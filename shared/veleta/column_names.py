@@ -1,7 +1,7 @@
 """Matches the names that a file or an API uses with the columns of the dataset."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from veleta.dataset import Dataset
 
@@ -9,14 +9,21 @@ from veleta.dataset import Dataset
 def match_columns(dataset: Dataset, names: Sequence[str]) -> dict[str, list[int]]:
     """The positions of the names that match each column, whatever the case, spaces and hyphens.
 
-    Titles are compared if no name matches the column's own. A column without a match is left out.
+    First each column's header is compared, to the letter, then all names, and then all titles. A name that matches is
+    not compared again. A column without a match is left out.
     """
-    keys = [column_key(name) for name in names]
-    found = {column.name: _positions(keys, [column.name, f"{column.name} {column.unit}"]) for column in dataset.columns}
-    used = {position for positions in found.values() for position in positions}
-    rest = ["" if position in used else key for position, key in enumerate(keys)]
-    for column in dataset.columns:
-        found[column.name] = found[column.name] or _positions(rest, [column.title, f"{column.title} {column.unit}"])
+    plain, keys = [name.strip() for name in names], [column_key(name) for name in names]
+    found: dict[str, list[int]] = {}
+
+    def match(cells: Sequence[str], wanted: Mapping[str, Iterable[str]]) -> None:
+        used = {position for positions in found.values() for position in positions}
+        rest = ["" if position in used else cell for position, cell in enumerate(cells)]
+        found.update({name: found.get(name) or _positions(rest, texts) for name, texts in wanted.items()})
+
+    columns = dataset.columns
+    match(plain, {c.name: [c.header] for c in columns if c.header})
+    match(keys, {c.name: map(column_key, [c.header, c.name, f"{c.name} {c.unit}"]) for c in columns})
+    match(keys, {c.name: map(column_key, [c.title, f"{c.title} {c.unit}"]) for c in columns})
     return {name: positions for name, positions in found.items() if positions}
 
 
@@ -25,6 +32,6 @@ def column_key(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-def _positions(keys: Sequence[str], names: Iterable[str]) -> list[int]:
-    wanted = {column_key(name) for name in names} - {""}
-    return [position for position, key in enumerate(keys) if key in wanted]
+def _positions(cells: Sequence[str], texts: Iterable[str]) -> list[int]:
+    wanted = {*texts} - {""}
+    return [position for position, cell in enumerate(cells) if cell in wanted]

@@ -19,13 +19,22 @@ from pydantic import (
     model_validator,
 )
 
+from veleta.dataset_extension import extended
 from veleta.dataset_faults import consistency_faults, declared_names
 from veleta.errors import Stop
 from veleta.toml_document import Fault, read_toml, structure_faults, valid_parts
 from veleta.valid_values import NAME_PATTERN, alternatives
-from veleta.values import DecimalMark, parse_category, parse_date, parse_identifier, parse_number
+from veleta.values import (
+    DecimalMark,
+    parse_boolean,
+    parse_category,
+    parse_date,
+    parse_date_as,
+    parse_identifier,
+    parse_number,
+)
 
-Kind = Literal["number", "identifier", "category", "date"]
+Kind = Literal["number", "identifier", "category", "date", "boolean"]
 Policy = Literal["champion_challenger", "seed", "manual"]
 Period = Literal["day", "week", "month", "quarter", "year"]
 DriftPolicy = Literal["evidence", "seed", "sequential"]
@@ -33,7 +42,10 @@ Value = float | str | date | None
 Row = Mapping[str, Any]
 """A row as received: column to JSON value."""
 Values = dict[str, Value]
-"""A typed row: float for number and identifier, str for category, date for date, None for a value that does not fit."""
+"""A typed row: float for number and identifier, str for category, date for date, `true` or `false` for boolean.
+
+None is a missing value, or one that does not fit.
+"""
 
 MAX_TEXT = 255
 """The most characters of a category: the width of its column in MySQL."""
@@ -67,6 +79,14 @@ class Column(Section):
     feature: Literal["none", "prefix"] | None = None
     digits: int = 0
     prefix: int = 0
+    header: str = ""
+    """Its name in files and APIs, if that is neither its name nor its title."""
+    format: str = ""
+    """How a date is written in files and APIs, with the directives of `strptime`, if not as 1999-09-30."""
+    missing: list[str] | None = None
+    """Texts that mean that there is no value. None: those of the dataset."""
+    optional: bool = Field(False, strict=True)
+    """Whether a row may have no value."""
 
     @property
     def is_feature(self) -> bool:
@@ -82,13 +102,20 @@ class Column(Section):
         """Whether the data API sends it as a JSON number."""
         return self.kind in ("number", "identifier")
 
+    @property
+    def required(self) -> bool:
+        """Whether a request must have a value: the model uses it, and has not learnt to do without."""
+        return self.is_feature and not self.optional
+
     def convert(self, value: object, mark: DecimalMark = ".") -> Value:
         """`value` in this column's type, or None if it does not fit (a word for a number, NaN, a long text).
 
         Text is read as `veleta.values` describes. `mark` is the decimal mark of numbers in it.
         """
         if isinstance(value, str):
-            return self._parse(value, mark)
+            return None if self.missing and value.strip() in self.missing else self._parse(value, mark)
+        if self.kind == "boolean":
+            return parse_boolean(f"{value:g}" if isinstance(value, float) else str(value))
         return (
             _finite(value) if self.numeric and isinstance(value, int | float) and not isinstance(value, bool) else None
         )
@@ -108,7 +135,9 @@ class Column(Section):
             case "identifier":
                 return parse_identifier(text, self.digits, mark)
             case "date":
-                return parse_date(text)
+                return parse_date_as(text, self.format) if self.format else parse_date(text)
+            case "boolean":
+                return parse_boolean(text)
             case "category":
                 category = parse_category(text)
                 return category if category is None or len(category) <= MAX_TEXT else None
@@ -123,11 +152,12 @@ class Condition(Section):
     at_most: float | None = None
 
     def holds(self, values: Values) -> bool:
-        """Whether a complete row meets the condition."""
+        """Whether a row meets the condition. Without the value it does not."""
         value = values[self.column]
         if self.equals is not None:
             return value == self.equals
-        assert isinstance(value, float)  # noqa: S101 - dataset_faults admits only numeric columns here
+        if not isinstance(value, float):
+            return False
         return (self.above is None or value > self.above) and (self.at_most is None or value <= self.at_most)
 
 
@@ -183,6 +213,8 @@ class TrainingRule(Section):
     """A higher target counts as this one in training, so that few rows do not shape the prices of all others."""
     increasing: list[Name] = []
     """Numbers with which the predicted target never falls."""
+    incomplete_weight: float = Field(0.5, gt=0, le=1)
+    """The weight of a row without the value of an optional column. Complete rows have the weight 1."""
 
 
 class EvaluationRule(Section):
@@ -232,7 +264,10 @@ class Dataset(Section):
     name: Name
     title: str
     target: Name
-    identity: list[Name]
+    identity: list[Name] = []
+    """The columns that identify one thing. Empty: all inputs together do."""
+    missing: list[str] = []
+    """Texts that mean that there is no value, in each column that does not have its own."""
     columns: list[Column]
     places: PlacesRule | None = None
     features: list[DerivedFeature] = []
@@ -279,11 +314,24 @@ class Dataset(Section):
         """The columns of a prediction request: all but the target."""
         return [c for c in self.columns if c.name != self.target]
 
+    @cached_property
+    def optional_features(self) -> list[Column]:
+        """The inputs that reach the model and may be missing."""
+        return [c for c in self.inputs if c.optional and c.is_feature]
+
     def convert(self, row: Row) -> tuple[Values, dict[str, Any]]:
         """The typed row, and the rest: values that fit no column, under their received names."""
         values = {name: column.convert(row.get(name)) for name, column in self.by_name.items()}
         rest = {k: v for k, v in row.items() if v is not None and values.get(k) is None}
         return values, rest
+
+    @model_validator(mode="after")
+    def _missing_in_each_column(self) -> Self:
+        """Give each column without texts for missing values those of the dataset."""
+        if self.missing:
+            marked = [c.model_copy(update={"missing": self.missing}) if c.missing is None else c for c in self.columns]
+            self.columns[:] = marked
+        return self
 
     @model_validator(mode="after")
     def _example_as_json(self) -> Self:
@@ -302,7 +350,6 @@ class _Draft(Dataset):
     name: str = ""
     title: str = ""
     target: str = ""
-    identity: list[str] = []
     columns: list[Column] = []
     example: dict[str, Any] = {}
 
@@ -328,8 +375,7 @@ def load_dataset(name: str) -> Dataset:
     """
     path = Path(name) if name.endswith(".toml") else _SHIPPED / f"{name}.toml"
     if not name.endswith(".toml") and not path.is_file():
-        shipped = alternatives(sorted(each.stem for each in _SHIPPED.glob("*.toml")))
-        raise Stop(f"DATASET={name}: there is no such dataset: use {shipped}, or the path of a .toml file")
+        raise Stop(f"DATASET={name}: there is no such dataset: use {_shipped()}, or the path of a .toml file")
     if path.exists() and not path.is_file():
         raise Stop(f"DATASET={name}: this is no file: use the path of a .toml file")
     try:
@@ -340,9 +386,31 @@ def load_dataset(name: str) -> Dataset:
     except OSError as error:
         raise Stop(f"DATASET={name}: cannot read {path.name} ({error.strerror})") from error
     try:
-        return _checked(text)
+        return _checked(_extended(text))
     except Stop as error:
         raise Stop("\n".join(f"{path.name}: {fault}" for fault in str(error).splitlines())) from error
+
+
+def datasets_with_gaps(name: str) -> list[str]:
+    """The shipped datasets that extend the one of this name, and have optional columns."""
+    others = {path.stem: read_toml(path.read_text(encoding="utf-8")) for path in sorted(_SHIPPED.glob("*.toml"))}
+    extensions = [other for other, document in others.items() if document.get("extends") == name]
+    return [other for other in extensions if load_dataset(other).optional_features]
+
+
+def _shipped() -> str:
+    return alternatives(sorted(each.stem for each in _SHIPPED.glob("*.toml")))
+
+
+def _extended(text: str) -> str:
+    """The text of a dataset file with all that it takes from the shipped one which it `extends`. Raises Stop."""
+    document = read_toml(text)
+    if "extends" not in document:
+        return text
+    base = _SHIPPED / f"{document['extends']}.toml"
+    if not base.is_file():
+        raise Stop(f"extends = {document['extends']!r}: there is no such dataset: use {_shipped()}")
+    return extended(read_toml(base.read_text(encoding="utf-8")), document)
 
 
 def _checked(text: str) -> Dataset:

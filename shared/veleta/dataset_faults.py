@@ -5,11 +5,13 @@ The file of a start must follow them. A declared file may be older than a rule, 
 
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from veleta.feature_faults import feature_faults
 from veleta.toml_document import place, shown
 from veleta.valid_values import did_you_mean, repeated, unknown
+from veleta.values import parse_date_as
 
 if TYPE_CHECKING:
     from veleta.dataset import BatchRule, Column, Condition, Dataset
@@ -30,6 +32,7 @@ _WANTED = {
     "identifier": "a number, as 6016",
     "category": "a text of 1 to 255 characters in quotes",
     "date": 'a date, as "1999-09-30"',
+    "boolean": "true or false",
 }
 """By kind of column: the words for its values."""
 
@@ -65,8 +68,6 @@ def _missing_parts(dataset: "Dataset", declared: Sequence[str], broken: Containe
     target = dataset.by_name.get(dataset.target)
     if "title" not in broken and not dataset.title.strip():
         yield "title is empty: use words for people"
-    if "identity" not in broken and not dataset.identity:
-        yield "identity is empty: name the columns that identify one thing"
     if "cleaning" not in broken and target and target.kind == "number" and target.name not in dataset.cleaning:
         yield f"[cleaning] {target.name} is missing: use [lowest, highest] above 0, because its logarithm is fitted"
     if "source" not in broken:
@@ -98,6 +99,7 @@ def _faults_of_column(column: "Column") -> Iterator[str]:
     if column.minimum is not None and not math.isfinite(column.minimum):
         yield f"minimum = {column.minimum:.15g}: use a finite number"
     yield from _faults_of_bounds(column)
+    yield from _faults_of_format(column)
     settings = [f"{key} = {value}" for key in ("digits", "prefix") if (value := getattr(column, key))]
     if column.kind != "identifier":
         if settings or column.feature == "prefix":
@@ -119,6 +121,18 @@ def _faults_of_bounds(column: "Column") -> Iterator[str]:
         yield f"bounds = [{column.bounds[0]}, {column.bounds[1]}]: use [earliest, latest]"
 
 
+def _faults_of_format(column: "Column") -> Iterator[str]:
+    if not column.format:
+        return
+    seen, day = f'format = "{column.format}"', date(2001, 2, 3)
+    if column.kind != "date":
+        yield f"{seen} is for dates, and its kind is {column.kind}: remove it"
+    elif parse_date_as(day.strftime(column.format), column.format) not in (day, day.replace(day=1)):
+        yield f'{seen} reads no date: use %Y, %m and %d in the order of the file, as "%d/%m/%Y"'
+    elif parse_date_as(day.isoformat(), column.format) != day:
+        yield f"{seen} reads {day.isoformat()} as another day: batches have dates in that form; use another separator"
+
+
 def _target_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
     target = dataset.target
     if not target:
@@ -129,6 +143,8 @@ def _target_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]
     column = dataset.by_name.get(target)
     if column and column.kind != "number":
         yield f'target = "{target}": its kind is {column.kind}: use a column with kind = "number"'
+    if column and column.optional:
+        yield f"column {target}: optional = true, and it is the target: remove it, because each row needs a {target}"
     if target in dataset.identity:
         yield f"identity: {target} is the target: name the columns that identify one thing"
     if dataset.cleaning.get(target, (1.0, 1.0))[0] <= 0:
@@ -165,6 +181,8 @@ def _example_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str
     yield from unknown("[example]", dataset.example, declared)
     for column in dataset.columns:
         if column.name not in dataset.example:
+            if column.optional:
+                continue
             yield f"[example] {column.name} is missing: use {_WANTED[column.kind]}"
         elif fault := _example_fault(dataset, column, dataset.example[column.name]):
             yield f"[example] {column.name} = {shown(dataset.example[column.name])}: {fault}"
@@ -214,6 +232,8 @@ def _batches_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str
         column = dataset.by_name.get(rule.by)
         if column and column.kind != "date":
             yield f'[batches] by = "{rule.by}": its kind is {column.kind}: use a column with kind = "date"'
+        if column and column.optional:
+            yield f'[batches] by = "{rule.by}": it is optional: use a date that each row has'
 
 
 def _condition_faults(dataset: "Dataset", condition: "Condition", declared: Sequence[str]) -> Iterator[str]:

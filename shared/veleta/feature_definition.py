@@ -5,14 +5,15 @@ present file computes as that of the training did.
 """
 
 import hashlib
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule
 from veleta.errors import Reject, one_line
-from veleta.features import FEATURE_VERSION, place_feature
+from veleta.feature_faults import MISSING_PREFIX
+from veleta.features import FEATURE_VERSION, MISSING_COUNT, place_feature
 from veleta.places import load_places
 
 METADATA = "feature_definition"
@@ -26,8 +27,8 @@ _LEFT_OUT_IF_EMPTY = Field(exclude_if=lambda value: not value)
 class FeatureSource(BaseModel):
     """What one feature is computed from: all that `veleta.features.Features` and `Column.convert` use of its column.
 
-    Its kind is that of the column. A derived feature is a `quotient` or a `sum` of its `inputs`. A `place` is a column
-    of the table of places.
+    Its kind is that of the column. A derived feature is a `quotient` or a `sum` of its `inputs`. A `flag` shows that
+    its input is missing, and a `count` how many of them are. A `place` is a column of the table of places.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +37,8 @@ class FeatureSource(BaseModel):
     unit: str = ""
     digits: int = 0
     prefix: int = 0
+    format: Annotated[str, _LEFT_OUT_IF_EMPTY] = ""
+    missing: Annotated[list[str], _LEFT_OUT_IF_EMPTY] = []
     inputs: Annotated[list[str], _LEFT_OUT_IF_EMPTY] = []
 
 
@@ -69,6 +72,7 @@ class FeatureDefinition(BaseModel):
         """
         features = [_source(column) for column in dataset.inputs if column.is_feature]
         features += [_derived_source(feature) for feature in dataset.features]
+        features += _missing_sources([column.name for column in dataset.optional_features])
         if dataset.places:
             places = load_places(dataset.places.table)
             names = map(place_feature, (*places.numbers, *places.texts))
@@ -121,13 +125,24 @@ class FeatureDefinition(BaseModel):
 
 def _source(column: Column) -> FeatureSource:
     return FeatureSource(
-        name=column.name, kind=column.kind, unit=column.unit, digits=column.digits, prefix=column.prefix
+        name=column.name,
+        kind=column.kind,
+        unit=column.unit,
+        digits=column.digits,
+        prefix=column.prefix,
+        format=column.format,
+        missing=column.missing or [],
     )
 
 
 def _derived_source(feature: DerivedFeature) -> FeatureSource:
     kind = "quotient" if feature.divide else "sum"
     return FeatureSource(name=feature.name, kind=kind, inputs=feature.inputs)
+
+
+def _missing_sources(optional: Sequence[str]) -> list[FeatureSource]:
+    flags = [FeatureSource(name=f"{MISSING_PREFIX}{name}", kind="flag", inputs=[name]) for name in optional]
+    return [*flags, FeatureSource(name=MISSING_COUNT, kind="count", inputs=[*optional])] if flags else []
 
 
 def _places_source(dataset: Dataset, rule: PlacesRule, digest: str) -> PlacesSource:

@@ -11,6 +11,9 @@ from veleta.valid_values import did_you_mean, repeated, unknown
 if TYPE_CHECKING:
     from veleta.dataset import Column, Dataset, DerivedFeature
 
+MISSING_PREFIX = "missing_"
+"""The names of the flags of missing values, and of their count, begin so. No name of a column does."""
+
 
 def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
     """A line for each fault of the parts that only the model uses. `declared` has the names of all columns."""
@@ -21,6 +24,8 @@ def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]
             yield f"{where} the name is there twice: use another"
         yield from (f"{where} {fault}" for fault in _faults_of_feature(feature))
         yield from _faults_of_numbers(where, feature.inputs, dataset, declared)
+    taken = [each for each in names if dataset.optional_features and each.startswith(MISSING_PREFIX)]
+    yield from (f"{each}: features of missing values begin with {MISSING_PREFIX}: use another name" for each in taken)
     yield from _places_faults(dataset, declared)
     yield from _training_faults(dataset, declared)
     yield from _evaluation_faults(dataset, declared)
@@ -71,7 +76,7 @@ def _evaluation_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[
     yield from unknown(where, slices, declared)
     yield from (f"{where} {name} is there twice: remove one" for name in repeated(slices))
     for column in (dataset.by_name[name] for name in slices if name in dataset.by_name):
-        if not (column.kind == "category" and column.is_feature):
+        if not (column.kind in ("category", "boolean") and column.is_feature):
             yield f"{where} {column.name} is no category of the model: name categories"
     if not all(map(math.isfinite, bands)) or any(low >= high for low, high in pairwise(bands)):
         yield f"[evaluation] bands = {bands}: use finite numbers, each above the one before"

@@ -9,8 +9,11 @@ from hashlib import blake2b
 from typing import Any
 
 from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule, Value, Values
+from veleta.feature_faults import MISSING_PREFIX
 from veleta.places import PLACE_PREFIX, load_places
 
+MISSING_COUNT = f"{MISSING_PREFIX}values"
+"""The feature that counts the missing values of optional columns."""
 FEATURE_VERSION = 1
 """Increases with each change of how a feature is computed. A model is only used with the version of its training."""
 HOLDOUT_PERCENT = 20
@@ -28,8 +31,8 @@ Feature = float | str
 class FeatureInfo:
     """What people and CatBoost need to know of a feature.
 
-    `column` is the column of the row whose influence it shows. `trend` is 1 if the predicted target must not fall with
-    the feature, -1 if it must not rise, and 0 otherwise.
+    `column` is the column of the row whose influence it shows; that of MISSING_COUNT is itself. `trend` is 1 if the
+    predicted target must not fall with the feature, -1 if it must not rise, and 0 otherwise.
     """
 
     name: str
@@ -41,7 +44,7 @@ class FeatureInfo:
     @property
     def is_column(self) -> bool:
         """Whether it is a column of the row itself: it is not computed from several, and not of the row's place."""
-        return self.name == self.column
+        return self.name == self.column and self.name != MISSING_COUNT
 
 
 class Features:
@@ -58,6 +61,8 @@ class Features:
         infos += [_derived_info(feature, rises) for feature in dataset.features]
         self._columns = [(_FEATURE[column.kind], column, column.name) for column in columns]
         self._derived = [_derived(feature) for feature in dataset.features]
+        self._optional = [column.name for column in dataset.optional_features]
+        infos += _missing_infos(dataset.optional_features)
         self._place = _PlaceFeatures(dataset, dataset.places) if dataset.places else None
         infos += self._place.infos if self._place else []
         positions = {info.name: position for position, info in enumerate(infos)}
@@ -85,7 +90,8 @@ class Features:
 
         A number stays a number (NaN if it is missing), a category is text, and a date is a year with a fraction. An
         identifier with a prefix becomes the first digits of its zero-padded number (6016.0 with five digits: `060`). A
-        quotient is NaN unless its divisor is above 0. The values of the place follow: see `Places.find`.
+        quotient is NaN unless its divisor is above 0. If columns are optional, flags (1.0 if the value is missing) and
+        their count follow. The values of the place are the last: see `Places.find`.
         """
         found = self.own_of(row) + self.place_of(row)
         return found if self._chosen is None else [found[position] for position in self._chosen]
@@ -104,6 +110,9 @@ class Features:
         """All features of a typed row but those of its place."""
         found = [make(column, row[name]) for make, column, name in self._columns]
         found += [compute(row) for compute in self._derived]
+        if self._optional:
+            flags = [float(row[name] is None) for name in self._optional]
+            found += [*flags, sum(flags)]
         return found
 
     def place_of(self, row: Values) -> list[Feature]:
@@ -153,8 +162,14 @@ def date_of_feature(feature: float) -> date:
 
 
 def property_hash(dataset: Dataset, values: Values) -> int:
-    """A number from 0 to 2^64 - 1 that is the same for all rows of a property: a hash of its identity."""
-    identity = "\x1f".join(str(values[name]) for name in dataset.identity)
+    """A number from 0 to 2^64 - 1 that is the same for all rows of a property: a hash of its identity.
+
+    A row that lacks a part of its identity is a property of its own, by all of its inputs.
+    """
+    parts = [values[name] for name in dataset.identity]
+    if not parts or None in parts:
+        parts = [values[column.name] for column in dataset.inputs]
+    identity = "\x1f".join(map(str, parts))
     return int.from_bytes(blake2b(identity.encode(), digest_size=8).digest())
 
 
@@ -191,7 +206,7 @@ def _as_text(value: Value) -> str:
     return value if isinstance(value, str) else ""
 
 
-_FEATURE = {"number": _number, "date": _year, "identifier": _prefix, "category": _text}
+_FEATURE = {"number": _number, "date": _year, "identifier": _prefix, "category": _text, "boolean": _text}
 """By kind of column: the function that makes a feature of a value."""
 
 
@@ -212,8 +227,14 @@ def _total(names: Sequence[str], row: Values) -> Feature:
 
 
 def _column_info(column: Column, rises: Sequence[str]) -> FeatureInfo:
-    categorical = column.kind in ("category", "identifier")
+    categorical = column.kind in ("category", "identifier", "boolean")
     return FeatureInfo(column.name, column.title, column.name, categorical, int(column.name in rises))
+
+
+def _missing_infos(columns: Sequence[Column]) -> list[FeatureInfo]:
+    """The flags of optional columns, and their count. None without such columns."""
+    flags = [FeatureInfo(f"{MISSING_PREFIX}{c.name}", f"{c.title} not given", c.name) for c in columns]
+    return [*flags, FeatureInfo(MISSING_COUNT, "Values not given", MISSING_COUNT)] if flags else []
 
 
 def _derived_info(feature: DerivedFeature, rises: Sequence[str]) -> FeatureInfo:

@@ -5,7 +5,7 @@ A text is read if it has one meaning. Otherwise it is no value. docs/how-to/own-
 
 import re
 import unicodedata
-from datetime import date
+from datetime import date, datetime
 from functools import lru_cache
 from math import isfinite
 from typing import Literal
@@ -24,6 +24,9 @@ _SAME_MARKS = str.maketrans("’−–‑٫٬．，＄", "'---._.,$")  # noqa: R
 _DATE = re.compile(
     r"(\d{4})(?P<mark>[-/.])(\d\d)(?P=mark)(\d\d)(?:[T ]00:00(?::00(?:\.0+)?)?(?:Z|[+]00:?00)?)?", re.ASCII
 )
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
+_CACHED_DATES = 30_000
+"""More than there are days in 80 years."""
 _COMPACT_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)(?:T000000Z?)?", re.ASCII)
 
 
@@ -85,12 +88,31 @@ def parse_date(text: str) -> date | None:
         return None
 
 
+def parse_date_as(text: str, form: str) -> date | None:
+    """The date of a text in this format (see `strptime`), or else in one that `parse_date` reads, or None."""
+    return _date_as(text.strip(), form) or parse_date(text)
+
+
+def parse_boolean(text: str) -> str | None:
+    """`true` or `false`, or None. Also read are yes and no, y and n, t and f, 1 and 0, in any case."""
+    word = text.strip().casefold()
+    return "true" if word in _TRUE else "false" if word in _FALSE else None
+
+
 def parse_category(text: str) -> str | None:
     """The text in Unicode's form NFC, without spaces around it. None if it is empty or `NaN`."""
     text = text.strip()
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
     return None if text in ("", "NaN", "nan") else text
+
+
+@lru_cache(_CACHED_DATES)
+def _date_as(text: str, form: str) -> date | None:
+    try:
+        return datetime.strptime(text, form).date()  # noqa: DTZ007 - only the date is used
+    except ValueError:
+        return None
 
 
 def _meanings(text: str, unit: str) -> dict[DecimalMark, float]:

@@ -29,6 +29,7 @@ IMPORTED_BY_OTHERS = {
     "orjson": "the services, but not MLflow's server; it is a dependency of shared/",
     "pymysql": "SQLAlchemy's driver",
     "structlog": "every service, but not the notebooks; it is a dependency of shared/",
+    "tomli-w": "dataset files, but not MLflow's server; it is a dependency of shared/",
     "supervisor": "run by `python -m`",
     "zstandard": "kafka-python's compression",
 }

@@ -26,6 +26,14 @@ def test_a_complete_row_within_all_bounds_is_clean(dataset: Dataset, clean: Valu
     assert rejection(dataset, clean) is None
 
 
+def test_an_optional_column_may_have_no_value(clean: Values) -> None:
+    """A value that it has must be within its bounds."""
+    listings = load_dataset("listings")
+    assert rejection(listings, {**clean, "bed": None, "prev_sold_date": None}) is None
+    assert rejection(listings, {**clean, "bed": 31.0}) == "bed: outside 1 .. 30"
+    assert rejection(listings, {**clean, "city": None}) == "city: no value"
+
+
 def test_every_column_must_have_a_value(dataset: Dataset, clean: Values) -> None:
     """The reason names the column."""
     for name in dataset.names:

@@ -19,3 +19,14 @@ def test_the_own_name_takes_precedence_over_the_title() -> None:
     title = DATASET.by_name["acre_lot"].title
     assert match_columns(DATASET, [title]) == {"acre_lot": [0]}
     assert match_columns(DATASET, [title, "acre_lot", "ACRE_LOT"]) == {"acre_lot": [1, 2]}
+
+
+def test_a_declared_header_is_matched_first_and_to_the_letter() -> None:
+    """Two columns of a file may differ only in case or signs."""
+    columns = [
+        DATASET.by_name["bed"].model_copy(update={"header": "Rooms (main)"}),
+        DATASET.by_name["bath"].model_copy(update={"name": "rooms", "title": "x", "header": "rooms main"}),
+    ]
+    dataset = DATASET.model_copy(update={"columns": columns})
+    assert match_columns(dataset, ["rooms main", " Rooms (main) "]) == {"bed": [1], "rooms": [0]}
+    assert match_columns(dataset, ["ROOMS"]) == {"rooms": [0]}

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from veleta.dataset import MAX_TEXT, BatchRule, Column, Condition, Dataset, load_dataset, parse_dataset
+from veleta.dataset import (
+    MAX_TEXT,
+    BatchRule,
+    Column,
+    Condition,
+    Dataset,
+    datasets_with_gaps,
+    load_dataset,
+    parse_dataset,
+)
 
 SMALL = """
 name = "cars"
@@ -186,3 +195,74 @@ def test_batches_may_be_chosen_by_the_target() -> None:
     assert dataset.model_copy(update={"source": []}).batches_by_target == 0
     others = [rule for rule in dataset.source if all(each.column != dataset.target for each in rule.where)]
     assert dataset.model_copy(update={"source": others}).batches_by_target == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "typed"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (1, "true"),
+        (0.0, "false"),
+        ("Yes", "true"),
+        (" n ", "false"),
+        ("1.0", "true"),
+        ("maybe", None),
+        (2, None),
+        (math.nan, None),
+        ([], None),
+    ],
+)
+def test_a_boolean_has_two_values(value: object, typed: str | None) -> None:
+    """Whatever words or numbers a file has for them."""
+    assert Column(name="heated", title="Heated", kind="boolean").convert(value) == typed
+
+
+def test_a_date_is_read_as_its_column_declares_and_as_batches_have_it() -> None:
+    """A batch has each date as 1999-09-30, whatever its file had."""
+    day_first = Column(name="sold", title="Sold", kind="date", format="%d/%m/%Y")
+    assert [day_first.convert(text) for text in ("4/02/2016", "2016-02-04", "02/13/2016")] == [
+        date(2016, 2, 4),
+        date(2016, 2, 4),
+        None,
+    ]
+
+
+def test_texts_for_missing_values_are_declared_for_all_columns_or_for_one() -> None:
+    """What is declared for a column replaces what is declared for all: so NA can be a category."""
+    cars = parse_dataset(
+        SMALL.replace('kind = "category"', 'kind = "category"\nmissing = []').replace(
+            'target = "cost"', 'target = "cost"\nmissing = ["NA", "-"]'
+        )
+    )
+    values, rest = cars.convert({"cost": " NA ", "plate": "NA", "serial": "-", "built": None})
+    assert values == {"cost": None, "plate": "NA", "serial": None, "built": None}
+    assert rest == {"cost": " NA ", "serial": "-"}
+
+
+def test_a_file_may_extend_a_shipped_one() -> None:
+    """Tables are merged key by key, and columns by their names. The text has all of it, so it can be stored."""
+    listings, real_estate = load_dataset("listings"), load_dataset("real_estate")
+    assert [c.name for c in listings.columns if c.optional] == [
+        "bed",
+        "bath",
+        "acre_lot",
+        "house_size",
+        "prev_sold_date",
+    ]
+    required = [c.model_copy(update={"optional": False}) for c in listings.columns]
+    assert required == real_estate.columns
+    assert listings.training == real_estate.training
+    assert (listings.drift.policy, listings.drift.ignore) == ("evidence", real_estate.drift.ignore)
+    assert parse_dataset(listings.text) == listings
+
+
+def test_the_datasets_that_also_take_rows_with_gaps_are_known() -> None:
+    """By the name of the one that they extend."""
+    assert datasets_with_gaps("real_estate") == ["listings"]
+    assert datasets_with_gaps("listings") == []
+
+
+def test_a_condition_does_not_hold_without_the_value() -> None:
+    """The value of an optional column may be missing."""
+    assert not Condition(column="bed", above=1).holds({"bed": None})

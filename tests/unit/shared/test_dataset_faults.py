@@ -28,7 +28,6 @@ BREAKS: list[tuple[str, str, str]] = [
     ('target = "asking"', 'target = "askin"', "target = \"askin\" is no column: did you mean asking?"),
     ('target = "asking"', 'target = "maker"', 'target = "maker": its kind is category: use a column'),
     ('target = "asking"\n', "", f"target is missing: {NAMES}"),
-    ('identity = ["serial"]', "identity = []", "identity is empty: name the columns that identify one thing"),
     ('identity = ["serial"]', "identity = [1]", "identity = [1]: use a list of names"),
     ('identity = ["serial"]', 'identity = ["serial", "serial"]', "identity: serial is there twice: remove one"),
     ('identity = ["serial"]', 'identity = ["seral"]', "identity: seral is no column: did you mean serial?"),
@@ -37,14 +36,22 @@ BREAKS: list[tuple[str, str, str]] = [
     ('name = "maker"', 'name = "Maker"', f"column Maker: name = 'Maker': {NAMES}"),
     ('name = "maker"', 'name = "epoch"', "column epoch: the name is reserved: use another"),
     ('name = "maker"\n', "", f"column number 3: name is missing: {NAMES}"),
-    ('kind = "date"', 'kind = "moment"', "column bought: kind = 'moment': use number, identifier, category or date"),
-    ('kind = "date"\n', "\n", "column bought: kind is missing: use number, identifier, category or date"),
+    ('kind = "date"', 'kind = "moment"', "column bought: kind = 'moment': use number, identifier, category, date or"),
+    ('kind = "date"\n', "\n", "column bought: kind is missing: use number, identifier, category, date or boolean"),
     ('kind = "date"', 'kind = "date"\nkin = 1', "column bought: kin is no key: did you mean kind?"),
     ('title = "Maker"', 'title = ""', "column maker: title is empty: use words for people"),
     ('title = "Maker"', "title = 7", "column maker: title = 7: use a text"),
     ('title = "Maker"', 'title = "x"\nminimum = 1', "column maker: minimum = 1 is for numbers, and its"),
     ("minimum = 1\n", 'minimum = "low"\n', "column gears: minimum = 'low': use a number"),
     ("minimum = 1\n", "minimum = true\n", "column gears: minimum = true: use a number"),
+    ('kind = "date"', 'kind = "date"\nformat = "day"', 'column bought: format = "day" reads no date: use %Y, %m'),
+    ('kind = "date"', 'kind = "date"\nformat = "%Y-%d-%m"', 'format = "%Y-%d-%m" reads 2001-02-03 as another day'),
+    ("minimum = 1\n", 'format = "%Y"\n', 'column gears: format = "%Y" is for dates, and its kind is number: remove it'),
+    ('title = "Maker"', 'title = "x"\noptional = 1', "column maker: optional = 1: use true or false"),
+    ('title = "Maker"', 'title = "x"\nmissing = "-"', "column maker: missing = '-': use a list of texts"),
+    ('title = "Used bicycles"', 'title = "x"\nmissing = [1]', "missing = [1]: use a list of texts"),
+    ('title = "Used bicycles"', 'title = "x"\nextends = "boats"', "extends = 'boats': there is no such dataset: use"),
+    ('title = "Asking price"', 'title = "x"\noptional = true', "column asking: optional = true, and it is the target"),
     ("bounds = [2000-01-01", "bounds = [2031-01-01", "column bought: bounds = [2031-01-01, 2030-12-31]: use [earliest"),
     ("bounds = [2000-01-01, 2030-12-31]", "bounds = [2000-01-01]", "bought: bounds = [2000-01-01]: use [earliest,"),
     ("bounds = [2000-01-01", 'bounds = ["soon"', "column bought: bounds = ['soon', 2030-12-31]: use [earliest"),
@@ -170,7 +177,7 @@ def test_all_faults_are_found_at_once(tmp_path: Path) -> None:
         .replace("place = 2", 'place = "last"')
     )
     assert refusal(text, tmp_path) == [
-        "mine.toml: column bought: kind is missing: use number, identifier, category or date",
+        "mine.toml: column bought: kind is missing: use number, identifier, category, date or boolean",
         "mine.toml: column bought: kindd is no key: did you mean kind?",
         "mine.toml: [[source]] number 3: place = 'last': use a whole number",
         'mine.toml: target = "askin" is no column: did you mean asking?',
@@ -183,7 +190,7 @@ def test_all_faults_are_found_at_once(tmp_path: Path) -> None:
 def test_an_empty_file_names_what_it_needs(tmp_path: Path) -> None:
     """Each missing part once."""
     missing = [line.split()[1] for line in refusal("", tmp_path)]
-    assert missing == ["name", "title", "target", "identity", "columns", "example"]
+    assert missing == ["name", "title", "target", "columns", "example"]
 
 
 def test_an_example_is_not_below_the_minimum_of_its_column(tmp_path: Path) -> None:
@@ -227,13 +234,15 @@ def test_the_own_columns_of_every_table_are_reserved() -> None:
         ('[batches]\nevery = "week"', '[batches] every = "week" has no effect: add by, the column with the dates'),
         ('[batches]\nby = "bougth"', "[batches] by: bougth is no column: did you mean bought?"),
         ('[batches]\nby = "maker"', '[batches] by = "maker": its kind is category: use a column with kind = "date"'),
+        ('[batches]\nby = "sold"', '[batches] by = "sold": it is optional: use a date that each row has'),
         ("[batches]\nrows = 0", "[batches] rows = 0: use a whole number from 1"),
         ('[batches]\nevery = "decade"', "[batches] every = 'decade': use day, week, month, quarter or year"),
     ],
 )
 def test_batches_without_rules_are_declared_in_one_way(section: str, fault: str | None, tmp_path: Path) -> None:
     """By rows, by a date, or not at all: then they are equal parts."""
-    text = f"{TEXT.partition('# Which rows')[0]}\n{section}\n"
+    sold = '[[columns]]\nname = "sold"\ntitle = "Sold"\nkind = "date"\noptional = true\n\n[cleaning]'
+    text = f"{TEXT.partition('# Which rows')[0].replace('[cleaning]', sold)}\n{section}\n"
     if fault:
         assert refusal(text, tmp_path) == [f"mine.toml: {fault}"]
     else:
@@ -273,7 +282,9 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 
 def test_a_dataset_that_is_not_there_is_refused_with_the_choices(tmp_path: Path) -> None:
     """A name that is not shipped, a missing file, a folder."""
-    with pytest.raises(Stop, match=r"DATASET=boats: there is no such dataset: use real_estate, or the path of a .toml"):
+    with pytest.raises(
+        Stop, match=r"DATASET=boats: there is no such dataset: use listings or real_estate, or the path of a .toml"
+    ):
         load_dataset("boats")
     with pytest.raises(Stop, match=r"cannot read gone.toml \(No such file or directory\)"):
         load_dataset(str(tmp_path / "gone.toml"))

@@ -14,6 +14,7 @@ from veleta.features import (
     column_feature,
     date_of_feature,
     in_holdout,
+    property_hash,
 )
 
 PROPERTIES = 10_000
@@ -194,6 +195,34 @@ def test_the_side_of_a_property_never_changes(dataset: Dataset, example: Values)
     """The hash is part of the contract: all versions are compared on the same rows."""
     sides = "".join(str(int(in_holdout(dataset, each))) for each in properties(example)[:40])
     assert sides == "0000000001011000000000100001000000001000"
+
+
+def test_a_row_without_a_part_of_its_identity_is_a_property_of_its_own(dataset: Dataset, example: Values) -> None:
+    """All of its inputs identify it, not the parts that are left: many houses of a town have no street."""
+    unknown = {**example, "street": None}
+    assert property_hash(dataset, unknown) == property_hash(dataset, {**unknown, "price": 1.0})
+    assert property_hash(dataset, unknown) != property_hash(dataset, {**unknown, "bed": 3.0})
+    assert property_hash(dataset, example) == property_hash(dataset, {**example, "bed": 3.0})
+    without_identity = dataset.model_copy(update={"identity": []})
+    assert property_hash(without_identity, example) != property_hash(without_identity, {**example, "bed": 3.0})
+
+
+def test_missing_values_of_optional_columns_are_features(example: Values) -> None:
+    """A flag for each optional column, and their count, before the features of the place."""
+    features = Features(load_dataset("listings"))
+    found = dict(zip(features.names, features.of({**example, "bed": None, "house_size": None}), strict=True))
+    flags = {name: value for name, value in found.items() if name.startswith("missing_")}
+    assert flags == {
+        "missing_bed": 1.0,
+        "missing_bath": 0.0,
+        "missing_acre_lot": 0.0,
+        "missing_house_size": 1.0,
+        "missing_prev_sold_date": 0.0,
+        "missing_values": 2.0,
+    }
+    owners = {info.name: (info.column, info.is_column) for info in features.infos if info.name in flags}
+    assert owners["missing_bed"] == ("bed", False)
+    assert owners["missing_values"] == ("missing_values", False)
 
 
 @pytest.mark.parametrize("year", [1, 1900, 1999, 2000, 2001, 2020, 2023, 2024, 9999])
