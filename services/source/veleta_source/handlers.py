@@ -22,7 +22,9 @@ from veleta_source.domain.protocol import END, HEALTHY, RESTARTED, WELCOME, Inva
 
 log = structlog.get_logger()
 SERVED = prometheus_client.Counter("veleta_source_batches", "batches served", ["number"])
-ROWS = prometheus_client.Gauge("veleta_source_rows", "rows of the input, by outcome: complete or left_out", ["outcome"])
+ROWS = prometheus_client.Gauge(
+    "veleta_source_rows", "rows of the input, by outcome: complete, incomplete or left_out", ["outcome"]
+)
 LEFT_OUT = prometheus_client.Gauge(
     "veleta_source_rows_left_out", "rows that are left out, by reason; a row may have several", ["reason"]
 )
@@ -197,6 +199,7 @@ class DataApi:
 
 def _show_counts(counts: RowCounts) -> None:
     ROWS.labels("complete").set(counts.complete)
+    ROWS.labels("incomplete").set(counts.incomplete)
     ROWS.labels("left_out").set(counts.left_out)
     for reason, count in counts.reasons.items():
         LEFT_OUT.labels(reason).set(count)

@@ -17,15 +17,17 @@ from pathlib import Path
 from pydantic import Field
 
 from veleta.api_keys import names_by_digest
-from veleta.dataset import Dataset, load_dataset
+from veleta.dataset import Dataset, datasets_with_gaps, load_dataset
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS, Features
 from veleta.input.faults import FaultyInput
 from veleta.input.input_file import require_file
 from veleta.input.input_rows import InputRows, open_rows
+from veleta.input.row_counts import RowCounts
 from veleta.printable import printable
 from veleta.settings import read_settings
 from veleta.start_variables import StartVariables
+from veleta.valid_values import alternatives
 from veleta_source.adapters.api_probe import api_fault
 from veleta_source.domain.clean_rows import CleanRows
 from veleta_source.domain.generator import parse_generator
@@ -118,7 +120,16 @@ def check(path: Path, dataset: Dataset) -> Iterator[str]:
             raise FaultyInput(path, [fault])
     note = "" if complete else f"the values of the first {CHECKED_ROWS:,} rows were checked; "
     yield f"{path}: {note}{rows.summary()}"
-    yield from (f"WARNING: {path}: {each}" for each in (rows.counts.warning(), clean_rows.warning()) if each)
+    warnings = [rows.counts.warning(), clean_rows.warning(), _gaps_warning(rows.counts, dataset)]
+    yield from (f"WARNING: {path}: {each}" for each in warnings if each)
+
+
+def _gaps_warning(counts: RowCounts, dataset: Dataset) -> str:
+    """Which dataset learns from the rows that are left out for gaps, if they are many. Empty otherwise."""
+    if not (warning := counts.gaps_warning()):
+        return ""
+    names = [f"DATASET={name}" for name in datasets_with_gaps(dataset.name)]
+    return f"{warning}: {alternatives(names)} learns from them too" if names else ""
 
 
 def _read(rows: InputRows, clean_rows: CleanRows) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import NamedTuple
 
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
 from veleta.input.faults import quoted
@@ -9,10 +10,18 @@ from veleta.input.header import Header
 from veleta.input.row_counts import Reason
 from veleta.values import DecimalMark, parse_category, parse_number
 
-Row = dict[str, float | str]
-"""A complete row as the API sends it: floats and texts, in the dataset's order of columns."""
+Row = dict[str, float | str | bool | None]
+"""A row as the API sends it: numbers, texts and booleans, in the dataset's order of columns. None: a missing value."""
 Cells = Sequence[object]
 """The cells of a row as the file has them: text, or numbers. None: no value."""
+
+
+class Assigned(NamedTuple):
+    """The place of a row's batch, the row, and the values of optional columns that it does not have."""
+
+    place: int
+    row: Row
+    gaps: Sequence[Reason]
 
 
 class BatchAssigner:
@@ -26,24 +35,32 @@ class BatchAssigner:
         self._rules = dataset.source
         self._width, self._named = header.width, header.named
         self._columns = [(header.positions[c.name], c, marks.get(c.name, ".")) for c in dataset.columns]
+        self._booleans = [c.name for c in dataset.columns if c.kind == "boolean"]
 
-    def assign(self, cells: Cells) -> tuple[int, Row] | list[Reason]:
+    def assign(self, cells: Cells) -> Assigned | list[Reason]:
         """The place of the batch and the row, or every reason why the row is left out."""
         if len(cells) != self._width and (reason := self._wrong_width(cells)):
             return [Reason(reason, f"{len(cells)} and not {self._width}")]
         values: Values = {}
         reasons: list[Reason] = []
+        gaps: list[Reason] = []
         for position, column, mark in self._columns:
             value = column.convert(_cell(column, cells[position]), mark)
             if value is None:
-                reasons.append(_reason(column, cells[position], mark))
+                (gaps if column.optional else reasons).append(_reason(column, cells[position], mark))
             values[column.name] = value
         if reasons:
             return reasons
         for rule in self._rules:
             if all(condition.holds(values) for condition in rule.where):
-                return rule.place, _as_sent(values)
-        return [Reason("no batch rule")] if self._rules else (0, _as_sent(values))
+                return Assigned(rule.place, self._as_sent(values), gaps)
+        return [Reason("no batch rule")] if self._rules else Assigned(0, self._as_sent(values), gaps)
+
+    def _as_sent(self, values: Values) -> Row:
+        """The row as JSON has it: dates become text, and booleans true or false."""
+        row: Row = {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}
+        row |= {name: values[name] == "true" for name in self._booleans if values[name] is not None}
+        return row
 
     def _wrong_width(self, cells: Cells) -> str:
         """The reason if the number of cells is wrong. Cells at the end without a name or a value do not count."""
@@ -70,8 +87,8 @@ def _is_empty(cell: object) -> bool:
 
 
 def _reason(column: Column, cell: object, mark: DecimalMark) -> Reason:
-    if _is_empty(cell):
-        return Reason(f"{column.name} missing")
+    if _is_empty(cell) or str(cell).strip() in (column.missing or ()):
+        return Reason(f"{column.name} missing", is_gap=True)
     return Reason(f"{column.name} {_fault(column, cell, mark)}", quoted(cell))
 
 
@@ -81,7 +98,9 @@ def _fault(column: Column, cell: object, mark: DecimalMark) -> str:  # noqa: PLR
         case "category":
             return f"longer than {MAX_TEXT} characters"
         case "date":
-            return "not a date as 1999-09-30"
+            return f"not a date as {date(1999, 9, 30).strftime(column.format) if column.format else '1999-09-30'}"
+        case "boolean":
+            return "neither true nor false"
         case _ if not mark and column.convert(cell) is not None:
             return "with two meanings"
         case "identifier" if column.digits:
@@ -92,8 +111,3 @@ def _fault(column: Column, cell: object, mark: DecimalMark) -> str:  # noqa: PLR
             return f"not in {column.unit}"
         case _:
             return "not a number"
-
-
-def _as_sent(values: Values) -> Row:
-    """The row as JSON has it: dates become text."""
-    return {name: value.isoformat() if isinstance(value, date) else value for name, value in values.items()}  # type: ignore[misc]  # a complete row has no None

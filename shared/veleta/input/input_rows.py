@@ -82,7 +82,7 @@ class InputRows:
     def assigned(
         self, limit: int | None = None, report_progress: Callable[[int], None] = lambda _: None
     ) -> Iterator[tuple[int, Row]]:
-        """The place of its batch and the row, for each complete row among the next `limit` ones. Counts all of them.
+        """The place of its batch and the row, for each usable row among the next `limit` ones. Counts all of them.
 
         The header must have no faults. It ends at a fault of the rows. `report_progress` is called now and then with
         the number of rows read.
@@ -104,20 +104,20 @@ class InputRows:
             if isinstance(assigned, list):
                 self.counts.add_left_out(number, assigned)
             else:
-                self.counts.add_complete(assigned[0])
-                yield assigned
+                self.counts.add_usable(number, assigned.place, assigned.gaps)
+                yield assigned.place, assigned.row
 
     def require_usable_rows(self) -> None:
         """Raises FaultyInput, with the reasons, if no row belongs to a batch."""
         if not self.counts.total:
             raise FaultyInput(self._path, ["has a header, but no rows"])
-        if not self.counts.complete:
+        if not self.counts.usable:
             raise FaultyInput(self._path, [f"has no usable row; {self.summary()}"])
 
     def summary(self, reasons: int = MAX_REASONS) -> str:
         """One line: the counts, the batches without rows, and the columns that are ignored."""
         ignored = f"columns ignored: {', '.join(self.header.ignored)}" if self.header.ignored else ""
-        empty = self.counts.empty_batches([rule.place for rule in self._dataset.source]) if self.counts.complete else ""
+        empty = self.counts.empty_batches([rule.place for rule in self._dataset.source]) if self.counts.usable else ""
         return "; ".join(filter(None, [self.counts.summary(reasons), empty, ignored]))
 
 

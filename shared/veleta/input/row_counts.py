@@ -1,4 +1,4 @@
-"""Count the rows of an input: those in batches, and those that are left out, by reason with an example."""
+"""Count the rows of an input: those in batches, those with gaps and those that are left out, with examples."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,41 +14,63 @@ FEW_REASONS = 3
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a row is left out, and the text that caused it, in quotes."""
+    """Why a row is left out or has a gap, and the text that caused it, in quotes."""
 
     text: str
     seen: str = ""
+    is_gap: bool = False
+    """Whether the value is missing, and not wrong."""
 
 
 @dataclass
 class RowCounts:
     """The counts so far. `noun` is what an example's number counts: a line of a CSV file, a row of another one.
 
-    A row that is left out has one or more reasons, so their counts may add up to more than `left_out`.
+    A row that is incomplete or left out has one or more reasons, so their counts may add up to more than the rows.
     """
 
     noun: str = "line"
     complete: int = 0
+    incomplete: int = 0
+    """Rows of batches without a value of an optional column."""
     left_out: int = 0
+    left_out_for_gaps: int = 0
+    """Rows that are left out only because values are missing."""
+    gaps: Counter[str] = field(default_factory=Counter)
+    """The reasons of incomplete rows."""
     reasons: Counter[str] = field(default_factory=Counter)
+    """The reasons of rows that are left out."""
     examples: dict[str, str] = field(default_factory=dict)
     batches: Counter[int] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
         """All rows."""
-        return self.complete + self.left_out
+        return self.usable + self.left_out
 
-    def add_complete(self, place: int) -> None:
-        """Count a row of the batch at `place`."""
-        self.complete += 1
+    @property
+    def usable(self) -> int:
+        """The rows of batches."""
+        return self.complete + self.incomplete
+
+    def add_usable(self, number: int, place: int, gaps: Sequence[Reason] = ()) -> None:
+        """Count a row of the batch at `place`, and the values of optional columns that it does not have."""
         self.batches[place] += 1
+        if gaps:
+            self.incomplete += 1
+            self._add(number, self.gaps, gaps)
+        else:
+            self.complete += 1
 
-    def add_left_out(self, number: int, reasons: Iterable[Reason]) -> None:
+    def add_left_out(self, number: int, reasons: Sequence[Reason]) -> None:
         """Count a row that is left out. Its number is shown if it is the first one with a reason."""
         self.left_out += 1
+        self.left_out_for_gaps += all(reason.is_gap for reason in reasons)
+        self._add(number, self.reasons, reasons)
+
+    def _add(self, number: int, counts: Counter[str], reasons: Iterable[Reason]) -> None:
         for reason in reasons:
-            self.reasons[reason.text] += 1
+            counts[reason.text] += 1
             if reason.text not in self.examples:
                 seen = f": {reason.seen}" if reason.seen else ""
                 self.examples[reason.text] = f"{self.noun} {number}{seen}"
@@ -58,8 +80,9 @@ class RowCounts:
 
         As `12,885 rows: 3,465 complete; 9,420 left out: prev_sold_date missing 8,581 (line 3), and 8 more reasons`.
         """
-        left_out = f"; {self.left_out:,} left out: {self._top_reasons(reasons)}" if self.left_out else ""
-        return f"{self.total:,} {_plural('row', self.total)}: {self.complete:,} complete{left_out}"
+        gaps = f"; {self.incomplete:,} with gaps: {self._top(self.gaps, reasons)}" if self.incomplete else ""
+        left_out = f"; {self.left_out:,} left out: {self._top(self.reasons, reasons)}" if self.left_out else ""
+        return f"{self.total:,} {_plural('row', self.total)}: {self.complete:,} complete{gaps}{left_out}"
 
     def empty_batches(self, places: Sequence[int]) -> str:
         """A note on the batches without rows. Empty if each of `places` has rows."""
@@ -71,13 +94,21 @@ class RowCounts:
         """What a person should look at: more than WARNING_SHARE is left out. Otherwise empty."""
         if self.left_out <= WARNING_SHARE * self.total:
             return ""
-        share = f"{self.left_out:,} of {self.total:,} rows ({100 * self.left_out / self.total:.0f} %) are left out"
-        return f"{share}: {self._top_reasons(FEW_REASONS)}"
+        return f"{self._share(self.left_out)} are left out: {self._top(self.reasons, FEW_REASONS)}"
 
-    def _top_reasons(self, limit: int) -> str:
+    def gaps_warning(self) -> str:
+        """As `warning`, if so many are left out only because values are missing."""
+        if self.left_out_for_gaps <= WARNING_SHARE * self.total:
+            return ""
+        return f"{self._share(self.left_out_for_gaps)} are left out only because values are missing"
+
+    def _share(self, rows: int) -> str:
+        return f"{rows:,} of {self.total:,} rows ({100 * rows / self.total:.0f} %)"
+
+    def _top(self, reasons: Counter[str], limit: int) -> str:
         """The most frequent reasons with their counts and examples."""
-        top = [f"{text} {count:,} ({self.examples[text]})" for text, count in self.reasons.most_common(limit)]
-        more = len(self.reasons) - len(top)
+        top = [f"{text} {count:,} ({self.examples[text]})" for text, count in reasons.most_common(limit)]
+        more = len(reasons) - len(top)
         return ", ".join(top) + (f", and {more} more {_plural('reason', more)}" if more else "")
 
 

@@ -91,8 +91,8 @@ class GeneratedRows:
 
 
 def _counted(rows: Iterable[tuple[int, Row]], counts: RowCounts) -> Iterator[tuple[int, Row]]:
-    for place, row in rows:
-        counts.add_complete(place)
+    for number, (place, row) in enumerate(rows, 1):
+        counts.add_usable(number, place)
         yield place, row
 
 

@@ -10,7 +10,7 @@ from veleta.left_out import WARNING_SHARE, describe_left_out
 
 
 class CleanRows:
-    """Counts complete rows as the trainer does."""
+    """Counts rows as the trainer does."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -20,7 +20,7 @@ class CleanRows:
         self._targets: set[Value] = set()
 
     def add(self, row: Row) -> None:
-        """Count a complete row."""
+        """Count a row of a batch."""
         values, _ = self._dataset.convert(row)
         self._received += 1
         if reason := rejection(self._dataset, values):

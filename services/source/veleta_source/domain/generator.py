@@ -287,6 +287,8 @@ def _batch_faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
         if not batch.least < batch.mean < batch.most:
             seen = f"least, mean, most = {batch.least:g}, {batch.mean:g}, {batch.most:g}"
             yield f"{where}: {seen}: use an ascending order"
+        if not rules:
+            continue
         if not (rule := rules.get(batch.place)):
             yield f"{where} has no [[source]] rule: add one"
             continue

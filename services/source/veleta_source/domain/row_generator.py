@@ -7,7 +7,7 @@ distribution. At last the market moves the targets: their order, and the distrib
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -104,11 +104,12 @@ class RowGenerator:
         return sum(terms, start=0.0)
 
     def _draw_batch(self, batch: BatchShape) -> Columns:
-        rule = next(rule for rule in self._dataset.source if rule.place == batch.place)
+        rules = self._dataset.source or [BatchRule(place=batch.place, where=[])]
+        rule = next(rule for rule in rules if rule.place == batch.place)
         missing, blocks = self._row_count(batch), list[Columns]()
         for _ in range(MAX_BLOCKS):
             offers = self._draw_offers(rule)
-            matching = self._first_matching_rule(offers) == rule.place
+            matching = _first_matching_rule(rules, offers) == rule.place
             blocks.append({name: values[matching] for name, values in offers.items()})
             missing -= int(matching.sum())
             if missing <= 0:
@@ -156,18 +157,19 @@ class RowGenerator:
         offers[self._dataset.target] = np.exp(logs + random.normal(0, self._generator.target.spread, BLOCK_ROWS))
         return offers
 
-    def _first_matching_rule(self, offers: Columns) -> np.ndarray:
-        """The place of the first rule that matches each row, -1 if none does."""
-        places = np.full(BLOCK_ROWS, -1)
-        for rule in reversed(self._dataset.source):
-            places[np.logical_and.reduce([_holds(c, offers[c.column]) for c in rule.where])] = rule.place
-        return places
-
     def _rows(self, batch: Columns) -> Iterator[Row]:
         names = self._dataset.names
         columns = [batch[name].astype(str) if batch[name].dtype.kind == "M" else batch[name] for name in names]
         for row in zip(*(column.tolist() for column in columns), strict=True):
             yield dict(zip(names, row, strict=True))
+
+
+def _first_matching_rule(rules: Sequence[BatchRule], offers: Columns) -> np.ndarray:
+    """The place of the first rule that matches each row, -1 if none does."""
+    places = np.full(BLOCK_ROWS, -1)
+    for rule in reversed(rules):
+        places[np.logical_and.reduce([_holds(c, offers[c.column]) for c in rule.where])] = rule.place
+    return places
 
 
 def _holds(condition: Condition, values: np.ndarray) -> np.ndarray:

@@ -8,8 +8,8 @@ from veleta.dataset import Column, Kind
 from veleta_inference.domain.messages import MAX_SHOWN, no_object, shown, too_small, unfit
 
 
-def column(kind: Kind, **fields: int) -> Column:
-    return Column(name="a", title="A", kind=kind, **fields)
+def column(kind: Kind, digits: int = 0) -> Column:
+    return Column(name="a", title="A", kind=kind, digits=digits)
 
 
 @pytest.mark.parametrize(

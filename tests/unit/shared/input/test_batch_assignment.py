@@ -9,6 +9,7 @@ from support.listings import LINE
 from veleta.dataset import load_dataset
 from veleta.input.batch_assignment import BatchAssigner, Cells, Row, looks_like_row
 from veleta.input.header import match_header
+from veleta.input.row_counts import Reason
 from veleta.values import DecimalMark
 
 DATASET = load_dataset("real_estate")
@@ -19,7 +20,7 @@ def assign(cells: Cells, marks: dict[str, DecimalMark] | None = None) -> tuple[i
     """The place and the row of cells that are complete."""
     assigned = BatchAssigner(DATASET, HEADER, marks or {}).assign(cells)
     assert isinstance(assigned, tuple)
-    return assigned
+    return assigned.place, assigned.row
 
 
 def reasons(cells: Cells, marks: dict[str, DecimalMark] | None = None) -> list[tuple[str, str]]:
@@ -57,6 +58,39 @@ def test_the_first_matching_rule_determines_the_place(changes: dict[str, str], e
 def test_a_row_without_a_rule_is_left_out() -> None:
     """For example one with another status."""
     assert reasons(line(status="ready_to_build")) == [("no batch rule", "")]
+
+
+def test_a_row_may_lack_the_values_of_optional_columns() -> None:
+    """Also one that does not fit. The row is counted, and the value is null."""
+    listings = load_dataset("listings")
+    header = match_header(listings, list(LINE))
+    assigned = BatchAssigner(listings, header, {}).assign(line(bed="", house_size="1056 - 1200", bath="2"))
+    assert not isinstance(assigned, list)
+    assert (assigned.row["bed"], assigned.row["house_size"], assigned.row["bath"]) == (None, None, 2.0)
+    assert [(gap.text, gap.seen) for gap in assigned.gaps] == [
+        ("bed missing", ""),
+        ("house_size not a number", "'1056 - 1200'"),
+    ]
+    refused = BatchAssigner(listings, header, {}).assign(line(bed="", city=""))
+    assert [reason.text for reason in refused if isinstance(reason, Reason)] == ["city missing"]
+
+
+def test_booleans_and_other_forms_of_dates_are_sent_as_json_has_them() -> None:
+    """True or false, and a date as 1999-09-30. Their reasons name the form of the column."""
+    columns = [
+        DATASET.by_name["status"].model_copy(update={"kind": "boolean", "missing": ["?"]}),
+        DATASET.by_name["prev_sold_date"].model_copy(update={"format": "%d/%m/%Y"}),
+    ]
+    dataset = DATASET.model_copy(update={"columns": columns, "source": []})
+    assigner = BatchAssigner(dataset, match_header(dataset, ["status", "prev_sold_date"]), {})
+    assigned = assigner.assign(["No", "4/02/2016"])
+    assert not isinstance(assigned, list)
+    assert assigned.row == {"status": False, "prev_sold_date": "2016-02-04"}
+    assert assigner.assign(["2", "02/13/2016"]) == [
+        Reason("status neither true nor false", "'2'"),
+        Reason("prev_sold_date not a date as 30/09/1999", "'02/13/2016'"),
+    ]
+    assert assigner.assign(["?", "2016-02-04"]) == [Reason("status missing", is_gap=True)]
 
 
 @pytest.mark.parametrize("column", list(LINE))

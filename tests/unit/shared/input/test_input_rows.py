@@ -13,6 +13,7 @@ import pytest
 
 from support.listings import LINE
 from veleta.dataset import load_dataset
+from veleta.input.batch_assignment import Row
 from veleta.input.faults import FaultyInput
 from veleta.input.input_rows import SAMPLE_ROWS, open_rows
 
@@ -40,7 +41,7 @@ def line(separator: str = ",", **changes: str) -> str:
     return separator.join({**LINE, **changes}.values())
 
 
-def read(path: Path) -> tuple[list[dict[str, float | str]], str]:
+def read(path: Path) -> tuple[list[Row], str]:
     """The complete rows of a file without faults, and the summary of its counts."""
     with open_rows(path, DATASET) as rows:
         rows.require_no_faults()

@@ -10,6 +10,7 @@ import pytest
 
 from support.listings import LINE
 from veleta.dataset import load_dataset
+from veleta.input.batch_assignment import Row
 from veleta.input.faults import FaultyInput
 from veleta.input.input_rows import open_rows
 
@@ -19,7 +20,7 @@ TYPED: dict[str, object] = {
 }
 
 
-def read(path: Path, columns: dict[str, object]) -> tuple[list[dict[str, float | str]], str]:
+def read(path: Path, columns: dict[str, object]) -> tuple[list[Row], str]:
     """The complete rows of a file with these columns, and the summary of its counts."""
     pq.write_table(pa.table(columns), path)
     with open_rows(path, DATASET) as rows:

@@ -6,8 +6,8 @@ from veleta.input.row_counts import MAX_REASONS, Reason, RowCounts
 def counted(complete: int, *left_out: list[Reason]) -> RowCounts:
     """Counts of complete rows of batch 0, and then of rows with these reasons."""
     counts = RowCounts()
-    for _ in range(complete):
-        counts.add_complete(0)
+    for number in range(complete):
+        counts.add_usable(number + 2, 0)
     for number, reasons in enumerate(left_out, complete + 2):
         counts.add_left_out(number, reasons)
     return counts
@@ -20,6 +20,19 @@ def test_a_summary_has_the_reasons_with_their_first_examples() -> None:
     assert counts.summary() == (
         "1,004 rows: 1,000 complete; 4 left out: bed missing 3 (line 1002), price not a number 2 (line 1002: 'POA')"
     )
+
+
+def test_rows_with_gaps_are_counted_beside_complete_ones() -> None:
+    """With the columns and the first example. They are not left out."""
+    counts = counted(2)
+    counts.add_usable(4, 0, [Reason("bed missing"), Reason("house_size not a number", "'1056 - 1200'")])
+    counts.add_usable(5, 0, [Reason("bed missing")])
+    counts.add_left_out(6, [Reason("city missing")])
+    assert counts.summary() == (
+        "5 rows: 2 complete; 2 with gaps: bed missing 2 (line 4), house_size not a number 1 (line 4: '1056 - 1200'); "
+        "1 left out: city missing 1 (line 6)"
+    )
+    assert (counts.usable, counts.total, counts.batches[0]) == (4, 5, 4)
 
 
 def test_a_summary_of_complete_rows_is_short() -> None:

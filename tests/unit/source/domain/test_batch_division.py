@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from veleta.dataset import BatchesRule, Period, load_dataset
+from veleta.input.batch_assignment import Row
 from veleta_source.domain.batch_division import EQUAL_PARTS, in_equal_parts, numbered, period
 
 DATASET = load_dataset("real_estate")
@@ -28,7 +29,7 @@ def test_periods_are_numbered_in_the_order_of_time(every: Period, last: date, ne
 
 def test_rows_have_the_place_of_their_date_or_of_their_position() -> None:
     """Whatever the order of the file is."""
-    rows = [{"prev_sold_date": day, "bed": 3.0} for day in ("2024-03-01", "2024-01-31", "2024-03-31")]
+    rows: list[Row] = [{"prev_sold_date": day, "bed": 3.0} for day in ("2024-03-01", "2024-01-31", "2024-03-31")]
     by_date = DATASET.model_copy(update={"batches": BatchesRule(by="prev_sold_date")})
     places = [place for place, _ in numbered(rows, by_date)]
     assert [place - places[1] for place in places] == [2, 0, 2]

@@ -153,6 +153,13 @@ def test_a_rule_that_hardly_any_row_matches_is_named() -> None:
         generate(dataset=small)
 
 
+def test_without_rules_any_row_may_be_in_a_batch() -> None:
+    """The declared sizes and means are those of the batch all the same."""
+    generated = generate(0.001, dataset=DATASET.model_copy(update={"source": []}))
+    assert {place: len(rows) for place, rows in generated.items()} == {0: 74, 1: 95, 2: 230, 3: 4, 4: 321, 5: 361}
+    assert {row["status"] for row in generated[2]} == {"for_sale", "sold"}
+
+
 def test_every_batch_has_a_row_at_any_scale() -> None:
     """Also at a very small one."""
     assert all(generate(scale=0.0001).values())
