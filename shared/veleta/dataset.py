@@ -410,7 +410,7 @@ def _extended(text: str) -> str:
     base = _SHIPPED / f"{document['extends']}.toml"
     if not base.is_file():
         raise Stop(f"extends = {document['extends']!r}: there is no such dataset: use {_shipped()}")
-    return extended(read_toml(base.read_text(encoding="utf-8")), document)
+    return extended(read_toml(_extended(base.read_text(encoding="utf-8"))), document)
 
 
 def _checked(text: str) -> Dataset:

@@ -26,15 +26,20 @@ def unknown_share_by_column(
 
     Only the columns of `learnt` count.
     """
-    masks = [_outside(numbers[name], *learnt.ranges[name]) for name in numbers if name in learnt.ranges]
+    masks = [
+        _outside(numbers[name], *learnt.ranges[name], gaps=name in learnt.gaps)
+        for name in numbers
+        if name in learnt.ranges
+    ]
     masks += [_not_among(texts[name], frozenset(learnt.texts[name])) for name in texts if name in learnt.texts]
     unknown = np.logical_or.reduce(masks) if masks else np.empty(0)
     return float(unknown.mean()) if len(unknown) else 0.0
 
 
-def _outside(numbers: np.ndarray, low: float, high: float) -> np.ndarray:
-    """NaN is outside. The bounds are rounded as the numbers are, so that a bound itself is inside."""
-    return np.asarray(~((numbers.dtype.type(low) <= numbers) & (numbers <= numbers.dtype.type(high))))
+def _outside(numbers: np.ndarray, low: float, high: float, *, gaps: bool) -> np.ndarray:
+    """NaN is outside, except with `gaps`. The bounds are rounded as the numbers are, so a bound itself is inside."""
+    inside = (numbers.dtype.type(low) <= numbers) & (numbers <= numbers.dtype.type(high))
+    return np.asarray(~(inside | np.isnan(numbers)) if gaps else ~inside)
 
 
 def _not_among(texts: np.ndarray, known: Collection[str]) -> np.ndarray:

@@ -14,7 +14,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.bounds import Seed, Trees, Workers
-from veleta.dataset import Dataset, load_dataset
+from veleta.dataset import Dataset, EvaluationRule, load_dataset
 from veleta.errors import Reject, Stop
 from veleta.features import MIN_TRAINING_ROWS
 from veleta.input.clean_rows import clean_rows
@@ -24,6 +24,7 @@ from veleta.settings import read_settings
 from veleta_trainer.domain.catboost_params import catboost_params
 from veleta_trainer.domain.clean_rows import CleanRows, ColumnBuilder
 from veleta_trainer.domain.comparison_model import NAME, fit_comparison_model
+from veleta_trainer.domain.evaluation import WHOLE, slices
 from veleta_trainer.domain.folds import FoldPredictions, out_of_fold
 from veleta_trainer.domain.scores import interval_scores, scores
 
@@ -57,7 +58,7 @@ def main() -> None:
     found = out_of_fold(dataset, rows, params, settings.folds, settings.seed, settings.threads, _report)
     _write(settings.out, dataset.target, numbers, rows.prices(), found)
     compared = _comparison(dataset, rows, found.folds, settings.seed)
-    for line in report(rows.prices(), found, compared):
+    for line in report(rows.frame(), rows.prices(), found, compared):
         _show(line)
     _show(f"predictions: {settings.out}")
 
@@ -75,19 +76,38 @@ def read_rows(path: Path, dataset: Dataset) -> tuple[list[int], CleanRows]:
     return numbers, CleanRows(dataset, [clean.table()])
 
 
-def report(prices: np.ndarray, found: FoldPredictions, compared: np.ndarray) -> list[str]:
-    """The lines with the scores of the predictions, of the intervals, and of the model of another library."""
+def report(frame: pd.DataFrame, prices: np.ndarray, found: FoldPredictions, compared: np.ndarray) -> list[str]:
+    """The lines with the scores of the predictions, of the intervals, and of the model of another library.
+
+    `frame` has the features of the rows. If columns are optional, complete and incomplete rows have lines of their own.
+    """
     lines = [_scores_line("Veleta", prices, found.predictions), _scores_line(NAME, prices, compared)]
-    measured = interval_scores(prices, found.low, found.high)
-    if not measured:
-        return [*lines, "no intervals: too few rows"]
+    lines += _intervals_lines(prices, found)
+    for name, rows in slices(EvaluationRule(), frame, prices):
+        if name != WHOLE:
+            part = f"{name} ({rows.sum():,})"
+            lines.append(_scores_line(f"{part}: Veleta", prices[rows], found.predictions[rows]))
+            lines.append(_scores_line(f"{part}: {NAME}", prices[rows], compared[rows]))
+            lines += [f"{part}: {_coverage(prices[rows], found.low[rows], found.high[rows])}"]
+    return lines
+
+
+def _intervals_lines(prices: np.ndarray, found: FoldPredictions) -> list[str]:
+    if not interval_scores(prices, found.low, found.high):
+        return ["no intervals: too few rows"]
     inside = (found.low <= prices) & (prices <= found.high)
     fifths = pd.qcut(found.predictions, FIFTHS, labels=False, duplicates="drop")
     shares = ", ".join(f"{PERCENT * inside[fifths == fifth].mean():.1f}" for fifth in np.unique(fifths))
-    width = PERCENT * measured["interval_width"]
-    coverage = f"{PERCENT * measured['coverage']:.1f} %, by fifth of the prediction {shares}"
-    intervals = f"intervals of {PERCENT * COVERAGE:.0f} %: median width {width:.0f} % of the price"
-    return [*lines, f"{intervals}, coverage {coverage}"]
+    return [f"{_coverage(prices, found.low, found.high)}, by fifth of the prediction {shares}"]
+
+
+def _coverage(prices: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+    if not (measured := interval_scores(prices, low, high)):
+        return "no intervals"
+    width, coverage = PERCENT * measured["interval_width"], PERCENT * measured["coverage"]
+    return (
+        f"intervals of {PERCENT * COVERAGE:.0f} %: median width {width:.0f} % of the price, coverage {coverage:.1f} %"
+    )
 
 
 def _scores_line(name: str, prices: np.ndarray, predictions: np.ndarray) -> str:

@@ -24,6 +24,12 @@ def test_a_row_counts_once() -> None:
     assert unknown_share_by_column(LEARNT, {"bed": BEDS}, {"city": CITIES}) == 3 / 4
 
 
+def test_a_learnt_gap_is_not_unknown() -> None:
+    """The training rows had such gaps."""
+    learnt = LEARNT.model_copy(update={"gaps": ["bed"]})
+    assert unknown_share_by_column(learnt, {"bed": BEDS}, {}) == 1 / 4
+
+
 def test_only_columns_that_were_learnt_count() -> None:
     """A model's file has no texts of a column with very many of them."""
     assert unknown_share_by_column(LEARNT, {"bath": BEDS}, {"state": CITIES}) == 0

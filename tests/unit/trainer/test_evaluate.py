@@ -58,6 +58,26 @@ def test_each_clean_row_is_predicted_by_models_of_other_properties(file: Path, t
     assert not list(tmp_path.glob(".*"))
 
 
+def test_rows_with_gaps_are_measured_apart(file: Path, tmp_path: Path) -> None:
+    """If the dataset has optional columns. Both models, and the intervals."""
+    frame = pd.read_csv(file)
+    frame.loc[frame.index % 2 == 0, "house_size"] = None
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    variables = {"CSV": str(tmp_path / "gaps.csv"), "FOLDS": "2", "OUT": str(tmp_path / "out.parquet")}
+    done = evaluate(DATASET="listings", **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    found, rows = pd.read_parquet(tmp_path / "out.parquet"), pd.read_csv(tmp_path / "gaps.csv")
+    gaps = rows[["bed", "house_size"]].isna().any(axis=1).to_numpy()[found["row"]]
+    for name, chosen in (("complete rows", ~gaps), ("incomplete rows", gaps)):
+        part = found[chosen]
+        inside = (part["low"] <= part[DATASET.target]) & (part[DATASET.target] <= part["high"])
+        mae = (part["prediction"] - part[DATASET.target]).abs().mean()
+        assert f"{name} ({len(part):,}): Veleta: MAE {mae:,.0f}, " in done.stdout
+        assert f"{name} ({len(part):,}): HistGradientBoosting: MAE " in done.stdout
+        assert f"{name} ({len(part):,}): intervals of 80 %: median width " in done.stdout
+        assert f"coverage {100 * inside.mean():.1f} %\n" in done.stdout
+
+
 @pytest.mark.failure("F421")
 def test_what_cannot_be_evaluated_is_one_line(file: Path, tmp_path: Path) -> None:
     """A variable out of its bounds, a file that is missing, and too few rows."""

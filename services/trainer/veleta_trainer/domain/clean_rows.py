@@ -11,7 +11,6 @@ import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
@@ -109,7 +108,9 @@ class CleanRows:
         self._properties = np.array(joined.column(PROPERTY))
         learnt = {info: column for info, column in own.items() if info.is_column}
         self._texts = {info.name: sorted(_used(column)) for info, column in learnt.items() if info.categorical}
-        self._ranges = {info.name: pc.min_max(column) for info, column in learnt.items() if not info.categorical}
+        numbers = {info.name: np.asarray(column) for info, column in learnt.items() if not info.categorical}
+        self._gaps = [name for name, values in numbers.items() if np.isnan(values).any()]
+        self._ranges = {name: _range(values) for name, values in numbers.items()}
 
     def __len__(self) -> int:
         return len(self._prices)
@@ -121,8 +122,9 @@ class CleanRows:
     def training_values(self) -> TrainingValues:
         """The range or the texts of each column that is a feature, for the model's file. There must be rows."""
         return TrainingValues(
-            ranges={name: (found["min"].as_py(), found["max"].as_py()) for name, found in self._ranges.items()},
+            ranges={name: found for name, found in self._ranges.items() if found},
             texts={name: known for name, known in self._texts.items() if len(known) <= MAX_TEXTS},
+            gaps=self._gaps,
         )
 
     def outside(self, learnt: TrainingValues) -> np.ndarray:
@@ -130,7 +132,8 @@ class CleanRows:
         found = np.zeros(len(self), dtype=bool)
         for name, (low, high) in learnt.ranges.items():
             # Rounded as the frame is.
-            found |= ~self._frame[name].between(np.float32(low), np.float32(high)).to_numpy()
+            inside = self._frame[name].between(np.float32(low), np.float32(high))
+            found |= ~(inside | self._frame[name].isna() if name in learnt.gaps else inside).to_numpy()
         for name, known in learnt.texts.items():
             found |= ~self._frame[name].isin(known).to_numpy()
         return found
@@ -156,6 +159,12 @@ class CleanRows:
     def _place_values(self, key: Any) -> Values:
         columns = self._features.place_columns
         return dict(zip(columns, key if len(columns) > 1 else [key], strict=True))
+
+
+def _range(numbers: np.ndarray) -> tuple[float, float] | None:
+    """The lowest and the highest number, without NaN. None if there is none."""
+    known = numbers[~np.isnan(numbers)]
+    return (float(known.min()), float(known.max())) if len(known) else None
 
 
 def _arrow(values: "list[str] | array[float]") -> pa.Array:

@@ -10,11 +10,13 @@ import pandas as pd
 
 from veleta.dataset import EvaluationRule
 from veleta.events.catalogue import Measures
+from veleta.features import MISSING_COUNT
+from veleta_trainer.domain.price_model import is_complete
 from veleta_trainer.domain.scores import interval_scores, scores
 
 CHALLENGER, CHAMPION = "challenger", "champion"
 """The names of the models that are measured, beside the linear baseline."""
-WHOLE = "all rows"
+WHOLE, COMPLETE, INCOMPLETE = "all rows", "complete rows", "incomplete rows"
 MAX_SLICES = 30
 """The most slices in the event and in the table of a version: the largest ones. The artifacts have all."""
 SLICES_LEFT_OUT = "slices_left_out"
@@ -64,8 +66,14 @@ def evaluate(
 
 
 def slices(rule: EvaluationRule, frame: pd.DataFrame, prices: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """The name and the rows, as a mask, of all rows and of each slice that has some."""
+    """The name and the rows, as a mask, of all rows and of each slice that has some.
+
+    If columns are optional, complete rows and incomplete ones are slices too.
+    """
     yield WHOLE, np.ones(len(prices), dtype=bool)
+    if MISSING_COUNT in frame:
+        complete = is_complete(frame)
+        yield from ((name, rows) for name, rows in ((COMPLETE, complete), (INCOMPLETE, ~complete)) if rows.any())
     for column in rule.slices:
         codes, values = pd.factorize(frame[column], sort=True)
         yield from ((f"{column} = {value}", codes == code) for code, value in enumerate(values))

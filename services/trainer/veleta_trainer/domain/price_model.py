@@ -9,7 +9,7 @@ import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
 from veleta.dataset import Dataset
-from veleta.features import Features
+from veleta.features import MISSING_COUNT, Features
 
 
 def fit_price_model(
@@ -22,8 +22,9 @@ def fit_price_model(
 ) -> CatBoostRegressor:
     """A model that predicts the natural logarithm of the price of features (rows x features).
 
-    `prices` are in the target's unit. Those above the dataset's cap count as the cap. The trees learn differences from
-    the mean logarithm, because constraints on trends need a centred target; the model's bias contains the mean.
+    `prices` are in the target's unit. Those above the dataset's cap count as the cap. Rows with gaps have the dataset's
+    weight of incomplete rows. The trees learn differences from the mean logarithm, because constraints on trends need a
+    centred target; the model's bias contains the mean.
     """
     features, rule = Features(dataset), dataset.training
     logarithms = np.log(np.minimum(prices, math.inf if rule.cap is None else rule.cap))
@@ -31,10 +32,17 @@ def fit_price_model(
     trends = [each.trend for each in features.infos]
     constraints = {"monotone_constraints": trends} if any(trends) else {}
     booster = CatBoostRegressor(**params, **constraints, thread_count=threads, allow_writing_files=False, verbose=False)
-    booster.fit(Pool(frame, logarithms - centre, cat_features=features.categorical), callbacks=list(callbacks) or None)
+    weights = np.where(is_complete(frame), 1.0, rule.incomplete_weight) if MISSING_COUNT in frame else None
+    pool = Pool(frame, logarithms - centre, cat_features=features.categorical, weight=weights)
+    booster.fit(pool, callbacks=list(callbacks) or None)
     scale, bias = booster.get_scale_and_bias()
     booster.set_scale_and_bias(scale, bias + centre)
     return booster
+
+
+def is_complete(frame: pd.DataFrame) -> np.ndarray:
+    """Which rows of features, as a mask, have a value in each optional column. The dataset must have some."""
+    return (frame[MISSING_COUNT] == 0).to_numpy()
 
 
 def predict(booster: CatBoostRegressor, dataset: Dataset, frame: pd.DataFrame) -> np.ndarray:

@@ -142,10 +142,9 @@ def test_a_dataset_without_a_generator_needs_another_input() -> None:
         parse_generator(plain)
 
 
-def test_generated_rows_need_rules_of_batches() -> None:
-    """Otherwise than the rows of a file, which can be divided."""
-    with pytest.raises(Stop, match=r"\[\[generator.batches\]\] place 0 has no \[\[source\]\] rule: add one"):
-        parse_generator(DATASET.model_copy(update={"source": []}))
+def test_a_dataset_without_rules_of_batches_has_generated_ones_too() -> None:
+    """As the rows of a file, which is divided into equal parts."""
+    assert len(parse_generator(DATASET.model_copy(update={"source": []})).batches) == 6
 
 
 @pytest.mark.parametrize("shape", parse_generator(DATASET).batches, ids=lambda shape: f"place {shape.place}")

@@ -17,6 +17,8 @@ from veleta_inference.domain.value_checks import ValueChecks
 from veleta_trainer.domain import clean_rows
 from veleta_trainer.domain.clean_rows import PROPERTY, CleanBatch, CleanRows
 
+LISTINGS = load_dataset("listings")
+
 
 def columns(*batches: Sequence[Row], dataset: Dataset = DATASET) -> CleanRows:
     """The clean rows of batches."""
@@ -108,6 +110,28 @@ def test_rows_are_outside_exactly_if_inference_warns_of_them() -> None:
     assert found.tolist() == warned
     assert 0 < sum(warned) < len(rows)
     assert not found[-len(edges) :].any()
+
+
+def test_gaps_are_learnt_as_values_are() -> None:
+    """A range is that of the numbers that are there. A row with a gap is outside only if no learnt row had this gap."""
+    rows = [{**row, "bed": None} if n % 2 else row for n, row in enumerate(api_rows(0, 300, 3))]
+    found = CleanRows(LISTINGS, [CleanBatch.of_rows(LISTINGS, [rows]).table])
+    learnt = found.training_values()
+    beds = [row["bed"] for row in rows if row["bed"] is not None]
+    assert (learnt.ranges["bed"], learnt.gaps) == ((min(beds), max(beds)), ["bed"])
+    asked = [{**rows[0], **gap} for gap in ({}, {"bed": None}, {"house_size": None}, {"bed": 99.0, "bath": None})]
+    outside = CleanRows(LISTINGS, [CleanBatch.of_rows(LISTINGS, [asked[:3]]).table]).outside(learnt)
+    assert outside.tolist() == [False, False, True]
+    warned = {each.item for each in ValueChecks(LISTINGS, learnt).unusual([LISTINGS.convert(row)[0] for row in asked])}
+    assert warned == {2, 3}
+
+
+def test_a_number_that_no_row_has_is_not_learnt() -> None:
+    """It has no range; each row lacks it."""
+    rows = [{**row, "bed": None} for row in api_rows(0, 30, 3)]
+    learnt = CleanRows(LISTINGS, [CleanBatch.of_rows(LISTINGS, [rows]).table]).training_values()
+    assert "bed" not in learnt.ranges
+    assert learnt.gaps == ["bed"]
 
 
 def test_a_column_with_too_many_texts_has_no_training_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ import pytest
 
 from veleta.dataset import EvaluationRule
 from veleta_trainer.domain.evaluation import (
+    COMPLETE,
+    INCOMPLETE,
     LARGEST,
     MAX_SLICES,
     SLICES_LEFT_OUT,
@@ -65,6 +67,19 @@ def test_the_slices_are_those_of_the_dataset_file() -> None:
         "above 500": [False, False, False, True],
     }
     assert [name for name, _ in slices(EvaluationRule(), FRAME, PRICES)] == [WHOLE]
+
+
+def test_rows_with_gaps_are_a_slice() -> None:
+    """If columns are optional, and some rows are incomplete."""
+    frame = FRAME.assign(missing_values=[0.0, 2.0, 0.0, 1.0])
+    found = {name: rows.tolist() for name, rows in slices(EvaluationRule(), frame, PRICES)}
+    assert found == {
+        WHOLE: [True] * 4,
+        COMPLETE: [True, False, True, False],
+        INCOMPLETE: [False, True, False, True],
+    }
+    names = [name for name, _ in slices(EvaluationRule(), frame.assign(missing_values=0.0), PRICES)]
+    assert names == [WHOLE, COMPLETE]
 
 
 def test_each_model_is_measured_on_each_slice() -> None:

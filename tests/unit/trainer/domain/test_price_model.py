@@ -9,7 +9,7 @@ from catboost import CatBoostRegressor
 
 from support.listings import api_rows
 from support.trainer import DATASET
-from veleta.dataset import Dataset, Values, parse_dataset
+from veleta.dataset import Dataset, Values, load_dataset, parse_dataset
 from veleta.features import Features
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 
@@ -70,3 +70,19 @@ def test_the_mean_of_the_target_is_part_of_the_model(tmp_path: Path) -> None:
     model.save_model(str(tmp_path / "model.cbm"))
     loaded = CatBoostRegressor().load_model(str(tmp_path / "model.cbm"))
     assert predict_prices(loaded, DATASET, frame(ROWS)).tolist() == prices.tolist()
+
+
+def test_rows_with_gaps_have_the_declared_weight() -> None:
+    """The more they weigh, the nearer are the predictions to their prices."""
+    listings = load_dataset("listings")
+    rows = [{**row, "house_size": None} if n % 3 == 0 else row for n, row in enumerate(ROWS)]
+    prices = np.where(np.arange(len(rows)) % 3 == 0, PRICES * 3, PRICES)
+
+    def mean_of_gaps(weight: float) -> float:
+        training = listings.training.model_copy(update={"incomplete_weight": weight, "increasing": []})
+        dataset = listings.model_copy(update={"training": training})
+        few = {**PARAMS, "iterations": 3}
+        model = fit_price_model(dataset, frame(rows, dataset), prices, few, threads=1)
+        return float(predict_prices(model, dataset, frame(rows, dataset)).mean())
+
+    assert mean_of_gaps(0.1) < mean_of_gaps(0.5) < mean_of_gaps(1.0)
