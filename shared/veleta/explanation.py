@@ -10,6 +10,9 @@ from veleta.dataset import Dataset, Values
 from veleta.features import Features
 from veleta.shap_values import shap_values
 
+NOT_GIVEN = "not given"
+"""What a picture shows instead of a missing value."""
+
 
 def feature_frame(dataset: Dataset, rows: list[Values]) -> pd.DataFrame:
     """The features of typed rows (rows x features), with categories as the dtype `category`."""
@@ -29,7 +32,7 @@ def explanation(booster: CatBoostRegressor, dataset: Dataset, rows: pd.DataFrame
     logarithms, base = shap_values(booster, Pool(rows, cat_features=features.categorical))
     prices = np.exp(base + logarithms.sum(axis=1))
     values = [price_contributions(price, row)[1] for price, row in zip(prices, logarithms, strict=True)]
-    shown = rows.to_numpy(dtype=object) if len(rows) == 1 else _as_numbers(rows)
+    shown = _as_texts(rows) if len(rows) == 1 else _as_numbers(rows)
     titles = [each.title for each in features.infos]
     return shap.Explanation(np.array(values), base_values=np.exp(base), data=shown, feature_names=titles)
 
@@ -39,6 +42,12 @@ def influence(whole: shap.Explanation, names: list[str]) -> pd.DataFrame:
     strength = np.abs(whole.values).mean(axis=0)
     table = pd.DataFrame({"feature": names, "title": whole.feature_names, "mean_effect": strength})
     return table.sort_values("mean_effect", ascending=False, ignore_index=True)
+
+
+def _as_texts(rows: pd.DataFrame) -> np.ndarray:
+    values = rows.to_numpy(dtype=object)
+    values[pd.isna(values) | (values == "")] = NOT_GIVEN
+    return values
 
 
 def _as_numbers(rows: pd.DataFrame) -> np.ndarray:

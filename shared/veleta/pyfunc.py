@@ -9,7 +9,7 @@ from mlflow.models import ModelSignature
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-from veleta.dataset import Dataset, parse_dataset
+from veleta.dataset import Column, Dataset, parse_dataset
 from veleta.predictor import Predictor
 
 BOOSTER, DATASET = "booster", "dataset"
@@ -37,13 +37,17 @@ class RawRowModel(PythonModel):
 
 
 def signature(dataset: Dataset) -> ModelSignature:
-    """The model's signature: raw columns in, a price out."""
-    inputs: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.double if c.numeric else DataType.string, c.name) for c in dataset.inputs
-    ]
+    """The model's signature: raw columns in, a price out. Columns that requests may leave out are not required."""
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(_type(c), c.name, required=c.required) for c in dataset.inputs]
     return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.double)]))
 
 
 def example_frame(dataset: Dataset) -> pd.DataFrame:
     """The dataset's example row, without the target."""
-    return pd.DataFrame([{c.name: dataset.example[c.name] for c in dataset.inputs}])
+    return pd.DataFrame([{c.name: dataset.example[c.name] for c in dataset.inputs if c.name in dataset.example}])
+
+
+def _type(column: Column) -> DataType:
+    if column.numeric:
+        return DataType.double
+    return DataType.boolean if column.kind == "boolean" else DataType.string

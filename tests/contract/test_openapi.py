@@ -17,8 +17,8 @@ from veleta.service.routes import health_routes
 from veleta_inference.adapters import docs
 from veleta_inference.adapters.guard import OPEN
 
-DATASETS = ("real_estate", str(BICYCLES))
-every_dataset = pytest.mark.parametrize("name", DATASETS, ids=["real_estate", "bicycles"])
+DATASETS = ("real_estate", "listings", str(BICYCLES))
+every_dataset = pytest.mark.parametrize("name", DATASETS, ids=["real_estate", "listings", "bicycles"])
 Document = dict[str, Any]
 
 
@@ -77,10 +77,16 @@ def test_the_document_shows_which_paths_need_no_key() -> None:
 
 @every_dataset
 def test_the_columns_are_the_datasets(name: str) -> None:
-    """All but the target are required. Numbers have the file's minimum. Other names are forbidden."""
+    """Those are required that the model uses, if they are not optional. The others, but the target, may be null.
+
+    Numbers have the file's minimum. Other names are forbidden.
+    """
     dataset, item = load_dataset(name), document(name)["components"]["schemas"]["Item"]
-    assert item["required"] == [column.name for column in dataset.inputs]
-    minima = {column: schema["minimum"] for column, schema in item["properties"].items() if "minimum" in schema}
+    assert item["required"] == [column.name for column in dataset.inputs if column.required]
+    schemas = {name: schema.get("anyOf", [schema]) for name, schema in item["properties"].items()}
+    null = [name for name, parts in schemas.items() if {"type": "null"} in parts]
+    assert null == [column.name for column in dataset.inputs if not column.required]
+    minima = {name: part["minimum"] for name, parts in schemas.items() for part in parts if "minimum" in part}
     assert minima == {c.name: c.minimum for c in dataset.columns if c.minimum is not None}
     assert item["additionalProperties"] is False
 

@@ -173,8 +173,11 @@ def test_the_registered_model_takes_raw_rows(testbed: Testbed, tmp_path: Path) -
     inputs = model.metadata.get_input_schema()
     assert inputs is not None
     assert inputs.input_names() == [c.name for c in testbed.dataset.inputs]
-    price = model.predict(example_frame(testbed.dataset))
+    assert inputs.required_input_names() == [c.name for c in testbed.dataset.inputs if c.required]
+    price = model.predict(example := example_frame(testbed.dataset))
     assert price.shape == (1,)
+    not_used = example[inputs.required_input_names()]
+    assert model.predict(not_used) == model.predict(not_used.assign(street=None)) == price
     registry = MlflowRegistry(testbed.mlflow_uri, testbed.dataset.name)
     champion = registry.alias("champion")
     assert champion is not None

@@ -92,8 +92,10 @@ class PredictionResponse(Struct, frozen=True):
     request: PredictionRequest
     model: LoadedModel
     predictions: Sequence[Prediction]
-    warnings: Sequence[ValidationProblem] = ()
+    unusual: Sequence[ValidationProblem] = ()
     """Values that the model has not learnt, or that are outside the bounds of the dataset file."""
+    warnings: Sequence[ValidationProblem] = ()
+    """Those, and the fields that were not given."""
     line: bytes = b""
     """The request with its prices as a line for the table, if the journal does not store it."""
 
@@ -305,7 +307,9 @@ class PredictionService:
         predicted = []
         for pending in group:
             own = [next(predictions) for _ in pending.request.rows]
-            response = PredictionResponse(pending.request, model, own, unusual[pending])
+            found = unusual[pending]
+            warnings = model.checks.warnings(pending.request.rows, found)
+            response = PredictionResponse(pending.request, model, own, found, warnings)
             line = _line(response, answered_at)
             if not pending.request.journaled:
                 response = structs.replace(response, line=line)
@@ -327,7 +331,7 @@ class PredictionService:
         fault_point("inference.stored")
         for predicted in group:
             response = predicted.response
-            response.model.window.add(response.predictions, response.warnings)
+            response.model.window.add(response.predictions, response.unusual)
             if not predicted.pending.future.done():
                 predicted.pending.future.set_result(response)
 

@@ -31,6 +31,7 @@ from veleta_inference.handlers import (
 )
 
 LIMIT = 4
+ROW = DATASET.convert(DATASET.example)[0]
 
 
 class Setup:
@@ -46,7 +47,11 @@ class Setup:
         )
 
     def predict(self, name: str, *beds: int, version: int | None = None) -> asyncio.Task[PredictionResponse]:
-        rows = [{**DATASET.convert(DATASET.example)[0], "bed": float(bed)} for bed in beds]
+        return self.predict_rows(name, [{**ROW, "bed": float(bed)} for bed in beds], version)
+
+    def predict_rows(
+        self, name: str, rows: list[Values], version: int | None = None
+    ) -> asyncio.Task[PredictionResponse]:
         return asyncio.create_task(
             self.service.predict(PredictionRequest(name, rows, f"their {name}", "ada", "192.0.2.7", NOW, version))
         )
@@ -238,6 +243,17 @@ async def test_an_unusual_value_gets_a_warning(setup: Setup) -> None:
     assert [(warning.item, warning.field) for warning in unusual.warnings] == [(1, "bed")]
     assert len(unusual.prices) == 2
     assert setup.stored == ["a", "b"]
+
+
+@pytest.mark.parametrize("setup", [False, True], indirect=True)
+async def test_a_field_that_was_not_given_gets_a_warning(setup: Setup) -> None:
+    """In strict mode too: the model does not need it. The row counts as one that was learnt."""
+    response = await setup.predict_rows("a", [{**ROW, "street": None}])
+    assert [(each.field, each.message) for each in response.warnings] == [
+        ("street", "was not given; the model does not use it")
+    ]
+    assert response.unusual == []
+    assert setup.stored == ["a"]
 
 
 @pytest.mark.parametrize("setup", [True], indirect=True)

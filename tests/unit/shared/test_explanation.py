@@ -87,3 +87,10 @@ def test_the_waterfall_leads_from_the_base_price_to_the_predicted_one(model: Cat
     assert axes.get_title() == f"from the base {whole.base_values[0]:,.0f} to the prediction {price:,.0f}"
     assert axes.get_xlabel() == "Price: step by step (USD)"
     assert f"{max(whole.values[0], key=abs):+,.0f}" in {text.get_text() for text in axes.texts}
+
+
+def test_a_missing_value_is_shown_as_not_given(model: CatBoostRegressor) -> None:
+    """A number and a category of the single row."""
+    gaps = FRAME[:1].assign(house_size=np.nan, city="")
+    shown = explanation.explanation(model, DATASET, gaps).data[0]
+    assert [shown[list(FRAME.columns).index(name)] for name in ("house_size", "city")] == ["not given", "not given"]

@@ -86,7 +86,7 @@ def _schemas(dataset: Dataset, items_limit: int) -> Part:
     item = item_type(dataset)
     items, few_items = (list_type(item, limit) for limit in (items_limit, min(MAX_EXPLAINED_ITEMS, items_limit)))
     name: Any = Literal[tuple(column.name for column in dataset.inputs)]
-    forms = mlflow_forms(name, items, float | str)
+    forms = mlflow_forms(name, items, float | str | bool | None)
     types = [item | items, item | few_items, *forms.values()]
     types += [inference_request(name, int), *response_types(dataset.target)]
     (one_or_many, one_or_few, *schemas), components = msgspec.json.schema_components(types, ref_template=REF)
@@ -144,7 +144,8 @@ def _mlflow(dataset: Dataset) -> Part:
 
 def _open_inference(dataset: Dataset) -> Part:
     tag, row = "Open Inference Protocol", _example(dataset)
-    inputs = [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in input_tensors(dataset)]
+    tensors = [tensor for tensor in input_tensors(dataset) if tensor["name"] in row]
+    inputs = [{**tensor, "shape": [1], "data": [row[tensor["name"]]]} for tensor in tensors]
     infer = _bodies("Inference", {"one": {"value": {"inputs": inputs}}}, "Inferred", 404)
     server = _get(tag, "server", "The server's name and version.", _json("Server"), *GUARDED)
     live = _open(_get(tag, "server_live", "Whether the server runs.", _json("ServerLive")))
@@ -233,7 +234,12 @@ def _headers() -> Part:
         (TRACE, False, TEXT, "As it was sent."),
         (MODEL_VERSION, True, INTEGER, "The version that predicted."),
         (REPLAYED, False, TEXT | {"const": "true"}, "The answer was sent before, to a request with this key."),
-        (WARNINGS, False, TEXT, "Values that the model has not learnt, or outside the bounds of the dataset file."),
+        (
+            WARNINGS,
+            False,
+            TEXT,
+            "Values that were not given, not learnt, or outside the dataset file's bounds.",
+        ),
         ("Retry-After", True, INTEGER, "Seconds after which to repeat the request."),
         ("WWW-Authenticate", True, TEXT, "How to send a key."),
     )
@@ -267,4 +273,4 @@ def _parameter(name: str) -> Part:
 
 def _example(dataset: Dataset) -> Part:
     """The dataset's example without the target."""
-    return {column.name: dataset.example[column.name] for column in dataset.inputs}
+    return {column.name: dataset.example[column.name] for column in dataset.inputs if column.name in dataset.example}

@@ -21,7 +21,7 @@ UNMEASURED = "the errors of the version were not measured: an earlier release tr
 class ErrorWindow:
     """The last ROWS rows that one model predicted in this process: their expected errors, and which are outside.
 
-    A row is outside if a value of it has a warning.
+    A row is outside if the model has not learnt one of its values, or if one is outside the dataset file's bounds.
     """
 
     def __init__(self, holdout: HoldoutErrors | None) -> None:
@@ -30,9 +30,9 @@ class ErrorWindow:
         self._errors: deque[float] = deque(maxlen=ROWS)
         self._outside: deque[bool] = deque(maxlen=ROWS)
 
-    def add(self, predictions: Sequence[Prediction], warnings: Sequence[ValidationProblem]) -> None:
-        """Add the rows of a request."""
-        outside = {warning.item for warning in warnings}
+    def add(self, predictions: Sequence[Prediction], unusual: Sequence[ValidationProblem]) -> None:
+        """Add the rows of a request, with their `unusual` values."""
+        outside = {problem.item for problem in unusual}
         self._errors.extend(each.expected_error for each in predictions if each.expected_error is not None)
         self._outside.extend(place in outside for place in range(len(predictions)))
 

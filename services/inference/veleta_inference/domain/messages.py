@@ -28,17 +28,15 @@ def shown(value: object) -> str:
 
 def unfit(column: Column, value: object) -> str:
     """Why a value is not of the column's kind, and what to write."""
-    if column.kind == "category":
-        return _no_text(value)
-    if column.kind == "date":
-        return _no_date(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"must be a finite number, not {shown(value)}"
-    if column.kind == "identifier" and column.digits:
-        return f"{shown(value)} is neither a number nor text of up to {column.digits} digits"
-    if isinstance(value, str) and (number := parse_number(value, column.unit)) is not None:
-        return f"{shown(value)} is text: write {_number(number)} without quotes"
-    return f"{shown(value)} is no number"
+    match column.kind:
+        case "category":
+            return _no_text(value)
+        case "date":
+            return _no_date(value)
+        case "boolean":
+            return f"{shown(value)} is neither true nor false"
+        case _:
+            return _no_number(column, value)
 
 
 def too_small(minimum: float, value: float) -> str:
@@ -74,3 +72,13 @@ def _no_date(value: object) -> str:
         return f"{shown(value)} is no date: write it as {date(*map(int, match.groups())).isoformat()}"
     except ValueError:
         return f"{shown(value)} is no day of the calendar"
+
+
+def _no_number(column: Column, value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"must be a finite number, not {shown(value)}"
+    if column.kind == "identifier" and column.digits:
+        return f"{shown(value)} is neither a number nor text of up to {column.digits} digits"
+    if isinstance(value, str) and (number := parse_number(value, column.unit)) is not None:
+        return f"{shown(value)} is text: write {_number(number)} without quotes"
+    return f"{shown(value)} is no number"

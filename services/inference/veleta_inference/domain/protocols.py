@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from veleta.dataset import Dataset
+from veleta.dataset import Column, Dataset
 from veleta.valid_values import alternatives
 from veleta_inference.domain.errors import MAX_NAME, InvalidRequest
 from veleta_inference.domain.responses import Tensor
@@ -14,9 +14,9 @@ from veleta_inference.domain.responses import Tensor
 Rows = list[dict[str, Any]]
 NUMERIC = ("FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
 """The datatypes of the Open Inference Protocol that a numeric column accepts. The metadata contain the first one."""
-TEXT = "BYTES"
-"""The datatype of the other columns."""
-DATATYPES = (*NUMERIC, TEXT)
+TEXT, BOOLEAN = "BYTES", "BOOL"
+"""The datatypes of categories and dates, and of booleans."""
+DATATYPES = (*NUMERIC, TEXT, BOOLEAN)
 
 
 def mlflow_forms(name: Any = str, rows: Any = list[Any], value: Any = Any) -> dict[str, Any]:
@@ -120,7 +120,13 @@ def open_inference_rows(body: object) -> Rows:
 
 def input_tensors(dataset: Dataset) -> list[Tensor]:
     """The model's input tensors, for the metadata of the Open Inference Protocol."""
-    return [Tensor(name=c.name, datatype=NUMERIC[0] if c.numeric else TEXT, shape=[-1]) for c in dataset.inputs]
+    return [Tensor(name=c.name, datatype=_datatype(c), shape=[-1]) for c in dataset.inputs]
+
+
+def _datatype(column: Column) -> str:
+    if column.numeric:
+        return NUMERIC[0]
+    return BOOLEAN if column.kind == "boolean" else TEXT
 
 
 def _tensor_rows(tensors: Sequence[Any]) -> Rows:

@@ -11,17 +11,23 @@ import msgspec
 
 from veleta.column_names import column_key
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
-from veleta.values import parse_category
 from veleta_inference.domain import forms, messages
 from veleta_inference.domain.errors import MAX_NAME, MAX_PROBLEMS, InvalidRequest, ValidationProblem
 from veleta_inference.domain.json_body import parse_json
 
 
 def item_type(dataset: Dataset) -> Any:
-    """The type of an item. It requires every column but the target, and forbids unknown names."""
+    """The type of an item. Unknown names are forbidden.
+
+    Columns that are optional, or that the model does not use, may be absent (UNSET) or null. The target may be absent.
+    """
     target = dataset.by_name[dataset.target]
-    required = [(column.name, _value_type(column)) for column in dataset.inputs]
-    return msgspec.defstruct("Item", [*required, (target.name, _value_type(target), None)], forbid_unknown_fields=True)
+    fields: list[Any] = [
+        (c.name, _value_type(c)) if c.required else (c.name, _value_type(c) | None | msgspec.UnsetType, msgspec.UNSET)
+        for c in dataset.inputs
+    ]
+    fields.append((target.name, _value_type(target), None))
+    return msgspec.defstruct("Item", fields, forbid_unknown_fields=True, kw_only=True)
 
 
 def list_type(item: Any, limit: int) -> Any:
@@ -35,6 +41,8 @@ def _value_type(column: Column) -> Any:
     if column.numeric:
         number = Annotated[float, msgspec.Meta(ge=column.minimum, title=title, description=unit)]
         return number | Annotated[str, msgspec.Meta(pattern=_digits_pattern(column))] if _has_digits(column) else number
+    if column.kind == "boolean":
+        return Annotated[bool, msgspec.Meta(title=title, description=unit)]
     if column.kind == "date":
         return Annotated[date, msgspec.Meta(title=title, description=unit)]
     return Annotated[str, msgspec.Meta(max_length=MAX_TEXT, pattern=r"\S", title=title, description=unit)]
@@ -62,9 +70,11 @@ class RequestReader:
         self.limit = limit
         item = item_type(dataset)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(item | list_type(item, limit))
-        self._categories = [column.name for column in dataset.inputs if column.kind == "category"]
+        self._categories = [column for column in dataset.inputs if column.kind == "category"]
         self._identifiers = [column for column in dataset.inputs if _has_digits(column)]
-        self._names = {column_key(text): c.name for c in dataset.columns for text in (c.title, c.name)}
+        self._booleans = [column for column in dataset.inputs if column.kind == "boolean"]
+        self._may_be_absent = [column.name for column in dataset.inputs if not column.required]
+        self._names = {column_key(text): c.name for c in dataset.columns for text in (c.title, c.header, c.name)}
 
     def read(self, body: bytes) -> list[Values]:
         """The typed rows of a body.
@@ -77,7 +87,7 @@ class RequestReader:
         except (ValueError, RecursionError):  # msgspec's errors and those of UTF-8 are ValueErrors
             return self.read_form(body, "rows", lambda decoded: decoded)
         rows = [msgspec.structs.asdict(item) for item in (items if isinstance(items, list) else [items])]
-        if self._may_repeat_names(body, rows) or not self._convert_texts(rows):
+        if self._may_repeat_names(body, rows, self._fill_absent(rows)) or not self._convert_texts(rows):
             return self.read_form(body, "rows", lambda decoded: decoded)
         return rows
 
@@ -108,14 +118,26 @@ class RequestReader:
             raise InvalidRequest("see `errors`", problems)
         return [self.dataset.convert(item)[0] for item in items]
 
+    def _fill_absent(self, rows: list[dict[str, Any]]) -> int:
+        """Fill absent fields with None, in place. Returns their number."""
+        absent = 0
+        for row in rows:
+            for name in self._may_be_absent:
+                if row[name] is msgspec.UNSET:
+                    row[name] = None
+                    absent += 1
+        return absent
+
     def _convert_texts(self, rows: list[Values]) -> bool:
         """Convert the texts of decoded rows, in place, as `Column.convert` does. Returns False if one does not fit."""
         for row in rows:
-            for name in self._categories:
-                text = parse_category(row[name])  # type: ignore[arg-type]  # the decoder returns text
-                if text is None or len(text) > MAX_TEXT:
-                    return False
-                row[name] = text
+            for column in self._categories:
+                if (text := row[column.name]) is not None:
+                    row[column.name] = converted = column.convert(text)
+                    if converted is None:
+                        return False
+            for column in self._booleans:
+                row[column.name] = column.convert(row[column.name])
             for column in self._identifiers:
                 if isinstance(row[column.name], str):
                     row[column.name] = column.convert(row[column.name])
@@ -123,13 +145,16 @@ class RequestReader:
                         return False
         return True
 
-    def _may_repeat_names(self, body: bytes, rows: list[Values]) -> bool:
+    def _may_repeat_names(self, body: bytes, rows: list[Values], absent: int) -> bool:
         """Whether an item may have one name twice. The decoder would use the last value without an error.
+
+        `absent` is the number of fields that the items do not have, without the target.
 
         A colon follows each name, and unknown names are errors. So more colons than values mean a repeated name, or
         only a colon in a text.
         """
-        values = len(rows) * len(self.dataset.columns) - sum(row[self.dataset.target] is None for row in rows)
+        values = len(rows) * len(self.dataset.columns) - absent
+        values -= sum(row[self.dataset.target] is None for row in rows)
         return body.count(b":") != values
 
     def _item_problems(self, place: int, item: object) -> Iterator[ValidationProblem]:
@@ -137,7 +162,7 @@ class RequestReader:
             yield ValidationProblem(place, None, messages.no_object(item))
             return
         for column in self.dataset.inputs:
-            if column.name not in item:
+            if column.name not in item and column.required:
                 yield ValidationProblem(place, column.name, "is required")
         for name, value in item.items():
             if message := self._value_problem(name, value):
@@ -148,7 +173,7 @@ class RequestReader:
         if column is None:
             return _unknown_name(name, self._names)
         if value is None:
-            return "must not be null"
+            return "must not be null" if column.required or name == self.dataset.target else None
         typed = None if _is_refused_text(column, value) else column.convert(value)
         if typed is None:
             return messages.unfit(column, value)

@@ -88,7 +88,7 @@ class Problem(TypedDict):
 
 
 class FieldWarning(TypedDict):
-    """A value that the model has not learnt, or that is outside the bounds of the dataset file."""
+    """A value that the model has not learnt or that was not given, or one outside the dataset file's bounds."""
 
     field: str
     message: str

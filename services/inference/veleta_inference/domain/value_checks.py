@@ -1,4 +1,4 @@
-"""Finds values that the model has not learnt, or that are outside the bounds of the dataset file."""
+"""Finds values that the model has not learnt or that were not given, and those outside the dataset file's bounds."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from veleta.training_values import TrainingValues
 from veleta_inference.domain.errors import ValidationProblem
 from veleta_inference.domain.messages import shown
 
+NOT_GIVEN = "was not given"
 LEARNT, BOUNDS = "what the model has learnt", "the bounds of the dataset file"
 MAX_LISTED = 5
 """A message lists the known texts if there are at most this many."""
@@ -27,7 +28,7 @@ class Range:
     def message(self, values: Values) -> str | None:
         """Why the value is unusual; None if it is not."""
         value: Any = values[self.name]
-        if self.low <= value <= self.high:
+        if value is None or self.low <= value <= self.high:
             return None
         return f"{shown(value)} is outside {shown(self.low)} .. {shown(self.high)}, {self.source}"
 
@@ -46,7 +47,7 @@ class KnownTexts:
     def message(self, values: Values) -> str | None:
         """As `Range.message`."""
         text = column_feature(self.column, values[self.name])
-        if text in self.known:
+        if text in self.known or values[self.name] is None:
             return None
         value = shown(values[self.name])
         if self.column.kind == "identifier":
@@ -54,6 +55,17 @@ class KnownTexts:
         if len(self.known) <= MAX_LISTED:
             return f"{value} is none of {', '.join(map(shown, sorted(self.known)))}, {LEARNT}"
         return f"{value} is none of the {len(self.known):,} values that the model has learnt"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A column that each row which the model has learnt had a value of."""
+
+    name: str
+
+    def message(self, values: Values) -> str | None:
+        """As `Range.message`."""
+        return f"{NOT_GIVEN}, and the model has learnt no row without it" if values[self.name] is None else None
 
 
 class ValueChecks:
@@ -70,18 +82,38 @@ class ValueChecks:
         self._ranges = [_learnt(numbers[name], *pair) for name, pair in ranges.items() if name in numbers]
         self._ranges += [Range(name, *pair, BOUNDS) for name, pair in bounds.items()]
         self._texts = [KnownTexts(others[name], frozenset(known)) for name, known in texts.items() if name in others]
+        self._given = [Given(column.name) for column in dataset.optional_features if learnt and _always(column, learnt)]
+        self._optional = [column.name for column in dataset.optional_features]
+        self._may_be_absent = [column for column in dataset.inputs if not column.required]
         # All that most rows need, without a call for each value.
         self._limits = _narrowest(self._ranges)
         self._categories = [(each.name, each.known) for each in self._texts if each.column.kind == "category"]
         self._prefixes = [each for each in self._texts if each.column.kind == "identifier"]
 
     def unusual(self, rows: Sequence[Values]) -> list[ValidationProblem]:
-        """The unusual values of complete rows: one problem for each field."""
+        """The unusual values of rows: one problem for each field."""
         return [
             problem for place, row in enumerate(rows) if not self._is_usual(row) for problem in self._all(place, row)
         ]
 
+    def warnings(self, rows: Sequence[Values], unusual: Sequence[ValidationProblem]) -> Sequence[ValidationProblem]:
+        """The `unusual` values of rows, and the fields that were not given."""
+        absent = [
+            ValidationProblem(place, column.name, _not_given(column))
+            for place, row in enumerate(rows)
+            for column in self._may_be_absent
+            if row[column.name] is None
+        ]
+        if not absent:
+            return unusual
+        named = {(each.item, each.field) for each in unusual}
+        others = [each for each in absent if (each.item, each.field) not in named]
+        return sorted([*unusual, *others], key=lambda each: each.item)
+
     def _is_usual(self, row: Any) -> bool:
+        for name in self._optional:
+            if row[name] is None:
+                return not self._all(0, row)
         for name, (low, high) in self._limits:
             if not low <= row[name] <= high:
                 return False
@@ -92,11 +124,21 @@ class ValueChecks:
 
     def _all(self, place: int, row: Values) -> list[ValidationProblem]:
         found: dict[str, str] = {}
-        checks: list[Range | KnownTexts] = [*self._ranges, *self._texts]
+        checks: list[Range | KnownTexts | Given] = [*self._ranges, *self._texts, *self._given]
         for check in checks:
             if check.name not in found and (message := check.message(row)):
                 found[check.name] = message
         return [ValidationProblem(place, name, message) for name, message in found.items()]
+
+
+def _always(column: Column, learnt: TrainingValues) -> bool:
+    """Whether each row that was learnt had a value of this column, as far as that is known."""
+    texts = learnt.texts.get(column.name)
+    return "" not in texts if texts is not None else column.name in learnt.ranges and column.name not in learnt.gaps
+
+
+def _not_given(column: Column) -> str:
+    return f"{NOT_GIVEN}; the model {'has learnt from rows without it' if column.is_feature else 'does not use it'}"
 
 
 def _learnt(column: Column, low: float, high: float) -> Range:

@@ -95,7 +95,7 @@ def test_tensors_are_columns() -> None:
         ({"inputs": [tensor(shape=[1, 2])]}, "its shape must be [2] or [2, 1]"),
         ({"inputs": [tensor(shape=[2, 1, 1])]}, "at `$.inputs[0].shape`"),
         ({"inputs": [tensor(shape=[])]}, "at `$.inputs[0].shape`"),
-        ({"inputs": [tensor(datatype="BOOL")]}, "Invalid enum value 'BOOL' - at `$.inputs[0].datatype`"),
+        ({"inputs": [tensor(datatype="BF16")]}, "Invalid enum value 'BF16' - at `$.inputs[0].datatype`"),
         ({"inputs": [tensor(datatype=[])]}, "at `$.inputs[0].datatype`"),
         ({"inputs": [tensor(), tensor()]}, ": two tensors have one name"),
         ({"inputs": [tensor(), tensor(name="x", shape=[1], data=[4])]}, ": all columns must have the same number of"),
@@ -110,7 +110,9 @@ def test_a_body_that_is_not_an_inference_request_is_refused(body: object, messag
 
 
 def test_the_input_tensors_are_the_datasets_columns() -> None:
-    """All but the target, each with any number of elements."""
+    """All but the target, each with any number of elements. Their kinds decide about the datatype."""
     dataset = load_dataset("real_estate")
     tensors = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in input_tensors(dataset)}
     assert tensors == {c.name: ("FP64" if c.numeric else "BYTES", [-1]) for c in dataset.inputs}
+    boolean = dataset.by_name["status"].model_copy(update={"kind": "boolean"})
+    assert input_tensors(dataset.model_copy(update={"columns": [boolean]}))[0]["datatype"] == "BOOL"

@@ -100,3 +100,32 @@ def test_a_column_that_changed_its_kind_is_not_compared() -> None:
     """Texts with numbers, or the reverse. Columns that were removed are ignored too."""
     learnt = TrainingValues(ranges={"city": (1, 2), "pool": (0, 1)}, texts={"bed": ["4"], "garage": ["a"]})
     assert unusual(ValueChecks(DATASET, learnt)) == []
+
+
+def test_what_was_not_given_gets_a_warning() -> None:
+    """It is unusual only if each row that the model has learnt had a value. The warnings are in the order of items."""
+    learnt = LEARNT.model_copy(update={"gaps": ["bed"]})
+    listings = load_dataset("listings")
+    checks = ValueChecks(listings, learnt)
+    rows = [
+        listings.convert({**DATASET.example, **changes})[0]
+        for changes in ({}, {"bed": None, "city": "Atlantis"}, {"house_size": None, "street": None})
+    ]
+    unusual = checks.unusual(rows)
+    assert [(each.item, each.field) for each in unusual] == [(1, "city"), (2, "house_size")]
+    assert [(each.item, each.field, each.message) for each in checks.warnings(rows, unusual)] == [
+        (1, "city", "'Atlantis' is none of the 18,213 values that the model has learnt"),
+        (1, "bed", "was not given; the model has learnt from rows without it"),
+        (2, "house_size", "was not given, and the model has learnt no row without it"),
+        (2, "street", "was not given; the model does not use it"),
+    ]
+    assert checks.warnings(rows[:1], []) == []
+
+
+def test_a_missing_text_is_learnt_as_a_category() -> None:
+    """The empty one."""
+    dataset = parse_dataset(DATASET.text.replace('title = "City"', 'title = "City"\noptional = true'))
+    gap = dataset.convert({**DATASET.example, "city": None})[0]
+    assert [each.field for each in ValueChecks(dataset, LEARNT).unusual([gap])] == ["city"]
+    learnt = LEARNT.model_copy(update={"texts": {**LEARNT.texts, "city": ["", *LEARNT.texts["city"]]}})
+    assert ValueChecks(dataset, learnt).unusual([gap]) == []
