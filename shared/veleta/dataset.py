@@ -338,9 +338,14 @@ class Dataset(Section):
         """Convert the example to the values of a row as received: a model's signature is inferred from it."""
         for name, value in self.example.items():
             text = value.isoformat() if isinstance(value, date) else value
-            converted = self.by_name[name].convert(text) if name in self.by_name else None
-            as_json = converted.isoformat() if isinstance(converted, date) else converted
-            self.example[name] = text if as_json is None else as_json
+            column = self.by_name.get(name)
+            converted = column.convert(text) if column else None
+            if column is None or converted is None:
+                self.example[name] = text
+            elif column.kind == "boolean":
+                self.example[name] = converted == "true"
+            else:
+                self.example[name] = converted.isoformat() if isinstance(converted, date) else converted
         return self
 
 

@@ -218,6 +218,13 @@ def test_a_boolean_has_two_values(value: object, typed: str | None) -> None:
     assert Column(name="heated", title="Heated", kind="boolean").convert(value) == typed
 
 
+def test_an_example_has_a_boolean_as_json_has_it() -> None:
+    """Whatever the file has for it."""
+    text = SMALL.replace('title = "Plate"\nkind = "category"', 'title = "Plate"\nkind = "boolean"')
+    for written in ("true", '"yes"', "1"):
+        assert parse_dataset(text.replace('plate = "A"', f"plate = {written}")).example["plate"] is True
+
+
 def test_a_date_is_read_as_its_column_declares_and_as_batches_have_it() -> None:
     """A batch has each date as 1999-09-30, whatever its file had."""
     day_first = Column(name="sold", title="Sold", kind="date", format="%d/%m/%Y")
