@@ -250,13 +250,7 @@ def test_texts_for_missing_values_are_declared_for_all_columns_or_for_one() -> N
 def test_a_file_may_extend_a_shipped_one() -> None:
     """Tables are merged key by key, and columns by their names. The text has all of it, so it can be stored."""
     listings, real_estate = load_dataset("listings"), load_dataset("real_estate")
-    assert [c.name for c in listings.columns if c.optional] == [
-        "bed",
-        "bath",
-        "acre_lot",
-        "house_size",
-        "prev_sold_date",
-    ]
+    assert [c.name for c in listings.columns if not c.optional] == ["price", "city", "state", "zip_code"]
     required = [c.model_copy(update={"optional": False}) for c in listings.columns]
     assert required == real_estate.columns
     assert listings.training == real_estate.training

@@ -213,6 +213,7 @@ def test_missing_values_of_optional_columns_are_features(example: Values) -> Non
     found = dict(zip(features.names, features.of({**example, "bed": None, "house_size": None}), strict=True))
     flags = {name: value for name, value in found.items() if name.startswith("missing_")}
     assert flags == {
+        "missing_status": 0.0,
         "missing_bed": 1.0,
         "missing_bath": 0.0,
         "missing_acre_lot": 0.0,
