@@ -25,7 +25,7 @@ from veleta_drift.domain.evidence import NO_CHAMPION, Evidence, Judgement, judge
 from veleta_drift.domain.histograms import histograms
 from veleta_drift.domain.inputs_arm import Presence, input_tests
 from veleta_drift.domain.retrain_verdict import Predictions, added, compared
-from veleta_drift.domain.row_sample import RowSample, inputs_of
+from veleta_drift.domain.row_sample import RowSample, inputs_of, slices_of
 from veleta_drift.domain.samples import Errors, Inputs
 from veleta_drift.ports import Model, Models
 
@@ -167,8 +167,7 @@ class BatchMeasurer:
     def _errors(self, model: Model, rows: Sequence[Values]) -> Errors:
         logarithms, sizes = model.predict(rows)
         signed = np.log(self._truth(rows)) - logarithms
-        slices = {name: np.array([row[name] for row in rows], object) for name in self._dataset.evaluation.slices}
-        return Errors(signed, sizes, slices, model.unknown(rows))
+        return Errors(signed, sizes, slices_of(self._dataset, rows), model.unknown(rows))
 
     def _on_new_rows(
         self, champion: int, errors: Errors, previous: Model | None, rows: Sequence[Values]

@@ -10,7 +10,7 @@ import numpy as np
 from veleta.dataset import Dataset, Values
 from veleta_drift.domain.evidence import Evidence
 from veleta_drift.domain.inputs_arm import Presence
-from veleta_drift.domain.row_sample import inputs_of
+from veleta_drift.domain.row_sample import inputs_of, slices_of
 from veleta_drift.domain.samples import Errors, Inputs
 
 WEIGHT = 3
@@ -24,25 +24,32 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows as received: the numbers of each column, and how many values there are; and the clean ones' evidence."""
+    """Rows as received: the numbers of each column, and which values there are; and the clean ones' evidence.
+
+    A missing number is NaN. `given` has a mask of the rows with a value, by column.
+    """
 
     numbers: Mapping[str, np.ndarray]
-    presence: Presence
+    given: Mapping[str, np.ndarray]
     evidence: Evidence
 
     @classmethod
     def of_rows(cls, dataset: Dataset, rows: Sequence[Values], signed: np.ndarray, sizes: np.ndarray) -> Self:
         """Clean rows, and what a model is wrong about each: see `Errors`."""
-        slices = {name: np.array([row[name] for row in rows], object) for name in dataset.evaluation.slices}
-        present = dict.fromkeys((c.name for c in dataset.columns if c.name not in dataset.drift.ignore), len(rows))
+        names = [c.name for c in dataset.columns if c.name not in dataset.drift.ignore]
         return cls(
             {name: np.array([row[name] for row in rows], float) for name in dataset.drift_columns},
-            Presence(len(rows), present),
-            Evidence(inputs_of(dataset, rows), Errors(signed, sizes, slices)),
+            {name: np.array([row[name] is not None for row in rows]) for name in names},
+            Evidence(inputs_of(dataset, rows), Errors(signed, sizes, slices_of(dataset, rows))),
         )
 
     def __len__(self) -> int:
-        return self.presence.rows
+        return len(next(iter(self.given.values())))
+
+    @property
+    def presence(self) -> Presence:
+        """How many values of each column there are."""
+        return Presence(len(self), {name: int(given.sum()) for name, given in self.given.items()})
 
     @property
     def errors(self) -> Errors:
@@ -51,9 +58,8 @@ class Sample:
         return self.evidence.errors
 
     def drawn(self, chosen: np.ndarray) -> "Sample":
-        """The rows at these positions. All rows must be complete."""
-        present = dict.fromkeys(self.presence.values, len(chosen))
-        return Sample(_at(self.numbers, chosen), Presence(len(chosen), present), self._clean(chosen))
+        """The rows at these positions. All rows must be clean."""
+        return Sample(_at(self.numbers, chosen), _at(self.given, chosen), self._clean(chosen))
 
     def raised(self, target: str, factors: np.ndarray) -> "Sample":
         """Each row with its target times a factor."""
@@ -62,10 +68,14 @@ class Sample:
         return replace(self, numbers=numbers, evidence=replace(self.evidence, errors=errors))
 
     def without(self, column: str, lost: np.ndarray) -> "Sample":
-        """The value of a column is missing in some rows, which are not clean then. All rows must be complete."""
-        numbers = {name: values[~lost] if name == column else values for name, values in self.numbers.items()}
-        present = {**self.presence.values, column: int((~lost).sum())}
-        return Sample(numbers, Presence(len(self), present), self._clean(~lost))
+        """The value of a column that is not optional is missing in some rows, which are not clean then.
+
+        All rows must be clean.
+        """
+        numbers = {
+            name: np.where(lost, np.nan, values) if name == column else values for name, values in self.numbers.items()
+        }
+        return Sample(numbers, {**self.given, column: ~lost}, self._clean(~lost))
 
     def _clean(self, chosen: np.ndarray) -> Evidence:
         inputs, errors = self.evidence.inputs, self.errors
@@ -89,25 +99,27 @@ class Shift:
 def shifts(dataset: Dataset, rows: Sample) -> list[Shift]:
     """No shift, and those that the columns of the dataset allow.
 
-    The number is the first one with which the target rises, or else the first one. The category is the first slice of
-    the evaluation, or else the first one.
+    The number is the first one with which the target rises, or else the first one. It is not lost if it is optional: no
+    prediction without it is known. The category is the first slice of the evaluation, or else the first one.
     """
     inputs, target = rows.evidence.inputs, dataset.target
     texts = {**inputs.texts, **rows.errors.slices}
     number = next(iter([*dataset.training.increasing, *inputs.numbers]), None)
     category = next(iter([*rows.errors.slices, *inputs.texts]), None)
+    required = {column.name for column in dataset.inputs if not column.optional}
     return [
         Shift(NOTHING, partial(plain, rows)),
         Shift(f"{target} +5 %", partial(_raised, rows, target, 1.05), wrong=True),
         Shift(f"{target} +10 %", partial(_raised, rows, target, 1.1), wrong=True),
-        *(_number_shifts(rows, number, inputs.numbers[number]) if number else []),
+        *([Shift(f"{number} mix", partial(_mixed, rows, _large(inputs.numbers[number])))] if number else []),
+        *([Shift(f"{number} missing", partial(_with_gaps, rows, number))] if number in required else []),
         *(_category_shifts(rows, target, category, texts[category].astype(str)) if category else []),
     ]
 
 
-def _number_shifts(rows: Sample, name: str, values: np.ndarray) -> list[Shift]:
-    mixed = partial(_mixed, rows, values > np.median(values))
-    return [Shift(f"{name} mix", mixed), Shift(f"{name} missing", partial(_with_gaps, rows, name))]
+def _large(values: np.ndarray) -> np.ndarray:
+    """Which numbers are above the median."""
+    return np.asarray(values > np.median(values[~np.isnan(values)]))
 
 
 def _category_shifts(rows: Sample, target: str, name: str, values: np.ndarray) -> list[Shift]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
-from veleta.features import Feature, Features
+from veleta.features import Feature, Features, column_feature
 from veleta_drift.domain.samples import Inputs
 
 MAX_ROWS = 10_000
@@ -51,6 +51,12 @@ def inputs_of(dataset: Dataset, rows: Sequence[Values]) -> Inputs:
         {name: _float32([row[at] for row in table]) for name, (at, text) in own.items() if not text},
         {name: np.array([row[at] for row in table], object) for name, (at, text) in own.items() if text},
     )
+
+
+def slices_of(dataset: Dataset, rows: Sequence[Values]) -> dict[str, np.ndarray]:
+    """The value of each category that the dataset file declares as slices, as the model sees it: empty if missing."""
+    columns = [dataset.by_name[name] for name in dataset.evaluation.slices]
+    return {c.name: np.array([column_feature(c, row[c.name]) for row in rows], object) for c in columns}
 
 
 def _float32(numbers: Sequence[Feature]) -> np.ndarray:

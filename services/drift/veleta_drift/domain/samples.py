@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+NOT_GIVEN = "not given"
+"""The name of the slice without a value."""
 MAX_EFFECT = 1e9
 """A greater effect counts as this one: an event has finite numbers only."""
 
@@ -42,7 +44,7 @@ class Errors:
     def parts(self) -> dict[str, np.ndarray]:
         """The signed errors of each slice, by its name: `state = Ohio`."""
         return {
-            f"{column} = {value}": errors
+            f"{column} = {value or NOT_GIVEN}": errors
             for column, values in self.slices.items()
             for value, errors in _grouped(values.tolist(), self.signed).items()
         }

@@ -151,4 +151,5 @@ def totals(found: Sequence[Mapping[str, Any]], alarms: int) -> dict[str, Any]:
 
 
 def _statistics(sample: Sample) -> Statistics:
-    return {(name, key): value for name, values in sample.numbers.items() for key, value in describe(values).items()}
+    known = {name: values[~np.isnan(values)] for name, values in sample.numbers.items()}
+    return {(name, key): value for name, values in known.items() for key, value in describe(values).items()}

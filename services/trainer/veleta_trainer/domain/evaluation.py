@@ -17,6 +17,8 @@ from veleta_trainer.domain.scores import interval_scores, scores
 CHALLENGER, CHAMPION = "challenger", "champion"
 """The names of the models that are measured, beside the linear baseline."""
 WHOLE, COMPLETE, INCOMPLETE = "all rows", "complete rows", "incomplete rows"
+NOT_GIVEN = "not given"
+"""The slice of a category without a value."""
 MAX_SLICES = 30
 """The most slices in the event and in the table of a version: the largest ones. The artifacts have all."""
 SLICES_LEFT_OUT = "slices_left_out"
@@ -76,7 +78,7 @@ def slices(rule: EvaluationRule, frame: pd.DataFrame, prices: np.ndarray) -> Ite
         yield from ((name, rows) for name, rows in ((COMPLETE, complete), (INCOMPLETE, ~complete)) if rows.any())
     for column in rule.slices:
         codes, values = pd.factorize(frame[column], sort=True)
-        yield from ((f"{column} = {value}", codes == code) for code, value in enumerate(values))
+        yield from ((f"{column} = {value or NOT_GIVEN}", codes == code) for code, value in enumerate(values))
     edges = [-np.inf, *rule.bands, np.inf] if rule.bands else []
     for low, high in pairwise(edges):
         rows = (low < prices) & (prices <= high)

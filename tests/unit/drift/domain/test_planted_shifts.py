@@ -77,9 +77,24 @@ def test_rows_without_a_value_are_received_but_not_clean(rows: Sample) -> None:
     batch = drawn(rows, "house_size missing")
     lost = SIZE - len(batch.errors)
     assert 15 < lost < 50
-    assert batch.presence.values["house_size"] == len(batch.numbers["house_size"]) == SIZE - lost
+    assert batch.presence.values["house_size"] == (~np.isnan(batch.numbers["house_size"])).sum() == SIZE - lost
     assert batch.presence.values["bed"] == len(batch.numbers["bed"]) == batch.presence.rows == SIZE
     assert len(batch.evidence.inputs) == SIZE - lost
+
+
+def test_a_value_that_may_be_missing_is_not_lost() -> None:
+    """The rows have gaps as they are: statistics leave them out, and the slice of rows without a category has a name."""
+    listings = load_dataset("listings")
+    gaps = [{"house_size": None}, {"status": None}, {}]
+    values = [listings.convert({**row, **gaps[n % 3]})[0] for n, row in enumerate(api_rows(0, 90, 3))]
+    rows = Sample.of_rows(listings, values, np.arange(90, dtype=float), np.full(90, 0.2))
+    assert (rows.presence.values["house_size"], rows.presence.values["status"]) == (60, 60)
+    assert len(rows.errors.parts()["status = not given"]) == 30
+    names = [shift.name for shift in shifts(listings, rows)]
+    assert "house_size mix" in names
+    assert "house_size missing" not in names
+    batch = shifts(listings, rows)[names.index("house_size mix")].draw(40, np.random.default_rng(0))
+    assert batch.presence.values["house_size"] == (~np.isnan(batch.numbers["house_size"])).sum()
 
 
 def test_only_prices_make_the_model_wrong(rows: Sample) -> None:
