@@ -83,7 +83,7 @@ def test_rows_without_a_value_are_received_but_not_clean(rows: Sample) -> None:
 
 
 def test_a_value_that_may_be_missing_is_not_lost() -> None:
-    """The rows have gaps as they are: statistics leave them out, and the slice of rows without a category has a name."""
+    """Rows with gaps are clean. Statistics leave the gaps out, and those of a category are a slice."""
     listings = load_dataset("listings")
     gaps = [{"house_size": None}, {"status": None}, {}]
     values = [listings.convert({**row, **gaps[n % 3]})[0] for n, row in enumerate(api_rows(0, 90, 3))]
