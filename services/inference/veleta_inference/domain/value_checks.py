@@ -84,7 +84,7 @@ class ValueChecks:
         self._texts = [KnownTexts(others[name], frozenset(known)) for name, known in texts.items() if name in others]
         self._given = [Given(column.name) for column in dataset.optional_features if learnt and _always(column, learnt)]
         self._optional = [column.name for column in dataset.optional_features]
-        self._may_be_absent = [column for column in dataset.inputs if not column.required]
+        self._not_given = [(column.name, _not_given(column)) for column in dataset.inputs if not column.required]
         # All that most rows need, without a call for each value.
         self._limits = _narrowest(self._ranges)
         self._categories = [(each.name, each.known) for each in self._texts if each.column.kind == "category"]
@@ -98,12 +98,11 @@ class ValueChecks:
 
     def warnings(self, rows: Sequence[Values], unusual: Sequence[ValidationProblem]) -> Sequence[ValidationProblem]:
         """The `unusual` values of rows, and the fields that were not given."""
-        absent = [
-            ValidationProblem(place, column.name, _not_given(column))
-            for place, row in enumerate(rows)
-            for column in self._may_be_absent
-            if row[column.name] is None
-        ]
+        absent = list[ValidationProblem]()
+        for place, row in enumerate(rows):
+            for name, message in self._not_given:
+                if row[name] is None:
+                    absent.append(ValidationProblem(place, name, message))
         if not absent:
             return unusual
         named = {(each.item, each.field) for each in unusual}

@@ -123,6 +123,18 @@ def test_what_is_optional_or_not_used_may_be_absent_or_null(
     assert listings.read(json.dumps([sent, {**EXAMPLE, **sent}]).encode()) == expected
 
 
+def test_a_declared_text_for_a_missing_value_is_one() -> None:
+    """As in files. A required column needs a value."""
+    text = DATASET.text.replace('title = "City"', 'title = "City"\noptional = true\nmissing = ["-"]')
+    text = text.replace('title = "State"', 'title = "State"\nmissing = ["-"]')
+    reader = RequestReader(parse_dataset(text), 1)
+    assert reader.read(json.dumps({**EXAMPLE, "city": " - "}).encode())[0]["city"] is None
+    assert reader.read(json.dumps({**EXAMPLE, "city": "A-B"}).encode())[0]["city"] == "A-B"
+    with pytest.raises(InvalidRequest) as refusal:
+        reader.read(json.dumps({**EXAMPLE, "state": "-"}).encode())
+    assert [each.field for each in refusal.value.problems] == ["state"]
+
+
 def test_a_boolean_is_true_or_false() -> None:
     """In both decoders. The typed row has its text."""
     text = DATASET.text.replace('name = "status"\ntitle = "Status"\nkind = "category"', BOOLEAN)
