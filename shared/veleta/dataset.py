@@ -109,9 +109,7 @@ class Column(Section):
 
     def says_missing(self, value: object) -> bool:
         """Whether a value as received says that there is none: null, or a text that is declared for that."""
-        return value is None or (
-            isinstance(value, str) and bool(self.missing) and value.strip() in (self.missing or ())
-        )
+        return value is None or (isinstance(value, str) and value.strip() in (self.missing or ()))
 
     def convert(self, value: object, mark: DecimalMark = ".") -> Value:
         """`value` in this column's type, or None if it does not fit (a word for a number, NaN, a long text).
