@@ -1,0 +1,317 @@
+"""Decides what follows from the columns for the whole file: names, bounds, identity, batches, parts and the example."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from math import ceil, floor, log10
+
+import numpy as np
+
+from veleta.column_names import column_key
+from veleta.dataset import Period, Value
+from veleta.errors import Stop
+from veleta.features import MIN_TRAINING_ROWS
+from veleta.valid_values import did_you_mean
+from veleta_source.domain.batch_division import EQUAL_PARTS, period
+from veleta_source.proposal.cells import Cells, FileCells
+from veleta_source.proposal.columns import Proposal, figure, file_mark, propose_column, propose_target
+from veleta_source.proposal.dates import is_decided
+from veleta_source.proposal.names import column_names, title_of, words
+
+TAIL = 0.001
+"""The share of the rows beyond a wide quantile."""
+WIDENED, FAR = 2.0, 3.0
+"""By which factor the quantiles of the target are widened, and beyond which one another number is far away."""
+MOST_LOST = 0.005
+"""The share of the rows that all bounds together may leave out."""
+LEAST_BATCHES, MOST_BATCHES = 4, 40
+FIRST_BATCH = 5 * MIN_TRAINING_ROWS
+MOST_SLICES, MOST_SLICE_VALUES = 3, 20
+_PERIODS: Sequence[Period] = ("month", "quarter", "year", "week", "day")
+_EVENT_WORDS = {
+    "date",
+    "sold",
+    "sale",
+    "saledate",
+    "closed",
+    "closing",
+    "listed",
+    "transaction",
+    "transfer",
+    "datesold",
+}
+_PLACE_WORDS = {"city", "town", "suburb", "zip", "zipcode", "postcode", "state", "county", "village", "place"}
+_SIGNIFICANT = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the dataset file."""
+
+    name: str
+    title: str
+    found: Proposal
+    header: str = ""
+    is_optional: bool = False
+
+    @property
+    def minimum(self) -> float | None:
+        """0 if no number is below it."""
+        numeric = self.found.kind == "number"
+        return 0 if numeric and np.nanmin(self.found.numbers) >= 0 else None
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The bounds of a number, with the reason."""
+
+    low: float
+    high: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a dataset file says. Each text that ends in `reason` is a comment."""
+
+    target: Column
+    columns: Sequence[Column]
+    left_out: Sequence[Proposal]
+    cleaning: Mapping[str, Bounds]
+    identity: Sequence[str]
+    identity_reason: str
+    batches: tuple[str, Period] | None
+    batches_reason: str
+    slices: Sequence[str]
+    bands: Sequence[float]
+    example: Mapping[str, Value]
+
+
+def make_plan(file: FileCells, target: str) -> Plan:
+    """The plan for a file whose column `target` is to be predicted. Raises Stop: no model can be trained on it."""
+    found, left_out = _proposals(file, target)
+    columns = _named(found, file)
+    aim = next(column for column in columns if column_key(column.found.cells.header) == column_key(target))
+    prices = _require_target(aim)
+    batches, batches_reason = _batches(columns, prices > 0)
+    if batches:
+        columns = [_without_feature(column) if column.name == batches[0] else column for column in columns]
+    if not any(column.found.is_feature for column in columns if column.name != aim.name):
+        raise Stop(_no_feature(left_out))
+    cleaning, clean = _cleaning(columns, aim)
+    identity, identity_reason = _identity(columns)
+    slices = [column.name for column in columns if _is_slice(column)][:MOST_SLICES]
+    return Plan(
+        aim, columns, left_out, cleaning, identity, identity_reason, batches, batches_reason, slices,
+        _bands(prices[clean]), _example(columns, clean),
+    )  # fmt: skip
+
+
+def _proposals(file: FileCells, target: str) -> tuple[list[Proposal], list[Proposal]]:
+    """The columns that are used, in the file's order, and those that are left out."""
+    aim, mark = _target_cells(file, target), file_mark(file.columns)
+    headers = Counter(cells.header for cells in file.columns)
+
+    def proposals(*, day_first: bool) -> list[Proposal]:
+        return [
+            propose_target(cells, mark)
+            if cells is aim
+            else propose_column(cells, mark, day_first=day_first, is_unique_header=headers[cells.header] == 1)
+            for cells in file.columns
+        ]
+
+    found = proposals(day_first=True)
+    decided = {each.form.text[:2] for each in found if each.kind == "date" and is_decided(each.form)}
+    if decided == {"%m"} and any(each.form.other for each in found):
+        found = proposals(day_first=False)
+    return [each for each in found if not each.left_out], [each for each in found if each.left_out]
+
+
+def _target_cells(file: FileCells, target: str) -> Cells:
+    matching = [cells for cells in file.columns if column_key(cells.header) == column_key(target)]
+    exact = [cells for cells in matching if cells.header == target.strip()] or matching
+    if not exact or not column_key(target):
+        headers = list(filter(None, (cells.header for cells in file.columns)))
+        raise Stop(f"TARGET={target} is no column of the file: {did_you_mean(target, headers)}")
+    if len(exact) > 1:
+        raise Stop(f"TARGET={target}: {len(exact)} columns have this header: keep one of them")
+    return exact[0]
+
+
+def _named(found: Sequence[Proposal], file: FileCells) -> list[Column]:
+    """The columns with names and titles; with a header where these do not find the column in the file."""
+    names = column_names(each.cells.header for each in found)
+    columns = [Column(name, title_of(each.cells.header, name), each) for name, each in zip(names, found, strict=True)]
+    keys = Counter(column_key(cells.header) for cells in file.columns)
+    return [
+        replace(column, header=column.found.cells.header if _needs_header(column, keys) else "", is_optional=optional)
+        for column in columns
+        for optional in [column.found.optional]
+    ]
+
+
+def _needs_header(column: Column, keys: Mapping[str, int]) -> bool:
+    own, by_name, by_title = (column_key(each) for each in (column.found.cells.header, column.name, column.title))
+    others = {by_name, by_title} - {own}
+    unique = keys[own] == 1 and not any(keys[other] for other in others)
+    return not own or bool(column.found.unit) or not unique or own not in (by_name, by_title)
+
+
+def _require_target(aim: Column) -> np.ndarray:
+    """The target of each row, NaN for none. Raises Stop: it cannot be learnt."""
+    found, where = aim.found, f"TARGET={aim.found.cells.header}"
+    rows, prices = len(found.cells.codes), found.numbers
+    present = found.present
+    if 2 * present.sum() < rows:
+        seen = next(
+            (text for text, value in zip(found.cells.texts, found.values, strict=True) if text and value is None), ""
+        )
+        example = f", as {seen[:40]!r}" if seen else ""
+        raise Stop(
+            f"{where}: only {int(present.sum()):,} of {rows:,} rows have a number{example}: name a column of numbers"
+        )
+    above = int((prices[present] > 0).sum())
+    if 2 * above < present.sum():
+        raise Stop(
+            f"{where}: only {above:,} of {int(present.sum()):,} numbers are above 0; the logarithm of the target is "
+            "learnt, so name a column of numbers above 0"
+        )
+    if len(np.unique(prices[present & (prices > 0)])) == 1:
+        raise Stop(f"{where} has one value in all rows, so there is nothing to learn")
+    return prices
+
+
+def _no_feature(left_out: Sequence[Proposal]) -> str:
+    reasons = "; ".join(f"{each.cells.header or 'the one without a header'}: {each.left_out}" for each in left_out[:3])
+    return f"no column beside the target is of use for a model{f': {reasons}' if reasons else ''}"
+
+
+def _without_feature(column: Column) -> Column:
+    reason = "it divides the rows into batches; the model does not use it, because each batch has other dates"
+    return replace(column, found=replace(column.found, feature="none", reasons=[*column.found.reasons, reason]))
+
+
+def _batches(columns: Sequence[Column], usable: np.ndarray) -> tuple[tuple[str, Period] | None, str]:
+    """The date that divides the rows and the period, with the reason."""
+    dates = [column for column in columns if column.found.kind == "date"]
+    whole = [column for column in dates if not column.found.optional]
+    whole.sort(key=lambda column: not words(column.found.cells.header) & _EVENT_WORDS)
+    for column in whole:
+        days = [
+            column.found.values[code]
+            for code, has_target in zip(column.found.cells.codes, usable, strict=True)
+            if has_target
+        ]
+        for every in _PERIODS:
+            counts = Counter(period(day, every) for day in days if isinstance(day, date))
+            first, median = counts[min(counts)], int(np.median(list(counts.values())))
+            if LEAST_BATCHES <= len(counts) <= MOST_BATCHES and first >= FIRST_BATCH and median >= MIN_TRAINING_ROWS:
+                figures = f"{len(counts)} batches by {column.name}, one for each {every}"
+                return (column.name, every), f"{figures}; the first has {first:,} rows, the median is {median:,}"
+    if whole:
+        wanted = f"{LEAST_BATCHES} to {MOST_BATCHES} batches of which the first has {FIRST_BATCH} rows"
+        why = f"{whole[0].name} gives no {wanted}"
+    else:
+        why = f"{dates[0].name} has gaps" if dates else "no column is a date"
+    return None, f"{why}: the rows become {EQUAL_PARTS} equal parts in the order of the file"
+
+
+def _cleaning(columns: Sequence[Column], aim: Column) -> tuple[dict[str, Bounds], np.ndarray]:
+    """The bounds of the target and of numbers with values far from all others, and whether each row is clean."""
+    bounds = {aim.name: _target_bounds(aim)}
+    numbers = aim.found.numbers
+    clean = (numbers >= bounds[aim.name].low) & (numbers <= bounds[aim.name].high)
+    least = clean.sum() - MOST_LOST * len(clean) / 2
+    for column in columns:
+        if column.name != aim.name and column.found.kind == "number" and (found := _far_bounds(column)):
+            left = clean & ~(column.found.numbers > found.high)
+            if left.sum() >= least:
+                bounds[column.name], clean = found, left
+    return bounds, clean
+
+
+def _target_bounds(aim: Column) -> Bounds:
+    numbers = aim.found.numbers
+    present = numbers[~np.isnan(numbers)]
+    above = present[present > 0]
+    low, high = np.quantile(above, [TAIL, 1 - TAIL])
+    bounds = _rounded(low / WIDENED, floor), _rounded(min(high * WIDENED, np.finfo(float).max / 10), ceil)
+    beyond, rows = int(((above < bounds[0]) | (above > bounds[1])).sum()), len(numbers)
+    figures = [f"99.8 % of the rows are from {figure(low)} to {figure(high)}, and the bounds are twice as wide"]
+    figures += [f"{beyond:,} of {rows:,} rows are beyond them"]
+    figures += [f"{n:,} have no number" for n in [rows - len(present)] if n]
+    figures += [f"{n:,} are not above 0" for n in [len(present) - len(above)] if n]
+    return Bounds(*bounds, "; ".join(figures))
+
+
+def _far_bounds(column: Column) -> Bounds | None:
+    """Bounds for a number without negative values if its largest ones are far above all others."""
+    numbers = column.found.numbers[column.found.present]
+    low, high = float(numbers.min()), float(np.quantile(numbers, 1 - TAIL))
+    if low < 0 or high <= 0 or numbers.max() <= FAR * high:
+        return None
+    bound = _rounded(FAR * high, ceil)
+    beyond = numbers[numbers > bound]
+    if not len(beyond):
+        return None
+    seen = f"{len(beyond):,} of {len(numbers):,} numbers are above, the highest is {figure(beyond.max())}"
+    return Bounds(0.0, bound, f"99.9 % are at most {figure(high)}, and the bound is three times that; {seen}")
+
+
+def _identity(columns: Sequence[Column]) -> tuple[list[str], str]:
+    """The columns that identify one thing, with the reason."""
+    whole = [column for column in columns if not column.found.optional]
+    if ids := [column for column in whole if column.found.is_id]:
+        first = min(ids, key=lambda column: -len(column.found.cells.texts))
+        rows, different = len(first.found.cells.codes), len(first.found.cells.texts)
+        again = f"; {rows - different:,} rows are of a thing that another row has" if rows > different else ""
+        return [first.name], f"{first.name} has {different:,} different values in {rows:,} rows{again}"
+    if addresses := [column for column in whole if column.found.is_address]:
+        places = [column for column in whole if words(column.found.cells.header) & _PLACE_WORDS]
+        return [addresses[0].name, *(c.name for c in places if c is not addresses[0])], "an address, with its place"
+    return [], "no column identifies a thing: rows with the same values in all inputs are one thing"
+
+
+def _is_slice(column: Column) -> bool:
+    found = column.found
+    values = len({*found.values} - {None})
+    return found.kind in ("category", "boolean") and found.is_feature and 1 < values <= MOST_SLICE_VALUES
+
+
+def _bands(prices: np.ndarray) -> list[float]:
+    """The quartiles of the target, rounded."""
+    return sorted({_rounded(each, round) for each in np.quantile(prices, [0.25, 0.5, 0.75])})
+
+
+def _example(columns: Sequence[Column], clean: np.ndarray) -> dict[str, Value]:
+    """The values of the clean row that is nearest to the medians and the most frequent values."""
+    distance = np.where(clean, 0.0, np.inf)
+    for column in columns:
+        distance += _distance(column)
+    row = int(distance.argmin())
+    values = {column.name: column.found.values[column.found.cells.codes[row]] for column in columns}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _distance(column: Column) -> np.ndarray:
+    """How untypical each row is: 2 if it has no value, and at most 3."""
+    found = column.found
+    if found.kind == "number":
+        numbers = found.numbers
+        low, middle, high = np.nanquantile(numbers, [0.25, 0.5, 0.75])
+        spread = high - low or np.nanstd(numbers) or 1.0
+        distances: np.ndarray = np.nan_to_num(np.minimum(np.abs(numbers - middle) / spread, 3.0), nan=2.0)
+        return distances
+    counts = np.where([value is not None for value in found.values], found.cells.counts, 0)
+    by_text = np.where(counts == counts.max(), 0.0, 1.0) if found.is_feature else np.zeros(len(counts))
+    by_text[[value is None for value in found.values]] = 2.0
+    of_rows: np.ndarray = by_text[found.cells.codes]
+    return of_rows
+
+
+def _rounded(number: float, way: object) -> float:
+    """The number with two significant digits."""
+    assert callable(way)  # noqa: S101 - floor, ceil or round
+    digits = _SIGNIFICANT - 1 - floor(log10(number))
+    return float(f"{way(round(number * 10.0**digits, 6))}e{-digits}")
