@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 # make passes variables on that have a value. Exported ones would be empty elsewhere, also in the tests.
-START_VARIABLES := CSV DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES FIT_SECONDS FIT_MEMORY JOURNAL_SYNC WORKERS STRICT API_KEYS MONITOR_PASSWORD HOSTS KEEP_REQUESTS_DAYS KEEP_EPOCHS KEEP_BATCHES_DAYS KEEP_VERSIONS PORT_BASE START_TIMEOUT
+START_VARIABLES := CSV TARGET DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES FIT_SECONDS FIT_MEMORY JOURNAL_SYNC WORKERS STRICT API_KEYS MONITOR_PASSWORD HOSTS KEEP_REQUESTS_DAYS KEEP_EPOCHS KEEP_BATCHES_DAYS KEEP_VERSIONS PORT_BASE START_TIMEOUT
 # Material announces its successor at each build: docs/decisions/0025-documentation-site.md.
 export NO_MKDOCS_2_WARNING := 1
 # What a user has set for other programs: modules from elsewhere, another encoding, no asserts, each module compiled again.
@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check stop status poll pause resume retrain promote rollback cancel evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
 .PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -26,6 +26,7 @@ help: ## list the targets
 	echo
 	echo "  START_VARIABLES are:"
 	echo "    SCALE=0.02 SEED=n, or CSV=file, or API_URL=address GROUP_NUMBER=n; DATASET=name|file.toml;"
+	echo "    TARGET=column: with CSV and without DATASET: a dataset file is written for the file first"
 	echo "    AT_END=restart|stop ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n"
 	echo "    FIT_SECONDS=seconds FIT_MEMORY=megabytes: the limits of a training"
 	echo "    JOURNAL_SYNC=group|none WORKERS=n STRICT=0|1 API_KEYS=name:sha256,... HOSTS=names"
@@ -45,6 +46,9 @@ start: $(INSTALLED) ## start everything in the background; return when a model i
 
 check: $(INSTALLED) ## check the variables, the dataset file and the input of a start, without starting anything | START_VARIABLES
 	$(LOCAL) check
+
+dataset: $(INSTALLED) ## write a dataset file for the rows of CSV, in which TARGET is predicted, to OUT; nothing is overwritten | CSV TARGET OUT
+	.venv/bin/python -m veleta_source.propose
 
 stop: $(INSTALLED) ## stop every process; the data stay, and the next start continues with them
 	$(LOCAL) stop
@@ -73,16 +77,19 @@ rollback: $(INSTALLED) ## return to the champion before the present one | REASON
 cancel: $(INSTALLED) ## end the training in progress | REASON
 	$(LOCAL) cancel
 
-evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-validation, without a run; the predictions go to OUT | CSV DATASET FOLDS SEED OUT TREES
-	.venv/bin/python -m veleta_trainer.evaluate
+# With TARGET the dataset file is the proposed one: the path that `propose` prints. One that is there is used.
+PROPOSED = $(if $(TARGET),$(if $(DATASET),echo "TARGET= and DATASET= exclude one another: a dataset file has its target" >&2; exit 1;) DATASET=$$(OUT= EXISTING=use .venv/bin/python -m veleta_source.propose) && export DATASET &&)
+
+evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-validation, without a run; the predictions go to OUT | CSV TARGET DATASET FOLDS SEED OUT TREES
+	$(PROPOSED) .venv/bin/python -m veleta_trainer.evaluate
 
 # Without CSV the rows and the dataset file are those of the run.
 BACKTEST = $(if $(CSV),,CSV=backtest.csv DATASET=$(or $(DATASET),backtest.toml))
-backtest: $(INSTALLED) ## measure the drift policies on random batches of the rows of CSV, or of the run that is up; the counts go to OUT | CSV DATASET ROWS DRAWS SEED POLICY OUT TREES
-	$(if $(CSV),,CSV=backtest.csv) .venv/bin/python -m veleta_drift.backtest check
+backtest: $(INSTALLED) ## measure the drift policies on random batches of the rows of CSV, or of the run that is up; the counts go to OUT | CSV TARGET DATASET ROWS DRAWS SEED POLICY OUT TREES
+	$(PROPOSED) $(if $(CSV),,CSV=backtest.csv) .venv/bin/python -m veleta_drift.backtest check
 	$(if $(CSV),,$(LOCAL) rows)
-	$(BACKTEST) OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
-	$(BACKTEST) .venv/bin/python -m veleta_drift.backtest
+	$(PROPOSED) $(BACKTEST) OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
+	$(PROPOSED) $(BACKTEST) .venv/bin/python -m veleta_drift.backtest
 
 replay: $(INSTALLED) ## compute all drift reports of the run again from the topics, and compare them; POLICY=seed: with another policy; KEEP=1: keep the tables | POLICY KEEP
 	$(LOCAL) replay

@@ -11,7 +11,7 @@ from pathlib import Path
 from veleta_local import checks, disk_space, processes
 from veleta_local.deployment import PYTHON, ROOT, Deployment
 from veleta_local.errors import LocalError
-from veleta_local.output import WARNING
+from veleta_local.output import WARNING, show
 from veleta_local.supervise import base_environment
 from veleta_local.variables import Variables
 
@@ -21,7 +21,7 @@ _WORKERS_PER_PROCESSOR = 4
 
 
 def variables_of_start(home: Path, environ: Mapping[str, str], folder: Path) -> Variables:
-    """The variables that make passed. Relative paths start at `folder`.
+    """The variables that make passed. Relative paths start at `folder`. With TARGET a dataset file is written for CSV.
 
     Raises:
         LocalError: some are wrong. The message has a line for each fault, also for those that `check` finds.
@@ -33,7 +33,7 @@ def variables_of_start(home: Path, environ: Mapping[str, str], folder: Path) -> 
         except LocalError as error:
             faults.append(str(error))
         raise LocalError("\n".join(dict.fromkeys("\n".join(faults).splitlines())))
-    return variables
+    return _with_proposal(variables, folder) if variables.target else variables
 
 
 def check(run: Deployment, report: Callable[[str], None]) -> None:
@@ -49,6 +49,19 @@ def check(run: Deployment, report: Callable[[str], None]) -> None:
         report(f"\n{line}\n" if line.startswith(WARNING) else line)
 
 
+def _with_proposal(variables: Variables, folder: Path) -> Variables:
+    """The variables with the dataset file for CSV and TARGET, which is written to `folder` if it is not there."""
+    given = {"CSV": str(variables.csv), "TARGET": str(variables.target), "EXISTING": "use"}
+    try:
+        done = _run_source("veleta_source.propose", given, folder)
+    except subprocess.TimeoutExpired as error:
+        raise LocalError(f"{variables.csv}: no dataset file could be written within {_SECONDS} s") from error
+    if done.returncode:
+        raise LocalError(done.stderr.strip() or "no dataset file could be written")
+    show(done.stderr.strip())
+    return variables.model_copy(update={"dataset": str((folder / done.stdout.strip()).resolve())})
+
+
 def _faults(run: Deployment) -> tuple[list[str], list[str]]:
     """A line for each fault, and the summary of the rows."""
     summary, faults = _check_input(run)
@@ -58,21 +71,26 @@ def _faults(run: Deployment) -> tuple[list[str], list[str]]:
 def _check_input(run: Deployment) -> tuple[list[str], list[str]]:
     """The lines about the rows and the faults, by the package of `source`."""
     try:
-        done = subprocess.run(
-            [PYTHON, "-m", "veleta_source.preflight"],
-            cwd=ROOT,
-            env=base_environment() | run.environment_of_preflight(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-        )
+        done = _run_source("veleta_source.preflight", run.environment_of_preflight(), ROOT)
     except subprocess.TimeoutExpired:
         return [], [f"{run.variables.csv}: the file could not be checked within {_SECONDS} s"]
     lines = done.stderr.splitlines() if done.returncode else []
     return done.stdout.splitlines(), lines or (["the check of the input failed"] if done.returncode else [])
+
+
+def _run_source(module: str, environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a module of the package of `source` in a folder. Raises subprocess.TimeoutExpired."""
+    return subprocess.run(
+        [PYTHON, "-m", module],
+        cwd=folder,
+        env=base_environment() | dict(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_SECONDS,
+        check=False,
+    )
 
 
 def _worker_faults(run: Deployment) -> Iterator[str]:

@@ -35,6 +35,12 @@ class Variables(StartVariables):
         exclude=True,
         description="seconds until a start fails; the run does not store it",
     )
+    target: str | None = Field(
+        None,
+        exclude=True,
+        description="with CSV: the column that is predicted. A dataset file is written first, or one that is there is "
+        "used; the run stores its path, as DATASET",
+    )
     mysql_prefix: str = ""
     extra: dict[str, str] = Field(default_factory=dict)
 
@@ -77,8 +83,17 @@ class Variables(StartVariables):
             lines += [f"{name.upper()}={saved[name]} of this run is now {value}" for name, value in nearest.items()]
             return cls(**{**saved, **nearest}), lines
 
+    def conflicts(self) -> list[str]:
+        """A line for each pair of variables that exclude one another, and for a TARGET without its file."""
+        faults = super().conflicts()
+        if self.target is not None and not self.csv:
+            faults.append(f"TARGET={self.target}: pass the file too, as CSV=name: a dataset file is written for it")
+        if self.target is not None and "dataset" in self.model_fields_set:
+            faults.append("TARGET= and DATASET= exclude one another: a dataset file has its target")
+        return faults
+
     def given(self) -> dict[str, Any]:
-        """The variables that were passed, by field name, without `start_timeout`."""
+        """The variables that were passed, by field name, without `start_timeout` and `target`."""
         return self.model_dump(exclude_unset=True, exclude_none=True)
 
     def merged_over(self, saved: Self, *, has_rows: bool) -> Self:

@@ -28,7 +28,7 @@ SHIPPED = ("listings", "real_estate")
 class ProposalSettings(BaseSettings):
     """The variables of `make dataset`."""
 
-    model_config = SettingsConfigDict(frozen=True)
+    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
     csv: Path = Field(description="the CSV or Parquet file with the rows")
     target: str = Field(description="the column that is predicted, as the file names it")
     out: Path | None = Field(None, description="the dataset file that is written")
@@ -45,7 +45,8 @@ def main() -> None:
         require_usable(path, settings)
         _tell(f"{path} is there already: it is used as it is")
     else:
-        for line in write_proposal(settings.csv, settings.target, path):
+        report = write_proposal(settings.csv, settings.target, path)
+        for line in report if settings.existing == "refuse" else report[:1]:  # a start reports on the rows itself
             _tell(line)
     sys.stdout.write(f"{path}\n")
 
@@ -68,7 +69,10 @@ def write_proposal(csv: Path, target: str, path: Path) -> list[str]:
         Stop: no model can be trained on the file, or the dataset file cannot be written.
     """
     file = read_cells(csv, target)
-    plan = make_plan(file, target)
+    try:
+        plan = make_plan(file, target)
+    except Stop as error:
+        raise Stop(f"{csv}: {error}") from error
     stem = file_stem(csv)
     name = dataset_name(csv, SHIPPED)
     text = dataset_text(plan, file, name, title_of(stem, name), csv.name)

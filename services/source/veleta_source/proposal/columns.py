@@ -36,7 +36,7 @@ _ID_WORDS = {
 _ID_NAME = re.compile(r"(?:house|property|listing|sale|customer|user|order|object|parcel|item|record|row)s?id$")
 _POST = re.compile(r"zip|post(?:al)?_?code|postal|plz|postleitzahl|pin_?code")
 _ADDRESS_WORDS = {"address", "addr", "street", "adresse", "strasse"}
-_UNIT = re.compile(r"[+-]?[\d.,' ]*\d\s*([^\d\s.,+-][^\d+-]{0,11})")
+_UNIT = re.compile(r"[+-]?[\d.,' ]*\d\s*([^\d\s.,+-][^\d\s+-]{0,11})")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,11 @@ def percent(count: float, rows: int) -> str:
     return f"{share:.1f} %" if share >= 0.1 or not count else "less than 0.1 %"  # noqa: PLR2004 - a tenth
 
 
+def plural(noun: str, count: int) -> str:
+    """The noun for a count."""
+    return noun if count == 1 else f"{noun}s"
+
+
 def _useless(cells: Cells, mark: DecimalMark, *, is_unique_header: bool) -> str:
     """Why a column is left out, whatever its kind. Empty if it may be of use."""
     if not cells.header:
@@ -183,7 +188,7 @@ def _numeric(cells: Cells, mark: DecimalMark) -> Proposal | None:
     is_id = whole and _is_id(cells, numbers)
     if not unit and not is_id and (digits := _code_digits(cells)):
         return _as_code(cells, numbers, digits)
-    if index := _index(cells, numbers):
+    if not unit and (index := _index(cells, numbers)):
         return Proposal(cells, left_out=f"an index: {index}")
     if is_id:
         return _as_id(cells, numbers)
@@ -217,7 +222,7 @@ def _as_code(cells: Cells, numbers: Sequence[Value], digits: int) -> Proposal:
     leading = next((f", as {quoted(text)}" for text in cells.texts if text.startswith("0")), "")
     reasons = [
         f"a code of {digits} digits{leading}: {len(kept):,} different ones",
-        f"the model uses the first {prefix}: {counts[prefix]:,} groups, on average {rows // counts[prefix]:,} rows each",
+        f"the model uses the first {prefix}: {counts[prefix]:,} groups of {rows // counts[prefix]:,} rows on average",
     ]
     return _with_gaps(replace(found, prefix=prefix), "a code", reasons)
 
@@ -241,14 +246,14 @@ def _date(cells: Cells, *, day_first: bool) -> Proposal | None:
 
 def _as_date(cells: Cells, form: DateFormat) -> Proposal:
     found = Proposal(cells, "date", form.dates, form=form)
-    days = sorted(day for day in form.dates if day)
+    days = sorted({day for day in form.dates if day})
     reasons = [f"{len(days):,} different days from {days[0]} to {days[-1]}"]
     if form.other:
         example = next(text for text in cells.texts if text and text.casefold() not in MARKERS)
-        reasons.append(
-            f"UNDECIDED: no value shows whether the day or the month is first, as {quoted(example)}; "
-            f'if the other is right, write format = "{exchanged(form.text)}"'
-        )
+        reasons += [
+            f"UNDECIDED: no value shows whether the day or the month is first, as {quoted(example)}",
+            f'if the other is right: format = "{exchanged(form.text)}"',
+        ]
     elif is_decided(form):
         place = 0 if form.text.startswith("%d") else 1
         days_first = (text for text, day in zip(cells.texts, form.dates, strict=True) if day and day.day > 12)  # noqa: PLR2004 - months
@@ -279,12 +284,13 @@ def _text(cells: Cells) -> Proposal:
         )
         return Proposal(cells, left_out=f"a free text, as {seen}: {figures}")
     most = int(counts.argmax())
-    reasons = [f"{different:,} values; the most frequent is {quoted(values[most])} ({percent(counts[most], rows)})"]
+    frequent = f"the most frequent is {quoted(values[most])} ({percent(counts[most], rows)})"
+    reasons = [f"{different:,} {plural('value', different)}; {frequent}"]
     for text, count in zip(cells.texts, counts, strict=True):
         if count and text.casefold() in MARKERS:
             reasons.append(
-                f"{quoted(text)} ({percent(count, len(cells.codes))}) is a value of its own; "
-                f"if it means that there is none: optional = true and missing = [{quoted(text)}]"
+                f"{quoted(text)} ({percent(count, len(cells.codes))}) is a value of its own, not a missing one: "
+                f"missing = [{quoted(text)}] and optional = true change that"
             )
     return _with_gaps(Proposal(cells, "category", values), "a text", reasons)
 
@@ -317,7 +323,7 @@ def _best_numbers(cells: Cells, mark: DecimalMark) -> tuple[str, list[Value]]:
     units: dict[str, int] = {}
     for text, count in zip(cells.texts, cells.counts, strict=True):
         if found := _UNIT.fullmatch(text):
-            units[found[1].strip()] = units.get(found[1].strip(), 0) + int(count)
+            units[found[1]] = units.get(found[1], 0) + int(count)
     unit = max(units, key=units.__getitem__, default="")
     numbers = _numbers(cells, unit, mark) if unit else plain
     return (unit, numbers) if _number_share(cells, numbers) >= LEAST_SHARE else ("", plain)
@@ -387,4 +393,4 @@ def _described(cells: Cells) -> str:
     """How many different values there are, with an example."""
     texts = [text for text in cells.texts if text]
     seen = f", as {quoted(texts[0])}" if texts else ""
-    return f"{len(texts):,} different values in {len(cells.codes):,} rows{seen}"
+    return f"{len(texts):,} different {plural('value', len(texts))} in {len(cells.codes):,} rows{seen}"

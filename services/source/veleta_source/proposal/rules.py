@@ -41,7 +41,21 @@ _EVENT_WORDS = {
     "transfer",
     "datesold",
 }
-_PLACE_WORDS = {"city", "town", "suburb", "zip", "zipcode", "postcode", "state", "county", "village", "place"}
+_PLACE_WORDS = {
+    "city",
+    "town",
+    "suburb",
+    "zip",
+    "zipcode",
+    "postcode",
+    "state",
+    "county",
+    "village",
+    "place",
+    "ort",
+    "plz",
+    "stadt",
+}
 _SIGNIFICANT = 2
 
 
@@ -171,11 +185,11 @@ def _require_target(aim: Column) -> np.ndarray:
         raise Stop(
             f"{where}: only {int(present.sum()):,} of {rows:,} rows have a number{example}: name a column of numbers"
         )
-    above = int((prices[present] > 0).sum())
-    if 2 * above < present.sum():
+    above, below = int((prices[present] > 0).sum()), int((prices[present] < 0).sum())
+    if not above or 2 * below > present.sum():
         raise Stop(
-            f"{where}: only {above:,} of {int(present.sum()):,} numbers are above 0; the logarithm of the target is "
-            "learnt, so name a column of numbers above 0"
+            f"{where}: {below:,} of {int(present.sum()):,} numbers are below 0, and {above:,} above; the logarithm of "
+            "the target is learnt, so name a column of numbers above 0"
         )
     if len(np.unique(prices[present & (prices > 0)])) == 1:
         raise Stop(f"{where} has one value in all rows, so there is nothing to learn")
@@ -255,7 +269,7 @@ def _far_bounds(column: Column) -> Bounds | None:
     beyond = numbers[numbers > bound]
     if not len(beyond):
         return None
-    seen = f"{len(beyond):,} of {len(numbers):,} numbers are above, the highest is {figure(beyond.max())}"
+    seen = f"above it: {len(beyond):,} of {len(numbers):,}, the highest is {figure(beyond.max())}"
     return Bounds(0.0, bound, f"99.9 % are at most {figure(high)}, and the bound is three times that; {seen}")
 
 
@@ -269,7 +283,8 @@ def _identity(columns: Sequence[Column]) -> tuple[list[str], str]:
         return [first.name], f"{first.name} has {different:,} different values in {rows:,} rows{again}"
     if addresses := [column for column in whole if column.found.is_address]:
         places = [column for column in whole if words(column.found.cells.header) & _PLACE_WORDS]
-        return [addresses[0].name, *(c.name for c in places if c is not addresses[0])], "an address, with its place"
+        names = [addresses[0].name, *(column.name for column in places if column is not addresses[0])]
+        return names, f"an address{' with its place' if places else ''}"
     return [], "no column identifies a thing: rows with the same values in all inputs are one thing"
 
 
