@@ -76,7 +76,7 @@ def _column(column: Column, plan: Plan) -> Iterator[str]:
     yield from (_pair(key, value) for key, value in pairs.items() if value)
     if column.minimum is not None:
         yield _pair("minimum", 0)
-    if column.is_optional and column.name != plan.target.name:
+    if found.optional and column is not plan.target:
         yield _pair("optional", value=True)
 
 

@@ -67,7 +67,6 @@ class Column:
     title: str
     found: Proposal
     header: str = ""
-    is_optional: bool = False
 
     @property
     def minimum(self) -> float | None:
@@ -104,9 +103,10 @@ class Plan:
 
 def make_plan(file: FileCells, target: str) -> Plan:
     """The plan for a file whose column `target` is to be predicted. Raises Stop: no model can be trained on it."""
-    found, left_out = _proposals(file, target)
+    target_cells = _target_cells(file, target)
+    found, left_out = _proposals(file, target_cells)
     columns = _named(found, file)
-    aim = next(column for column in columns if column_key(column.found.cells.header) == column_key(target))
+    aim = next(column for column in columns if column.found.cells is target_cells)
     prices = _require_target(aim)
     batches, batches_reason = _batches(columns, prices > 0)
     if batches:
@@ -122,15 +122,15 @@ def make_plan(file: FileCells, target: str) -> Plan:
     )  # fmt: skip
 
 
-def _proposals(file: FileCells, target: str) -> tuple[list[Proposal], list[Proposal]]:
+def _proposals(file: FileCells, target: Cells) -> tuple[list[Proposal], list[Proposal]]:
     """The columns that are used, in the file's order, and those that are left out."""
-    aim, mark = _target_cells(file, target), file_mark(file.columns)
+    mark = file_mark(file.columns)
     headers = Counter(cells.header for cells in file.columns)
 
     def proposals(*, day_first: bool) -> list[Proposal]:
         return [
             propose_target(cells, mark)
-            if cells is aim
+            if cells is target
             else propose_column(cells, mark, day_first=day_first, is_unique_header=headers[cells.header] == 1)
             for cells in file.columns
         ]
@@ -159,9 +159,8 @@ def _named(found: Sequence[Proposal], file: FileCells) -> list[Column]:
     columns = [Column(name, title_of(each.cells.header, name), each) for name, each in zip(names, found, strict=True)]
     keys = Counter(column_key(cells.header) for cells in file.columns)
     return [
-        replace(column, header=column.found.cells.header if _needs_header(column, keys) else "", is_optional=optional)
+        replace(column, header=column.found.cells.header) if _needs_header(column, keys) else column
         for column in columns
-        for optional in [column.found.optional]
     ]
 
 
