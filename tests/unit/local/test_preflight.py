@@ -1,5 +1,6 @@
 """The checks before a start: everything at once, and nothing is left of a start that is refused."""
 
+import json
 import os
 import shutil
 import socket
@@ -137,3 +138,71 @@ def test_a_value_that_an_earlier_version_allowed_is_reported(tmp_path: Path) -> 
     saved = (tmp_path / "run.json").read_text()
     (tmp_path / "run.json").write_text(saved.replace("{", '{"trees": 50000,', 1))
     assert reported(Deployment(tmp_path))[0] == "TREES=50000 of this run is now 10000"
+
+
+def houses(path: Path) -> None:
+    """A table of houses with prices."""
+    path.write_text("Rooms,Kind,Price\n" + "".join(f"{i % 5},{'abc'[i % 3]},{1000 + i * 37}\n" for i in range(200)))
+
+
+def test_a_target_writes_the_dataset_file_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is in the folder of the caller, and the start goes on with it."""
+    houses(tmp_path / "houses.csv")
+    environ = {"CSV": "houses.csv", "TARGET": "PRICE", "PORT_BASE": str(free_base())}
+    variables = variables_of_start(tmp_path / "home", environ, tmp_path)
+    assert variables.dataset == str(tmp_path / "houses.toml")
+    assert capsys.readouterr().out.startswith("houses.toml is written: 3 columns, 0 left out")
+    run = Deployment(tmp_path / "home", variables)
+    assert reported(run) == [f"{tmp_path / 'houses.csv'}: 200 rows: 200 complete"]
+    run.save()
+    assert json.loads((run.home / "run.json").read_text()).keys() == {"csv", "dataset", "port_base"}
+
+
+@pytest.mark.failure("F471")
+def test_a_repeated_start_uses_the_dataset_file_that_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So the same command continues the run, also after a person has changed the file."""
+    houses(tmp_path / "houses.csv")
+    environ = {"CSV": "houses.csv", "TARGET": "price"}
+    first = variables_of_start(tmp_path / "home", environ, tmp_path)
+    path = tmp_path / "houses.toml"
+    path.write_text(path.read_text().replace("Rooms", "Number of rooms", 1).replace("# ", "# I changed this: ", 1))
+    before = path.read_text()
+    assert variables_of_start(tmp_path / "home", environ, tmp_path) == first
+    assert capsys.readouterr().out.splitlines()[-1] == "houses.toml is there already: it is used as it is"
+    assert path.read_text() == before
+
+
+@pytest.mark.failure("F470")
+def test_a_target_that_is_no_column_is_named(tmp_path: Path) -> None:
+    """In one line, and nothing is written."""
+    houses(tmp_path / "houses.csv")
+    with pytest.raises(
+        LocalError, match=r"^.*houses\.csv: TARGET=prize is no column of the file: did you mean Price\?$"
+    ):
+        variables_of_start(tmp_path / "home", {"CSV": "houses.csv", "TARGET": "prize"}, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["houses.csv"]
+
+
+@pytest.mark.failure("F472")
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({"TARGET": "price"}, "TARGET=price: pass the file too, as CSV=name: a dataset file is written for it"),
+        (
+            {"TARGET": "price", "API_URL": "http://127.0.0.1:1"},
+            "TARGET=price: pass the file too, as CSV=name: a dataset file is written for it",
+        ),
+        (
+            {"TARGET": "asking", "CSV": str(BICYCLES_CSV), "DATASET": str(BICYCLES)},
+            "TARGET= and DATASET= exclude one another: a dataset file has its target",
+        ),
+    ],
+)
+def test_a_target_needs_its_file_and_no_dataset(tmp_path: Path, environ: dict[str, str], line: str) -> None:
+    """Each fault is one line."""
+    with pytest.raises(LocalError) as caught:
+        variables_of_start(tmp_path / "home", {**environ, "PORT_BASE": str(free_base())}, tmp_path)
+    assert line in str(caught.value).splitlines()
+    assert not list(tmp_path.iterdir())
