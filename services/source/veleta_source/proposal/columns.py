@@ -35,7 +35,7 @@ _ID_WORDS = {
 }  # fmt: skip
 _ID_NAME = re.compile(r"(?:house|property|listing|sale|customer|user|order|object|parcel|item|record|row)s?id$")
 _POST = re.compile(r"zip|post(?:al)?_?code|postal|plz|postleitzahl|pin_?code")
-_ADDRESS_WORDS = {"address", "addr", "street", "adresse", "strasse"}
+_ADDRESS = re.compile(r"(?:addr(?:ess)?|adresse|streets?|strasse)")
 _UNIT = re.compile(r"[+-]?[\d.,' ]*\d\s*([^\d\s.,+-][^\d\s+-]{0,11})")
 
 
@@ -271,7 +271,7 @@ def _text(cells: Cells) -> Proposal:
     mean, longest = float((lengths * counts).sum() / rows), int(lengths.max())
     many = different >= DISTINCT * rows
     short = longest <= MAX_TEXT and mean <= LONG_TEXT
-    if short and words(cells.header) & _ADDRESS_WORDS and 2 * different > rows:
+    if short and any(map(_ADDRESS.fullmatch, words(cells.header))) and 2 * different > rows:
         reasons = [f"an address: {different:,} different ones in {rows:,} rows. The model does not use it"]
         return _with_gaps(Proposal(cells, "category", values, feature="none", is_address=True), "a text", reasons)
     if many and longest <= SHORT_TEXT and _names_things(cells):

@@ -26,7 +26,7 @@ WIDENED, FAR = 2.0, 3.0
 MOST_LOST = 0.005
 """The share of the rows that all bounds together may leave out."""
 LEAST_BATCHES, MOST_BATCHES = 4, 40
-FIRST_BATCH = 5 * MIN_TRAINING_ROWS
+FIRST_BATCH = 3 * MIN_TRAINING_ROWS
 MOST_SLICES, MOST_SLICE_VALUES = 3, 20
 _PERIODS: Sequence[Period] = ("month", "quarter", "year", "week", "day")
 _EVENT_WORDS = {
