@@ -261,7 +261,7 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "KEEP_EPOCHS": f"{DEFAULT_LIMITS['keep_epochs']}; all in {EARLIER}",
         "KEEP_BATCHES_DAYS": generated.environment("retention")["RETENTION_KEEP_BATCHES_DAYS"],
         "KEEP_VERSIONS": f"{DEFAULT_LIMITS['keep_versions']}; all in {EARLIER}",
-            "TARGET": "",
+        "TARGET": "",
         "PORT_BASE": "",
         "START_TIMEOUT": f"{Variables().start_timeout:.0f}",
     }

@@ -199,7 +199,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         ("a,price\n", "has a header, but no rows"),
         ("a,prize\n" + "1,2\n" * 50, "TARGET=price is no column of the file: did you mean prize?"),
         ("price,a,price\n" + "1,2,3\n" * 50, "TARGET=price: 2 columns have this header: keep one of them"),
-        ("a,price\n" + "1,x\n2,y\n" * 50, "TARGET=price: only 0 of 100 rows have a number, as 'x': name a column"),
+        ("a,price\n" + "1,x\n2,y\n" * 50, "TARGET=price: only 0 of 100 values are numbers, as 'x': name a column"),
         ("a,price\n" + "1,-2\n2,3\n3,-1\n" * 50, "TARGET=price: 100 of 150 numbers are below 0, and 50 above"),
         ("a,price\n" + "1,5\n2,5\n" * 50, "TARGET=price has one value in all rows, so there is nothing to learn"),
         ("a,price\n" + "1,5\n1,6\n" * 50, "no column beside the target is of use for a model: a: one value only: '1'"),

@@ -201,7 +201,8 @@ def _as_number(cells: Cells, numbers: Sequence[Value], unit: str) -> Proposal:
     if not len(values):
         return _with_gaps(found, "a number", [])
     low, middle, high = (figure(each) for each in (values.min(), np.median(values), values.max()))
-    reasons = [f"{len(np.unique(values)):,} different numbers from {low} to {high}, median {middle}"]
+    different = len(np.unique(values))
+    reasons = [f"{different:,} different {plural('number', different)} from {low} to {high}, median {middle}"]
     if unit:
         reasons.append(f"the unit {quoted(unit)} is beside the numbers")
     return _with_gaps(found, "a number", reasons)

@@ -10,6 +10,7 @@ from veleta.dataset_faults import MAX_BYTES
 from veleta.errors import Stop
 from veleta.input.faults import quoted
 from veleta_source.proposal.cells import FileCells
+from veleta_source.proposal.columns import HUGE, LARGE
 from veleta_source.proposal.rules import Column, Plan
 
 _WIDTH = 118
@@ -126,13 +127,15 @@ def _value(column: Column, value: Value) -> str:
     if column.found.kind == "boolean":
         return str(value)
     if isinstance(value, float):
-        return _number(value)
+        return str(int(value)) if column.found.kind == "identifier" else _number(value)
     return _toml(value.isoformat() if isinstance(value, date) else value)
 
 
 def _number(number: float) -> str:
-    """A number as people write it: 1_200, 0.38 or 1e+30."""
-    return f"{int(number):_}" if number.is_integer() and abs(number) < 1e15 else repr(number)  # noqa: PLR2004 - exact
+    """A number as people write it: 12_000, 1955, 0.38 or 1e+30."""
+    if not number.is_integer() or abs(number) >= HUGE:
+        return repr(number)
+    return f"{int(number):_}" if abs(number) >= LARGE else str(int(number))
 
 
 def _pair(key: str, value: object) -> str:
@@ -142,7 +145,8 @@ def _pair(key: str, value: object) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
-    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
+    text = tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in text)
 
 
 def _comment(text: str) -> Iterator[str]:

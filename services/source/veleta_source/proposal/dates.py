@@ -17,14 +17,14 @@ SAMPLE = 200
 MAX_LENGTH = 40
 FIRST_YEAR, LAST_YEAR = 1000, 2200
 
-_DAY_FIRST = [f"%d{mark}%m{mark}%{year}" for mark, year in product("/.- ", "Yy")]
-_WORDS = (
+DAY_FIRST = [f"%d{mark}%m{mark}%{year}" for mark, year in product("/.- ", "Yy")]
+WORDS = (
     "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %b %y", "%d %B %Y", "%d. %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y",
     "%B %d %Y", "%d/%b/%Y", "%b %Y", "%B %Y", "%b-%y", "%b-%Y", "%b/%Y", "%a, %d %b %Y", "%A, %B %d, %Y",
 )  # fmt: skip
-_NUMBERS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%Y", "%m-%Y", "%Y-%m", "%Y/%m")
+NUMBERS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%Y", "%m-%Y", "%Y-%m", "%Y/%m")
 _COMPACT = "%Y%m%dT%H%M%S"
-_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", "T%H:%M:%SZ", " %H:%M:%S.%f", "T%H:%M")
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", "T%H:%M:%SZ", " %H:%M:%S.%f", "T%H:%M")
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def _is_day_first(form: str) -> bool:
 def _candidates(sample: Sequence[str]) -> list[str]:
     """The formats that read at least half of the sample. Those of a time follow that of the date."""
     has_time = any(":" in text for text in sample)
-    dates = [*_DAY_FIRST, *map(exchanged, _DAY_FIRST), *(_WORDS if any(map(_has_word, sample)) else ()), *_NUMBERS]
-    forms = [_COMPACT, *(f"{day}{time}" for day, time in product(dates, _TIMES if has_time else ("",)))]
+    dates = [*DAY_FIRST, *map(exchanged, DAY_FIRST), *(WORDS if any(map(_has_word, sample)) else ()), *NUMBERS]
+    forms = [_COMPACT, *(f"{day}{time}" for day, time in product(dates, TIMES if has_time else ("",)))]
     return [form for form in forms if _reads(form, sample[:5]) and 2 * _reads(form, sample) >= len(sample)]
 
 

@@ -45,8 +45,9 @@ def column_names(headers: Iterable[str]) -> list[str]:
 
 
 def title_of(header: str, name: str) -> str:
-    """The header for people: without `_`, and with a capital."""
-    title = " ".join(header.replace("_", " ").split())[:MAX_TITLE] or " ".join(header.split())[:MAX_TITLE] or name
+    """The header for people: without `_` and characters that show nothing, and with a capital."""
+    shown = "".join(character for character in " ".join(header.split()) if character.isprintable())
+    title = " ".join(shown.replace("_", " ").split())[:MAX_TITLE].strip() or shown[:MAX_TITLE] or name
     return title[0].upper() + title[1:]
 
 

@@ -12,10 +12,11 @@ from veleta.column_names import column_key
 from veleta.dataset import Period, Value
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS
+from veleta.input.faults import quoted
 from veleta.valid_values import did_you_mean
 from veleta_source.domain.batch_division import EQUAL_PARTS, period
 from veleta_source.proposal.cells import Cells, FileCells
-from veleta_source.proposal.columns import Proposal, figure, file_mark, propose_column, propose_target
+from veleta_source.proposal.columns import MARKERS, Proposal, figure, file_mark, propose_column, propose_target
 from veleta_source.proposal.dates import is_decided
 from veleta_source.proposal.names import column_names, title_of, words
 
@@ -27,6 +28,8 @@ MOST_LOST = 0.005
 """The share of the rows that all bounds together may leave out."""
 LEAST_BATCHES, MOST_BATCHES = 4, 40
 FIRST_BATCH = 3 * MIN_TRAINING_ROWS
+MOST_TEXTS = 60
+"""So many texts of 255 characters, and the other columns of a table, are within the 65,535 bytes of a row of MySQL."""
 MOST_SLICES, MOST_SLICE_VALUES = 3, 20
 _PERIODS: Sequence[Period] = ("month", "quarter", "year", "week", "day")
 _EVENT_WORDS = {
@@ -104,7 +107,7 @@ class Plan:
 def make_plan(file: FileCells, target: str) -> Plan:
     """The plan for a file whose column `target` is to be predicted. Raises Stop: no model can be trained on it."""
     target_cells = _target_cells(file, target)
-    found, left_out = _proposals(file, target_cells)
+    found, left_out = _within_row_size(*_proposals(file, target_cells))
     columns = _named(found, file)
     aim = next(column for column in columns if column.found.cells is target_cells)
     prices = _require_target(aim)
@@ -142,6 +145,16 @@ def _proposals(file: FileCells, target: Cells) -> tuple[list[Proposal], list[Pro
     return [each for each in found if not each.left_out], [each for each in found if each.left_out]
 
 
+def _within_row_size(found: list[Proposal], left_out: list[Proposal]) -> tuple[list[Proposal], list[Proposal]]:
+    """The same, but the texts that vary least are left out if there are too many of them for a row of MySQL."""
+    texts = [each for each in found if each.kind in ("category", "boolean")]
+    texts.sort(key=lambda each: -int(each.cells.counts.max()))
+    excess = texts[: max(0, len(texts) - MOST_TEXTS)]
+    reason = f"a row of MySQL has place for {MOST_TEXTS} texts of the {len(texts)}, and this one varies less than those"
+    kept = [each for each in found if all(each is not other for other in excess)]
+    return kept, [*left_out, *(replace(each, left_out=reason) for each in excess)]
+
+
 def _target_cells(file: FileCells, target: str) -> Cells:
     matching = [cells for cells in file.columns if column_key(cells.header) == column_key(target)]
     exact = [cells for cells in matching if cells.header == target.strip()] or matching
@@ -175,15 +188,12 @@ def _require_target(aim: Column) -> np.ndarray:
     """The target of each row, NaN for none. Raises Stop: it cannot be learnt."""
     found, where = aim.found, f"TARGET={aim.found.cells.header}"
     rows, prices = len(found.cells.codes), found.numbers
-    present = found.present
-    if 2 * present.sum() < rows:
-        seen = next(
-            (text for text, value in zip(found.cells.texts, found.values, strict=True) if text and value is None), ""
-        )
-        example = f", as {seen[:40]!r}" if seen else ""
-        raise Stop(
-            f"{where}: only {int(present.sum()):,} of {rows:,} rows have a number{example}: name a column of numbers"
-        )
+    present, given = found.present, rows - _missing(found)
+    if not present.any() or 2 * present.sum() < given:
+        texts = zip(found.cells.texts, found.values, strict=True)
+        seen = next((f", as {quoted(text)}" for text, value in texts if text and value is None), "")
+        counts = f"only {int(present.sum()):,} of {given:,} values are numbers{seen}"
+        raise Stop(f"{where}: {counts}: name a column of numbers")
     above, below = int((prices[present] > 0).sum()), int((prices[present] < 0).sum())
     if not above or 2 * below > present.sum():
         raise Stop(
@@ -193,6 +203,12 @@ def _require_target(aim: Column) -> np.ndarray:
     if len(np.unique(prices[present & (prices > 0)])) == 1:
         raise Stop(f"{where} has one value in all rows, so there is nothing to learn")
     return prices
+
+
+def _missing(found: Proposal) -> int:
+    """How many rows have nothing, or a word that means so."""
+    texts = zip(found.cells.texts, found.cells.counts, strict=True)
+    return sum(int(count) for text, count in texts if not text or text.casefold() in MARKERS)
 
 
 def _no_feature(left_out: Sequence[Proposal]) -> str:
