@@ -407,8 +407,13 @@ def datasets_with_gaps(name: str) -> list[str]:
     return [other for other in extensions if load_dataset(other).optional_features]
 
 
+def shipped_datasets() -> list[str]:
+    """The names of the datasets in veleta/datasets."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.toml"))
+
+
 def _shipped() -> str:
-    return alternatives(sorted(each.stem for each in _SHIPPED.glob("*.toml")))
+    return alternatives(shipped_datasets())
 
 
 def _extended(text: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.column_names import column_key
-from veleta.dataset import load_dataset
+from veleta.dataset import load_dataset, shipped_datasets
 from veleta.errors import Stop
 from veleta.printable import printable
 from veleta.settings import read_settings
@@ -21,8 +21,6 @@ from veleta_source.proposal.cells import read_cells
 from veleta_source.proposal.dataset_text import dataset_text
 from veleta_source.proposal.names import dataset_name, file_stem, title_of
 from veleta_source.proposal.rules import make_plan
-
-SHIPPED = ("listings", "real_estate")
 
 
 class ProposalSettings(BaseSettings):
@@ -38,7 +36,7 @@ class ProposalSettings(BaseSettings):
 def main() -> None:
     """Write the file and print its path. Raises Stop."""
     settings = read_settings(ProposalSettings)
-    path = settings.out or Path(f"{dataset_name(settings.csv, SHIPPED)}.toml")
+    path = settings.out or Path(f"{dataset_name(settings.csv, shipped_datasets())}.toml")
     if path.suffix != ".toml":
         raise Stop(f"OUT={path}: use a name that ends in .toml")
     if path.exists():
@@ -74,7 +72,7 @@ def write_proposal(csv: Path, target: str, path: Path) -> list[str]:
     except Stop as error:
         raise Stop(f"{csv}: {error}") from error
     stem = file_stem(csv)
-    name = dataset_name(csv, SHIPPED)
+    name = dataset_name(csv, shipped_datasets())
     text = dataset_text(plan, file, name, title_of(stem, name), csv.name)
     with TemporaryDirectory() as folder:
         temporary = Path(folder) / path.name

@@ -40,6 +40,7 @@ def column(kind: str, rows: int, number: int) -> Cells:
         "decimal": lambda i: f"{(i * 31 + number) % 89 / 8}",
         "range": lambda i: f"{i} - {i + 9}" if i % 13 == number % 13 else str(i * 3 % 400),
         "currency": lambda i: f"$ {i % 9 + 1},{(i * 37) % 900 + 100}",
+        "marks": lambda i: ("1,234", "1.5", "2,5", f"{i},25")[(i + number) % (number % 4 + 1)],
         "unit": lambda i: f"{i % 50 + 10} sqft",
         "index": lambda i: str(i + number),
         "code": lambda i: f"{(i % 7 + number) % 100:05}",
@@ -54,7 +55,7 @@ def column(kind: str, rows: int, number: int) -> Cells:
     return [makers[kind](i) for i in range(rows)]
 
 
-KINDS = ("number", "decimal", "range", "currency", "unit", "index", "code", "category", "boolean", "na", "text",
+KINDS = ("number", "decimal", "range", "currency", "marks", "unit", "index", "code", "category", "boolean", "na", "text",
          "constant", "empty", *DATE_FORMATS)  # fmt: skip
 
 
@@ -103,7 +104,7 @@ def test_a_table_starts_or_one_line_says_why_not(
     encoding: str,
     packing: str,
 ) -> None:
-    """Whatever its kinds, gaps, headers, encoding and dates. Each row is in a batch or counted with a reason."""
+    """Whatever its kinds, gaps, headers, encoding and dates. A row is in a batch, or counted with its target's fault."""
     lines, target = table
     folder = tmp_path_factory.mktemp("table")
     path, written = folder / "Table 1.csv", folder / "table.toml"
@@ -118,6 +119,7 @@ def test_a_table_starts_or_one_line_says_why_not(
     assert counts.total == len(lines) - 1
     assert sum(batch.read_bytes().count(b"sale_price") for batch in split.paths) == counts.total - counts.left_out
     assert sum(counts.reasons.values()) >= counts.left_out
+    assert all(reason.startswith("sale_price ") for reason in counts.reasons)
     assert_same_columns(path, dataset, lines[0])
 
 
