@@ -55,8 +55,8 @@ def column(kind: str, rows: int, number: int) -> Cells:
     return [makers[kind](i) for i in range(rows)]
 
 
-KINDS = ("number", "decimal", "range", "currency", "marks", "unit", "index", "code", "category", "boolean", "na", "text",
-         "constant", "empty", *DATE_FORMATS)  # fmt: skip
+KINDS = ("number", "decimal", "range", "currency", "marks", "unit", "index", "code", "category", "boolean", "na",
+         "text", "constant", "empty", *DATE_FORMATS)  # fmt: skip
 
 
 @st.composite
@@ -104,7 +104,7 @@ def test_a_table_starts_or_one_line_says_why_not(
     encoding: str,
     packing: str,
 ) -> None:
-    """Whatever its kinds, gaps, headers, encoding and dates. A row is in a batch, or counted with its target's fault."""
+    """Whatever its kinds, gaps, headers, encoding and dates. No row is lost for a fault of another column."""
     lines, target = table
     folder = tmp_path_factory.mktemp("table")
     path, written = folder / "Table 1.csv", folder / "table.toml"

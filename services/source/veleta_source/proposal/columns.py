@@ -24,6 +24,7 @@ LONG_TEXT = 60
 """The mean length of a free text."""
 SHORT_TEXT = 40
 LARGE, HUGE = 10_000, 1e15
+MONTHS = 12
 MOST_PREFIXES, ROWS_PER_PREFIX = 1_000, 30
 
 MARKERS = {"na", "n/a", "n.a.", "#n/a", "nan", "-", "--", "—", "?", ".", "null", "none", "nil", "missing", "unknown"}
@@ -256,10 +257,9 @@ def _as_date(cells: Cells, form: DateFormat) -> Proposal:
             f'if the other is right: format = "{exchanged(form.text)}"',
         ]
     elif is_decided(form):
-        place = 0 if form.text.startswith("%d") else 1
-        days_first = (text for text, day in zip(cells.texts, form.dates, strict=True) if day and day.day > 12)  # noqa: PLR2004 - months
-        word = "day" if place == 0 else "month"
-        reasons.append(f"the {word} is first, as {quoted(next(days_first, ''))} shows")
+        decisive = (text for text, day in zip(cells.texts, form.dates, strict=True) if day and day.day > MONTHS)
+        word = "day" if form.text.startswith("%d") else "month"
+        reasons.append(f"the {word} is first, as {quoted(next(decisive, ''))} shows")
     return _with_gaps(found, "a date", reasons)
 
 
@@ -337,8 +337,11 @@ def _numbers(cells: Cells, unit: str, of_file: DecimalMark) -> list[Value]:
 
 
 def _shown_marks(cells: Cells, unit: str = "") -> set[DecimalMark]:
-    texts = (text for text in cells.texts[: cells.sampled] if "," in text or "." in text)
-    marks: set[DecimalMark] = {decimal_mark(text, unit) for text in texts}
+    """The decimal marks that the texts of the first rows show, as a start finds them."""
+    marks: set[DecimalMark] = set()
+    for text in cells.texts[: cells.sampled]:
+        if "," in text or text.count(".") > 1 or ("." in text and "." not in marks):
+            marks |= {decimal_mark(text, unit)}
     return marks - {""}
 
 

@@ -130,18 +130,14 @@ def _proposals(file: FileCells, target: Cells) -> tuple[list[Proposal], list[Pro
     mark = file_mark(file.columns)
     headers = Counter(cells.header for cells in file.columns)
 
-    def proposals(*, day_first: bool) -> list[Proposal]:
-        return [
-            propose_target(cells, mark)
-            if cells is target
-            else propose_column(cells, mark, day_first=day_first, is_unique_header=headers[cells.header] == 1)
-            for cells in file.columns
-        ]
+    def proposed(cells: Cells, *, day_first: bool) -> Proposal:
+        if cells is target:
+            return propose_target(cells, mark)
+        return propose_column(cells, mark, day_first=day_first, is_unique_header=headers[cells.header] == 1)
 
-    found = proposals(day_first=True)
-    decided = {each.form.text[:2] for each in found if each.kind == "date" and is_decided(each.form)}
-    if decided == {"%m"} and any(each.form.other for each in found):
-        found = proposals(day_first=False)
+    found = [proposed(cells, day_first=True) for cells in file.columns]
+    if {each.form.text[:2] for each in found if is_decided(each.form)} == {"%m"}:
+        found = [proposed(each.cells, day_first=False) if each.form.other else each for each in found]
     return [each for each in found if not each.left_out], [each for each in found if each.left_out]
 
 
