@@ -8,9 +8,12 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -199,6 +202,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("a,price\n", "has a header, but no rows"),
+        ("a,price\n" + "1,2,3\n" * 50, "none of its 50 rows has as many cells as the header"),
         ("a,prize\n" + "1,2\n" * 50, "TARGET=price is no column of the file: did you mean prize?"),
         ("price,a,price\n" + "1,2,3\n" * 50, "TARGET=price: 2 columns have this header: keep one of them"),
         ("a,price\n" + "1,x\n2,y\n" * 50, "TARGET=price: only 0 of 100 values are numbers, as 'x': name a column"),
@@ -243,3 +247,28 @@ def test_the_text_is_decoded_as_a_start_does(tmp_path: Path) -> None:
     with open_text(path) as text:
         assert text.readline().startswith("Rooms")
     assert load_dataset(str(tmp_path / "a.toml")).names == ["rooms", "kind", "price"]
+
+
+def test_a_parquet_file_has_its_types(tmp_path: Path) -> None:
+    """A time, a decimal, a boolean with gaps, an empty column, and a list."""
+    rows = 200
+    table = {
+        "sold": pa.array([datetime(2020, 1, 1, 3, 4) + timedelta(hours=9 * i) for i in range(rows)]),
+        "area": pa.array([Decimal("1.25") + i % 17 for i in range(rows)]),
+        "garden": pa.array([[True, False, None][i % 3] for i in range(rows)]),
+        "nothing": pa.nulls(rows),
+        "tags": pa.array([[i % 3] for i in range(rows)]),
+        "price": pa.array([100 + i * 7 % 91 for i in range(rows)]),
+    }
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    report = write_proposal(tmp_path / "a.parquet", "price", tmp_path / "a.toml")
+    dataset = load_dataset(str(tmp_path / "a.toml"))
+    kinds = {"sold": "date", "area": "number", "garden": "boolean", "tags": "category", "price": "number"}
+    assert {column.name: column.kind for column in dataset.columns} == kinds
+    assert "200 rows: 134 complete; 66 with gaps: garden missing 66" in report[1]
+
+
+def test_a_parquet_file_without_columns_is_refused(tmp_path: Path) -> None:
+    """As one without rows."""
+    pq.write_table(pa.table({}), tmp_path / "a.parquet")
+    assert refusal(tmp_path / "a.parquet", "price", tmp_path / "a.toml").endswith("has a header, but no rows")

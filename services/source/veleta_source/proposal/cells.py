@@ -72,8 +72,11 @@ def read_cells(path: Path, target: str) -> FileCells:
         is_whole = next(rows, None) is None
         if table.faults:
             raise FaultyInput(path, table.faults)
-    if not codes or not codes[0]:
-        raise FaultyInput(path, ["has a header, but no rows"])
+    if not any(codes):
+        fault = (
+            f"none of its {skipped:,} rows has as many cells as the header" if skipped else "has a header, but no rows"
+        )
+        raise FaultyInput(path, [fault])
     columns = [
         Cells(header.strip(), position, list(known), np.array(column), count)
         for position, (header, known, column, count) in enumerate(zip(table.header, texts, codes, sampled, strict=True))
@@ -95,6 +98,8 @@ def _open(path: Path, target: str) -> Iterator[Table]:
 
 def _fits(cells: Sequence[object], header: Sequence[str]) -> bool:
     """Whether a start uses a row with so many cells: some at the end may be missing or too many if they are empty."""
+    if len(cells) == len(header):
+        return True
     named = max((i + 1 for i, name in enumerate(header) if name.strip()), default=0)
     return named <= len(cells) and not any(str(cell or "").strip() for cell in cells[len(header) :])
 

@@ -24,7 +24,7 @@ LONG_TEXT = 60
 """The mean length of a free text."""
 SHORT_TEXT = 40
 LARGE, HUGE = 10_000, 1e15
-MONTHS = 12
+MONTHS, COMPACT_DATE = 12, 8
 MOST_PREFIXES, ROWS_PER_PREFIX = 1_000, 30
 
 MARKERS = {"na", "n/a", "n.a.", "#n/a", "nan", "-", "--", "—", "?", ".", "null", "none", "nil", "missing", "unknown"}
@@ -174,8 +174,9 @@ def _boolean(cells: Cells) -> Proposal | None:
 def _compact_date(cells: Cells) -> Proposal | None:
     """Whole numbers of eight digits that are all dates, as 20141013."""
     kept = [text for text in cells.texts if text and text.casefold() not in MARKERS]
-    days = [parse_date(text) for text in kept if re.fullmatch(r"\d{8}", text)]
-    years = [day.year for day in days if day]
+    if not all(len(text) == COMPACT_DATE and text.isdecimal() for text in kept):
+        return None
+    years = [day.year for day in map(parse_date, kept) if day]
     if not kept or len(years) < len(kept) or not FIRST_YEAR <= min(years) <= max(years) <= LAST_YEAR:
         return None
     return _as_date(cells, DateFormat("", [parse_date(text) for text in cells.texts]))
