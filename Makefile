@@ -86,10 +86,10 @@ evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-valid
 # Without CSV the rows and the dataset file are those of the run.
 BACKTEST = $(if $(CSV),,CSV=backtest.csv DATASET=$(or $(DATASET),backtest.toml))
 backtest: $(INSTALLED) ## measure the drift policies on random batches of the rows of CSV, or of the run that is up; the counts go to OUT | CSV TARGET DATASET ROWS DRAWS SEED POLICY OUT TREES
-	$(PROPOSED) $(if $(CSV),,CSV=backtest.csv) .venv/bin/python -m veleta_drift.backtest check
-	$(if $(CSV),,$(LOCAL) rows)
-	$(PROPOSED) $(BACKTEST) OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate
-	$(PROPOSED) $(BACKTEST) .venv/bin/python -m veleta_drift.backtest
+	$(PROPOSED) $(if $(CSV),,CSV=backtest.csv) .venv/bin/python -m veleta_drift.backtest check && \
+	$(if $(CSV),,$(LOCAL) rows &&) \
+	$(BACKTEST) OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate && \
+	$(BACKTEST) .venv/bin/python -m veleta_drift.backtest
 
 replay: $(INSTALLED) ## compute all drift reports of the run again from the topics, and compare them; POLICY=seed: with another policy; KEEP=1: keep the tables | POLICY KEEP
 	$(LOCAL) replay
