@@ -273,27 +273,31 @@ def _text(cells: Cells) -> Proposal:
     mean, longest = float((lengths * counts).sum() / rows), int(lengths.max())
     many = different >= DISTINCT * rows
     short = longest <= MAX_TEXT and mean <= LONG_TEXT
+    unused = Proposal(cells, "category", values, feature="none")
     if short and any(map(_ADDRESS.fullmatch, words(cells.header))) and 2 * different > rows:
-        reasons = [f"an address: {different:,} different ones in {rows:,} rows. The model does not use it"]
-        return _with_gaps(Proposal(cells, "category", values, feature="none", is_address=True), "a text", reasons)
+        reason = f"an address: {different:,} different ones in {rows:,} rows. The model does not use it"
+        return _with_gaps(replace(unused, is_address=True), "a text", [reason])
     if many and longest <= SHORT_TEXT and _names_things(cells):
-        reasons = [f"it names things: {_described(cells)}. The model does not use it"]
-        return _with_gaps(Proposal(cells, "category", values, feature="none"), "a text", reasons)
+        return _with_gaps(unused, "a text", [f"it names things: {_described(cells)}. The model does not use it"])
     if many or not short:
         seen = quoted(next(text for text in cells.texts if text))
-        figures = (
-            f"{different:,} different values in {rows:,} rows, {mean:.0f} characters on average, at most {longest:,}"
-        )
-        return Proposal(cells, left_out=f"a free text, as {seen}: {figures}")
-    most = int(counts.argmax())
-    frequent = f"the most frequent is {quoted(values[most])} ({percent(counts[most], rows)})"
+        sizes = f"{mean:.0f} characters on average, at most {longest:,}"
+        reason = f"a free text, as {seen}: {different:,} different values in {rows:,} rows, {sizes}"
+        return Proposal(cells, left_out=reason)
+    return _category(cells, values, counts)
+
+
+def _category(cells: Cells, values: Sequence[Value], counts: np.ndarray) -> Proposal:
+    """A category, whose values have these counts. A word for a missing value is a value of its own."""
+    most, different = int(counts.argmax()), int((counts > 0).sum())
+    frequent = f"the most frequent is {quoted(values[most])} ({percent(counts[most], int(counts.sum()))})"
     reasons = [f"{different:,} {plural('value', different)}; {frequent}"]
-    for text, count in zip(cells.texts, counts, strict=True):
-        if count and text.casefold() in MARKERS:
-            reasons.append(
-                f"{quoted(text)} ({percent(count, len(cells.codes))}) is a value of its own, not a missing one: "
-                f"missing = [{quoted(text)}] and optional = true change that"
-            )
+    reasons += [
+        f"{quoted(text)} ({percent(count, len(cells.codes))}) is a value of its own, not a missing one: "
+        f"missing = [{quoted(text)}] and optional = true change that"
+        for text, count in zip(cells.texts, counts, strict=True)
+        if count and text.casefold() in MARKERS
+    ]
     return _with_gaps(Proposal(cells, "category", values), "a text", reasons)
 
 

@@ -1,7 +1,7 @@
 """Decides what follows from the columns for the whole file: names, bounds, identity, batches, parts and the example."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from math import ceil, floor, log10
@@ -336,8 +336,7 @@ def _distance(column: Column) -> np.ndarray:
     return of_rows
 
 
-def _rounded(number: float, way: object) -> float:
-    """The number with two significant digits."""
-    assert callable(way)  # noqa: S101 - floor, ceil or round
+def _rounded(number: float, way: Callable[[float], int]) -> float:
+    """The number with two significant digits. `way` is floor, ceil or round."""
     digits = _SIGNIFICANT - 1 - floor(log10(number))
     return float(f"{way(round(number * 10.0**digits, 6))}e{-digits}")
