@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 import numpy as np
 
 from veleta.column_names import column_key
-from veleta.dataset import Period, Value
+from veleta.dataset import MAX_TEXT, Period, Value
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS
 from veleta.input.faults import quoted
@@ -28,8 +28,8 @@ MOST_LOST = 0.005
 """The share of the rows that all bounds together may leave out."""
 LEAST_BATCHES, MOST_BATCHES = 4, 40
 FIRST_BATCH = 3 * MIN_TRAINING_ROWS
-MOST_TEXTS = 60
-"""So many texts of 255 characters, and the other columns of a table, are within the 65,535 bytes of a row of MySQL."""
+ROW_BYTES, TEXT_BYTES, NUMBER_BYTES = 62_000, 4 * MAX_TEXT + 2, 8
+"""Of the 65,535 bytes of a row of MySQL: what the tables' own columns leave, and what each column needs."""
 MOST_SLICES, MOST_SLICE_VALUES = 3, 20
 _PERIODS: Sequence[Period] = ("month", "quarter", "year", "week", "day")
 _EVENT_WORDS = {
@@ -145,8 +145,9 @@ def _within_row_size(found: list[Proposal], left_out: list[Proposal]) -> tuple[l
     """The same, but the texts that vary least are left out if there are too many of them for a row of MySQL."""
     texts = [each for each in found if each.kind in ("category", "boolean")]
     texts.sort(key=lambda each: -int(each.cells.counts.max()))
-    excess = texts[: max(0, len(texts) - MOST_TEXTS)]
-    reason = f"a row of MySQL has place for {MOST_TEXTS} texts of the {len(texts)}, and this one varies less than those"
+    most = max(0, ROW_BYTES - NUMBER_BYTES * (len(found) - len(texts))) // TEXT_BYTES
+    excess = texts[: max(0, len(texts) - most)]
+    reason = f"a row of MySQL has place for {most} texts of the {len(texts)}, and this one varies less than those"
     kept = [each for each in found if all(each is not other for other in excess)]
     return kept, [*left_out, *(replace(each, left_out=reason) for each in excess)]
 
