@@ -1,5 +1,6 @@
 """The monitor's page in each of its states, wide and narrow, light and dark, in a real browser."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from support.memory_inference import MemoryInference, served_inference
 from support.monitor_states import STATES
 from support.testbed import free_port, http_status, wait_until
 
@@ -56,13 +58,21 @@ TEXTS: Mapping[str, Sequence[str]] = {
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def inference_url() -> Iterator[str]:
+    """The URL of inference with a model in memory."""
+    with served_inference(MemoryInference()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, inference_url: str) -> Iterator[str]:
     """The URL of the page. `?state=` selects its state."""
     folder, port = tmp_path_factory.mktemp("monitor"), free_port()
     environment = dict.fromkeys(
         ("MONITOR_INFERENCE_URL", "MONITOR_MLFLOW_URL", "MONITOR_SOURCE_URL"), "http://127.0.0.1:1"
     )
     environment |= {"MYSQL_USER": "reader", "MYSQL_PASSWORD": "none", "MONITOR_PORT": str(port), "MONITOR_REFRESH": "1"}
+    environment |= {"MONITOR_READYZ": json.dumps({"inference": inference_url})}
     environment |= {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
     with (folder / "log").open("wb") as log:
         command = [sys.executable, "-m", "support.monitor_states"]
@@ -95,6 +105,34 @@ def test_a_refresh_keeps_the_scroll_position(browser: Browser, address: str) -> 
         before = age.inner_text()
         expect(age).not_to_have_text(before, timeout=TIMEOUT_MS)
         assert table.evaluate("element => element.scrollTop") == 150
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_visitor_asks_for_a_price(browser: Browser, address: str, width: int) -> None:
+    """With an empty optional field. What is typed, and the answer, outlive the refreshes of the other sections."""
+    with opened(browser, width, "light") as page:
+        page.goto(f"{address}/?state=working")
+        page.get_by_text("Ask for a price", exact=True).click(timeout=TIMEOUT_MS)
+        broker, bedrooms = page.get_by_label("Broker, optional"), page.get_by_label("Bedrooms")
+        broker.fill("")
+        bedrooms.fill("10")
+        wait_for_refresh(page)
+        assert (broker.input_value(), bedrooms.input_value()) == ("", "10")
+        page.get_by_role("button", name="Ask for the price").click()
+        expect(page.get_by_role("status").get_by_text("Price: 59,874 USD")).to_be_visible(timeout=TIMEOUT_MS)
+        expect(page.get_by_text("Broker: was not given; the model does not use it")).to_be_visible()
+        wait_for_refresh(page)
+        assert (broker.input_value(), bedrooms.input_value()) == ("", "10")
+        expect(page.get_by_text("Price: 59,874 USD")).to_be_visible()
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        assert overflow(page) <= 0
+
+
+def wait_for_refresh(page: Page) -> None:
+    """Wait until the sections are drawn again: each time the animation of the loop has another phase."""
+    loop = page.locator("[style*=phase]", has=page.locator(".loop"))
+    before = loop.get_attribute("style", timeout=TIMEOUT_MS)
+    expect(loop).not_to_have_attribute("style", before or "", timeout=TIMEOUT_MS)
 
 
 @pytest.mark.parametrize(("preference", "animation"), [("no-preference", "veleta-flow"), ("reduce", "none")])

@@ -20,6 +20,7 @@ from veleta_local.demo.run_observer import RunObserver
 from veleta_local.run import Run
 from veleta_local.variables import Variables
 from veleta_monitor.adapters.services import HttpReader
+from veleta_monitor.bootstrap import build
 from veleta_monitor.settings import MonitorSettings
 from veleta_prepare.passwords import FILES, generate_passwords
 
@@ -89,6 +90,17 @@ def test_compose_passes_the_keys() -> None:
     services = yaml.safe_load((ROOT / "compose/services.yaml").read_text())["services"]
     assert services["inference"]["environment"]["INFERENCE_API_KEYS"] == "${API_KEYS:-none}"
     assert services["preflight"]["environment"]["API_KEYS"] == "${API_KEYS:-none}"
+    assert services["monitor"]["environment"]["MONITOR_API_KEYS"] == "${API_KEYS:-none}"
+
+
+@pytest.mark.failure("F476")
+def test_the_monitor_knows_whether_keys_are_required(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As inference does: then its form needs a password."""
+    for keys_required, started in ((True, run), (False, Run(tmp_path / "open"))):
+        started.save()
+        for name, value in started.environment("monitor").items():
+            monkeypatch.setenv(name, value)
+        assert build(MonitorSettings()).keys_required is keys_required
 
 
 def test_in_containers_only_the_monitor_and_inference_have_the_monitors_key(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import asyncio
 import json
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from support.http import served
 from veleta.dataset import Values, load_dataset
 from veleta.errors import Retry
 from veleta.features import FEATURE_VERSION, Feature
@@ -174,3 +176,17 @@ class MemoryInference:
             BODY_LIMIT,
             lambda: NOW,
         )
+
+
+@contextmanager
+def served_inference(inference: MemoryInference) -> Iterator[str]:
+    """Serve the application while the block runs. Returns its URL."""
+
+    async def running(_app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(inference.service.run())
+        yield
+        task.cancel()
+
+    inference.application.cleanup_ctx.append(running)
+    with served(inference.application) as url:
+        yield url

@@ -279,7 +279,7 @@ class Deployment:
                 settings |= {f"{part}_url": self.url(part) for part in shown}
                 readyz = {other: self.url(other) for other in self.services if other != "monitor"}
                 settings |= {"readyz": json.dumps(readyz), "api_key": self.api_key("monitor")}
-                settings |= {"password": v.monitor_password}
+                settings |= {"password": v.monitor_password, "api_keys": v.api_keys}
         return {name: str(value) for name, value in settings.items()}
 
     def _load(self) -> tuple[Variables, list[str]]:

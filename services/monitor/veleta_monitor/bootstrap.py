@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mysql import mysql_engine
+from veleta.api_keys import names_by_digest
 from veleta.bounds import NO_PASSWORD
 from veleta.clock import utc_now
 from veleta.commands import send_command
 from veleta.dataset import Dataset, load_dataset
 from veleta.events.catalogue import Command, CommandAccepted, CommandRefused
 from veleta_monitor.adapters.database import MysqlReader
+from veleta_monitor.adapters.prices import PriceClient
 from veleta_monitor.adapters.services import HttpReader
 from veleta_monitor.adapters.topics import KafkaReader
 from veleta_monitor.background_cache import BackgroundCache
@@ -34,6 +36,10 @@ class Monitor:
     commands: CommandSender
     login: Login | None
     """None: there are no buttons."""
+    prices: PriceClient | None
+    """None: inference is not deployed."""
+    keys_required: bool
+    """Whether inference accepts only requests with an API key."""
 
 
 def build(settings: MonitorSettings) -> Monitor:
@@ -56,4 +62,11 @@ def build(settings: MonitorSettings) -> Monitor:
         return Snapshot(utc_now(), history.get(), requests.get(), topics.get(), statuses.get(), commands.status)
 
     login = None if settings.password in NO_PASSWORD else Login(settings.password)
-    return Monitor(settings, dataset, snapshot, commands, login)
+    keys_required = bool(names_by_digest(settings.api_keys))
+    return Monitor(settings, dataset, snapshot, commands, login, _prices(settings, keys_required), keys_required)
+
+
+def _prices(settings: MonitorSettings, keys_required: bool) -> PriceClient | None:
+    """A client that has the monitor's own key only if keys are required: then visitors have to sign in."""
+    url = settings.readyz.get("inference")
+    return PriceClient(url, settings.api_key.get_secret_value() if keys_required else "") if url else None

@@ -66,14 +66,14 @@ class CommandSender:
         return CommandStatus(f"{kind.TYPE}: {answer.effect}", "good")
 
 
-def next_click(session: MutableMapping[Any, Any]) -> int:
-    """The number of the next click in a visitor's session state."""
-    return int(session.get(CLICKS, 0))
+def next_click(session: MutableMapping[Any, Any], counter: str = CLICKS) -> int:
+    """The number of the next click in a visitor's session state. Sections that are drawn apart count apart."""
+    return int(session.get(counter, 0))
 
 
-def first_delivery(number: int, session: MutableMapping[Any, Any]) -> bool:
+def first_delivery(number: int, session: MutableMapping[Any, Any], counter: str = CLICKS) -> bool:
     """Whether the click with this number is delivered for the first time. Streamlit may deliver it again."""
-    if number != next_click(session):
+    if number != next_click(session, counter):
         return False
-    session[CLICKS] = number + 1
+    session[counter] = number + 1
     return True

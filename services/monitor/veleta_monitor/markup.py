@@ -1,9 +1,11 @@
 """The parts of the page as HTML, styled by style.css. All text is escaped."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
 from veleta_monitor.domain.batch_progress import BatchProgress
+from veleta_monitor.domain.prices import PriceAnswer
 from veleta_monitor.domain.stages import Stage
 from veleta_monitor.domain.table import Cell, Column, Table, Tone
 from veleta_monitor.domain.training_progress import TrainingProgress
@@ -92,6 +94,21 @@ def notice_html(text: str, tone: Tone = "warn") -> str:
 def badge_html(text: str, tone: Tone) -> str:
     """A short text in a badge."""
     return f'<div class="veleta"><span class="badge {tone}">{escape(text)}</span></div>'
+
+
+def price_html(answer: PriceAnswer) -> str:
+    """The answer to a request for a price, and its warnings in a box of their own."""
+    details = "".join(f"<p>{escape(detail)}</p>" for detail in answer.details)
+    parts = [f'<div class="veleta notice {answer.tone}"><p><b>{escape(answer.headline)}</b></p>{details}</div>']
+    if answer.warnings:
+        warnings = "".join(f"<p>{escape(warning)}</p>" for warning in answer.warnings)
+        parts.append(f'<div class="veleta notice warn">{warnings}</div>')
+    return f'<div class="answer" role="status">{"".join(parts)}</div>'
+
+
+def markdown_text(text: str) -> str:
+    """A text for a place where Streamlit reads Markdown, without a special meaning."""
+    return re.sub(r"([\\`*_\[\]$:<>~|#&])", r"\\\1", text)
 
 
 def _stage(stage: Stage) -> str:

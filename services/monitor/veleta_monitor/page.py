@@ -23,6 +23,7 @@ from veleta_monitor.domain.table import Cell, age_cell
 from veleta_monitor.domain.training_progress import headline
 from veleta_monitor.domain.versions import estimate_sentence, promotion_sentences, training_table
 from veleta_monitor.login import Login, is_signed_in
+from veleta_monitor.price_form import draw_price_form
 from veleta_monitor.settings import MonitorSettings
 from veleta_monitor.snapshot import Snapshot
 
@@ -32,6 +33,7 @@ BUTTONS = {"Fetch the next batch": Poll, "Pause": Pause, "Resume": Resume}
 """The buttons, and the command that each sends."""
 LOOPBACK = "127.0.0.1"
 """Streamlit has no address of a visitor on this machine."""
+SIGNED_IN_NOW = "signed in now"
 
 
 @st.cache_resource(show_spinner=False)
@@ -41,10 +43,13 @@ def monitor() -> Monitor:
     return build(read_settings(MonitorSettings))
 
 
-def section(draw: Callable[[Snapshot], None]) -> None:
-    """Draw a section now and every few seconds. An error in it becomes a notice and affects no other section."""
+def section(draw: Callable[[Snapshot], None], *, refreshed: bool = True) -> None:
+    """Draw a section now and, if it is refreshed, every few seconds.
 
-    @st.fragment(run_every=monitor().settings.refresh)
+    An error in it becomes a notice and affects no other section.
+    """
+
+    @st.fragment(run_every=monitor().settings.refresh if refreshed else None)
     def drawn() -> None:
         try:
             draw(monitor().snapshot())
@@ -150,6 +155,11 @@ def promotion(snapshot: Snapshot) -> None:
         st.caption("Waiting for the response of inference.")
 
 
+def price_request(_snapshot: Snapshot) -> None:
+    """The form that asks for a price. A refresh would take away what a visitor types."""
+    draw_price_form(monitor())
+
+
 def polling(snapshot: Snapshot) -> None:
     """Buttons that control the poller by hand, for a visitor who signed in."""
     st.subheader("Control polling by hand", anchor=False)
@@ -174,6 +184,8 @@ def sign_in() -> None:
     if login is None:
         st.caption("This page has no buttons: start with MONITOR_PASSWORD to get them.")
         return
+    if st.session_state.pop(SIGNED_IN_NOW, False):
+        st.rerun()  # so that sections which are not refreshed show what a visitor who signed in may do
     if is_signed_in(st.session_state):
         return
     with st.form("sign in", clear_on_submit=True):
@@ -188,6 +200,7 @@ def submit(login: Login, number: int) -> None:
     if first_delivery(number, st.session_state):
         session = st.session_state
         session["refusal"] = login.sign_in(session["password"], visitor_address(), session)
+        session[SIGNED_IN_NOW] = not session["refusal"]
 
 
 def visitor_address() -> str:
@@ -256,7 +269,9 @@ def page() -> None:
         section(batch)
     with right:
         section(training)
-    for draw in (promotion, polling, batches, versions):
+    section(promotion)
+    section(price_request, refreshed=False)
+    for draw in (polling, batches, versions):
         section(draw)
 
 

@@ -3,6 +3,7 @@
 from pydantic import Field, Json, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from veleta.api_keys import ApiKeys
 from veleta.bounds import Password, Port, Seconds
 from veleta.settings import SECRETS, KafkaSettings, MysqlSettings, ServiceSettings
 
@@ -21,6 +22,12 @@ class MonitorSettings(ServiceSettings):
     )
     api_key: SecretStr = Field(
         SecretStr(""), description="the monitor's own API key, which it sends to inference if keys are required"
+    )
+    api_keys: ApiKeys = Field(
+        "none",
+        repr=False,
+        description="the API keys that inference accepts; none: every visitor may ask for prices, "
+        "otherwise only who signed in",
     )
     inference_url: str = Field("", description="the URL of the prediction API, as browsers reach it")
     mlflow_url: str = Field("", description="the URL of MLflow, as browsers reach it")

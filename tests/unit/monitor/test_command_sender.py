@@ -73,8 +73,10 @@ def test_a_command_has_the_address_of_its_visitor() -> None:
 
 
 def test_a_repeated_delivery_of_a_click_is_ignored() -> None:
-    """Each number is accepted once, and only in its order."""
+    """Each number is accepted once, and only in its order. Sections that are drawn apart count apart."""
     session: dict[str, int] = {}
     assert next_click(session) == 0
     assert [first_delivery(number, session) for number in (0, 0, 1, 0, 1)] == [True, False, True, False, False]
     assert next_click(session) == 2
+    assert first_delivery(0, session, "another section")
+    assert (next_click(session), next_click(session, "another section")) == (2, 1)

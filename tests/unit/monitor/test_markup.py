@@ -8,6 +8,7 @@ import pytest
 
 from veleta_monitor.domain.batch_progress import current_batch
 from veleta_monitor.domain.batches import Batch
+from veleta_monitor.domain.prices import PriceAnswer
 from veleta_monitor.domain.stages import STAGES, LastActivity, ServiceStatus, stages
 from veleta_monitor.domain.table import Cell, Column, Table
 from veleta_monitor.domain.training_progress import TrainingProgress
@@ -16,7 +17,9 @@ from veleta_monitor.markup import (
     badge_html,
     batch_html,
     loop_html,
+    markdown_text,
     notice_html,
+    price_html,
     sentences_html,
     table_html,
     training_html,
@@ -45,6 +48,7 @@ def test_external_text_is_never_markup() -> None:
         loop_html(stages(services, activities, {}, (), NOW), 0),
         batch_html(batch),
         training_html(TRAINING, evil),
+        price_html(PriceAnswer("good", evil, [evil], [evil])),
     ):
         assert "<img" not in html
         assert "&lt;img" in html
@@ -54,6 +58,20 @@ def test_a_colour_never_appears_without_text() -> None:
     """A badge contains the text. The tone is only its class."""
     html = table_html(Table([Column("Verdict")], [[Cell("no drift", tone="good")]]))
     assert '<span class="badge good">no drift</span>' in html
+
+
+def test_the_warnings_of_a_price_are_a_box_of_their_own() -> None:
+    """Only if there are some. A screen reader announces the answer."""
+    html = price_html(PriceAnswer("good", "Price: 1 USD", ["Version 3"], ["Broker: was not given"]))
+    assert '<p>Version 3</p></div><div class="veleta notice warn"><p>Broker: was not given</p></div>' in html
+    assert 'role="status"' in html
+    assert "warn" not in price_html(PriceAnswer("good", "Price: 1 USD"))
+
+
+def test_a_title_is_never_markdown() -> None:
+    """Its letters stay, without emphasis, links, formulas, colours or HTML."""
+    assert markdown_text("Lot (acres), optional") == "Lot (acres), optional"
+    assert markdown_text("**a** $b$ [c](d) :red[e] <f> #g") == (r"\*\*a\*\* \$b\$ \[c\](d) \:red\[e\] \<f\> \#g")
 
 
 def test_every_stage_has_a_position() -> None:

@@ -45,7 +45,7 @@ async def _status(session: aiohttp.ClientSession, url: str) -> ServiceStatus:
     try:
         return parse_status(await _json(session, f"{url}/readyz"))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        return ServiceStatus(error=_describe(error))
+        return ServiceStatus(error=describe(error))
 
 
 async def _model(session: aiohttp.ClientSession, url: str | None, api_key: str) -> tuple[ServedModel | None, str]:
@@ -55,7 +55,7 @@ async def _model(session: aiohttp.ClientSession, url: str | None, api_key: str) 
         body = await _json(session, f"{url}/model", {"X-API-Key": api_key})
         return (parse_model(body), "") if "version" in body else (None, str(body.get("detail", "no version yet")))
     except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-        return None, f"inference is unavailable: {_describe(error)}"
+        return None, f"inference is unavailable: {describe(error)}"
 
 
 async def _json(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -67,10 +67,11 @@ async def _json(session: aiohttp.ClientSession, url: str, headers: Mapping[str, 
     return body
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception, timeout: aiohttp.ClientTimeout = TIMEOUT) -> str:
+    """Why a request with this time-out has no valid response."""
     match error:
         case TimeoutError():
-            return f"no response within {TIMEOUT.total:.0f} s"
+            return f"no response within {timeout.total:.0f} s"
         case aiohttp.ClientConnectorError():
             return "cannot connect"
         case ValueError():

@@ -10,7 +10,10 @@ _WITHOUT_LOGIN: Mapping[str, str] = {
     "KAFKA_UI_BIND": "reads every topic",
 }
 """What anybody can do who reaches the port."""
-_WITHOUT_KEYS = {"INFERENCE_BIND": "gets prices: API_KEYS= requires a key"}
+_WITHOUT_KEYS = {
+    "INFERENCE_BIND": "gets prices: API_KEYS= requires a key",
+    "MONITOR_BIND": "sees the monitor, and gets prices there: API_KEYS= requires a key",
+}
 
 
 def published_ports(environ: Mapping[str, str], *, has_keys: bool) -> Iterator[str]:

@@ -8,12 +8,17 @@ from veleta_source.domain.published_ports import published_ports
 @pytest.mark.failure("F382")
 @pytest.mark.parametrize("address", ["0.0.0.0", "192.168.1.7", "[::]"])  # noqa: S104 - nothing listens on it
 def test_inference_without_keys_is_a_warning(address: str) -> None:
-    """With keys it is none."""
+    """With keys it is none. Without them the monitor gives prices too."""
     environ = {"INFERENCE_BIND": address}
     assert list(published_ports(environ, has_keys=False)) == [
         f"WARNING: INFERENCE_BIND={address}: whoever reaches this address gets prices: API_KEYS= requires a key"
     ]
     assert list(published_ports(environ, has_keys=True)) == []
+    sees = f"WARNING: MONITOR_BIND={address}: whoever reaches this address sees the monitor"
+    assert list(published_ports({"MONITOR_BIND": address}, has_keys=True)) == [sees]
+    assert list(published_ports({"MONITOR_BIND": address}, has_keys=False)) == [
+        f"{sees}, and gets prices there: API_KEYS= requires a key"
+    ]
 
 
 def test_a_port_without_a_login_is_a_warning() -> None:
