@@ -33,7 +33,6 @@ BUTTONS = {"Fetch the next batch": Poll, "Pause": Pause, "Resume": Resume}
 """The buttons, and the command that each sends."""
 LOOPBACK = "127.0.0.1"
 """Streamlit has no address of a visitor on this machine."""
-SIGNED_IN_NOW = "signed in now"
 
 
 @st.cache_resource(show_spinner=False)
@@ -156,7 +155,7 @@ def promotion(snapshot: Snapshot) -> None:
 
 
 def price_request(_snapshot: Snapshot) -> None:
-    """The form that asks for a price. A refresh would take away what a visitor types."""
+    """The form that asks for a price."""
     draw_price_form(monitor())
 
 
@@ -184,8 +183,6 @@ def sign_in() -> None:
     if login is None:
         st.caption("This page has no buttons: start with MONITOR_PASSWORD to get them.")
         return
-    if st.session_state.pop(SIGNED_IN_NOW, False):
-        st.rerun()  # so that sections which are not refreshed show what a visitor who signed in may do
     if is_signed_in(st.session_state):
         return
     with st.form("sign in", clear_on_submit=True):
@@ -200,7 +197,6 @@ def submit(login: Login, number: int) -> None:
     if first_delivery(number, st.session_state):
         session = st.session_state
         session["refusal"] = login.sign_in(session["password"], visitor_address(), session)
-        session[SIGNED_IN_NOW] = not session["refusal"]
 
 
 def visitor_address() -> str:
@@ -270,7 +266,8 @@ def page() -> None:
     with right:
         section(training)
     section(promotion)
-    section(price_request, refreshed=False)
+    # With keys the form appears after a visitor signed in, in another section. Streamlit keeps what is typed meanwhile.
+    section(price_request, refreshed=monitor().keys_required)
     for draw in (polling, batches, versions):
         section(draw)
 
