@@ -22,7 +22,7 @@ from pydantic import (
 from veleta.dataset_extension import extended
 from veleta.dataset_faults import consistency_faults, declared_names
 from veleta.errors import Stop
-from veleta.toml_document import Fault, read_toml, structure_faults, valid_parts
+from veleta.toml_document import Fault, read_toml, shown, structure_faults, valid_parts
 from veleta.valid_values import NAME_PATTERN, alternatives
 from veleta.values import (
     DecimalMark,
@@ -108,16 +108,29 @@ class Column(Section):
         return self.is_feature and not self.optional
 
     def says_missing(self, value: object) -> bool:
-        """Whether a value as received says that there is none: null, or a text that is declared for that."""
-        return value is None or (isinstance(value, str) and value.strip() in (self.missing or ()))
+        """Whether a value as received says that there is none: null, or a text or number that is declared for that."""
+        if value is None or not self.missing:
+            return value is None
+        if isinstance(value, str):
+            return value.strip() in self.missing
+        return self.numeric and isinstance(value, int | float) and value in self._missing_numbers
+
+    @cached_property
+    def _missing_numbers(self) -> frozenset[float]:
+        """The numbers among the texts for missing values: a file with types, or JSON, has -1 and not its text."""
+        numbers = (parse_number(text, self.unit) for text in self.missing or ())
+        return frozenset(number for number in numbers if number is not None)
 
     def convert(self, value: object, mark: DecimalMark = ".") -> Value:
         """`value` in this column's type, or None if it does not fit (a word for a number, NaN, a long text).
 
         Text is read as `veleta.values` describes. `mark` is the decimal mark of numbers in it.
         """
+        if self.missing and self.says_missing(value):
+            return None
         if isinstance(value, str):
-            return None if self.missing and value.strip() in self.missing else self._parse(value, mark)
+            parsed = self._parse(value, mark)
+            return None if self.missing and self.numeric and parsed in self._missing_numbers else parsed
         if self.kind == "boolean":
             return parse_boolean(f"{value:g}" if isinstance(value, float) else str(value))
         return (
@@ -400,11 +413,11 @@ def load_dataset(name: str) -> Dataset:
         raise Stop("\n".join(f"{path.name}: {fault}" for fault in str(error).splitlines())) from error
 
 
-def datasets_with_gaps(name: str) -> list[str]:
+def datasets_with_gaps(name: str) -> list["Dataset"]:
     """The shipped datasets that extend the one of this name, and have optional columns."""
     others = {path.stem: read_toml(path.read_text(encoding="utf-8")) for path in sorted(_SHIPPED.glob("*.toml"))}
     extensions = [other for other, document in others.items() if document.get("extends") == name]
-    return [other for other in extensions if load_dataset(other).optional_features]
+    return [dataset for dataset in map(load_dataset, extensions) if dataset.optional_features]
 
 
 def shipped_datasets() -> list[str]:
@@ -421,10 +434,10 @@ def _extended(text: str) -> str:
     document = read_toml(text)
     if "extends" not in document:
         return text
-    base = _SHIPPED / f"{document['extends']}.toml"
-    if not base.is_file():
-        raise Stop(f"extends = {document['extends']!r}: there is no such dataset: use {_shipped()}")
-    return extended(read_toml(_extended(base.read_text(encoding="utf-8"))), document)
+    if (name := document["extends"]) not in shipped_datasets():
+        raise Stop(f"extends = {shown(name)}: there is no such dataset: use {_shipped()}")
+    base = (_SHIPPED / f"{name}.toml").read_text(encoding="utf-8")
+    return extended(read_toml(_extended(base)), document)
 
 
 def _checked(text: str) -> Dataset:

@@ -12,8 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule
 from veleta.errors import Reject, one_line
-from veleta.feature_faults import MISSING_PREFIX
-from veleta.features import FEATURE_VERSION, MISSING_COUNT, place_feature
+from veleta.features import FEATURE_VERSION, MISSING_COUNT, MISSING_PREFIX, place_feature
 from veleta.places import load_places
 
 METADATA = "feature_definition"

@@ -11,9 +11,6 @@ from veleta.valid_values import did_you_mean, repeated, unknown
 if TYPE_CHECKING:
     from veleta.dataset import Column, Dataset, DerivedFeature
 
-MISSING_PREFIX = "missing_"
-"""The names of the flags of missing values, and of their count, begin so. No name of a column does."""
-
 
 def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
     """A line for each fault of the parts that only the model uses. `declared` has the names of all columns."""
@@ -24,8 +21,6 @@ def feature_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]
             yield f"{where} the name is there twice: use another"
         yield from (f"{where} {fault}" for fault in _faults_of_feature(feature))
         yield from _faults_of_numbers(where, feature.inputs, dataset, declared)
-    taken = [each for each in names if dataset.optional_features and each.startswith(MISSING_PREFIX)]
-    yield from (f"{each}: features of missing values begin with {MISSING_PREFIX}: use another name" for each in taken)
     yield from _places_faults(dataset, declared)
     yield from _training_faults(dataset, declared)
     yield from _evaluation_faults(dataset, declared)

@@ -9,11 +9,12 @@ from hashlib import blake2b
 from typing import Any
 
 from veleta.dataset import Column, Dataset, DerivedFeature, PlacesRule, Value, Values
-from veleta.feature_faults import MISSING_PREFIX
 from veleta.places import PLACE_PREFIX, load_places
 
-MISSING_COUNT = f"{MISSING_PREFIX}values"
-"""The feature that counts the missing values of optional columns."""
+MISSING_PREFIX, MISSING_COUNT = "@missing_", "@missing"
+"""The names of the flags of missing values begin so, and the name of their count. No name of a column does."""
+MISSING_VALUES = "missing_values"
+"""What explanations call the influence of the count."""
 FEATURE_VERSION = 1
 """Increases with each change of how a feature is computed. A model is only used with the version of its training."""
 HOLDOUT_PERCENT = 20
@@ -31,8 +32,8 @@ Feature = float | str
 class FeatureInfo:
     """What people and CatBoost need to know of a feature.
 
-    `column` is the column of the row whose influence it shows; that of MISSING_COUNT is itself. `trend` is 1 if the
-    predicted target must not fall with the feature, -1 if it must not rise, and 0 otherwise.
+    `column` is the column of the row whose influence it shows, and MISSING_VALUES that of MISSING_COUNT. `trend` is 1
+    if the predicted target must not fall with the feature, -1 if it must not rise, and 0 otherwise.
     """
 
     name: str
@@ -44,7 +45,7 @@ class FeatureInfo:
     @property
     def is_column(self) -> bool:
         """Whether it is a column of the row itself: it is not computed from several, and not of the row's place."""
-        return self.name == self.column and self.name != MISSING_COUNT
+        return self.name == self.column
 
 
 class Features:
@@ -161,6 +162,13 @@ def date_of_feature(feature: float) -> date:
     return date(year, 1, 1) + timedelta(days=round(days) - 1)
 
 
+def identity_columns(dataset: Dataset) -> list[str]:
+    """The names of all columns that `property_hash` depends on."""
+    inputs = [column.name for column in dataset.inputs]
+    whole = dataset.identity and not any(dataset.by_name[name].optional for name in dataset.identity)
+    return list(dataset.identity) if whole else [*dataset.identity, *inputs]
+
+
 def property_hash(dataset: Dataset, values: Values) -> int:
     """A number from 0 to 2^64 - 1 that is the same for all rows of a property: a hash of its identity.
 
@@ -234,7 +242,7 @@ def _column_info(column: Column, rises: Sequence[str]) -> FeatureInfo:
 def _missing_infos(columns: Sequence[Column]) -> list[FeatureInfo]:
     """The flags of optional columns, and their count. None without such columns."""
     flags = [FeatureInfo(f"{MISSING_PREFIX}{c.name}", f"{c.title} not given", c.name) for c in columns]
-    return [*flags, FeatureInfo(MISSING_COUNT, "Values not given", MISSING_COUNT)] if flags else []
+    return [*flags, FeatureInfo(MISSING_COUNT, "Values not given", MISSING_VALUES)] if flags else []
 
 
 def _derived_info(feature: DerivedFeature, rises: Sequence[str]) -> FeatureInfo:

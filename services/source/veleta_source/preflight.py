@@ -27,7 +27,6 @@ from veleta.input.row_counts import RowCounts
 from veleta.printable import printable
 from veleta.settings import read_settings
 from veleta.start_variables import StartVariables
-from veleta.valid_values import alternatives
 from veleta_source.adapters.api_probe import api_fault
 from veleta_source.domain.clean_rows import CleanRows
 from veleta_source.domain.generator import parse_generator
@@ -126,10 +125,10 @@ def check(path: Path, dataset: Dataset) -> Iterator[str]:
 
 def _gaps_warning(counts: RowCounts, dataset: Dataset) -> str:
     """Which dataset learns from the rows that are left out for gaps, if they are many. Empty otherwise."""
-    if not (warning := counts.gaps_warning()):
-        return ""
-    names = [f"DATASET={name}" for name in datasets_with_gaps(dataset.name)]
-    return f"{warning}: {alternatives(names)} learns from them too" if names else ""
+    for other in datasets_with_gaps(dataset.name):
+        if warning := counts.gaps_warning([column.name for column in other.columns if column.optional]):
+            return f"{warning}: DATASET={other.name} learns from them too"
+    return ""
 
 
 def _read(rows: InputRows, clean_rows: CleanRows) -> bool:

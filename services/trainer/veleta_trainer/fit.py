@@ -24,7 +24,7 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.batches import BatchReader
 from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry, one_line
-from veleta.features import Features
+from veleta.features import Features, identity_columns
 from veleta.predictor import FEATURES, Predictor, check_features
 from veleta.reference import REFERENCE_FILE
 from veleta.settings import KafkaSettings
@@ -129,10 +129,20 @@ def load_champion(folder: Path, dataset: Dataset) -> CatBoostRegressor | None:
         raise Reject("the model's file is damaged", one_line(error)) from error
     trained_with = file.read_text(encoding="utf-8") if file.exists() else None
     check_features(dataset, champion, trained_with)
-    if trained_with and (before := parse_dataset(trained_with).identity) != dataset.identity:
-        detail = f"identity was {', '.join(before)}, now {', '.join(dataset.identity)}"
+    before = parse_dataset(trained_with) if trained_with else dataset
+    if identity_columns(before) != identity_columns(dataset):
+        detail = f"identity was {_identity(before)}, now {_identity(dataset)}"
         raise Reject("the model may have learnt rows of this holdout", detail)
     return champion
+
+
+def _identity(dataset: Dataset) -> str:
+    """What identifies a property, in words."""
+    named, all_names = ", ".join(dataset.identity), identity_columns(dataset)
+    if all_names == dataset.identity:
+        return named
+    inputs = f"all inputs ({', '.join(all_names[len(dataset.identity) :])})"
+    return f"{named} or {inputs}" if named else inputs
 
 
 def report_progress(phase: str, done: int, of: int, error: float | None = None) -> None:

@@ -88,7 +88,7 @@ def _is_empty(cell: object) -> bool:
 
 def _reason(column: Column, cell: object, mark: DecimalMark) -> Reason:
     if _is_empty(cell) or column.says_missing(cell):
-        return Reason(f"{column.name} missing", is_gap=True)
+        return Reason(f"{column.name} missing", gap=column.name)
     return Reason(f"{column.name} {_fault(column, cell, mark)}", quoted(cell))
 
 

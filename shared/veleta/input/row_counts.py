@@ -1,7 +1,7 @@
 """Count the rows of an input: those in batches, those with gaps and those that are left out, with examples."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from veleta.left_out import WARNING_SHARE
@@ -18,8 +18,8 @@ class Reason:
 
     text: str
     seen: str = ""
-    is_gap: bool = False
-    """Whether the value is missing, and not wrong."""
+    gap: str = ""
+    """The column, if its value is missing and not wrong."""
 
 
 @dataclass
@@ -34,8 +34,8 @@ class RowCounts:
     incomplete: int = 0
     """Rows of batches without a value of an optional column."""
     left_out: int = 0
-    left_out_for_gaps: int = 0
-    """Rows that are left out only because values are missing."""
+    left_out_for_gaps: Counter[frozenset[str]] = field(default_factory=Counter)
+    """Rows that are left out only because values are missing, by the columns of these."""
     gaps: Counter[str] = field(default_factory=Counter)
     """The reasons of incomplete rows."""
     reasons: Counter[str] = field(default_factory=Counter)
@@ -65,7 +65,8 @@ class RowCounts:
     def add_left_out(self, number: int, reasons: Sequence[Reason]) -> None:
         """Count a row that is left out. Its number is shown if it is the first one with a reason."""
         self.left_out += 1
-        self.left_out_for_gaps += all(reason.is_gap for reason in reasons)
+        if all(reason.gap for reason in reasons):
+            self.left_out_for_gaps[frozenset(reason.gap for reason in reasons)] += 1
         self._add(number, self.reasons, reasons)
 
     def _add(self, number: int, counts: Counter[str], reasons: Iterable[Reason]) -> None:
@@ -96,11 +97,12 @@ class RowCounts:
             return ""
         return f"{self._share(self.left_out)} are left out: {self._top(self.reasons, FEW_REASONS)}"
 
-    def gaps_warning(self) -> str:
-        """As `warning`, if so many are left out only because values are missing."""
-        if self.left_out_for_gaps <= WARNING_SHARE * self.total:
+    def gaps_warning(self, optional: Collection[str]) -> str:
+        """As `warning`, if so many are left out only because values of these columns are missing."""
+        rows = sum(count for columns, count in self.left_out_for_gaps.items() if columns <= {*optional})
+        if rows <= WARNING_SHARE * self.total:
             return ""
-        return f"{self._share(self.left_out_for_gaps)} are left out only because values are missing"
+        return f"{self._share(rows)} are left out only because values are missing"
 
     def _share(self, rows: int) -> str:
         return f"{rows:,} of {self.total:,} rows ({100 * rows / self.total:.0f} %)"

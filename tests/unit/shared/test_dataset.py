@@ -18,6 +18,7 @@ from veleta.dataset import (
     load_dataset,
     parse_dataset,
 )
+from veleta.errors import Stop
 
 SMALL = """
 name = "cars"
@@ -247,6 +248,12 @@ def test_texts_for_missing_values_are_declared_for_all_columns_or_for_one() -> N
     assert rest == {"cost": " NA ", "serial": "-"}
 
 
+@pytest.mark.parametrize(("value", "typed"), [("-1", None), ("-1.0", None), (-1, None), (-1.0, None), ("1", 1.0)])
+def test_a_number_can_mean_that_there_is_no_value(value: object, typed: float | None) -> None:
+    """Whether a file has it as text, with decimals, or as a number."""
+    assert Column(name="bed", title="Bed", kind="number", missing=["-1"]).convert(value) == typed
+
+
 def test_a_file_may_extend_a_shipped_one() -> None:
     """Tables are merged key by key, and columns by their names. The text has all of it, so it can be stored."""
     listings, real_estate = load_dataset("listings"), load_dataset("real_estate")
@@ -260,10 +267,31 @@ def test_a_file_may_extend_a_shipped_one() -> None:
 
 def test_the_datasets_that_also_take_rows_with_gaps_are_known() -> None:
     """By the name of the one that they extend."""
-    assert datasets_with_gaps("real_estate") == ["listings"]
+    assert [dataset.name for dataset in datasets_with_gaps("real_estate")] == ["listings"]
     assert datasets_with_gaps("listings") == []
 
 
 def test_a_condition_does_not_hold_without_the_value() -> None:
     """The value of an optional column may be missing."""
     assert not Condition(column="bed", above=1).holds({"bed": None})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('extends = "real_estate"\ncolumns = 3', "columns = 3: use a list of tables"),
+        ('extends = "real_estate"\ncolumns = ["bed"]', "columns"),
+        ('extends = "real_estate"\n[[columns]]\nname = ["a"]', "name = ['a']: use 1 to 48 lower case letters"),
+        ('extends = "real_estate"\n[columns]\nbed = 1', "columns"),
+        ('extends = "real_estate"\n[source]\nplace = 1', "source"),
+        ('extends = "real_estate"\n[[columns]]\nname = "pool"', "column pool: kind is missing"),
+        (f'extends = "{"x" * 300}"', "there is no such dataset: use listings or real_estate"),
+        ("extends = 3", "extends = 3: there is no such dataset"),
+    ],
+)
+def test_a_wrong_extension_has_its_line(text: str, fault: str, tmp_path: Path) -> None:
+    """Its structure is checked as that of any dataset file."""
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(Stop) as refusal:
+        load_dataset(str(tmp_path / "mine.toml"))
+    assert any(line.startswith("mine.toml: ") and fault in line for line in str(refusal.value).splitlines())

@@ -211,19 +211,19 @@ def test_missing_values_of_optional_columns_are_features(example: Values) -> Non
     """A flag for each optional column, and their count, before the features of the place."""
     features = Features(load_dataset("listings"))
     found = dict(zip(features.names, features.of({**example, "bed": None, "house_size": None}), strict=True))
-    flags = {name: value for name, value in found.items() if name.startswith("missing_")}
+    flags = {name: value for name, value in found.items() if name.startswith("@missing")}
     assert flags == {
-        "missing_status": 0.0,
-        "missing_bed": 1.0,
-        "missing_bath": 0.0,
-        "missing_acre_lot": 0.0,
-        "missing_house_size": 1.0,
-        "missing_prev_sold_date": 0.0,
-        "missing_values": 2.0,
+        "@missing_status": 0.0,
+        "@missing_bed": 1.0,
+        "@missing_bath": 0.0,
+        "@missing_acre_lot": 0.0,
+        "@missing_house_size": 1.0,
+        "@missing_prev_sold_date": 0.0,
+        "@missing": 2.0,
     }
     owners = {info.name: (info.column, info.is_column) for info in features.infos if info.name in flags}
-    assert owners["missing_bed"] == ("bed", False)
-    assert owners["missing_values"] == ("missing_values", False)
+    assert owners["@missing_bed"] == ("bed", False)
+    assert owners["@missing"] == ("missing_values", False)
 
 
 @pytest.mark.parametrize("year", [1, 1900, 1999, 2000, 2001, 2020, 2023, 2024, 9999])

@@ -46,15 +46,16 @@ def test_a_good_file_is_summed_up(tmp_path: Path) -> None:
 
 
 def test_many_rows_with_gaps_name_the_dataset_that_learns_from_them(tmp_path: Path) -> None:
-    """Rows with a wrong value do not count."""
+    """Rows with a wrong value, or with a gap that it does not take either, do not count."""
     path = tmp_path / "a.csv"
     path.write_text(f"{NAMES}\n{lines(60)}{lines(30, bed='')}{lines(10, price='POA')}")
     assert run(path).stdout.splitlines()[-1] == (
         f"WARNING: {path}: 30 of 100 rows (30 %) are left out only because values are missing: "
         "DATASET=listings learns from them too"
     )
-    path.write_text(f"{NAMES}\n{lines(60)}{lines(10, bed='')}{lines(30, price='POA')}")
-    assert "listings" not in run(path).stdout
+    for others in (lines(10, bed="") + lines(30, price="POA"), lines(40, city="")):
+        path.write_text(f"{NAMES}\n{lines(60)}{others}")
+        assert "listings" not in run(path).stdout
 
 
 def test_every_fault_is_a_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from support.models import train
 from support.trainer import recipe
 from support.twins.shared import MemoryLog
 from support.twins.trainer import MemoryBatches
-from veleta.dataset import Dataset, load_dataset
+from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
 from veleta.holdout_errors import HoldoutErrors
@@ -68,6 +68,21 @@ def test_a_champion_is_compared_unless_it_learnt_otherwise(kind: str, folder: Pa
         Reject, match=f"the model (learnt from other features|may have learnt rows .*): {re.escape(reason)}"
     ):
         load_champion(folder, change.dataset())
+
+
+def test_without_an_identity_another_input_moves_rows_of_the_holdout(dataset: Dataset, folder: Path) -> None:
+    """The champion may have learnt them. So it is with an identity of which a row may lack a part."""
+    for identity in ("", 'identity = ["street", "city"]'):
+        before = re.sub(r"identity = .*", identity, dataset.text)
+        before = before.replace('title = "City"', 'title = "City"\noptional = true') if identity else before
+        (folder / CHAMPION_DATASET).write_text(before, encoding="utf-8")
+        now = before.replace("\n[places]", '\n[[columns]]\nname = "pool"\ntitle = "Pool"\nkind = "boolean"\n[places]')
+        assert load_champion(folder, parse_dataset(before)) is not None
+        named = "street, city or " if identity else ""
+        with pytest.raises(
+            Reject, match=rf"rows of this holdout: identity was {named}all inputs \(brokered_by, .*pool"
+        ):
+            load_champion(folder, parse_dataset(now.replace("\n[example]", "\n[example]\npool = true")))
 
 
 def test_a_champion_of_an_unknown_dataset_file_is_compared(dataset: Dataset, folder: Path) -> None:

@@ -44,7 +44,7 @@ def inputs_of(dataset: Dataset, rows: Sequence[Values]) -> Inputs:
     own = {
         info.name: (position, info.categorical)
         for position, info in enumerate(features.infos)
-        if info.name == info.column and info.name not in dataset.drift.ignore
+        if info.is_column and info.name not in dataset.drift.ignore
     }
     table = [features.own_of(row) for row in rows]
     return Inputs(

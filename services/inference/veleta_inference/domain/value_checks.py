@@ -83,11 +83,10 @@ class ValueChecks:
         self._ranges += [Range(name, *pair, BOUNDS) for name, pair in bounds.items()]
         self._texts = [KnownTexts(others[name], frozenset(known)) for name, known in texts.items() if name in others]
         self._given = [Given(column.name) for column in dataset.optional_features if learnt and _always(column, learnt)]
-        self._optional = [column.name for column in dataset.optional_features]
         self._not_given = [(column.name, _not_given(column)) for column in dataset.inputs if not column.required]
         # All that most rows need, without a call for each value.
         self._limits = _narrowest(self._ranges)
-        self._categories = [(each.name, each.known) for each in self._texts if each.column.kind == "category"]
+        self._categories = [(each.name, each.known) for each in self._texts if each.column.kind != "identifier"]
         self._prefixes = [each for each in self._texts if each.column.kind == "identifier"]
 
     def unusual(self, rows: Sequence[Values]) -> list[ValidationProblem]:
@@ -110,14 +109,16 @@ class ValueChecks:
         return sorted([*unusual, *others], key=lambda each: each.item)
 
     def _is_usual(self, row: Any) -> bool:
-        for name in self._optional:
-            if row[name] is None:
-                return not self._all(0, row)
+        for each in self._given:
+            if row[each.name] is None:
+                return False
         for name, (low, high) in self._limits:
-            if not low <= row[name] <= high:
+            value = row[name]
+            if value is not None and not low <= value <= high:
                 return False
         for name, known in self._categories:
-            if row[name] not in known:
+            value = row[name]
+            if value is not None and value not in known:
                 return False
         return all(each.message(row) is None for each in self._prefixes)
 

@@ -58,15 +58,16 @@ def schema_findings(rows: Rows, dataset: Dataset) -> list[str]:
 
 
 def value_findings(rows: Rows, dataset: Dataset) -> list[str]:
-    """Nulls, values that do not convert to their column's kind, and values beyond its bounds."""
+    """Missing values of columns that are not optional, values that do not fit their column, and those beyond bounds."""
     nulls: Counter[str] = Counter()
     invalid: Counter[str] = Counter()
     beyond: Counter[str] = Counter()
     for name, column in dataset.by_name.items():
         received = [row[name] for row in rows if name in row]
         values = [*map(column.convert, received)]
-        nulls[name] = received.count(None)
-        invalid[name] = values.count(None) - nulls[name]
+        missing = sum(map(column.says_missing, received)) if column.missing else received.count(None)
+        nulls[name] = 0 if column.optional else missing
+        invalid[name] = values.count(None) - missing
         beyond[name] = sum(column.fault(value) is not None for value in values)
     return [
         *_list_columns("nulls", +nulls),

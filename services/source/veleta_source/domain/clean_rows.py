@@ -39,6 +39,8 @@ class CleanRows:
         if self._training < MIN_TRAINING_ROWS or not self._holdout:
             counts = f"{self._training:,} clean training rows and {self._holdout:,} holdout rows"
             few = f"{counts} are too few for a model, {MIN_TRAINING_ROWS} and 1 are needed"
+            if self._training >= MIN_TRAINING_ROWS:
+                few = f"{few}; these rows are few different things: see `identity` of the dataset file"
             return f"{few}: {left_out}" if left_out else few
         if len(self._targets) == 1:
             return f"{self._dataset.target} has one value in all rows, so there is nothing to learn"

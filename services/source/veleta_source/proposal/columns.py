@@ -27,7 +27,9 @@ LARGE, HUGE = 10_000, 1e15
 MONTHS, COMPACT_DATE = 12, 8
 MOST_PREFIXES, ROWS_PER_PREFIX = 1_000, 30
 
-MARKERS = {"na", "n/a", "n.a.", "#n/a", "nan", "-", "--", "—", "?", ".", "null", "none", "nil", "missing", "unknown"}
+MARKERS = {"na", "n/a", "n.a.", "#n/a", "nan", "-", "--", "—", "?", ".", "null", "none", "nil", "missing", "unknown",
+    "#ref!", "#value!", "#div/0!", "#name?", "#num!", "#null!",
+}  # fmt: skip
 """Words that mean that there is no value, if the column is no text."""
 _BOOLEANS = ({"yes", "no"}, {"true", "false"}, {"t", "f"}, {"y", "n"})
 _ID_WORDS = {
@@ -261,6 +263,10 @@ def _as_date(cells: Cells, form: DateFormat) -> Proposal:
         decisive = (text for text, day in zip(cells.texts, form.dates, strict=True) if day and day.day > MONTHS)
         word = "day" if form.text.startswith("%d") else "month"
         reasons.append(f"the {word} is first, as {quoted(next(decisive, ''))} shows")
+    if "%y" in form.text:
+        reasons.append(
+            "UNDECIDED: two digits of a year: 69 to 99 are read as 1969 to 1999, and 00 to 68 as 2000 to 2068"
+        )
     return _with_gaps(found, "a date", reasons)
 
 

@@ -13,7 +13,7 @@ from veleta.dataset import MAX_TEXT, Period, Value
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS
 from veleta.input.faults import quoted
-from veleta.valid_values import did_you_mean
+from veleta.valid_values import alternatives, did_you_mean
 from veleta_source.domain.batch_division import EQUAL_PARTS, period
 from veleta_source.proposal.cells import Cells, FileCells
 from veleta_source.proposal.columns import MARKERS, Proposal, figure, file_mark, propose_column, propose_target
@@ -24,6 +24,8 @@ TAIL = 0.001
 """The share of the rows beyond a wide quantile."""
 WIDENED, FAR = 2.0, 3.0
 """By which factor the quantiles of the target are widened, and beyond which one another number is far away."""
+MOSTLY = 0.9
+"""The share of the rows that must have a part of the identity."""
 MOST_LOST = 0.005
 """The share of the rows that all bounds together may leave out."""
 LEAST_BATCHES, MOST_BATCHES = 4, 40
@@ -159,7 +161,10 @@ def _target_cells(file: FileCells, target: str) -> Cells:
         headers = list(filter(None, (cells.header for cells in file.columns)))
         raise Stop(f"TARGET={target} is no column of the file: {did_you_mean(target, headers)}")
     if len(exact) > 1:
-        raise Stop(f"TARGET={target}: {len(exact)} columns have this header: keep one of them")
+        headers = [cells.header for cells in exact]
+        if len({*headers}) == 1:
+            raise Stop(f"TARGET={target}: {len(exact)} columns have this header: keep one of them")
+        raise Stop(f"TARGET={target} may be {alternatives(map(quoted, headers))}: write it exactly as one of them")
     return exact[0]
 
 
@@ -286,18 +291,45 @@ def _far_bounds(column: Column) -> Bounds | None:
 
 
 def _identity(columns: Sequence[Column]) -> tuple[list[str], str]:
-    """The columns that identify one thing, with the reason."""
-    whole = [column for column in columns if not column.found.optional]
-    if ids := [column for column in whole if column.found.is_id]:
-        first = min(ids, key=lambda column: -len(column.found.cells.texts))
-        rows, different = len(first.found.cells.codes), len(first.found.cells.texts)
-        again = f"; {rows - different:,} rows are of a thing that another row has" if rows > different else ""
-        return [first.name], f"{first.name} has {different:,} different values in {rows:,} rows{again}"
-    if addresses := [column for column in whole if column.found.is_address]:
-        places = [column for column in whole if words(column.found.cells.header) & _PLACE_WORDS]
+    """The columns that identify one thing, with the reason.
+
+    A value that several rows have is rather that of a thing than one that each row has alone: that may be the sale. All
+    rows of a thing must be on the same side of the holdout, and a row alone makes no difference.
+    """
+    known = [column for column in columns if column.found.present.mean() >= MOSTLY]
+    ids = sorted((column for column in known if column.found.is_id), key=lambda column: -_different(column))
+    addresses = [column for column in known if column.found.is_address]
+    if again := [column for column in ids if _repeated(column)]:
+        return [again[0].name], _id_reason(again[0], [*ids, *addresses])
+    if addresses:
+        places = [column for column in known if words(column.found.cells.header) & _PLACE_WORDS]
         names = [addresses[0].name, *(column.name for column in places if column is not addresses[0])]
         return names, f"an address{' with its place' if places else ''}"
+    if ids:
+        return [ids[0].name], _id_reason(ids[0], ids)
     return [], "no column identifies a thing: rows with the same values in all inputs are one thing"
+
+
+def _different(column: Column) -> int:
+    """The number of different values."""
+    return sum(value is not None for value in column.found.values)
+
+
+def _repeated(column: Column) -> int:
+    """The number of rows whose value another row before has."""
+    return int(column.found.present.sum()) - _different(column)
+
+
+def _id_reason(column: Column, candidates: Sequence[Column]) -> str:
+    rows, again = len(column.found.cells.codes), _repeated(column)
+    parts = [f"{column.name} has {_different(column):,} different values in {rows:,} rows"]
+    if again:
+        parts.append(f"{again:,} rows are of a thing that another row has")
+    if missing := rows - int(column.found.present.sum()):
+        parts.append(f"{missing:,} have no value, and are things of their own")
+    if others := [each.name for each in candidates if each is not column]:
+        parts.append(f"it could also be {alternatives(others)}")
+    return "; ".join(parts)
 
 
 def _is_slice(column: Column) -> bool:

@@ -26,3 +26,11 @@ def test_a_number_beyond_float32_is_the_largest_one() -> None:
     found = inputs_of(DATASET, [row]).numbers
     assert found["acre_lot"].tolist() == [np.finfo(np.float32).max]
     assert np.isnan(found["bed"]).all()
+
+
+def test_the_count_of_missing_values_is_no_column() -> None:
+    """Gaps are compared by the values that there are."""
+    listings = load_dataset("listings")
+    values = listings.convert({**listings.example, "bed": None})[0]
+    found = inputs_of(listings, [values])
+    assert {*found.numbers, *found.texts} <= {*listings.names}

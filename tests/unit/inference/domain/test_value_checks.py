@@ -122,6 +122,25 @@ def test_what_was_not_given_gets_a_warning() -> None:
     assert checks.warnings(rows[:1], []) == []
 
 
+def test_a_field_with_bounds_that_the_model_does_not_use_may_be_missing() -> None:
+    """Bounds are those of values."""
+    text = DATASET.text.replace('title = "Lot"', 'title = "Lot"\nfeature = "none"').replace("lot_per_size", "per_size")
+    dataset = parse_dataset(text)
+    rows = [dataset.convert({**DATASET.example, "acre_lot": lot})[0] for lot in (None, 1_001)]
+    assert [(each.item, each.field) for each in ValueChecks(dataset, LEARNT).unusual(rows)] == [(1, "acre_lot")]
+
+
+def test_a_boolean_is_compared_with_those_that_were_learnt() -> None:
+    """As a category."""
+    text = DATASET.text.replace('title = "Status"\nkind = "category"', 'title = "New"\nkind = "boolean"')
+    dataset = parse_dataset(text.replace('status = "for_sale"', "status = true"))
+    learnt = LEARNT.model_copy(update={"texts": {**LEARNT.texts, "status": ["true"]}})
+    rows = [dataset.convert({**DATASET.example, "status": new})[0] for new in (True, False)]
+    assert [(each.item, each.message) for each in ValueChecks(dataset, learnt).unusual(rows)] == [
+        (1, "'false' is none of 'true', what the model has learnt")
+    ]
+
+
 def test_a_missing_text_is_learnt_as_a_category() -> None:
     """The empty one."""
     dataset = parse_dataset(DATASET.text.replace('title = "City"', 'title = "City"\noptional = true'))

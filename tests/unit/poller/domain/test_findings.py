@@ -121,3 +121,12 @@ def test_repeated_rows_are_a_finding() -> None:
 def test_another_group_than_before_is_a_finding(before: int | None, group: int, findings: list[str]) -> None:
     """Manifests of earlier versions have no group."""
     assert group_finding(before, group, 50) == findings
+
+
+def test_a_declared_gap_is_no_finding() -> None:
+    """Of an optional column. A text for a missing value counts as null."""
+    listings = load_dataset("listings")
+    assert value_findings([{**ROW, "bed": None}], listings) == []
+    assert value_findings([{**ROW, "bed": "many"}], listings) == ["values that do not fit: 'bed' (1 rows)"]
+    text = DATASET.text.replace('title = "City"', 'title = "City"\nmissing = ["-"]')
+    assert value_findings([{**ROW, "city": " - "}], parse_dataset(text)) == ["nulls: 'city' (1 rows)"]

@@ -90,7 +90,7 @@ def test_booleans_and_other_forms_of_dates_are_sent_as_json_has_them() -> None:
         Reason("status neither true nor false", "'2'"),
         Reason("prev_sold_date not a date as 30/09/1999", "'02/13/2016'"),
     ]
-    assert assigner.assign(["?", "2016-02-04"]) == [Reason("status missing", is_gap=True)]
+    assert assigner.assign(["?", "2016-02-04"]) == [Reason("status missing", gap="status")]
 
 
 @pytest.mark.parametrize("column", list(LINE))

@@ -18,7 +18,7 @@ def test_headers_become_valid_names() -> None:
 def test_names_are_unique_and_not_reserved() -> None:
     """Names of the tables' own columns, and of features of places and missing values, cannot be used."""
     assert column_names(["a b", "A-B", "number", "missing_x", "place_y", "x" * 60, "x" * 61]) == [
-        "a_b", "a_b_2", "column_number", "column_missing_x", "column_place_y", "x" * 48, f"{'x' * 46}_2",
+        "a_b", "a_b_2", "column_number", "missing_x", "column_place_y", "x" * 48, f"{'x' * 46}_2",
     ]  # fmt: skip
 
 

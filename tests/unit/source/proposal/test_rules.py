@@ -58,6 +58,35 @@ def test_rows_of_one_thing_share_its_id(tmp_path: Path) -> None:
     assert dataset.drift.ignore == ["id"]
 
 
+def test_an_id_that_several_rows_have_is_that_of_the_thing(tmp_path: Path) -> None:
+    """And not that of the sale, which each row has alone. A row without it is a thing of its own."""
+    lines = [
+        (9_000_000 + i * 3, "" if i == 7 else 5_000_000 + i * 7 // 12, i % 5, price)
+        for i, price in enumerate(prices(400))
+    ]
+    dataset, text = proposal(tmp_path, [("sale id", "parcel id", "rooms", "price"), *lines])
+    assert dataset.identity == ["parcel_id"]
+    assert dataset.by_name["parcel_id"].optional
+    said = " ".join(text.replace("\n#", "").split())
+    assert "1 have no value, and are things of their own; it could also be sale_id" in said
+
+
+def test_an_address_identifies_a_house_better_than_an_id_that_each_row_has_alone(tmp_path: Path) -> None:
+    """The id may be that of the sale."""
+    lines = [(9_000_000 + i * 3, f"{i * 3 // 4} Hill Rd", i % 5, price) for i, price in enumerate(prices(400))]
+    dataset, _ = proposal(tmp_path, [("listing id", "Address", "rooms", "price"), *lines])
+    assert dataset.identity == ["address"]
+
+
+def test_a_target_that_two_headers_match_is_named_exactly(tmp_path: Path) -> None:
+    """Otherwise the line names both."""
+    lines = [("Rooms", "Price", "PRICE"), *((i % 5, price, price + i) for i, price in enumerate(prices(200)))]
+    with pytest.raises(Stop, match="TARGET=price may be 'Price' or 'PRICE': write it exactly as one of them"):
+        proposal(tmp_path, lines)
+    dataset, _ = proposal(tmp_path, lines, "PRICE")
+    assert dataset.by_name[dataset.target].header == "PRICE"
+
+
 def test_an_address_identifies_with_its_place(tmp_path: Path) -> None:
     """If there is no id. Without both, all inputs do."""
     lines = [(f"{i} Hill Rd", f"town {i % 3}", price) for i, price in enumerate(prices(200))]

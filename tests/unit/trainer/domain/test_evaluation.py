@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from veleta.dataset import EvaluationRule
+from veleta.features import MISSING_COUNT
 from veleta_trainer.domain.evaluation import (
     COMPLETE,
     INCOMPLETE,
@@ -71,14 +72,14 @@ def test_the_slices_are_those_of_the_dataset_file() -> None:
 
 def test_rows_with_gaps_are_a_slice() -> None:
     """If columns are optional, and some rows are incomplete."""
-    frame = FRAME.assign(missing_values=[0.0, 2.0, 0.0, 1.0])
+    frame = FRAME.assign(**{MISSING_COUNT: [0.0, 2.0, 0.0, 1.0]})
     found = {name: rows.tolist() for name, rows in slices(EvaluationRule(), frame, PRICES)}
     assert found == {
         WHOLE: [True] * 4,
         COMPLETE: [True, False, True, False],
         INCOMPLETE: [False, True, False, True],
     }
-    names = [name for name, _ in slices(EvaluationRule(), frame.assign(missing_values=0.0), PRICES)]
+    names = [name for name, _ in slices(EvaluationRule(), frame.assign(**{MISSING_COUNT: 0.0}), PRICES)]
     assert names == [WHOLE, COMPLETE]
 
 
