@@ -13,8 +13,9 @@ from veleta.dataset import MAX_TEXT, Period, Value
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS
 from veleta.input.faults import quoted
+from veleta.periods import period_of
 from veleta.valid_values import alternatives, did_you_mean
-from veleta_source.domain.batch_division import EQUAL_PARTS, period
+from veleta_source.domain.batch_division import EQUAL_PARTS
 from veleta_source.proposal.cells import Cells, FileCells
 from veleta_source.proposal.columns import MARKERS, Proposal, figure, file_mark, propose_column, propose_target
 from veleta_source.proposal.dates import is_decided
@@ -235,7 +236,7 @@ def _batches(columns: Sequence[Column], usable: np.ndarray) -> tuple[tuple[str, 
             if has_target
         ]
         for every in _PERIODS:
-            counts = Counter(period(day, every) for day in days if isinstance(day, date))
+            counts = Counter(period_of(day, every) for day in days if isinstance(day, date))
             first, median = counts[min(counts)], int(np.median(list(counts.values())))
             if LEAST_BATCHES <= len(counts) <= MOST_BATCHES and first >= FIRST_BATCH and median >= MIN_TRAINING_ROWS:
                 figures = f"{len(counts)} batches by {column.name}, one for each {every}"

@@ -6,7 +6,8 @@ import pytest
 
 from veleta.dataset import BatchesRule, Period, load_dataset
 from veleta.input.batch_assignment import Row
-from veleta_source.domain.batch_division import EQUAL_PARTS, in_equal_parts, numbered, period
+from veleta.periods import period_of
+from veleta_source.domain.batch_division import EQUAL_PARTS, in_equal_parts, numbered
 
 DATASET = load_dataset("real_estate")
 
@@ -23,8 +24,8 @@ DATASET = load_dataset("real_estate")
 )
 def test_periods_are_numbered_in_the_order_of_time(every: Period, last: date, next_one: date) -> None:
     """The next one begins with its first day: a week with Monday."""
-    assert period(next_one, every) == period(last, every) + 1
-    assert period(date(last.year, last.month, last.day - 1), every) == period(last, every) - (every == "day")
+    assert period_of(next_one, every) == period_of(last, every) + 1
+    assert period_of(date(last.year, last.month, last.day - 1), every) == period_of(last, every) - (every == "day")
 
 
 def test_rows_have_the_place_of_their_date_or_of_their_position() -> None:
