@@ -35,6 +35,22 @@ def fit_error_model(
     It learns from errors on rows that the predicting model was not fitted on. All rows of a property are in one fold.
     Categories are not used: numbers predict the size as well, and the model stays small.
     """
+    chosen, errors = out_of_fold_errors(dataset, frame, prices, properties, params, threads)
+    return error_model_of(dataset, frame[chosen], errors, params, threads)
+
+
+def out_of_fold_errors(
+    dataset: Dataset,
+    frame: pd.DataFrame,
+    prices: np.ndarray,
+    properties: np.ndarray,
+    params: Mapping[str, Any],
+    threads: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A mask of at most about MAX_ROWS rows, and log(price) - log(prediction) of these.
+
+    Each row is predicted by a model with half of the trees that was not fitted on its property.
+    """
     numbers = properties // 100  # the rest decides about the holdout
     chosen = numbers // FOLDS % math.ceil(len(frame) / MAX_ROWS) == 0
     frame, logarithms, folds = frame[chosen], np.log(prices[chosen]), numbers[chosen] % FOLDS
@@ -44,6 +60,13 @@ def fit_error_model(
         inside, outside = folds == fold, folds != fold
         booster = fit_price_model(dataset, frame[outside], np.exp(logarithms[outside]), halved, threads)
         errors[inside] = logarithms[inside] - predict(booster, dataset, frame[inside])
+    return chosen, errors
+
+
+def error_model_of(
+    dataset: Dataset, frame: pd.DataFrame, errors: np.ndarray, params: Mapping[str, Any], threads: int
+) -> CatBoostRegressor:
+    """A model that predicts log(|error| + MIN_SIZE) from the features of the rows with these errors."""
     categorical = Features(dataset).categorical
     booster = CatBoostRegressor(
         **PARAMS,

@@ -1,0 +1,89 @@
+"""The level of a market."""
+
+import math
+
+import numpy as np
+import pytest
+
+from veleta.market import MONTHLY_STEP, Level, Seen, filtered, likely_step, moved, seen_in, smoothed, usual_step
+
+STEP = 0.01
+
+
+def history(levels: list[float], error: float = 0.005) -> dict[int, Seen]:
+    """Months that were seen without an error, but with this standard error."""
+    return {month: Seen(level, error) for month, level in enumerate(levels)}
+
+
+def test_few_rows_move_the_level_little_and_many_rows_nearly_all_the_way() -> None:
+    """By the rows' standard error, and by that of the level itself."""
+    before = Level(0.0, 0.005)
+    few, many = (moved(before, Seen(0.05, 0.17 / math.sqrt(rows)), STEP) for rows in (20, 20_000))
+    assert 0 < few.value < 0.006
+    assert 0.049 < many.value < 0.05
+    assert many.error < few.error < math.hypot(before.error, STEP)
+
+
+def test_a_level_that_was_not_seen_for_long_is_uncertain() -> None:
+    """So the next rows move it more."""
+    before, rows = Level(0.0, 0.005), Seen(0.05, 0.02)
+    assert moved(before, rows, STEP, periods=12).value > 2 * moved(before, rows, STEP).value
+
+
+def test_the_same_rows_twice_move_it_by_less_the_second_time() -> None:
+    """They are nearer to the level then."""
+    once = moved(Level(0.0, 0.005), Seen(0.05, 0.01), STEP)
+    assert moved(once, Seen(0.05, 0.01), STEP).value - once.value < once.value
+
+
+@pytest.mark.parametrize("rise", [0.01, -0.02])
+def test_a_trend_is_followed_within_a_point(rise: float) -> None:
+    """With 500 rows a month."""
+    truth = [rise * month for month in range(24)]
+    chance = np.random.default_rng(1)
+    rows = {month: seen_in(chance.normal(level, 0.17, 500)) for month, level in enumerate(truth)}
+    found = filtered(rows, likely_step(rows, "month"))
+    assert abs(found[23].value - truth[23]) < 0.015
+
+
+def test_a_stable_market_stays_within_its_band() -> None:
+    """In nearly all months within two standard errors."""
+    chance = np.random.default_rng(2)
+    rows = {month: seen_in(chance.normal(0.0, 0.17, 500)) for month in range(60)}
+    found = filtered(rows, likely_step(rows, "month"))
+    assert np.mean([abs(level.value) < 2 * level.error for level in found.values()]) > 0.9
+
+
+def test_later_months_correct_earlier_ones() -> None:
+    """A smoothed level is nearer to the truth and more certain than a filtered one. The last one is the same."""
+    chance, truth = np.random.default_rng(3), [0.01 * math.sin(month) + 0.004 * month for month in range(36)]
+    rows = {month: seen_in(chance.normal(level, 0.17, 200)) for month, level in enumerate(truth)}
+    forward, both = filtered(rows, STEP), smoothed(rows, STEP)
+
+    def error(levels: dict[int, Level]) -> float:
+        return float(np.mean([abs(levels[month].value - truth[month]) for month in rows]))
+
+    assert error(both) < error(forward)
+    assert both[35] == pytest.approx(forward[35])
+    assert all(both[month].error <= forward[month].error + 1e-12 for month in rows)
+
+
+def test_a_long_history_shows_that_the_level_changes_more() -> None:
+    """A short one says nothing, and a calm one does not make it slower."""
+    chance = np.random.default_rng(4)
+    calm = history(np.cumsum(chance.normal(0, 0.002, 40)).tolist())
+    wild = history(np.cumsum(chance.normal(0, 0.05, 40)).tolist())
+    assert likely_step(calm, "month") == usual_step("month") < likely_step(wild, "month")
+    assert likely_step(history([0.0, 0.5, 0.0]), "month") == usual_step("month") == MONTHLY_STEP
+
+
+def test_a_step_grows_with_the_root_of_time() -> None:
+    """As that of a random walk."""
+    assert usual_step("day") < usual_step("week") < usual_step("month") < usual_step("year")
+    assert usual_step("year") == pytest.approx(MONTHLY_STEP * math.sqrt(365.25 / 30.4))
+
+
+def test_equal_errors_are_not_certain() -> None:
+    """Three rows with the same error are three rows."""
+    found = seen_in(np.full(3, 0.5))
+    assert (found.mean, found.error) == (0.5, pytest.approx(0.02 / math.sqrt(3)))
