@@ -85,11 +85,15 @@ evaluate: $(INSTALLED) ## measure the model on the rows of a file by cross-valid
 
 # Without CSV the rows and the dataset file are those of the run.
 BACKTEST = $(if $(CSV),,CSV=backtest.csv DATASET=$(or $(DATASET),backtest.toml))
-backtest: $(INSTALLED) ## measure the drift policies on random batches of the rows of CSV, or of the run that is up; the counts go to OUT | CSV TARGET DATASET ROWS DRAWS SEED POLICY OUT TREES
-	$(PROPOSED) $(if $(CSV),,CSV=backtest.csv) .venv/bin/python -m veleta_drift.backtest check && \
-	$(if $(CSV),,$(LOCAL) rows &&) \
+ROWS_OF_RUN = $(if $(CSV),,$(LOCAL) rows &&)
+AT_RANDOM = $(if $(CSV),,CSV=backtest.csv) .venv/bin/python -m veleta_drift.backtest check && $(ROWS_OF_RUN) \
 	$(BACKTEST) OUT=backtest.parquet .venv/bin/python -m veleta_trainer.evaluate && \
 	$(BACKTEST) .venv/bin/python -m veleta_drift.backtest
+IN_TIME = $(ROWS_OF_RUN) $(BACKTEST) .venv/bin/python -m veleta_trainer.evaluate_in_time && \
+	$(BACKTEST) .venv/bin/python -m veleta_drift.backtest_in_time
+backtest: $(INSTALLED) ## measure the drift policies on random batches of the rows of CSV, or of the run that is up; ORDER=time: on its periods; the counts go to OUT | CSV TARGET DATASET ROWS DRAWS SEED POLICY ORDER OUT TREES
+	$(if $(filter-out time,$(ORDER)),echo "ORDER=$(ORDER): use time, or leave it out" >&2; exit 1)
+	$(PROPOSED) $(if $(ORDER),$(IN_TIME),$(AT_RANDOM))
 
 replay: $(INSTALLED) ## compute all drift reports of the run again from the topics, and compare them; POLICY=seed: with another policy; KEEP=1: keep the tables | POLICY KEEP
 	$(LOCAL) replay
