@@ -18,11 +18,11 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from veleta.bounds import Seed
+from veleta.console import run, show
 from veleta.dataset import Dataset, DriftPolicy, load_dataset
-from veleta.errors import Reject, Stop
+from veleta.errors import Stop
 from veleta.files import write_synced
 from veleta.input.clean_rows import clean_rows
-from veleta.input.faults import FaultyInput
 from veleta.settings import read_settings
 from veleta_drift.domain.planted_shifts import NOTHING, Sample, Shift, shifts
 from veleta_drift.domain.power_plot import power_plot
@@ -69,7 +69,7 @@ def main() -> None:
     rows = read_sample(settings.csv, settings.predictions, dataset)
     sizes = [size for size in settings.rows if size <= len(rows)]
     if skipped := [f"{size:,}" for size in settings.rows if size > len(rows)]:
-        _show(f"skipped: batches of {', '.join(skipped)} rows, because the file has {len(rows):,} clean ones")
+        show(f"skipped: batches of {', '.join(skipped)} rows, because the file has {len(rows):,} clean ones")
     if not sizes:
         raise Stop(f"CSV={settings.csv}: {len(rows):,} clean rows are too few for each size in ROWS")
     planted = shifts(dataset, rows)
@@ -82,12 +82,12 @@ def main() -> None:
                 for shift in planted
             }
         for line in table(found, str(size), planted):
-            _show(line)
+            show(line)
     counts = {policy: summary(each) for policy, each in found.items()}
     write_synced(settings.out, f"{json.dumps(counts, indent=2)}\n".encode())
     plot = settings.out.with_suffix(".svg")
     write_synced(plot, power_plot(found).encode())
-    _show(f"counts: {settings.out}, plot: {plot}")
+    show(f"counts: {settings.out}, plot: {plot}")
 
 
 def read_sample(csv: Path, predictions: Path, dataset: Dataset) -> Sample:
@@ -142,14 +142,5 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, Any]]], size: str, plant
     return lines
 
 
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (Stop, Reject, FaultyInput) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+    run(main)

@@ -5,7 +5,6 @@ this program runs each policy through the periods with them: see docs/drift.md.
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import pyarrow as pa
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from veleta import console
 from veleta.dataset import load_dataset
-from veleta.errors import Reject, Stop
+from veleta.errors import Stop
 from veleta.files import write_synced
 from veleta.input.clean_rows import clean_rows
-from veleta.input.faults import FaultyInput
 from veleta.origins import read_origins
 from veleta.settings import read_settings
 from veleta_drift.domain.line_plot import Panel, line_plot
@@ -55,11 +54,11 @@ def main() -> None:
     history = History(dataset, rows, predictions)
     found = {name: run(history, policy) for name, policy in POLICIES.items()}
     for line in table(found):
-        _show(line)
+        console.show(line)
     write_synced(settings.out, f"{json.dumps(found, indent=2)}\n".encode())
     plot = settings.out.with_suffix(".svg")
     write_synced(plot, time_plot(found).encode())
-    _show(f"measures: {settings.out}, plot: {plot}")
+    console.show(f"measures: {settings.out}, plot: {plot}")
 
 
 def table(found: Found) -> list[str]:
@@ -93,14 +92,5 @@ def _mean(periods: Sequence[Mapping[str, Any]], measure: str) -> float:
     return float(np.average([each[measure] for each in periods], weights=[each["rows"] for each in periods]))
 
 
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (Stop, Reject, FaultyInput) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+    console.run(main)

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import utc_now
+from veleta.console import show
 from veleta.dataset import DriftPolicy, load_dataset
 from veleta.errors import Retry, Stop
 from veleta.printable import printable
@@ -120,8 +121,7 @@ def _progress() -> Callable[[int, int], None]:
 
 
 def _show(line: str) -> None:
-    sys.stdout.write(f"{printable(line)}\n")
-    sys.stdout.flush()
+    show(printable(line))
 
 
 if __name__ == "__main__":

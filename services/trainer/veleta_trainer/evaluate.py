@@ -5,7 +5,6 @@ and the parameters of a training. A model of another library on the same rows an
 """
 
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,11 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.bounds import Seed, Trees, Workers
+from veleta.console import run, show
 from veleta.dataset import Dataset, EvaluationRule, load_dataset
-from veleta.errors import Reject, Stop
+from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS
 from veleta.input.clean_rows import clean_rows
-from veleta.input.faults import FaultyInput
 from veleta.intervals import COVERAGE
 from veleta.settings import read_settings
 from veleta_trainer.domain.catboost_params import catboost_params
@@ -53,14 +52,14 @@ def main() -> None:
     numbers, rows = read_rows(settings.csv, dataset)
     if len(rows) < MIN_TRAINING_ROWS * settings.folds:
         raise Stop(f"CSV={settings.csv}: {len(rows)} clean rows are too few for {settings.folds} folds")
-    _show(f"{len(rows):,} clean rows, {settings.folds} folds by property, seed {settings.seed}")
+    show(f"{len(rows):,} clean rows, {settings.folds} folds by property, seed {settings.seed}")
     params = catboost_params(settings.trees, settings.depth, settings.seed)
     found = out_of_fold(dataset, rows, params, settings.folds, settings.seed, settings.threads, _report)
     _write(settings.out, dataset.target, numbers, rows.prices(), found)
     compared = _comparison(dataset, rows, found.folds, settings.seed)
     for line in report(rows.frame(), rows.prices(), found, compared):
-        _show(line)
-    _show(f"predictions: {settings.out}")
+        show(line)
+    show(f"predictions: {settings.out}")
 
 
 def read_rows(path: Path, dataset: Dataset) -> tuple[list[int], CleanRows]:
@@ -141,17 +140,8 @@ def _write(path: Path, target: str, numbers: list[int], prices: np.ndarray, foun
 
 
 def _report(fold: int) -> None:
-    _show(f"fold {fold + 1}")
-
-
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    show(f"fold {fold + 1}")
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (Stop, Reject, FaultyInput) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+    run(main)

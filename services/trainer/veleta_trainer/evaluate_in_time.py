@@ -5,7 +5,6 @@ learn from all rows so far: one of prices, and one of prices without the level o
 ORDER=time` compares policies with them.
 """
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,11 +16,11 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.bounds import Seed, Trees, Workers
+from veleta.console import run, show
 from veleta.dataset import Dataset, Period, load_dataset
-from veleta.errors import Reject, Stop
+from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS, is_held_out
 from veleta.input.clean_rows import clean_rows
-from veleta.input.faults import FaultyInput
 from veleta.market import Level
 from veleta.origins import COLUMNS, OriginModel, Origins, write_origins
 from veleta.periods import period_of
@@ -57,7 +56,7 @@ def main() -> None:
     every = require_periods(dataset)
     rows, periods = read_rows(settings.csv, dataset, every)
     params = catboost_params(settings.trees, settings.depth, settings.seed)
-    origins, table = predictions(dataset, rows, periods, every, params, settings.threads, _show)
+    origins, table = predictions(dataset, rows, periods, every, params, settings.threads, show)
     write_origins(settings.origins, origins, table)
 
 
@@ -161,14 +160,5 @@ def _model(
     return found, table
 
 
-def _show(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
-    try:
-        main()
-    except (Stop, Reject, FaultyInput) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+    run(main)

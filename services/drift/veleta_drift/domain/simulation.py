@@ -16,7 +16,7 @@ from veleta_drift.domain import evidence, sequential, threshold_rule
 from veleta_drift.domain.evidence import judge
 from veleta_drift.domain.planted_shifts import Sample, Shift, plain
 from veleta_drift.domain.sequential import first_state, losses, next_state
-from veleta_drift.domain.statistics import Statistics, describe
+from veleta_drift.domain.statistics import statistics_of
 from veleta_drift.domain.threshold_rule import compare
 
 BATCHES = 10
@@ -42,11 +42,11 @@ class Seed:
     """Compares each batch with the one before."""
 
     def __init__(self, dataset: Dataset, reference: Sample) -> None:
-        self._dataset, self._before = dataset, _statistics(reference)
+        self._dataset, self._before = dataset, statistics_of(reference.numbers)
 
     def assess(self, batch: Sample) -> Decision:
         """The decision on the next batch."""
-        before, self._before = self._before, _statistics(batch)
+        before, self._before = self._before, statistics_of(batch.numbers)
         drift = compare(self._dataset, before, self._before).verdict == "drift"
         return Decision(drift, drift)
 
@@ -148,8 +148,3 @@ def totals(found: Sequence[Mapping[str, Any]], alarms: int) -> dict[str, Any]:
         "missed": sum(each["draws"] for each in wrong) - helped,
         "delay": delay / fired if fired else None,
     }
-
-
-def _statistics(sample: Sample) -> Statistics:
-    known = {name: values[~np.isnan(values)] for name, values in sample.numbers.items()}
-    return {(name, key): value for name, values in known.items() for key, value in describe(values).items()}

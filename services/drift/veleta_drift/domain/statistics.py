@@ -140,3 +140,9 @@ def describe(values: np.ndarray) -> Mapping[str, float]:
         std = float(values.std(ddof=1)) if len(values) > 1 else math.nan
         median, upper = (float(q) for q in np.quantile(values, (0.50, 0.75)))
         return dict(zip(STATISTICS, (float(values.mean()), std, median, upper), strict=True))
+
+
+def statistics_of(numbers: Mapping[str, np.ndarray]) -> Statistics:
+    """The statistics of columns whose missing numbers are NaN."""
+    known = {name: values[~np.isnan(values)] for name, values in numbers.items()}
+    return {(name, key): value for name, values in known.items() for key, value in describe(values).items()}

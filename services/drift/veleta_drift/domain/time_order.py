@@ -16,7 +16,7 @@ from veleta_drift.domain.evidence import Evidence, judge
 from veleta_drift.domain.inputs_arm import Presence
 from veleta_drift.domain.row_sample import MAX_ROWS, inputs_of, slices_of
 from veleta_drift.domain.samples import Errors
-from veleta_drift.domain.statistics import Statistics, describe
+from veleta_drift.domain.statistics import Statistics, statistics_of
 from veleta_drift.domain.threshold_rule import compare
 
 GROWTH = 1.5
@@ -98,9 +98,9 @@ class History:
     def statistics(self, position: int) -> Statistics:
         """Those of the 15 % rule."""
         rows = [self._rows[row] for row in self.positions[position]]
-        columns = {name: np.array([row[name] for row in rows], float) for name in self.dataset.drift_columns}
-        known = {name: values[~np.isnan(values)] for name, values in columns.items()}
-        return {(name, key): value for name, values in known.items() for key, value in describe(values).items()}
+        return statistics_of(
+            {name: np.array([row[name] for row in rows], float) for name in self.dataset.drift_columns}
+        )
 
     def learnt(self, champion: Champion) -> Evidence:
         """What a champion learnt from, and its errors on its holdout without the level."""
