@@ -195,6 +195,17 @@ class BatchesRule(Section):
     every: Period = "month"
 
 
+class MarketRule(Section):
+    """A market whose level of prices is a part of the model, and moves with each batch: see `veleta.market`."""
+
+    time: Name
+    """The date of each row's own sale."""
+    every: Period | None = None
+    """The length of a period. None: as long as the number of rows needs."""
+    max_move: float = Field(0.1, gt=0, le=1)
+    """The share by which one batch may move the prices. A larger move waits for a second batch, or for a command."""
+
+
 class PlacesRule(Section):
     """The table of places whose values become features: see `veleta.places`."""
 
@@ -232,6 +243,9 @@ class TrainingRule(Section):
     """Numbers with which the predicted target never falls."""
     incomplete_weight: float = Field(0.5, gt=0, le=1)
     """The weight of a row without the value of an optional column. Complete rows have the weight 1."""
+    growth: float = Field(0.5, gt=0)
+    """A training is due after so many new rows, as a share of those that the champion learnt. The policy `seed` of
+    [drift] does not use it."""
 
 
 class EvaluationRule(Section):
@@ -296,6 +310,7 @@ class Dataset(Section):
     example: dict[Name, Any]
     source: list[BatchRule] = []
     batches: BatchesRule = BatchesRule()
+    market: MarketRule | None = None
     generator: dict[str, Any] = {}
     """How `source` generates rows if there is no CSV file; `source` validates it."""
     text: str = Field(default="", exclude=True)

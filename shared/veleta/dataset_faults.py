@@ -23,6 +23,8 @@ RESERVED = {
     "previous", "compared_at", "retrain",
 }  # fmt: skip
 """Names of the tables' own columns (names.md, Tables)."""
+RESERVED_IN_MARKET = {"as_of", "level_seq", "market_level"}
+"""Names of the columns that a dataset with a market has in addition."""
 MAX_BYTES = 65_535
 """The most bytes of a dataset file: the width of its column in MySQL."""
 MAX_DIGITS = 15
@@ -53,6 +55,7 @@ def consistency_faults(dataset: "Dataset", declared: Sequence[str], broken: Cont
     yield from _example_faults(dataset, declared)
     yield from _rule_faults(dataset, declared)
     yield from _batches_faults(dataset, declared)
+    yield from _market_faults(dataset, declared)
     if len(dataset.text.encode()) > MAX_BYTES:
         yield f"the file has {len(dataset.text.encode()):,} bytes: use at most {MAX_BYTES:,}"
 
@@ -234,6 +237,23 @@ def _batches_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str
             yield f'[batches] by = "{rule.by}": its kind is {column.kind}: use a column with kind = "date"'
         if column and column.optional:
             yield f'[batches] by = "{rule.by}": it is optional: use a date that each row has'
+
+
+def _market_faults(dataset: "Dataset", declared: Sequence[str]) -> Iterator[str]:
+    if dataset.market is None:
+        return
+    name = dataset.market.time
+    yield from unknown("[market] time:", [name], declared)
+    yield from (f"column {each}: the name is reserved: use another" for each in declared if each in RESERVED_IN_MARKET)
+    column = dataset.by_name.get(name)
+    if column is None:
+        return
+    if column.kind != "date":
+        yield f'[market] time = "{name}": its kind is {column.kind}: use a column with kind = "date"'
+    if column.optional:
+        yield f'[market] time = "{name}": it is optional: use a date that each row has'
+    if column.is_feature:
+        yield f'[market] time = "{name}": the model must not learn it: add feature = "none" to the column'
 
 
 def _condition_faults(dataset: "Dataset", condition: "Condition", declared: Sequence[str]) -> Iterator[str]:

@@ -2,18 +2,23 @@
 
 A period's rows show its level by the mean of log(price) - log(price without the level). The level follows a random walk
 that is seen with the error of this mean: a local level model (Durbin and Koopman, Time Series Analysis by State Space
-Methods, 2012, chapter 2). So few rows move it little.
+Methods, 2012, chapter 2). So few rows move it little. It may have a damped slope (Gardner, Exponential smoothing: the
+state of the art, 2006, section 2).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from veleta.dataset import Period
 
+Method = Literal["none", "last", "trend"]
+"""What is expected of the next period: the mean of all, the last one, or that and a part of the last changes."""
+METHODS: tuple[Method, ...] = get_args(Method)
 DAYS: Mapping[Period, float] = {"day": 1, "week": 7, "month": 30.4, "quarter": 91.3, "year": 365.25}
 MONTHLY_STEP = 0.01
 """The standard deviation of the change of a level in a month, unless the history shows another."""
@@ -23,13 +28,30 @@ MIN_DEVIATION = 0.02
 """The least standard deviation of errors, so that a few equal errors are not certain."""
 FACTORS = (1.0, 2.0, 4.0, 8.0)
 """The steps that are compared then, as multiples of the usual one. A calm history is no reason to follow less."""
+SURPRISE = 2.0
+"""A change of more standard deviations shows that the market moves faster than its history did."""
+DAMPING, SLOPE_GAIN = 0.8, 0.2
+"""The share of a slope that is left after a period, and the share of a change that becomes part of the slope."""
+MAX_DEVIATIONS = 5.0
+"""An error that is farther from the median, in standard deviations, counts as one at this distance."""
+MAD_TO_DEVIATION = 1.4826
+"""Of a normal distribution: its standard deviation over the median distance from the median."""
+FEW = 0.1
+"""A period with a smaller share of the median number of rows does not count."""
+MAX_GROUPS = 1_000
+"""The most values of a category whose shares are kept. The training counts as having none of the others."""
 
 
 class Level(NamedTuple):
-    """A level, as a logarithm, with its standard error."""
+    """A level, as a logarithm, with its standard error.
+
+    `value` is what is asked for until later rows are seen. It contains the slope: the change that is expected of the
+    next period.
+    """
 
     value: float
     error: float
+    slope: float = 0.0
 
 
 class Seen(NamedTuple):
@@ -39,10 +61,65 @@ class Seen(NamedTuple):
     error: float
 
 
-def seen_in(errors: np.ndarray) -> Seen:
-    """What the signed errors of a period's rows show. There must be rows."""
-    spread = max(float(errors.std()), MIN_DEVIATION)
-    return Seen(float(errors.mean()), spread / math.sqrt(len(errors)))
+class Mix(BaseModel):
+    """What the rows of a training are, by the values of a category: their shares, and how much their errors differ.
+
+    `spread` is the standard deviation of the mean errors of the values, without that of chance.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    spread: FiniteFloat
+    shares: dict[str, FiniteFloat]
+
+    def variance(self, values: np.ndarray) -> float:
+        """That of a mean error of rows with these values, because they are others than those of the training.
+
+        With the same shares it is 0. With one value only it is nearly that of the spread.
+        """
+        shares = self._shares(values)
+        differences = (shares.get(name, 0.0) - self.shares.get(name, 0.0) for name in {*shares, *self.shares})
+        return self.spread**2 * sum(each**2 for each in differences)
+
+    def _shares(self, values: np.ndarray) -> dict[str, float]:
+        names, counts = np.unique(values.astype(str), return_counts=True)
+        return {name: count / len(values) for name, count in zip(names.tolist(), counts.tolist(), strict=True)}
+
+
+def mix_of(values: np.ndarray, errors: np.ndarray) -> Mix | None:
+    """That of rows with these values of a category and these errors. None if a group of equal values is all or one row.
+
+    The spread is estimated by the moments of a one-way random effects model (Searle, Casella and McCulloch, Variance
+    Components, 1992, chapter 3).
+    """
+    names, codes, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
+    rows, groups = len(values), len(names)
+    if groups < 2 or groups > rows / 2:  # noqa: PLR2004 - there must be a second value, and values with a second row
+        return None
+    means = np.bincount(codes, errors) / counts
+    within = float(((errors - means[codes]) ** 2).sum()) / (rows - groups)
+    between = float((counts * (means - errors.mean()) ** 2).sum()) - (groups - 1) * within
+    spread = math.sqrt(max(0.0, between / (rows - float((counts**2).sum()) / rows)))
+    largest = np.argsort(-counts, kind="stable")[:MAX_GROUPS]
+    return Mix(spread=spread, shares={str(names[at]): float(counts[at] / rows) for at in largest})
+
+
+def seen_in(errors: np.ndarray, mixes: Sequence[tuple[Mix, np.ndarray]] = ()) -> Seen:
+    """What the signed errors of a period's rows show. There must be rows.
+
+    The values of categories, with the mix of the training, make it less certain if the rows are others.
+    """
+    middle = float(np.median(errors))
+    reach = MAX_DEVIATIONS * max(MAD_TO_DEVIATION * float(np.median(np.abs(errors - middle))), MIN_DEVIATION)
+    bounded = np.clip(errors, middle - reach, middle + reach)
+    spread = max(float(bounded.std()), MIN_DEVIATION)
+    other = max((mix.variance(values) for mix, values in mixes), default=0.0)
+    return Seen(float(bounded.mean()), math.sqrt(spread**2 / len(errors) + other))
+
+
+def counted_periods(periods: np.ndarray) -> list[int]:
+    """The periods of rows, in order, without those of a few rows only: so a wrong year in a row is no period."""
+    numbers, counts = np.unique(periods, return_counts=True)
+    return list(numbers[counts >= FEW * np.median(counts)].tolist())
 
 
 def usual_step(every: Period) -> float:
@@ -50,11 +127,51 @@ def usual_step(every: Period) -> float:
     return MONTHLY_STEP * math.sqrt(DAYS[every] / DAYS["month"])
 
 
-def moved(level: Level, seen: Seen, step: float, periods: int = 1) -> Level:
-    """The level after `periods` periods, of which the last one was seen. `step` is the deviation of one change."""
+def expected(level: Level, periods: int) -> float:
+    """The level that is expected `periods` periods after the last one that was seen; 0: that one itself."""
+    return level.value - level.slope + level.slope * sum(DAMPING**passed for passed in range(periods))
+
+
+def moved(level: Level, seen: Seen, step: float, periods: int = 1, *, trend: bool = False) -> Level:
+    """The level after `periods` periods, of which the last one was seen. `step` is the deviation of one change.
+
+    A surprise moves it nearly as far as the rows show. With `trend` its slope changes too.
+    """
+    before = expected(level, periods)
     variance = level.error**2 + periods * step**2
+    difference = seen.mean - before
+    most = SURPRISE * math.sqrt(variance + seen.error**2)
+    if abs(difference) > most:
+        variance = (difference / SURPRISE) ** 2 - seen.error**2
     gain = variance / (variance + seen.error**2)
-    return Level(level.value + gain * (seen.mean - level.value), math.sqrt((1 - gain) * variance))
+    slope = 0.0
+    if trend:
+        slope = DAMPING**periods * level.slope + SLOPE_GAIN * gain * min(max(difference, -most), most)
+    return Level(before + gain * difference + slope, math.sqrt((1 - gain) * variance), slope)
+
+
+def followed(history: Mapping[int, Seen], step: float, method: Method) -> tuple[Level, float]:
+    """The level after a history, and the mean squared error of what was expected of each period but the first ones.
+
+    The method `none` expects no change: its step is 0.
+    """
+    first, *later = sorted(history)
+    level, last, errors = Level(*history[first]), first, list[float]()
+    for period in later:
+        errors.append((expected(level, period - last) - history[period].mean) ** 2)
+        step = 0.0 if method == "none" else step
+        level, last = moved(level, history[period], step, period - last, trend=method == "trend"), period
+    return level, float(np.mean(errors[1:])) if len(errors) > 1 else 0.0
+
+
+def best_method(history: Mapping[int, Seen], step: float) -> Method:
+    """The method with the smallest error by rolling-origin evaluation: each period is expected by those before it.
+
+    A history of fewer than ENOUGH_PERIODS shows nothing. Then it is `trend`, whose slope is 0 at first.
+    """
+    if len(history) < ENOUGH_PERIODS:
+        return "trend"
+    return min(METHODS, key=lambda method: followed(history, step, method)[1])
 
 
 def filtered(history: Mapping[int, Seen], step: float) -> dict[int, Level]:
@@ -62,7 +179,10 @@ def filtered(history: Mapping[int, Seen], step: float) -> dict[int, Level]:
     first, *later = sorted(history)
     levels, last = {first: Level(*history[first])}, first
     for period in later:
-        levels[period] = moved(levels[last], history[period], step, period - last)
+        variance = levels[last].error ** 2 + (period - last) * step**2
+        gain = variance / (variance + history[period].error ** 2)
+        value = levels[last].value + gain * (history[period].mean - levels[last].value)
+        levels[period] = Level(value, math.sqrt((1 - gain) * variance))
         last = period
     return levels
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from veleta.dataset import Dataset, Values, parse_dataset
-from veleta.errors import Reject
+from veleta.errors import Reject, one_line
 from veleta.feature_definition import FeatureDefinition, FeatureSource
 from veleta.features import Feature, Features
+from veleta.market_levels import MarketLevels
 
 FEATURES = "feature_version"
 
@@ -17,7 +18,10 @@ class OtherFeatures(Reject):
 
 
 class Booster(Protocol):
-    """A fitted model, such as catboost.CatBoostRegressor."""
+    """A fitted model, such as catboost.CatBoostRegressor.
+
+    That of a dataset with a market predicts prices without the level: see `veleta.market_levels`.
+    """
 
     @property
     def feature_names_(self) -> Sequence[str]:
@@ -53,12 +57,20 @@ class Predictor:
     def __init__(self, dataset: Dataset, booster: Booster, trained_with: str | None = None) -> None:
         """The model's features are a subset of the dataset's, which may have more columns since the training.
 
+        `market` has the levels of its market, None without one. `offset` is the level that prices are asked at.
+
         Raises:
             OtherFeatures: see `check_features`.
+            Reject: the levels of the market cannot be read.
         """
         check_features(dataset, booster, trained_with)
         self._features = Features(dataset, booster.feature_names_)
         self._booster = booster
+        try:
+            self.market = MarketLevels.of_model(booster.get_metadata())
+        except ValueError as error:
+            raise Reject("the levels of the market in the model's file cannot be read", one_line(error)) from error
+        self.offset = self.market.now.value if self.market else 0.0
 
     def prices(self, rows: Sequence[Values]) -> list[float]:
         """The price of each row, by one call of the model. The target is ignored.
@@ -67,7 +79,7 @@ class Predictor:
             Reject: one of the predictions is not finite.
         """
         try:
-            prices = [math.exp(logarithm) for logarithm in self._booster.predict(self.features(rows))]
+            prices = [math.exp(logarithm + self.offset) for logarithm in self._booster.predict(self.features(rows))]
         except OverflowError:
             prices = [math.inf]
         if not all(map(math.isfinite, prices)):

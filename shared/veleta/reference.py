@@ -52,6 +52,12 @@ class Reference(BaseModel):
     train_numbers: Sample[int] = []
     """As `holdout_numbers`, empty in files without them."""
     holdout_numbers: Sample[int] = []
+    holdout_periods: Sample[int] = []
+    """The number of the period of each row of the holdout if the dataset has a market. `signed` is without the level."""
+    last: tuple[int, int] | None = None
+    """The epoch and the number of the newest batch that it learnt from. None in files without it."""
+    received: int = 0
+    """The rows of all batches that it learnt from, as received. 0 in files without it."""
     unknown: float = Field(ge=0, le=1)
     importance: dict[str, float] = {}
     train_rows: int

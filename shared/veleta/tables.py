@@ -94,6 +94,7 @@ drift_reports = sa.Table(
     sa.Column("risk", sa.JSON(none_as_null=True), comment="what the policy sequential knows of it"),
     sa.Column("importance", sa.JSON(none_as_null=True), comment="each column's share of its SHAP values"),
     sa.Column("pair", sa.JSON(none_as_null=True), comment="its errors and those of the version that it replaced"),
+    sa.Column("growth", sa.JSON(none_as_null=True), comment="the rows since its training"),
 )
 
 drift_metrics = sa.Table(
@@ -229,6 +230,34 @@ interval_levels = sa.Table(
     sa.Column("level_before", sa.Double, nullable=False),
     sa.Column("level", sa.Double, nullable=False),
     _time("adjusted_at", required=True),
+)
+
+market_levels = sa.Table(
+    "market_levels",
+    pipeline,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("run_id", _text(64), nullable=False),
+    sa.Column("period", sa.Date, nullable=False, comment="its first day"),
+    sa.Column("as_of", sa.Date, nullable=False, comment="of the newest row that the level follows"),
+    sa.Column("value", sa.Double, nullable=False, comment="as a logarithm, relative to the version's first period"),
+    sa.Column("error", sa.Double, nullable=False, comment="the standard error"),
+    sa.Column("slope", sa.Double, nullable=False, comment="the part of the value that is an expected change"),
+    sa.Column("measured_rows", sa.Integer, nullable=False),
+    sa.Column("outcome", _text(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("cause", _text(128), nullable=False, comment="the batch's last event, or the command"),
+    sa.Column("epoch", sa.Integer),
+    sa.Column("number", sa.Integer),
+    sa.Column("digest", _text(64), nullable=False, comment="of the batch"),
+    sa.Column("seen", sa.Double, comment="the level that the batch shows"),
+    sa.Column("seen_error", sa.Double),
+    sa.Column("waiting", sa.Double, comment="what a batch showed that would move the level too far"),
+    sa.Column("waiting_error", sa.Double),
+    sa.Column("pinned", sa.SmallInteger, nullable=False),
+    sa.Column("actor", _text(64), comment="who sent the command"),
+    _time("updated_at", required=True),
+    sa.Index("ix_market_levels_version", "version"),
 )
 
 evaluations = sa.Table(
@@ -386,7 +415,16 @@ def _request_columns(dataset: Dataset) -> list[SchemaItem]:
             comment="JSON: that of a request with an Idempotency-Key, in its first item",
         ),
         sa.Column("coverage", sa.Double, comment="the share of prices that the intervals shall contain"),
+        *(_market_columns() if dataset.market else ()),
         *_request_indexes(),
+    ]
+
+
+def _market_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("as_of", sa.Date, comment="the day whose price was asked for"),
+        sa.Column("market_level", sa.Double, comment="the level of that day, as a logarithm"),
+        sa.Column("level_seq", sa.Integer, comment="the update of the served level, 0: of its training"),
     ]
 
 

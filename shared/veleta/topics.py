@@ -8,7 +8,7 @@ from veleta.events import catalogue as events
 from veleta.events.catalogue import Payload
 from veleta.users import OPERATOR
 
-TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "commands", "deadletter"]
+TopicName = Literal["batches", "rows", "drift", "retrain", "training", "models", "levels", "commands", "deadletter"]
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """The largest record. A dead letter contains a whole chunk as escaped text."""
@@ -79,6 +79,7 @@ _DECLARED: dict[TopicName, _Declaration] = {
         ["trainer"],
         ["trainer", "inference", "monitor"],
     ),
+    "levels": _Declaration([events.LevelUpdated], ["drift"], ["drift", "inference", "monitor"]),
     "commands": _Declaration(
         [
             events.Poll,
@@ -88,11 +89,14 @@ _DECLARED: dict[TopicName, _Declaration] = {
             events.Promote,
             events.Rollback,
             events.Cancel,
+            events.PinLevel,
+            events.AcceptLevel,
+            events.ResetLevel,
             events.CommandAccepted,
             events.CommandRefused,
         ],
-        ["poller", "trainer", "monitor", OPERATOR],
-        ["poller", "trainer", "monitor", OPERATOR],
+        ["poller", "drift", "trainer", "monitor", OPERATOR],
+        ["poller", "drift", "trainer", "monitor", OPERATOR],
     ),
     "deadletter": _Declaration(
         [events.RecordDeadlettered], ["poller", "loader", "drift", "trainer", "inference"], ["monitor", OPERATOR]

@@ -17,7 +17,7 @@ WRITTEN = {
     "loader": {"batches", "datasets", "outbox_loader", "marks_loader", "raw", "clean"},
     "drift": {
         "drift_reports", "drift_metrics", "drift_verdicts", "drift_tests", "batch_errors", "histograms",
-        "retrain_verdicts", "batch_comparison", "outbox_drift", "marks_drift", "manifests_drift",
+        "retrain_verdicts", "market_levels", "batch_comparison", "outbox_drift", "marks_drift", "manifests_drift",
     },
     "trainer": {
         "trainings", "promotions", "evaluations", "interval_levels", "leases",

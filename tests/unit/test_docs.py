@@ -134,7 +134,7 @@ def test_every_topic_and_event_is_in_the_architecture() -> None:
     documented = {name: (_services(row[3]), _services(row[4])) for name, row in table.items()}
     assert documented == {t.name: (set(t.written_by), set(t.read_by)) for t in declared_topics("real_estate")}
     for t in declared_topics("real_estate"):
-        words = set(re.findall(r"[a-z]+(?:\.[a-z]+)?", table[t.name][2]))
+        words = set(re.findall(r"[a-z_]+(?:\.[a-z]+)?", table[t.name][2]))
         events = {payload.TYPE for payload in t.events}
         assert events <= words
         assert {word for word in words if "." in word} <= events

@@ -8,6 +8,7 @@ The schema of each event (tests/contract/schemas) is generated from here and com
 """
 
 from collections.abc import Sized
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
@@ -66,6 +67,8 @@ MODEL_ADDRESS = r"^(models|runs):/\w[\w.@-]*(/\w[\w.@-]*)*$"
 """The address of a model or of a run's artifact in our registry: of no file and of no other host."""
 Address = Annotated[str, Field(max_length=1_024, pattern=f"^$|{MODEL_ADDRESS}")]
 """The address of a CatBoost model. It is empty for a version that a person registered without one."""
+Day = Annotated[date, Field(ge=date(1000, 1, 1), le=date(9999, 12, 31))]
+"""A day that MySQL can store."""
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Offset = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Partition = Annotated[int, Field(ge=0, le=9_999)]
@@ -74,10 +77,15 @@ Named = Annotated[dict[Name, T], Field(max_length=MAX_ITEMS), BeforeValidator(_h
 Metrics = Named[FiniteFloat]
 LeftOutIfEmpty = Annotated[T, Field(exclude_if=lambda value: value in (None, [], {}, ""))]
 """A field that was added later: without it an event is written as in earlier versions."""
+LeftOutIfNone = Annotated[T, Field(exclude_if=lambda value: value is None)]
+"""An optional number, which may be 0."""
 Sha256 = Annotated[str, Field(max_length=64, pattern="^[0-9a-f]{64}$")]
 """A SHA-256 in hexadecimal."""
 Verdict = Literal["drift", "no drift", "not enough data"]
 RetrainVerdict = Literal["helped", "no difference", "harmed"]
+LevelOutcome = Literal["moved", "confirmed", "waiting", "held", "late", "copy", "pinned", "accepted", "reset"]
+"""What became of a level. By a batch: it moved; it moved as two batches in a row show; a too large move waits; it is
+pinned and stays; the rows are of earlier periods; the rows were seen before. And by a command."""
 ComparedWith = Literal["champion", "previous"]
 """What a batch is compared with: what the champion learnt from, or the batch before."""
 
@@ -314,6 +322,20 @@ class PairErrors(BaseModel):
     variance: FiniteFloat = 0.0
 
 
+class Growth(BaseModel):
+    """The rows since the training of a champion, which learnt from batches with `learnt` rows.
+
+    `rows` are those of later batches, without copies. At `requested` of them a training for more data was requested
+    last, 0 if none was.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    version: VersionNumber
+    learnt: Count
+    rows: Count
+    requested: Count = 0
+
+
 class PolicyVerdict(BaseModel):
     """The verdict of one policy on a batch. `parameters` is the SHA-256 of its parameters.
 
@@ -344,6 +366,7 @@ class DriftAssessed(BatchPayload):
     `verdict` and `reason` are those of `policy`, and `verdicts` are those of all policies. `findings` are unusual
     properties that do not decide the verdict. `baseline` is None if no batch was complete yet, and in reports of
     earlier versions, as everything after it. `importance` is each column's share of the champion's SHAP values.
+    `growth` counts the rows since the champion's training.
     """
 
     TYPE = "drift.assessed"
@@ -364,6 +387,7 @@ class DriftAssessed(BatchPayload):
     histograms: LeftOutIfEmpty[Few[Histogram]] = []
     importance: LeftOutIfEmpty[Metrics] = {}
     pair: LeftOutIfEmpty[PairErrors | None] = None
+    growth: LeftOutIfEmpty[Growth | None] = None
 
 
 class RetrainJudged(BatchPayload):
@@ -630,6 +654,39 @@ class IntervalsAdjusted(ModelPayload):
     level: Share
 
 
+class LevelUpdated(ModelPayload):
+    """The level of prices of a version after a batch, or after a command. `seq` grows with each of these events.
+
+    `value` is the level as a logarithm, relative to the version's first period, `error` its standard error, and `slope`
+    the part of it that is the expected change. `period` is the first day of the period that it follows, and `as_of` the
+    date of the newest row. The batch of `rows` usable rows and this `digest` shows the level `seen` with its error. If
+    it would move the level too far, `waiting` is what it shows. If `pinned`, a person decided on the level.
+
+    `cause` is the id of the event or command that led here.
+    """
+
+    TYPE = "level.updated"
+    seq: VersionNumber
+    period: Day
+    as_of: Day
+    value: FiniteFloat
+    error: Annotated[FiniteFloat, Field(ge=0)]
+    slope: FiniteFloat = 0.0
+    rows: Count
+    outcome: LevelOutcome
+    reason: Text
+    cause: Id
+    epoch: LeftOutIfEmpty[Epoch | None] = None
+    number: LeftOutIfNone[Count | None] = None
+    digest: LeftOutIfEmpty[Digest] = ""
+    seen: LeftOutIfNone[FiniteFloat | None] = None
+    seen_error: LeftOutIfNone[FiniteFloat | None] = None
+    waiting: LeftOutIfNone[FiniteFloat | None] = None
+    waiting_error: LeftOutIfNone[FiniteFloat | None] = None
+    pinned: bool = False
+    actor: LeftOutIfEmpty[Name | None] = None
+
+
 class Command(DatasetPayload):
     """A command of a person to a service, which answers once on the same topic. `actor` names the person.
 
@@ -659,11 +716,15 @@ class Resume(Command):
     TYPE = "resume"
 
 
-class TrainerCommand(Command):
-    """A command to the trainer. Actor and reason get into PIPELINE.promotions and into tags in MLflow."""
+class SignedCommand(Command):
+    """A command whose actor and reason are stored with its effect."""
 
     actor: Name
     reason: Annotated[str, Field(max_length=1_000), AfterValidator(_fits_text)] = ""
+
+
+class TrainerCommand(SignedCommand):
+    """A command to the trainer. Actor and reason get into PIPELINE.promotions and into tags in MLflow."""
 
 
 class Retrain(TrainerCommand):
@@ -695,6 +756,29 @@ class Cancel(TrainerCommand):
     """To the trainer: end the training in progress. Its request has failed then."""
 
     TYPE = "cancel"
+
+
+class LevelCommand(SignedCommand):
+    """A command to drift about the level of the champion. Actor and reason get into PIPELINE.market_levels."""
+
+
+class PinLevel(LevelCommand):
+    """To drift: keep the level at `factor` times the prices of the version's first period, whatever batches show."""
+
+    TYPE = "pin_level"
+    factor: Annotated[FiniteFloat, Field(ge=0.01, le=100)]
+
+
+class AcceptLevel(LevelCommand):
+    """To drift: move the level to what the waiting batch shows."""
+
+    TYPE = "accept_level"
+
+
+class ResetLevel(LevelCommand):
+    """To drift: return to the level of the version's training. Later batches move it again."""
+
+    TYPE = "reset_level"
 
 
 class CommandAnswer(DatasetPayload):
@@ -740,7 +824,9 @@ PAYLOADS: dict[str, type[Payload]] = {
         DriftAssessed, RetrainJudged, RollbackProposed, RetrainRequested,
         TrainingStarted, TrainingProgress, TrainingFinished, TrainingMerged, TrainingSkipped, TrainingFailed,
         ModelRegistered, ModelPromoted, ModelRejected, IntervalsAdjusted,
-        Poll, Pause, Resume, Retrain, Promote, Rollback, Cancel, CommandAccepted, CommandRefused,
+        LevelUpdated,
+        Poll, Pause, Resume, Retrain, Promote, Rollback, Cancel, PinLevel, AcceptLevel, ResetLevel,
+        CommandAccepted, CommandRefused,
         RecordDeadlettered,
     )
 }  # fmt: skip

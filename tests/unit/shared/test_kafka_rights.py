@@ -20,7 +20,7 @@ def test_each_topic_is_written_by_its_service() -> None:
     assert writers("drift") == {"drift", OPERATOR}
     assert writers("retrain") == {"drift", "trainer", OPERATOR}
     assert writers("training") == writers("models") == {"trainer", OPERATOR}
-    assert writers("commands") == {"poller", "trainer", "monitor", OPERATOR}
+    assert writers("commands") == {"poller", "drift", "trainer", "monitor", OPERATOR}
     assert writers("deadletter") == {"poller", "loader", "drift", "trainer", "inference"}
 
 

@@ -34,7 +34,7 @@ def test_batches_have_one_order() -> None:
 
 def test_the_topics_of_a_service_are_those_that_it_writes_or_reads() -> None:
     """A service is not ready without one of them, also without one that it only writes."""
-    assert set(topics_of("cars", "inference")) == {"cars.models", "cars.training", "cars.deadletter"}
+    assert set(topics_of("cars", "inference")) == {"cars.models", "cars.levels", "cars.training", "cars.deadletter"}
     assert set(topics_of("cars", "poller")) == {"cars.batches", "cars.rows", "cars.commands", "cars.deadletter"}
 
 

@@ -1,11 +1,13 @@
 """Turns events into lines of text. No I/O, no clock."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from veleta.events.catalogue import (
+    AcceptLevel,
     BatchClosed,
     BatchMissed,
     BatchOpened,
@@ -18,13 +20,16 @@ from veleta.events.catalogue import (
     CommandRefused,
     DriftAssessed,
     IntervalsAdjusted,
+    LevelUpdated,
     ModelPayload,
     ModelPromoted,
     ModelRegistered,
     ModelRejected,
     Payload,
+    PinLevel,
     Promote,
     RecordDeadlettered,
+    ResetLevel,
     Retrain,
     RetrainJudged,
     RetrainRequested,
@@ -135,7 +140,9 @@ def loaded_message(row: Mapping[str, Any]) -> Message:
 
 def _addressee(kind: str) -> str:
     """What a command of this type is about."""
-    return "trainer" if kind in (Retrain.TYPE, Promote.TYPE, Rollback.TYPE, Cancel.TYPE) else "polling"
+    if kind in (Retrain.TYPE, Promote.TYPE, Rollback.TYPE, Cancel.TYPE):
+        return "trainer"
+    return "level" if kind in (PinLevel.TYPE, AcceptLevel.TYPE, ResetLevel.TYPE) else "polling"
 
 
 def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR0912 - one case for each event
@@ -181,6 +188,11 @@ def _text(payload: Payload) -> tuple[str, Level]:  # noqa: C901, PLR0911, PLR091
                 f"intervals had {payload.coverage:.0%} of {payload.rows:,} prices of {payload.epoch}/{payload.number}"
             )
             return f"{text}: level {payload.level_before:.2f} -> {payload.level:.2f}", "detail"
+        case LevelUpdated():
+            level: Level = "warning" if payload.outcome == "waiting" else "info"
+            factor = math.exp(payload.value)
+            text = f"prices of {payload.period:%Y-%m} x {factor:.3f} ± {factor * payload.error:.3f}: {payload.outcome}"
+            return f"{text}, {payload.reason}", level
         case Command():
             reason = f": {payload.reason}" if payload.reason else ""
             address = f" at {payload.address}" if payload.address else ""

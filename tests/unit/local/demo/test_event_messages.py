@@ -1,6 +1,6 @@
 """The messages of the demo for each event."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -130,6 +130,58 @@ MESSAGES: list[tuple[catalogue.Payload, str, str, Level]] = [
     (catalogue.Promote(dataset="homes", actor="ana", version=2), "trainer", "promote requested by ana", "info"),
     (catalogue.Rollback(dataset="homes", actor="ana"), "trainer", "rollback requested by ana", "info"),
     (catalogue.Cancel(dataset="homes", actor="ana"), "trainer", "cancel requested by ana", "info"),
+    (
+        catalogue.LevelUpdated(
+            model="homes",
+            version=4,
+            run_id="r",
+            seq=7,
+            period=date(2014, 11, 1),
+            as_of=date(2014, 11, 28),
+            rows=480,
+            value=0.07,
+            error=0.005,
+            outcome="moved",
+            reason="level +1.8%",
+            cause="homes/1/4/closed",
+        ),
+        "version 4",
+        "prices of 2014-11 x 1.073 ± 0.005: moved, level +1.8%",
+        "info",
+    ),
+    (
+        catalogue.LevelUpdated(
+            model="homes",
+            version=4,
+            run_id="r",
+            seq=8,
+            period=date(2014, 11, 1),
+            as_of=date(2014, 11, 28),
+            rows=480,
+            value=0.0,
+            error=0.0,
+            outcome="waiting",
+            reason="too far",
+            cause="homes/1/5/closed",
+            waiting=6.9,
+        ),
+        "version 4",
+        "prices of 2014-11 x 1.000 ± 0.000: waiting, too far",
+        "warning",
+    ),
+    (
+        catalogue.PinLevel(dataset="homes", actor="ana", factor=1.07),
+        "level",
+        "pin_level requested by ana",
+        "info",
+    ),
+    (
+        catalogue.AcceptLevel(dataset="homes", actor="ana", reason="a crash"),
+        "level",
+        "accept_level requested by ana: a crash",
+        "info",
+    ),
+    (catalogue.ResetLevel(dataset="homes", actor="ana"), "level", "reset_level requested by ana", "info"),
     (
         catalogue.CommandAccepted(dataset="homes", command="homes/cancel/1", effect="cancelled"),
         "trainer",

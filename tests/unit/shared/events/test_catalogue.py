@@ -152,7 +152,7 @@ def _nodes(node: dict[str, Any], root: dict[str, Any], path: str) -> Iterator[tu
 def _is_bounded(node: dict[str, Any]) -> bool:
     match node.get("type"):
         case "string":
-            return "maxLength" in node or "enum" in node or "const" in node
+            return "maxLength" in node or "enum" in node or "const" in node or node.get("format") == "date"
         case "integer":
             return "minimum" in node and "maximum" in node
         case "array":
