@@ -53,7 +53,7 @@ class Reference(BaseModel):
     """As `holdout_numbers`, empty in files without them."""
     holdout_numbers: Sample[int] = []
     holdout_periods: Sample[int] = []
-    """The number of the period of each row of the holdout if the dataset has a market. `signed` is without the level."""
+    """The number of the period of each row of the holdout, if there is a market. `signed` is without the level."""
     last: tuple[int, int] | None = None
     """The epoch and the number of the newest batch that it learnt from. None in files without it."""
     received: int = 0
