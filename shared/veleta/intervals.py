@@ -18,6 +18,8 @@ CALIBRATION, ERROR_MODEL = "interval_calibration", "error_model"
 """Keys in the metadata of the CatBoost model. Models of earlier versions, or with too few rows, have neither."""
 COVERAGE = 0.8
 """The share of prices that intervals shall contain."""
+DEVIATIONS = 1.2816
+"""Half the width of an interval with this share of a normal distribution, in standard deviations."""
 LEVELS = tuple(percent / 100 for percent in range(50, 100))
 """The levels whose quantiles a model knows."""
 HALF_STEP_ROWS = 200

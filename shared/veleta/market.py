@@ -150,8 +150,8 @@ def moved(level: Level, seen: Seen, step: float, periods: int = 1, *, trend: boo
     return Level(before + gain * difference + slope, math.sqrt((1 - gain) * variance), slope)
 
 
-def followed(history: Mapping[int, Seen], step: float, method: Method) -> tuple[Level, float]:
-    """The level after a history, and the mean squared error of what was expected of each period but the first ones.
+def followed(history: Mapping[int, Seen], step: float, method: Method) -> tuple[Level, np.ndarray]:
+    """The level after a history, and the squared error of what was expected of each period from the third on.
 
     The method `none` expects no change: its step is 0.
     """
@@ -161,17 +161,23 @@ def followed(history: Mapping[int, Seen], step: float, method: Method) -> tuple[
         errors.append((expected(level, period - last) - history[period].mean) ** 2)
         step = 0.0 if method == "none" else step
         level, last = moved(level, history[period], step, period - last, trend=method == "trend"), period
-    return level, float(np.mean(errors[1:])) if len(errors) > 1 else 0.0
+    return level, np.array(errors[1:])
 
 
 def best_method(history: Mapping[int, Seen], step: float) -> Method:
     """The method with the smallest error by rolling-origin evaluation: each period is expected by those before it.
 
-    A history of fewer than ENOUGH_PERIODS shows nothing. Then it is `trend`, whose slope is 0 at first.
+    It is `trend`, whose slope is 0 at first, unless another one is better by more than one standard error. A history of
+    fewer than ENOUGH_PERIODS shows nothing.
     """
+    best: Method = "trend"
     if len(history) < ENOUGH_PERIODS:
-        return "trend"
-    return min(METHODS, key=lambda method: followed(history, step, method)[1])
+        return best
+    for method in METHODS:
+        gain = followed(history, step, best)[1] - followed(history, step, method)[1]
+        if gain.mean() > gain.std(ddof=1) / math.sqrt(len(gain)):
+            best = method
+    return best
 
 
 def filtered(history: Mapping[int, Seen], step: float) -> dict[int, Level]:

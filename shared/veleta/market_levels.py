@@ -5,7 +5,7 @@ the periods that it learnt; drift moves the last one with each batch, and infere
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import date
 from typing import NamedTuple, Self
 
@@ -95,6 +95,14 @@ class MarketLevels(BaseModel):
         """`step`, or 0 if the method expects no change."""
         return 0.0 if self.method == "none" else self.step
 
+    def with_updates(self, updates: Mapping[date, Level]) -> Self:
+        """These levels with those of later updates, by the first day of their period: see `updates_of`."""
+        if not updates:
+            return self
+        later = {period_of(day, self.every): each for day, each in updates.items()}
+        past = {number: Level(each.value - each.slope, each.error) for number, each in later.items()}
+        return self.model_copy(update={"levels": self.levels | past, "now": later[max(later)]})
+
     def of_period(self, number: int) -> Level:
         """The level of a period, or of the last one before it that has rows, and of the first one at the earliest."""
         return nearest(self.levels, number)
@@ -118,6 +126,17 @@ class MarketLevels(BaseModel):
         """As `seen`, with the values of the categories by their names."""
         known = {**values, PREDICTION: bands(self.edges, logarithms)}
         return seen_in(signed, [(mix, known[name]) for name, mix in self.mixes.items() if name in known])
+
+
+def updates_of(rows: Iterable[tuple[str, date, Level]]) -> dict[date, Level]:
+    """The last level of each period, by its first day. `rows` have the outcome, the period and the level, in order."""
+    found = dict[date, Level]()
+    for outcome, period, level in rows:
+        if outcome == "reset":
+            found.clear()
+        else:
+            found[period] = level
+    return found
 
 
 def nearest(levels: Mapping[int, Level], number: int) -> Level:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from veleta.intervals import Calibration
-from veleta.market import Level
+from veleta.market_levels import MarketLevels
 
 METADATA = b"origins"
 COLUMNS = {
@@ -28,7 +28,7 @@ among the clean rows, the predicted logarithm of the price, and the expected siz
 class OriginModel(BaseModel):
     """A model that learnt from the first periods, up to the one at `origin`.
 
-    `levels` has the level of each of these periods. It is empty for a model that predicts prices with their level.
+    `market` has their levels. A model that predicts prices with their level has none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,8 +37,7 @@ class OriginModel(BaseModel):
     rows: int
     seconds: float
     calibration: Calibration
-    levels: dict[int, Level]
-    step: float
+    market: MarketLevels | None
 
 
 class Origins(BaseModel):

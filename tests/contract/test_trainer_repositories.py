@@ -1,8 +1,8 @@
 """One suite for the trainer's repositories, in memory and in MySQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,8 +15,9 @@ from support.twins.trainer import MemoryTrainerUnitOfWork
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.errors import StateLost
 from veleta.events.catalogue import Measures
+from veleta.market import Level
 from veleta.ports import Transactions, Version
-from veleta.tables import evaluations, interval_levels, leases, outbox, promotions, trainings
+from veleta.tables import evaluations, interval_levels, leases, market_levels, outbox, promotions, trainings
 from veleta_trainer.adapters.repositories import MysqlTrainerUnitOfWork
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.interval_level import IntervalLevelRow
@@ -290,6 +291,59 @@ class TestIntervalLevels:
         assert await transactions.run(lambda uow: uow.interval_levels.last(Version(1, "another"))) is None
         await transactions.run(lambda uow: uow.interval_levels.save(new))
         assert await transactions.run(lambda uow: uow.interval_levels.last(Version(1, "another"))) == new
+
+
+class TestMarketLevels:
+    async def test_the_levels_of_a_version_are_the_last_ones_of_each_period(
+        self, transactions: Transactions[TrainerUnitOfWork], request: pytest.FixtureRequest
+    ) -> None:
+        """Those before a batch, with the commands of that time. A reset forgets the levels before it."""
+        may, june = date(2014, 5, 1), date(2014, 6, 1)
+        rows: list[tuple[int, tuple[int, int] | None, str, date, float]] = [
+            (1, (1, 4), "moved", may, 0.01),
+            (1, (1, 5), "moved", may, 0.02),
+            (2, (1, 5), "moved", may, 0.5),
+            (1, (1, 6), "moved", june, 0.03),
+            (1, None, "pinned", june, 0.04),
+            (1, (1, 7), "held", june, 0.05),
+        ]
+        self._store(transactions, request, rows)
+
+        async def found(version: int, before: tuple[int, int] | None = None) -> dict[date, float]:
+            levels = await transactions.run(lambda uow: uow.market_levels.updates(version, "run", before))
+            return {day: level.value for day, level in levels.items()}
+
+        assert await found(1) == {may: 0.02, june: 0.05}
+        assert await found(1, (1, 7)) == {may: 0.02, june: 0.04}
+        assert await found(1, (1, 5)) == {may: 0.01}
+        assert await found(3) == {}
+        self._store(transactions, request, [*rows, (1, None, "reset", may, 0.0), (1, (1, 8), "moved", june, 0.06)])
+        assert await found(1) == {june: 0.06}
+
+    def _store(
+        self,
+        transactions: Transactions[TrainerUnitOfWork],
+        request: pytest.FixtureRequest,
+        rows: Sequence[tuple[int, tuple[int, int] | None, str, date, float]],
+    ) -> None:
+        """Replace all rows, as drift writes them."""
+        if isinstance(transactions, MemoryTransactions):
+            stored = [
+                (version, "run", batch, *kind, Level(value, 0.005, 0.001)) for version, batch, *kind, value in rows
+            ]
+            transactions.committed.market_levels.rows = stored
+            return
+        with request.getfixturevalue("testbed").admin.begin() as connection:
+            connection.execute(sa.delete(market_levels))
+            for seq, (version, batch, outcome, period, value) in enumerate(rows, 1):
+                epoch, number = batch or (None, None)
+                connection.execute(
+                    sa.insert(market_levels).values(
+                        seq=seq, version=version, run_id="run", period=period, as_of=period, value=value, error=0.005,
+                        slope=0.001, measured_rows=9, outcome=outcome, reason="r", cause="c", epoch=epoch,
+                        number=number, digest="", pinned=0, updated_at=TIME.replace(tzinfo=None),
+                    )
+                )  # fmt: skip
 
 
 class TestEvaluations:

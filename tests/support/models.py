@@ -27,8 +27,8 @@ from veleta.ports import DIGEST, NATIVE, Version
 from veleta.predictor import FEATURES, Predictor
 from veleta.topics import topic
 from veleta_trainer.domain.clean_rows import CleanBatch
-from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
-from veleta_trainer.domain.price_model import fit_price_model
+from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.market_model import fit_models
 from veleta_trainer.domain.training_data import TrainingData
 
 METRICS = {"mae": 1000.0}
@@ -82,12 +82,12 @@ def train_with_intervals(dataset: Dataset, path: Path, rows: Iterable[Row]) -> N
     data = TrainingData(dataset)
     data.append(CleanBatch.of_rows(dataset, [rows]), 0, holdout_only=False)
     train, holdout = data.train, data.holdout
-    params = {"iterations": 20, "random_seed": 1}
-    booster = fit_price_model(dataset, train.frame(), train.prices(), params, 1)
-    error_model = fit_error_model(dataset, train.frame(), train.prices(), train.properties(), params, 1)
-    predictions = HoldoutPredictions.of_models(
-        dataset, (booster, error_model), holdout.frame(), holdout.prices(), holdout.properties()
-    )
+    models = fit_models(dataset, train.labelled(), {"iterations": 20, "random_seed": 1}, 1)
+    booster, error_model = models.both
+    held = holdout.labelled()
+    predictions = HoldoutPredictions.of_models(dataset, models.both, held.at(held.levels(models.market)))
+    if models.market:
+        models.market.save(booster.get_metadata())
     error_model.save_model(str(path))
     predictions.calibration().save(booster.get_metadata(), path.read_bytes())
     learnt = train.training_values()

@@ -17,18 +17,18 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from veleta.bounds import Seed, Trees, Workers
 from veleta.console import run, show
-from veleta.dataset import Dataset, Period, load_dataset
+from veleta.dataset import Dataset, MarketRule, load_dataset
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS, is_held_out
 from veleta.input.clean_rows import clean_rows
-from veleta.market import Level
 from veleta.origins import COLUMNS, OriginModel, Origins, write_origins
-from veleta.periods import period_of
+from veleta.periods import periods_of
 from veleta.settings import read_settings
 from veleta_trainer.domain.catboost_params import catboost_params
 from veleta_trainer.domain.clean_rows import CleanRows, ColumnBuilder
-from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
-from veleta_trainer.domain.market_model import fit_in_market, level_of_rows
+from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.labelled_rows import LabelledRows
+from veleta_trainer.domain.market_model import fit_models
 from veleta_trainer.domain.price_model import fit_price_model, predict
 
 FIRST = 1
@@ -52,73 +52,71 @@ class TimeSettings(BaseSettings):
 def main() -> None:
     """Fit all models and write their predictions. Raises Stop."""
     settings = read_settings(TimeSettings)
-    dataset = load_dataset(settings.dataset)
-    every = require_periods(dataset)
-    rows, periods = read_rows(settings.csv, dataset, every)
+    dataset = in_market(load_dataset(settings.dataset))
+    rows = read_rows(settings.csv, dataset)
     params = catboost_params(settings.trees, settings.depth, settings.seed)
-    origins, table = predictions(dataset, rows, periods, every, params, settings.threads, show)
-    write_origins(settings.origins, origins, table)
+    write_origins(settings.origins, *predictions(dataset, rows, params, settings.threads, show))
 
 
-def require_periods(dataset: Dataset) -> Period:
-    """The length of a period. Raises Stop: the dataset file does not divide the rows by time."""
-    if dataset.batches.by is None:
+def in_market(dataset: Dataset) -> Dataset:
+    """The dataset with a market whose periods are those of its batches.
+
+    Raises Stop: the dataset file does not divide the rows by time.
+    """
+    by = dataset.batches.by or (dataset.market.time if dataset.market else None)
+    if by is None:
         raise Stop('ORDER=time: the dataset file has no periods: add [batches] with by = "date" and every = "month"')
-    return dataset.batches.every
+    rule = (dataset.market or MarketRule(time=by)).model_copy(update={"time": by, "every": dataset.batches.every})
+    return dataset.model_copy(update={"market": rule})
 
 
-def read_rows(path: Path, dataset: Dataset, every: Period) -> tuple[CleanRows, np.ndarray]:
-    """The clean rows of a file, and the number of each one's period.
+def read_rows(path: Path, dataset: Dataset) -> LabelledRows:
+    """The clean rows of a file, with their days.
 
     Raises:
         FaultyInput: the file cannot be read, or has no usable row.
         Stop: there are too few periods or rows.
     """
-    periods, clean, by = list[int](), ColumnBuilder(dataset), str(dataset.batches.by)
+    clean = ColumnBuilder(dataset)
     for _, values in clean_rows(path, dataset):
-        periods.append(period_of(values[by], every))  # type: ignore[arg-type]  # a clean row has its date
         clean.append(values)
-    found = np.array(periods)
-    different = np.unique(found)
-    if len(different) < MIN_PERIODS or (found <= different[FIRST]).sum() < 2 * MIN_TRAINING_ROWS:
-        counts = f"{len(found):,} clean rows of {len(different)} periods"
+    rows = CleanRows(dataset, [clean.table()]).labelled()
+    periods = periods_in(dataset, rows)
+    different = np.unique(periods)
+    if len(different) < MIN_PERIODS or (periods <= different[FIRST]).sum() < 2 * MIN_TRAINING_ROWS:
+        counts = f"{len(rows):,} clean rows of {len(different)} periods"
         raise Stop(
             f"CSV={path}: {counts} are too few: {MIN_PERIODS} periods are needed, with more rows in the first ones"
         )
-    return CleanRows(dataset, [clean.table()]), found
+    return rows
+
+
+def periods_in(dataset: Dataset, rows: LabelledRows) -> np.ndarray:
+    """The number of the period of each row."""
+    if rows.days is None or dataset.market is None or dataset.market.every is None:
+        raise TypeError("the rows have no days")
+    return periods_of(rows.days, dataset.market.every)
 
 
 def predictions(
-    dataset: Dataset,
-    rows: CleanRows,
-    periods: np.ndarray,
-    every: Period,
-    params: Mapping[str, Any],
-    threads: int,
-    report: Callable[[str], None],
+    dataset: Dataset, rows: LabelledRows, params: Mapping[str, Any], threads: int, report: Callable[[str], None]
 ) -> tuple[Origins, pa.Table]:
     """The models of each period but the last one, and their predictions, in order of time."""
+    periods = periods_in(dataset, rows)
     numbers = np.unique(periods).tolist()
     models, tables = list[OriginModel](), list[pa.Table]()
+    without = dataset.model_copy(update={"market": None})
     for origin in range(FIRST, len(numbers) - 1):
-        for house in (False, True):
-            model, table = _model(dataset, rows, periods, numbers[origin], every, params, threads, house=house)
-            models.append(model.model_copy(update={"origin": origin}))
-            tables.append(table.set_column(0, "origin", pa.array([origin] * len(table), COLUMNS["origin"])))
+        for asked in (without, dataset):
+            model, table = _model(asked, rows, periods <= numbers[origin], origin, params, threads)
+            models.append(model)
+            tables.append(table)
         report(f"period {origin + 1} of {len(numbers) - 1}: {model.rows:,} rows, {model.seconds:.0f} s")
     return Origins(periods=periods.tolist(), models=models), pa.concat_tables(tables)
 
 
 def _model(
-    dataset: Dataset,
-    rows: CleanRows,
-    periods: np.ndarray,
-    last: int,
-    every: Period,
-    params: Mapping[str, Any],
-    threads: int,
-    *,
-    house: bool,
+    dataset: Dataset, rows: LabelledRows, past: np.ndarray, origin: int, params: Mapping[str, Any], threads: int
 ) -> tuple[OriginModel, pa.Table]:
     """One model, and its predictions.
 
@@ -126,38 +124,27 @@ def _model(
     shows how large the errors are: for its intervals, and for what drift compares with.
     """
     began = time.monotonic()
-    frame, prices, properties = rows.frame(), rows.prices(), rows.properties()
-    past, held = periods <= last, is_held_out(properties)
-    train, holdout = past & ~held, past & held
-    levels, step, offsets = dict[int, Level](), 0.0, np.zeros(len(prices))
-    if house:
-        fit = fit_in_market(
-            dataset, frame[train], prices[train], properties[train], periods[train], every, params, threads
-        )
-        booster, error_model, levels, step = fit.booster, fit.error_model, dict(fit.levels), fit.step
-        offsets[past] = level_of_rows(levels, periods[past])
-    else:
-        booster = fit_price_model(dataset, frame[train], prices[train], params, threads)
-        error_model = fit_error_model(dataset, frame[train], prices[train], properties[train], params, threads)
-    adjusted = prices / np.exp(offsets)
-    of_holdout = HoldoutPredictions.of_models(
-        dataset, (booster, error_model), frame[holdout], adjusted[holdout], properties[holdout]
-    )
-    whole = fit_price_model(dataset, frame[past], adjusted[past], params, threads)
-    later = ~past
-    logarithms = np.concatenate([of_holdout.logarithms, predict(whole, dataset, frame[later])])
-    sizes = np.concatenate([of_holdout.sizes, np.exp(predict(error_model, dataset, frame[later]))])
-    positions = np.concatenate([np.flatnonzero(holdout), np.flatnonzero(later)])
-    values = (np.zeros(len(positions)), np.full(len(positions), house), positions, logarithms, sizes)
-    table = pa.table(
-        {name: pa.array(each).cast(kind) for (name, kind), each in zip(COLUMNS.items(), values, strict=True)}
-    )
-    seconds = time.monotonic() - began
+    held = is_held_out(rows.properties)
+    models = fit_models(dataset, rows.part(past & ~held), params, threads)
+    house = rows.at(rows.levels(models.market))
+    of_holdout = HoldoutPredictions.of_models(dataset, models.both, house.part(past & held))
+    learnt, later = house.part(past), rows.part(~past)
+    whole = fit_price_model(dataset, learnt.frame, learnt.prices, params, threads)
+    logarithms = np.concatenate([of_holdout.logarithms, predict(whole, dataset, later.frame)])
+    sizes = np.concatenate([of_holdout.sizes, np.exp(predict(models.error_model, dataset, later.frame))])
+    positions = np.concatenate([np.flatnonzero(past & held), np.flatnonzero(~past)])
+    count, is_house = len(positions), models.market is not None
+    values = np.full(count, origin), np.full(count, is_house), positions, logarithms, sizes
+    columns = {name: pa.array(each).cast(kind) for (name, kind), each in zip(COLUMNS.items(), values, strict=True)}
     found = OriginModel(
-        origin=0, house=house, rows=int(past.sum()), seconds=seconds, calibration=of_holdout.calibration(),
-        levels=levels, step=step,
-    )  # fmt: skip
-    return found, table
+        origin=origin,
+        house=is_house,
+        rows=len(learnt),
+        seconds=time.monotonic() - began,
+        calibration=of_holdout.calibration(),
+        market=models.market,
+    )
+    return found, pa.table(columns)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from catboost import CatBoostError, CatBoostRegressor
 
@@ -35,11 +34,13 @@ from veleta_trainer.clean_batch_reader import CleanBatchReader
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.evaluation import CHALLENGER, CHAMPION, WHOLE, Predicted, evaluate, largest_errors, slices
-from veleta_trainer.domain.gates import Errors, compare, coverage_gate, example_gate, middle_prices
-from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
+from veleta_trainer.domain.gates import Errors, compare, coverage_gate, example_gate, latest_gate, middle_prices
+from veleta_trainer.domain.holdout import Holdout
+from veleta_trainer.domain.interval_model import HoldoutPredictions
 from veleta_trainer.domain.linear_baseline import NAME as BASELINE
 from veleta_trainer.domain.linear_baseline import fit_linear_baseline
-from veleta_trainer.domain.price_model import fit_price_model, predict_prices
+from veleta_trainer.domain.market_model import VersionModels, fit_models, levels_of
+from veleta_trainer.domain.price_model import predict
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.reference import version_reference
 from veleta_trainer.ports import EVALUATING, FITTING, BatchCache
@@ -61,10 +62,11 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     recipe = recipe.model_copy(update={"places_digest": Features(dataset).places_digest})
     if shortage := data.shortage():
         raise Reject(shortage)
-    booster, error_model = _fit(dataset, data.train, recipe.params, threads)
+    models = _fit(dataset, data.train, recipe.params, threads)
+    booster, error_model = models.both
     report_progress(EVALUATING, 0, 1)
-    frame, prices, properties = data.holdout.frame(), data.holdout.prices(), data.holdout.properties()
-    predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), frame, prices, properties)
+    holdout = Holdout.of(data.holdout.labelled(), models.market)
+    predictions = HoldoutPredictions.of_models(dataset, models.both, holdout.house)
     predictions.calibration().save(booster.get_metadata(), _file_of(error_model, folder / child_protocol.ERROR_MODEL))
     booster.get_metadata()[FEATURES] = str(recipe.feature_version)
     recipe.definition.save(booster.get_metadata())
@@ -72,39 +74,42 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     learnt.save(booster.get_metadata())
     if errors := predictions.holdout_errors(data.holdout.outside(learnt)):
         errors.save(booster.get_metadata())
+    if models.market:
+        models.market.save(booster.get_metadata())
     booster.save_model(str(folder / child_protocol.MODEL))
-    models = {CHALLENGER: Predicted(np.exp(predictions.logarithms), *predictions.other_half_intervals())}
+    low, high = predictions.other_half_intervals()
+    predicted = {CHALLENGER: holdout.predicted(predictions.logarithms, low, high)}
     try:
         if champion := load_champion(folder, dataset):
-            models[CHAMPION] = Predicted(predict_prices(champion, dataset, frame))
+            logarithms = predict(champion, dataset, holdout.house.frame)
+            levels = holdout.rows.levels(levels_of(champion, recipe.champion_levels))
+            predicted[CHAMPION] = holdout.predicted(logarithms + levels - holdout.levels)
     except (Reject, CatBoostError) as error:
         recipe = recipe.model_copy(update={"not_compared": one_line(error)})
     (folder / child_protocol.RECIPE).write_text(recipe.model_dump_json())
-    baseline = fit_linear_baseline(dataset, data.train.frame(), data.train.prices())
-    models[BASELINE] = Predicted(np.exp(baseline.predict(frame)))
-    metrics = _evaluate(dataset, frame, prices, models, folder / child_protocol.EVALUATION)
-    metrics |= {"train_rows": float(len(data.train)), "holdout_rows": float(len(frame))}
-    reference = version_reference(dataset, data, predictions, booster, threads)
-    reference.write(folder / REFERENCE_FILE)
+    train = data.train.labelled()
+    baseline = fit_linear_baseline(dataset, train.frame, train.at(train.levels(models.market)).prices)
+    predicted[BASELINE] = holdout.predicted(baseline.predict(holdout.house.frame))
+    metrics = _evaluate(dataset, holdout, predicted, folder / child_protocol.EVALUATION)
+    metrics |= {"train_rows": float(len(train)), "holdout_rows": float(len(holdout.house))}
+    reference = version_reference(dataset, data, predictions, models, threads)
+    newest = max((each.epoch, each.number) for each in recipe.batches)
+    reference.model_copy(update={"last": newest}).write(folder / REFERENCE_FILE)
     (example_price,) = Predictor(dataset, booster).prices([dataset.convert(dataset.example)[0]])
-    gates = [example_gate(dataset, example_price), *_compare(dataset, data.holdout, models, recipe.champion)]
+    gates = [example_gate(dataset, example_price), *_compare(dataset, holdout, predicted, recipe.champion)]
     if "coverage" in metrics:
-        gates.append(coverage_gate(metrics["coverage"], len(frame)))
+        gates.append(coverage_gate(metrics["coverage"], len(holdout.house)))
     found = json.dumps([asdict(gate) for gate in gates])
     (folder / child_protocol.EVALUATION / child_protocol.GATES_FILE).write_text(found)
-    frame.head(SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
+    holdout.house.frame.head(SAMPLE_ROWS).to_parquet(folder / child_protocol.SAMPLE)
     _write_last(folder / child_protocol.METRICS, json.dumps(metrics))
 
 
-def _fit(
-    dataset: Dataset, train: CleanRows, params: Mapping[str, Any], threads: int
-) -> tuple[CatBoostRegressor, CatBoostRegressor]:
-    """A model of prices, and the model of its errors."""
+def _fit(dataset: Dataset, train: CleanRows, params: Mapping[str, Any], threads: int) -> VersionModels:
+    """The models of the version."""
     report_progress("building features", 0, 1)
-    frame, prices = train.frame(), train.prices()
-    booster = fit_price_model(dataset, frame, prices, params, threads, [_LearningCurve(int(params["iterations"]))])
-    report_progress("learning errors", 0, 1)
-    return booster, fit_error_model(dataset, frame, prices, train.properties(), params, threads)
+    curve = _LearningCurve(int(params["iterations"]))
+    return fit_models(dataset, train.labelled(), params, threads, [curve], lambda phase: report_progress(phase, 0, 1))
 
 
 def _write_last(path: Path, text: str) -> None:
@@ -151,11 +156,10 @@ def report_progress(phase: str, done: int, of: int, error: float | None = None) 
     sys.stdout.flush()
 
 
-def _evaluate(
-    dataset: Dataset, frame: pd.DataFrame, prices: np.ndarray, models: Mapping[str, Predicted], folder: Path
-) -> dict[str, float]:
+def _evaluate(dataset: Dataset, holdout: Holdout, models: Mapping[str, Predicted], folder: Path) -> dict[str, float]:
     """Write the measures of all models to `folder`. Returns those of the new one, and the MAE of the others."""
-    figures = evaluate(dataset.evaluation, frame, prices, models)
+    frame, prices = holdout.house.frame, holdout.prices
+    figures = evaluate(dataset.evaluation, frame, prices, models, holdout.latest)
     folder.mkdir()
     write_table(folder / child_protocol.FIGURES, pd.DataFrame(figures))
     write_table(folder / "largest_errors.csv", largest_errors(frame, prices, models[CHALLENGER], dataset.target))
@@ -165,15 +169,15 @@ def _evaluate(
     return metrics | others
 
 
-def _compare(
-    dataset: Dataset, holdout: CleanRows, models: Mapping[str, Predicted], champion: int | None
-) -> list[Check]:
+def _compare(dataset: Dataset, holdout: Holdout, models: Mapping[str, Predicted], champion: int | None) -> list[Check]:
     """What the gates find that compare the new model with the champion, a version. Nothing without its predictions."""
     if CHAMPION not in models:
         return []
     predicted = models[CHALLENGER].prices, models[CHAMPION].prices
-    errors = Errors.of(holdout.prices(), *predicted, holdout.properties())
-    return compare(errors, dict(slices(dataset.evaluation, holdout.frame(), middle_prices(*predicted))), champion)
+    errors = Errors.of(holdout.prices, *predicted, holdout.house.properties)
+    parts = dict(slices(dataset.evaluation, holdout.house.frame, middle_prices(*predicted)))
+    latest = [latest_gate(name, errors.part(rows)) for name, rows in holdout.latest.items()]
+    return [*compare(errors, parts, champion), *latest]
 
 
 def _file_of(booster: CatBoostRegressor, path: Path) -> bytes:

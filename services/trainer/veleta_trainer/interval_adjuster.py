@@ -107,8 +107,12 @@ class IntervalAdjuster:
         self, promotion: PromotionRow, version: Version, manifest: BatchClosed, last: IntervalLevelRow | None
     ) -> IntervalLevelRow | None:
         """Measure one batch: the level after it. A batch that cannot be measured changes nothing."""
+        place = manifest.epoch, manifest.number
+        updates = await self._transactions.run(
+            lambda uow: uow.market_levels.updates(version.number, version.run_id, place)
+        )
         try:
-            measures = await self._measurer.measure(version, manifest, level_of(last))
+            measures = await self._measurer.measure(version, manifest, level_of(last), updates)
         except (Retry, StateLost):
             raise
         except Exception as error:  # noqa: BLE001 - the intervals stay as they are, whatever a batch does

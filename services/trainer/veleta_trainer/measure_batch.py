@@ -2,8 +2,9 @@
 
 `python -m veleta_trainer.measure_batch FOLDER LEVEL CACHE BYTES`
 
-FOLDER has model.cbm, the dataset file dataset.toml, and the manifest of the batch, batch.json. The output is
-measures.json: the coverage of the model's intervals at LEVEL, or null if it has none.
+FOLDER has model.cbm, the dataset file dataset.toml, the manifest of the batch, batch.json, and the levels of the market
+before it, levels.json. The output is measures.json: the coverage of the model's intervals at LEVEL, or null if it has
+none.
 CACHE is the folder of cleaned batches, which has at most BYTES: the batch is in it for the next training.
 Its login to Kafka is the trainer's, from the environment. It has a low priority: a fit goes first.
 """
@@ -11,11 +12,14 @@ Its login to Kafka is the trainer's, from the environment. It has a low priority
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 from catboost import CatBoostError, CatBoostRegressor
+from pydantic import TypeAdapter
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.batches import BatchReader
@@ -23,18 +27,21 @@ from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import BatchClosed
 from veleta.intervals import Calibration, error_model_file
+from veleta.market import Level
 from veleta.predictor import check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.clean_batch_reader import CleanBatchReader
-from veleta_trainer.domain.clean_rows import CleanRows
 from veleta_trainer.domain.interval_level import BatchMeasures
 from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.labelled_rows import LabelledRows
+from veleta_trainer.domain.market_model import levels_of
 from veleta_trainer.domain.training_data import TrainingData
 from veleta_trainer.ports import BatchCache
 
 NICENESS = 10
+LEVELS = TypeAdapter(dict[date, Level])
 
 
 def main(folder: Path, level: float, kafka: KafkaSettings, cache: BatchCache) -> None:
@@ -52,24 +59,32 @@ def main(folder: Path, level: float, kafka: KafkaSettings, cache: BatchCache) ->
         # Only the holdout: in a new epoch, the model has learnt the other properties.
         reader = CleanBatchReader(dataset, BatchReader(KafkaLog(kafka, "trainer-measure")), cache)
         data.append(reader.read(manifest), manifest.number, holdout_only=True)
-        measures = asdict(measured(dataset, booster, calibration, data.holdout, level))
+        updates = LEVELS.validate_json((folder / child_protocol.LEVELS).read_bytes())
+        measures = asdict(measured(dataset, booster, calibration, data.holdout.labelled(), level, updates))
     (folder / child_protocol.MEASURES).write_text(json.dumps(measures))
 
 
 def measured(
-    dataset: Dataset, booster: CatBoostRegressor, calibration: Calibration, holdout: CleanRows, level: float
+    dataset: Dataset,
+    booster: CatBoostRegressor,
+    calibration: Calibration,
+    holdout: LabelledRows,
+    level: float,
+    updates: Mapping[date, Level],
 ) -> BatchMeasures:
-    """The measures of a model on rows. Rows without an interval do not count."""
+    """The measures of a model on rows, with its levels of the market and later `updates`.
+
+    Rows without an interval do not count.
+    """
     if len(holdout) == 0:
         return BatchMeasures(0, 0.0)
     error_model = CatBoostRegressor().load_model(blob=error_model_file(booster.get_metadata()))
-    prices = holdout.prices()
-    predictions = HoldoutPredictions.of_models(
-        dataset, (booster, error_model), holdout.frame(), prices, holdout.properties()
-    )
-    low, high = predictions.intervals(calibration, level)
+    market = levels_of(booster, updates)
+    house = holdout.at(holdout.levels(market))
+    predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), house)
+    low, high = predictions.intervals(calibration, level, market.variance(market.state) if market else 0.0)
     rows = int(np.isfinite(low).sum())
-    inside = int(((low <= prices) & (prices <= high)).sum())
+    inside = int(((low <= house.prices) & (house.prices <= high)).sum())
     return BatchMeasures(rows, inside / rows if rows else 0.0)
 
 

@@ -1,12 +1,13 @@
 """The interfaces that the trainer requires, in addition to the shared ports."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
 from veleta.events.catalogue import BatchClosed, Measures
+from veleta.market import Level
 from veleta.ports import DIGEST, NATIVE, ManifestUnitOfWork, Version
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.clean_rows import CleanBatch
@@ -101,6 +102,13 @@ class LeaseRepository(Protocol):
         """Insert or replace the row."""
 
 
+class MarketLevelRepository(Protocol):
+    """PIPELINE.market_levels, which drift writes."""
+
+    def updates(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> dict[date, Level]:
+        """The levels of a version since its training: see `updates_of`. Only those `before` a batch, if it is given."""
+
+
 class IntervalLevelRepository(Protocol):
     """PIPELINE.interval_levels within one transaction."""
 
@@ -125,6 +133,9 @@ class TrainerUnitOfWork(ManifestUnitOfWork, Protocol):
 
     @property
     def interval_levels(self) -> IntervalLevelRepository: ...
+
+    @property
+    def market_levels(self) -> MarketLevelRepository: ...
 
     @property
     def lease(self) -> LeaseRepository: ...
@@ -212,8 +223,12 @@ class VersionChecker(Protocol):
 class BatchMeasurer(Protocol):
     """Measures a version on a batch."""
 
-    async def measure(self, version: Version, manifest: BatchClosed, level: float) -> BatchMeasures | None:
+    async def measure(
+        self, version: Version, manifest: BatchClosed, level: float, updates: Mapping[date, Level]
+    ) -> BatchMeasures | None:
         """What the version's intervals at `level` cover of the batch's holdout. None if it has no intervals.
+
+        `updates` are the levels of its market since its training, by the first day of their period.
 
         Raises:
             Retry: a dependency is unavailable.

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from itertools import takewhile
 from pathlib import Path
 
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
 from veleta.events.catalogue import Measures, Profile
+from veleta.market import Level
+from veleta.market_levels import updates_of
 from veleta.ports import Version
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import Figure
@@ -123,6 +126,18 @@ class MemoryIntervalLevels:
         return max(own, key=lambda row: (row.epoch, row.number), default=None)
 
 
+class MemoryMarketLevels:
+    """`MarketLevelRepository` in a list: version, run, batch, outcome, period and level of each row."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, str, tuple[int, int] | None, str, date, Level]] = []
+
+    def updates(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> dict[date, Level]:
+        own = [row[2:] for row in self.rows if row[:2] == (version, run_id)]
+        earlier = takewhile(lambda row: before is None or row[0] is None or row[0] < before, own)
+        return updates_of(row[1:] for row in earlier)
+
+
 class MemoryEvaluations:
     """`EvaluationRepository` in a dict."""
 
@@ -173,6 +188,7 @@ class MemoryTrainerUnitOfWork(MemoryUnitOfWork):
         self.promotions = MemoryPromotions()
         self.evaluations = MemoryEvaluations()
         self.interval_levels = MemoryIntervalLevels()
+        self.market_levels = MemoryMarketLevels()
         self.lease = MemoryLease()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from veleta.dataset import Dataset, load_dataset, parse_dataset
 from veleta.errors import Stop
 from veleta.intervals import Calibration
 from veleta.market import Level
+from veleta.market_levels import MarketLevels
 from veleta.origins import COLUMNS, OriginModel, Origins, Predictions
+from veleta.periods import first_day, period_of
 from veleta_drift.backtest_in_time import main, table, time_plot
 from veleta_drift.domain.time_order import POLICIES, History, run
 from veleta_trainer import evaluate_in_time
@@ -34,6 +37,19 @@ def dataset() -> Dataset:
     return parse_dataset(in_months(load_dataset("real_estate").text))
 
 
+FIRST = period_of(date(2020, 1, 1), "month")
+
+
+def planted(level: list[float]) -> MarketLevels:
+    """The levels of a training that knows the truth about these months."""
+    levels = {FIRST + month: Level(value, 0.005) for month, value in enumerate(level)}
+    last = first_day(max(levels), "month")
+    return MarketLevels(
+        time="prev_sold_date", every="month", method="trend", step=0.01, levels=levels, now=levels[max(levels)],
+        first=date(2020, 1, 1), last=last,
+    )  # fmt: skip
+
+
 def history(dataset: Dataset, level: list[float], rows: int = ROWS) -> History:
     """Rows of months with this level of prices, and models that know all but it, after each month from the second."""
     chance = np.random.default_rng(7)
@@ -41,8 +57,8 @@ def history(dataset: Dataset, level: list[float], rows: int = ROWS) -> History:
     periods = np.repeat(np.arange(PERIODS), rows)
     signed = chance.normal(0, SPREAD, len(values)) + np.array(level)[periods]
     worth = np.log(np.array([row["price"] for row in values], float))
-    for row, price in zip(values, np.exp(worth + signed), strict=True):
-        row["price"] = float(price)
+    for row, price, period in zip(values, np.exp(worth + signed), periods.tolist(), strict=True):
+        row["price"], row["prev_sold_date"] = float(price), first_day(FIRST + period, "month")
     models, tables = list[OriginModel](), list[pa.Table]()
     calibration = Calibration(edges=[], quantiles=[[1.2816 * SPREAD / SIZE] * 50], rows=500)
     for origin in range(1, PERIODS - 1):
@@ -52,10 +68,10 @@ def history(dataset: Dataset, level: list[float], rows: int = ROWS) -> History:
             logarithms = worth[positions] + (0.0 if house else np.mean(level[: origin + 1]))
             columns = np.full(count, origin), np.full(count, house), positions, logarithms, np.full(count, SIZE)
             tables.append(pa.table({name: pa.array(each) for name, each in zip(COLUMNS, columns, strict=True)}))
-            levels = {month: Level(level[month], 0.005) for month in range(origin + 1)} if house else {}
-            known = {"calibration": calibration, "levels": levels, "step": 0.01, "seconds": 1.0}
+            market = planted(level[: origin + 1]) if house else None
+            known = {"calibration": calibration, "market": market, "seconds": 1.0}
             models.append(OriginModel(origin=origin, house=house, rows=learnt, **known))
-    predictions = Predictions(Origins(periods=periods.tolist(), models=models), pa.concat_tables(tables))
+    predictions = Predictions(Origins(periods=(FIRST + periods).tolist(), models=models), pa.concat_tables(tables))
     return History(dataset, values, predictions)
 
 
@@ -77,20 +93,21 @@ def test_a_level_that_is_followed_needs_no_training(dataset: Dataset) -> None:
 
 
 def test_nothing_is_trained_in_a_stable_market_but_for_more_rows(dataset: Dataset) -> None:
-    """Half as many again are worth a training. The level stays within a point."""
+    """Half as many again are worth a training. The level stays near its start."""
     found = runs(history(dataset, [0.0] * PERIODS))
     assert [each["trained"] for each in found["level"]] == [True, False, True, False, False, False]
-    assert all(abs(each["level"]) < 0.02 for each in found["level_only"])
+    assert all(abs(each["level"]) < 0.03 for each in found["level_only"])
     assert [each["trained"] for each in found["always"]] == [True] * 5 + [False]
     assert not any(each["trained"] for each in found["never"])
     assert np.mean([each["coverage"] for each in found["level_only"]]) == pytest.approx(0.8, abs=0.05)
 
 
-def test_one_period_moves_the_level_by_a_tenth_at_most(dataset: Dataset) -> None:
+def test_a_period_that_shows_too_much_moves_no_level(dataset: Dataset) -> None:
     """A batch of prices times 1,000 is no market."""
     jump = [0.0, 0.0, 0.0, math.log(1_000), 0.0, 0.0, 0.0, 0.0]
     levels = [each["level"] for each in runs(history(dataset, jump))["level_only"]]
-    assert levels[1] == pytest.approx(levels[0] + 0.1)
+    assert levels[1] == levels[0]
+    assert all(abs(each) < 0.03 for each in levels)
 
 
 def test_the_measures_are_a_table_and_a_plot(dataset: Dataset) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from datetime import date
 from pathlib import Path
 from statistics import fmean
 
@@ -13,7 +15,8 @@ from catboost import CatBoostRegressor
 from support.batches import publish_batch
 from support.dataset_changes import CHANGES
 from support.listings import api_rows
-from support.models import train
+from support.market import FIRST, market_dataset, market_rows
+from support.models import train, train_with_intervals
 from support.trainer import recipe
 from support.twins.shared import MemoryLog
 from support.twins.trainer import MemoryBatches
@@ -22,6 +25,8 @@ from veleta.errors import Reject
 from veleta.feature_definition import FeatureDefinition
 from veleta.holdout_errors import HoldoutErrors
 from veleta.intervals import error_model_file
+from veleta.market import Level
+from veleta.market_levels import MarketLevels
 from veleta.reference import REFERENCE_FILE, Reference
 from veleta.settings import KafkaSettings
 from veleta_trainer import fit
@@ -165,3 +170,36 @@ def test_the_model_contains_what_the_holdout_shows_about_expected_errors(
     prices, sizes = (predict(model, dataset, holdout.frame()) for model in (booster, error_model))
     expected = [found.expected(size) for size in np.exp(sizes)]
     assert np.mean(expected) == pytest.approx(np.abs(np.log(holdout.prices()) - prices).mean())
+
+
+def test_in_a_market_models_are_compared_without_its_level(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The champion learnt the first months. Its later levels are known: prices that rose since are no error of it."""
+    market, log = market_dataset(), MemoryLog()
+    levels = [0.0, 0.01, 0.0, 0.12, 0.25, 0.25]
+    params = {"loss_function": "RMSE", "iterations": 40, "depth": 5, "random_seed": 0}
+    months = [market_rows([level], 200, seed=month, first=FIRST + month) for month, level in enumerate(levels)]
+    train_with_intervals(market, folder / CHAMPION, [row for month in months[:3] for row in month])
+    (folder / CHAMPION_DATASET).write_text(market.text, encoding="utf-8")
+    batches = [publish_batch(log, market, 1, number, rows) for number, rows in enumerate(months)]
+    known = {date(2020, 4 + later, 1): Level(level, 0.01) for later, level in enumerate(levels[3:])}
+    monkeypatch.setattr(fit, "KafkaLog", lambda *_arguments: log)
+    maes = {}
+    for updates in (known, {}):
+        planned = recipe(batches=batches, champion=1, dataset_file=market.text, champion_levels=updates, params=params)
+        (folder / RECIPE).write_text(planned.model_dump_json())
+        shutil.rmtree(folder / EVALUATION, ignore_errors=True)
+        fit.main(folder, KafkaSettings(), 1, MemoryBatches())
+        assert Recipe.model_validate_json((folder / RECIPE).read_text()).champion_levels == updates
+        maes[bool(updates)] = json.loads((folder / METRICS).read_text())["champion_mae"]
+    assert maes[True] < 0.9 * maes[False]
+    found = MarketLevels.of_model(CatBoostRegressor().load_model(str(folder / MODEL)).get_metadata())
+    assert found is not None
+    assert found.now.value == pytest.approx(0.25, abs=0.05)
+    gates = {gate["name"]: gate for gate in json.loads((folder / EVALUATION / GATES_FILE).read_text())}
+    assert re.fullmatch(r"MAE \S+ on the \d+ rows of the latest period \(2020-06\)", gates["latest"]["figures"])
+    measured = pd.read_csv(folder / EVALUATION / "measures.csv")
+    assert "latest period (2020-06)" in set(measured["slice"])
+    reference = Reference.read(folder / REFERENCE_FILE)
+    assert (reference.last, reference.received) == ((1, 5), 1_200)
+    assert set(reference.holdout_periods) == {FIRST + month for month in range(6)}
+    assert abs(fmean(reference.signed)) < 0.03

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 
@@ -13,10 +14,14 @@ from veleta.errors import Reject, Retry
 from veleta.events.catalogue import IntervalsAdjusted, Rollback
 from veleta.events.envelope import Event
 from veleta.intervals import COVERAGE, AdjustedLevel
+from veleta.market import Level
 from veleta.ports import INTERVAL_LEVEL
 from veleta_trainer import interval_adjuster
 from veleta_trainer.domain.interval_level import MIN_ROWS, BatchMeasures
+from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.interval_adjuster import NEWEST_BATCHES
+
+AUGUST = date(2026, 8, 1)
 
 
 @pytest.fixture
@@ -63,6 +68,19 @@ async def test_each_batch_after_the_training_adjusts_the_level_once(harness: Tra
 
 
 @pytest.mark.failure("F430")
+async def test_a_batch_is_measured_with_the_level_of_the_market_before_it(harness: TrainerHarness) -> None:
+    """Its own update would cover too much. The next training compares the champion with all of them."""
+    july, august = Level(0.02, 0.005), Level(0.05, 0.005)
+    rows = harness.transactions.committed.market_levels.rows
+    rows += [(1, "run-1", (1, 1), "moved", date(2026, 7, 1), july), (1, "run-1", (1, 2), "moved", AUGUST, august)]
+    await harness.adjust_intervals()
+    assert harness.measurer.updates == {date(2026, 7, 1): july}
+    await harness.add_request(request(2))
+    await harness.finish()
+    recipe = Recipe.model_validate(harness.row(request(2))["recipe"])
+    assert recipe.champion_levels == {date(2026, 7, 1): july, AUGUST: august}
+
+
 @pytest.mark.parametrize("place", ["trainer.measured", "trainer.adjusted", "outbox.published"])
 async def test_a_kill_at_each_place_gives_one_adjustment_of_a_batch(
     harness: TrainerHarness, place: str, kill_at: Callable[[str], list[str]]

@@ -10,6 +10,7 @@ import pytest
 from support.batches import publish_batch
 from support.dataset_changes import CHANGES
 from support.listings import api_rows
+from support.market import FIRST, market_dataset, market_rows
 from support.models import train, train_with_intervals
 from support.trainer import DATASET
 from support.twins.shared import MemoryLog
@@ -18,7 +19,7 @@ from veleta.errors import Reject
 from veleta.features import in_holdout
 from veleta.settings import KafkaSettings
 from veleta_trainer import measure_batch
-from veleta_trainer.adapters.child_protocol import BATCH, DATASET_FILE, MEASURES, MODEL
+from veleta_trainer.adapters.child_protocol import BATCH, DATASET_FILE, LEVELS, MEASURES, MODEL
 
 Rows = list[dict[str, float | str]]
 ROWS = api_rows(4, 400, 1)
@@ -41,6 +42,7 @@ def measure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]
     def call(rows: Rows, level: float = 0.8) -> Any:
         manifest = publish_batch(log, DATASET, 1, 1, rows)
         (folder / BATCH).write_text(manifest.model_dump_json())
+        (folder / LEVELS).write_text("{}")
         measure_batch.main(folder, level, KafkaSettings(), MemoryBatches())
         return json.loads((folder / MEASURES).read_text())
 
@@ -61,6 +63,24 @@ def test_the_holdout_of_a_batch_is_measured(measure: Callable[..., Any]) -> None
     assert measure(rows, 0.5)["coverage"] < like_learnt["coverage"] < measure(rows, 0.98)["coverage"]
     dearer = [{**row, DATASET.target: 1.5 * float(row[DATASET.target])} for row in rows]
     assert measure(dearer)["coverage"] < 0.4
+
+
+def test_in_a_market_each_row_has_the_level_of_its_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prices that rose by a quarter are covered if the level is known, and hardly if it is not."""
+    market, log = market_dataset(), MemoryLog()
+    learnt = [row for month in range(3) for row in market_rows([0.0], 200, seed=month, first=FIRST + month)]
+    train_with_intervals(market, tmp_path / MODEL, learnt)
+    (tmp_path / DATASET_FILE).write_text(market.text, encoding="utf-8")
+    manifest = publish_batch(log, market, 1, 1, market_rows([0.25], 400, seed=9, first=FIRST + 4))
+    (tmp_path / BATCH).write_text(manifest.model_dump_json())
+    monkeypatch.setattr(measure_batch, "KafkaLog", lambda *_arguments: log)
+    coverage = {}
+    for levels in ({}, {"2020-05-01": [0.25, 0.01, 0.0]}):
+        (tmp_path / LEVELS).write_text(json.dumps(levels))
+        measure_batch.main(tmp_path, 0.8, KafkaSettings(), MemoryBatches())
+        coverage[bool(levels)] = json.loads((tmp_path / MEASURES).read_text())["coverage"]
+    assert coverage[True] > 0.65
+    assert coverage[False] < coverage[True] - 0.2
 
 
 def test_rows_that_are_not_clean_do_not_count(measure: Callable[..., Any]) -> None:

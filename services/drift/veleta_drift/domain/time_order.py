@@ -3,17 +3,19 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import numpy as np
 
-from veleta.dataset import Dataset, Values
-from veleta.intervals import COVERAGE, Calibration, next_level
-from veleta.market import Level, moved, seen_in
+from veleta.dataset import Dataset, MarketRule, Values
+from veleta.intervals import COVERAGE, DEVIATIONS, Calibration, next_level
+from veleta.market_levels import LevelState
 from veleta.origins import OriginModel, Predictions
 from veleta_drift.domain import evidence, threshold_rule
 from veleta_drift.domain.evidence import Evidence, judge
 from veleta_drift.domain.inputs_arm import Presence
+from veleta_drift.domain.level_updates import SeenPeriod, after_batch
 from veleta_drift.domain.row_sample import MAX_ROWS, inputs_of, slices_of
 from veleta_drift.domain.samples import Errors
 from veleta_drift.domain.statistics import Statistics, statistics_of
@@ -21,19 +23,23 @@ from veleta_drift.domain.threshold_rule import compare
 
 GROWTH = 1.5
 """A training is due if there are so many times the rows of the last one, whatever they say."""
-MAX_MOVE = 0.1
-"""The most by which one period moves the level."""
-QUANTILE = 1.2816
-"""Of the normal distribution, for an interval of COVERAGE."""
+LATEST = 3
+"""So many of the latest periods show how wrong a model is before it is asked about the next one. Errors change with the
+season, and a comparison with all history asks for trainings that do not help."""
 
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that predicts the next period, the level that its prices are moved by, and that of its intervals."""
+    """The model that predicts the next period, the state of its level, and the level of its intervals."""
 
     model: OriginModel
-    level: Level
+    state: LevelState | None
     interval_level: float = COVERAGE
+
+    @property
+    def level(self) -> float:
+        """The level of prices, 0 if the model contains it."""
+        return self.state.level.value if self.state else 0.0
 
     @property
     def position(self) -> int:
@@ -43,11 +49,12 @@ class Champion:
 
 @dataclass(frozen=True)
 class Period:
-    """A period that was predicted: signed errors of the champion without the level, and expected sizes."""
+    """A period that was predicted: what the champion predicts without the level, signed errors, and expected sizes."""
 
     position: int
     rows: np.ndarray
     """The positions of its rows."""
+    logarithms: np.ndarray
     signed: np.ndarray
     sizes: np.ndarray
     champion: Champion
@@ -58,7 +65,7 @@ class Policy:
     """Whether the level of prices is separate from the model and follows each period, and when a training is due."""
 
     follows: bool
-    due: "Callable[[History, Period, Level], bool]"
+    due: "Callable[[History, Period, float], bool]"
 
 
 class History:
@@ -81,15 +88,25 @@ class History:
     def champion(self, origin: int, *, follows: bool) -> Champion:
         """The model that is trained after a period."""
         model = self._predictions.model(origin, house=follows)
-        last = model.levels[self.numbers[origin]] if follows else Level(0.0, 0.0)
-        return Champion(model, last)
+        return Champion(model, model.market.state if model.market else None)
 
     def period(self, position: int, champion: Champion) -> Period:
         """What a champion predicts for a later period."""
         rows, logarithms, sizes = self._predicted(champion.model)
         chosen = self._position_of[rows] == position
         found = rows[chosen]
-        return Period(position, found, self.logarithms[found] - logarithms[chosen], sizes[chosen], champion)
+        signed = self.logarithms[found] - logarithms[chosen]
+        return Period(position, found, logarithms[chosen], signed, sizes[chosen], champion)
+
+    def seen(self, period: Period) -> SeenPeriod:
+        """What the rows of a period show of its level. The champion must have one."""
+        market = period.champion.model.market
+        if market is None:
+            raise TypeError("the champion contains the level")
+        rows = [self._rows[row] for row in period.rows]
+        as_of: date = max(row[market.time] for row in rows)
+        seen = market.seen(self.dataset, rows, period.signed, period.logarithms)
+        return SeenPeriod(self.numbers[period.position], seen, as_of, len(rows))
 
     def rows_until(self, position: int) -> int:
         """The number of rows of a period and all before it."""
@@ -105,11 +122,12 @@ class History:
     def learnt(self, champion: Champion) -> Evidence:
         """What a champion learnt from, and its errors on its holdout without the level."""
         rows, logarithms, sizes = self._predicted(champion.model)
-        held = self._position_of[rows] <= champion.position
+        market = champion.model.market
+        first = champion.position - LATEST if market else -1
+        held = (self._position_of[rows] > first) & (self._position_of[rows] <= champion.position)
         found = rows[held]
-        levels = champion.model.levels
-        offsets = np.array([levels[self.numbers[at]].value if levels else 0.0 for at in self._position_of[found]])
-        signed = self.logarithms[found] - logarithms[held] - offsets
+        levels = {at: market.of_period(self.numbers[at]).value if market else 0.0 for at in range(len(self.numbers))}
+        signed = self.logarithms[found] - logarithms[held] - [levels[at] for at in self._position_of[found]]
         past = np.flatnonzero(self._position_of <= champion.position)
         return self._evidence(past, found, signed, sizes[held])
 
@@ -132,27 +150,27 @@ class History:
         return Evidence(inputs_of(self.dataset, sampled), Errors(signed, sizes, slices))
 
 
-def _never(_history: History, _period: Period, _level: Level) -> bool:
+def _never(_history: History, _period: Period, _level: float) -> bool:
     return False
 
 
-def _always(_history: History, _period: Period, _level: Level) -> bool:
+def _always(_history: History, _period: Period, _level: float) -> bool:
     return True
 
 
-def _threshold(history: History, period: Period, _level: Level) -> bool:
+def _threshold(history: History, period: Period, _level: float) -> bool:
     before, after = history.statistics(period.position - 1), history.statistics(period.position)
     return compare(history.dataset, before, after).verdict == "drift"
 
 
-def _evidence(history: History, period: Period, level: Level) -> bool:
+def _evidence(history: History, period: Period, level: float) -> bool:
     """Whether the champion is wrong about what is left after the level has moved."""
     presence = history.presence(period.position - 1), history.presence(period.position)
-    batch = history.batch(period, level.value if period.champion.model.house else 0.0)
+    batch = history.batch(period, level)
     return judge(history.dataset, history.learnt(period.champion), batch, presence).verdict == "drift"
 
 
-def _evidence_or_growth(history: History, period: Period, level: Level) -> bool:
+def _evidence_or_growth(history: History, period: Period, level: float) -> bool:
     grown = history.rows_until(period.position) >= GROWTH * period.champion.model.rows
     return grown or _evidence(history, period, level)
 
@@ -173,35 +191,37 @@ def run(history: History, policy: Policy) -> list[dict[str, Any]]:
     found = []
     for position in range(history.first + 1, len(history.numbers)):
         period = history.period(position, champion)
-        level = _next_level(period) if policy.follows else champion.level
-        trained = position < len(history.numbers) - 1 and policy.due(history, period, level)
         measures, coverage = _measures(history, period)
-        seconds = 0.0
         champion = replace(
-            champion, level=level, interval_level=next_level(champion.interval_level, coverage, len(period.rows))
+            champion,
+            state=_followed(history, period),
+            interval_level=next_level(champion.interval_level, coverage, len(period.rows)),
         )
+        level, seconds = champion.level, 0.0
+        trained = position < len(history.numbers) - 1 and policy.due(history, period, level)
         if trained:
             champion = history.champion(position, follows=policy.follows)
             seconds = champion.model.seconds
         number = history.numbers[position]
-        found.append({"period": number, **measures, "trained": trained, "level": level.value, "seconds": seconds})
+        found.append({"period": number, **measures, "trained": trained, "level": level, "seconds": seconds})
     return found
 
 
-def _next_level(period: Period) -> Level:
-    """The level after a period, by its errors. It moves by MAX_MOVE at most."""
-    before = period.champion.level
-    after = moved(before, seen_in(period.signed), period.champion.model.step)
-    change = min(max(after.value - before.value, -MAX_MOVE), MAX_MOVE)
-    return Level(before.value + change, after.error)
+def _followed(history: History, period: Period) -> LevelState | None:
+    """The level after a period, as drift moves it in a run."""
+    champion = period.champion
+    if champion.state is None or champion.model.market is None:
+        return None
+    rule = history.dataset.market or MarketRule(time=champion.model.market.time)
+    return after_batch(champion.model.market, champion.state, [history.seen(period)], rule).state
 
 
 def _measures(history: History, period: Period) -> tuple[dict[str, Any], float]:
     """The measures of the prices that a champion predicted for a period, and the coverage of its intervals."""
     champion, prices = period.champion, np.exp(history.logarithms[period.rows])
-    errors = period.signed - champion.level.value
+    errors = period.signed - champion.level
     predicted = prices / np.exp(errors)
-    inside = np.abs(errors) <= _half_widths(champion, history.logarithms[period.rows] - period.signed, period.sizes)
+    inside = np.abs(errors) <= _half_widths(champion, period.logarithms, period.sizes)
     mae = float(np.abs(predicted - prices).mean())
     coverage = float(inside.mean())
     return {"rows": len(prices), "mae": mae, "bias": float(errors.mean()), "coverage": coverage}, coverage
@@ -212,6 +232,7 @@ def _half_widths(champion: Champion, logarithms: np.ndarray, sizes: np.ndarray) 
     calibration: Calibration = champion.model.calibration
     factors = np.array([math.nan if each is None else each for each in calibration.factors(champion.interval_level)])
     widths = factors[np.searchsorted(calibration.edges, logarithms)] * sizes
-    uncertain = champion.level.error**2 + champion.model.step**2 if champion.model.house else 0.0
-    found: np.ndarray = np.sqrt(widths**2 + QUANTILE**2 * uncertain)
+    market, state = champion.model.market, champion.state
+    uncertain = market.variance(state) if market and state else 0.0
+    found: np.ndarray = np.sqrt(widths**2 + DEVIATIONS**2 * uncertain)
     return found

@@ -20,6 +20,7 @@ MODELS = "models.json"
 TRAINED_WITH = "trained_with.toml"
 CHECKS = "checks.json"
 BATCH = "batch.json"
+LEVELS = "levels.json"
 MEASURES = "measures.json"
 
 UNAVAILABLE, NOT_TRAINABLE = 75, 65

@@ -5,17 +5,21 @@ import json
 import shutil
 import tempfile
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import BatchClosed
+from veleta.market import Level
 from veleta.ports import Registry, Version
 from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.child_protocol import (
     BATCH,
     DATASET_FILE,
+    LEVELS,
     MAX_ERROR_CHARACTERS,
     MEASURES,
     MODEL,
@@ -41,10 +45,13 @@ class ChildProcessMeasurer:
     def __post_init__(self) -> None:
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
-    async def measure(self, version: Version, manifest: BatchClosed, level: float) -> BatchMeasures | None:
+    async def measure(
+        self, version: Version, manifest: BatchClosed, level: float, updates: Mapping[date, Level]
+    ) -> BatchMeasures | None:
         """See `BatchMeasurer.measure`. A cancellation ends the child process."""
         await asyncio.to_thread(self._download, version)
         (self._folder / BATCH).write_text(manifest.model_dump_json())
+        (self._folder / LEVELS).write_text(json.dumps({day.isoformat(): each for day, each in updates.items()}))
         await _run(str(self._folder), str(level), *self._cache.arguments)
         measures = json.loads((self._folder / MEASURES).read_text())
         return BatchMeasures(**measures) if measures else None

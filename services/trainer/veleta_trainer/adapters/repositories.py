@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from itertools import takewhile
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,8 +14,10 @@ from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
 from veleta.events.catalogue import Measures, Profile
+from veleta.market import Level
+from veleta.market_levels import updates_of
 from veleta.ports import Version
-from veleta.tables import evaluations, interval_levels, leases, promotions, trainings
+from veleta.tables import evaluations, interval_levels, leases, market_levels, promotions, trainings
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.interval_level import IntervalLevelRow
 from veleta_trainer.domain.manual_promotion import DELETED
@@ -174,6 +177,20 @@ class MysqlIntervalLevels:
         return IntervalLevelRow(**{**row._mapping, "adjusted_at": row.adjusted_at.replace(tzinfo=UTC)})
 
 
+class MysqlMarketLevels:
+    """Reads levels of prices: `MarketLevelRepository` on one connection."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def updates(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> dict[date, Level]:
+        columns = market_levels.c
+        query = sa.select(market_levels).where(columns.version == version, columns.run_id == run_id)
+        rows = self._connection.execute(query.order_by(columns.seq))
+        earlier = takewhile(lambda row: before is None or row.epoch is None or (row.epoch, row.number) < before, rows)
+        return updates_of((row.outcome, row.period, Level(row.value, row.error, row.slope)) for row in earlier)
+
+
 class MysqlEvaluations:
     """Stores measures: `EvaluationRepository` on one connection."""
 
@@ -224,6 +241,7 @@ class MysqlTrainerUnitOfWork(MysqlUnitOfWork):
         self.promotions = MysqlPromotions(connection)
         self.evaluations = MysqlEvaluations(connection)
         self.interval_levels = MysqlIntervalLevels(connection)
+        self.market_levels = MysqlMarketLevels(connection)
         self.lease = MysqlLease(connection)
 
 

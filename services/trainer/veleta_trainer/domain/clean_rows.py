@@ -16,12 +16,13 @@ from veleta.cleaning import rejection
 from veleta.dataset import Dataset, Row, Values
 from veleta.features import Feature, Features, property_hash
 from veleta.training_values import TrainingValues
+from veleta_trainer.domain.labelled_rows import LabelledRows
 
 FORMAT = 1
 """Increases with each change of what a table contains, and of which rows are clean: files of others are not read."""
-TARGET, PROPERTY, PLACE = "@target", "@property", "@place"
-"""Columns beside the features, whose names never begin so: the target, the hash of the property, and the columns that
-decide about the place, as a JSON list."""
+TARGET, PROPERTY, PLACE, DAY = "@target", "@property", "@place", "@day"
+"""Columns beside the features, whose names never begin so: the target, the hash of the property, the columns that
+decide about the place, as a JSON list, and the number of the day of the sale, if the dataset has a market."""
 MAX_TEXTS = 100_000
 """If a column has more texts than this, the model's file contains none of them: it would grow by many megabytes."""
 
@@ -29,8 +30,8 @@ MAX_TEXTS = 100_000
 class ColumnBuilder:
     """Collects clean rows, and makes a table of them.
 
-    The table has the features of the rows themselves (float64, or dictionaries of text), TARGET, PROPERTY and PLACE. It
-    has no features of places, because a million rows have some ten thousand places.
+    The table has the features of the rows themselves (float64, or dictionaries of text), TARGET, PROPERTY, PLACE and,
+    with a market, DAY. It has no features of places, because a million rows have some ten thousand places.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -44,6 +45,8 @@ class ColumnBuilder:
         self._place_of = itemgetter(*columns) if (columns := self._features.place_columns) else lambda _values: None
         self._places: dict[Any, int] = {}
         self._positions, self._prices, self._properties = array("i"), array("d"), array("Q")
+        self._days = array("i")
+        self._time = dataset.market.time if dataset.market else None
 
     def append(self, values: Values) -> None:
         """Append a clean row."""
@@ -52,6 +55,8 @@ class ColumnBuilder:
         self._positions.append(self._places.setdefault(self._place_of(values), len(self._places)))
         self._prices.append(values[self._dataset.target])  # type: ignore[arg-type]  # the target of a clean row
         self._properties.append(property_hash(self._dataset, values))
+        if self._time:
+            self._days.append(values[self._time].toordinal())  # type: ignore[union-attr]  # the date of a clean row
 
     def table(self) -> pa.Table:
         """The rows, in their order."""
@@ -62,6 +67,7 @@ class ColumnBuilder:
                 PLACE: pa.DictionaryArray.from_arrays(np.array(self._positions, np.int32), places),
                 TARGET: np.array(self._prices, np.float64),
                 PROPERTY: np.array(self._properties, np.uint64),
+                **({DAY: np.array(self._days, np.int32)} if self._time else {}),
             }
         )
 
@@ -106,6 +112,7 @@ class CleanRows:
         self._frame = pd.DataFrame({info.name: _pandas(column) for info, column in own.items()} | places, copy=False)
         self._prices = np.array(joined.column(TARGET))
         self._properties = np.array(joined.column(PROPERTY))
+        self._days = np.array(joined.column(DAY)) if dataset.market else None
         learnt = {info: column for info, column in own.items() if info.is_column}
         self._texts = {info.name: sorted(_used(column)) for info, column in learnt.items() if info.categorical}
         numbers = {info.name: np.asarray(column) for info, column in learnt.items() if not info.categorical}
@@ -145,6 +152,10 @@ class CleanRows:
     def properties(self) -> np.ndarray:
         """The hash of each row's property, uint64: see `property_hash`."""
         return self._properties
+
+    def labelled(self) -> LabelledRows:
+        """The rows as a model learns them, or is measured on them."""
+        return LabelledRows(self._frame, self._prices, self._properties, self._days)
 
     def _place_columns(self, places: pa.DictionaryArray) -> "dict[str, pd.Series[Any]]":
         if not self._features.place_names:

@@ -6,13 +6,14 @@ from typing import Literal
 
 from veleta.dataset import Policy
 from veleta_trainer.domain.checks import Check
-from veleta_trainer.domain.gates import CHANCE, COVERED, EXAMPLE, MAE, SLICES, mae_gate
+from veleta_trainer.domain.gates import CHANCE, COVERED, EXAMPLE, LATEST, MAE, SLICES, mae_gate
 
 REFUSALS = {
     EXAMPLE: "failed the smoke check",
     MAE: "not better",
     CHANCE: "not proven",
     SLICES: "worse in a slice",
+    LATEST: "worse now",
     COVERED: "wrong coverage",
 }
 """By gate: how the reason of a rejection begins."""

@@ -56,12 +56,19 @@ class Figure:
 
 
 def evaluate(
-    rule: EvaluationRule, frame: pd.DataFrame, prices: np.ndarray, models: Mapping[str, Predicted]
+    rule: EvaluationRule,
+    frame: pd.DataFrame,
+    prices: np.ndarray,
+    models: Mapping[str, Predicted],
+    more: Mapping[str, np.ndarray] | None = None,
 ) -> list[Figure]:
-    """All measures of models by name. `frame` has the features of the rows, `prices` their true prices."""
+    """All measures of models by name. `frame` has the features of the rows, `prices` their true prices.
+
+    `more` has masks of rows of further slices.
+    """
     return [
         Figure(model, name, metric, value, int(rows.sum()))
-        for name, rows in slices(rule, frame, prices)
+        for name, rows in [*slices(rule, frame, prices), *(more or {}).items()]
         for model, predicted in models.items()
         for metric, value in measures(prices[rows], predicted.part(rows)).items()
     ]

@@ -8,7 +8,8 @@ import numpy as np
 
 from veleta.dataset import Dataset
 from veleta_trainer.domain.clean_rows import CleanRows
-from veleta_trainer.domain.interval_model import HoldoutPredictions, fit_error_model
+from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.market_model import fit_models
 from veleta_trainer.domain.price_model import fit_price_model, predict_prices
 
 CALIBRATION_SHARE = 5
@@ -49,24 +50,22 @@ def out_of_fold(
     The price is that of a model which learnt from all of them. For the interval a part is held back, as in a training.
     `report` gets the number of folds that are done.
     """
-    frame, prices, properties = rows.frame(), rows.prices(), rows.properties()
-    params = {**params, "random_seed": seed}
-    fold_of = property_folds(properties, folds, seed)
-    held = property_folds(properties, CALIBRATION_SHARE, seed + 1) == 0
+    labelled, params = rows.labelled(), {**params, "random_seed": seed}
+    fold_of = property_folds(labelled.properties, folds, seed)
+    held = property_folds(labelled.properties, CALIBRATION_SHARE, seed + 1) == 0
     predictions, low, high, sizes = (np.empty(len(rows)) for _ in range(4))
     for fold in range(folds):
         report(fold)
         inside, outside = fold_of == fold, fold_of != fold
-        booster = fit_price_model(dataset, frame[outside], prices[outside], params, threads)
-        predictions[inside] = predict_prices(booster, dataset, frame[inside])
-        train, calibrating = outside & ~held, outside & held
-        booster = fit_price_model(dataset, frame[train], prices[train], params, threads)
-        error_model = fit_error_model(dataset, frame[train], prices[train], properties[train], params, threads)
-
-        def predicted(chosen: np.ndarray, models: tuple[Any, Any] = (booster, error_model)) -> HoldoutPredictions:
-            return HoldoutPredictions.of_models(dataset, models, frame[chosen], prices[chosen], properties[chosen])
-
-        found = predicted(inside)
-        low[inside], high[inside] = found.intervals(predicted(calibrating).calibration())
+        models = fit_models(dataset, labelled.part(outside & ~held), params, threads)
+        levels = labelled.levels(models.market)
+        house, market = labelled.at(levels), np.exp(levels[inside])
+        whole = house.part(outside)
+        booster = fit_price_model(dataset, whole.frame, whole.prices, params, threads)
+        predictions[inside] = market * predict_prices(booster, dataset, house.frame[inside])
+        found = HoldoutPredictions.of_models(dataset, models.both, house.part(inside))
+        calibrating = HoldoutPredictions.of_models(dataset, models.both, house.part(outside & held))
+        bounds = found.intervals(calibrating.calibration())
+        low[inside], high[inside] = (market * bound for bound in bounds)
         sizes[inside] = found.sizes
     return FoldPredictions(fold_of, predictions, low, high, sizes)

@@ -13,7 +13,7 @@ from veleta.smoke_check import smoke_check
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.evaluation import WHOLE
 
-EXAMPLE, MAE, CHANCE, SLICES, COVERED = "example", "mae", "chance", "slices", "coverage"
+EXAMPLE, MAE, CHANCE, SLICES, LATEST, COVERED = "example", "mae", "chance", "slices", "latest", "coverage"
 """The names of the gates."""
 IMPROVEMENT = 0.01
 """The share by which the MAE must be lower."""
@@ -138,6 +138,13 @@ def slices_gate(parts: Mapping[str, Errors]) -> Check:
     named = max(worse or changes, key=changes.__getitem__)
     where = f"the {len(large[named]):,} rows of {named}, the worst of {len(changes)} slices"
     return Check(SLICES, f"MAE {changes[named]:+.1%} on {where}", not worse, changes)
+
+
+def latest_gate(name: str, errors: Errors) -> Check:
+    """Whether the rows of the latest period, with this name, are not more than SLICE_WORSE worse, beyond chance."""
+    change = errors.change
+    worse = change > SLICE_WORSE and _is_proven_worse(errors)
+    return Check(LATEST, f"MAE {change:+.1%} on the {len(errors):,} rows of the {name}", not worse, {"change": change})
 
 
 def coverage_gate(coverage: float, rows: int) -> Check:

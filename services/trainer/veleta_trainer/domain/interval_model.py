@@ -12,7 +12,8 @@ from catboost import CatBoostRegressor, Pool
 from veleta.dataset import Dataset
 from veleta.features import Features
 from veleta.holdout_errors import MIN_ROWS, HoldoutErrors
-from veleta.intervals import COVERAGE, MIN_SIZE, Calibration
+from veleta.intervals import COVERAGE, DEVIATIONS, MIN_SIZE, Calibration
+from veleta_trainer.domain.labelled_rows import LabelledRows
 from veleta_trainer.domain.price_model import fit_price_model, predict
 
 FOLDS = 4
@@ -95,13 +96,11 @@ class HoldoutPredictions:
         cls,
         dataset: Dataset,
         models: tuple[CatBoostRegressor, CatBoostRegressor],
-        frame: pd.DataFrame,
-        prices: np.ndarray,
-        properties: np.ndarray,
+        rows: LabelledRows,
     ) -> Self:
-        """What a model of prices and its model of errors predict from features (rows x features)."""
-        logarithms, sizes = (predict(model, dataset, frame) for model in models)
-        return cls(logarithms, np.exp(sizes), prices, properties)
+        """What a model of prices and its model of errors predict for rows."""
+        logarithms, sizes = (predict(model, dataset, rows.frame) for model in models)
+        return cls(logarithms, np.exp(sizes), rows.prices, rows.properties)
 
     @property
     def errors(self) -> np.ndarray:
@@ -127,10 +126,16 @@ class HoldoutPredictions:
         """The calibration by all rows."""
         return Calibration.of_errors(self.logarithms.tolist(), self.ratios.tolist())
 
-    def intervals(self, calibration: Calibration, level: float = COVERAGE) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and the highest price of each row's interval; NaN where the calibration has too few rows."""
+    def intervals(
+        self, calibration: Calibration, level: float = COVERAGE, variance: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest price of each row's interval; NaN where the calibration has too few rows.
+
+        `variance` is that of the level of the market, which makes intervals wider.
+        """
         factors = np.array([math.nan if each is None else each for each in calibration.factors(level)])
-        widths = factors[np.searchsorted(calibration.edges, self.logarithms)] * self.sizes
+        own = factors[np.searchsorted(calibration.edges, self.logarithms)] * self.sizes
+        widths = np.sqrt(own**2 + DEVIATIONS**2 * variance) if variance else own
         return np.exp(self.logarithms - widths), np.exp(self.logarithms + widths)
 
     def other_half_intervals(self) -> tuple[np.ndarray, np.ndarray]:

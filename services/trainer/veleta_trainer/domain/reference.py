@@ -10,9 +10,13 @@ from catboost import CatBoostRegressor, Pool
 
 from veleta.dataset import Dataset
 from veleta.features import Features
+from veleta.market_levels import MarketLevels
+from veleta.periods import periods_of
 from veleta.reference import MAX_ROWS, Reference
 from veleta.shap_values import shap_values
 from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.labelled_rows import LabelledRows
+from veleta_trainer.domain.market_model import VersionModels
 from veleta_trainer.domain.training_data import TrainingData
 
 EXPLAINED_ROWS = 1_000
@@ -23,10 +27,10 @@ def version_reference(
     dataset: Dataset,
     data: TrainingData,
     predictions: HoldoutPredictions,
-    booster: CatBoostRegressor,
+    models: VersionModels,
     threads: int,
 ) -> Reference:
-    """The reference of a model that was fitted on the training rows of `data`. `predictions` are for its holdout."""
+    """The reference of models that were fitted on the training rows of `data`. `predictions` are for its holdout."""
     train, holdout = data.train, data.holdout.frame()
     train_numbers, holdout_numbers = data.train_numbers(), data.holdout_numbers()
     learnt, sample = sampled(train_numbers, MAX_ROWS), sampled(holdout_numbers, MAX_ROWS)
@@ -40,8 +44,10 @@ def version_reference(
         sizes=_shortest(predictions.sizes[sample]),
         slices={name: holdout[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
         holdout_numbers=holdout_numbers[sample].tolist(),
+        holdout_periods=_periods(data.holdout.labelled(), models.market)[sample].tolist() if models.market else [],
+        received=data.received,
         unknown=float(data.holdout.outside(train.training_values()).mean()),
-        importance=importance(dataset, booster, holdout.iloc[sampled(holdout_numbers, EXPLAINED_ROWS)], threads),
+        importance=importance(dataset, models.booster, holdout.iloc[sampled(holdout_numbers, EXPLAINED_ROWS)], threads),
         train_rows=len(train),
         holdout_rows=len(holdout),
     )
@@ -83,6 +89,11 @@ def _columns(dataset: Dataset, frame: pd.DataFrame) -> tuple[dict[str, np.ndarra
     own = [info for info in Features(dataset).infos if info.is_column]
     numbers = {info.name: frame[info.name].to_numpy() for info in own if not info.categorical}
     return numbers, {info.name: frame[info.name].to_numpy() for info in own if info.categorical}
+
+
+def _periods(rows: LabelledRows, market: MarketLevels) -> np.ndarray:
+    """The number of the period of each row, which has a day."""
+    return periods_of(np.asarray(rows.days), market.every)
 
 
 def _shortest(numbers: np.ndarray) -> list[Any]:

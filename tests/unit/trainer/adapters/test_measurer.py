@@ -43,7 +43,7 @@ def measure(tmp_path: Path, registry: MemoryRegistry, monkeypatch: pytest.Monkey
     async def call(script: str, version: Version) -> BatchMeasures | None:
         child.write_text(f"#!/bin/sh\n{script}\n")
         child.chmod(0o700)
-        return await measurer.measure(version, MANIFEST, 0.85)
+        return await measurer.measure(version, MANIFEST, 0.85, {})
 
     return call
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from veleta_trainer.domain.checks import Check
-from veleta_trainer.domain.gates import MAX_GROUPS, Errors, chance_gate, coverage_gate, mae_gate, slices_gate
+from veleta_trainer.domain.gates import MAX_GROUPS, Errors, chance_gate, coverage_gate, latest_gate, mae_gate, slices_gate
 
 
 def errors(change: float, rows: int = 400, *, repeats: int = 1, noise: float = 0.3, seed: int = 0) -> Errors:
@@ -123,3 +123,12 @@ def test_a_gate_is_shown_with_its_result() -> None:
     """In one line."""
     gate = Check("mae", "MAE 1", passed=False)
     assert (gate.outcome, str(gate)) == ("mae: FAILED", "mae: FAILED: MAE 1")
+
+
+@pytest.mark.parametrize(("change", "rows", "passed"), [(-0.1, 400, True), (0.2, 400, False), (0.04, 4_000, True)])
+def test_a_challenger_must_not_be_worse_in_the_latest_period(change: float, rows: int, *, passed: bool) -> None:
+    """By more than 5 %, beyond chance. With few properties chance is never excluded."""
+    gate = latest_gate("latest period (2015-05)", errors(change, rows))
+    assert gate.passed is passed
+    assert gate.figures == f"MAE {change:+.1%} on the {rows:,} rows of the latest period (2015-05)"
+    assert latest_gate("latest period (2015-05)", errors(0.5, 8)).passed

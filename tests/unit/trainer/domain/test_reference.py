@@ -20,6 +20,7 @@ from veleta.unknown_values import unknown_share_by_column
 from veleta_trainer.domain import reference
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.interval_model import HoldoutPredictions
+from veleta_trainer.domain.market_model import VersionModels
 from veleta_trainer.domain.price_model import fit_price_model, predict
 from veleta_trainer.domain.reference import importance, sampled, version_reference
 from veleta_trainer.domain.training_data import TrainingData
@@ -39,6 +40,7 @@ def training_data(rows: Sequence[Row], dataset: Dataset = DATASET) -> TrainingDa
 DATA = training_data(ROWS)
 HOLDOUT = DATA.holdout.frame()
 BOOSTER = fit_price_model(DATASET, DATA.train.frame(), DATA.train.prices(), PARAMS, 1)
+MODELS = VersionModels(BOOSTER, BOOSTER)
 PREDICTIONS = HoldoutPredictions(
     predict(BOOSTER, DATASET, HOLDOUT),
     np.linspace(0.1, 0.2, len(HOLDOUT)),
@@ -48,7 +50,7 @@ PREDICTIONS = HoldoutPredictions(
 
 
 def made() -> Reference:
-    return version_reference(DATASET, DATA, PREDICTIONS, BOOSTER, 1)
+    return version_reference(DATASET, DATA, PREDICTIONS, MODELS, 1)
 
 
 def test_it_has_the_columns_that_the_version_learnt_from() -> None:
@@ -129,7 +131,7 @@ def test_each_sampled_row_has_the_number_of_its_batch() -> None:
     predictions = HoldoutPredictions(
         predict(BOOSTER, DATASET, holdout.frame()), np.ones(len(holdout)), holdout.prices(), holdout.properties()
     )
-    found = version_reference(DATASET, data, predictions, BOOSTER, 1)
+    found = version_reference(DATASET, data, predictions, MODELS, 1)
     assert found.train_numbers == sorted(found.train_numbers, reverse=True)
     assert set(found.train_numbers) == {4, 2}
     assert set(found.holdout_numbers) == {4, 2, 9}
@@ -189,7 +191,7 @@ def test_a_dataset_without_places_and_slices_has_a_reference() -> None:
     predictions = HoldoutPredictions(
         logarithms, np.ones(len(holdout)), data.holdout.prices(), data.holdout.properties()
     )
-    found = version_reference(dataset, data, predictions, booster, 1)
+    found = version_reference(dataset, data, predictions, VersionModels(booster, booster), 1)
     assert found.numbers.keys() | found.texts.keys() == {c.name for c in dataset.inputs if c.is_feature}
     assert 0 <= found.unknown < 1
     assert found.slices == {}
