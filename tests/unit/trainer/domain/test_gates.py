@@ -5,7 +5,15 @@ import pytest
 from scipy import stats
 
 from veleta_trainer.domain.checks import Check
-from veleta_trainer.domain.gates import MAX_GROUPS, Errors, chance_gate, coverage_gate, latest_gate, mae_gate, slices_gate
+from veleta_trainer.domain.gates import (
+    MAX_GROUPS,
+    Errors,
+    chance_gate,
+    coverage_gate,
+    latest_gate,
+    mae_gate,
+    slices_gate,
+)
 
 
 def errors(change: float, rows: int = 400, *, repeats: int = 1, noise: float = 0.3, seed: int = 0) -> Errors:
