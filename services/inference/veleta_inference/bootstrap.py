@@ -74,8 +74,7 @@ def build(
     event_log = event_log or KafkaLog(settings.kafka, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine, check_engine = async_mysql_engine(settings.mysql), async_mysql_engine(settings.mysql, CHECK_SECONDS)
-    tables = dataset_tables(dataset)
-    fields = [*REQUEST_FIELDS, *(MARKET_FIELDS if dataset.market else ())]
+    tables, fields = dataset_tables(dataset), [*REQUEST_FIELDS, *(MARKET_FIELDS if dataset.market else ())]
     answered = MysqlRequestTable(engine, tables.requests, fields, left_out=["answer"])
     refused = MysqlRequestTable(engine, tables.refused, tables.refused.c.keys())
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
