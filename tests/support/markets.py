@@ -2,6 +2,9 @@
 
 import math
 from datetime import UTC, date, datetime
+from pathlib import Path
+
+from catboost import CatBoostRegressor
 
 from support.dataset_changes import Change
 from veleta.dataset import load_dataset, parse_dataset
@@ -36,17 +39,30 @@ UPDATED_AT = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def level_updated(
-    version: Version, seq: int, as_of: date, value: float, slope: float = 0.0, outcome: LevelOutcome = "moved"
+    version: Version,
+    seq: int,
+    as_of: date,
+    value: float,
+    slope: float = 0.0,
+    outcome: LevelOutcome = "moved",
+    model: str = MARKET.name,
 ) -> LevelUpdated:
     """An update of a version's level, with the error 0.006."""
     return LevelUpdated(
-        model=MARKET.name, version=version.number, run_id=version.run_id, seq=seq, period=first_day_of(as_of, "month"),
+        model=model, version=version.number, run_id=version.run_id, seq=seq, period=first_day_of(as_of, "month"),
         as_of=as_of, value=value, error=0.006, slope=slope, rows=400, outcome=outcome, reason="test", cause=f"b/{seq}",
         waiting=math.log(2) if outcome == "waiting" else None, waiting_error=0.01 if outcome == "waiting" else None,
         pinned=outcome == "pinned",
     )  # fmt: skip
 
 
-def level_message(update: LevelUpdated, dataset: str = MARKET.name, at: datetime = UPDATED_AT) -> Message:
+def level_message(update: LevelUpdated, at: datetime = UPDATED_AT) -> Message:
     """The record of an update in `levels`."""
-    return encode(topic(dataset, "levels"), Event(f"l/{update.version}/{update.seq}", "drift", at, update))
+    return encode(topic(update.model, "levels"), Event(f"l/{update.version}/{update.seq}", "drift", at, update))
+
+
+def add_levels(path: Path) -> None:
+    """Add what was learnt of the market to a model's file."""
+    model = CatBoostRegressor().load_model(str(path))
+    LEARNT.save(model.get_metadata())
+    model.save_model(str(path))
