@@ -383,7 +383,7 @@ def _forget_oldest(by_version: dict[tuple[int, str], Any]) -> None:
 
 def _level_of(model: LoadedModel) -> dict[str, float]:
     """The level of the market for a line of the log. Nothing without a market."""
-    return {"level": round(model.market.factor, 4), "level_seq": model.market.state.seq} if model.market else {}
+    return {"market_level": round(model.market.factor, 4), "level_seq": model.market.state.seq} if model.market else {}
 
 
 def _joined(state: str, fault: str) -> str:
