@@ -143,14 +143,17 @@ class ResponseParameters(TypedDict):
 class MarketParameters(ResponseParameters):
     """Those of a dataset with a market: the day of the prices, and the level of the market."""
 
-    as_of: date
-    market_factor: float
-    market_since: str
+    as_of: NotRequired[date]
+    market_factor: NotRequired[float]
+    market_since: NotRequired[str]
 
 
 def response_types(target: str, *, market: bool) -> list[Any]:
-    """The types of all responses. The field of a price has the target's name. With a market, prices have a level."""
-    level: dict[str, Any] = {"as_of": date, "market": Factor} if market else {}
+    """The types of all responses. The field of a price has the target's name.
+
+    With a market prices have a level, unless the version was trained without one.
+    """
+    level: dict[str, Any] = {"as_of": NotRequired[date], "market": NotRequired[Factor]} if market else {}
     interval = {"low": float | None, "high": float | None, "coverage": float | None, "no_interval": NotRequired[str]}
     item: dict[str, Any] = {target: float, **interval, "warnings": NotRequired[list[FieldWarning]]}
     prediction: Any = _type("Prediction", item)

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import jsonschema
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
 from support.markets import LEARNT, MARKET, UPDATED_AT, level_updated
 from support.memory_inference import DATASET, MemoryInference
 from veleta.ports import Version
+from veleta_inference.adapters.openapi import document
 from veleta_inference.domain.protocols import input_tensors
 from veleta_inference.domain.served_market import LevelUpdates
 
@@ -170,3 +173,26 @@ async def test_the_model_shows_its_market(setup: Setup) -> None:
     }  # fmt: skip
     assert periods[0] == {"period": "2014-05-01", "factor": 1.0, "error": 0.004}
     assert [each["period"] for each in periods[1:]] == ["2014-06-01", "2014-07-01", "2014-10-01"]
+
+
+async def test_the_document_has_the_day_and_the_level(setup: Setup) -> None:
+    """Of requests and of answers, in all protocols. That of a dataset without a market has neither."""
+    openapi = await (await setup.client.get("/openapi.json")).json()
+    validate(openapi, cls=OpenAPIV31SpecValidator)
+    day = {"as_of": "2014-06-30"}
+    exchanges: list[tuple[str, str, str, object]] = [
+        ("/predict", "Items", "Predictions", {**ROW, **day}),
+        ("/invocations", "Invocation", "Invoked", {"dataframe_records": [ROW], "params": day}),
+        (INFER, "Inference", "Inferred", {"inputs": TENSORS, "parameters": day}),
+    ]
+    for path, request, response, body in exchanges:
+        for name, value in ((request, body), (response, await setup.post(path, body))):
+            schema = {"$ref": f"#/components/schemas/{name}", "components": openapi["components"]}
+            jsonschema.validate(value, schema, jsonschema.Draft202012Validator)
+    schemas = openapi["components"]["schemas"]
+    for name in ("Predictions", "Explanations", "Invoked"):
+        assert {"as_of", "market"} <= schemas[name]["properties"].keys()
+    assert {"as_of", "market_factor", "market_since"} <= schemas["MarketParameters"]["properties"].keys()
+    assert "as_of" in schemas["Item"]["properties"]
+    without = document(DATASET, 10)["components"]["schemas"]
+    assert [name for name, schema in without.items() if "as_of" in schema.get("properties", {})] == ["Market"]
