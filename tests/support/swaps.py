@@ -179,8 +179,8 @@ class Swaps:
 
     async def reconcile(self) -> None:
         """Read the whole topic, and reconcile."""
-        self.swapper.handle(list(self.log.read(MODELS, 0, 0, 1000)))
-        self.swapper.handle_levels(list(self.log.read(LEVELS, 0, 0, 1000)))
+        for topic in (MODELS, LEVELS):
+            self.swapper.handle(list(self.log.read(topic, 0, 0, 1000)))
         await self.swapper.reconcile()
         await self.letters.drain()
 

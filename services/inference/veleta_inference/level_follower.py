@@ -30,10 +30,10 @@ class LevelFollower:
         for partition, (first, end) in bounds.items():
             for start in range(max(first, end - MAX_RECORDS), end, PORTION):
                 read = partial(asyncio.to_thread, self._read, partition, start, min(start + PORTION, end) - 1)
-                self._swapper.handle_levels(await self._health.retry_until_available(read))
+                self._swapper.handle(await self._health.retry_until_available(read))
         self._swapper.levels_are_read()
         ends = {(self._topic, partition): end for partition, (_, end) in bounds.items()}
-        await tail([self._topic], self._log, self._health, self._swapper.handle_levels, ends)
+        await tail([self._topic], self._log, self._health, self._swapper.handle, ends)
 
     def _read(self, partition: int, first: int, last: int) -> list[Record]:
         return list(self._log.read(self._topic, partition, first, last))

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -140,12 +141,17 @@ class ModelSwapper:
         return [self._promotions[key] for key in sorted(self._promotions, reverse=True)]
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Add the promotions among records of `models`, and wake `run`. Apply the adjusted levels of intervals."""
+        """Add the promotions among records of `models`, and wake `run`. Apply the adjusted levels of intervals.
+
+        Apply the levels of the market among records of `levels`.
+        """
         for record in records:
             if not is_for(self._health.service, record):
                 continue
             try:
                 event = decode(record)
+                if isinstance(event.payload, LevelUpdated):
+                    self._follow_market(event.payload, event.time)
             except Reject as error:
                 self._letters.send(error, error.reason, record)
                 continue
@@ -156,24 +162,6 @@ class ModelSwapper:
                 promotion = promotion_of_event(event.payload, event.time)
                 if self._add(promotion):
                     self._arrivals[promotion.key] = Arrival(record, self._monotonic())
-
-    def handle_levels(self, records: Sequence[Record]) -> None:
-        """Apply the levels of the market among records of `levels`: to the served version, or when it is loaded."""
-        for record in records:
-            if not is_for(self._health.service, record):
-                continue
-            try:
-                event = decode(record)
-            except Reject as error:
-                self._letters.send(error, error.reason, record)
-                continue
-            if isinstance(update := event.payload, LevelUpdated):
-                key = update.version, update.run_id
-                self._updates[key] = LevelUpdates.after(self._updates.pop(key, None), update, event.time)
-        _forget_oldest(self._updates)
-        if self._model and (model := self._at_level(self._model)) is not self._model:
-            self._serve(model)
-            log.info("level updated", version=model.version, **_level_of(model))
 
     def levels_are_read(self) -> None:
         """Serve models from now on: the levels of the market that a restart finds are known."""
@@ -259,6 +247,17 @@ class ModelSwapper:
         if self._model and (model := self._at_level(self._model)) is not self._model:
             self._model = model
             log.info("intervals adjusted", version=model.version, interval_level=model.level)
+
+    def _follow_market(self, update: LevelUpdated, time: datetime) -> None:
+        """As `_adjust`, of the level of the market. Raises Reject: it is none."""
+        key = update.version, update.run_id
+        updates = LevelUpdates.after(self._updates.get(key), update, time)
+        self._updates.pop(key, None)
+        self._updates[key] = updates
+        _forget_oldest(self._updates)
+        if self._model and (model := self._at_level(self._model)) is not self._model:
+            self._serve(model)
+            log.info("level updated", version=model.version, **_level_of(model))
 
     def _at_level(self, model: LoadedModel) -> LoadedModel:
         """A model with the last known level of its version's intervals, and of its market."""

@@ -107,12 +107,14 @@ async def test_without_a_market_nothing_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_a_level_that_cannot_be_read_is_a_dead_letter(swaps: Swaps) -> None:
-    """The level stays."""
+    """Nor one that is no factor of prices. The level stays."""
     version = champion(swaps)
     swaps.update(version, 1, AUGUST, 0.05)
     swaps.log.publish([Message(LEVELS, "k", (), b"{")])
+    swaps.update(version, 2, AUGUST, 1e308)
+    swaps.update(version, 3, AUGUST, -21.0)
     await swaps.reconcile()
-    assert (swaps.market_level, swaps.dead_letters) == ((1, 0.05), 1)
+    assert (swaps.market_level, swaps.dead_letters) == ((1, 0.05), 3)
 
 
 async def test_each_version_is_served_at_the_level_of_its_own_market(swaps: Swaps) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import NamedTuple, Self
 
 from veleta.dataset import Column
+from veleta.errors import Reject
 from veleta.events.catalogue import LevelUpdated
 from veleta.market import Level, expected
 from veleta.market_levels import LevelState, MarketLevels, nearest
@@ -20,6 +21,8 @@ AS_OF = "as_of"
 """The day whose prices a request asks for, in a body of any protocol."""
 NO_MARKET = "is not known: without [market] in the dataset file, prices have no day"
 NO_LEVELS = "as_of is not possible: the served version has no levels of the market"
+MAX_LEVEL = 20.0
+"""Above it a level, a logarithm, is a fault: no market's prices grow a hundred million times."""
 SECONDS_PER_DAY = 86_400.0
 _DAY = Column(name=AS_OF, title=AS_OF, kind="date")
 
@@ -62,7 +65,14 @@ class LevelUpdates:
 
     @classmethod
     def after(cls, before: Self | None, payload: LevelUpdated, time: datetime) -> Self:
-        """Those with one update more. An update that is not later than the last one changes nothing."""
+        """Those with one update more. An update that is not later than the last one changes nothing.
+
+        Raises:
+            Reject: the level is no factor of prices.
+        """
+        farthest = max(payload.value, payload.waiting or 0.0, key=abs)
+        if abs(farthest) > MAX_LEVEL:
+            raise Reject("the level of the market is no factor of prices", f"its logarithm is {farthest:g}")
         if before and payload.seq <= before.state.seq:
             return before
         state = LevelState.of_event(payload)
