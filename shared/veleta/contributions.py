@@ -4,6 +4,11 @@ import math
 from collections.abc import Sequence
 
 
+def market_title(since: str) -> str:
+    """The name of the contribution of the market's level, which is relative to the period `since`."""
+    return f"market since {since}"
+
+
 def price_contributions(price: float, shap_values: Sequence[float]) -> tuple[float, list[float]]:
     """The base price and each feature's contribution to it. Base price and contributions add up to the price.
 

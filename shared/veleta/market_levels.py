@@ -7,7 +7,7 @@ the periods that it learnt; drift moves the last one with each batch, and infere
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from datetime import date
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat
@@ -18,6 +18,7 @@ from veleta.features import Features, column_feature
 from veleta.market import DAYS, Level, Method, Mix, Seen, seen_in
 from veleta.periods import first_day, period_name, period_of
 
+T = TypeVar("T")
 METADATA = "market_levels"
 """The key in the metadata of the CatBoost model. Models of datasets without a market, and of earlier versions, have
 none."""
@@ -139,8 +140,8 @@ def updates_of(rows: Iterable[tuple[str, date, Level]]) -> dict[date, Level]:
     return found
 
 
-def nearest(levels: Mapping[int, Level], number: int) -> Level:
-    """The level of a period, or of the last one before it, and of the first one at the earliest. There must be one."""
+def nearest(levels: Mapping[int, T], number: int) -> T:
+    """That of a period, or of the last one before it, and of the first one at the earliest. There must be one."""
     numbers = sorted(levels)
     return levels[numbers[max(0, bisect_right(numbers, number) - 1)]]
 

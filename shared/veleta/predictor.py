@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Protocol
 
 from veleta.dataset import Dataset, Values, parse_dataset
@@ -72,14 +73,17 @@ class Predictor:
             raise Reject("the levels of the market in the model's file cannot be read", one_line(error)) from error
         self.offset = self.market.now.value if self.market else 0.0
 
-    def prices(self, rows: Sequence[Values]) -> list[float]:
+    def prices(self, rows: Sequence[Values], offsets: Iterable[float] | None = None) -> list[float]:
         """The price of each row, by one call of the model. The target is ignored.
+
+        With `offsets` each row's price is at its own level.
 
         Raises:
             Reject: one of the predictions is not finite.
         """
         try:
-            prices = [math.exp(logarithm + self.offset) for logarithm in self._booster.predict(self.features(rows))]
+            pairs = zip(self._booster.predict(self.features(rows)), offsets or repeat(self.offset))  # noqa: B905 - endless
+            prices = [math.exp(logarithm + offset) for logarithm, offset in pairs]
         except OverflowError:
             prices = [math.inf]
         if not all(map(math.isfinite, prices)):

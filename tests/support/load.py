@@ -43,6 +43,8 @@ class Answer:
     request_id: str = ""
     version: int = 0
     price: float = 0.0
+    factor: float = 1.0
+    """The level of the market, 1 without one."""
 
     @property
     def ended(self) -> float:
@@ -83,10 +85,10 @@ def load(url: str, rows: Sequence[Mapping[str, Any]], connections: int, folder: 
     assert code == 0, "the clients failed"
 
 
-def _prediction(body: Mapping[str, Any]) -> tuple[str, int, float]:
+def _prediction(body: Mapping[str, Any]) -> tuple[str, int, float, float]:
     (item,) = body["predictions"]
     price = next(iter(item.values()))  # before low, high and coverage
-    return body["request_id"], body["model"]["version"], price
+    return body["request_id"], body["model"]["version"], price, body.get("market", {"factor": 1.0})["factor"]
 
 
 @dataclass

@@ -14,11 +14,12 @@ from typing import Any
 from aiohttp import web
 
 from support.http import served
-from veleta.dataset import Values, load_dataset
+from veleta.dataset import Dataset, Values, load_dataset
 from veleta.errors import Retry
 from veleta.features import FEATURE_VERSION, Feature
 from veleta.holdout_errors import HoldoutErrors
 from veleta.intervals import Calibration
+from veleta.market_levels import MarketLevels
 from veleta.ports import Version
 from veleta.predictor import FEATURES
 from veleta.service.health import ServiceHealth
@@ -32,6 +33,7 @@ from veleta_inference.domain.error_window import ErrorWindow
 from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.requests import RequestReader
+from veleta_inference.domain.served_market import LevelUpdates, ServedMarket
 from veleta_inference.domain.value_checks import ValueChecks
 from veleta_inference.handlers import PredictionService
 from veleta_inference.refusals import Refusals
@@ -53,6 +55,8 @@ class BedsModel:
         """The number of rows of each call."""
         self.calibration: Calibration | None = None
         """Without one, predictions have no interval."""
+        self.market: MarketLevels | None = None
+        """Without them, the model's prices are those of any day."""
         self.holdout_errors: HoldoutErrors | None = None
         """Without them, predictions have no expected error."""
 
@@ -62,6 +66,8 @@ class BedsModel:
             self.calibration.save(metadata, b"")
         if self.holdout_errors:
             self.holdout_errors.save(metadata)
+        if self.market:
+            self.market.save(metadata)
         return metadata
 
     def predict_with_sizes(self, data: Sequence[Sequence[Feature]]) -> tuple[list[float], list[float]]:
@@ -81,6 +87,7 @@ class MemoryProvider:
 
     def __init__(self) -> None:
         self.booster = BedsModel()
+        self.updates: LevelUpdates | None = None
         self.has_model = True
         self.version = 7
         self.window = ErrorWindow(None)
@@ -91,8 +98,11 @@ class MemoryProvider:
             raise Retry("model", "no model yet: no training has started")
         checks = ValueChecks(DATASET, TrainingValues(ranges={"bed": (1, MOST_BEDS)}, texts={}))
         predictor = IntervalPredictor(DATASET, self.booster)
-        path = Path("model.cbm")
-        return LoadedModel(self.promotions()[0], predictor, checks, self.window, NOW, path, "", verified=True)
+        model = LoadedModel(
+            self.promotions()[0], predictor, checks, self.window, NOW, Path("model.cbm"), "", verified=True,
+            market=ServedMarket(predictor.market) if predictor.market else None,
+        )  # fmt: skip
+        return model.after(self.updates)
 
     def promotions(self) -> list[Promotion]:
         return [Promotion(Version(self.version, "run", {}), 3, {})]
@@ -151,6 +161,7 @@ class MemoryInference:
     body_seconds: float = 5.0
     items_limit: int = 10
     strict: bool = False
+    dataset: Dataset = DATASET
     provider: MemoryProvider = field(default_factory=MemoryProvider)
     answered: GatedJournal = field(default_factory=GatedJournal)
     refused: GatedJournal = field(default_factory=GatedJournal)
@@ -159,12 +170,13 @@ class MemoryInference:
     def __post_init__(self) -> None:
         health, recent_rows = ServiceHealth("inference"), deque[Values](maxlen=1)
         self.service = PredictionService(
-            DATASET, self.provider, self.answered, health, lambda: NOW, 100, recent_rows, strict=self.strict
+            self.dataset, self.provider, self.answered, health, lambda: NOW, 100, recent_rows, strict=self.strict
         )
         self.application = self._application()
 
     def _application(self) -> web.Application:
-        adapter = RequestAdapter(self.service, RequestReader(DATASET, self.items_limit), lambda: NOW, self.body_seconds)
+        reader = RequestReader(self.dataset, self.items_limit)
+        adapter = RequestAdapter(self.service, reader, lambda: NOW, self.body_seconds)
         guard = Guard(self.key_names, self.client_limit)
         explainers = ExplainerPool("real_estate", 1, 1.0)
         return application(

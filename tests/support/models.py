@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -177,14 +178,14 @@ class Models:
         self.announce(version, self.seq, at)
         return at
 
-    def prices(self, number: int, rows: Sequence[Values]) -> list[float]:
-        """The prices of rows by a version's model from the registry."""
+    def prices(self, number: int, rows: Sequence[Values], level: float | None = None) -> list[float]:
+        """The prices of rows by a version's model from the registry, at its own level of the market or at another."""
         version = self.registry.version(number)
         assert version is not None
         with tempfile.TemporaryDirectory() as folder:
             native = self.registry.download_native(version, Path(folder))
             model = CatBoostRegressor().load_model(str(native))
-        return Predictor(self._world.dataset, model).prices(rows)
+        return Predictor(self._world.dataset, model).prices(rows, None if level is None else repeat(level))
 
     def _run(self) -> str:
         name = self._world.dataset.name

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from support.dataset_changes import CHANGES
 from support.journals import MemoryJournal
+from support.markets import LEARNT, level_message, level_updated
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.errors import Retry
@@ -23,7 +24,7 @@ from veleta_inference.model_swapper import ModelSwapper
 
 DATASET = load_dataset("real_estate")
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-MODELS = "real_estate.models"
+MODELS, LEVELS = "real_estate.models", "real_estate.levels"
 
 
 class Constant:
@@ -51,6 +52,15 @@ class Beds(Constant):
         return [8 + float(bed) for (bed,) in data]
 
 
+class WithMarket(Constant):
+    """A model with the levels of a market."""
+
+    def get_metadata(self) -> dict[str, str]:
+        metadata = super().get_metadata()
+        LEARNT.save(metadata)
+        return metadata
+
+
 class OtherPrefix(Constant):
     """A model that learnt from a dataset file with another prefix."""
 
@@ -61,9 +71,9 @@ class OtherPrefix(Constant):
 
 
 def load(path: Path) -> Constant:
-    """Load a model file of these tests. It contains the number that the model predicts, `bed` or `prefix`."""
+    """Load a model file of these tests. It contains the number that the model predicts, or the name of a model."""
     content = path.read_text()
-    named = {"bed": Beds(0), "prefix": OtherPrefix(11)}
+    named = {"bed": Beds(0), "prefix": OtherPrefix(11), "market": WithMarket(11)}
     return named.get(content) or Constant(float(content))
 
 
@@ -151,6 +161,17 @@ class Swaps:
         )  # fmt: skip
         self.log.publish([encode(MODELS, Event(f"i/{version.number}/{number}", "trainer", NOW, payload))])
 
+    def update(self, version: Version, seq: int, as_of: date, value: float) -> None:
+        """Publish the level of the market of a version."""
+        self.log.publish([level_message(level_updated(version, seq, as_of, value))])
+
+    @property
+    def market_level(self) -> tuple[int, float]:
+        """The last update of the served version's market, and its level."""
+        market = self.swapper.model.market
+        assert market is not None
+        return market.state.seq, market.state.level.value
+
     @property
     def level(self) -> AdjustedLevel | None:
         """The level of the served version."""
@@ -158,7 +179,8 @@ class Swaps:
 
     async def reconcile(self) -> None:
         """Read the whole topic, and reconcile."""
-        self.swapper.handle(list(self.log.read(MODELS, 0, 0, 1000)))
+        for topic in (MODELS, LEVELS):
+            self.swapper.handle(list(self.log.read(topic, 0, 0, 1000)))
         await self.swapper.reconcile()
         await self.letters.drain()
 

@@ -38,7 +38,8 @@ from veleta_inference.adapters.request_table import MysqlAnswerTable, MysqlReque
 from veleta_inference.dead_letters import DeadLetterOutbox
 from veleta_inference.domain.requests import RequestReader
 from veleta_inference.drain import Drain
-from veleta_inference.handlers import REQUEST_FIELDS, PredictionService
+from veleta_inference.handlers import MARKET_FIELDS, REQUEST_FIELDS, PredictionService
+from veleta_inference.level_follower import LevelFollower
 from veleta_inference.model_swapper import ModelSwapper
 from veleta_inference.ports import Journal
 from veleta_inference.promotion_follower import PromotionFollower
@@ -73,8 +74,8 @@ def build(
     event_log = event_log or KafkaLog(settings.kafka, "inference")
     registry = registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name)
     engine, check_engine = async_mysql_engine(settings.mysql), async_mysql_engine(settings.mysql, CHECK_SECONDS)
-    tables = dataset_tables(dataset)
-    answered = MysqlRequestTable(engine, tables.requests, REQUEST_FIELDS, left_out=["answer"])
+    tables, fields = dataset_tables(dataset), [*REQUEST_FIELDS, *(MARKET_FIELDS if dataset.market else ())]
+    answered = MysqlRequestTable(engine, tables.requests, fields, left_out=["answer"])
     refused = MysqlRequestTable(engine, tables.refused, tables.refused.c.keys())
     journal = journal or _journal(settings, "answered", settings.journal_limit, sync=settings.journal_sync == "group")
     refusals = _journal(settings, "refused", REFUSALS_BYTES, sync=False)
@@ -99,8 +100,11 @@ def build(
         "refused": Drain(refusals, refused, letters, health),
         "dead": Drain(dead, letters, letters, health),
     }
-    models, training = topic(dataset.name, "models"), topic(dataset.name, "training")
-    follower = PromotionFollower(models, event_log, health, swapper)
+    models, levels, training = (topic(dataset.name, name) for name in ("models", "levels", "training"))
+    followers: dict[str, PromotionFollower | LevelFollower] = {
+        "promotions": PromotionFollower(models, event_log, health, swapper),
+        **({"levels": LevelFollower(levels, event_log, health, swapper)} if dataset.market else {}),
+    }
     checks: dict[str, Callable[[], Awaitable[object]]] = {
         "kafka": partial(call_in_thread, partial(event_log.check, topics_of(dataset.name, "inference"))),
         "mysql": partial(check_mysql, check_engine),
@@ -117,7 +121,8 @@ def build(
 
     async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(health.supervise("promotions", follower.run()))
+            for name, follower in followers.items():
+                tasks.create_task(health.supervise(name, follower.run()))
             tasks.create_task(health.keep_running("trainings", follow_trainings))
             tasks.create_task(service.wake())
             for dependency, check in (checks | {"mlflow": partial(call_in_thread, registry.check)}).items():
@@ -144,7 +149,7 @@ def build(
 
     app = application(
         adapter,
-        KeyedAnswers(adapter, MysqlAnswerTable(engine, tables.requests, REQUEST_FIELDS)),
+        KeyedAnswers(adapter, MysqlAnswerTable(engine, tables.requests, fields)),
         explainers,
         guard,
         Refusals(refusals),

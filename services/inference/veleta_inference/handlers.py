@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -23,6 +24,7 @@ from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest, Validat
 from veleta_inference.domain.interval_predictor import Prediction
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.responses import History, Model, PromotionDetails
+from veleta_inference.domain.served_market import AS_OF, PriceLevel
 from veleta_inference.ports import JournalWriter, ModelProvider
 
 GROUP_REQUESTS = prometheus_client.Histogram(
@@ -59,6 +61,8 @@ REQUEST_FIELDS = (
     "key_name", "client_address",
 )  # fmt: skip
 """The fields of a journal line that describe the request as a whole. Its `items` contain the rest."""
+MARKET_FIELDS = (AS_OF, "market_level", "level_seq")
+"""Those of a dataset with a market in addition. Earlier lines do not have them."""
 
 
 class VersionNotServed(Reject):
@@ -84,6 +88,8 @@ class PredictionRequest(Struct, frozen=True):
     """When its prediction began, in seconds of the monotonic clock: the wall clock may jump."""
     journaled: bool = True
     """Whether the journal stores it. Otherwise the caller stores it, before its client gets the response."""
+    as_of: object = None
+    """The day whose prices it asks for, as it was sent. None: the newest day of the market."""
 
 
 class PredictionResponse(Struct, frozen=True):
@@ -96,6 +102,8 @@ class PredictionResponse(Struct, frozen=True):
     """Values that the model has not learnt, or that are outside the bounds of the dataset file."""
     warnings: Sequence[ValidationProblem] = ()
     """Those, and the fields that were not given."""
+    level: PriceLevel | None = None
+    """The level of the market that the prices are at. None without a market."""
     line: bytes = b""
     """The request with its prices as a line for the table, if the journal does not store it."""
 
@@ -163,7 +171,7 @@ class PredictionService:
 
         Raises:
             VersionNotServed: the request requires another version than the served one.
-            InvalidRequest: in strict mode, a value is unusual.
+            InvalidRequest: its day has no level, or, in strict mode, a value is unusual.
             Retry: there is no model yet, too much is in flight, or the request cannot be stored.
         """
         rows = len(request.rows)
@@ -248,6 +256,7 @@ class PredictionService:
             "loaded_at": model.loaded_at,
             "interval_level": model.level,
             "estimate": model.window.estimate(),
+            "market": model.market.details() if model.market else None,
         }
 
     def history(self) -> History:
@@ -295,13 +304,15 @@ class PredictionService:
     async def _predict_together(self, group: Sequence[PendingRequest]) -> list[PredictedRequest]:
         """Predict the requests of a group that accept the served version, by one call of the model."""
         model = self._provider.model
-        unusual = {p: model.checks.unusual(p.request.rows) for p in _accepting(model.version, group)}
+        levels = _levels(model, _accepting(model.version, group), self._clock())
+        unusual = {pending: model.checks.unusual(pending.request.rows) for pending in levels}
         group = _refuse_unusual(unusual) if self._strict else list(unusual)
         if not group:
             return []
         rows = [row for pending in group for row in pending.request.rows]
-        predict = model.predictor.predict
-        predictions = iter(await asyncio.to_thread(predict, rows) if len(rows) > MAX_INLINE_ROWS else predict(rows))
+        row_levels = [levels[pending] for pending in group for _ in pending.request.rows]
+        predict = partial(model.predictor.predict, rows, row_levels)
+        predictions = iter(await asyncio.to_thread(predict) if len(rows) > MAX_INLINE_ROWS else predict())
         fault_point("inference.predicted")
         answered_at = for_sql(self._clock())
         predicted = []
@@ -309,7 +320,7 @@ class PredictionService:
             own = [next(predictions) for _ in pending.request.rows]
             found = unusual[pending]
             warnings = model.checks.warnings(pending.request.rows, found)
-            response = PredictionResponse(pending.request, model, own, found, warnings)
+            response = PredictionResponse(pending.request, model, own, found, warnings, levels[pending])
             line = _line(response, answered_at)
             if not pending.request.journaled:
                 response = structs.replace(response, line=line)
@@ -338,7 +349,7 @@ class PredictionService:
 
 def _line(response: PredictionResponse, answered_at: datetime) -> bytes:
     """The line of a request. `answered_at` is a time for SQL. The latency is that of the prediction alone."""
-    request = response.request
+    request, level = response.request, response.level
     return orjson.dumps(
         {
             "request_id": request.request_id,
@@ -350,6 +361,7 @@ def _line(response: PredictionResponse, answered_at: datetime) -> bytes:
             "http_status": OK,
             "key_name": request.key_name,
             "client_address": request.client_address,
+            **(dict(zip(MARKET_FIELDS, (level.as_of, level.value, level.seq), strict=True)) if level else {}),
             "items": [_item(*pair) for pair in zip(request.rows, response.predictions, strict=True)],
         }
     )
@@ -378,6 +390,19 @@ def _accepting(version: int, group: Sequence[PendingRequest]) -> Sequence[Pendin
     others = [pending for pending in group if pending.request.version not in (None, version)]
     _fail(others, VersionNotServed(f"version {version} is served"))
     return [pending for pending in group if pending not in others] if others else group
+
+
+def _levels(
+    model: LoadedModel, group: Sequence[PendingRequest], now: datetime
+) -> dict[PendingRequest, PriceLevel | None]:
+    """The level of the market for each request of a group. Those that ask for a day without a level fail."""
+    levels = dict[PendingRequest, PriceLevel | None]()
+    for pending in group:
+        try:
+            levels[pending] = model.price_level(pending.request.as_of, now)
+        except InvalidRequest as error:
+            _fail([pending], error)
+    return levels
 
 
 def _refuse_unusual(unusual: Mapping[PendingRequest, Sequence[ValidationProblem]]) -> list[PendingRequest]:

@@ -8,7 +8,9 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import prometheus_client
 import structlog
@@ -16,7 +18,7 @@ import structlog
 from veleta.clock import Clock
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, Retry, one_line
-from veleta.events.catalogue import IntervalsAdjusted, ModelPromoted
+from veleta.events.catalogue import IntervalsAdjusted, LevelUpdated, ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
 from veleta.feature_definition import METADATA
@@ -40,12 +42,19 @@ from veleta_inference.domain.promotions import (
     promotion_of_event,
 )
 from veleta_inference.domain.refused_promotions import RefusedPromotions
+from veleta_inference.domain.served_market import LevelUpdates, ServedMarket
 from veleta_inference.domain.training_status import training_status
 from veleta_inference.domain.value_checks import ValueChecks
 
 log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(
     "veleta_model_version", "the served version, the lowest of all workers; 0: none", multiprocess_mode="livemin"
+)
+MARKET_LEVEL = prometheus_client.Gauge(
+    "veleta_market_level",
+    "the served level of the market, as a factor of the first period's prices, of the worker that followed last; "
+    "0: the served version has none",
+    multiprocess_mode="livemostrecent",
 )
 SWAP_SECONDS = prometheus_client.Histogram(
     "veleta_model_swap_duration_seconds", "from the arrival of a promotion until it is served"
@@ -58,6 +67,8 @@ RETRY_SECONDS = 2.0
 """The pause before the registry is called again after it was unavailable."""
 UNVERIFIED = "the file of the served version has no SHA-256 to compare with: an earlier release trained it"
 """A warning until the next version is served."""
+UNREAD_LEVELS = "the levels of the market were not yet read from Kafka"
+"""Why a restarted process has no model yet: it serves the level that was served before."""
 UNREAD = "the registry was not yet read"
 """Why there is no model before the first reconciliation."""
 
@@ -98,12 +109,16 @@ class ModelSwapper:
         self._promotions: dict[PromotionKey, Promotion] = {}
         self._arrivals: dict[PromotionKey, Arrival] = {}
         self._levels: dict[tuple[int, str], AdjustedLevel] = {}
+        self._updates: dict[tuple[int, str], LevelUpdates] = {}
+        self._levels_read = asyncio.Event()
+        if dataset.market is None:
+            self._levels_read.set()
         self._refused = RefusedPromotions(monotonic)
         self._monotonic = monotonic
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
         self._training = UNREAD
-        self._fault = ""
+        self._fault = "" if self._levels_read.is_set() else UNREAD_LEVELS
         self._report()
 
     @property
@@ -126,12 +141,17 @@ class ModelSwapper:
         return [self._promotions[key] for key in sorted(self._promotions, reverse=True)]
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Add the promotions among records of `models`, and wake `run`. Apply the adjusted levels of intervals."""
+        """Add the promotions among records of `models`, and wake `run`. Apply the adjusted levels of intervals.
+
+        Apply the levels of the market among records of `levels`.
+        """
         for record in records:
             if not is_for(self._health.service, record):
                 continue
             try:
                 event = decode(record)
+                if isinstance(event.payload, LevelUpdated):
+                    self._follow_market(event.payload, event.time)
             except Reject as error:
                 self._letters.send(error, error.reason, record)
                 continue
@@ -143,6 +163,10 @@ class ModelSwapper:
                 if self._add(promotion):
                     self._arrivals[promotion.key] = Arrival(record, self._monotonic())
 
+    def levels_are_read(self) -> None:
+        """Serve models from now on: the levels of the market that a restart finds are known."""
+        self._levels_read.set()
+
     def handle_training(self, records: Sequence[Record]) -> None:
         """Report the training that the last of these records is about, while there is no model."""
         for record in records:
@@ -152,7 +176,11 @@ class ModelSwapper:
             self._report()
 
     async def run(self, reconcile_seconds: float) -> None:
-        """Serve the newest promotion. Reconcile with the registry regularly, which also retries what failed."""
+        """Serve the newest promotion. Reconcile with the registry regularly, which also retries what failed.
+
+        With a market it begins when the levels are read.
+        """
+        await self._health.heartbeat_during(self._levels_read.wait())
         while not self._health.stopping.is_set():
             self._changed.clear()
             pause = reconcile_seconds
@@ -215,15 +243,31 @@ class ModelSwapper:
         known = self._levels.pop((version, run_id), None)
         if latest := max((each for each in (known, level) if each), default=None):
             self._levels[version, run_id] = latest
-        for oldest in [*self._levels][:-MAX_HISTORY]:
-            del self._levels[oldest]
+        _forget_oldest(self._levels)
         if self._model and (model := self._at_level(self._model)) is not self._model:
             self._model = model
             log.info("intervals adjusted", version=model.version, interval_level=model.level)
 
+    def _follow_market(self, update: LevelUpdated, time: datetime) -> None:
+        """As `_adjust`, of the level of the market. Raises Reject: it is none."""
+        key = update.version, update.run_id
+        updates = LevelUpdates.after(self._updates.get(key), update, time)
+        self._updates.pop(key, None)
+        self._updates[key] = updates
+        _forget_oldest(self._updates)
+        if self._model and (model := self._at_level(self._model)) is not self._model:
+            self._serve(model)
+            log.info("level updated", version=model.version, **_level_of(model))
+
     def _at_level(self, model: LoadedModel) -> LoadedModel:
-        """A model at the last known level of its version."""
-        return model.at_level(self._levels.get((model.version, model.promotion.version.run_id)))
+        """A model with the last known level of its version's intervals, and of its market."""
+        key = model.version, model.promotion.version.run_id
+        return model.at_level(self._levels.get(key)).after(self._updates.get(key))
+
+    def _serve(self, model: LoadedModel) -> None:
+        self._model = model
+        VERSION.set(model.version)
+        MARKET_LEVEL.set(model.market.factor if model.market else 0)
 
     def _forget_old(self) -> None:
         """Forget all but the newest MAX_HISTORY promotions."""
@@ -249,12 +293,12 @@ class ModelSwapper:
         # The event may have arrived while the model was loaded.
         promotion = self._promotions.get(promotion.key, promotion)
         model = self._at_level(replace(model, promotion=promotion, loaded_at=self._clock()))
-        previous, self._model = self._model, model
+        previous = self._model
+        self._serve(model)
         arrival = self._arrivals.pop(promotion.key, None)
         if previous and arrival:
             SWAP_SECONDS.observe(self._monotonic() - arrival.at)
-        VERSION.set(model.version)
-        log.info("model swapped", version=model.version, seq=promotion.seq)
+        log.info("model swapped", version=model.version, seq=promotion.seq, **_level_of(model))
 
     def _load_and_check(self, promotion: Promotion) -> LoadedModel:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
@@ -272,7 +316,8 @@ class ModelSwapper:
         weakref.finalize(booster, shutil.rmtree, folder, ignore_errors=True)
         digest, verified = model_digest(path.read_bytes()), DIGEST in version.tags
         window = ErrorWindow(predictor.holdout_errors)
-        model = LoadedModel(promotion, predictor, checks, window, self._clock(), path, digest, verified)
+        market = ServedMarket(predictor.market) if predictor.market else None
+        model = LoadedModel(promotion, predictor, checks, window, self._clock(), path, digest, verified, market=market)
         return model.at_level(AdjustedLevel.of_tag(version.tags.get(INTERVAL_LEVEL, "")))
 
     def _version(self, promotion: Promotion) -> Version:
@@ -327,6 +372,17 @@ class ModelSwapper:
             self._health.set_activity(_joined(f"serving {self._dataset.name} {self._model.version}", self._fault))
         else:
             self._health.set_unavailable("model", _joined(f"no model yet: {self._training}", self._fault))
+
+
+def _forget_oldest(by_version: dict[tuple[int, str], Any]) -> None:
+    """Forget all but the MAX_HISTORY versions that were set last."""
+    for oldest in [*by_version][:-MAX_HISTORY]:
+        del by_version[oldest]
+
+
+def _level_of(model: LoadedModel) -> dict[str, float]:
+    """The level of the market for a line of the log. Nothing without a market."""
+    return {"market_level": round(model.market.factor, 4), "level_seq": model.market.state.seq} if model.market else {}
 
 
 def _joined(state: str, fault: str) -> str:

@@ -11,6 +11,7 @@ from catboost import CatBoostRegressor, Pool
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from support.markets import LEARNT
 from support.models import synthetic, train
 from veleta.contributions import price_contributions
 from veleta.dataset import load_dataset
@@ -56,6 +57,28 @@ def test_the_influence_of_a_feature_is_its_mean_effect(model: CatBoostRegressor)
         dict(zip(FRAME.columns, np.abs(whole.values).mean(axis=0), strict=True))
     )
     assert table["mean_effect"].is_monotonic_decreasing
+
+
+def test_the_level_of_a_market_is_a_contribution_of_its_own(model: CatBoostRegressor, tmp_path: Path) -> None:
+    """The base is that without it. It is in the tables and pictures like a feature."""
+    path = tmp_path / "model.cbm"
+    model.save_model(str(path))
+    with_market = CatBoostRegressor().load_model(str(path))
+    LEARNT.save(with_market.get_metadata())
+    whole, before = (explanation.explanation(each, DATASET, FRAME) for each in (with_market, model))
+    assert whole.base_values + whole.values.sum(axis=1) == pytest.approx(Predictor(DATASET, with_market).prices(ROWS))
+    assert list(whole.base_values) == pytest.approx(list(before.base_values))
+    assert whole.feature_names == [*before.feature_names, "market since 2014-05"]
+    assert {*whole.data[:, -1]} == {1.025}
+    table = explanation.influence(whole, list(FRAME.columns)).set_index("feature")
+    assert table["mean_effect"]["market since 2014-05"] == pytest.approx(np.abs(whole.values[:, -1]).mean())
+    single = explanation.explanation(with_market, DATASET, FRAME[:1])
+    assert list(single.values[0]) == pytest.approx(list(whole.values[0]))
+    for draw in (pictures.draw_summary, pictures.draw_bars):
+        draw(whole, DATASET)
+        plt.close("all")
+    pictures.draw_waterfall(single[0], DATASET)
+    plt.close("all")
 
 
 @pytest.fixture

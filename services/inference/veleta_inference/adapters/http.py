@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from uuid_utils import uuid7
 
 from veleta.clock import Clock
-from veleta.contributions import price_contributions
+from veleta.contributions import market_title, price_contributions
 from veleta_inference.adapters import docs, open_inference, scoring
 from veleta_inference.adapters.bodies import BODY
 from veleta_inference.adapters.explainer_pool import MAX_EXPLAINED_ITEMS, ExplainerPool
@@ -28,12 +28,14 @@ from veleta_inference.adapters.request_adapter import (
     as_item,
     client_request_id,
     json_response,
+    market_fields,
     price_response,
     printable,
 )
 from veleta_inference.domain.errors import ValidationProblem
 from veleta_inference.domain.interval_predictor import Prediction
 from veleta_inference.domain.requests import RequestReader
+from veleta_inference.domain.served_market import PriceLevel
 from veleta_inference.handlers import PredictionResponse
 from veleta_inference.refusals import Refusal, Refusals
 
@@ -66,7 +68,7 @@ def application(
         response = await adapter.predict(request, few_items.read)
         names, shap_values = await explainers.shap_values(response.model, response.request.rows)
         pairs = zip(response.predictions, shap_values, strict=True)
-        plain = [_explanation(dataset.target, prediction, names, values) for prediction, values in pairs]
+        plain = [_explanation(dataset.target, each, names, values, response.level) for each, values in pairs]
         explanations = _with_warnings(plain, response.warnings)
         return price_response(response, {**_common(response), "explanations": explanations})
 
@@ -78,7 +80,7 @@ def application(
 
     def _common(response: PredictionResponse) -> dict[str, Any]:
         model = {"name": dataset.name, "version": response.model.version}
-        return {"request_id": response.request.request_id, "model": model}
+        return {"request_id": response.request.request_id, "model": model, **market_fields(response.level)}
 
     app = web.Application(client_max_size=body_limit, middlewares=[_error_middleware(guard, answers, refusals, clock)])
     app.add_routes([web.post("/predict", predict), web.post("/explain", explain)])
@@ -136,8 +138,10 @@ def _with_headers(response: R, request: web.Request, request_id: str) -> R:
 
 
 def _explanation(
-    target: str, prediction: Prediction, names: Sequence[str], shap_values: Sequence[float]
+    target: str, prediction: Prediction, names: Sequence[str], shap_values: Sequence[float], level: PriceLevel | None
 ) -> dict[str, Any]:
+    if level:
+        names, shap_values = [*names, market_title(level.since)], [*shap_values, level.value]
     base, contributions = price_contributions(prediction.value, shap_values)
     contributed = {"base": base, "contributions": dict(zip(names, contributions, strict=True))}
     return {**as_item(target, prediction), **contributed}

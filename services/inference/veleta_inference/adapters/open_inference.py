@@ -8,10 +8,16 @@ from typing import Any
 
 from aiohttp import web
 
-from veleta_inference.adapters.request_adapter import API_VERSION, RequestAdapter, json_response, price_response
+from veleta_inference.adapters.request_adapter import API_VERSION, DAY, RequestAdapter, json_response, price_response
 from veleta_inference.domain.errors import UnreadableBody, in_one_line
-from veleta_inference.domain.protocols import NUMERIC, input_tensors, open_inference_rows, requested_outputs
-from veleta_inference.handlers import VersionNotServed
+from veleta_inference.domain.protocols import (
+    NUMERIC,
+    input_tensors,
+    open_inference_rows,
+    requested_day,
+    requested_outputs,
+)
+from veleta_inference.handlers import PredictionResponse, VersionNotServed
 
 MODEL = "/v2/models/{model}"
 VERSION = MODEL + "/versions/{version}"
@@ -60,8 +66,10 @@ class _Handlers:
         wanted: list[str] = []
 
         def rows(body: object) -> list[dict[str, Any]]:
-            if isinstance(body, dict) and "id" in body:
-                request_id["id"] = body["id"]
+            if isinstance(body, dict):
+                request[DAY] = requested_day(body.get("parameters"))
+                if "id" in body:
+                    request_id["id"] = body["id"]
             wanted.extend(requested_outputs(body, self._outputs))
             if set(wanted) & set(self._outputs[1:]):
                 self._adapter.service.require_intervals()
@@ -72,7 +80,7 @@ class _Handlers:
         *columns_of_outputs, _ = zip(*response.predictions, strict=True)
         columns = dict(zip(self._outputs, columns_of_outputs, strict=True))
         outputs = [_tensor(name, columns[name]) for name in wanted]
-        parameters = {"parameters": {"warnings": in_one_line(response.warnings)}} if response.warnings else {}
+        parameters = {"parameters": found} if (found := _parameters(response)) else {}
         return price_response(response, {**model, **request_id, **parameters, "outputs": outputs})
 
     def _served_version(self) -> int:
@@ -87,6 +95,14 @@ class _Handlers:
         if requested not in (None, str(served)):
             raise VersionNotServed(f"version {served} is served")
         return served if requested else None
+
+
+def _parameters(response: PredictionResponse) -> dict[str, Any]:
+    """What the protocol has no own field for. Each value is a text or a number."""
+    warnings = {"warnings": in_one_line(response.warnings)} if response.warnings else {}
+    if (level := response.level) is None:
+        return warnings
+    return {**warnings, "as_of": level.as_of, "market_factor": level.factor, "market_since": level.since}
 
 
 def _tensor(name: str, data: Sequence[float | None]) -> dict[str, Any]:

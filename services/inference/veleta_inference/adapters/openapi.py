@@ -21,6 +21,7 @@ from veleta_inference.adapters.scoring import WARNINGS
 from veleta_inference.domain.protocols import inference_request, input_tensors, mlflow_forms
 from veleta_inference.domain.requests import item_type, list_type
 from veleta_inference.domain.responses import response_types
+from veleta_inference.domain.served_market import AS_OF
 
 Part = dict[str, Any]
 """A part of the document."""
@@ -31,6 +32,7 @@ PARAMS: Part = {
     "properties": {"interval": {"type": "boolean", "default": False, "description": "whether to add the intervals"}},
 }
 """Those of MLflow's protocol."""
+DAY: Part = {"type": ["string", "null"], "format": "date", "description": "the day whose prices are asked for"}
 REF = "#/components/schemas/{name}"
 ERRORS = {
     400: "The body is not JSON in UTF-8, has two values with one name, or is incomplete; "
@@ -41,7 +43,8 @@ ERRORS = {
     413: "The body is too large, as sent or decompressed.",
     415: "The body has another Content-Encoding than gzip or deflate.",
     422: "A field is missing, unknown or of the wrong kind; the list is empty or too long; or the service is strict "
-    "and the model has not learnt a value. `errors` names each. Or the Idempotency-Key belongs to another request.",
+    "and the model has not learnt a value. `errors` names each. Or the Idempotency-Key belongs to another request, or "
+    "`as_of` is no day of the market's history.",
     429: "This client has too many requests in flight.",
     500: "An error in the service.",
     503: "No model is served yet, the request cannot be stored, or too much is in flight. A request with an "
@@ -83,16 +86,17 @@ def document(dataset: Dataset, items_limit: int) -> Part:
 
 def _schemas(dataset: Dataset, items_limit: int) -> Part:
     """The schemas of all bodies, generated from their types."""
-    item = item_type(dataset)
+    item, market = item_type(dataset), dataset.market is not None
     items, few_items = (list_type(item, limit) for limit in (items_limit, min(MAX_EXPLAINED_ITEMS, items_limit)))
     name: Any = Literal[tuple(column.name for column in dataset.inputs)]
     forms = mlflow_forms(name, items, float | str | bool | None)
     types = [item | items, item | few_items, *forms.values()]
-    types += [inference_request(name, int), *response_types(dataset.target)]
+    types += [inference_request(name, int, market=market), *response_types(dataset.target, market=market)]
     (one_or_many, one_or_few, *schemas), components = msgspec.json.schema_components(types, ref_template=REF)
     del components["Item"]["properties"][dataset.target]["default"]  # it may be missing, but not null
+    params = {**PARAMS, "properties": {**PARAMS["properties"], AS_OF: DAY}} if market else PARAMS
     invocations = [
-        {"type": "object", "properties": {form: schema, "params": PARAMS}, "required": [form]}
+        {"type": "object", "properties": {form: schema, "params": params}, "required": [form]}
         for form, schema in zip(forms, schemas)  # noqa: B905 - the other schemas are not those of forms
     ]
     return {**components, "Items": one_or_many, "FewItems": one_or_few, "Invocation": {"oneOf": invocations}}

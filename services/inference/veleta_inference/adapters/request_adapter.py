@@ -14,7 +14,8 @@ from veleta_inference.adapters.bodies import BODY, BodyReader
 from veleta_inference.adapters.guard import KEY_NAME
 from veleta_inference.domain.forms import Form
 from veleta_inference.domain.interval_predictor import Prediction
-from veleta_inference.domain.requests import RequestReader
+from veleta_inference.domain.requests import RequestReader, take_as_of
+from veleta_inference.domain.served_market import PriceLevel
 from veleta_inference.handlers import MAX_GROUP_ROWS, PredictionRequest, PredictionResponse, PredictionService
 
 REQUEST_ID = "X-Request-ID"
@@ -24,6 +25,8 @@ GENERATED_ID = web.RequestKey("generated_id", str)
 """The id of a request whose client sent none. These ids increase with time."""
 KEYED_ID = web.RequestKey("keyed_id", str)
 """The id of a request with an Idempotency-Key."""
+DAY = web.RequestKey("day", object)
+"""The day whose prices a request asks for in its parameters, as it was sent."""
 PREDICTED = web.RequestKey("predicted", PredictionResponse)
 """The prices of a request."""
 API_VERSION = "0.1.0"
@@ -49,10 +52,12 @@ class RequestAdapter:
             rows = await self._bodies.read(request, read)
         else:
             rows = read(request[BODY])
+        as_of = take_as_of(rows) if self.dataset.market else None
+        as_of = request.get(DAY) if as_of is None else as_of
         request_id, client_id = keyed_id or request[GENERATED_ID], client_request_id(request)
         sender = request.get(KEY_NAME), request.remote
         prediction = PredictionRequest(
-            request_id, rows, client_id, *sender, received_at, version, journaled=keyed_id is None
+            request_id, rows, client_id, *sender, received_at, version, journaled=keyed_id is None, as_of=as_of
         )
         request[PREDICTED] = response = await self.service.predict(prediction)
         return response
@@ -77,6 +82,11 @@ def price_response(
 ) -> web.Response:
     """A response with prices, in the form of its protocol. A header names the version."""
     return json_response(body, headers={MODEL_VERSION: str(response.model.version), **(headers or {})})
+
+
+def market_fields(level: PriceLevel | None) -> dict[str, Any]:
+    """The day and the level of a response's prices. Nothing without a market."""
+    return {"as_of": level.as_of, "market": {"factor": level.factor, "since": level.since}} if level else {}
 
 
 def as_item(target: str, prediction: Prediction) -> dict[str, Any]:

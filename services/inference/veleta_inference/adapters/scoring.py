@@ -8,9 +8,16 @@ from collections.abc import Sequence
 from aiohttp import web
 from mlflow.version import VERSION
 
-from veleta_inference.adapters.request_adapter import RequestAdapter, as_item, price_response, printable
+from veleta_inference.adapters.request_adapter import (
+    DAY,
+    RequestAdapter,
+    as_item,
+    market_fields,
+    price_response,
+    printable,
+)
 from veleta_inference.domain.errors import in_one_line
-from veleta_inference.domain.protocols import Rows, mlflow_rows, wants_intervals
+from veleta_inference.domain.protocols import Rows, mlflow_rows, requested_day, wants_intervals
 
 WARNINGS = "X-Warnings"
 """The header with warnings: MLflow's response has no place for them."""
@@ -25,6 +32,7 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
 
         def rows(body: object) -> Rows:
             nonlocal with_intervals
+            request[DAY] = requested_day(body.get("params") if isinstance(body, dict) else None)
             if with_intervals := wants_intervals(body):
                 adapter.service.require_intervals()
             return mlflow_rows(body)
@@ -32,7 +40,7 @@ def routes(adapter: RequestAdapter) -> Sequence[web.RouteDef]:
         response = await adapter.predict_rows(request, "mlflow", rows)
         headers = {WARNINGS: printable(in_one_line(response.warnings))} if response.warnings else {}
         predictions = [as_item(target, each) for each in response.predictions] if with_intervals else response.prices
-        return price_response(response, {"predictions": predictions}, headers)
+        return price_response(response, {"predictions": predictions, **market_fields(response.level)}, headers)
 
     async def ping(_request: web.Request) -> web.Response:
         adapter.service.model()  # raises Retry while there is none

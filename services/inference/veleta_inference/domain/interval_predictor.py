@@ -4,6 +4,8 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from copy import copy
+from itertools import repeat
+from statistics import NormalDist
 from typing import NamedTuple, Protocol, Self
 
 from veleta.dataset import Dataset, Values
@@ -12,6 +14,11 @@ from veleta.features import Feature
 from veleta.holdout_errors import HoldoutErrors
 from veleta.intervals import COVERAGE, Calibration
 from veleta.predictor import Booster, Predictor, not_a_price
+from veleta_inference.domain.served_market import PriceLevel
+
+DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
+"""So many standard deviations around the level of the market contain it with the probability COVERAGE."""
+WITHOUT_MARKET: Iterable[PriceLevel | None] = repeat(None)
 
 
 class IntervalBooster(Booster, Protocol):
@@ -62,24 +69,33 @@ class IntervalPredictor(Predictor):
         adjusted._factors = self._calibration.factors(level) if self._calibration else None
         return adjusted
 
+    def at_market_level(self, value: float) -> Self:
+        """The same model, whose `prices` are at another level of the market, a logarithm."""
+        moved = copy(self)
+        moved.offset = value
+        return moved
+
     @property
     def has_intervals(self) -> bool:
         """Whether every prediction has an interval."""
         return self._factors is not None and None not in self._factors
 
-    def predict(self, rows: Sequence[Values]) -> list[Prediction]:
+    def predict(self, rows: Sequence[Values], levels: Iterable[PriceLevel | None] = WITHOUT_MARKET) -> list[Prediction]:
         """The price of each row with its interval, by one call of the model. The target is ignored.
+
+        `levels` has the level of the market for each row. It adds its own error to that of the model: they are
+        independent.
 
         Raises:
             Reject: one of the predictions is not finite.
         """
         if self._factors is None:
-            return [Prediction(price) for price in self.prices(rows)]
+            return [Prediction(price) for price in self.prices(rows, (each.value if each else 0.0 for each in levels))]
         logarithms, sizes = self._interval_booster.predict_with_sizes(self.features(rows))
         try:
             predictions = [
-                self._prediction(logarithm, size, self._factors)
-                for logarithm, size in zip(logarithms, sizes, strict=True)
+                self._prediction(logarithm, size, self._factors, level)
+                for logarithm, size, level in zip(logarithms, sizes, levels)  # noqa: B905 - WITHOUT_MARKET has no end
             ]
         except OverflowError:
             raise not_a_price() from None
@@ -87,10 +103,17 @@ class IntervalPredictor(Predictor):
             raise not_a_price()
         return predictions
 
-    def _prediction(self, logarithm: float, size: float, factors: Sequence[float | None]) -> Prediction:
-        price, size, factor = math.exp(logarithm), math.exp(size), factors[bisect_left(self._edges, logarithm)]
+    def _prediction(
+        self, logarithm: float, size: float, factors: Sequence[float | None], level: PriceLevel | None
+    ) -> Prediction:
+        size, factor = math.exp(size), factors[bisect_left(self._edges, logarithm)]
+        if level:
+            logarithm += level.value
+        price = math.exp(logarithm)
         expected = self.holdout_errors.expected(size) if self.holdout_errors else None
         if factor is None:
             return Prediction(price, expected_error=expected)
         width = factor * size
+        if level:
+            width = math.hypot(width, DEVIATIONS * math.sqrt(level.variance))
         return Prediction(price, math.exp(logarithm - width), math.exp(logarithm + width), expected)

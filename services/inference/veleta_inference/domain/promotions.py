@@ -11,7 +11,9 @@ from veleta.events.catalogue import ModelPromoted
 from veleta.intervals import COVERAGE, AdjustedLevel
 from veleta.ports import DECISION, DIGEST, NATIVE, REJECTED, Version
 from veleta_inference.domain.error_window import ErrorWindow
+from veleta_inference.domain.errors import InvalidRequest
 from veleta_inference.domain.interval_predictor import IntervalPredictor
+from veleta_inference.domain.served_market import NO_LEVELS, LevelUpdates, PriceLevel, ServedMarket
 from veleta_inference.domain.value_checks import ValueChecks
 
 PromotionKey = tuple[int, int, str, str]
@@ -62,12 +64,28 @@ class LoadedModel:
     """Whether it was compared with that of the trained file. A version of an earlier release has none."""
     adjusted: AdjustedLevel | None = None
     """The level of its intervals after a batch. A new version has none."""
+    market: ServedMarket | None = None
+    """The levels of its market. None if its dataset had no market."""
 
     def at_level(self, level: AdjustedLevel | None) -> "LoadedModel":
         """The model with this level, if it is a later one."""
         if level is None or (self.adjusted and level <= self.adjusted):
             return self
         return replace(self, predictor=self.predictor.at_level(level.level), adjusted=level)
+
+    def after(self, updates: LevelUpdates | None) -> "LoadedModel":
+        """The model at the level of the market after these updates."""
+        if self.market is None or (market := self.market.updated(updates)) is self.market:
+            return self
+        return replace(self, predictor=self.predictor.at_market_level(market.state.level.value), market=market)
+
+    def price_level(self, as_of: object, now: datetime) -> PriceLevel | None:
+        """The level of a request's prices, None without a market: see `ServedMarket.level`. Raises InvalidRequest."""
+        if self.market:
+            return self.market.level(as_of, now, self.promotion.promoted_at)
+        if as_of is None:
+            return None
+        raise InvalidRequest(NO_LEVELS, [])
 
     @property
     def level(self) -> float | None:

@@ -1,6 +1,7 @@
 """The request bodies of other protocols, as rows. `RequestReader.convert` checks the rows themselves."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import chain
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from veleta.dataset import Column, Dataset
 from veleta.valid_values import alternatives
 from veleta_inference.domain.errors import MAX_NAME, InvalidRequest
 from veleta_inference.domain.responses import Tensor
+from veleta_inference.domain.served_market import AS_OF
 
 Rows = list[dict[str, Any]]
 NUMERIC = ("FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT64", "UINT32", "UINT16", "UINT8")
@@ -35,10 +37,11 @@ def mlflow_forms(name: Any = str, rows: Any = list[Any], value: Any = Any) -> di
     }
 
 
-def inference_request(name: Any = str, integer: Any = float) -> Any:
+def inference_request(name: Any = str, integer: Any = float, *, market: bool = False) -> Any:
     """The type of an inference request in the Open Inference Protocol: a tensor for each column, one element per row.
 
-    The types of a column's name and of an integer, which `parse_json` reads as a float, can be narrowed as above.
+    The types of a column's name and of an integer, which `parse_json` reads as a float, can be narrowed as above. With
+    a market the document has the parameter AS_OF, which `requested_day` reads.
     https://github.com/kserve/open-inference-protocol
     """
     shape = Annotated[list[integer], msgspec.Meta(min_length=1, max_length=2)]
@@ -49,7 +52,16 @@ def inference_request(name: Any = str, integer: Any = float) -> Any:
     request_id = ("id", str | msgspec.UnsetType, msgspec.UNSET)
     output = msgspec.defstruct("RequestedOutput", [("name", str)])
     outputs = ("outputs", list[output] | msgspec.UnsetType, msgspec.UNSET)  # type: ignore[valid-type]  # made while running
-    return msgspec.defstruct("Inference", [("inputs", tensors), request_id, outputs])
+    parts: list[Any] = [("inputs", tensors), request_id, outputs]
+    if market:
+        day = msgspec.defstruct("InferenceParameters", [(AS_OF, date | None, None)])
+        parts.append(("parameters", day | msgspec.UnsetType, msgspec.UNSET))
+    return msgspec.defstruct("Inference", parts)
+
+
+def requested_day(parameters: object) -> object:
+    """The day whose prices a request asks for in its parameters, as it was sent. None if it names none."""
+    return parameters.get(AS_OF) if isinstance(parameters, dict) else None
 
 
 MLFLOW_FORMS = mlflow_forms()

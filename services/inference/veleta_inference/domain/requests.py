@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import partial
 from itertools import islice
@@ -16,12 +16,14 @@ from veleta.values import parse_category
 from veleta_inference.domain import forms, messages
 from veleta_inference.domain.errors import MAX_NAME, MAX_PROBLEMS, InvalidRequest, ValidationProblem
 from veleta_inference.domain.json_body import parse_json
+from veleta_inference.domain.served_market import AS_OF, NO_MARKET
 
 
 def item_type(dataset: Dataset) -> Any:
     """The type of an item. Unknown names are forbidden.
 
     Columns that are optional, or that the model does not use, may be absent (UNSET) or null. The target may be absent.
+    With a market there may be a day in addition, AS_OF.
     """
     target = dataset.by_name[dataset.target]
     fields: list[Any] = [
@@ -29,6 +31,9 @@ def item_type(dataset: Dataset) -> Any:
         for c in dataset.inputs
     ]
     fields.append((target.name, _value_type(target), None))
+    if dataset.market:
+        day = Annotated[date, msgspec.Meta(description="the day whose prices are asked for: the same in all items")]
+        fields.append((AS_OF, day | None | msgspec.UnsetType, msgspec.UNSET))
     return msgspec.defstruct("Item", fields, forbid_unknown_fields=True, kw_only=True)
 
 
@@ -76,10 +81,13 @@ class RequestReader:
         self._identifiers = [column for column in dataset.inputs if _has_digits(column)]
         self._booleans = [column for column in dataset.inputs if column.kind == "boolean"]
         self._may_be_absent = [column.name for column in dataset.inputs if not column.required]
+        if dataset.market:
+            self._may_be_absent.append(AS_OF)
+        self._fields = len(dataset.columns) + bool(dataset.market)
         self._names = {column_key(text): c.name for c in dataset.columns for text in (c.title, c.header, c.name)}
 
     def read(self, body: bytes) -> list[Values]:
-        """The typed rows of a body.
+        """The typed rows of a body. With a market they have the value of AS_OF as it was sent: see `take_as_of`.
 
         Raises:
             UnreadableBody, InvalidRequest: see `parse_json` and `convert`.
@@ -118,7 +126,11 @@ class RequestReader:
         all_problems = (problem for place, item in enumerate(items) for problem in self._item_problems(place, item))
         if problems := list(islice(all_problems, MAX_PROBLEMS)):
             raise InvalidRequest("see `errors`", problems)
-        return [self.dataset.convert(item)[0] for item in items]
+        rows = [self.dataset.convert(item)[0] for item in items]
+        if self.dataset.market:
+            for row, item in zip(rows, items, strict=True):
+                row[AS_OF] = item.get(AS_OF)
+        return rows
 
     def _fill_absent(self, rows: list[dict[str, Any]]) -> int:
         """Fill absent fields with None, in place. Returns their number."""
@@ -155,7 +167,7 @@ class RequestReader:
         A colon follows each name, and unknown names are errors. So more colons than values mean a repeated name, or
         only a colon in a text.
         """
-        values = len(rows) * len(self.dataset.columns) - absent
+        values = len(rows) * self._fields - absent
         values -= sum(row[self.dataset.target] is None for row in rows)
         return body.count(b":") != values
 
@@ -167,13 +179,14 @@ class RequestReader:
             if column.name not in item and column.required:
                 yield ValidationProblem(place, column.name, "is required")
         for name, value in item.items():
-            if message := self._value_problem(name, value):
+            is_day = name == AS_OF and self.dataset.market
+            if not is_day and (message := self._value_problem(name, value)):
                 yield ValidationProblem(place, name[:MAX_NAME], message)
 
     def _value_problem(self, name: str, value: object) -> str | None:
         column = self.dataset.by_name.get(name)
         if column is None:
-            return _unknown_name(name, self._names)
+            return NO_MARKET if name == AS_OF else _unknown_name(name, self._names)
         if column.says_missing(value) and not column.required and name != self.dataset.target:
             return None
         if value is None:
@@ -184,6 +197,18 @@ class RequestReader:
         if column.minimum is not None and isinstance(typed, float) and typed < column.minimum:
             return messages.too_small(column.minimum, typed)
         return None
+
+
+def take_as_of(rows: Sequence[Values]) -> object:
+    """Take the value of AS_OF out of the rows of a request to a dataset with a market.
+
+    Raises:
+        InvalidRequest: they have different ones.
+    """
+    first, *others = [row.pop(AS_OF) for row in rows]
+    if any(each != first for each in others):
+        raise InvalidRequest(f"{AS_OF} must be the same in all items of a request", [])
+    return first
 
 
 def _parser(column: Column) -> Callable[[str], str | None]:

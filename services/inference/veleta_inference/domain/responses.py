@@ -1,7 +1,7 @@
 """The bodies of all responses. The OpenAPI document is generated from these types."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
@@ -45,13 +45,53 @@ class Estimate(TypedDict, total=False):
     reason: str
 
 
+class LevelOfPeriod(TypedDict):
+    """The level of a period, by its first day, as `Market` has that of a day."""
+
+    period: date
+    factor: float
+    error: float
+
+
+class Market(TypedDict):
+    """The level of the market: a factor of the prices of the first period, `since`, on the day `as_of`.
+
+    `error` is the standard error of the factor's logarithm. `level_seq` is the last update, 0: there was none since the
+    training. If a batch showed a change that is too large to follow at once, `waiting` is the factor that it shows. If
+    `pinned`, a person decided on the level. `periods` has the levels of the training, and of the updates since.
+    """
+
+    time: str
+    every: str
+    method: str
+    since: str
+    as_of: date
+    factor: float
+    error: float
+    level_seq: int
+    pinned: bool
+    waiting: float | None
+    periods: list[LevelOfPeriod]
+
+
+class Factor(TypedDict):
+    """The level of the market that prices are at: `factor` times those of the first period, `since`."""
+
+    factor: float
+    since: str
+
+
 class Model(PromotionDetails):
-    """The served version. `interval_level` is the level at which its intervals shall contain 80 % of the prices."""
+    """The served version. `interval_level` is the level at which its intervals shall contain 80 % of the prices.
+
+    `market` is null if its dataset had no market.
+    """
 
     name: str
     loaded_at: Time
     interval_level: float | None
     estimate: Estimate
+    market: Market | None
 
 
 class History(TypedDict):
@@ -95,27 +135,39 @@ class FieldWarning(TypedDict):
 
 
 class ResponseParameters(TypedDict):
-    """Warnings of the Open Inference Protocol: one text for all items."""
+    """What the Open Inference Protocol has no own field for. The warnings are one text for all items."""
 
-    warnings: str
+    warnings: NotRequired[str]
 
 
-def response_types(target: str) -> list[Any]:
-    """The types of all responses. The field of a price has the target's name."""
+class MarketParameters(ResponseParameters):
+    """Those of a dataset with a market: the day of the prices, and the level of the market."""
+
+    as_of: NotRequired[date]
+    market_factor: NotRequired[float]
+    market_since: NotRequired[str]
+
+
+def response_types(target: str, *, market: bool) -> list[Any]:
+    """The types of all responses. The field of a price has the target's name.
+
+    With a market prices have a level, unless the version was trained without one.
+    """
+    level: dict[str, Any] = {"as_of": NotRequired[date], "market": NotRequired[Factor]} if market else {}
     interval = {"low": float | None, "high": float | None, "coverage": float | None, "no_interval": NotRequired[str]}
     item: dict[str, Any] = {target: float, **interval, "warnings": NotRequired[list[FieldWarning]]}
     prediction: Any = _type("Prediction", item)
     explanation: Any = _type("Explanation", {**item, "base": float, "contributions": dict[str, float]})
     tensors: Any = list[Tensor]
     fields: Mapping[str, dict[str, Any]] = {
-        "Predictions": {"request_id": str, "model": ModelName, "predictions": list[prediction]},
-        "Explanations": {"request_id": str, "model": ModelName, "explanations": list[explanation]},
-        "Invoked": {"predictions": list[float | prediction]},
+        "Predictions": {"request_id": str, "model": ModelName, **level, "predictions": list[prediction]},
+        "Explanations": {"request_id": str, "model": ModelName, **level, "explanations": list[explanation]},
+        "Invoked": {"predictions": list[float | prediction], **level},
         "Inferred": {
             "id": NotRequired[str],
             "model_name": str,
             "model_version": str,
-            "parameters": NotRequired[ResponseParameters],
+            "parameters": NotRequired[MarketParameters if market else ResponseParameters],
             "outputs": list[OutputTensor],
         },
         "ModelMetadata": {"name": str, "versions": list[str], "platform": str, "inputs": tensors, "outputs": tensors},

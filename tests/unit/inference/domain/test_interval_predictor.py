@@ -1,15 +1,18 @@
 """Prices with intervals and expected errors."""
 
 import math
+from datetime import date
 
 import pytest
 
+from support.markets import LEARNT
 from support.memory_inference import DATASET, BedsModel
 from veleta.dataset import Values
 from veleta.errors import Reject
 from veleta.holdout_errors import METADATA, HoldoutErrors
 from veleta.intervals import CALIBRATION, COVERAGE, MIN_SIZE, Calibration
 from veleta_inference.domain.interval_predictor import IntervalPredictor, Prediction
+from veleta_inference.domain.served_market import PriceLevel
 
 EXAMPLE, _ = DATASET.convert(DATASET.example)
 
@@ -93,3 +96,28 @@ def test_a_model_whose_figures_cannot_be_read_is_refused(damaged: str) -> None:
 
     with pytest.raises(Reject, match=r"^what the model's file says of its errors cannot be read: "):
         IntervalPredictor(DATASET, Damaged())
+
+
+def test_a_price_is_the_house_times_the_level_of_its_market() -> None:
+    """Each row has its own level, by one call of the model. The error of the level widens the interval."""
+    calibration = Calibration(edges=[3.5], quantiles=[[2.0] * 50, [5.0] * 50], rows=1_000)
+    made, day = predictor(calibration), date(2015, 5, 27)
+    levels = [PriceLevel(day, 0.7, 0.01, 1, "2014-05"), PriceLevel(day, -0.1, 0.0, 0, "2014-05"), None]
+    with_error, certain, without = made.predict([house(2.0)] * 3, levels)
+    width = math.sqrt(0.2**2 + (1.2815515655446004 * 0.1) ** 2)
+    assert with_error == pytest.approx(Prediction(math.exp(3.7), math.exp(3.7 - width), math.exp(3.7 + width)))
+    assert certain == pytest.approx(Prediction(math.exp(2.9), math.exp(2.9 - 0.2), math.exp(2.9 + 0.2)))
+    assert [without] == made.predict([house(2.0)])
+    assert [each.value for each in predictor(None).predict([house(2.0)] * 3, levels)] == [
+        math.exp(3.7), math.exp(2.9), math.exp(3)
+    ]  # fmt: skip
+
+
+def test_the_prices_of_a_smoke_check_are_at_the_models_level() -> None:
+    """That of its training, or a later one."""
+    booster = BedsModel()
+    booster.market = LEARNT
+    made = IntervalPredictor(DATASET, booster)
+    assert made.prices([house(2.0)]) == [math.exp(3 + LEARNT.now.value)]
+    assert made.at_market_level(0.5).prices([house(2.0)]) == [math.exp(3.5)]
+    assert made.prices([house(2.0)]) == [math.exp(3 + LEARNT.now.value)]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from support.markets import MARKET
 from veleta.dataset import MAX_TEXT, load_dataset, parse_dataset
 from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest, UnreadableBody
-from veleta_inference.domain.requests import RequestReader
+from veleta_inference.domain.requests import RequestReader, take_as_of
 
 DATASET = load_dataset("real_estate")
 EXAMPLE = DATASET.example
@@ -285,3 +286,26 @@ def test_a_column_may_have_any_name() -> None:
     assert RequestReader(dataset, 1).read(json.dumps(dataset.example).encode()) == RequestReader(dataset, 1).convert(
         dataset.example
     )
+
+
+@pytest.mark.parametrize(
+    ("sent", "day"),
+    [({}, None), ({"as_of": None}, None), ({"as_of": "2014-06-30"}, date(2014, 6, 30))],
+)
+def test_with_a_market_an_item_may_have_a_day(
+    sent: Mapping[str, object], day: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one step too. It is no column of the row."""
+    fast = RequestReader(MARKET, 3)
+    monkeypatch.setattr(fast, "convert", lambda _decoded: pytest.fail("the body was read again"))
+    for items in ({**EXAMPLE, **sent}, [{**EXAMPLE, **sent}] * 2):
+        rows = fast.read(json.dumps(items).encode())
+        assert take_as_of(rows) == day
+        assert rows[0].keys() == MARKET.by_name.keys()
+
+
+def test_any_value_of_a_day_is_passed_on() -> None:
+    """The served version knows which days are possible."""
+    read = RequestReader(MARKET, 3).read
+    for value in ("May", 5.0, [1], {"a": 1}, True):
+        assert take_as_of(read(json.dumps({**EXAMPLE, "as_of": value}).encode())) == value
