@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from support.http import get, metric, post
-from support.markets import LAST, LEARNT, MARKET_TEXT, add_levels, level_message, level_updated
+from support.market_levels import LAST, LEARNT, MARKET_TEXT, add_levels, level_message, level_updated
 from support.models import Models, served_model
 from support.testbed import Process, Testbed, wait_until
 from veleta.adapters.async_mysql import async_mysql_engine

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from support.http import JOURNAL, metric
 from support.load import OK, load
-from support.markets import LEARNT, MARKET_TEXT, add_levels, level_message, level_updated
+from support.market_levels import LEARNT, MARKET_TEXT, add_levels, level_message, level_updated
 from support.models import Models, synthetic
 from support.testbed import Testbed, wait_until
 from veleta.clock import utc_now

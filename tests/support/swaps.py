@@ -7,7 +7,7 @@ from pathlib import Path
 
 from support.dataset_changes import CHANGES
 from support.journals import MemoryJournal
-from support.markets import LEARNT, level_message, level_updated
+from support.market_levels import LEARNT, level_message, level_updated
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.dataset import Dataset, Values, load_dataset
 from veleta.errors import Retry

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.markets import MARKET
+from support.market_levels import MARKET
 from support.swaps import LEVELS, Swaps
 from veleta.events.envelope import Message
 from veleta.ports import Version

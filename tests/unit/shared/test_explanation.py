@@ -11,7 +11,7 @@ from catboost import CatBoostRegressor, Pool
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from support.markets import LEARNT
+from support.market_levels import LEARNT
 from support.models import synthetic, train
 from veleta.contributions import price_contributions
 from veleta.dataset import load_dataset

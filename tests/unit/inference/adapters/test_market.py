@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
 
-from support.markets import LEARNT, MARKET, UPDATED_AT, level_updated
+from support.market_levels import LEARNT, MARKET, UPDATED_AT, level_updated
 from support.memory_inference import DATASET, MemoryInference
 from veleta.ports import Version
 from veleta_inference.adapters.openapi import document

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from support.markets import LEARNT
+from support.market_levels import LEARNT
 from support.memory_inference import DATASET, BedsModel
 from veleta.dataset import Values
 from veleta.errors import Reject

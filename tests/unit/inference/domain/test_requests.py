@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.markets import MARKET
+from support.market_levels import MARKET
 from veleta.dataset import MAX_TEXT, load_dataset, parse_dataset
 from veleta_inference.domain.errors import MAX_PROBLEMS, InvalidRequest, UnreadableBody
 from veleta_inference.domain.requests import RequestReader, take_as_of

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from support.markets import FIRST, LAST, LEARNT, UPDATED_AT, level_updated
+from support.market_levels import FIRST, LAST, LEARNT, UPDATED_AT, level_updated
 from veleta.events.catalogue import LevelUpdated
 from veleta.market import Level
 from veleta.ports import Version
