@@ -14,6 +14,7 @@ from veleta_monitor.adapters.database import MAX_ROWS, MysqlReader
 from veleta_monitor.domain.market import LevelUpdate
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+LEVEL = 0.07
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def dataset_text() -> str:
 def test_the_newest_updates_of_a_level_are_read(testbed: Testbed) -> None:
     """As the monitor's own user. The factor is relative to the first period of the version."""
     common = {
-        "version": 3, "run_id": "r", "period": date(2024, 5, 1), "as_of": date(2024, 5, 31), "value": math.log(1.07),
+        "version": 3, "run_id": "r", "period": date(2024, 5, 1), "as_of": date(2024, 5, 31), "value": LEVEL,
         "error": 0.01, "slope": 0.0, "measured_rows": 1200, "outcome": "moved", "reason": "level +1.0 %", "cause": "c",
         "digest": "", "pinned": 0, "updated_at": NOW.replace(tzinfo=None),
     }  # fmt: skip
@@ -36,9 +37,9 @@ def test_the_newest_updates_of_a_level_are_read(testbed: Testbed) -> None:
     engine = mysql_engine(testbed.mysql("reader"))
     levels = MysqlReader(engine, testbed.dataset).read_history().levels
     assert len(levels) == MAX_ROWS
-    newest = LevelUpdate(
-        101, 3, date(2024, 5, 1), pytest.approx(1.07), 0.01, 1200, "pinned", "level +1.0 %", "ada", NOW + timedelta(hours=1)
+    at, factor = NOW + timedelta(hours=1), math.exp(LEVEL)
+    assert levels[0] == LevelUpdate(
+        101, 3, date(2024, 5, 1), factor, 0.01, 1200, "pinned", "level +1.0 %", "ada", at
     )  # fmt: skip
-    assert levels[0] == newest
     assert (levels[1].seq, levels[1].actor, levels[1].outcome) == (100, "", "moved")
     assert MysqlReader(engine, load_dataset("real_estate")).read_history().levels == []
