@@ -127,7 +127,7 @@ def market_sentences(market: MarketLevel) -> list[str]:
         sentences.append("A person pinned the level: batches do not move it.")
     if market.waiting is not None:
         waits = f"The level waits: a batch shows {change_text(market.waiting)}, and one alone may not move it so far"
-        sentences.append(f"{waits}. It moves if the next batch shows the same, or by make level.")
+        sentences.append(f"{waits}. It moves if the next batch shows the same, or by make level ACCEPT=1.")
     return sentences
 
 
