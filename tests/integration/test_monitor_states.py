@@ -41,6 +41,13 @@ TEXTS: Mapping[str, Sequence[str]] = {
         "9 of 12 retrains helped (75 %), 2 made no difference, 1 harmed.",
         "No expected error: 12 rows were predicted since the version was loaded, and 100 are needed.",
     ],
+    "market": [
+        "Prices have changed by +7.4 % since 2014-05: +5.9 % to +8.9 % with a probability of 80 %.",
+        "The level waits: a batch shows +56.0 %, and one alone may not move it so far.",
+        "price index, 2014-05 = 100, with its 80 % band",
+        "by ada",
+        "107.4",
+    ],
     "stale": [
         "MySQL is unavailable: connection refused. The values shown are from",
         "no response",
@@ -72,6 +79,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, inference_url: str) -> Ite
         ("MONITOR_INFERENCE_URL", "MONITOR_MLFLOW_URL", "MONITOR_SOURCE_URL"), "http://127.0.0.1:1"
     )
     environment |= {"MYSQL_USER": "reader", "MYSQL_PASSWORD": "none", "MONITOR_PORT": str(port), "MONITOR_REFRESH": "1"}
+    environment |= {"DATASET": "sales"}  # it has a market
     environment |= {"MONITOR_READYZ": json.dumps({"inference": inference_url})}
     environment |= {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
     with (folder / "log").open("wb") as log:

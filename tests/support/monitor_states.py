@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ from veleta_monitor.background_cache import CachedValue
 from veleta_monitor.bootstrap import Monitor, build
 from veleta_monitor.command_sender import CommandStatus
 from veleta_monitor.domain.batches import Batch
+from veleta_monitor.domain.market import LevelUpdate, parse_market
 from veleta_monitor.domain.retrains import JudgedRetrain
 from veleta_monitor.domain.stages import STAGES, LastActivity, ServiceStatus
 from veleta_monitor.domain.training_progress import TrainingProgress
@@ -107,6 +108,33 @@ ESTIMATE = {"rows": 1_000, "expected_error": 0.143, "outside": 0.031, "outside_o
 FEW_ROWS = {"reason": "12 rows were predicted since the version was loaded, and 100 are needed"}
 MODEL = ServedModel(3, 7, ago(500), ago(540), METRICS, CAUSES, estimate=ESTIMATE)
 
+INDEX = (1, 1.006, 1.011, 1.004, 0.998, 0.991, 0.987, 0.994, 1.012, 1.035, 1.058, 1.07, 1.074)
+MARKET_BODY: Mapping[str, Any] = {
+    "time": "date",
+    "every": "month",
+    "method": "trend",
+    "since": "2014-05",
+    "as_of": "2015-05-27",
+    "factor": 1.074,
+    "error": 0.011,
+    "level_seq": 3,
+    "pinned": False,
+    "waiting": None,
+    "periods": [
+        {"period": f"{2014 + month // 12}-{month % 12 + 1:02}-01", "factor": factor, "error": 0.006 + 0.0004 * month}
+        for month, factor in enumerate(INDEX, 4)
+    ],
+}
+"""`market` of GET /model."""
+LEVELS = [
+    LevelUpdate(
+        4, 3, date(2015, 5, 1), 1.074, 0.011, 1_204, "waiting", "it would move the prices by +45.2 %", "", ago(9)
+    ),
+    LevelUpdate(3, 3, date(2015, 5, 1), 1.074, 0.011, 0, "accepted", "level +0.4 %", "ada", ago(400)),
+    LevelUpdate(2, 3, date(2015, 4, 1), 1.07, 0.008, 2_231, "moved", "level +1.1 %", "", ago(4_000)),
+    LevelUpdate(1, 2, date(2015, 3, 1), 1.058, 0.008, 12, "held", "a person pinned the level", "", ago(9_000)),
+]
+
 TOPICS = TopicSummary(LAST_EVENTS, {"loader": 0, "drift": 0, "trainer": 1}, 2, RUNNING)
 NO_LAG = {"loader": 0, "drift": 0, "trainer": 0}
 REQUESTS = RequestSummary(12_408, ago(4))
@@ -170,6 +198,12 @@ STATES: Mapping[str, Snapshot] = {
         REQUESTS,
         TopicSummary({}, NO_LAG, 0, FINISHED),
         ServiceStatuses(IDLE, replace(MODEL, estimate=FEW_ROWS), ""),
+    ),
+    "market": fresh(
+        History(BATCHES[1:], 16, [PROMOTED], LOADED, levels=LEVELS),
+        REQUESTS,
+        TopicSummary({}, NO_LAG, 0, FINISHED),
+        ServiceStatuses(IDLE, replace(MODEL, market=parse_market({**MARKET_BODY, "waiting": 1.56})), ""),
     ),
     "stale": Snapshot(
         START,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from veleta_monitor.domain.batch_progress import BatchProgress
+from veleta_monitor.domain.market import MarketLevel, band, index_text
 from veleta_monitor.domain.prices import PriceAnswer
 from veleta_monitor.domain.stages import Stage
 from veleta_monitor.domain.table import Cell, Column, Table, Tone
@@ -22,6 +23,10 @@ GRID_POSITIONS = {
 """Positions of the stages on a wide screen. On a narrow one they form a column."""
 ANIMATION_SECONDS = 1.6
 CURVE_TITLE = "training error (RMSE of the logarithm) by number of trees"
+MIN_POINTS = 2
+"""One point is no line."""
+Place = tuple[float, float]
+"""A place in a plot, in percent from the upper left corner."""
 STEP_ICONS = {"done": "\u2713", "current": "\u2022", "pending": "", "skipped": "\u2013", "failed": "\u2715"}
 
 
@@ -50,7 +55,7 @@ def training_html(progress: TrainingProgress, headline: str) -> str:
     """A training: its headline, its progress bar, and its curve if that has at least two points."""
     percent = 100 * progress.done / progress.total if progress.total else 0.0
     bar = "" if progress.outcome else f'<div class="bar"><div style="width:{percent:.0f}%"></div></div>'
-    curve = _curve(progress.curve) if len(progress.curve) > 1 else ""
+    curve = _curve(progress.curve) if len(progress.curve) >= MIN_POINTS else ""
     return f'<div class="veleta"><p>{escape(headline)}</p>{bar}{curve}</div>'
 
 
@@ -59,16 +64,53 @@ def _curve(points: Sequence[tuple[int, float]]) -> str:
     errors = [error for _, error in points]
     low, high, trees = min(errors), max(errors), points[-1][0]
     places = [(100 * x / trees, 100 * (high - error) / (high - low or 1)) for x, error in points]
+    bottom = [(places[-1][0], 100.0), (places[0][0], 100.0)]
+    plot = _line(places) + _area([*places, *bottom])
+    return _figure(plot, (f"{low:.3g}", f"{high:.3g}"), CURVE_TITLE, f"{trees:,}")
+
+
+def market_html(market: MarketLevel) -> str:
+    """The price index with its band, if there are at least two periods. A tooltip has the figures of each period."""
+    if len(points := market.points) < MIN_POINTS:
+        return ""
+    lower, upper = zip(*(band(point.factor, point.error) for point in points), strict=True)
+    low, high = min(lower), max(upper)
+    days = [(point.period - points[0].period).days for point in points]
+
+    def places(factors: Sequence[float]) -> list[Place]:
+        return [(100 * x / days[-1], 100 * (high - y) / (high - low or 1)) for x, y in zip(days, factors, strict=True)]
+
+    texts = [
+        f"{point.name}: {index_text(point.factor)} ({index_text(least)} to {index_text(most)})"
+        for point, least, most in zip(points, lower, upper, strict=True)
+    ]
+    names = "".join(f'<span title="{escape(text)}"></span>' for text in texts)
+    plot = f"{_line(places([point.factor for point in points]))}{_area([*places(upper), *reversed(places(lower))])}"
+    title = f"price index, {market.since} = 100, with its 80 % band"
+    bounds = index_text(low), index_text(high)
+    label = f"{title}: {'; '.join(texts)}"
+    figure = _figure(f'{plot}<div class="names">{names}</div>', bounds, title, points[-1].name, label)
+    return f'<div class="veleta">{figure}</div>'
+
+
+def _figure(plot: str, bounds: tuple[str, str], title: str, end: str, label: str = "") -> str:
+    """A plot with the lowest and the highest value, a title below it, and the end of its axis."""
+    image = f' role="img" aria-label="{escape(label)}"' if label else ""
+    return (
+        f'<figure class="curve"><small>{bounds[1]}</small><div class="plot"{image}>{plot}</div>'
+        f'<small class="low">{bounds[0]}</small><small class="title">{escape(title)}</small>'
+        f"<small>{escape(end)}</small></figure>"
+    )
+
+
+def _line(places: Sequence[Place]) -> str:
     upper = [f"{x:.1f}% calc({y:.1f}% - 1px)" for x, y in places]
     lower = [f"{x:.1f}% calc({y:.1f}% + 1px)" for x, y in reversed(places)]
-    bottom = [f"{x:.1f}% 100%" for x, _ in (places[-1], places[0])]
-    return (
-        f'<figure class="curve"><small>{high:.3g}</small><div class="plot">'
-        f'<div style="clip-path:polygon({",".join(upper + lower)})"></div>'
-        f'<div class="area" style="clip-path:polygon({",".join(upper + bottom)})"></div></div>'
-        f'<small class="low">{low:.3g}</small><small class="title">{CURVE_TITLE}</small><small>{trees:,}</small>'
-        "</figure>"
-    )
+    return f'<div style="clip-path:polygon({",".join(upper + lower)})"></div>'
+
+
+def _area(corners: Sequence[Place]) -> str:
+    return f'<div class="area" style="clip-path:polygon({",".join(f"{x:.1f}% {y:.1f}%" for x, y in corners)})"></div>'
 
 
 def table_html(table: Table) -> str:

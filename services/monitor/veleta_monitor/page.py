@@ -18,6 +18,7 @@ from veleta_monitor.command_sender import first_delivery, next_click
 from veleta_monitor.domain import stages
 from veleta_monitor.domain.batches import batch_table
 from veleta_monitor.domain.formatting import NO_VALUE, format_age, format_number
+from veleta_monitor.domain.market import market_sentences, updates_table
 from veleta_monitor.domain.retrains import retrains_sentence, rollback_notice
 from veleta_monitor.domain.table import Cell, age_cell
 from veleta_monitor.domain.training_progress import headline
@@ -154,9 +155,25 @@ def promotion(snapshot: Snapshot) -> None:
         st.caption("Waiting for the response of inference.")
 
 
-def price_request(_snapshot: Snapshot) -> None:
+def market(snapshot: Snapshot) -> None:
+    """The level of the market in the served version, and its updates."""
+    st.subheader("Market", anchor=False)
+    model, history = snapshot.model, snapshot.history.value
+    if model is None:
+        st.caption("No version is served.")
+    elif model.market is None:
+        st.caption(f"Version {model.version} was trained without a market.")
+    else:
+        st.html(markup.sentences_html(market_sentences(model.market)))
+        if chart := markup.market_html(model.market):
+            st.html(chart)
+    if history and history.levels:
+        st.html(markup.table_html(updates_table(history.levels, snapshot.now)))
+
+
+def price_request(snapshot: Snapshot) -> None:
     """The form that asks for a price."""
-    draw_price_form(monitor())
+    draw_price_form(monitor(), snapshot.model.market if snapshot.model else None)
 
 
 def polling(snapshot: Snapshot) -> None:
@@ -266,8 +283,12 @@ def page() -> None:
     with right:
         section(training)
     section(promotion)
-    # With keys the form appears after a visitor signed in, in another section. Streamlit keeps what is typed meanwhile.
-    section(price_request, refreshed=monitor().keys_required)
+    has_market = monitor().dataset.market is not None
+    if has_market:
+        section(market)
+    # With keys the form appears after a visitor signed in, in another section, and the days of a market move with each
+    # batch. Streamlit keeps what is typed meanwhile.
+    section(price_request, refreshed=monitor().keys_required or has_market)
     for draw in (polling, batches, versions):
         section(draw)
 

@@ -1,5 +1,7 @@
 """The form of the page in which a visitor asks the served model for the price of one row."""
 
+from datetime import date
+
 import streamlit as st
 import structlog
 
@@ -9,7 +11,9 @@ from veleta_monitor import markup
 from veleta_monitor.adapters.prices import PriceClient
 from veleta_monitor.bootstrap import Monitor
 from veleta_monitor.command_sender import first_delivery, next_click
+from veleta_monitor.domain.market import MarketLevel
 from veleta_monitor.domain.prices import (
+    AS_OF,
     NOT_GIVEN,
     PriceAnswer,
     PriceField,
@@ -22,13 +26,18 @@ from veleta_monitor.login import is_signed_in
 
 TITLE = "Ask for a price"
 FIELDS_PER_LINE = 4
-REQUESTS, ANSWER = "price requests", "price answer"
+FIELD_WIDTH = 250
+"""In pixels, of a field that has a line of its own."""
+REQUESTS, ANSWER, DAY = "price requests", "price answer", "day of the price"
 """Names in a visitor's session state."""
 log = structlog.get_logger()
 
 
-def draw_price_form(monitor: Monitor) -> None:
-    """Draw the form, and the answer to the visitor's last request. Without inference there is neither."""
+def draw_price_form(monitor: Monitor, market: MarketLevel | None) -> None:
+    """Draw the form, and the answer to the visitor's last request. Without inference there is neither.
+
+    With the level of a market it has a day of the history.
+    """
     if not (prices := monitor.prices):
         return
     with st.expander(TITLE):
@@ -37,6 +46,8 @@ def draw_price_form(monitor: Monitor) -> None:
             return
         with st.form("request", border=False):
             _inputs(price_fields(monitor.dataset))
+            if market:
+                _day_input(market)
             number = next_click(st.session_state, REQUESTS)
             st.form_submit_button("Ask for the price", on_click=ask, args=(monitor, prices, number))
         if answer := st.session_state.get(ANSWER):
@@ -53,12 +64,13 @@ def ask(monitor: Monitor, prices: PriceClient, number: int) -> None:
     session = st.session_state
     if may_ask(monitor) and first_delivery(number, session, REQUESTS):
         texts = {field.name: session[_key(field)] for field in price_fields(monitor.dataset)}
-        session[ANSWER] = _answer(prices, monitor.dataset, texts)
+        session[ANSWER] = _answer(prices, monitor.dataset, texts, session.get(DAY))
 
 
-def _answer(prices: PriceClient, dataset: Dataset, texts: dict[str, str]) -> PriceAnswer:
+def _answer(prices: PriceClient, dataset: Dataset, texts: dict[str, str], day: date | None) -> PriceAnswer:
+    as_of = {AS_OF: day.isoformat()} if day else {}
     try:
-        return price_answer(dataset, *prices.ask(request_row(dataset, texts)))
+        return price_answer(dataset, *prices.ask({**request_row(dataset, texts), **as_of}))
     except Retry as error:
         return no_price(f"inference is unavailable ({str(error).removeprefix(f'{error.dependency}: ')})")
     except Exception:
@@ -88,6 +100,19 @@ def _input(field: PriceField) -> None:
         st.selectbox(label, field.choices, key=key, format_func=lambda text: text or NOT_GIVEN)
     else:
         st.text_input(label, key=key, placeholder=field.if_empty)
+
+
+def _day_input(market: MarketLevel) -> None:
+    """The day whose price is asked for. Empty: the day that the level follows."""
+    st.date_input(
+        "Price of this day, optional",
+        value=None,
+        min_value=market.points[0].period,
+        max_value=market.as_of,
+        key=DAY,
+        format="YYYY-MM-DD",
+        width=FIELD_WIDTH,
+    )
 
 
 def _key(field: PriceField) -> str:

@@ -98,11 +98,10 @@ def _check_rows(
         yield from check(settings.csv, dataset)
     else:
         generator = parse_generator(dataset)
-        first, *_ = sorted(generator.batches, key=lambda batch: batch.place)
-        if is_first and first.rows * variables.scale < _FIRST_ROWS:
-            least = ceil(_FIRST_ROWS / first.rows * 1e5) / 1e5
+        if is_first and generator.first_rows * variables.scale < _FIRST_ROWS:
+            least = ceil(_FIRST_ROWS / generator.first_rows * 1e5) / 1e5
             raise Stop(f"SCALE={variables.scale:g}: the first batch is too small for a model: use at least {least:g}")
-        yield f"rows are generated from [generator] of {dataset.name}; {generator.market.summary()}"
+        yield f"rows are generated from [generator] of {dataset.name}; {generator.summary()}"
 
 
 def check(path: Path, dataset: Dataset) -> Iterator[str]:

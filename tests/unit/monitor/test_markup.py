@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from support.monitor_states import MARKET_BODY
 from veleta_monitor.domain.batch_progress import current_batch
 from veleta_monitor.domain.batches import Batch
+from veleta_monitor.domain.market import band, parse_market
 from veleta_monitor.domain.prices import PriceAnswer
 from veleta_monitor.domain.stages import STAGES, LastActivity, ServiceStatus, stages
 from veleta_monitor.domain.table import Cell, Column, Table
@@ -18,6 +20,7 @@ from veleta_monitor.markup import (
     batch_html,
     loop_html,
     markdown_text,
+    market_html,
     notice_html,
     price_html,
     sentences_html,
@@ -141,3 +144,40 @@ def test_a_training_without_points_has_no_curve() -> None:
     assert html == '<div class="veleta"><p>Last training: failed: x</p></div>'
     one_point = TrainingProgress("r", NOW, NOW, done=25, total=100, curve=CURVE[:1])
     assert "polygon" not in training_html(one_point, "Fitting")
+
+
+def test_an_index_is_inside_its_band_in_each_period() -> None:
+    """The line and the band are where the labels of the axis say, by the days between the periods."""
+    market = parse_market(MARKET_BODY)
+    assert market
+    line, area = shapes(market_html(market))
+    days = [(point.period - market.points[0].period).days for point in market.points]
+    bands = [band(point.factor, point.error) for point in market.points]
+    low, high = min(lower for lower, _ in bands), max(upper for _, upper in bands)
+    for (day, point), (after, following) in pairwise(zip(days, market.points, strict=True)):
+        x, index = WIDTH * (day + after) / 2 / days[-1], (point.factor + following.factor) / 2
+        y = HEIGHT * (high - index) / (high - low)
+        assert [contains(line, x, y + pixel) for pixel in (-NEAR, 0, NEAR)] == [False, True, False]
+        assert contains(area, x, y)
+        edge = HEIGHT * (high - (band(point.factor, point.error)[1] + band(following.factor, following.error)[1]) / 2)
+        assert [contains(area, x, edge / (high - low) + pixel) for pixel in (-NEAR, NEAR)] == [False, True]
+
+
+def test_an_index_can_be_read_without_the_picture() -> None:
+    """Its text has the figures of each period, and so have the tooltips. The axis has its bounds."""
+    market = parse_market(MARKET_BODY)
+    assert market
+    html = market_html(market)
+    assert (
+        'role="img" aria-label="price index, 2014-05 = 100, with its 80 % band: 2014-05: 100.0 (99.0 to 101.0);' in html
+    )
+    assert "2015-05: 107.4 (" in html
+    assert html.count("<span title=") == 13
+    assert "<small>2015-05</small>" in html
+
+
+def test_one_period_is_no_line() -> None:
+    """As before the second batch."""
+    market = parse_market({**MARKET_BODY, "periods": MARKET_BODY["periods"][:1]})
+    assert market
+    assert market_html(market) == ""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ OpenPage = Callable[..., AppTest]
 def open_page(environment: pytest.MonkeyPatch) -> OpenPage:
     """Opens the page of a monitor that reaches inference at a URL, with further settings."""
 
-    def opened(url: str, **settings: str) -> AppTest:
+    def opened(url: str, state: str = "calm", **settings: str) -> AppTest:
         environment.setenv("MONITOR_READYZ", json.dumps({"inference": url}))
         environment.setenv("MONITOR_API_KEY", KEY)
         for name, value in settings.items():
             environment.setenv(name, value)
         st.cache_resource.clear()
         page = AppTest.from_file(str(Path(support.__path__[0]) / "staged_page.py"), default_timeout=60)
-        page.query_params["state"] = "calm"
+        page.query_params["state"] = state
         return page.run()
 
     return opened
@@ -164,6 +165,26 @@ def test_a_boolean_is_chosen(open_page: OpenPage, recorder: tuple[str, list[Any]
     assert page.selectbox("price of electric").options == ["not given", "yes", "no"]
     assert [row.get("electric") for row in received] == [True, False, None]
     assert "electric" not in received[-1]
+
+
+def test_a_market_has_a_day(open_page: OpenPage, recorder: tuple[str, list[Any]]) -> None:
+    """Of its history. Without one the last day is meant. The date of the row's own sale has no field of its own."""
+    url, received = recorder
+    page = open_page(url, state="market", DATASET="sales")
+    assert "price of date" not in [field.key for field in page.text_input]
+    ask(page)
+    (day,) = page.date_input
+    assert (day.min, day.max) == (date(2014, 5, 1), date(2015, 5, 27))
+    day.set_value(date(2014, 8, 9))
+    ask(page)
+    assert ["as_of" in row for row in received] == [False, True]
+    assert received[1]["as_of"] == "2014-08-09"
+
+
+def test_without_a_market_there_is_no_day(open_page: OpenPage, url: str) -> None:
+    """Nor in a version that was trained without one."""
+    assert not open_page(url).date_input
+    assert not open_page(url, DATASET="sales").date_input
 
 
 @pytest.mark.failure("F476")

@@ -285,7 +285,7 @@ def test_a_condition_does_not_hold_without_the_value() -> None:
         ('extends = "real_estate"\n[columns]\nbed = 1', "columns"),
         ('extends = "real_estate"\n[source]\nplace = 1', "source"),
         ('extends = "real_estate"\n[[columns]]\nname = "pool"', "column pool: kind is missing"),
-        (f'extends = "{"x" * 300}"', "there is no such dataset: use listings or real_estate"),
+        (f'extends = "{"x" * 300}"', "there is no such dataset: use listings, real_estate or sales"),
         ("extends = 3", "extends = 3: there is no such dataset"),
     ],
 )

@@ -282,7 +282,9 @@ def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
 
 def test_a_dataset_that_is_not_there_is_refused_with_the_choices(tmp_path: Path) -> None:
     """A name that is not shipped, a missing file, a folder."""
-    with pytest.raises(Stop, match=r"DATASET=boats: there is no such dataset: use listings or real_estate, or the"):
+    with pytest.raises(
+        Stop, match=r"DATASET=boats: there is no such dataset: use listings, real_estate or sales, or the"
+    ):
         load_dataset("boats")
     with pytest.raises(Stop, match=r"cannot read gone.toml \(No such file or directory\)"):
         load_dataset(str(tmp_path / "gone.toml"))

@@ -1,9 +1,11 @@
 """Observes a run: its events, the status of its parts, the batch table, and the answers to an example request."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -19,6 +21,7 @@ from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.envelope import Record, decode
+from veleta.planted_market import PlantedMarket
 from veleta.ports import Checkpoints, EventLog
 from veleta.printable import printable
 from veleta.processing.tail import tail
@@ -89,6 +92,10 @@ class RunObserver:
         self._admin = Admin(run.kafka, "demo")
         self._engine = mysql_engine(_mysql_settings(run))
         self._loaded: set[tuple[int, int]] = set()
+        self._planted = (
+            PlantedMarket.of_dataset(dataset) if not run.variables.csv and not run.variables.api_url else None
+        )
+        self._compared: tuple[int, int] | None = None
         self._ready = set(ready)
         self._awaited = set(run.awaited)
 
@@ -104,7 +111,10 @@ class RunObserver:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._follow(topics, log, health))
-                for poll in (self._poll_parts, self._check_start, self._poll_batches, self._request_example):
+                polls = [self._poll_parts, self._check_start, self._poll_batches, self._request_example]
+                if self._planted:
+                    polls.append(partial(self._compare_levels, self._planted))
+                for poll in polls:
                     group.create_task(self._repeat(poll))
         except* LocalError as stopped:
             raise stopped.exceptions[0] from None
@@ -171,6 +181,29 @@ class RunObserver:
         except (Retry, DBAPIError):  # the status of mysql shows it
             return []
 
+    async def _compare_levels(self, planted: PlantedMarket) -> None:
+        """Report the level that was found and the one that the generator planted, after each update of the level."""
+        try:
+            model = await self._get_model()
+            if not (market := model.get("market")):
+                return
+            served, text = (model["version"], market["level_seq"]), compared_levels(planted, market)
+        except (LookupError, TypeError, ValueError, aiohttp.ClientError, TimeoutError):  # `serving` shows why
+            return
+        if served != self._compared:
+            self._compared = served
+            self._report_now("market", text, "info")
+
+    async def _get_model(self) -> Mapping[str, Any]:
+        """The answer of GET /model."""
+        async with (
+            aiohttp.ClientSession(timeout=REQUEST_TIMEOUT) as session,
+            session.get(
+                f"{self._run.url('inference')}/model", headers={"X-API-Key": self._run.api_key("demo")}
+            ) as response,
+        ):
+            return dict(await response.json(content_type=None))
+
     async def _request_example(self) -> None:
         """POST the dataset's example to /predict, as any client does."""
         began = time.monotonic()
@@ -224,6 +257,18 @@ class RunObserver:
 
     def _report_now(self, subject: str, text: str, level: Level) -> None:
         self._report(Message(self._clock(), subject, text, level))
+
+
+def compared_levels(planted: PlantedMarket, market: Mapping[str, Any]) -> str:
+    """The found level beside the planted one on the day that it follows, as changes since the version's first period.
+
+    `market` is that of GET /model.
+    """
+    first, day = date.fromisoformat(market["periods"][0]["period"]), date.fromisoformat(market["as_of"])
+    factor, error = float(market["factor"]), float(market["error"])
+    truth = math.exp(planted.level(day) - planted.period_level(first, market["every"]))
+    found = f"{100 * (factor - 1):+.1f} % found (± {100 * factor * error:.1f})"
+    return f"prices on {day} against {market['since']}: {found}, {100 * (truth - 1):+.1f} % planted"
 
 
 def newest_offsets(log: EventLog, topics: Sequence[str]) -> Checkpoints:

@@ -1,5 +1,6 @@
 """Reads from MySQL: batches with their verdicts, trainings with their decisions, and the stored predictions."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,14 @@ from veleta.tables import (
     dataset_tables,
     drift_reports,
     drift_verdicts,
+    market_levels,
     promotions,
     retrain_verdicts,
     trainings,
 )
 from veleta_monitor.adapters.rows import aware, read_rows
 from veleta_monitor.domain.batches import Batch
+from veleta_monitor.domain.market import LevelUpdate
 from veleta_monitor.domain.retrains import JudgedRetrain
 from veleta_monitor.domain.stages import LastActivity
 from veleta_monitor.domain.versions import Training
@@ -32,7 +35,8 @@ MAX_ROWS = 100
 class History:
     """The MAX_ROWS newest batches and trainings, newest first; the number of all batches; the loader's last batch.
 
-    `retrains` are the MAX_ROWS newest judged trainings, and `retrain_counts` the numbers of all, by verdict.
+    `retrains` are the MAX_ROWS newest judged trainings, and `retrain_counts` the numbers of all, by verdict. `levels`
+    are the MAX_ROWS newest updates of the level of the market.
     """
 
     batches: list[Batch]
@@ -41,6 +45,7 @@ class History:
     activities: Mapping[str, LastActivity] = field(default_factory=dict)
     retrains: Sequence[JudgedRetrain] = ()
     retrain_counts: Mapping[str, int] = field(default_factory=dict)
+    levels: Sequence[LevelUpdate] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class MysqlReader:
     def __init__(self, engine: sa.Engine, dataset: Dataset) -> None:
         self._engine = engine
         self._dataset = dataset.name
+        self._has_market = dataset.market is not None
         self._requests = dataset_tables(dataset).requests
 
     def read_history(self) -> History:
@@ -69,7 +75,8 @@ class MysqlReader:
         shown = sorted((_training(row, effects) for row in outcomes), key=_age_key, reverse=True)[:MAX_ROWS]
         found = [batch_of(row, verdicts[row["epoch"], row["number"]]) for row in newest]
         counts = {row["verdict"]: row["n"] for row in self._rows(_retrain_counts_query())}
-        return History(found, count, shown, self._loader_activity(newest), retrains, counts)
+        levels = [_level(row) for row in self._rows(_levels_query())] if self._has_market else []
+        return History(found, count, shown, self._loader_activity(newest), retrains, counts, levels)
 
     def read_requests(self) -> RequestSummary:
         """Count the rows of RAW_DATA.new_<dataset>."""
@@ -171,6 +178,10 @@ def _undecided_query() -> sa.Executable:
     )
 
 
+def _levels_query() -> sa.Executable:
+    return sa.select(market_levels).order_by(market_levels.c.seq.desc()).limit(MAX_ROWS)
+
+
 def batch_of(row: Mapping[str, Any], verdicts: Mapping[str, str]) -> Batch:
     """A batch from its row with its drift report. `verdicts` are those of all policies."""
     return Batch(
@@ -216,6 +227,21 @@ def _training(row: Mapping[str, Any], effects: Mapping[int, str]) -> Training:
         updated_at=aware(row["at"]),
         actor=row["actor"] or "",
         effect=effects.get(row["version"], "") if row["outcome"] == "promoted" else "",
+    )
+
+
+def _level(row: Mapping[str, Any]) -> LevelUpdate:
+    return LevelUpdate(
+        seq=row["seq"],
+        version=row["version"],
+        period=row["period"],
+        factor=math.exp(row["value"]),
+        error=row["error"],
+        rows=row["measured_rows"],
+        outcome=row["outcome"],
+        reason=row["reason"],
+        actor=row["actor"] or "",
+        updated_at=aware(row["updated_at"]),
     )
 
 

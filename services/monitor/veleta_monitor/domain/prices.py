@@ -7,10 +7,13 @@ from typing import Any
 
 from veleta.dataset import Column, Dataset
 from veleta_monitor.domain.formatting import format_number
+from veleta_monitor.domain.market import change_text
 from veleta_monitor.domain.table import Tone
 
 NOT_GIVEN, REQUIRED = "not given", "required"
 """What an empty field shows."""
+AS_OF = "as_of"
+"""The day of a price, in a request and in its answer."""
 YES_OR_NO = ("", "yes", "no")
 UNREADABLE = "Inference returned an answer that the monitor does not understand."
 
@@ -40,7 +43,7 @@ class PriceAnswer:
 
 
 def price_fields(dataset: Dataset) -> list[PriceField]:
-    """One field for each input, in the file's order."""
+    """One field for each input, in the file's order. The date of a market is asked for as the day of the price."""
     return [
         PriceField(
             column.name,
@@ -50,6 +53,7 @@ def price_fields(dataset: Dataset) -> list[PriceField]:
             YES_OR_NO if column.kind == "boolean" else (),
         )
         for column in dataset.inputs
+        if not _is_time(dataset, column.name)
     ]
 
 
@@ -68,7 +72,7 @@ def price_answer(dataset: Dataset, status: int, body: Any) -> PriceAnswer:
         match body:
             case {"predictions": [dict() as prediction], "model": {"version": version}, "request_id": request_id}:
                 stored = f"Version {version} of the model predicted it. The request is stored as {request_id}."
-                return _priced(dataset, prediction, stored)
+                return _priced(dataset, prediction, [*_day(body), stored])
             case {"detail": str(detail)} if status != HTTPStatus.OK:
                 return _refused(dataset, status, detail, body.get("errors") or [])
     except (LookupError, TypeError, ValueError, ArithmeticError):
@@ -108,11 +112,27 @@ def _is_text(column: Column) -> bool:
     return column.kind == "identifier" and column.digits > 0
 
 
-def _priced(dataset: Dataset, prediction: Mapping[str, Any], stored: str) -> PriceAnswer:
+def _priced(dataset: Dataset, prediction: Mapping[str, Any], details: Sequence[str]) -> PriceAnswer:
     target = dataset.by_name[dataset.target]
-    warnings = [_about(dataset, each) for each in prediction.get("warnings", ())]
+    warnings = [
+        _about(dataset, each) for each in prediction.get("warnings", ()) if not _is_time(dataset, each["field"])
+    ]
     price = _amount(prediction[target.name], target)
-    return PriceAnswer("good", f"{target.title}: {price}", [_range(prediction, target), stored], warnings)
+    return PriceAnswer("good", f"{target.title}: {price}", [_range(prediction, target), *details], warnings)
+
+
+def _day(body: Mapping[str, Any]) -> list[str]:
+    """The day of the price, and how far the market has moved until then. Nothing without a market."""
+    match body:
+        case {"as_of": day, "market": {"factor": factor, "since": since}}:
+            return [f"It is the price on {day}; market since {since}: {change_text(factor)}."]
+        case _:
+            return []
+
+
+def _is_time(dataset: Dataset, name: str) -> bool:
+    """Whether a column has the date of each row's own sale."""
+    return dataset.market is not None and name == dataset.market.time
 
 
 def _range(prediction: Mapping[str, Any], target: Column) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from veleta_monitor.domain.formatting import NO_VALUE, format_number, format_numbers
+from veleta_monitor.domain.market import MarketLevel, parse_market
 from veleta_monitor.domain.table import Cell, Column, Table, Tone, age_cell, time_cell
 
 OUTCOME_TONES: Mapping[str, Tone] = {
@@ -54,6 +55,8 @@ class ServedModel:
     """The person who promoted it by a command, if one did."""
     estimate: Mapping[str, Any] = field(default_factory=dict)
     """The expected error of the last rows, or why there is none. Empty: an earlier release of inference."""
+    market: MarketLevel | None = None
+    """None: the version was trained without one."""
 
 
 def parse_model(body: Mapping[str, Any]) -> ServedModel:
@@ -68,6 +71,7 @@ def parse_model(body: Mapping[str, Any]) -> ServedModel:
         reason=str(body.get("reason") or ""),
         actor=str(body.get("actor") or ""),
         estimate=body.get("estimate") or {},
+        market=parse_market(body.get("market")),
     )
 
 

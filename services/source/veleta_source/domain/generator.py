@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from veleta.dataset import Dataset, Kind, Name, Section
 from veleta.errors import Stop
+from veleta.planted_market import PlantedMarket
 from veleta.toml_document import structure_faults
 from veleta.valid_values import did_you_mean, repeated, unknown
 from veleta_source.domain.market import Declared, Finite, Market, Positive, Spread, market_faults
@@ -138,7 +139,10 @@ class BatchShape(Section):
 
 
 class Generator(Section):
-    """The whole section. `offers` is the mean number of offers of one property."""
+    """The whole section. `offers` is the mean number of offers of one property.
+
+    With `time` each batch has the sales of a month. Otherwise `batches` declares them.
+    """
 
     offers: Positive
     places: Places
@@ -149,6 +153,23 @@ class Generator(Section):
     target: TargetColumn
     batches: list[BatchShape]
     market: Market = Market()
+    time: PlantedMarket | None = None
+
+    @property
+    def first_rows(self) -> int:
+        """The rows of the first batch, at scale 1."""
+        return self.time.rows if self.time else min(self.batches, key=lambda batch: batch.place).rows
+
+    @property
+    def rows(self) -> list[int]:
+        """Those of each batch of an epoch, at scale 1."""
+        return [self.time.rows] * self.time.months if self.time else [batch.rows for batch in self.batches]
+
+    def summary(self) -> str:
+        """How its market changes, in a few words."""
+        if not self.time:
+            return self.market.summary()
+        return "; ".join([self.time.summary(), *([self.market.summary()] if self.market.moving_epochs else [])])
 
     @property
     def columns(self) -> list[tuple[str, Kind]]:
@@ -213,13 +234,15 @@ def _faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
     yield from _range_faults(generator)
     yield from _share_faults(generator)
     yield from _order_faults(generator)
-    yield from _batch_faults(generator, dataset)
+    yield from _time_faults(generator, dataset) if generator.time else _batch_faults(generator, dataset)
     declared = Declared(generator.shares, [each.column for each in generator.numbers], generator.places.region)
     yield from market_faults(generator.market, dataset.generator, declared, dataset.source)
 
 
 def _column_faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
     names = [name for name, _ in generator.columns]
+    if generator.time and dataset.market:
+        names.append(dataset.market.time)
     yield from unknown("[generator]", names, dataset.names)
     yield from (f"[generator] {name} is generated twice: remove one" for name in repeated(names))
     yield from (f"[generator] {c.name} is not generated: add it" for c in dataset.inputs if c.name not in names)
@@ -271,6 +294,16 @@ def _order_faults(generator: Generator) -> Iterator[str]:
 def _unknown_factors(where: str, follows: Iterable[str], declared: Sequence[str]) -> Iterator[str]:
     wrong = (name for name in follows if name not in declared)
     return (f"{where} follows {name}, which is no number declared before it" for name in wrong)
+
+
+def _time_faults(generator: Generator, dataset: Dataset) -> Iterator[str]:
+    """Each batch is a month then, so nothing else divides the rows."""
+    if not dataset.market:
+        yield "[generator.time] has dates of sale, and no column is for them: add [market] time"
+    if generator.batches:
+        yield "[generator.time] and [[generator.batches]] both declare the batches: use batches = []"
+    if dataset.source:
+        yield "[generator.time] and [[source]] both divide the rows into batches: use source = []"
 
 
 def _batch_faults(generator: Generator, dataset: Dataset) -> Iterator[str]:

@@ -4,16 +4,21 @@ Towns are drawn once, and properties for each epoch, each with a location and co
 property, so properties may repeat within an epoch. Its raw target depends on location, numbers and date, and the first
 matching rule selects its batch. Within a batch the raw targets are then mapped, in their order, to the declared
 distribution. At last the market moves the targets: their order, and the distribution within its bounds (decision 58).
+
+With [generator.time] a batch has the sales of a month instead, of any properties. The target is the raw one, moved by
+the level of the day. So a property has the same price on that day whatever else is in the batch.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 
 import numpy as np
 
 from veleta.dataset import BatchRule, Condition, Dataset
 from veleta.errors import Stop
 from veleta.input.batch_assignment import Row
+from veleta.planted_market import PlantedMarket
 from veleta_source.domain.generator import BatchShape, NumberColumn, Places, parse_generator
 from veleta_source.domain.market import FIRST_EPOCH
 
@@ -39,7 +44,7 @@ class RowGenerator:
         self._scale = scale
         self._epoch = epoch
         self._random = np.random.default_rng(seed)
-        rows = sum(self._row_count(batch) for batch in self._generator.batches)
+        rows = sum(map(self._row_count, self._generator.rows))
         self._count = max(MIN_PROPERTIES, round(rows / self._generator.offers))
         shares = np.array([region.share for region in self._declared.places.regions])
         self._town_counts = np.maximum(1, np.round(self._declared.places.towns * shares / shares.sum())).astype(int)
@@ -53,12 +58,15 @@ class RowGenerator:
             self._properties[number.column] = self._draw_number(number)
 
     def batches(self) -> Iterator[tuple[int, Iterator[Row]]]:
-        """The place and the rows of each batch. Raises Stop if hardly any row matches a rule."""
+        """The place and the rows of each batch. Raises Stop if hardly any row matches a rule, or if no date is left."""
+        if time := self._generator.time:
+            for number in range(time.months):
+                yield number, self._rows(self._draw_month(time, number))
         for batch in self._generator.batches:
             yield batch.place, self._rows(self._draw_batch(batch))
 
-    def _row_count(self, batch: BatchShape) -> int:
-        return max(1, round(batch.rows * self._scale))
+    def _row_count(self, rows: int) -> int:
+        return max(1, round(rows * self._scale))
 
     def _draw_sites(self, places: Places) -> tuple[np.ndarray, np.ndarray]:
         """The region of each property, and which of its towns it is in, both by position."""
@@ -104,9 +112,33 @@ class RowGenerator:
         return sum(terms, start=0.0)
 
     def _draw_batch(self, batch: BatchShape) -> Columns:
-        rules = self._dataset.source or [BatchRule(place=batch.place, where=[])]
-        rule = next(rule for rule in rules if rule.place == batch.place)
-        missing, blocks = self._row_count(batch), list[Columns]()
+        count, target = self._row_count(batch.rows), self._dataset.target
+        columns = self._draw_rows(batch.place, count)
+        declared, levels = batch.targets(count)[_ranks(columns[target])], self._market_levels(columns)
+        moved = batch.targets(count, levels.mean())[_ranks(declared * np.exp(levels))]
+        columns[target] = np.clip(_round_to_step(moved, self._generator.target.step), batch.least, batch.most)
+        return columns
+
+    def _draw_month(self, time: PlantedMarket, number: int) -> Columns:
+        """The sales of a month. The parsed generator has made sure that the dataset has a market."""
+        assert self._dataset.market  # noqa: S101 - see above
+        try:
+            first, after = time.month(self._epoch, number)
+        except OverflowError:
+            raise Stop(f"[generator.time] has no date left for epoch {self._epoch}") from None
+        columns, target = self._draw_rows(number, self._row_count(time.rows)), self._dataset.target
+        day = self._random.integers(0, (after - first).days, len(columns[target]))
+        planted = np.array([time.level(first + timedelta(each)) for each in range((after - first).days)])
+        moved = columns[target] * np.exp(planted[day] + self._market_levels(columns))
+        columns[target] = _round_to_step(moved, self._generator.target.step)
+        columns[self._dataset.market.time] = np.datetime64(first) + day
+        return columns
+
+    def _draw_rows(self, place: int, count: int) -> Columns:
+        """So many offers whose first matching rule is that of a place, with raw targets."""
+        rules = self._dataset.source or [BatchRule(place=place, where=[])]
+        rule = next(rule for rule in rules if rule.place == place)
+        missing, blocks = count, list[Columns]()
         for _ in range(MAX_BLOCKS):
             offers = self._draw_offers(rule)
             matching = _first_matching_rule(rules, offers) == rule.place
@@ -115,14 +147,9 @@ class RowGenerator:
             if missing <= 0:
                 break
         else:
-            rule_of = f"the [[source]] rule of place {batch.place}"
+            rule_of = f"the [[source]] rule of place {place}"
             raise Stop(f"[generator] has hardly any row that matches {rule_of} in epoch {self._epoch}")
-        count, target = self._row_count(batch), self._dataset.target
-        columns = {name: np.concatenate([block[name] for block in blocks])[:count] for name in blocks[0]}
-        declared, levels = batch.targets(count)[_ranks(columns[target])], self._market_levels(columns)
-        moved = batch.targets(count, levels.mean())[_ranks(declared * np.exp(levels))]
-        columns[target] = np.clip(_round_to_step(moved, self._generator.target.step), batch.least, batch.most)
-        return columns
+        return {name: np.concatenate([block[name] for block in blocks])[:count] for name in blocks[0]}
 
     def _market_levels(self, batch: Columns) -> np.ndarray:
         """How far the market has moved the target of each row since epoch 1 (logarithm)."""

@@ -115,6 +115,14 @@ def _rest(plan: Plan) -> Iterator[str]:
     yield from _comment(f"Batches: {plan.batches_reason}.")
     if plan.batches:
         yield from ("[batches]", _pair("by", plan.batches[0]), _pair("every", plan.batches[1]))
+        if plan.market_reason:
+            yield ""
+            yield from _comment(f"Market: {plan.market_reason}.")
+            yield from _comment(
+                "The level of prices is a part of the model, and follows each batch without a training. Remove the "
+                "section if this is another date, or if something else than the date chooses the rows of a batch."
+            )
+            yield from ("[market]", _pair("time", plan.batches[0]))
     yield ""
     yield from _comment("A typical row of the file.")
     yield "[example]"

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from veleta.dataset_faults import RESERVED
+from veleta.dataset_faults import RESERVED, RESERVED_IN_MARKET
 from veleta.places import PLACE_PREFIX
 
 MAX_NAME, MAX_TITLE = 48, 100
@@ -37,7 +37,7 @@ def column_names(headers: Iterable[str]) -> list[str]:
     names: list[str] = []
     for position, header in enumerate(headers, 1):
         name = _valid(header) or str(position)
-        if not name[0].isalpha() or name in RESERVED or name.startswith(PLACE_PREFIX):
+        if not name[0].isalpha() or name in RESERVED | RESERVED_IN_MARKET or name.startswith(PLACE_PREFIX):
             name = f"column_{name}"[:MAX_NAME]
         names.append(_unique(name, names))
     return names

@@ -47,6 +47,25 @@ _EVENT_WORDS = {
     "transfer",
     "datesold",
 }
+_OTHER_DATE_WORDS = {
+    "birth",
+    "born",
+    "bought",
+    "build",
+    "built",
+    "construction",
+    "earlier",
+    "former",
+    "last",
+    "prev",
+    "previous",
+    "prior",
+    "purchased",
+    "renewed",
+    "renovated",
+    "updated",
+}
+"""Words of dates that are not those of the row's own sale."""
 _PLACE_WORDS = {
     "city",
     "town",
@@ -102,6 +121,8 @@ class Plan:
     identity_reason: str
     batches: tuple[str, Period] | None
     batches_reason: str
+    market_reason: str
+    """Empty if no date of the sale divides the rows."""
     slices: Sequence[str]
     bands: Sequence[float]
     example: Mapping[str, Value]
@@ -123,8 +144,8 @@ def make_plan(file: FileCells, target: str) -> Plan:
     identity, identity_reason = _identity(columns)
     slices = [column.name for column in columns if _is_slice(column)][:MOST_SLICES]
     return Plan(
-        aim, columns, left_out, cleaning, identity, identity_reason, batches, batches_reason, slices,
-        _bands(prices[clean]), _example(columns, clean),
+        aim, columns, left_out, cleaning, identity, identity_reason, batches, batches_reason,
+        _market_reason(columns, batches), slices, _bands(prices[clean]), _example(columns, clean),
     )  # fmt: skip
 
 
@@ -247,6 +268,17 @@ def _batches(columns: Sequence[Column], usable: np.ndarray) -> tuple[tuple[str, 
     else:
         why = f"{dates[0].name} has gaps" if dates else "no column is a date"
     return None, f"{why}: the rows become {EQUAL_PARTS} equal parts in the order of the file"
+
+
+def _market_reason(columns: Sequence[Column], batches: tuple[str, Period] | None) -> str:
+    """Why the date of the batches is that of each row's own sale. Empty if it is not, or if there is none."""
+    dates = {column.name: words(column.found.cells.header) for column in columns if column.found.kind == "date"}
+    if not batches or dates[batches[0]] & _OTHER_DATE_WORDS:
+        return ""
+    name = batches[0]
+    if dates[name] == {"date"} or dates[name] & (_EVENT_WORDS - {"date"}):
+        return f"{name} looks like the date of the row's own sale"
+    return f"{name} is the only date, so it may be that of the row's own sale" if len(dates) == 1 else ""
 
 
 def _cleaning(columns: Sequence[Column], aim: Column) -> tuple[dict[str, Bounds], np.ndarray]:

@@ -168,3 +168,20 @@ def test_a_refusal_of_another_form_is_one_sentence(errors: object) -> None:
     """As a price of another form."""
     body = {"detail": "x", "errors": errors}
     assert price_answer(REAL_ESTATE, HTTPStatus.UNPROCESSABLE_ENTITY, body) == PriceAnswer("bad", UNREADABLE)
+
+
+def test_a_price_has_its_day_and_how_far_the_market_has_moved() -> None:
+    """If it has a market. The missing date of the row's own sale is no warning: the day is that."""
+    sales = load_dataset("sales")
+    assert sales.market
+    unused = {"field": sales.market.time, "message": "was not given; the model does not use it"}
+    body = {**priced(warnings=[unused]), "as_of": "2015-05-27", "market": {"factor": 1.074, "since": "2014-05"}}
+    answer = price_answer(sales, HTTPStatus.OK, body)
+    assert list(answer.details[1:]) == ["It is the price on 2015-05-27; market since 2014-05: +7.4 %.", STORED]
+    assert list(answer.warnings) == []
+
+
+def test_the_date_of_a_market_has_no_field() -> None:
+    """The day of the price is asked for instead."""
+    sales = load_dataset("sales")
+    assert [field.name for field in price_fields(sales)] == [field.name for field in price_fields(REAL_ESTATE)]

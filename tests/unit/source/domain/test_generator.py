@@ -114,6 +114,60 @@ def test_each_way_to_break_the_section_has_its_line(
     assert any(message in line for line in str(caught.value).splitlines()), str(caught.value)
 
 
+TIME = {"start": date(2024, 1, 1), "rows": 500}
+TIME_BREAKS: list[tuple[dict[str, Any], str]] = [
+    ({"start": None}, "[generator.time] start is missing: use a date"),
+    ({"start": "2024-13-01"}, "[generator.time] start = '2024-13-01': use a date"),
+    ({"rows": 0}, "[generator.time] rows = 0: use a whole number from 1 up to 10,000,000"),
+    ({"months": 0}, "[generator.time] months = 0: use a whole number from 1 up to 120"),
+    ({"monthly": 1}, "[generator.time] monthly = 1: use a number from -0.2 up to 0.2"),
+    ({"season": math.nan}, "[generator.time] season = nan: use a number from -0.5 up to 0.5"),
+    ({"seasons": 0.1}, "[generator.time] seasons is no key: did you mean season?"),
+    (
+        {"jumps": [{"on": date(2024, 5, 1)}]},
+        "[[generator.time.jumps]] number 1: level is missing: use a number from -1",
+    ),
+    ({"jumps": [{"on": 5, "level": 0.1}]}, "[[generator.time.jumps]] number 1: on = 5: use a date"),
+]
+"""What differs from a valid section, None for a key that is not there, and the line of the fault."""
+
+
+@pytest.mark.failure("F201")
+@pytest.mark.parametrize(("values", "message"), TIME_BREAKS, ids=[message for _, message in TIME_BREAKS])
+def test_each_way_to_break_the_dates_of_sale_has_its_line(values: dict[str, Any], message: str) -> None:
+    """Without the fault they are valid."""
+    sales = load_dataset("sales")
+    for each in (TIME, {key: value for key, value in {**TIME, **values}.items() if value is not None}):
+        dataset = sales.model_copy(update={"generator": {**sales.generator, "time": each}})
+        if each is TIME:
+            parse_generator(dataset)
+            continue
+        with pytest.raises(Stop) as caught:
+            parse_generator(dataset)
+        assert any(message in line for line in str(caught.value).splitlines()), str(caught.value)
+
+
+@pytest.mark.failure("F201")
+def test_dates_of_sale_need_a_market_and_divide_the_rows() -> None:
+    """So nothing else may."""
+    with pytest.raises(Stop) as caught:
+        parse_generator(changed(time=TIME))
+    assert str(caught.value).splitlines() == [
+        "[generator.time] has dates of sale, and no column is for them: add [market] time",
+        "[generator.time] and [[generator.batches]] both declare the batches: use batches = []",
+        "[generator.time] and [[source]] both divide the rows into batches: use source = []",
+    ]
+
+
+def test_the_summary_has_the_path_of_the_prices() -> None:
+    """And the epochs that change otherwise, if there are some."""
+    sales, changes = load_dataset("sales"), {"market": {"changes": [SHOCK]}, "time": {**TIME, "monthly": 0.01}}
+    shocked = sales.model_copy(update={"generator": {**sales.generator, **changes}})
+    path = "each batch has the sales of a month, from 2024-01; prices change by +1.0% a month"
+    assert parse_generator(shocked).summary() == f"{path}; its market changes in epoch 3"
+    assert parse_generator(sales).summary().startswith(path.replace("1.0", "0.8"))
+
+
 @pytest.mark.failure("F201")
 @pytest.mark.parametrize(("values", "message"), MARKET_BREAKS, ids=[message for _, message in MARKET_BREAKS])
 def test_each_way_to_break_a_change_of_the_market_has_its_line(values: dict[str, Any], message: str) -> None:

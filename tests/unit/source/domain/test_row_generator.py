@@ -1,6 +1,7 @@
 """Generated rows: they must be like the real ones in what the loop depends on."""
 
 from collections import Counter
+from datetime import date
 from hashlib import sha256
 from itertools import pairwise
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from veleta.cleaning import rejection
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Stop
+from veleta.planted_market import PlantedMarket
 from veleta_source.domain.generator import parse_generator
 from veleta_source.domain.row_generator import RowGenerator
 
@@ -251,3 +253,50 @@ def test_a_choice_has_other_shares_after_a_change() -> None:
     value = next(iter(choice.shares))
     change = {"epoch": 2, "column": choice.column, "shares": {name: 0.0 for name in choice.shares if name != value}}
     assert {row[choice.column] for row in generate(dataset=moving(change), epoch=2)[5]} == {value}
+
+
+SALES = load_dataset("sales")
+
+
+def sales(*, epoch: int = 1, market: dict[str, Any] | None = None, **time: Any) -> Batches:
+    """Those of a dataset with dates of sale, whose prices change as these keys say and not otherwise."""
+    section = {"start": date(2024, 1, 1), "months": 4, "rows": 60_000, **time}
+    generator = {**SALES.generator, "time": section, "market": market or {}}
+    return generate(0.005, dataset=SALES.model_copy(update={"generator": generator}), epoch=epoch)
+
+
+def test_each_batch_has_the_sales_of_a_month() -> None:
+    """They go on in the next epoch, and all values fit their columns."""
+    batches = [rows for epoch in (1, 2) for rows in sales(epoch=epoch).values()]
+    assert [len(rows) for rows in batches] == [300] * 8
+    assert [{row["date"][:7] for row in rows} for rows in batches] == [{f"2024-0{month}"} for month in range(1, 9)]
+    assert len({row["date"] for row in batches[0]}) > 25
+    for row in batches[0]:
+        values, rest = SALES.convert(row)
+        assert (rest, list(row)) == ({}, SALES.names)
+        assert rejection(SALES, values) is None
+
+
+def test_the_prices_of_sales_follow_the_declared_path_by_date() -> None:
+    """Each one exactly, apart from the rounding. All else stays, so nothing but the date explains the change."""
+    path: dict[str, Any] = {"monthly": 0.02, "season": 0.05, "jumps": [{"on": date(2024, 3, 10), "level": -0.15}]}
+    planted = PlantedMarket.model_validate({"start": date(2024, 1, 1), "rows": 1, **path})
+    still, moving_prices = joined(sales()), joined(sales(**path))
+    levels = [planted.level(date.fromisoformat(row["date"])) for row in still]
+    assert moved(still, moving_prices) == pytest.approx(np.array(levels), abs=0.005)
+    assert [{**row, DATASET.target: 0} for row in still] == [{**row, DATASET.target: 0} for row in moving_prices]
+
+
+def test_a_change_of_an_epoch_moves_sales_too() -> None:
+    """In addition to the path by date."""
+    change = {"epoch": 2, "level": 0.1, "column": PLACES.region, "value": REGION}
+    before, after = (joined(sales(epoch=2, market=market)) for market in ({}, {"changes": [change]}))
+    inside = column(before, PLACES.region) == REGION
+    assert moved(before, after)[inside] == pytest.approx(0.1, abs=0.005)
+    assert moved(before, after)[~inside] == pytest.approx(0)
+
+
+def test_sales_end_with_the_calendar() -> None:
+    """The message names the epoch."""
+    with pytest.raises(Stop, match=r"\[generator.time\] has no date left for epoch 99999"):
+        sales(epoch=99_999)

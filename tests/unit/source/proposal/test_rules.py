@@ -106,12 +106,51 @@ def test_the_date_of_sale_divides_the_rows(tmp_path: Path, days: int, every: str
     lines = [(*each, i % 5) for i, each in enumerate(zip(built, sold, prices(rows), strict=True))]
     dataset, text = proposal(tmp_path, [("built", "date sold", "price", "rooms"), *lines])
     if every is None:
-        assert dataset.batches.by in (None, "built")
+        assert (dataset.batches.by in (None, "built"), dataset.market) == (True, None)
         return
     assert (dataset.batches.by, dataset.batches.every) == ("date_sold", every)
     assert dataset.by_name["date_sold"].feature == "none"
     assert dataset.by_name["built"].is_feature
+    assert dataset.market
+    assert (dataset.market.time, dataset.market.every) == ("date_sold", None)
     assert f"batches by date_sold, one for each {every}" in text
+
+
+@pytest.mark.parametrize(
+    ("header", "other", "reason"),
+    [
+        ("date", "built", "date looks like the date of the row's own sale"),
+        ("Closing day", "built", "closing_day looks like the date of the row's own sale"),
+        ("day", "", "day is the only date, so it may be that of the row's own sale"),
+        ("day", "built", ""),
+        ("date built", "renewed", ""),
+        ("bought", "", ""),
+        ("prev_sold_date", "", ""),
+        ("last sale", "", ""),
+    ],
+)
+def test_the_date_of_the_rows_own_sale_is_that_of_a_market(
+    tmp_path: Path, header: str, other: str, reason: str
+) -> None:
+    """By its header, or because there is no other date. That of an earlier sale says nothing about the price."""
+    sold = [date(2010, 1, 1) + timedelta(days=i // 2) for i in range(600)]
+    head, *lines = [(header, "price", "rooms"), *zip(sold, prices(600), (i % 5 for i in range(600)), strict=True)]
+    built = [date(1950, 1, 1) + timedelta(days=i % 97) for i in range(600)]
+    table = (
+        [(*head, other), *((*line, day) for line, day in zip(lines, built, strict=True))] if other else [head, *lines]
+    )
+    dataset, text = proposal(tmp_path, table)
+    assert dataset.batches.by
+    assert (dataset.market.time if dataset.market else "") == (dataset.batches.by if reason else "")
+    assert f"# Market: {reason}." in text if reason else "[market]" not in text
+
+
+def test_a_column_may_have_the_name_of_one_that_a_market_adds(tmp_path: Path) -> None:
+    """It gets another name."""
+    sold = [date(2010, 1, 1) + timedelta(days=i // 2) for i in range(600)]
+    lines = [("sold", "as_of", "price"), *zip(sold, (i % 5 for i in range(600)), prices(600), strict=True)]
+    dataset, _ = proposal(tmp_path, lines)
+    assert (dataset.market is not None, dataset.names) == (True, ["sold", "column_as_of", "price"])
 
 
 def test_a_date_with_gaps_divides_nothing(tmp_path: Path) -> None:
