@@ -66,7 +66,9 @@ async def transactions(request: pytest.FixtureRequest) -> AsyncIterator[DriftTra
     testbed: Testbed = request.getfixturevalue("testbed")
     comparison = dataset_tables(testbed.dataset).comparison
     engine = async_mysql_engine(testbed.mysql("drift"))
-    yield AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    yield AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     await engine.dispose()
 
 
@@ -166,7 +168,9 @@ async def test_a_report_is_stored_in_three_tables(testbed: Testbed, epoch: int) 
     """NULL and a note where a change is no finite number. A report without a comparison is in the first table only."""
     comparison = dataset_tables(testbed.dataset).comparison
     engine = async_mysql_engine(testbed.mysql("drift"))
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     stored = report(epoch, 1)
     figures = [stored.figures[0].model_copy(update={"previous": -3}), *stored.figures[1:]]
     stored = stored.model_copy(update={"figures": figures})
@@ -204,7 +208,9 @@ async def test_a_report_with_a_column_that_the_dataset_file_no_longer_has_is_sto
     """It is restored after a wipe: its statistics are in drift_metrics, the comparison has the current columns."""
     comparison = dataset_tables(testbed.dataset).comparison
     engine = async_mysql_engine(testbed.mysql("drift"))
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     stored = report(epoch, 1)
     removed = Statistic(column="removed", statistic="mean", old=1.0, new=2.0, change=1.0, exceeds=True)
     await insert(transactions, stored.model_copy(update={"figures": [*stored.figures, removed]}))
@@ -299,7 +305,9 @@ async def test_each_part_of_a_report_has_its_table(testbed: Testbed, epoch: int)
     """With its order and each of its values."""
     engine = async_mysql_engine(testbed.mysql("drift"))
     comparison = dataset_tables(testbed.dataset).comparison
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     await insert(transactions, report(epoch, 1).model_copy(update=PARTS))
 
     def rows(table: sa.Table) -> list[tuple[object, ...]]:
@@ -333,7 +341,9 @@ async def test_only_the_newest_batches_have_histograms(
     monkeypatch.setattr(repositories, "KEPT_HISTOGRAMS", 2)
     engine = async_mysql_engine(testbed.mysql("drift"))
     comparison = dataset_tables(testbed.dataset).comparison
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     newest = 1_000_000  # no other test has later epochs
     for key in ((newest, 8), (newest, 9), (newest + 1, 0), (newest + 1, 1)):
         await insert(transactions, report(*key).model_copy(update=PARTS))
