@@ -104,7 +104,7 @@ class LevelKeeper:
             update = _update(self._dataset, version, change, command_id).model_copy(
                 update={"reason": reason, "actor": command.actor}
             )
-            fault_point("drift.level_decided")
+            fault_point("drift.decided")
             await self._store(version, update, f"{command_id}/level", effect)
         return effect
 
@@ -140,7 +140,7 @@ class LevelKeeper:
         cause, event_id = f"{manifest.batch}/closed", f"{manifest.batch}/level/{champion.number}"
         place = {"epoch": manifest.epoch, "number": manifest.number, "digest": manifest.digest}
         update = _update(self._dataset, version, change, cause).model_copy(update=place)
-        fault_point("drift.level_decided")
+        fault_point("drift.decided")
         await self._store(version, update, event_id)
         return sample
 
@@ -181,7 +181,7 @@ class LevelKeeper:
             return numbered.seq
 
         self._seq = await self._transactions.run(transaction)
-        fault_point("drift.level_stored")
+        fault_point("drift.stored")
         await self._publisher.publish_pending()
         log.info("level", version=update.version, outcome=update.outcome, reason=update.reason)
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import IntegrityError
 
 from veleta.adapters.manifests import MysqlManifests
@@ -181,7 +182,8 @@ class MysqlLevels:
             raise Retry("mysql", f"another worker stored update {update.seq} of the level") from error
 
     def restore(self, update: LevelUpdated, at: datetime) -> None:
-        self._connection.execute(sa.insert(market_levels).prefix_with("IGNORE").values(**_level_row(update, at)))
+        statement = insert(market_levels).values(**_level_row(update, at))
+        self._connection.execute(statement.on_duplicate_key_update(seq=market_levels.c.seq))
 
     def _newest(self, condition: sa.ColumnElement[bool], limit: int) -> list[LevelUpdated]:
         query = sa.select(market_levels).where(condition).order_by(market_levels.c.seq.desc()).limit(limit)
