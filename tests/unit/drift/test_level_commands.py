@@ -131,6 +131,7 @@ async def test_a_command_that_was_sent_while_drift_was_down_is_refused(drift: Dr
     assert reply.reason == "it was sent while drift was down"
 
 
+@pytest.mark.failure("F467")
 @pytest.mark.parametrize("place", ["drift.decided", "drift.stored", "outbox.published", "drift.replied"])
 async def test_a_kill_causes_no_second_effect_of_a_command(drift: Drift, place: str) -> None:
     """After the restart there is one update and one reply. Before the effect was stored, the command is refused."""

@@ -175,6 +175,7 @@ async def test_rows_that_cannot_be_read_leave_no_update(drift: Drift) -> None:
     assert [each.number for each in drift.updates] == [3]
 
 
+@pytest.mark.failure("F469")
 async def test_a_level_that_waits_is_a_finding(drift: Drift) -> None:
     """Prices times 1,000 are no reason for a training: the shape is as before."""
     report = await drift.handle(drift.publish(1))
@@ -233,6 +234,7 @@ async def test_two_workers_update_the_level_once(drift: Drift) -> None:
     assert len(drift.updates) == 1
 
 
+@pytest.mark.failure("F468")
 async def test_a_wiped_table_is_noticed_and_restored(drift: Drift) -> None:
     """Every update by its event, though some come twice."""
     for number in (1, 2):

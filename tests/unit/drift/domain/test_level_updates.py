@@ -108,6 +108,7 @@ def test_the_level_of_a_stable_market_stays_in_its_band() -> None:
     assert max(levels) < 0.025
 
 
+@pytest.mark.failure("F469")
 @pytest.mark.parametrize("times", [1, 2])
 def test_prices_times_a_thousand_do_not_move_the_level(times: int) -> None:
     """Neither once nor twice in a row, although the second batch agrees with the first. The next good batch does."""
