@@ -77,7 +77,7 @@ _DECLARED: dict[TopicName, _Declaration] = {
     "models": _Declaration(
         [events.ModelRegistered, events.ModelPromoted, events.ModelRejected, events.IntervalsAdjusted],
         ["trainer"],
-        ["trainer", "inference", "monitor"],
+        ["drift", "trainer", "inference", "monitor"],
     ),
     "levels": _Declaration([events.LevelUpdated], ["drift"], ["drift", "inference", "monitor"]),
     "commands": _Declaration(

@@ -1,6 +1,7 @@
 """One suite for drift's repository in memory and in MySQL."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import date
 from functools import partial
 from itertools import count
 
@@ -15,12 +16,15 @@ from support.twins.shared import MemoryTransactions
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine
 from veleta.clock import for_sql
 from veleta.dataset import load_dataset
+from veleta.errors import Retry
 from veleta.events.catalogue import (
     Baseline,
     DriftAssessed,
     DriftTest,
+    Growth,
     Histogram,
     HistogramBin,
+    LevelUpdated,
     PairErrors,
     PolicyVerdict,
     Reference,
@@ -66,7 +70,9 @@ async def transactions(request: pytest.FixtureRequest) -> AsyncIterator[DriftTra
     testbed: Testbed = request.getfixturevalue("testbed")
     comparison = dataset_tables(testbed.dataset).comparison
     engine = async_mysql_engine(testbed.mysql("drift"))
-    yield AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    yield AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     await engine.dispose()
 
 
@@ -166,7 +172,9 @@ async def test_a_report_is_stored_in_three_tables(testbed: Testbed, epoch: int) 
     """NULL and a note where a change is no finite number. A report without a comparison is in the first table only."""
     comparison = dataset_tables(testbed.dataset).comparison
     engine = async_mysql_engine(testbed.mysql("drift"))
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     stored = report(epoch, 1)
     figures = [stored.figures[0].model_copy(update={"previous": -3}), *stored.figures[1:]]
     stored = stored.model_copy(update={"figures": figures})
@@ -176,10 +184,10 @@ async def test_a_report_is_stored_in_three_tables(testbed: Testbed, epoch: int) 
     at = for_sql(TIME)
     assert stored.baseline is not None
     assert [tuple(row) for row in reports] == [
-        (epoch, 0, None, "drift", stored.reason, "seed", at, *[None] * 6),
+        (epoch, 0, None, "drift", stored.reason, "seed", at, *[None] * 7),
         (
             epoch, 1, 0, "drift", stored.reason, "seed", at, "volume: 1 rows\nanother", stored.baseline.model_dump(),
-            *[None] * 4,
+            *[None] * 5,
         ),
     ]  # fmt: skip
     (row,) = testbed.sql(sa.select(comparison).where(comparison.c.epoch == epoch))
@@ -204,7 +212,9 @@ async def test_a_report_with_a_column_that_the_dataset_file_no_longer_has_is_sto
     """It is restored after a wipe: its statistics are in drift_metrics, the comparison has the current columns."""
     comparison = dataset_tables(testbed.dataset).comparison
     engine = async_mysql_engine(testbed.mysql("drift"))
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     stored = report(epoch, 1)
     removed = Statistic(column="removed", statistic="mean", old=1.0, new=2.0, change=1.0, exceeds=True)
     await insert(transactions, stored.model_copy(update={"figures": [*stored.figures, removed]}))
@@ -222,6 +232,7 @@ PAIR = PairErrors(
     previous_error=9.75, difference=-0.1 / 3, variance=0.7,
 )  # fmt: skip
 RISK = RiskState(version=3, threshold=0.2, rows=400, total=40.1, variation=8.5, lower=0.05)
+GROWTH = Growth(version=3, learnt=100, rows=40, requested=20)
 PARTS = {
     "champion": 3,
     "verdicts": [
@@ -235,6 +246,7 @@ PARTS = {
     "errors": [VersionErrors(version=3, rows=80, mae=9.5, bias=0.1)],
     "risk": RISK,
     "pair": PAIR,
+    "growth": GROWTH,
     "histograms": [
         Histogram(
             column="n",
@@ -299,14 +311,16 @@ async def test_each_part_of_a_report_has_its_table(testbed: Testbed, epoch: int)
     """With its order and each of its values."""
     engine = async_mysql_engine(testbed.mysql("drift"))
     comparison = dataset_tables(testbed.dataset).comparison
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     await insert(transactions, report(epoch, 1).model_copy(update=PARTS))
 
     def rows(table: sa.Table) -> list[tuple[object, ...]]:
         return [tuple(row)[2:] for row in testbed.sql(sa.select(table).where(table.c.epoch == epoch))]
 
     (stored,) = rows(drift_reports)
-    assert stored[-4:] == (3, RISK.model_dump(), {"n": 0.25}, PAIR.model_dump())
+    assert stored[-5:] == (3, RISK.model_dump(), {"n": 0.25}, PAIR.model_dump(), GROWTH.model_dump())
     assert rows(drift_verdicts) == [("evidence", "drift", "r", DIGEST, "no drift")]
     assert rows(drift_tests) == [(0, "champion", "errors", "a = b", "bias", 0.01, 0.1, 0.02, True, "", 0.02)]
     assert rows(batch_errors) == [(3, 80, 9.5, 0.1)]
@@ -333,7 +347,9 @@ async def test_only_the_newest_batches_have_histograms(
     monkeypatch.setattr(repositories, "KEPT_HISTOGRAMS", 2)
     engine = async_mysql_engine(testbed.mysql("drift"))
     comparison = dataset_tables(testbed.dataset).comparison
-    transactions = AsyncMysqlTransactions(engine, partial(MysqlDriftUnitOfWork, comparison=comparison))
+    transactions = AsyncMysqlTransactions(
+        engine, partial(MysqlDriftUnitOfWork, comparison=comparison, model=testbed.dataset.name)
+    )
     newest = 1_000_000  # no other test has later epochs
     for key in ((newest, 8), (newest, 9), (newest + 1, 0), (newest + 1, 1)):
         await insert(transactions, report(*key).model_copy(update=PARTS))
@@ -342,3 +358,67 @@ async def test_only_the_newest_batches_have_histograms(
     assert sorted(map(tuple, testbed.sql(kept))) == [(newest + 1, 0), (newest + 1, 1)]
     assert len(testbed.sql(sa.select(drift_reports).where(drift_reports.c.epoch >= newest))) == 4
     assert testbed.sql(sa.select(histograms).where(histograms.c.epoch < newest)) == []
+
+
+def update(version: int, **changes: object) -> LevelUpdated:
+    """An update of a level by a batch, with values that have many digits."""
+    day = date(2014, 11, 28)
+    return LevelUpdated(
+        model=DATASET.name, version=version, run_id="run", seq=1, period=day.replace(day=1),
+        as_of=day, value=0.1 + 0.2, error=0.005, slope=0.001, rows=480, outcome="moved", reason="level +1.8 %",
+        cause=f"{version}/closed", epoch=1, number=6, digest="5f" * 32, seen=0.1 / 3, seen_error=0.0071,
+    ).model_copy(update=changes)  # fmt: skip
+
+
+async def test_updates_of_a_level_are_found_by_version_batch_digest_and_cause(
+    transactions: DriftTransactions, epoch: int
+) -> None:
+    """Each as it was stored. A version whose number was used again, with another run, has none."""
+    version, key = 1_000 + epoch, (1_000 + epoch, "run")
+
+    def store(uow: DriftUnitOfWork) -> list[LevelUpdated]:
+        seq = uow.levels.last_seq()
+        batches = [update(version, seq=seq + n + 1, number=n, digest=f"{n:064x}", cause=f"b{n}") for n in range(3)]
+        command = {"epoch": None, "number": None, "digest": "", "seen": None, "seen_error": None, "cause": "command"}
+        pinned = update(version, seq=seq + 4, outcome="pinned", pinned=True, actor="ada", **command)
+        waiting = update(version, seq=seq + 5, number=3, cause="b3", waiting=-0.2, waiting_error=0.01, digest="")
+        for each in (*batches, pinned, waiting):
+            uow.levels.insert(each, TIME)
+        return [*batches, pinned, waiting]
+
+    stored = await transactions.run(store)
+    last = await transactions.run(lambda uow: uow.levels.last(*key))
+    assert last
+    stored = [each.model_copy(update={"model": last.model}) for each in stored]  # the deployment's own name
+    assert last == stored[-1]
+    assert await transactions.run(lambda uow: uow.levels.last_seq()) == stored[-1].seq
+    assert await transactions.run(lambda uow: uow.levels.of_batches(*key, 1, 2, 2)) == stored[1:3]
+    assert await transactions.run(lambda uow: uow.levels.of_batches(*key, 2, 0, 9)) == [*stored[:3], stored[-1]]
+    assert await transactions.run(lambda uow: uow.levels.exists(*key, "command"))
+    assert not await transactions.run(lambda uow: uow.levels.exists(version, "other", "command"))
+    assert await transactions.run(lambda uow: uow.levels.has_digest(*key, f"{1:064x}"))
+    assert not await transactions.run(lambda uow: uow.levels.has_digest(*key, f"{9:064x}"))
+    assert await transactions.run(lambda uow: uow.levels.last(version, "other")) is None
+
+
+async def test_a_number_of_an_update_is_used_once(transactions: DriftTransactions, epoch: int) -> None:
+    """Of two workers that race one has to try again. A restored update that is stored already changes nothing."""
+    version = 1_000 + epoch
+    seq = await transactions.run(lambda uow: uow.levels.last_seq()) + 1
+    first, second = update(version, seq=seq), update(version, seq=seq, value=9.0)
+    await transactions.run(lambda uow: uow.levels.insert(first, TIME))
+    with pytest.raises(Retry, match="another worker"):
+        await transactions.run(lambda uow: uow.levels.insert(second, TIME))
+    await transactions.run(lambda uow: uow.levels.restore(second, TIME))
+    last = await transactions.run(lambda uow: uow.levels.last(version, "run"))
+    assert last
+    assert last.value == first.value
+
+
+async def test_the_growth_of_a_version_is_that_of_its_last_report(transactions: DriftTransactions, epoch: int) -> None:
+    """A report without one is passed over. Another version has none."""
+    grown = report(epoch, 1).model_copy(update={"growth": GROWTH})
+    await insert(transactions, report(epoch, 0), grown, report(epoch, 2))
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, 3)) == GROWTH
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, 4)) is None
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 1, 3)) is None

@@ -218,7 +218,7 @@ def store(testbed: Testbed, *reports: DriftAssessed | RetrainJudged) -> None:
     """Store reports as drift does."""
     comparison = dataset_tables(testbed.dataset).comparison
     with mysql_engine(testbed.mysql("drift")).begin() as connection:
-        uow = MysqlDriftUnitOfWork(connection, comparison)
+        uow = MysqlDriftUnitOfWork(connection, comparison, testbed.dataset.name)
         for each in reports:
             if isinstance(each, DriftAssessed):
                 uow.reports.insert(each, datetime.now(UTC))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from veleta.dataset import Dataset, Row, Values, load_dataset
+from veleta.market_levels import MarketLevels
 from veleta.reference import Reference
 from veleta_drift.domain.row_sample import RowSample, inputs_of
 
@@ -18,12 +19,14 @@ SPREAD = 0.2
 
 @dataclass(frozen=True)
 class FakeModel:
-    """A model that is wrong by a known amount: `bias` is log(truth) - log(prediction)."""
+    """A model that is wrong by a known amount: `bias` is log(truth) - log(prediction). In a market it is the level."""
 
     number: int
     reference: Reference | None
     bias: float = 0.0
     spread: float = SPREAD
+    run_id: str = "run"
+    market: MarketLevels | None = None
 
     def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
         truth = np.log(np.array([row[TARGET] for row in rows], float))

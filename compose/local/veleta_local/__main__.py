@@ -11,7 +11,19 @@ from veleta.adapters.kafka import KafkaLog
 from veleta.api_keys import new_key
 from veleta.dataset import load_dataset
 from veleta.errors import Stop
-from veleta.events.catalogue import Cancel, Command, Pause, Poll, Promote, Resume, Retrain, Rollback
+from veleta.events.catalogue import (
+    AcceptLevel,
+    Cancel,
+    Command,
+    Pause,
+    PinLevel,
+    Poll,
+    Promote,
+    ResetLevel,
+    Resume,
+    Retrain,
+    Rollback,
+)
 from veleta_local import status, topics
 from veleta_local.clean import clean
 from veleta_local.dead_letters import DeadLetters
@@ -104,7 +116,7 @@ def _dead() -> None:
         _print_lines(letters.listing())
 
 
-def _send(kind: type[Command], **fields: int | None) -> None:
+def _send(kind: type[Command], **fields: float | None) -> None:
     run = Run(_HOME)
     show(send_command(run.kafka_operator, kind, _dataset(run), reason=os.environ.get("REASON", ""), **fields))
 
@@ -115,6 +127,30 @@ def _promote() -> None:
     if (dry := os.environ.get("DRY") or "0") not in ("0", "1"):
         raise LocalError(f"DRY={dry}: use 1 to check only, or 0")
     _send(Promote, version=version, expect=_number("EXPECT"), dry=dry == "1")
+
+
+def _level() -> None:
+    """Show the level of the market, or send one of three commands."""
+    given = [name for name in ("PIN", "ACCEPT", "RESET") if os.environ.get(name)]
+    if len(given) > 1:
+        raise LocalError(f"{' and '.join(given)} exclude one another: use one")
+    if not given:
+        _exec("veleta_drift.show_level", [], Run.environment_of_readers)
+    if load_dataset(Run(_HOME).dataset).market is None:
+        raise LocalError("the dataset file declares no [market]")
+    if given == ["PIN"]:
+        _send(PinLevel, factor=_decimal("PIN"))
+    elif os.environ[given[0]] != "1":
+        raise LocalError(f"{given[0]}={os.environ[given[0]]}: use 1")
+    else:
+        _send(AcceptLevel if given == ["ACCEPT"] else ResetLevel)
+
+
+def _decimal(name: str) -> float:
+    try:
+        return float(os.environ[name])
+    except ValueError:
+        raise LocalError(f"{name}={os.environ[name]} is not a number, as 1.07") from None
 
 
 def _dataset(run: Run) -> str:
@@ -208,6 +244,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "promote": _promote,
     "rollback": partial(_send, Rollback),
     "cancel": partial(_send, Cancel),
+    "level": _level,
     "topics": _topics,
     "tail": _tail,
     "dead": _dead,

@@ -1,4 +1,4 @@
-"""Sends a command to the poller or the trainer and returns its result."""
+"""Sends a command to the poller, to drift or to the trainer, and returns its result."""
 
 import getpass
 import os
@@ -15,7 +15,7 @@ from veleta_local.errors import LocalError
 from veleta_local.topics import local_errors
 
 
-def send_command(kafka: KafkaSettings, kind: type[Command], dataset: str, **fields: str | int | None) -> str:
+def send_command(kafka: KafkaSettings, kind: type[Command], dataset: str, **fields: str | float | None) -> str:
     """Send a command with these fields in the name of the current user: its effect.
 
     Raises:

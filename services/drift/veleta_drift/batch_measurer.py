@@ -1,16 +1,18 @@
 """Measures the champion and the version that it replaced on a sample of a batch, for the policies that need them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from veleta.dataset import Dataset, Values
+from veleta.dataset import Dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import (
     BatchClosed,
     DriftTest,
+    Growth,
     Histogram,
+    LevelUpdated,
     PairErrors,
     RetrainJudged,
     RiskState,
@@ -18,16 +20,22 @@ from veleta.events.catalogue import (
     VersionErrors,
 )
 from veleta.features import in_holdout
+from veleta.market_levels import MarketLevels
 from veleta.reference import Reference
+from veleta_drift.batch_sampler import SampledBatch
 from veleta_drift.domain import sequential
 from veleta_drift.domain.errors_arm import MIN_ROWS
 from veleta_drift.domain.evidence import NO_CHAMPION, Evidence, Judgement, judge
 from veleta_drift.domain.histograms import histograms
 from veleta_drift.domain.inputs_arm import Presence, input_tests
+from veleta_drift.domain.level_updates import levels_of
 from veleta_drift.domain.retrain_verdict import Predictions, added, compared
-from veleta_drift.domain.row_sample import RowSample, inputs_of, slices_of
+from veleta_drift.domain.row_sample import inputs_of, slices_of
 from veleta_drift.domain.samples import Errors, Inputs
 from veleta_drift.ports import Model, Models
+
+LATEST_PERIODS = 3
+"""The periods of a champion's holdout that a batch of a market is compared with."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +76,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Known:
-    """What earlier reports have of the champion: its risk, and its errors beside those of the version it replaced."""
+    """What the tables have of the champion: its risk, its errors beside those of the version that it replaced, the rows
+    since its training, and the updates of its level by batches up to the one that is measured.
+    """
 
     risk: RiskState | None = None
     pair: PairErrors | None = None
+    growth: Growth | None = None
+    updates: Sequence[LevelUpdated] = ()
+
+    def update_of(self, manifest: BatchClosed) -> LevelUpdated | None:
+        """What this batch did to the level."""
+        last = self.updates[-1] if self.updates else None
+        return last if last and (last.epoch, last.number) == (manifest.epoch, manifest.number) else None
 
 
 class BatchMeasurer:
@@ -101,22 +118,21 @@ class BatchMeasurer:
         """The sample of this batch, if it was measured last."""
         return self._last[1] if self._last and self._last[0] == batch else None
 
-    def inputs(self, sample: RowSample) -> Inputs:
+    def inputs(self, sample: SampledBatch) -> Inputs:
         """What the next batch is compared with."""
-        return inputs_of(self._dataset, sample.clean())
+        return inputs_of(self._dataset, sample.rows)
 
     def measure(
         self,
         manifest: BatchClosed,
         versions: Versions,
-        sample: RowSample,
+        sample: SampledBatch,
         before: Inputs | None,
         presence: tuple[Presence, Presence] | None,
         known: Known,
     ) -> Measured:
         """Measure a batch. `before` has the sample of the batch before it."""
-        rule, rows = self._dataset.drift, sample.clean()
-        inputs = inputs_of(self._dataset, rows)
+        rule, inputs = self._dataset.drift, self.inputs(sample)
         self._last = manifest.batch, inputs
         tests = input_tests(before, inputs, presence, rule, rule.false_alarms / 2) if before is not None else []
         tests = [each.model_copy(update={"reference": "previous"}) for each in tests]
@@ -125,11 +141,15 @@ class BatchMeasurer:
             missing = Judgement("not enough data", versions.reason) if versions.reason else NO_CHAMPION
             number, shown = model.number if model else None, histograms(inputs, before, "previous")
             return Measured(missing, tests, champion=number, histograms=shown)
-        errors, learnt = self._errors(model, rows), evidence_of(found, manifest.number)
+        errors = self._errors(model, sample, manifest, known)
+        learnt = evidence_of(found, manifest.number, model.market)
         judgement = judge(self._dataset, learnt, Evidence(inputs, errors), presence, found.importance or None)
-        risk = known.risk or sequential.first_state(model.number, sequential.losses(np.array(found.signed)), rule)
+        if update := known.update_of(manifest):
+            judgement = replace(judgement, reason=_with_level(update, judgement))
+        compared_errors = learnt.errors.signed if model.market and learnt.errors else np.array(found.signed)
+        risk = known.risk or sequential.first_state(model.number, sequential.losses(compared_errors), rule)
         risk = sequential.next_state(risk, sequential.losses(errors.signed), rule)
-        measured = self._on_new_rows(model.number, errors, versions.previous, rows)
+        measured = self._on_new_rows(model, errors, versions.previous, sample)
         pair = self._pair(known.pair, manifest, measured)
         judged = self._judged(manifest, pair) if pair else None
         shown, tests = histograms(inputs, learnt.inputs, "champion"), [*judgement.tests, *tests]
@@ -164,36 +184,52 @@ class BatchMeasurer:
             batches=pair.batches,
         )
 
-    def _errors(self, model: Model, rows: Sequence[Values]) -> Errors:
-        logarithms, sizes = model.predict(rows)
-        signed = np.log(self._truth(rows)) - logarithms
-        return Errors(signed, sizes, slices_of(self._dataset, rows), model.unknown(rows))
+    def _errors(self, model: Model, sample: SampledBatch, manifest: BatchClosed, known: Known) -> Errors:
+        """The errors on a sample. In a market they are without the level of each row's own period."""
+        logarithms, sizes = sample.predicted_by(model)
+        signed = np.log(self._truth(sample)) - logarithms
+        if model.market:
+            signed -= levels_of(model.market, known.updates, sample.rows, (manifest.epoch, manifest.number))
+        return Errors(signed, sizes, slices_of(self._dataset, sample.rows), model.unknown(sample.rows))
 
     def _on_new_rows(
-        self, champion: int, errors: Errors, previous: Model | None, rows: Sequence[Values]
+        self, champion: Model, errors: Errors, previous: Model | None, sample: SampledBatch
     ) -> list[Predictions]:
-        """What the champion, whose `errors` on the rows are known, and the version before it predict for new ones."""
-        chosen = [position for position, row in enumerate(rows) if in_holdout(self._dataset, row)]
-        new = [rows[position] for position in chosen]
-        truth = self._truth(new)
-        found = [Predictions(champion, truth / np.exp(errors.signed[chosen]), truth)]
+        """What the champion, whose `errors` on the rows are known, and the version before it predict for new ones.
+
+        In a market each is without its mean error: the level is no merit of a training.
+        """
+        chosen = [position for position, row in enumerate(sample.rows) if in_holdout(self._dataset, row)]
+        truth = self._truth(sample)[chosen]
+        found = [Predictions(champion.number, truth / np.exp(errors.signed[chosen]), truth)]
         if previous:
+            new = [sample.rows[position] for position in chosen]
             found.append(Predictions(previous.number, np.exp(previous.predict(new)[0]), truth))
-        return found
+        return [each.without_bias() for each in found] if champion.market else found
 
-    def _truth(self, rows: Sequence[Values]) -> np.ndarray:
-        return np.array([row[self._dataset.target] for row in rows], float)
+    def _truth(self, sample: SampledBatch) -> np.ndarray:
+        return np.array([row[self._dataset.target] for row in sample.rows], float)
 
 
-def evidence_of(reference: Reference, number: int) -> Evidence:
+def evidence_of(reference: Reference, number: int, market: MarketLevels | None = None) -> Evidence:
     """What a version learnt from, and its errors on its holdout: of the batches with this number, or of all.
 
     A rule may choose the rows of a batch by their target. Then the version's errors differ from number to number, and
     only batches with the same number are comparable. Without MIN_ROWS rows of it all rows are taken.
+
+    In a market the errors are those of the latest periods, because their size changes with the season.
     """
+    if market and reference.holdout_periods:
+        latest = _latest(np.array(reference.holdout_periods))
+        return _evidence(reference, np.ones(len(reference.train_numbers), bool), latest, comparable=True)
     learnt, held = (np.array(found) == number for found in (reference.train_numbers, reference.holdout_numbers))
     comparable = min(learnt.sum(), held.sum()) >= MIN_ROWS
     few = f"compared with all rows of its training, which has fewer than {MIN_ROWS} of batch {number}"
+    return replace(_evidence(reference, learnt, held, comparable=comparable), note="" if comparable else few)
+
+
+def _evidence(reference: Reference, learnt: np.ndarray, held: np.ndarray, *, comparable: bool) -> Evidence:
+    """The chosen rows of what a version learnt and of its holdout, or all rows."""
 
     def rows(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         return values[chosen] if comparable and len(values) else values
@@ -202,8 +238,23 @@ def evidence_of(reference: Reference, number: int) -> Evidence:
     texts = {name: rows(np.array(values, object), learnt) for name, values in reference.texts.items()}
     slices = {name: rows(np.array(values, object), held) for name, values in reference.slices.items()}
     signed, sizes = rows(np.array(reference.signed), held), rows(np.array(reference.sizes), held)
-    errors = Errors(signed, sizes, slices, reference.unknown)
-    return Evidence(Inputs(numbers, texts), errors, "" if comparable else few)
+    return Evidence(Inputs(numbers, texts), Errors(signed, sizes, slices, reference.unknown))
+
+
+def _latest(periods: np.ndarray) -> np.ndarray:
+    """Which rows are of the last LATEST_PERIODS periods. If these have fewer than MIN_ROWS rows, there are more."""
+    numbers, counts = np.unique(periods, return_counts=True)
+    rows_until = np.cumsum(counts[::-1])
+    enough = int(np.searchsorted(rows_until, MIN_ROWS)) + 1
+    first = numbers[::-1][: max(LATEST_PERIODS, enough)][-1]
+    found: np.ndarray = periods >= first
+    return found
+
+
+def _with_level(update: LevelUpdated, judgement: Judgement) -> str:
+    """`level +1.8 %, no training: the champion's errors ...`."""
+    so = {"drift": ", the shape changed", "no drift": ", no training", "not enough data": ""}[judgement.verdict]
+    return f"{update.reason}{so}: {judgement.reason}"
 
 
 def proposed_rollback(judged: RetrainJudged) -> RollbackProposed:

@@ -1,5 +1,6 @@
 """Builds drift from its parts."""
 
+import asyncio
 import gc
 import tempfile
 from functools import partial
@@ -10,6 +11,7 @@ from veleta.adapters.mlflow import MlflowRegistry
 from veleta.clock import Clock, utc_now
 from veleta.dataset import load_dataset
 from veleta.ports import EventLog, Registry
+from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.processing.processor import RecordProcessor
 from veleta.processing.replay import replay
@@ -18,14 +20,21 @@ from veleta.service.lifecycle import Service
 from veleta.tables import dataset_tables
 from veleta.threads import call_in_thread
 from veleta.timeouts import CHECK_SECONDS
-from veleta.topics import topic, topics_of
+from veleta.topics import TopicName, topic, topics_of
 from veleta_drift.adapters.backlog import Backlog
 from veleta_drift.adapters.faust_app import add_agent, make_app
 from veleta_drift.adapters.faust_worker import Checks, FaustWorker
 from veleta_drift.adapters.models import RegistryModels
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
-from veleta_drift.handlers import SERVICE, DriftHandler
+from veleta_drift.batch_sampler import BatchSampler
+from veleta_drift.handlers import DriftHandler
+from veleta_drift.level_commands import COMMANDS, LevelCommands
+from veleta_drift.level_keeper import LevelKeeper
+from veleta_drift.ports import SERVICE
 from veleta_drift.settings import DriftSettings
+
+RESTORED: tuple[TopicName, ...] = ("drift", "levels")
+"""The topics from which its tables are restored."""
 
 
 def build(
@@ -39,12 +48,18 @@ def build(
     """Drift on Kafka, Faust, MySQL and MLflow; tests can replace the event log, the registry and the clock."""
     dataset = load_dataset(settings.dataset)
     event_log = event_log or KafkaLog(settings.kafka, SERVICE)
-    unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison)
+    unit_of_work = partial(MysqlDriftUnitOfWork, comparison=dataset_tables(dataset).comparison, model=dataset.name)
     transactions = AsyncMysqlTransactions(async_mysql_engine(settings.mysql), unit_of_work)
-    batches, reports = topic(dataset.name, "batches"), topic(dataset.name, "drift")
-    publisher = OutboxPublisher(event_log, transactions, replayed=[reports])
+    batches, restored = topic(dataset.name, "batches"), [topic(dataset.name, name) for name in RESTORED]
+    publisher = OutboxPublisher(event_log, transactions, replayed=restored)
     models = RegistryModels(dataset, registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name))
-    handler = DriftHandler(dataset, event_log, transactions, models, clock, health.heartbeat)
+    keeper = None
+    if dataset.market:
+        health.set_unavailable(COMMANDS, "not yet followed")
+        sampler = BatchSampler(dataset, event_log, health.heartbeat)
+        manifests = Manifests(dataset.name, event_log, transactions)
+        keeper = LevelKeeper(dataset, dataset.market, sampler, manifests, transactions, publisher, clock)
+    handler = DriftHandler(dataset, event_log, transactions, models, clock, health.heartbeat, keeper)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     backlog = Backlog(batches, event_log, transactions)
     checks: Checks = {
@@ -53,7 +68,8 @@ def build(
     }
 
     async def restore_and_publish() -> None:
-        await replay(reports, event_log, transactions, handler.restore)
+        for name in restored:
+            await replay(name, event_log, transactions, handler.restore)
         await transactions.run(handler.count_retrains)
         await publisher.publish_pending()
 
@@ -66,6 +82,14 @@ def build(
             process = processor.process_or_stop_consuming
             worker = FaustWorker(app, backlog, process, restore_and_publish, health, settings.idle_limit, checks)
             add_agent(app, batches, worker.process)
-            await worker.run()
+            if keeper is None:
+                return await worker.run()
+            commands = LevelCommands(
+                dataset.name, event_log, keeper, models, transactions, publisher, health, clock, worker.is_active
+            )
+            async with asyncio.TaskGroup() as group:
+                group.create_task(commands.run())
+                group.create_task(worker.run())
+            return None
 
     return Service(run)

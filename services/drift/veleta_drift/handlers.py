@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import prometheus_client
 import structlog
 
-from veleta.batches import BatchReader, RowsDeleted
+from veleta.batches import MAX_BATCHES, RowsDeleted
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
@@ -17,6 +17,8 @@ from veleta.events.catalogue import (
     Baseline,
     BatchClosed,
     DriftAssessed,
+    Growth,
+    LevelUpdated,
     RetrainJudged,
     RetrainRequested,
     RetrainVerdict,
@@ -26,33 +28,41 @@ from veleta.ports import EventLog, Transactions
 from veleta.processing.manifests import Manifests
 from veleta.topics import topic
 from veleta_drift.batch_measurer import BatchMeasurer, Known, Measured, Versions, proposed_rollback
+from veleta_drift.batch_sampler import BatchSampler, SampledBatch
+from veleta_drift.domain import growth
 from veleta_drift.domain.assessment import assess
 from veleta_drift.domain.baseline import MAX_LOOKBACK, is_complete, kept_baseline, next_baseline
 from veleta_drift.domain.evidence import Judgement
 from veleta_drift.domain.inputs_arm import Presence
 from veleta_drift.domain.policies import verdicts
-from veleta_drift.domain.row_sample import RowSample
 from veleta_drift.domain.samples import Inputs
-from veleta_drift.domain.statistics import BatchSummary, ColumnValues
+from veleta_drift.domain.statistics import BatchSummary
 from veleta_drift.domain.threshold_rule import THRESHOLD, Assessment
-from veleta_drift.ports import DriftUnitOfWork, Models
+from veleta_drift.level_keeper import LevelKeeper
+from veleta_drift.ports import SERVICE, DriftUnitOfWork, Model, Models
 
 log = structlog.get_logger()
-SERVICE = "drift"
 NO_COMPARISON = Assessment("not enough data", "first batch of the epoch")
 RETRAINS = prometheus_client.Gauge(
     "veleta_retrains", "trainings by whether they helped: helped, no difference or harmed", ["verdict"]
 )
+MAX_UPDATES = 200
+"""The updates of the level, and so the periods since the training, that rows of a batch are compared by."""
+MAX_NUMBER = 2**31 - 1
 RETRAIN_VERDICTS: tuple[RetrainVerdict, ...] = get_args(RetrainVerdict)
 
 
 @dataclass(frozen=True)
 class PreparedReport:
-    """A report that is not yet stored. For the first batch of an epoch a training is requested whatever the verdict."""
+    """A report that is not yet stored. For the first batch of an epoch a training is requested whatever the verdict.
+
+    `more_data` is the reason of a training that is due because of the number of rows.
+    """
 
     report: DriftAssessed
     first_of_epoch: bool
     judged: RetrainJudged | None = None
+    more_data: str = ""
 
 
 class DriftHandler:
@@ -68,30 +78,48 @@ class DriftHandler:
         models: Models,
         clock: Clock,
         on_chunk: Callable[[], None] = lambda: None,
+        levels: LevelKeeper | None = None,
     ) -> None:
-        """`on_chunk` is called for each chunk of rows: a sign of progress."""
+        """`on_chunk` is called for each chunk of rows: a sign of progress. `levels` follows each batch first."""
         self._dataset = dataset
         self._transactions = transactions
         self._manifests = Manifests(dataset.name, event_log, transactions)
-        self._reader = BatchReader(event_log, on_chunk)
+        self._sampler = BatchSampler(dataset, event_log, on_chunk)
+        self._levels = levels
         self._measurer = BatchMeasurer(dataset, models)
         self._clock = clock
 
     async def prepare(self, event: Event) -> PreparedReport:
-        """Compare the batch with the baseline before it in its epoch, and with what the champion learnt from."""
-        return await self.prepare_with(event, await asyncio.to_thread(self._measurer.versions))
+        """Compare the batch with the baseline before it in its epoch, and with what the champion learnt from.
 
-    async def prepare_with(self, event: Event, versions: Versions) -> PreparedReport:
-        """`prepare` with these versions. The same batches and versions give the same report."""
+        Before that the champion's level follows the batch, and is published.
+        """
+        versions = await asyncio.to_thread(self._measurer.versions)
+        sample = await self._levels.follow(_manifest(event), versions.champion) if self._levels else None
+        return await self.prepare_with(event, versions, sample)
+
+    async def prepare_with(
+        self, event: Event, versions: Versions, sample: SampledBatch | None = None
+    ) -> PreparedReport:
+        """`prepare` with these versions, after the level has followed. `sample` is the batch if it was read for that.
+
+        The same batches, versions and updates of the level give the same report.
+        """
         manifest = _manifest(event)
         before = await self._transactions.run(lambda uow: self._stored_baseline(manifest, uow))
         if before is None:
             earlier = await self._manifests.newest(manifest.epoch, manifest.number - 1, MAX_LOOKBACK)
             before = await asyncio.to_thread(self._read_baseline, earlier)
-        copy_of = await self._copied(manifest)
+        copy_of = await self._manifests.copied(manifest)
         inputs = await self._inputs_before(manifest, before)
         known = await self._transactions.run(lambda uow: self._known(manifest, versions, uow))
-        return await asyncio.to_thread(self._prepare, manifest, before, inputs, versions, known, copy_of)
+        grown = await self._growth(manifest, versions.champion, known.growth)
+        if sample is None:
+            try:
+                sample = await asyncio.to_thread(self._sampler.read, manifest)
+            except RowsDeleted as deleted:  # after a wipe: the verdict on it was restored, or never came
+                return self._without_rows(manifest, before, deleted)
+        return await asyncio.to_thread(self._prepare, manifest, before, inputs, versions, known, copy_of, sample, grown)
 
     def apply(self, event: Event, prepared: PreparedReport, uow: DriftUnitOfWork) -> None:
         """Store and publish the report, and request a training if one is due. A batch gets only one report."""
@@ -105,7 +133,7 @@ class DriftHandler:
         if prepared.judged and not uow.retrain_verdicts.exists(prepared.judged.version):
             self._store_judgement(assessed, prepared.judged, uow)
         self.count_retrains(uow)
-        if report.verdict == "drift" or prepared.first_of_epoch:
+        if report.verdict == "drift" or prepared.first_of_epoch or prepared.more_data:
             request = caused_event(assessed, f"{manifest.batch}/retrain", SERVICE, now, _training_request(prepared))
             uow.outbox.append(encode(topic(manifest.dataset, "retrain"), request))
 
@@ -122,6 +150,8 @@ class DriftHandler:
                 uow.reports.insert(report, event.time)
             if isinstance(report, RetrainJudged) and not uow.retrain_verdicts.exists(report.version):
                 uow.retrain_verdicts.insert(report, event.time)
+            if isinstance(report, LevelUpdated):
+                uow.levels.restore(report, event.time)
 
     def count_retrains(self, uow: DriftUnitOfWork) -> None:
         """Set the metric to what the table has: another worker may have judged trainings."""
@@ -149,15 +179,24 @@ class DriftHandler:
     def _known(self, manifest: BatchClosed, versions: Versions, uow: DriftUnitOfWork) -> Known:
         """What earlier reports have of the versions."""
         champion, previous, place = versions.champion, versions.previous, (manifest.epoch, manifest.number)
+        if champion is None:
+            return Known()
+        levels, version = uow.levels, (champion.number, champion.run_id)
         return Known(
-            uow.reports.risk(*place, champion.number) if champion else None,
-            uow.reports.pair(*place, champion.number, previous.number) if champion and previous else None,
+            uow.reports.risk(*place, champion.number),
+            uow.reports.pair(*place, champion.number, previous.number) if previous else None,
+            uow.reports.growth(*place, champion.number),
+            levels.of_batches(*version, *place, MAX_UPDATES) if champion.market else (),
         )
 
-    async def _copied(self, manifest: BatchClosed) -> BatchClosed | None:
-        """The batch of the epoch before with the same number, if it has the same rows."""
-        earlier = await self._manifests.newest(manifest.epoch - 1, manifest.number, 1) if manifest.epoch > 1 else []
-        return next((each for each in earlier if each.digest == manifest.digest), None)
+    async def _growth(self, manifest: BatchClosed, champion: Model | None, known: Growth | None) -> Growth | None:
+        """The rows since the champion's training. None with the policy `seed`, which looks at no model."""
+        if self._dataset.drift.policy == "seed" or champion is None or champion.reference is None:
+            return None
+        batches = await self._manifests.newest(manifest.epoch, manifest.number, MAX_BATCHES)
+        if manifest.epoch > 1:
+            batches = [*await self._manifests.newest(manifest.epoch - 1, MAX_NUMBER, MAX_BATCHES), *batches]
+        return growth.growth_of(champion.number, champion.reference, batches, known)
 
     async def _inputs_before(self, manifest: BatchClosed, before: Baseline | None) -> Inputs | None:
         """The sample of the batch of the baseline. None without one, or if its rows were deleted.
@@ -176,7 +215,7 @@ class DriftHandler:
         """The sample of a batch. None if there is none, or if its rows cannot be read."""
         for manifest in batches:
             with suppress(Reject):
-                return self._measurer.inputs(self._read(manifest)[1])
+                return self._measurer.inputs(self._sampler.read(manifest))
         return None
 
     def _read_baseline(self, batches: Sequence[BatchClosed]) -> Baseline | None:
@@ -184,7 +223,7 @@ class DriftHandler:
         summaries: dict[int, BatchSummary] = {}
         for manifest in reversed(batches):
             with suppress(Reject):
-                summaries[manifest.number] = self._read(manifest)[0]
+                summaries[manifest.number] = self._sampler.read(manifest).summary
             if is_complete(summaries.values()):
                 break
         baseline = None
@@ -200,35 +239,33 @@ class DriftHandler:
         versions: Versions,
         known: Known,
         copy_of: BatchClosed | None,
+        sample: SampledBatch,
+        grown: Growth | None,
     ) -> PreparedReport:
-        try:
-            batch, sample = self._read(manifest)
-        except RowsDeleted as deleted:  # after a wipe: the verdict on it was restored, or never came
-            return self._without_rows(manifest, before, deleted)
+        batch = sample.summary
         assessment = assess(self._dataset, before, batch) if before else NO_COMPARISON
         baseline = next_baseline(self._dataset, before, manifest.number, batch)
         previous = before.number if before else None
         presence = (Presence(before.rows, before.values), Presence(batch.rows, batch.values)) if before else None
         measured = self._measurer.measure(manifest, versions, sample, inputs_before, presence, known)
+        if (update := known.update_of(manifest)) and update.outcome == "waiting":
+            assessment = replace(assessment, findings=[*assessment.findings, update.reason])
         report = self._report(manifest, previous, assessment, baseline, measured)
         if copy_of:
             reason = f"the same rows as batch {copy_of.number} of epoch {copy_of.epoch}"
             report = report.model_copy(update={"verdict": "no drift", "reason": reason})
-        return PreparedReport(report, first_of_epoch=before is None, judged=measured.judged)
+        due, first = grown is not None and growth.is_due(grown, self._dataset.training.growth), before is None
+        if grown and (due or first or report.verdict == "drift"):
+            grown = grown.model_copy(update={"requested": grown.rows})
+        report = report.model_copy(update={"growth": grown})
+        more_data = growth.reason(grown) if grown and due and not first and report.verdict != "drift" else ""
+        return PreparedReport(report, first, measured.judged, more_data)
 
     def _without_rows(self, manifest: BatchClosed, before: Baseline | None, error: Exception) -> PreparedReport:
         """The report on a batch whose rows cannot be read."""
         baseline, unread = kept_baseline(before, manifest.number), Assessment("not enough data", str(error))
         report = self._report(manifest, None, unread, baseline, Measured(Judgement("not enough data", str(error))))
         return PreparedReport(report, first_of_epoch=False)
-
-    def _read(self, manifest: BatchClosed) -> tuple[BatchSummary, RowSample]:
-        """The statistics of all rows of a batch, and a sample of the rows."""
-        values, sample = ColumnValues(self._dataset), RowSample(self._dataset, manifest.rows)
-        for rows in self._reader.chunks(manifest):
-            values.add(rows)
-            sample.add(rows)
-        return values.summary(), sample
 
     def _report(
         self,
@@ -277,7 +314,7 @@ def _training_request(prepared: PreparedReport) -> RetrainRequested:
         dataset=report.dataset,
         epoch=report.epoch,
         number=report.number,
-        reason=report.reason,
+        reason=prepared.more_data or report.reason,
         first=prepared.first_of_epoch and report.verdict != "drift",
         batches=[f"{report.dataset}/{report.epoch}/{number}" for number in compared],
     )

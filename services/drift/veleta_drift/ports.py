@@ -7,9 +7,20 @@ from typing import Protocol
 import numpy as np
 
 from veleta.dataset import Values
-from veleta.events.catalogue import Baseline, DriftAssessed, PairErrors, RetrainJudged, RiskState
+from veleta.events.catalogue import (
+    Baseline,
+    DriftAssessed,
+    Growth,
+    LevelUpdated,
+    PairErrors,
+    RetrainJudged,
+    RiskState,
+)
+from veleta.market_levels import MarketLevels
 from veleta.ports import ManifestUnitOfWork
 from veleta.reference import Reference
+
+SERVICE = "drift"
 
 
 class Model(Protocol):
@@ -20,8 +31,16 @@ class Model(Protocol):
         """The number of the version."""
 
     @property
+    def run_id(self) -> str:
+        """The run of its training."""
+
+    @property
     def reference(self) -> Reference | None:
         """What its training left for comparisons. None for a version of an earlier release."""
+
+    @property
+    def market(self) -> MarketLevels | None:
+        """The levels of its market, which `predict` leaves out. None unless the dataset file declares this market."""
 
     def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
         """The logarithm of each row's target, and the expected size of its error (empty without a model of errors)."""
@@ -67,6 +86,9 @@ class ReportRepository(Protocol):
     def pair(self, epoch: int, number: int, version: int, previous: int) -> PairErrors | None:
         """What the last report with a pair of versions before this batch knows of these. None if it has others."""
 
+    def growth(self, epoch: int, number: int, version: int) -> Growth | None:
+        """What the last report with a growth before this batch has of a version. None if it is about another one."""
+
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         """Store a report with all its parts."""
 
@@ -84,6 +106,35 @@ class RetrainVerdictRepository(Protocol):
         """Store a verdict. Storing it again changes nothing."""
 
 
+class LevelRepository(Protocol):
+    """The levels of versions: PIPELINE.market_levels. An update is of a batch, or of a command without one."""
+
+    def last(self, version: int, run_id: str) -> LevelUpdated | None:
+        """The last update of a version."""
+
+    def of_batches(self, version: int, run_id: str, epoch: int, number: int, limit: int) -> list[LevelUpdated]:
+        """The last `limit` updates of a version by batches up to this one, in their order."""
+
+    def exists(self, version: int, run_id: str, cause: str) -> bool:
+        """Whether a batch or a command, given by the id of its event, has updated this version."""
+
+    def has_digest(self, version: int, run_id: str, digest: str) -> bool:
+        """Whether a batch with this digest has updated this version."""
+
+    def last_seq(self) -> int:
+        """The number of the dataset's last update, 0 without one."""
+
+    def insert(self, update: LevelUpdated, at: datetime) -> None:
+        """Store an update.
+
+        Raises:
+            Retry: another worker has just stored one with this number.
+        """
+
+    def restore(self, update: LevelUpdated, at: datetime) -> None:
+        """Store a published update, unless one with this number is stored."""
+
+
 class DriftUnitOfWork(ManifestUnitOfWork, Protocol):
     """A transaction of drift."""
 
@@ -94,3 +145,7 @@ class DriftUnitOfWork(ManifestUnitOfWork, Protocol):
     @property
     def retrain_verdicts(self) -> RetrainVerdictRepository:
         """Whether trainings helped."""
+
+    @property
+    def levels(self) -> LevelRepository:
+        """The levels of the market."""

@@ -17,6 +17,7 @@ from veleta.errors import Reject, Retry, StateLost, Stop, VeletaError
 from veleta.events.catalogue import BatchClosed, DatasetDeclared, DriftAssessed, RetrainJudged
 from veleta.events.envelope import Event, Record, decode
 from veleta.ports import EventLog, Transactions
+from veleta.processing.replay import replay
 from veleta.topics import topic
 from veleta_drift.batch_measurer import Versions
 from veleta_drift.domain.recorded_report import RecordedReport
@@ -82,6 +83,9 @@ class Replayer:
             Retry: Kafka, MySQL or the registry is unavailable.
         """
         await asyncio.to_thread(self._read_topics)
+        if self._dataset.market:  # the reports were computed with these levels
+            handler, _ = self._handler(self._dataset.digest)
+            await replay(topic(self._dataset.name, "levels"), self._event_log, self._transactions, handler.restore)
         reported = [key for key in self._closed if key in self._reports]
         found = Replay(policies={report.policy for report in self._reports.values()})
         found.unreported = len(self._closed) - len(reported)

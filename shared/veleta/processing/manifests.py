@@ -42,6 +42,11 @@ class Manifests:
         await self._follow_topic()
         return await self._transactions.run(lambda uow: uow.manifests.last())
 
+    async def copied(self, manifest: BatchClosed) -> BatchClosed | None:
+        """The batch of the epoch before with the same number, if it has the same rows. Raises Retry."""
+        earlier = await self.newest(manifest.epoch - 1, manifest.number, 1) if manifest.epoch > 1 else []
+        return next((each for each in earlier if each.digest == manifest.digest), None)
+
     async def _follow_topic(self) -> None:
         for partition, (first, end) in (await asyncio.to_thread(self._event_log.bounds, self._topic)).items():
             await self._follow(partition, first, end)

@@ -7,8 +7,16 @@ from datetime import datetime
 
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
-from veleta.errors import Reject
-from veleta.events.catalogue import Baseline, DriftAssessed, PairErrors, RetrainJudged, RiskState
+from veleta.errors import Reject, Retry
+from veleta.events.catalogue import (
+    Baseline,
+    DriftAssessed,
+    Growth,
+    LevelUpdated,
+    PairErrors,
+    RetrainJudged,
+    RiskState,
+)
 from veleta_drift.ports import Model
 
 
@@ -36,6 +44,11 @@ class MemoryReports:
         state = self.reports[max(earlier)].pair if earlier else None
         return state if state and (state.version, state.previous) == (version, previous) else None
 
+    def growth(self, epoch: int, number: int, version: int) -> Growth | None:
+        earlier = [key for key, report in self.reports.items() if key < (epoch, number) and report.growth]
+        state = self.reports[max(earlier)].growth if earlier else None
+        return state if state and state.version == version else None
+
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = report.epoch, report.number
         if key in self.reports:
@@ -58,6 +71,41 @@ class MemoryRetrainVerdicts:
 
     def insert(self, judged: RetrainJudged, at: datetime) -> None:
         self.verdicts.setdefault(judged.version, judged)
+
+
+class MemoryLevels:
+    """`LevelRepository` in a dict."""
+
+    def __init__(self) -> None:
+        self.updates: dict[int, LevelUpdated] = {}
+
+    def last(self, version: int, run_id: str) -> LevelUpdated | None:
+        return next(reversed(self._of(version, run_id)), None)
+
+    def of_batches(self, version: int, run_id: str, epoch: int, number: int, limit: int) -> list[LevelUpdated]:
+        found = self._of(version, run_id)
+        return [e for e in found if e.epoch and (e.epoch, e.number or 0) <= (epoch, number)][-limit:]
+
+    def exists(self, version: int, run_id: str, cause: str) -> bool:
+        return any(each.cause == cause for each in self._of(version, run_id))
+
+    def has_digest(self, version: int, run_id: str, digest: str) -> bool:
+        return any(each.digest == digest for each in self._of(version, run_id))
+
+    def last_seq(self) -> int:
+        return max(self.updates, default=0)
+
+    def insert(self, update: LevelUpdated, at: datetime) -> None:
+        if update.seq in self.updates:
+            raise Retry("mysql", f"another worker stored update {update.seq} of the level")
+        self.updates[update.seq] = update
+
+    def restore(self, update: LevelUpdated, at: datetime) -> None:
+        self.updates.setdefault(update.seq, update)
+
+    def _of(self, version: int, run_id: str) -> list[LevelUpdated]:
+        found = [each for _, each in sorted(self.updates.items())]
+        return [each for each in found if (each.version, each.run_id) == (version, run_id)]
 
 
 @dataclass
@@ -89,3 +137,4 @@ class MemoryDriftUnitOfWork(MemoryUnitOfWork):
         self.manifests = MemoryManifests()
         self.reports = MemoryReports()
         self.retrain_verdicts = MemoryRetrainVerdicts()
+        self.levels = MemoryLevels()

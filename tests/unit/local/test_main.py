@@ -86,6 +86,24 @@ def test_a_replay_needs_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert capsys.readouterr().err == "the run is down: make start first\n"
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "the run is down: make start first"),
+        ({"PIN": "1.1", "RESET": "1"}, "PIN and RESET exclude one another: use one"),
+        ({"PIN": "1.1"}, "the dataset file declares no [market]"),
+    ],
+)
+def test_the_level_is_shown_or_changed_by_one_command(
+    variables: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is sent for a dataset without a market."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert command_line.main(["level"]) == 1
+    assert capsys.readouterr().err == f"{message}\n"
+
+
 def test_a_backtest_without_a_file_needs_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     """The message shows both ways."""
     assert command_line.main(["rows"]) == 1

@@ -77,6 +77,10 @@ class FaustWorker:
         self._health.set_activity("waiting for batches")
         return processed
 
+    def is_active(self) -> bool:
+        """Whether Kafka has assigned the batches to this worker."""
+        return self._app.started and bool(self._app.consumer.assignment())
+
     async def _work(self) -> None:
         await self._health.retry_until_available(self._before_start)
         await self._process_backlog()

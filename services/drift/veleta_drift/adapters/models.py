@@ -26,23 +26,27 @@ KEPT = 3
 class CatBoostVersion:
     """`Model` by its CatBoost file."""
 
-    def __init__(self, dataset: Dataset, number: int, booster: NativeBooster, reference: Reference | None) -> None:
+    def __init__(self, dataset: Dataset, version: Version, booster: NativeBooster, reference: Reference | None) -> None:
         """Raises OtherFeatures: the model learnt from features that the dataset file does not define."""
         self._dataset = dataset
         self._predictor = Predictor(dataset, booster)
         self._booster = booster
         self._learnt = TrainingValues.of_model(booster.get_metadata())
-        self.number = number
+        self.number, self.run_id = version.number, version.run_id
         self.reference = reference
+        market = self._predictor.market
+        declared = market and dataset.market and market.time == dataset.market.time
+        self.market = market if declared else None
+        self._offset = 0.0 if declared else self._predictor.offset
 
     def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
         features = self._predictor.features(rows)
         if not features:
             return np.empty(0), np.empty(0)
         if not self._booster.has_error_model:
-            return np.array(self._booster.predict(features)), np.empty(0)
+            return np.array(self._booster.predict(features)) + self._offset, np.empty(0)
         logarithms, sizes = self._booster.predict_with_sizes(features)
-        return np.array(logarithms), np.exp(np.array(sizes))
+        return np.array(logarithms) + self._offset, np.exp(np.array(sizes))
 
     def unknown(self, rows: Sequence[Values]) -> float:
         return unknown_share(self._dataset, self._learnt, rows) if self._learnt else 0.0
@@ -91,7 +95,7 @@ class RegistryModels:
             folder = Path(name)
             try:
                 booster = NativeBooster(self._registry.download_native(version, folder))
-                return CatBoostVersion(self._dataset, version.number, booster, self._registry.reference(version))
+                return CatBoostVersion(self._dataset, version, booster, self._registry.reference(version))
             except (Reject, CatBoostError, ValueError) as error:
                 log.warning("version not measured", version=version.number, reason=str(error))
                 return None

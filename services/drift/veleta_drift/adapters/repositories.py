@@ -5,11 +5,23 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mysql import insert
+from sqlalchemy.exc import IntegrityError
 
 from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
-from veleta.events.catalogue import Baseline, DriftAssessed, Histogram, PairErrors, RetrainJudged, RiskState
+from veleta.errors import Retry
+from veleta.events.catalogue import (
+    Baseline,
+    DriftAssessed,
+    Growth,
+    Histogram,
+    LevelUpdated,
+    PairErrors,
+    RetrainJudged,
+    RiskState,
+)
 from veleta.tables import (
     MAX_FINDINGS_LENGTH,
     batch_errors,
@@ -18,9 +30,10 @@ from veleta.tables import (
     drift_tests,
     drift_verdicts,
     histograms,
+    market_levels,
     retrain_verdicts,
 )
-from veleta_drift.handlers import SERVICE
+from veleta_drift.ports import SERVICE
 
 KEPT_HISTOGRAMS = 1_000
 """The batches with histograms in MySQL, the newest ones: some 30 KB each. The events have all."""
@@ -56,6 +69,11 @@ class MysqlReports:
         state = PairErrors.model_validate(document) if document else None
         return state if state and (state.version, state.previous) == (version, previous) else None
 
+    def growth(self, epoch: int, number: int, version: int) -> Growth | None:
+        document = self._last(drift_reports.c.growth, epoch, number)
+        state = Growth.model_validate(document) if document else None
+        return state if state and state.version == version else None
+
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = {"epoch": report.epoch, "number": report.number}
         time = for_sql(at)
@@ -73,6 +91,7 @@ class MysqlReports:
                 risk=report.risk and report.risk.model_dump(mode="json"),
                 importance=report.importance or None,
                 pair=report.pair and report.pair.model_dump(mode="json"),
+                growth=report.growth and report.growth.model_dump(mode="json"),
             )
         )
         self._delete_old_histograms()
@@ -131,11 +150,53 @@ class MysqlRetrainVerdicts:
         self._connection.execute(sa.insert(retrain_verdicts).prefix_with("IGNORE").values(**row, **figures))
 
 
+class MysqlLevels:
+    """`LevelRepository` on one connection. `model` is the name of the registered model, which the table leaves out."""
+
+    def __init__(self, connection: sa.Connection, model: str) -> None:
+        self._connection = connection
+        self._model = model
+
+    def last(self, version: int, run_id: str) -> LevelUpdated | None:
+        found = self._newest(_of_version(version, run_id), 1)
+        return found[0] if found else None
+
+    def of_batches(self, version: int, run_id: str, epoch: int, number: int, limit: int) -> list[LevelUpdated]:
+        columns = market_levels.c
+        until = sa.or_(columns.epoch < epoch, sa.and_(columns.epoch == epoch, columns.number <= number))
+        return self._newest(sa.and_(_of_version(version, run_id), until), limit)
+
+    def exists(self, version: int, run_id: str, cause: str) -> bool:
+        return bool(self._newest(sa.and_(_of_version(version, run_id), market_levels.c.cause == cause), 1))
+
+    def has_digest(self, version: int, run_id: str, digest: str) -> bool:
+        return bool(self._newest(sa.and_(_of_version(version, run_id), market_levels.c.digest == digest), 1))
+
+    def last_seq(self) -> int:
+        return int(self._connection.scalar(sa.select(sa.func.max(market_levels.c.seq))) or 0)
+
+    def insert(self, update: LevelUpdated, at: datetime) -> None:
+        try:
+            self._connection.execute(sa.insert(market_levels).values(**_level_row(update, at)))
+        except IntegrityError as error:
+            raise Retry("mysql", f"another worker stored update {update.seq} of the level") from error
+
+    def restore(self, update: LevelUpdated, at: datetime) -> None:
+        statement = insert(market_levels).values(**_level_row(update, at))
+        self._connection.execute(statement.on_duplicate_key_update(seq=market_levels.c.seq))
+
+    def _newest(self, condition: sa.ColumnElement[bool], limit: int) -> list[LevelUpdated]:
+        query = sa.select(market_levels).where(condition).order_by(market_levels.c.seq.desc()).limit(limit)
+        rows = self._connection.execute(query).mappings().all()
+        return [LevelUpdated(model=self._model, **_level_fields(row)) for row in reversed(rows)]
+
+
 class MysqlDriftUnitOfWork(MysqlUnitOfWork):
     """`DriftUnitOfWork` on one connection."""
 
-    def __init__(self, connection: sa.Connection, comparison: sa.Table) -> None:
+    def __init__(self, connection: sa.Connection, comparison: sa.Table, model: str) -> None:
         super().__init__(connection, SERVICE)
+        self.levels = MysqlLevels(connection, model)
         self.manifests = MysqlManifests(connection, SERVICE)
         self.reports = MysqlReports(connection, comparison)
         self.retrain_verdicts = MysqlRetrainVerdicts(connection)
@@ -185,3 +246,17 @@ def _bins(histogram: Histogram) -> Iterator[dict[str, object]]:
             "reference_share": each.reference_share,
             "reference": histogram.reference,
         }
+
+
+def _of_version(version: int, run_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(market_levels.c.version == version, market_levels.c.run_id == run_id)
+
+
+def _level_row(update: LevelUpdated, at: datetime) -> dict[str, object]:
+    row = update.model_dump(exclude={"model", "rows"})
+    return {"digest": ""} | row | {"measured_rows": update.rows, "updated_at": for_sql(at)}
+
+
+def _level_fields(row: sa.RowMapping) -> dict[str, Any]:
+    fields = {name: value for name, value in row.items() if name not in {"measured_rows", "updated_at"}}
+    return fields | {"rows": row["measured_rows"], "pinned": bool(row["pinned"])}

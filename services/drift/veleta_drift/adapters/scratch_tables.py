@@ -1,6 +1,7 @@
 """The tables of a replay: those of drift in a database of their own, and their comparison with the live ones."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
@@ -21,6 +22,7 @@ from veleta.tables import (
     drift_verdicts,
     histograms,
     manifests,
+    market_levels,
     outbox,
     own_rows,
     retrain_verdicts,
@@ -30,7 +32,7 @@ from veleta.timeouts import SCHEMA_SECONDS
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
 from veleta_drift.domain.row_differences import Key, Row, row_differences
 from veleta_drift.domain.verdict_change import BatchVerdict
-from veleta_drift.handlers import SERVICE
+from veleta_drift.ports import SERVICE
 from veleta_drift.replayer import BatchKey
 
 DATABASE = "REPLAY"
@@ -57,7 +59,7 @@ class ScratchTables:
             "histograms": histograms,
             "judged trainings": retrain_verdicts,
         }
-        self._comparison = comparison
+        self._comparison, self._model = comparison, dataset.name
         self.name = f"{settings.prefix}{DATABASE}"
         self._live = mysql_engine(settings, SCHEMA_SECONDS, LOCK_HOURS * 3600)
         names = schemas(settings.prefix) | {"PIPELINE": self.name}
@@ -80,7 +82,7 @@ class ScratchTables:
             self._drop(connection)
             connection.exec_driver_sql(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
             own = [own_rows(table, SERVICE) for table in (manifests, outbox, checkpoints)]
-            for table in (*self._compared.values(), *own):
+            for table in (*self._compared.values(), market_levels, *own):
                 connection.execute(CreateTable(table))
 
     def close(self, *, keep: bool) -> None:
@@ -94,7 +96,8 @@ class ScratchTables:
 
     def transactions(self) -> MysqlTransactions[MysqlDriftUnitOfWork]:
         """Transactions of drift in these tables."""
-        return MysqlTransactions(self._engine, lambda connection: MysqlDriftUnitOfWork(connection, self._comparison))
+        unit_of_work = partial(MysqlDriftUnitOfWork, comparison=self._comparison, model=self._model)
+        return MysqlTransactions(self._engine, unit_of_work)
 
     def compare(self, batches: Sequence[BatchKey], published: Collection[BatchKey]) -> tuple[dict[str, int], list[str]]:
         """How many rows each table has of these batches in the replay, and the differences to the live tables.

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
-from veleta.dataset import MarketRule
-from veleta.events.catalogue import LevelOutcome
-from veleta.market import Level, Seen, moved
-from veleta.market_levels import LevelState, MarketLevels
+import numpy as np
+
+from veleta.dataset import Dataset, MarketRule, Values
+from veleta.events.catalogue import LevelOutcome, LevelUpdated
+from veleta.market import Level, Seen, counted_periods, moved
+from veleta.market_levels import LevelState, MarketLevels, nearest
 from veleta.periods import period_of
 
 MAX_JUMP = math.log(2)
@@ -36,6 +38,47 @@ class LevelChange(NamedTuple):
     rows: int = 0
 
 
+def seen_periods(
+    dataset: Dataset, market: MarketLevels, rows: Sequence[Values], logarithms: np.ndarray
+) -> list[SeenPeriod]:
+    """What clean rows show, by period. `logarithms` has their predictions without the level. Empty without rows."""
+    if not rows:
+        return []
+    periods, found = periods_of(market, rows), list[SeenPeriod]()
+    signed = np.log(np.array([row[dataset.target] for row in rows], float)) - logarithms
+    for number in counted_periods(periods):
+        chosen = np.flatnonzero(periods == number)
+        own = [rows[position] for position in chosen]
+        seen = market.seen(dataset, own, signed[chosen], logarithms[chosen])
+        found.append(SeenPeriod(number, seen, max(_day(market, row) for row in own), len(own)))
+    return found
+
+
+def levels_of(
+    market: MarketLevels, updates: Sequence[LevelUpdated], rows: Sequence[Values], batch: tuple[int, int]
+) -> np.ndarray:
+    """The level of each row's own period, by `updates` up to the one by this batch (its epoch and number).
+
+    If that one did not move the level, because it waits or is pinned, it is what the batch shows of its periods: a
+    training does not help there.
+    """
+    levels = dict(market.levels)
+    for each in updates:
+        if each.outcome in ("moved", "confirmed"):
+            levels[period_of(each.period, market.every)] = Level(each.value - each.slope, each.error)
+    own = updates[-1] if updates and (updates[-1].epoch, updates[-1].number) == batch else None
+    periods = periods_of(market, rows)
+    found = np.array([nearest(levels, number).value for number in periods.tolist()], float)
+    if own and own.seen is not None and own.outcome in ("waiting", "held"):
+        found[periods >= period_of(own.period, market.every)] = own.seen
+    return found
+
+
+def periods_of(market: MarketLevels, rows: Sequence[Values]) -> np.ndarray:
+    """The number of each row's period."""
+    return np.array([period_of(_day(market, row), market.every) for row in rows], int)
+
+
 def after_batch(market: MarketLevels, state: LevelState, batch: Sequence[SeenPeriod], rule: MarketRule) -> LevelChange:
     """The level after a batch, whose periods are in order.
 
@@ -54,14 +97,14 @@ def after_batch(market: MarketLevels, state: LevelState, batch: Sequence[SeenPer
     change, limit = level.value - state.level.value, math.log1p(rule.max_move)
     if abs(change) <= limit:
         state = state._replace(as_of=as_of, level=level, waiting=None)
-        return found._replace(state=state, outcome="moved", reason=f"level {math.expm1(change):+.1%}")
-    shown = math.expm1(newest.seen.mean - state.level.value)
+        return found._replace(state=state, outcome="moved", reason=f"level {_percent(change)}")
+    shown = _percent(newest.seen.mean - state.level.value)
     if state.waiting and _agree(market, state, newest):
         level = moved(Level(state.waiting.mean, state.waiting.error), newest.seen, market.steps)
-        confirmed = f"two batches in a row show that prices changed by {shown:+.1%}"
+        confirmed = f"two batches in a row show that prices changed by {shown}"
         state = state._replace(as_of=as_of, level=level, waiting=None)
         return found._replace(state=state, outcome="confirmed", reason=confirmed)
-    waits = f"it would move the prices by {shown:+.1%}, and one batch may by {rule.max_move:.0%}: the level waits"
+    waits = f"the level waits: the batch shows {shown}, and one batch may move it by {100 * rule.max_move:.3g} %"
     return found._replace(state=state._replace(waiting=newest.seen), outcome="waiting", reason=waits)
 
 
@@ -70,8 +113,8 @@ def accepted(state: LevelState) -> LevelChange | None:
     if state.waiting is None:
         return None
     level = Level(state.waiting.mean, state.waiting.error)
-    change = math.expm1(level.value - state.level.value)
-    return LevelChange(state._replace(level=level, waiting=None), "accepted", f"level {change:+.1%}")
+    reason = f"level {_percent(level.value - state.level.value)}"
+    return LevelChange(state._replace(level=level, waiting=None), "accepted", reason)
 
 
 def pinned(state: LevelState, factor: float) -> LevelChange:
@@ -83,6 +126,18 @@ def pinned(state: LevelState, factor: float) -> LevelChange:
 def reset(market: MarketLevels) -> LevelChange:
     """The level of the training."""
     return LevelChange(market.state, "reset", f"as at the end of its training, {market.last}")
+
+
+def _day(market: MarketLevels, row: Values) -> date:
+    day = row[market.time]
+    if not isinstance(day, date):
+        raise TypeError(f"{market.time} is no date")
+    return day
+
+
+def _percent(change: float) -> str:
+    """`+1.8 %` for a change of a logarithm."""
+    return f"{100 * math.expm1(change):+.1f} %"
 
 
 def _moved(market: MarketLevels, level: Level, present: int, news: Sequence[SeenPeriod]) -> Level:

@@ -1,7 +1,7 @@
 """Whether a training helped: the champion against the version that it replaced, on rows that neither has learnt."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -36,6 +36,10 @@ class Predictions:
     def bias(self) -> float:
         """The mean of `signed`."""
         return float(self.signed.mean())
+
+    def without_bias(self) -> "Predictions":
+        """The predictions with the level of these rows, whose bias is 0."""
+        return replace(self, values=self.values * np.exp(self.bias)) if len(self.values) else self
 
 
 @dataclass(frozen=True)
