@@ -417,8 +417,10 @@ async def test_a_number_of_an_update_is_used_once(transactions: DriftTransaction
 
 async def test_the_growth_of_a_version_is_that_of_its_last_report(transactions: DriftTransactions, epoch: int) -> None:
     """A report without one is passed over. Another version has none."""
-    grown = report(epoch, 1).model_copy(update={"growth": GROWTH})
-    await insert(transactions, report(epoch, 0), grown, report(epoch, 2))
-    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, 3)) == GROWTH
-    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, 4)) is None
-    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 1, 3)) is None
+    version = 1_000 + epoch
+    growth = GROWTH.model_copy(update={"version": version})
+    await insert(transactions, report(epoch, 0), report(epoch, 1).model_copy(update={"growth": growth}))
+    await insert(transactions, report(epoch, 2))
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version)) == growth
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version + 1)) is None
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 1, version)) is None

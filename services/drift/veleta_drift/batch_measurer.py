@@ -220,19 +220,19 @@ def evidence_of(reference: Reference, number: int, market: MarketLevels | None =
     In a market the errors are those of the latest periods, because their size changes with the season.
     """
     if market and reference.holdout_periods:
-        latest = _latest(np.array(reference.holdout_periods))
-        return _evidence(reference, np.ones(len(reference.train_numbers), bool), latest, comparable=True)
+        return _evidence(reference, None, _latest(np.array(reference.holdout_periods)))
     learnt, held = (np.array(found) == number for found in (reference.train_numbers, reference.holdout_numbers))
-    comparable = min(learnt.sum(), held.sum()) >= MIN_ROWS
+    if min(learnt.sum(), held.sum()) >= MIN_ROWS:
+        return _evidence(reference, learnt, held)
     few = f"compared with all rows of its training, which has fewer than {MIN_ROWS} of batch {number}"
-    return replace(_evidence(reference, learnt, held, comparable=comparable), note="" if comparable else few)
+    return replace(_evidence(reference, None, None), note=few)
 
 
-def _evidence(reference: Reference, learnt: np.ndarray, held: np.ndarray, *, comparable: bool) -> Evidence:
-    """The chosen rows of what a version learnt and of its holdout, or all rows."""
+def _evidence(reference: Reference, learnt: np.ndarray | None, held: np.ndarray | None) -> Evidence:
+    """The chosen rows of what a version learnt and of its holdout. None: all."""
 
-    def rows(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return values[chosen] if comparable and len(values) else values
+    def rows(values: np.ndarray, chosen: np.ndarray | None) -> np.ndarray:
+        return values if chosen is None or not len(values) else values[chosen]
 
     numbers = {name: rows(np.array(values, np.float32), learnt) for name, values in reference.numbers.items()}
     texts = {name: rows(np.array(values, object), learnt) for name, values in reference.texts.items()}

@@ -191,12 +191,13 @@ class DriftHandler:
 
     async def _growth(self, manifest: BatchClosed, champion: Model | None, known: Growth | None) -> Growth | None:
         """The rows since the champion's training. None with the policy `seed`, which looks at no model."""
-        if self._dataset.drift.policy == "seed" or champion is None or champion.reference is None:
+        reference = champion.reference if champion and self._dataset.drift.policy != "seed" else None
+        if champion is None or reference is None or not reference.received or reference.last is None:
             return None
         batches = await self._manifests.newest(manifest.epoch, manifest.number, MAX_BATCHES)
         if manifest.epoch > 1:
             batches = [*await self._manifests.newest(manifest.epoch - 1, MAX_NUMBER, MAX_BATCHES), *batches]
-        return growth.growth_of(champion.number, champion.reference, batches, known)
+        return growth.growth_of(champion.number, reference.received, reference.last, batches, known)
 
     async def _inputs_before(self, manifest: BatchClosed, before: Baseline | None) -> Inputs | None:
         """The sample of the batch of the baseline. None without one, or if its rows were deleted.

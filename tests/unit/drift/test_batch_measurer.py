@@ -9,6 +9,7 @@ import pytest
 from support.batches import TIME, publish_batch
 from support.drift_models import SPREAD, FakeModel, reference_of
 from support.listings import api_rows
+from support.markets import market_levels
 from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels
 from support.twins.shared import OutboxLog, StrictTransactions
 from veleta.dataset import Dataset, load_dataset
@@ -351,3 +352,18 @@ def test_one_hundred_rows_of_a_number_are_enough() -> None:
         assert (found.note == "") == comparable
         assert len(found.inputs) == (learnt if comparable else len(whole.train_numbers))
         assert len(found.errors) == len(found.errors.sizes) == (held if comparable else len(whole.signed))
+
+
+def test_in_a_market_the_errors_of_the_latest_periods_are_compared(champion: FakeModel) -> None:
+    """The last three, or more if they have fewer than 100 rows. What the version learnt is compared whole."""
+    whole = champion.reference
+    assert whole
+    for counts, kept in (([500, 400, 300, 200], 900), ([900, 60, 20, 10, 10], 100), ([700, 50, 20, 10, 10], 790)):
+        periods = [number for number, count in enumerate(counts) for _ in range(count)]
+        reference = whole.model_copy(update={"signed": list(map(float, range(len(periods)))), "sizes": []})
+        reference = reference.model_copy(update={"holdout_periods": periods})
+        found = evidence_of(reference, 0, market_levels())
+        assert found.errors
+        assert found.errors.signed.tolist() == list(map(float, range(len(periods))))[-kept:]
+        assert len(found.inputs) == 2_000
+        assert found.note == ""

@@ -221,6 +221,29 @@ async def test_more_data_request_a_training_without_an_alarm(drift: Drift) -> No
     assert reports[2].verdict == "no drift"
 
 
+async def test_a_version_that_does_not_say_what_it_learnt_has_no_growth(drift: Drift) -> None:
+    """And with the policy `seed` no version has one."""
+    reference = reference_of(DATASET, market_rows(0)).model_copy(update={"last": (1, 0)})
+    drift.models.current = champion(reference=reference)
+    assert (await drift.handle(drift.publish(1))).growth is None
+    text = MARKET.replace('policy = "evidence"', 'policy = "seed"')
+    drift.models.current = champion()
+    drift.handler = DriftHandler(
+        parse_dataset(text), drift.log, drift.transactions, drift.models, lambda: TIME, levels=drift.keeper
+    )
+    assert (await drift.handle(drift.publish(2))).growth is None
+
+
+async def test_the_level_is_no_merit_of_a_training(drift: Drift) -> None:
+    """Both versions are compared without their mean error: one whose level is 20 % off is no worse."""
+    drift.models.replaced = replace(champion(), number=9, bias=0.2)
+    report = await drift.handle(drift.publish(1))
+    mine, other = report.errors
+    assert abs(mine.bias) < 1e-9
+    assert abs(other.bias) < 1e-9
+    assert other.mae == pytest.approx(mine.mae, rel=0.2), "the noise of a fake model depends on the number of rows"
+
+
 async def test_two_workers_update_the_level_once(drift: Drift) -> None:
     """The second one finds the update, or has to try again."""
     manifest = drift.publish(1)

@@ -3,25 +3,21 @@
 from collections.abc import Sequence
 
 from veleta.events.catalogue import BatchClosed, Growth
-from veleta.reference import Reference
 
 
 def growth_of(
-    version: int, reference: Reference, batches: Sequence[BatchClosed], known: Growth | None = None
-) -> Growth | None:
-    """The rows of the batches after those that a version learnt, as received. `batches` are in order.
+    version: int, learnt: int, last: tuple[int, int], batches: Sequence[BatchClosed], known: Growth | None = None
+) -> Growth:
+    """The rows of the batches after the `last` one that a version learnt, as received. `batches` are in order.
 
-    A batch with the same rows as an earlier one does not count. `known` has when a training was requested last. None if
-    the version's training did not say what it learnt.
+    A batch with the same rows as an earlier one does not count. `known` has when a training was requested last.
     """
-    if reference.last is None or not reference.received:
-        return None
     rows, digests = 0, set[str]()
     for each in batches:
-        if (each.epoch, each.number) > reference.last and each.digest not in digests:
+        if (each.epoch, each.number) > last and each.digest not in digests:
             rows += each.rows
         digests.add(each.digest)
-    return Growth(version=version, learnt=reference.received, rows=rows, requested=known.requested if known else 0)
+    return Growth(version=version, learnt=learnt, rows=rows, requested=known.requested if known else 0)
 
 
 def is_due(growth: Growth, share: float) -> bool:

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from catboost import CatBoostRegressor
 
+from support.markets import MARKET, market_levels
 from support.models import synthetic, train
 from support.twins.shared import MemoryRegistry
-from veleta.dataset import load_dataset
+from veleta.dataset import load_dataset, parse_dataset
 from veleta.errors import Reject
+from veleta.market import Level
 from veleta.ports import ARTIFACTS, CHAMPION, DIGEST, NATIVE, PREVIOUS
 from veleta_drift.adapters.models import RegistryModels
 
-DATASET = load_dataset("real_estate")
+DATASET, MARKET_DATASET = load_dataset("real_estate"), parse_dataset(MARKET)
 
 
 @pytest.fixture
@@ -68,3 +71,23 @@ def test_a_version_that_cannot_be_used_is_named(registry: MemoryRegistry) -> Non
     registry.set_tag(1, ARTIFACTS, "deleted by retention")
     with pytest.raises(Reject, match="the artifacts of version 1 are deleted by retention"):
         models.numbered(1)
+
+
+def test_a_market_is_left_out_of_predictions_only_if_the_dataset_file_declares_it(
+    registry: MemoryRegistry, tmp_path: Path
+) -> None:
+    """Without the declaration a version predicts prices at the level of its training, as inference does."""
+    file = tmp_path / "market.cbm"
+    train(MARKET_DATASET, file)
+    model = CatBoostRegressor().load_model(str(file))
+    levels = market_levels().model_copy(update={"now": Level(0.25, 0.003)})
+    levels.save(model.get_metadata())
+    model.save_model(str(file))
+    registry.files["market"] = file
+    registry.register("market", "market", {NATIVE: "market"})
+    declared = RegistryModels(MARKET_DATASET, registry).numbered(3)
+    undeclared = RegistryModels(parse_dataset(MARKET.split("\n[market]")[0]), registry).numbered(3)
+    rows = synthetic(MARKET_DATASET, 5)
+    assert declared.market == levels
+    assert undeclared.market is None
+    assert undeclared.predict(rows)[0] == pytest.approx(declared.predict(rows)[0] + 0.25)

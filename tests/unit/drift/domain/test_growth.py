@@ -1,10 +1,7 @@
 """The rows since a training."""
 
 from veleta.events.catalogue import BatchClosed, Growth, OffsetRange
-from veleta.reference import Reference
 from veleta_drift.domain.growth import growth_of, is_due, reason
-
-LEARNT = Reference(numbers={}, texts={}, signed=[0.0], unknown=0.0, train_rows=1, holdout_rows=1)
 
 
 def batch(epoch: int, number: int, rows: int, digest: int) -> BatchClosed:
@@ -16,17 +13,11 @@ def batch(epoch: int, number: int, rows: int, digest: int) -> BatchClosed:
 
 def test_rows_of_later_batches_count_but_copies_do_not() -> None:
     """Neither one of a batch that was learnt, nor one of a batch that was counted."""
-    reference = LEARNT.model_copy(update={"last": (1, 1), "received": 200})
     batches = [
         batch(1, 0, 100, 1), batch(1, 1, 100, 2), batch(1, 2, 60, 3), batch(2, 0, 100, 1), batch(2, 2, 60, 3),
         batch(2, 3, 50, 4),
     ]  # fmt: skip
-    assert growth_of(4, reference, batches) == Growth(version=4, learnt=200, rows=110)
-
-
-def test_a_version_of_an_earlier_release_has_no_growth() -> None:
-    """It does not say what it learnt."""
-    assert growth_of(4, LEARNT, [batch(1, 0, 100, 1)]) is None
+    assert growth_of(4, 200, (1, 1), batches) == Growth(version=4, learnt=200, rows=110)
 
 
 def test_a_training_is_due_once_for_each_half_of_what_was_learnt() -> None:
