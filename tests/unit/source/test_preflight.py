@@ -220,5 +220,7 @@ def test_a_scale_without_a_model_is_refused_until_there_are_data(tmp_path: Path)
     expected = "SCALE=0.0001: the first batch is too small for a model: use at least 0.00055\n"
     assert (first.returncode, first.stderr) == (1, expected)
     assert check_in({**small, "SCALE": "0.00055"}).returncode == 0
+    sales = check_in({**small, "DATASET": "sales"})
+    assert sales.stderr == "SCALE=0.0001: the first batch is too small for a model: use at least 0.0004\n"
     (tmp_path / "position.json").write_text("{}")
     assert check_in(small).returncode == 0
