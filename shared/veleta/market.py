@@ -8,6 +8,7 @@ state of the art, 2006, section 2).
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
@@ -15,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from veleta.dataset import Period
+from veleta.periods import period_of
 
 Method = Literal["none", "last", "trend"]
 """What is expected of the next period: the mean of all, the last one, or that and a part of the last changes."""
@@ -114,6 +116,13 @@ def seen_in(errors: np.ndarray, mixes: Sequence[tuple[Mix, np.ndarray]] = ()) ->
     spread = max(float(bounded.std()), MIN_DEVIATION)
     other = max((mix.variance(values) for mix, values in mixes), default=0.0)
     return Seen(float(bounded.mean()), math.sqrt(spread**2 / len(errors) + other))
+
+
+def periods_of(days: np.ndarray, every: Period) -> np.ndarray:
+    """The number of the period of each day, which is a number itself: see `date.toordinal`."""
+    different, positions = np.unique(days, return_inverse=True)
+    numbers = [period_of(date.fromordinal(day), every) for day in different.tolist()]
+    return np.array(numbers, dtype=np.int64)[positions]
 
 
 def counted_periods(periods: np.ndarray) -> list[int]:

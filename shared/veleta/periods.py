@@ -2,8 +2,6 @@
 
 from datetime import date
 
-import numpy as np
-
 from veleta.dataset import Period
 
 MONTHS_PER_QUARTER = 3
@@ -55,10 +53,3 @@ def period_name(number: int, every: Period) -> str:
             return str(day.year)
         case "day" | "week":
             return day.isoformat()
-
-
-def periods_of(days: np.ndarray, every: Period) -> np.ndarray:
-    """The number of the period of each day, which is a number itself: see `date.toordinal`."""
-    different, positions = np.unique(days, return_inverse=True)
-    numbers = [period_of(date.fromordinal(day), every) for day in different.tolist()]
-    return np.array(numbers, dtype=np.int64)[positions]

@@ -25,6 +25,18 @@ MOST_FREQUENT = 20
 Sample = Annotated[list[T], Field(max_length=MAX_ROWS)]
 
 
+class LaterErrors(BaseModel):
+    """The errors on the latest periods of a model that learnt only the periods before, without their mean.
+
+    As `signed`, `sizes` and `slices` of `Reference`. Errors on periods that a model has learnt are smaller.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    signed: Annotated[Sample[FiniteFloat], Field(min_length=1)]
+    sizes: Sample[FiniteFloat]
+    slices: dict[str, Sample[str]] = {}
+
+
 class Reference(BaseModel):
     """A sample of the rows that a version learnt from, and of its errors on the holdout. Both are in their order.
 
@@ -52,8 +64,8 @@ class Reference(BaseModel):
     train_numbers: Sample[int] = []
     """As `holdout_numbers`, empty in files without them."""
     holdout_numbers: Sample[int] = []
-    holdout_periods: Sample[int] = []
-    """The number of the period of each row of the holdout, if there is a market. `signed` is without the level."""
+    later: LaterErrors | None = None
+    """In a market, what is expected of the next batch. `signed` is without the level then."""
     last: tuple[int, int] | None = None
     """The epoch and the number of the newest batch that it learnt from. None in files without it."""
     received: int = 0

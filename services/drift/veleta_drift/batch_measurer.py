@@ -34,9 +34,6 @@ from veleta_drift.domain.row_sample import inputs_of, slices_of
 from veleta_drift.domain.samples import Errors, Inputs
 from veleta_drift.ports import Model, Models
 
-LATEST_PERIODS = 3
-"""The periods of a champion's holdout that a batch of a market is compared with."""
-
 
 @dataclass(frozen=True)
 class Versions:
@@ -217,10 +214,15 @@ def evidence_of(reference: Reference, number: int, market: MarketLevels | None =
     A rule may choose the rows of a batch by their target. Then the version's errors differ from number to number, and
     only batches with the same number are comparable. Without MIN_ROWS rows of it all rows are taken.
 
-    In a market the errors are those of the latest periods, because their size changes with the season.
+    In a market all rows are comparable, and the errors are those on later periods: see `LaterErrors`.
     """
-    if market and reference.holdout_periods:
-        return _evidence(reference, None, _latest(np.array(reference.holdout_periods)))
+    if market:
+        whole, later = _evidence(reference, None, None), reference.later
+        if later is None or len(later.signed) < MIN_ROWS:
+            return whole
+        slices = {name: np.array(values, object) for name, values in later.slices.items()}
+        errors = Errors(np.array(later.signed), np.array(later.sizes), slices, reference.unknown)
+        return replace(whole, errors=errors)
     learnt, held = (np.array(found) == number for found in (reference.train_numbers, reference.holdout_numbers))
     if min(learnt.sum(), held.sum()) >= MIN_ROWS:
         return _evidence(reference, learnt, held)
@@ -239,16 +241,6 @@ def _evidence(reference: Reference, learnt: np.ndarray | None, held: np.ndarray 
     slices = {name: rows(np.array(values, object), held) for name, values in reference.slices.items()}
     signed, sizes = rows(np.array(reference.signed), held), rows(np.array(reference.sizes), held)
     return Evidence(Inputs(numbers, texts), Errors(signed, sizes, slices, reference.unknown))
-
-
-def _latest(periods: np.ndarray) -> np.ndarray:
-    """Which rows are of the last LATEST_PERIODS periods. If these have fewer than MIN_ROWS rows, there are more."""
-    numbers, counts = np.unique(periods, return_counts=True)
-    rows_until = np.cumsum(counts[::-1])
-    enough = int(np.searchsorted(rows_until, MIN_ROWS)) + 1
-    first = numbers[::-1][: max(LATEST_PERIODS, enough)][-1]
-    found: np.ndarray = periods >= first
-    return found
 
 
 def _with_level(update: LevelUpdated, judgement: Judgement) -> str:

@@ -21,8 +21,8 @@ from veleta.dataset import Dataset, MarketRule, load_dataset
 from veleta.errors import Stop
 from veleta.features import MIN_TRAINING_ROWS, is_held_out
 from veleta.input.clean_rows import clean_rows
+from veleta.market import periods_of
 from veleta.origins import COLUMNS, OriginModel, Origins, write_origins
-from veleta.periods import periods_of
 from veleta.settings import read_settings
 from veleta_trainer.domain.catboost_params import catboost_params
 from veleta_trainer.domain.clean_rows import CleanRows, ColumnBuilder

@@ -42,7 +42,7 @@ from veleta_trainer.domain.linear_baseline import fit_linear_baseline
 from veleta_trainer.domain.market_model import VersionModels, fit_models, levels_of
 from veleta_trainer.domain.price_model import predict
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.domain.reference import version_reference
+from veleta_trainer.domain.reference import later_errors, version_reference
 from veleta_trainer.ports import EVALUATING, FITTING, BatchCache
 from veleta_trainer.recipe_reader import RecipeReader
 
@@ -93,8 +93,8 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     metrics = _evaluate(dataset, holdout, predicted, folder / child_protocol.EVALUATION)
     metrics |= {"train_rows": float(len(train)), "holdout_rows": float(len(holdout.house))}
     reference = version_reference(dataset, data, predictions, models, threads)
-    newest = max((each.epoch, each.number) for each in recipe.batches)
-    reference.model_copy(update={"last": newest}).write(folder / REFERENCE_FILE)
+    later = later_errors(dataset, data, models, recipe.params, threads)
+    reference.model_copy(update={"last": recipe.newest, "later": later}).write(folder / REFERENCE_FILE)
     (example_price,) = Predictor(dataset, booster).prices([dataset.convert(dataset.example)[0]])
     gates = [example_gate(dataset, example_price), *_compare(dataset, holdout, predicted, recipe.champion)]
     if "coverage" in metrics:

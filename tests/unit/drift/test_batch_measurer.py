@@ -16,7 +16,7 @@ from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Retry
 from veleta.events.catalogue import DriftAssessed, RetrainJudged, RetrainRequested, RollbackProposed
 from veleta.events.envelope import Event, Record, decode
-from veleta.reference import Reference
+from veleta.reference import LaterErrors, Reference
 from veleta.topics import topic
 from veleta_drift.batch_measurer import evidence_of, proposed_rollback
 from veleta_drift.domain.row_sample import MAX_ROWS, RowSample
@@ -354,16 +354,14 @@ def test_one_hundred_rows_of_a_number_are_enough() -> None:
         assert len(found.errors) == len(found.errors.sizes) == (held if comparable else len(whole.signed))
 
 
-def test_in_a_market_the_errors_of_the_latest_periods_are_compared(champion: FakeModel) -> None:
-    """The last three, or more if they have fewer than 100 rows. What the version learnt is compared whole."""
+def test_in_a_market_the_errors_on_later_periods_are_compared(champion: FakeModel) -> None:
+    """If the training left enough of them; otherwise those of the whole holdout. What was learnt is compared whole."""
     whole = champion.reference
     assert whole
-    for counts, kept in (([500, 400, 300, 200], 900), ([900, 60, 20, 10, 10], 100), ([700, 50, 20, 10, 10], 790)):
-        periods = [number for number, count in enumerate(counts) for _ in range(count)]
-        reference = whole.model_copy(update={"signed": list(map(float, range(len(periods)))), "sizes": []})
-        reference = reference.model_copy(update={"holdout_periods": periods})
-        found = evidence_of(reference, 0, market_levels())
+    for rows, compared in ((100, 100), (99, len(whole.signed))):
+        later = LaterErrors(signed=[0.1, -0.1] * (rows // 2) + [0.1] * (rows % 2), sizes=[0.2] * rows)
+        found = evidence_of(whole.model_copy(update={"later": later}), 4, market_levels())
         assert found.errors
-        assert found.errors.signed.tolist() == list(map(float, range(len(periods))))[-kept:]
+        assert len(found.errors) == len(found.errors.sizes) == compared
         assert len(found.inputs) == 2_000
         assert found.note == ""

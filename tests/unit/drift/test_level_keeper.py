@@ -9,7 +9,7 @@ import pytest
 
 from support.batches import TIME, publish_batch
 from support.drift_models import FakeModel, reference_of
-from support.markets import FIRST, LEARNT, MARKET, market_levels, market_rows, month
+from support.markets import LEARNT, MARKET, market_levels, market_rows, month
 from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels
 from support.twins.shared import OutboxLog, StrictTransactions
 from veleta.dataset import parse_dataset
@@ -38,9 +38,7 @@ assert DATASET.market
 
 def champion(**changes: Any) -> FakeModel:
     """A version that learnt the batches up to 1/0, in a market that did not change."""
-    reference = reference_of(DATASET, market_rows(0)).model_copy(
-        update={"last": (1, 0), "received": 10_000, "holdout_periods": [FIRST + LEARNT - 1] * 2_000}
-    )
+    reference = reference_of(DATASET, market_rows(0)).model_copy(update={"last": (1, 0), "received": 10_000})
     return replace(FakeModel(1, reference, market=market_levels()), **changes)
 
 

@@ -23,9 +23,6 @@ from veleta_drift.domain.threshold_rule import compare
 
 GROWTH = 1.5
 """A training is due if there are so many times the rows of the last one, whatever they say."""
-LATEST = 3
-"""So many of the latest periods show how wrong a model is before it is asked about the next one. Errors change with the
-season, and a comparison with all history asks for trainings that do not help."""
 
 
 @dataclass(frozen=True)
@@ -120,15 +117,21 @@ class History:
         )
 
     def learnt(self, champion: Champion) -> Evidence:
-        """What a champion learnt from, and its errors on its holdout without the level."""
-        rows, logarithms, sizes = self._predicted(champion.model)
-        market = champion.model.market
-        first = champion.position - LATEST if market else -1
-        held = (self._position_of[rows] > first) & (self._position_of[rows] <= champion.position)
-        found = rows[held]
-        levels = {at: market.of_period(self.numbers[at]).value if market else 0.0 for at in range(len(self.numbers))}
-        signed = self.logarithms[found] - logarithms[held] - [levels[at] for at in self._position_of[found]]
+        """What a champion learnt from, and its errors on its holdout.
+
+        With a level they are those on the last period of the model before: as the trainer leaves them (`LaterErrors`).
+        The first model has none before it, and errors of its holdout without their mean.
+        """
         past = np.flatnonzero(self._position_of <= champion.position)
+        if champion.state and champion.position > self.first:
+            last = self.period(champion.position, self.champion(champion.position - 1, follows=True))
+            return self._evidence(past, last.rows, last.signed - last.signed.mean(), last.sizes)
+        rows, logarithms, sizes = self._predicted(champion.model)
+        held = self._position_of[rows] <= champion.position
+        found = rows[held]
+        signed = self.logarithms[found] - logarithms[held]
+        if champion.state:
+            signed = signed - signed.mean()
         return self._evidence(past, found, signed, sizes[held])
 
     def batch(self, period: Period, level: float) -> Evidence:

@@ -7,8 +7,9 @@ from typing import Self
 
 import numpy as np
 
+from veleta.market import periods_of
 from veleta.market_levels import MarketLevels
-from veleta.periods import period_name, periods_of
+from veleta.periods import period_name
 from veleta_trainer.domain.evaluation import Predicted
 from veleta_trainer.domain.labelled_rows import LabelledRows
 

@@ -55,13 +55,17 @@ def out_of_fold_errors(
     numbers = properties // 100  # the rest decides about the holdout
     chosen = numbers // FOLDS % math.ceil(len(frame) / MAX_ROWS) == 0
     frame, logarithms, folds = frame[chosen], np.log(prices[chosen]), numbers[chosen] % FOLDS
-    halved = {**params, "iterations": max(1, int(params["iterations"]) // 2)}
     errors = np.zeros(len(frame))
     for fold in np.unique(folds):
         inside, outside = folds == fold, folds != fold
-        booster = fit_price_model(dataset, frame[outside], np.exp(logarithms[outside]), halved, threads)
+        booster = fit_price_model(dataset, frame[outside], np.exp(logarithms[outside]), halved(params), threads)
         errors[inside] = logarithms[inside] - predict(booster, dataset, frame[inside])
     return chosen, errors
+
+
+def halved(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with half of the trees: for models that only show how large errors are."""
+    return {**params, "iterations": max(1, int(params["iterations"]) // 2)}
 
 
 def error_model_of(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from veleta.market import periods_of
 from veleta.market_levels import MarketLevels
-from veleta.periods import periods_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,19 @@ class LabelledRows:
 
     def __len__(self) -> int:
         return len(self.prices)
+
+    def joined(self, other: "LabelledRows") -> "LabelledRows":
+        """These rows, and then others. Both have days, or none has."""
+        frame = pd.concat([self.frame, other.frame], ignore_index=True)
+        for name, column in self.frame.items():
+            if column.dtype == "category":  # those of both parts
+                frame[name] = frame[name].astype("category")
+        days = None if self.days is None or other.days is None else np.concatenate([self.days, other.days])
+        prices, properties = (
+            np.concatenate([own, others])
+            for own, others in ((self.prices, other.prices), (self.properties, other.properties))
+        )
+        return LabelledRows(frame, prices, properties, days)
 
     def part(self, chosen: np.ndarray) -> "LabelledRows":
         """The rows of a mask."""

@@ -11,9 +11,19 @@ from catboost import CatBoostRegressor
 from veleta.dataset import Dataset, MarketRule, Period
 from veleta.errors import Reject, one_line
 from veleta.features import Features
-from veleta.market import Level, Seen, best_method, counted_periods, followed, likely_step, mix_of, seen_in, smoothed
+from veleta.market import (
+    Level,
+    Seen,
+    best_method,
+    counted_periods,
+    followed,
+    likely_step,
+    mix_of,
+    periods_of,
+    seen_in,
+    smoothed,
+)
 from veleta.market_levels import PREDICTION, MarketLevels, bands
-from veleta.periods import periods_of
 from veleta_trainer.domain.interval_model import error_model_of, fit_error_model, out_of_fold_errors
 from veleta_trainer.domain.labelled_rows import LabelledRows
 from veleta_trainer.domain.price_model import fit_price_model

@@ -46,6 +46,11 @@ class Recipe(BaseModel):
         return FeatureDefinition.of_dataset(parse_dataset(self.dataset_file), self.feature_version, self.places_digest)
 
     @property
+    def newest(self) -> tuple[int, int]:
+        """The epoch and the number of the newest batch to train on."""
+        return max((each.epoch, each.number) for each in self.batches)
+
+    @property
     def digest(self) -> str:
         """SHA-256 of all fields. Trainings with the same digest have the same result."""
         return sha256(self.model_dump_json().encode()).hexdigest()

@@ -1,6 +1,8 @@
 """Builds the reference of a new version: see `veleta.reference`."""
 
+import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,16 +11,17 @@ import pandas as pd
 from catboost import CatBoostRegressor, Pool
 
 from veleta.dataset import Dataset
-from veleta.features import Features
-from veleta.market_levels import MarketLevels
-from veleta.periods import periods_of
-from veleta.reference import MAX_ROWS, Reference
+from veleta.features import MIN_TRAINING_ROWS, Features, is_held_out
+from veleta.market import periods_of
+from veleta.reference import MAX_ROWS, LaterErrors, Reference
 from veleta.shap_values import shap_values
-from veleta_trainer.domain.interval_model import HoldoutPredictions
-from veleta_trainer.domain.labelled_rows import LabelledRows
+from veleta_trainer.domain.interval_model import HoldoutPredictions, halved
 from veleta_trainer.domain.market_model import VersionModels
+from veleta_trainer.domain.price_model import fit_price_model
 from veleta_trainer.domain.training_data import TrainingData
 
+LATER_ROWS = 500
+"""So many rows of the latest periods show which errors a later batch will have."""
 EXPLAINED_ROWS = 1_000
 """Rows of the holdout whose SHAP values are the importance of columns. Fewer take as long: the trees need the time."""
 
@@ -44,7 +47,6 @@ def version_reference(
         sizes=_shortest(predictions.sizes[sample]),
         slices={name: holdout[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
         holdout_numbers=holdout_numbers[sample].tolist(),
-        holdout_periods=_periods(data.holdout.labelled(), models.market)[sample].tolist() if models.market else [],
         received=data.received,
         unknown=float(data.holdout.outside(train.training_values()).mean()),
         importance=importance(dataset, models.booster, holdout.iloc[sampled(holdout_numbers, EXPLAINED_ROWS)], threads),
@@ -91,9 +93,34 @@ def _columns(dataset: Dataset, frame: pd.DataFrame) -> tuple[dict[str, np.ndarra
     return numbers, {info.name: frame[info.name].to_numpy() for info in own if info.categorical}
 
 
-def _periods(rows: LabelledRows, market: MarketLevels) -> np.ndarray:
-    """The number of the period of each row, which has a day."""
-    return periods_of(np.asarray(rows.days), market.every)
+def later_errors(
+    dataset: Dataset, data: TrainingData, models: VersionModels, params: Mapping[str, Any], threads: int
+) -> LaterErrors | None:
+    """The errors on the latest periods, with their holdout, of a model that learnt only the periods before.
+
+    The latest periods are so many that they have LATER_ROWS rows. None without a market, or if too few rows are left to
+    learn from.
+    """
+    if models.market is None:
+        return None
+    rows = data.train.labelled().joined(data.holdout.labelled())
+    periods = periods_of(np.asarray(rows.days), models.market.every)
+    numbers, counts = np.unique(periods, return_counts=True)
+    enough = np.searchsorted(np.cumsum(counts[::-1]), LATER_ROWS)
+    first = int(numbers[::-1][min(int(enough), len(numbers) - 1)])
+    house, learnt = rows.at(rows.levels(models.market)), ~is_held_out(rows.properties)
+    before, later = house.part((periods < first) & learnt), house.part(periods >= first)
+    if len(before) < MIN_TRAINING_ROWS:
+        return None
+    booster = fit_price_model(dataset, before.frame, before.prices, halved(params), threads)
+    predictions = HoldoutPredictions.of_models(dataset, (booster, models.error_model), later)
+    signed = np.log(later.prices) - predictions.logarithms
+    sample = np.arange(0, len(later), math.ceil(len(later) / MAX_ROWS))
+    return LaterErrors(
+        signed=_shortest((signed - signed.mean())[sample]),
+        sizes=_shortest(predictions.sizes[sample]),
+        slices={name: later.frame[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
+    )
 
 
 def _shortest(numbers: np.ndarray) -> list[Any]:

@@ -9,9 +9,8 @@ import pytest
 from support.listings import api_rows
 from support.planted_market import FIRST, market_dataset, market_rows
 from support.trainer import DATASET
-from veleta.market import Level
+from veleta.market import Level, periods_of
 from veleta.market_levels import MarketLevels
-from veleta.periods import periods_of
 from veleta_trainer.domain.clean_rows import CleanBatch, CleanRows
 from veleta_trainer.domain.holdout import Holdout
 from veleta_trainer.domain.labelled_rows import LabelledRows
