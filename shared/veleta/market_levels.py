@@ -68,6 +68,8 @@ class MarketLevels(BaseModel):
     first: date
     last: date
     """The dates of the first and of the last row."""
+    bias: FiniteFloat = 0.0
+    """The mean error that is no level: a target above the cap of the training counts as the cap there."""
     mixes: dict[str, Mix] = {}
     edges: list[FiniteFloat] = []
 
@@ -126,7 +128,7 @@ class MarketLevels(BaseModel):
     def seen_of(self, signed: np.ndarray, values: Mapping[str, np.ndarray], logarithms: np.ndarray) -> Seen:
         """As `seen`, with the values of the categories by their names."""
         known = {**values, PREDICTION: bands(self.edges, logarithms)}
-        return seen_in(signed, [(mix, known[name]) for name, mix in self.mixes.items() if name in known])
+        return seen_in(signed - self.bias, [(mix, known[name]) for name, mix in self.mixes.items() if name in known])
 
 
 def updates_of(rows: Iterable[tuple[str, date, Level]]) -> dict[date, Level]:

@@ -26,7 +26,7 @@ Sample = Annotated[list[T], Field(max_length=MAX_ROWS)]
 
 
 class LaterErrors(BaseModel):
-    """The errors on the latest periods of a model that learnt only the periods before, without their mean.
+    """The errors on the latest periods of a model that learnt only the periods before, without the level.
 
     As `signed`, `sizes` and `slices` of `Reference`. Errors on periods that a model has learnt are smaller.
     """

@@ -94,7 +94,7 @@ def test_a_level_that_is_followed_needs_no_training(dataset: Dataset) -> None:
 
 def test_nothing_is_trained_in_a_stable_market_but_for_more_rows(dataset: Dataset) -> None:
     """Half as many again are worth a training. The level stays near its start."""
-    found = runs(history(dataset, [0.0] * PERIODS))
+    found = runs(history(dataset, [0.0] * PERIODS, rows=500))
     assert [each["trained"] for each in found["level"]] == [True, False, True, False, False, False]
     assert all(abs(each["level"]) < 0.03 for each in found["level_only"])
     assert [each["trained"] for each in found["always"]] == [True] * 5 + [False]

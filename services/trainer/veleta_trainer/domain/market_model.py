@@ -155,4 +155,4 @@ def _with_mixes(dataset: Dataset, market: MarketLevels, house: LabelledRows, err
     own = [info.name for info in Features(dataset).infos if info.categorical and info.is_column]
     values = {name: house.frame[name].to_numpy() for name in own} | {PREDICTION: bands(edges, logarithms)}
     mixes = {name: found for name, each in values.items() if (found := mix_of(each, errors))}
-    return market.model_copy(update={"mixes": mixes, "edges": edges})
+    return market.model_copy(update={"bias": seen_in(errors).mean, "mixes": mixes, "edges": edges})

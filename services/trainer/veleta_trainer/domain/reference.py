@@ -117,7 +117,7 @@ def later_errors(
     signed = np.log(later.prices) - predictions.logarithms
     sample = np.arange(0, len(later), math.ceil(len(later) / MAX_ROWS))
     return LaterErrors(
-        signed=_shortest((signed - signed.mean())[sample]),
+        signed=_shortest((signed - signed.mean() + models.market.bias)[sample]),
         sizes=_shortest(predictions.sizes[sample]),
         slices={name: later.frame[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
     )
