@@ -42,7 +42,8 @@ from veleta_drift.level_keeper import LevelKeeper
 from veleta_drift.ports import SERVICE, DriftUnitOfWork, Model, Models
 
 log = structlog.get_logger()
-NO_COMPARISON = Assessment("not enough data", "first batch of the epoch")
+FIRST_BATCH = "first batch of the epoch"
+NO_COMPARISON = Assessment("not enough data", FIRST_BATCH)
 RETRAINS = prometheus_client.Gauge(
     "veleta_retrains", "trainings by whether they helped: helped, no difference or harmed", ["verdict"]
 )
@@ -315,7 +316,7 @@ def _training_request(prepared: PreparedReport) -> RetrainRequested:
         dataset=report.dataset,
         epoch=report.epoch,
         number=report.number,
-        reason=prepared.more_data or report.reason,
+        reason=prepared.more_data or (FIRST_BATCH if report.verdict == "no drift" else report.reason),
         first=prepared.first_of_epoch and report.verdict != "drift",
         batches=[f"{report.dataset}/{report.epoch}/{number}" for number in compared],
     )

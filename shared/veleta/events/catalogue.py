@@ -85,7 +85,7 @@ Verdict = Literal["drift", "no drift", "not enough data"]
 RetrainVerdict = Literal["helped", "no difference", "harmed"]
 LevelOutcome = Literal["moved", "confirmed", "waiting", "held", "late", "copy", "pinned", "accepted", "reset"]
 """What became of a level. By a batch: it moved; it moved as two batches in a row show; a too large move waits; it is
-pinned and stays; the rows are of earlier periods; the rows were seen before. And by a command."""
+pinned and stays; the rows are of other periods; the rows were seen before. And by a command."""
 ComparedWith = Literal["champion", "previous"]
 """What a batch is compared with: what the champion learnt from, or the batch before."""
 

@@ -15,8 +15,8 @@ from catboost import CatBoostRegressor
 from support.batches import publish_batch
 from support.dataset_changes import CHANGES
 from support.listings import api_rows
+from support.market_rows import FIRST, market_dataset, market_rows
 from support.models import train, train_with_intervals
-from support.planted_market import FIRST, market_dataset, market_rows
 from support.trainer import recipe
 from support.twins.shared import MemoryLog
 from support.twins.trainer import MemoryBatches

@@ -15,6 +15,8 @@ from veleta.periods import period_of
 
 MAX_JUMP = math.log(2)
 """No two batches move the level farther than this: prices that double or halve are a fault, or a person accepts it."""
+MAX_DAYS = 731
+"""A batch whose rows are newer by more days, two years, does not move the level."""
 AGREEMENT = 3.0
 """Two batches agree if what they show differs by at most so many standard errors."""
 
@@ -82,12 +84,15 @@ def periods_of(market: MarketLevels, rows: Sequence[Values]) -> np.ndarray:
 def after_batch(market: MarketLevels, state: LevelState, batch: Sequence[SeenPeriod], rule: MarketRule) -> LevelChange:
     """The level after a batch, whose periods are in order.
 
-    Rows of periods before that of the level are not used: they show what the market was. One batch moves the prices by
-    `max_move` at most. If it shows more, the level waits until the next one shows the same.
+    Rows of periods before that of the level are not used: they show what the market was. Nor are rows long after it:
+    their year is wrong, or a training must learn them first. One batch moves the prices by `max_move` at most. If it
+    shows more, the level waits until the next one shows the same.
     """
     present = period_of(state.as_of, market.every)
-    if not (news := [each for each in batch if each.number >= present]):
-        return LevelChange(state, "late", f"its rows are of periods before {state.as_of}")
+    known = [each for each in batch if (each.as_of - state.as_of).days <= MAX_DAYS]
+    if not (news := [each for each in known if each.number >= present]):
+        where = "before" if known else f"more than {MAX_DAYS} days after"
+        return LevelChange(state, "late", f"its rows are of periods {where} {state.as_of}")
     newest, rows = news[-1], sum(each.rows for each in news)
     as_of = max(state.as_of, newest.as_of)
     found = LevelChange(state._replace(as_of=as_of), "held", "a person pinned the level", newest.seen, rows)

@@ -160,6 +160,16 @@ def test_rows_of_earlier_periods_do_not_move_the_level() -> None:
     assert (found.outcome, found.state, found.rows) == ("late", before, 0)
 
 
+def test_rows_of_a_wrong_year_do_not_move_the_level() -> None:
+    """Otherwise all later batches were of earlier periods."""
+    market = Market(steady, 0)
+    before = market.state
+    found = market.follow(LEARNT + 80 * 12)
+    assert (found.outcome, found.state, found.rows) == ("late", before, 0)
+    assert "more than 731 days after" in found.reason
+    assert market.follow(LEARNT).outcome == "moved"
+
+
 def test_a_pinned_level_stays_until_a_reset() -> None:
     """The batches are counted, and the day goes on."""
     market = Market(steady, 0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.listings import api_rows
-from support.planted_market import FIRST, market_dataset, market_rows
+from support.market_rows import FIRST, market_dataset, market_rows
 from support.trainer import DATASET
 from veleta.market import Level, periods_of
 from veleta.market_levels import MarketLevels
