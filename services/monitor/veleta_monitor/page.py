@@ -283,12 +283,10 @@ def page() -> None:
     with right:
         section(training)
     section(promotion)
-    has_market = monitor().dataset.market is not None
-    if has_market:
+    if monitor().dataset.market:
         section(market)
-    # With keys the form appears after a visitor signed in, in another section, and the days of a market move with each
-    # batch. Streamlit keeps what is typed meanwhile.
-    section(price_request, refreshed=monitor().keys_required or has_market)
+    # With keys the form appears after a visitor signed in, in another section. Streamlit keeps what is typed meanwhile.
+    section(price_request, refreshed=monitor().keys_required)
     for draw in (polling, batches, versions):
         section(draw)
 

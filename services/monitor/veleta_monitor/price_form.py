@@ -26,6 +26,8 @@ from veleta_monitor.login import is_signed_in
 
 TITLE = "Ask for a price"
 FIELDS_PER_LINE = 4
+ANY_DAY = date(1900, 1, 1), date(2100, 1, 1)
+"""Without limits Streamlit takes ten years before and after today."""
 FIELD_WIDTH = 250
 """In pixels, of a field that has a line of its own."""
 REQUESTS, ANSWER, DAY = "price requests", "price answer", "day of the price"
@@ -36,7 +38,7 @@ log = structlog.get_logger()
 def draw_price_form(monitor: Monitor, market: MarketLevel | None) -> None:
     """Draw the form, and the answer to the visitor's last request. Without inference there is neither.
 
-    With the level of a market it has a day of the history.
+    With a market in the dataset it has a day, limited to the history of the served `market`, if that is known already.
     """
     if not (prices := monitor.prices):
         return
@@ -46,7 +48,7 @@ def draw_price_form(monitor: Monitor, market: MarketLevel | None) -> None:
             return
         with st.form("request", border=False):
             _inputs(price_fields(monitor.dataset))
-            if market:
+            if monitor.dataset.market:
                 _day_input(market)
             number = next_click(st.session_state, REQUESTS)
             st.form_submit_button("Ask for the price", on_click=ask, args=(monitor, prices, number))
@@ -102,13 +104,14 @@ def _input(field: PriceField) -> None:
         st.text_input(label, key=key, placeholder=field.if_empty)
 
 
-def _day_input(market: MarketLevel) -> None:
-    """The day whose price is asked for. Empty: the day that the level follows."""
+def _day_input(market: MarketLevel | None) -> None:
+    """The day whose price is asked for. Empty: the last one. Inference refuses a day that it does not have."""
+    first, last = (market.points[0].period, market.as_of) if market else ANY_DAY
     st.date_input(
         "Price of this day, optional",
         value=None,
-        min_value=market.points[0].period,
-        max_value=market.as_of,
+        min_value=first,
+        max_value=last,
         key=DAY,
         format="YYYY-MM-DD",
         width=FIELD_WIDTH,
