@@ -10,6 +10,7 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, MutableMapping, Sequence
+from statistics import NormalDist
 from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -18,7 +19,7 @@ CALIBRATION, ERROR_MODEL = "interval_calibration", "error_model"
 """Keys in the metadata of the CatBoost model. Models of earlier versions, or with too few rows, have neither."""
 COVERAGE = 0.8
 """The share of prices that intervals shall contain."""
-DEVIATIONS = 1.2816
+DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
 """Half the width of an interval with this share of a normal distribution, in standard deviations."""
 LEVELS = tuple(percent / 100 for percent in range(50, 100))
 """The levels whose quantiles a model knows."""

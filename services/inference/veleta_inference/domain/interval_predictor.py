@@ -5,19 +5,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from copy import copy
 from itertools import repeat
-from statistics import NormalDist
 from typing import NamedTuple, Protocol, Self
 
 from veleta.dataset import Dataset, Values
 from veleta.errors import Reject, one_line
 from veleta.features import Feature
 from veleta.holdout_errors import HoldoutErrors
-from veleta.intervals import COVERAGE, Calibration
+from veleta.intervals import COVERAGE, DEVIATIONS, Calibration
 from veleta.predictor import Booster, Predictor, not_a_price
 from veleta_inference.domain.served_market import PriceLevel
 
-DEVIATIONS = NormalDist().inv_cdf((1 + COVERAGE) / 2)
-"""So many standard deviations around the level of the market contain it with the probability COVERAGE."""
 WITHOUT_MARKET: Iterable[PriceLevel | None] = repeat(None)
 
 
