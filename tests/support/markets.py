@@ -1,5 +1,7 @@
 """A dataset with a market, and rows and versions of which the level is known."""
 
+import math
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -17,7 +19,7 @@ MARKET = (
     + f'\n[market]\ntime = "{TIME}"\nevery = "month"\n'
 )
 """The dataset file: the date of a row is that of its sale."""
-FIRST = period_of(date(2014, 1, 1), "month")
+FIRST = period_of(date(2020, 1, 1), "month")
 LEARNT = 6
 """The months that the versions learnt, from FIRST on."""
 
@@ -40,6 +42,16 @@ def market_levels() -> MarketLevels:
         first=month(0),
         last=month(LEARNT - 1),
     )
+
+
+def planted_rows(levels: Sequence[float], rows: int, seed: int = 1, first: int = FIRST) -> list[dict[str, Any]]:
+    """So many rows of each month from `first` on, with these levels of prices (logarithms)."""
+    found: list[dict[str, Any]] = [*api_rows(0, rows * len(levels), seed)]
+    for position, row in enumerate(found):
+        sold = first_day(first + position // rows, "month")
+        row[TIME] = sold.replace(day=1 + position % 28).isoformat()
+        row["price"] = round(float(row["price"]) * math.exp(levels[position // rows]), 2)
+    return found
 
 
 def market_rows(number: int, count: int = 1_000, seed: int = 1, factor: float = 1.0) -> list[dict[str, Any]]:

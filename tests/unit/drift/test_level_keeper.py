@@ -278,7 +278,7 @@ async def test_a_person_pins_accepts_and_resets_the_level(drift: Drift) -> None:
     """Each is an update with the person and the reason, and a reply in the same transaction."""
     model = drift.models.champion()
     effect = await drift.keeper.obey("c1", command(PinLevel, factor=1.07, reason="an appraisal"), model)
-    assert effect == "the level of version 1 is pinned at 1.07 times the prices of 2014-01"
+    assert effect == "the level of version 1 is pinned at 1.07 times the prices of 2020-01"
     await drift.handle(drift.publish(1))
     await drift.keeper.obey("c2", command(ResetLevel), model)
     drift.move(math.log(0.8))

@@ -19,10 +19,10 @@ def test_the_table_has_the_training_and_each_update_of_the_champion() -> None:
     """Those of other versions are left out, and one that was published twice is there once."""
     other = MOVED.model_copy(update={"version": 2, "seq": 7})
     assert [*lines(MODEL, [other, MOVED, MOVED])] == [
-        "version 3: prices relative to 2014-01, method last",
+        "version 3: prices relative to 2020-01, method last",
         "update  period   as of       factor         rows  outcome   reason",
-        "0       2014-06  2014-06-01  1.000 ± 0.003        training",
-        "8       2014-07  2014-07-15  1.018 ± 0.004  480   moved     level +1.8 %",
+        "0       2020-06  2020-06-01  1.000 ± 0.003        training",
+        "8       2020-07  2020-07-15  1.018 ± 0.004  480   moved     level +1.8 %",
     ]
 
 

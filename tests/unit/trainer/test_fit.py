@@ -15,7 +15,7 @@ from catboost import CatBoostRegressor
 from support.batches import publish_batch
 from support.dataset_changes import CHANGES
 from support.listings import api_rows
-from support.market_rows import FIRST, market_dataset, market_rows
+from support.markets import FIRST, MARKET, planted_rows
 from support.models import train, train_with_intervals
 from support.trainer import recipe
 from support.twins.shared import MemoryLog
@@ -174,10 +174,10 @@ def test_the_model_contains_what_the_holdout_shows_about_expected_errors(
 
 def test_in_a_market_models_are_compared_without_its_level(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The champion learnt the first months. Its later levels are known: prices that rose since are no error of it."""
-    market, log = market_dataset(), MemoryLog()
+    market, log = parse_dataset(MARKET), MemoryLog()
     levels = [0.0, 0.01, 0.0, 0.12, 0.25, 0.25]
     params = {"loss_function": "RMSE", "iterations": 40, "depth": 5, "random_seed": 0}
-    months = [market_rows([level], 200, seed=month, first=FIRST + month) for month, level in enumerate(levels)]
+    months = [planted_rows([level], 200, seed=month, first=FIRST + month) for month, level in enumerate(levels)]
     train_with_intervals(market, folder / CHAMPION, [row for month in months[:3] for row in month])
     (folder / CHAMPION_DATASET).write_text(market.text, encoding="utf-8")
     batches = [publish_batch(log, market, 1, number, rows) for number, rows in enumerate(months)]

@@ -10,11 +10,12 @@ import pytest
 from support.batches import publish_batch
 from support.dataset_changes import CHANGES
 from support.listings import api_rows
-from support.market_rows import FIRST, market_dataset, market_rows
+from support.markets import FIRST, MARKET, planted_rows
 from support.models import train, train_with_intervals
 from support.trainer import DATASET
 from support.twins.shared import MemoryLog
 from support.twins.trainer import MemoryBatches
+from veleta.dataset import parse_dataset
 from veleta.errors import Reject
 from veleta.features import in_holdout
 from veleta.settings import KafkaSettings
@@ -67,11 +68,11 @@ def test_the_holdout_of_a_batch_is_measured(measure: Callable[..., Any]) -> None
 
 def test_in_a_market_each_row_has_the_level_of_its_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prices that rose by a quarter are covered if the level is known, and hardly if it is not."""
-    market, log = market_dataset(), MemoryLog()
-    learnt = [row for month in range(3) for row in market_rows([0.0], 200, seed=month, first=FIRST + month)]
+    market, log = parse_dataset(MARKET), MemoryLog()
+    learnt = [row for month in range(3) for row in planted_rows([0.0], 200, seed=month, first=FIRST + month)]
     train_with_intervals(market, tmp_path / MODEL, learnt)
     (tmp_path / DATASET_FILE).write_text(market.text, encoding="utf-8")
-    manifest = publish_batch(log, market, 1, 1, market_rows([0.25], 400, seed=9, first=FIRST + 4))
+    manifest = publish_batch(log, market, 1, 1, planted_rows([0.25], 400, seed=9, first=FIRST + 4))
     (tmp_path / BATCH).write_text(manifest.model_dump_json())
     monkeypatch.setattr(measure_batch, "KafkaLog", lambda *_arguments: log)
     coverage = {}

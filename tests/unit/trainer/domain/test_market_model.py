@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from support.listings import api_rows
-from support.market_rows import FIRST, market_dataset, market_rows
+from support.markets import FIRST, MARKET, planted_rows
 from support.trainer import DATASET
+from veleta.dataset import parse_dataset
 from veleta.market import Level, periods_of
 from veleta.market_levels import MarketLevels
 from veleta_trainer.domain.clean_rows import CleanBatch, CleanRows
@@ -19,23 +20,23 @@ from veleta_trainer.domain.price_model import predict
 
 PARAMS = {"loss_function": "RMSE", "iterations": 60, "depth": 5, "learning_rate": 0.1, "random_seed": 0}
 PLANTED = [0.0, 0.03, 0.02, -0.08, -0.05, 0.0, 0.06, 0.08]
-MARKET = market_dataset()
+DATED = parse_dataset(MARKET)
 
 
 def labelled(rows: list[dict[str, float | str]]) -> LabelledRows:
-    return CleanRows(MARKET, [CleanBatch.of_rows(MARKET, [rows]).table]).labelled()
+    return CleanRows(DATED, [CleanBatch.of_rows(DATED, [rows]).table]).labelled()
 
 
 @pytest.fixture(scope="module")
 def rows() -> LabelledRows:
     """300 rows of each planted month."""
-    return labelled(market_rows(PLANTED, 300))
+    return labelled(planted_rows(PLANTED, 300))
 
 
 @pytest.fixture(scope="module")
 def market(rows: LabelledRows) -> MarketLevels:
     """What a training finds of it."""
-    found = fit_models(MARKET, rows, PARAMS, 2).market
+    found = fit_models(DATED, rows, PARAMS, 2).market
     assert found is not None
     return found
 
@@ -53,13 +54,13 @@ def test_the_levels_are_the_planted_ones(market: MarketLevels) -> None:
 
 def test_the_model_of_prices_does_not_contain_them(rows: LabelledRows) -> None:
     """Its errors on other houses are the levels. A model without a market has learnt their mean."""
-    models = fit_models(MARKET, rows, PARAMS, 2)
-    new = labelled(market_rows([0.0] * len(PLANTED), 100, seed=5))
-    house = np.log(new.prices) - predict(models.booster, MARKET, new.frame)
-    plain = fit_models(MARKET.model_copy(update={"market": None}), rows, PARAMS, 2)
+    models = fit_models(DATED, rows, PARAMS, 2)
+    new = labelled(planted_rows([0.0] * len(PLANTED), 100, seed=5))
+    house = np.log(new.prices) - predict(models.booster, DATED, new.frame)
+    plain = fit_models(DATED.model_copy(update={"market": None}), rows, PARAMS, 2)
     assert plain.market is None
     assert house.mean() == pytest.approx(0, abs=0.02)
-    mixed = np.log(new.prices) - predict(plain.booster, MARKET, new.frame)
+    mixed = np.log(new.prices) - predict(plain.booster, DATED, new.frame)
     assert mixed.mean() == pytest.approx(-np.mean(PLANTED), abs=0.02)
 
 
@@ -79,9 +80,9 @@ def test_it_knows_what_the_rows_were(rows: LabelledRows, market: MarketLevels) -
 
 def test_a_wrong_year_is_no_period() -> None:
     """One row of 2099 neither is the newest, nor moves the level of others."""
-    rows = market_rows([0.0, 0.05], 200)
+    rows = planted_rows([0.0, 0.05], 200)
     rows[0]["prev_sold_date"] = "2029-05-05"
-    found = fit_models(MARKET, labelled(rows), PARAMS, 2).market
+    found = fit_models(DATED, labelled(rows), PARAMS, 2).market
     assert found is not None
     assert (len(found.levels), found.last) == (2, date(2020, 2, 28))
     assert found.of_day(date(2029, 5, 5)) == found.levels[FIRST + 1]
