@@ -202,7 +202,7 @@ class MarketRule(Section):
     """The date of each row's own sale."""
     every: Period | None = None
     """The length of a period. None: as long as the number of rows needs."""
-    max_move: float = Field(0.1, gt=0, le=1)
+    max_move: float = Field(0.1, gt=0, le=0.5)
     """The share by which one batch may move the prices. A larger move waits for a second batch, or for a command."""
 
 

@@ -7,7 +7,7 @@ state of the art, 2006, section 2).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
@@ -39,7 +39,9 @@ MAX_DEVIATIONS = 5.0
 MAD_TO_DEVIATION = 1.4826
 """Of a normal distribution: its standard deviation over the median distance from the median."""
 FEW = 0.1
-"""A period with a smaller share of the median number of rows does not count."""
+"""A period with a smaller share of the usual number of rows does not count."""
+KNOWN_ROWS = 30
+"""The deviation of errors in the training counts like that of so many rows. A few rows do not show their own."""
 MAX_GROUPS = 1_000
 """The most values of a category whose shares are kept. The training counts as having none of the others."""
 
@@ -105,17 +107,25 @@ def mix_of(values: np.ndarray, errors: np.ndarray) -> Mix | None:
     return Mix(spread=spread, shares={str(names[at]): float(counts[at] / rows) for at in largest})
 
 
-def seen_in(errors: np.ndarray, mixes: Sequence[tuple[Mix, np.ndarray]] = ()) -> Seen:
-    """What the signed errors of a period's rows show. There must be rows.
-
-    The values of categories, with the mix of the training, make it less certain if the rows are others.
-    """
+def bounded(errors: np.ndarray) -> np.ndarray:
+    """Errors of which those that are far from the median count as nearer ones. There must be some."""
     middle = float(np.median(errors))
     reach = MAX_DEVIATIONS * max(MAD_TO_DEVIATION * float(np.median(np.abs(errors - middle))), MIN_DEVIATION)
-    bounded = np.clip(errors, middle - reach, middle + reach)
-    spread = max(float(bounded.std()), MIN_DEVIATION)
+    return np.clip(errors, middle - reach, middle + reach)
+
+
+def seen_in(errors: np.ndarray, mixes: Sequence[tuple[Mix, np.ndarray]] = (), deviation: float | None = None) -> Seen:
+    """What the signed errors of a period's rows show. There must be rows.
+
+    The values of categories, with the mix of the training, make it less certain if the rows are others. `deviation` is
+    that of the errors in the training.
+    """
+    found, rows = bounded(errors), len(errors)
+    variance = float(found.var())
+    if deviation is not None:
+        variance = (KNOWN_ROWS * deviation**2 + rows * variance) / (KNOWN_ROWS + rows)
     other = max((mix.variance(values) for mix, values in mixes), default=0.0)
-    return Seen(float(bounded.mean()), math.sqrt(spread**2 / len(errors) + other))
+    return Seen(float(found.mean()), math.sqrt(max(variance, MIN_DEVIATION**2) / rows + other))
 
 
 def periods_of(days: np.ndarray, every: Period) -> np.ndarray:
@@ -125,10 +135,13 @@ def periods_of(days: np.ndarray, every: Period) -> np.ndarray:
     return np.array(numbers, dtype=np.int64)[positions]
 
 
-def counted_periods(periods: np.ndarray) -> list[int]:
-    """The periods of rows, in order, without those of a few rows only: so a wrong year in a row is no period."""
+def counted_periods(periods: np.ndarray, usual: Callable[[np.ndarray], float] = np.median) -> list[int]:
+    """The periods of rows, in order, without those of a few rows only: so a wrong year in a row is no period.
+
+    `usual` is the number of rows of a period, by those of all.
+    """
     numbers, counts = np.unique(periods, return_counts=True)
-    return list(numbers[counts >= FEW * np.median(counts)].tolist())
+    return list(numbers[counts >= FEW * usual(counts)].tolist())
 
 
 def usual_step(every: Period) -> float:

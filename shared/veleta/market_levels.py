@@ -29,8 +29,8 @@ PREDICTION = "@prediction"
 class LevelState(NamedTuple):
     """The level of a version after an update: `seq` counts the updates of a dataset, 0 is the level of the training.
 
-    `as_of` is the date of the newest row that it follows. `waiting` is what a batch showed that would move it too far.
-    If a person `pinned` it, batches do not move it.
+    `as_of` is the date of the newest row that it follows. `waiting` is what a batch showed that would move it too far,
+    and `waiting_as_of` the date of its newest row. If a person `pinned` it, batches do not move it.
     """
 
     seq: int
@@ -38,6 +38,7 @@ class LevelState(NamedTuple):
     level: Level
     waiting: Seen | None = None
     pinned: bool = False
+    waiting_as_of: date | None = None
 
     @classmethod
     def of_event(cls, payload: LevelUpdated) -> Self:
@@ -46,7 +47,16 @@ class LevelState(NamedTuple):
         if payload.waiting is not None and payload.waiting_error is not None:
             waiting = Seen(payload.waiting, payload.waiting_error)
         level = Level(payload.value, payload.error, payload.slope)
-        return cls(payload.seq, payload.as_of, level, waiting, payload.pinned)
+        return cls(payload.seq, payload.as_of, level, waiting, payload.pinned, payload.waiting_as_of)
+
+
+class LevelHistory(BaseModel):
+    """The updates of a version's level: the last level of each period by its first day, and the present one."""
+
+    model_config = ConfigDict(frozen=True)
+    periods: dict[date, Level] = {}
+    now: Level | None = None
+    """None without an update since the training, or since a reset."""
 
 
 class MarketLevels(BaseModel):
@@ -68,6 +78,8 @@ class MarketLevels(BaseModel):
     first: date
     last: date
     """The dates of the first and of the last row."""
+    deviation: FiniteFloat | None = None
+    """The standard deviation of the errors."""
     bias: FiniteFloat = 0.0
     """The mean error that is no level: a target above the cap of the training counts as the cap there."""
     mixes: dict[str, Mix] = {}
@@ -98,17 +110,17 @@ class MarketLevels(BaseModel):
         """`step`, or 0 if the method expects no change."""
         return 0.0 if self.method == "none" else self.step
 
-    def with_updates(self, updates: Mapping[date, Level]) -> Self:
-        """These levels with those of later updates, by the first day of their period: see `updates_of`."""
-        if not updates:
-            return self
-        later = {period_of(day, self.every): each for day, each in updates.items()}
-        past = {number: Level(each.value - each.slope, each.error) for number, each in later.items()}
-        return self.model_copy(update={"levels": self.levels | past, "now": later[max(later)]})
+    def with_updates(self, history: LevelHistory) -> Self:
+        """These levels with those of later updates."""
+        later = {period_of(day, self.every): each for day, each in history.periods.items()}
+        return self.model_copy(update={"levels": self.levels | later, "now": history.now or self.now})
 
     def of_period(self, number: int) -> Level:
-        """The level of a period, or of the last one before it that has rows, and of the first one at the earliest."""
-        return nearest(self.levels, number)
+        """The level of a period, or of the last one before it that has rows, and of the first one at the earliest.
+
+        That of a later period is the one that is asked for now.
+        """
+        return self.now if number > max(self.levels) else nearest(self.levels, number)
 
     def of_day(self, day: date) -> Level:
         """As `of_period`, for the period of a day."""
@@ -128,18 +140,25 @@ class MarketLevels(BaseModel):
     def seen_of(self, signed: np.ndarray, values: Mapping[str, np.ndarray], logarithms: np.ndarray) -> Seen:
         """As `seen`, with the values of the categories by their names."""
         known = {**values, PREDICTION: bands(self.edges, logarithms)}
-        return seen_in(signed - self.bias, [(mix, known[name]) for name, mix in self.mixes.items() if name in known])
+        mixes = [(mix, known[name]) for name, mix in self.mixes.items() if name in known]
+        return seen_in(signed - self.bias, mixes, self.deviation)
 
 
-def updates_of(rows: Iterable[tuple[str, date, Level]]) -> dict[date, Level]:
-    """The last level of each period, by its first day. `rows` have the outcome, the period and the level, in order."""
-    found = dict[date, Level]()
-    for outcome, period, level in rows:
-        if outcome == "reset":
-            found.clear()
-        else:
-            found[period] = level
-    return found
+def history_of(updates: Iterable[LevelUpdated]) -> LevelHistory:
+    """The history after the updates of one version, in order.
+
+    A level that a batch did not move is none of its period, and a reset takes back what is before it.
+    """
+    periods, now = dict[date, Level](), None
+    for each in updates:
+        if each.outcome == "reset":
+            periods, now = {}, None
+            continue
+        now = Level(each.value, each.error, each.slope)
+        if each.outcome in ("moved", "confirmed", "accepted"):
+            periods |= {earlier.period: Level(earlier.value, earlier.error) for earlier in each.earlier}
+            periods[each.period] = Level(each.value - each.slope, each.error)
+    return LevelHistory(periods=periods, now=now)
 
 
 def nearest(levels: Mapping[int, T], number: int) -> T:

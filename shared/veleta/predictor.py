@@ -58,7 +58,8 @@ class Predictor:
     def __init__(self, dataset: Dataset, booster: Booster, trained_with: str | None = None) -> None:
         """The model's features are a subset of the dataset's, which may have more columns since the training.
 
-        `market` has the levels of its market, None without one. `offset` is the level that prices are asked at.
+        `market` has the levels of its market: None without one, or if the dataset does not have this one any more.
+        `offset` is the level that prices are asked at, at first that of the training.
 
         Raises:
             OtherFeatures: see `check_features`.
@@ -68,10 +69,12 @@ class Predictor:
         self._features = Features(dataset, booster.feature_names_)
         self._booster = booster
         try:
-            self.market = MarketLevels.of_model(booster.get_metadata())
+            market = MarketLevels.of_model(booster.get_metadata())
         except ValueError as error:
             raise Reject("the levels of the market in the model's file cannot be read", one_line(error)) from error
-        self.offset = self.market.now.value if self.market else 0.0
+        declared = market and dataset.market and market.time == dataset.market.time
+        self.market = market if declared else None
+        self.offset = market.now.value if market else 0.0
 
     def prices(self, rows: Sequence[Values], offsets: Iterable[float] | None = None) -> list[float]:
         """The price of each row, by one call of the model. The target is ignored.

@@ -254,8 +254,10 @@ market_levels = sa.Table(
     sa.Column("seen_error", sa.Double),
     sa.Column("waiting", sa.Double, comment="what a batch showed that would move the level too far"),
     sa.Column("waiting_error", sa.Double),
+    sa.Column("waiting_as_of", sa.Date),
     sa.Column("pinned", sa.SmallInteger, nullable=False),
     sa.Column("actor", _text(64), comment="who sent the command"),
+    sa.Column("earlier", sa.JSON(none_as_null=True), comment="the levels of further periods of the batch"),
     _time("updated_at", required=True),
     sa.Index("ix_market_levels_version", "version"),
 )

@@ -419,7 +419,9 @@ async def test_the_growth_of_a_version_is_that_of_its_last_report(transactions: 
     """A report without one is passed over. Another version has none."""
     version = 1_000 + epoch
     growth = GROWTH.model_copy(update={"version": version})
-    await insert(transactions, report(epoch, 0), report(epoch, 1).model_copy(update={"growth": growth}))
+    await insert(
+        transactions, report(epoch, 0), report(epoch, 1).model_copy(update={"growth": growth, "champion": version})
+    )
     await insert(transactions, report(epoch, 2))
     assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version)) == growth
     assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version + 1)) is None

@@ -12,9 +12,10 @@ from support.testbed import Testbed
 from support.trainer import REFERENCE
 from support.twins.shared import MemoryTransactions
 from support.twins.trainer import MemoryTrainerUnitOfWork
+from veleta.adapters.level_rows import level_row
 from veleta.adapters.mysql import MysqlTransactions, mysql_engine
 from veleta.errors import StateLost
-from veleta.events.catalogue import Measures
+from veleta.events.catalogue import LevelOutcome, LevelUpdated, Measures
 from veleta.market import Level
 from veleta.ports import Transactions, Version
 from veleta.tables import evaluations, interval_levels, leases, market_levels, outbox, promotions, trainings
@@ -299,7 +300,7 @@ class TestMarketLevels:
     ) -> None:
         """Those before a batch, with the commands of that time. A reset forgets the levels before it."""
         may, june = date(2014, 5, 1), date(2014, 6, 1)
-        rows: list[tuple[int, tuple[int, int] | None, str, date, float]] = [
+        rows: list[tuple[int, tuple[int, int] | None, LevelOutcome, date, float]] = [
             (1, (1, 4), "moved", may, 0.01),
             (1, (1, 5), "moved", may, 0.02),
             (2, (1, 5), "moved", may, 0.5),
@@ -310,13 +311,15 @@ class TestMarketLevels:
         self._store(transactions, request, rows)
 
         async def found(version: int, before: tuple[int, int] | None = None) -> dict[date, float]:
-            levels = await transactions.run(lambda uow: uow.market_levels.updates(version, "run", before))
-            return {day: level.value for day, level in levels.items()}
+            history = await transactions.run(lambda uow: uow.market_levels.history(version, "run", before))
+            return {day: level.value for day, level in history.periods.items()}
 
-        assert await found(1) == {may: 0.02, june: 0.05}
-        assert await found(1, (1, 7)) == {may: 0.02, june: 0.04}
+        assert await found(1) == {may: 0.02, june: 0.03}
+        assert await found(1, (1, 6)) == {may: 0.02}
         assert await found(1, (1, 5)) == {may: 0.01}
         assert await found(3) == {}
+        history = await transactions.run(lambda uow: uow.market_levels.history(1, "run"))
+        assert history.now == Level(0.05, 0.005)
         self._store(transactions, request, [*rows, (1, None, "reset", may, 0.0), (1, (1, 8), "moved", june, 0.06)])
         assert await found(1) == {june: 0.06}
 
@@ -324,26 +327,23 @@ class TestMarketLevels:
         self,
         transactions: Transactions[TrainerUnitOfWork],
         request: pytest.FixtureRequest,
-        rows: Sequence[tuple[int, tuple[int, int] | None, str, date, float]],
+        rows: Sequence[tuple[int, tuple[int, int] | None, LevelOutcome, date, float]],
     ) -> None:
         """Replace all rows, as drift writes them."""
+        updates = [
+            LevelUpdated(
+                model="", version=version, run_id="run", seq=seq, period=period, as_of=period, value=value, error=0.005,
+                rows=9, outcome=outcome, reason="r", cause="c", epoch=batch and batch[0], number=batch and batch[1],
+            )
+            for seq, (version, batch, outcome, period, value) in enumerate(rows, 1)
+        ]  # fmt: skip
         if isinstance(transactions, MemoryTransactions):
-            stored = [
-                (version, "run", batch, *kind, Level(value, 0.005, 0.001)) for version, batch, *kind, value in rows
-            ]
-            transactions.committed.market_levels.rows = stored
+            transactions.committed.market_levels.updates = updates
             return
         with request.getfixturevalue("testbed").admin.begin() as connection:
             connection.execute(sa.delete(market_levels))
-            for seq, (version, batch, outcome, period, value) in enumerate(rows, 1):
-                epoch, number = batch or (None, None)
-                connection.execute(
-                    sa.insert(market_levels).values(
-                        seq=seq, version=version, run_id="run", period=period, as_of=period, value=value, error=0.005,
-                        slope=0.001, measured_rows=9, outcome=outcome, reason="r", cause="c", epoch=epoch,
-                        number=number, digest="", pinned=0, updated_at=TIME.replace(tzinfo=None),
-                    )
-                )  # fmt: skip
+            for each in updates:
+                connection.execute(sa.insert(market_levels).values(**level_row(each, TIME)))
 
 
 class TestEvaluations:

@@ -33,8 +33,10 @@ ROWS = 1_500
 
 @pytest.fixture(scope="module")
 def dataset_text() -> str:
-    """With the policy `evidence`. Bands would hold rows of the old prices only."""
-    text = WITHOUT_RULES.replace('policy = "seed"', 'policy = "evidence"')
+    """With the policy `evidence`, and no training for more data. Bands would hold rows of the old prices only."""
+    text = WITHOUT_RULES.replace('policy = "seed"', 'policy = "evidence"').replace(
+        "[training]", "[training]\ngrowth = 100"
+    )
     return text.replace("bands = [200_000, 400_000, 800_000]\n", "")
 
 

@@ -87,6 +87,7 @@ class MemoryProvider:
 
     def __init__(self) -> None:
         self.booster = BedsModel()
+        self.dataset = DATASET
         self.updates: LevelUpdates | None = None
         self.has_model = True
         self.version = 7
@@ -97,7 +98,7 @@ class MemoryProvider:
         if not self.has_model:
             raise Retry("model", "no model yet: no training has started")
         checks = ValueChecks(DATASET, TrainingValues(ranges={"bed": (1, MOST_BEDS)}, texts={}))
-        predictor = IntervalPredictor(DATASET, self.booster)
+        predictor = IntervalPredictor(self.dataset, self.booster)
         model = LoadedModel(
             self.promotions()[0], predictor, checks, self.window, NOW, Path("model.cbm"), "", verified=True,
             market=ServedMarket(predictor.market) if predictor.market else None,
@@ -169,6 +170,7 @@ class MemoryInference:
 
     def __post_init__(self) -> None:
         health, recent_rows = ServiceHealth("inference"), deque[Values](maxlen=1)
+        self.provider.dataset = self.dataset
         self.service = PredictionService(
             self.dataset, self.provider, self.answered, health, lambda: NOW, 100, recent_rows, strict=self.strict
         )

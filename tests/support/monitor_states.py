@@ -119,6 +119,7 @@ MARKET_BODY: Mapping[str, Any] = {
     "error": 0.011,
     "level_seq": 3,
     "pinned": False,
+    "first": "2014-05-02",
     "waiting": None,
     "periods": [
         {"period": f"{2014 + month // 12}-{month % 12 + 1:02}-01", "factor": factor, "error": 0.006 + 0.0004 * month}

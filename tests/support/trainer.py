@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from veleta.commands import PendingCommands
 from veleta.dataset import load_dataset
 from veleta.events.catalogue import BatchClosed, CommandAccepted, CommandRefused, Measures, TrainerCommand
 from veleta.events.envelope import Event, decode, encode
-from veleta.market import Level
+from veleta.market_levels import LevelHistory
 from veleta.ports import EventLog, Version
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
@@ -169,13 +169,13 @@ class FakeMeasurer:
     def __init__(self) -> None:
         self.measures: BatchMeasures | Exception | None = BatchMeasures(rows=200, coverage=0.7)
         self.measured: list[tuple[int, str, float]] = []
-        self.updates: Mapping[date, Level] = {}
+        self.history = LevelHistory()
         """The version, the batch and the level of each call."""
 
     async def measure(
-        self, version: Version, manifest: BatchClosed, level: float, updates: Mapping[date, Level]
+        self, version: Version, manifest: BatchClosed, level: float, history: LevelHistory
     ) -> BatchMeasures | None:
-        self.updates = updates
+        self.history = history
         self.measured.append((version.number, manifest.batch, level))
         if isinstance(self.measures, Exception):
             raise self.measures

@@ -250,7 +250,7 @@ class DriftHandler:
         previous = before.number if before else None
         presence = (Presence(before.rows, before.values), Presence(batch.rows, batch.values)) if before else None
         measured = self._measurer.measure(manifest, versions, sample, inputs_before, presence, known)
-        if (update := known.update_of(manifest)) and update.outcome == "waiting":
+        if (update := known.update_of(manifest)) and update.outcome in ("waiting", "late"):
             assessment = replace(assessment, findings=[*assessment.findings, update.reason])
         report = self._report(manifest, previous, assessment, baseline, measured)
         if copy_of:

@@ -10,10 +10,19 @@ from veleta.clock import Clock
 from veleta.commands import reply_event
 from veleta.dataset import Dataset, MarketRule
 from veleta.errors import Reject, Retry, StateLost
-from veleta.events.catalogue import AcceptLevel, BatchClosed, LevelUpdated, PinLevel, ResetLevel, SignedCommand
+from veleta.events.catalogue import (
+    AcceptLevel,
+    BatchClosed,
+    LevelUpdated,
+    PeriodLevel,
+    PinLevel,
+    ResetLevel,
+    SignedCommand,
+)
 from veleta.events.envelope import Event, Message, encode, trace_of
 from veleta.faults import fault_point
 from veleta.market_levels import LevelState, MarketLevels, first_day_of
+from veleta.periods import first_day
 from veleta.ports import Transactions
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
@@ -216,6 +225,11 @@ def _update(dataset: Dataset, version: _Version, change: LevelChange, cause: str
         seen_error=change.seen.error if change.seen else None,
         waiting=state.waiting.mean if state.waiting else None,
         waiting_error=state.waiting.error if state.waiting else None,
+        waiting_as_of=state.waiting_as_of,
+        earlier=[
+            PeriodLevel(period=first_day(number, version.market.every), value=level.value, error=level.error)
+            for number, level in change.earlier
+        ],
         pinned=state.pinned,
     )
 

@@ -250,14 +250,16 @@ class PredictionService:
     def model(self) -> Model:
         """The served version, since when and why it is served. Raises Retry while there is none."""
         model = self._provider.model
-        return {
+        found: Model = {
             "name": self._dataset.name,
-            **_details(model.promotion),
+            **_details(model.promotion),  # type: ignore[typeddict-item]  # mypy misses the key that is not required
             "loaded_at": model.loaded_at,
             "interval_level": model.level,
             "estimate": model.window.estimate(),
-            "market": model.market.details() if model.market else None,
         }
+        if self._dataset.market:
+            found["market"] = model.market.details() if model.market else None
+        return found
 
     def history(self) -> History:
         """The promotions that this process knows."""

@@ -106,7 +106,7 @@ def _input(field: PriceField) -> None:
 
 def _day_input(market: MarketLevel | None) -> None:
     """The day whose price is asked for. Empty: the last one. Inference refuses a day that it does not have."""
-    first, last = (market.points[0].period, market.as_of) if market else ANY_DAY
+    first, last = (market.first, market.as_of) if market else ANY_DAY
     st.date_input(
         "Price of this day, optional",
         value=None,

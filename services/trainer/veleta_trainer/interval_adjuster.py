@@ -108,11 +108,11 @@ class IntervalAdjuster:
     ) -> IntervalLevelRow | None:
         """Measure one batch: the level after it. A batch that cannot be measured changes nothing."""
         place = manifest.epoch, manifest.number
-        updates = await self._transactions.run(
-            lambda uow: uow.market_levels.updates(version.number, version.run_id, place)
+        history = await self._transactions.run(
+            lambda uow: uow.market_levels.history(version.number, version.run_id, place)
         )
         try:
-            measures = await self._measurer.measure(version, manifest, level_of(last), updates)
+            measures = await self._measurer.measure(version, manifest, level_of(last), history)
         except (Retry, StateLost):
             raise
         except Exception as error:  # noqa: BLE001 - the intervals stay as they are, whatever a batch does

@@ -12,14 +12,11 @@ Its login to Kafka is the trainer's, from the environment. It has a low priority
 import json
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 
 import numpy as np
 from catboost import CatBoostError, CatBoostRegressor
-from pydantic import TypeAdapter
 
 from veleta.adapters.kafka import KafkaLog
 from veleta.batches import BatchReader
@@ -27,7 +24,7 @@ from veleta.dataset import Dataset, parse_dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import BatchClosed
 from veleta.intervals import Calibration, error_model_file
-from veleta.market import Level
+from veleta.market_levels import LevelHistory
 from veleta.predictor import check_features
 from veleta.settings import KafkaSettings
 from veleta_trainer.adapters import child_protocol
@@ -41,7 +38,6 @@ from veleta_trainer.domain.training_data import TrainingData
 from veleta_trainer.ports import BatchCache
 
 NICENESS = 10
-LEVELS = TypeAdapter(dict[date, Level])
 
 
 def main(folder: Path, level: float, kafka: KafkaSettings, cache: BatchCache) -> None:
@@ -59,8 +55,8 @@ def main(folder: Path, level: float, kafka: KafkaSettings, cache: BatchCache) ->
         # Only the holdout: in a new epoch, the model has learnt the other properties.
         reader = CleanBatchReader(dataset, BatchReader(KafkaLog(kafka, "trainer-measure")), cache)
         data.append(reader.read(manifest), manifest.number, holdout_only=True)
-        updates = LEVELS.validate_json((folder / child_protocol.LEVELS).read_bytes())
-        measures = asdict(measured(dataset, booster, calibration, data.holdout.labelled(), level, updates))
+        history = LevelHistory.model_validate_json((folder / child_protocol.LEVELS).read_bytes())
+        measures = asdict(measured(dataset, booster, calibration, data.holdout.labelled(), level, history))
     (folder / child_protocol.MEASURES).write_text(json.dumps(measures))
 
 
@@ -70,16 +66,16 @@ def measured(
     calibration: Calibration,
     holdout: LabelledRows,
     level: float,
-    updates: Mapping[date, Level],
+    history: LevelHistory,
 ) -> BatchMeasures:
-    """The measures of a model on rows, with its levels of the market and later `updates`.
+    """The measures of a model on rows, with the levels of its market, also since its training.
 
     Rows without an interval do not count.
     """
     if len(holdout) == 0:
         return BatchMeasures(0, 0.0)
     error_model = CatBoostRegressor().load_model(blob=error_model_file(booster.get_metadata()))
-    market = levels_of(booster, updates)
+    market = levels_of(booster, history)
     house = holdout.at(holdout.levels(market))
     predictions = HoldoutPredictions.of_models(dataset, (booster, error_model), house)
     low, high = predictions.intervals(calibration, level, market.variance(market.state) if market else 0.0)

@@ -1,13 +1,13 @@
 """The interfaces that the trainer requires, in addition to the shared ports."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from veleta.events.catalogue import BatchClosed, Measures
-from veleta.market import Level
+from veleta.market_levels import LevelHistory
 from veleta.ports import DIGEST, NATIVE, ManifestUnitOfWork, Version
 from veleta_trainer.domain.checks import Check
 from veleta_trainer.domain.clean_rows import CleanBatch
@@ -105,8 +105,8 @@ class LeaseRepository(Protocol):
 class MarketLevelRepository(Protocol):
     """PIPELINE.market_levels, which drift writes."""
 
-    def updates(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> dict[date, Level]:
-        """The levels of a version since its training: see `updates_of`. Only those `before` a batch, if it is given."""
+    def history(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> LevelHistory:
+        """The levels of a version since its training. Only those `before` a batch, if it is given."""
 
 
 class IntervalLevelRepository(Protocol):
@@ -224,11 +224,11 @@ class BatchMeasurer(Protocol):
     """Measures a version on a batch."""
 
     async def measure(
-        self, version: Version, manifest: BatchClosed, level: float, updates: Mapping[date, Level]
+        self, version: Version, manifest: BatchClosed, level: float, history: LevelHistory
     ) -> BatchMeasures | None:
         """What the version's intervals at `level` cover of the batch's holdout. None if it has no intervals.
 
-        `updates` are the levels of its market since its training, by the first day of their period.
+        `history` has the levels of its market since its training.
 
         Raises:
             Retry: a dependency is unavailable.

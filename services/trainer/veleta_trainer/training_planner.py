@@ -1,9 +1,7 @@
 """Plans the next training: which requests it covers, and its recipe."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 
 from veleta.batches import MAX_BATCHES, newest_of_each_number
 from veleta.dataset import Dataset
@@ -12,7 +10,7 @@ from veleta.events.catalogue import BatchClosed
 from veleta.faults import fault_point
 from veleta.feature_definition import FeatureDefinition
 from veleta.features import FEATURE_VERSION, Features
-from veleta.market import Level
+from veleta.market_levels import LevelHistory
 from veleta.processing.manifests import Manifests
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain.recipe import Recipe, batches_of_other_numbers
@@ -41,7 +39,7 @@ class RecipeBuilder:
         request: TrainingRequest,
         champion: int | None,
         champion_recipe: Recipe | None,
-        champion_levels: Mapping[date, Level],
+        champion_levels: LevelHistory,
     ) -> Recipe:
         """The recipe for a request, with the newest closed batch of each number.
 
@@ -67,7 +65,7 @@ class RecipeBuilder:
             batches=batches,
             more_holdout=batches_of_other_numbers(batches, holdout),
             champion=champion,
-            champion_levels=dict(champion_levels),
+            champion_levels=champion_levels,
             params=self._params,
             libraries=self._libraries,
             places_digest=Features(self._dataset).places_digest,
@@ -128,10 +126,10 @@ class TrainingPlanner:
     async def _recipe(self, request: TrainingRequest, champion: int | None) -> Recipe | Reject:
         """The recipe, or why there is none."""
         training = await self._training(champion) if champion else None
-        champion_recipe, levels = training.recipe if training else None, dict[date, Level]()
+        champion_recipe, levels = training.recipe if training else None, LevelHistory()
         if training and champion:
             run_id = training.run_id
-            levels = await self._transactions.run(lambda uow: uow.market_levels.updates(champion, run_id))
+            levels = await self._transactions.run(lambda uow: uow.market_levels.history(champion, run_id))
         try:
             return await self._recipes.build(request, champion, champion_recipe, levels)
         except Reject as error:

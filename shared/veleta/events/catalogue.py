@@ -654,13 +654,23 @@ class IntervalsAdjusted(ModelPayload):
     level: Share
 
 
+class PeriodLevel(BaseModel):
+    """The level of a period, by its first day: see `LevelUpdated`."""
+
+    model_config = ConfigDict(frozen=True)
+    period: Day
+    value: FiniteFloat
+    error: Annotated[FiniteFloat, Field(ge=0)]
+
+
 class LevelUpdated(ModelPayload):
     """The level of prices of a version after a batch, or after a command. `seq` grows with each of these events.
 
     `value` is the level as a logarithm, relative to the version's first period, `error` its standard error, and `slope`
     the part of it that is the expected change. `period` is the first day of the period that it follows, and `as_of` the
     date of the newest row. The batch of `rows` usable rows and this `digest` shows the level `seen` with its error. If
-    it would move the level too far, `waiting` is what it shows. If `pinned`, a person decided on the level.
+    it would move the level too far, `waiting` is what it shows of the days up to `waiting_as_of`. `earlier` has the
+    levels of further periods of the batch. If `pinned`, a person decided on the level.
 
     `cause` is the id of the event or command that led here.
     """
@@ -683,6 +693,8 @@ class LevelUpdated(ModelPayload):
     seen_error: LeftOutIfNone[FiniteFloat | None] = None
     waiting: LeftOutIfNone[FiniteFloat | None] = None
     waiting_error: LeftOutIfNone[FiniteFloat | None] = None
+    waiting_as_of: LeftOutIfNone[Day | None] = None
+    earlier: LeftOutIfEmpty[Few[PeriodLevel]] = []
     pinned: bool = False
     actor: LeftOutIfEmpty[Name | None] = None
 

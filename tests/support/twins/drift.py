@@ -46,8 +46,8 @@ class MemoryReports:
 
     def growth(self, epoch: int, number: int, version: int) -> Growth | None:
         earlier = [key for key, report in self.reports.items() if key < (epoch, number) and report.growth]
-        state = self.reports[max(earlier)].growth if earlier else None
-        return state if state and state.version == version else None
+        own = [key for key in earlier if self.reports[key].champion == version]
+        return self.reports[max(own)].growth if own else None
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = report.epoch, report.number

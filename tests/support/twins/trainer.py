@@ -3,16 +3,15 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
 from support.twins import duplicate_key
 from support.twins.shared import MemoryManifests, MemoryUnitOfWork
 from veleta.errors import StateLost
-from veleta.events.catalogue import Measures, Profile
-from veleta.market import Level
-from veleta.market_levels import updates_of
+from veleta.events.catalogue import LevelUpdated, Measures, Profile
+from veleta.market_levels import LevelHistory, history_of
 from veleta.ports import Version
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.evaluation import Figure
@@ -127,15 +126,16 @@ class MemoryIntervalLevels:
 
 
 class MemoryMarketLevels:
-    """`MarketLevelRepository` in a list: version, run, batch, outcome, period and level of each row."""
+    """`MarketLevelRepository` in a list, in order."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, str, tuple[int, int] | None, str, date, Level]] = []
+        self.updates: list[LevelUpdated] = []
 
-    def updates(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> dict[date, Level]:
-        own = [row[2:] for row in self.rows if row[:2] == (version, run_id)]
-        earlier = takewhile(lambda row: before is None or row[0] is None or row[0] < before, own)
-        return updates_of(row[1:] for row in earlier)
+    def history(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> LevelHistory:
+        own = [each for each in self.updates if (each.version, each.run_id) == (version, run_id)]
+        return history_of(
+            takewhile(lambda each: before is None or not each.epoch or (each.epoch, each.number or 0) < before, own)
+        )
 
 
 class MemoryEvaluations:

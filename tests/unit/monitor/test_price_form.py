@@ -174,7 +174,7 @@ def test_a_market_has_a_day(open_page: OpenPage, recorder: tuple[str, list[Any]]
     assert "price of date" not in [field.key for field in page.text_input]
     ask(page)
     (day,) = page.date_input
-    assert (day.min, day.max) == (date(2014, 5, 1), date(2015, 5, 27))
+    assert (day.min, day.max) == (date(2014, 5, 2), date(2015, 5, 27))
     day.set_value(date(2014, 8, 9))
     ask(page)
     assert ["as_of" in row for row in received] == [False, True]

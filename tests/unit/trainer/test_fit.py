@@ -26,7 +26,7 @@ from veleta.feature_definition import FeatureDefinition
 from veleta.holdout_errors import HoldoutErrors
 from veleta.intervals import error_model_file
 from veleta.market import Level
-from veleta.market_levels import MarketLevels
+from veleta.market_levels import LevelHistory, MarketLevels
 from veleta.reference import REFERENCE_FILE, Reference
 from veleta.settings import KafkaSettings
 from veleta_trainer import fit
@@ -181,16 +181,17 @@ def test_in_a_market_models_are_compared_without_its_level(folder: Path, monkeyp
     train_with_intervals(market, folder / CHAMPION, [row for month in months[:3] for row in month])
     (folder / CHAMPION_DATASET).write_text(market.text, encoding="utf-8")
     batches = [publish_batch(log, market, 1, number, rows) for number, rows in enumerate(months)]
-    known = {date(2020, 4 + later, 1): Level(level, 0.01) for later, level in enumerate(levels[3:])}
+    periods = {date(2020, 4 + later, 1): Level(level, 0.01) for later, level in enumerate(levels[3:])}
+    known = LevelHistory(periods=periods, now=periods[date(2020, 6, 1)])
     monkeypatch.setattr(fit, "KafkaLog", lambda *_arguments: log)
     maes = {}
-    for updates in (known, {}):
-        planned = recipe(batches=batches, champion=1, dataset_file=market.text, champion_levels=updates, params=params)
+    for history in (known, LevelHistory()):
+        planned = recipe(batches=batches, champion=1, dataset_file=market.text, champion_levels=history, params=params)
         (folder / RECIPE).write_text(planned.model_dump_json())
         shutil.rmtree(folder / EVALUATION, ignore_errors=True)
         fit.main(folder, KafkaSettings(), 1, MemoryBatches())
-        assert Recipe.model_validate_json((folder / RECIPE).read_text()).champion_levels == updates
-        maes[bool(updates)] = json.loads((folder / METRICS).read_text())["champion_mae"]
+        assert Recipe.model_validate_json((folder / RECIPE).read_text()).champion_levels == history
+        maes[history == known] = json.loads((folder / METRICS).read_text())["champion_mae"]
     assert maes[True] < 0.9 * maes[False]
     found = MarketLevels.of_model(CatBoostRegressor().load_model(str(folder / MODEL)).get_metadata())
     assert found is not None

@@ -11,17 +11,24 @@ from support.listings import api_rows
 from support.trainer import DATASET, Killed, TrainerHarness, request
 from veleta.batches import read_events
 from veleta.errors import Reject, Retry
-from veleta.events.catalogue import IntervalsAdjusted, Rollback
+from veleta.events.catalogue import IntervalsAdjusted, LevelUpdated, Rollback
 from veleta.events.envelope import Event
 from veleta.intervals import COVERAGE, AdjustedLevel
-from veleta.market import Level
+from veleta.market_levels import history_of
 from veleta.ports import INTERVAL_LEVEL
 from veleta_trainer import interval_adjuster
 from veleta_trainer.domain.interval_level import MIN_ROWS, BatchMeasures
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.interval_adjuster import NEWEST_BATCHES
 
-AUGUST = date(2026, 8, 1)
+
+def level_of_month(number: int, month: int, value: float) -> LevelUpdated:
+    """What batch 1/`number` did to the level of version 1."""
+    first = date(2026, month, 1)
+    return LevelUpdated(
+        model=DATASET.name, version=1, run_id="run-1", seq=number, period=first, as_of=first, value=value, error=0.005,
+        rows=9, outcome="moved", reason="", cause=f"b/{number}", epoch=1, number=number,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -70,15 +77,15 @@ async def test_each_batch_after_the_training_adjusts_the_level_once(harness: Tra
 @pytest.mark.failure("F430")
 async def test_a_batch_is_measured_with_the_level_of_the_market_before_it(harness: TrainerHarness) -> None:
     """Its own update would cover too much. The next training compares the champion with all of them."""
-    july, august = Level(0.02, 0.005), Level(0.05, 0.005)
-    rows = harness.transactions.committed.market_levels.rows
-    rows += [(1, "run-1", (1, 1), "moved", date(2026, 7, 1), july), (1, "run-1", (1, 2), "moved", AUGUST, august)]
+    july, august = (level_of_month(number, month, value) for number, month, value in ((1, 7, 0.02), (2, 8, 0.05)))
+    harness.transactions.committed.market_levels.updates += [july, august]
     await harness.adjust_intervals()
-    assert harness.measurer.updates == {date(2026, 7, 1): july}
+    assert harness.measurer.history == history_of([july])
     await harness.add_request(request(2))
     await harness.finish()
     recipe = Recipe.model_validate(harness.row(request(2))["recipe"])
-    assert recipe.champion_levels == {date(2026, 7, 1): july, AUGUST: august}
+    assert recipe.champion_levels == history_of([july, august])
+    assert recipe.champion_levels.periods[date(2026, 8, 1)].value == 0.05
 
 
 @pytest.mark.parametrize("place", ["trainer.measured", "trainer.adjusted", "outbox.published"])

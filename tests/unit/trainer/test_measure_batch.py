@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from support.twins.trainer import MemoryBatches
 from veleta.dataset import parse_dataset
 from veleta.errors import Reject
 from veleta.features import in_holdout
+from veleta.market import Level
+from veleta.market_levels import LevelHistory
 from veleta.settings import KafkaSettings
 from veleta_trainer import measure_batch
 from veleta_trainer.adapters.child_protocol import BATCH, DATASET_FILE, LEVELS, MEASURES, MODEL
@@ -76,10 +79,11 @@ def test_in_a_market_each_row_has_the_level_of_its_day(tmp_path: Path, monkeypat
     (tmp_path / BATCH).write_text(manifest.model_dump_json())
     monkeypatch.setattr(measure_batch, "KafkaLog", lambda *_arguments: log)
     coverage = {}
-    for levels in ({}, {"2020-05-01": [0.25, 0.01, 0.0]}):
-        (tmp_path / LEVELS).write_text(json.dumps(levels))
+    known = Level(0.25, 0.01)
+    for levels in (LevelHistory(), LevelHistory(periods={date(2020, 4, 1): known}, now=known)):
+        (tmp_path / LEVELS).write_text(levels.model_dump_json())
         measure_batch.main(tmp_path, 0.8, KafkaSettings(), MemoryBatches())
-        coverage[bool(levels)] = json.loads((tmp_path / MEASURES).read_text())["coverage"]
+        coverage[levels.now is not None] = json.loads((tmp_path / MEASURES).read_text())["coverage"]
     assert coverage[True] > 0.65
     assert coverage[False] < coverage[True] - 0.2
 

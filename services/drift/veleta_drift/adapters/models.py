@@ -34,10 +34,8 @@ class CatBoostVersion:
         self._learnt = TrainingValues.of_model(booster.get_metadata())
         self.number, self.run_id = version.number, version.run_id
         self.reference = reference
-        market = self._predictor.market
-        declared = market and dataset.market and market.time == dataset.market.time
-        self.market = market if declared else None
-        self._offset = 0.0 if declared else self._predictor.offset
+        self.market = self._predictor.market
+        self._offset = 0.0 if self.market else self._predictor.offset
 
     def predict(self, rows: Sequence[Values]) -> tuple[np.ndarray, np.ndarray]:
         features = self._predictor.features(rows)

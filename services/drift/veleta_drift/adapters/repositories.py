@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import IntegrityError
 
+from veleta.adapters.level_rows import level_row, level_updated
 from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
@@ -70,9 +71,8 @@ class MysqlReports:
         return state if state and (state.version, state.previous) == (version, previous) else None
 
     def growth(self, epoch: int, number: int, version: int) -> Growth | None:
-        document = self._last(drift_reports.c.growth, epoch, number)
-        state = Growth.model_validate(document) if document else None
-        return state if state and state.version == version else None
+        document = self._last(drift_reports.c.growth, epoch, number, drift_reports.c.champion == version)
+        return Growth.model_validate(document) if document else None
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = {"epoch": report.epoch, "number": report.number}
@@ -108,12 +108,16 @@ class MysqlReports:
         comparison = {"previous": report.previous, "compared_at": time, "retrain": int(report.verdict == "drift")}
         self._connection.execute(sa.insert(self._comparison).values(**key, **comparison, **changes))
 
-    def _last(self, column: sa.Column[Any], epoch: int, number: int) -> Any:
-        """The last value of a column in the reports before a batch."""
+    def _last(
+        self, column: sa.Column[Any], epoch: int, number: int, condition: sa.ColumnElement[bool] | None = None
+    ) -> Any:
+        """The last value of a column in the reports before a batch, of those that meet a condition."""
         earlier = (drift_reports.c.epoch < epoch) | (
             (drift_reports.c.epoch == epoch) & (drift_reports.c.number < number)
         )
-        query = sa.select(column).where(earlier, column.is_not(sa.null()))
+        query = sa.select(column).where(
+            earlier, column.is_not(sa.null()), sa.true() if condition is None else condition
+        )
         return self._connection.scalar(
             query.order_by(drift_reports.c.epoch.desc(), drift_reports.c.number.desc()).limit(1)
         )
@@ -177,18 +181,18 @@ class MysqlLevels:
 
     def insert(self, update: LevelUpdated, at: datetime) -> None:
         try:
-            self._connection.execute(sa.insert(market_levels).values(**_level_row(update, at)))
+            self._connection.execute(sa.insert(market_levels).values(**level_row(update, at)))
         except IntegrityError as error:
             raise Retry("mysql", f"another worker stored update {update.seq} of the level") from error
 
     def restore(self, update: LevelUpdated, at: datetime) -> None:
-        statement = insert(market_levels).values(**_level_row(update, at))
+        statement = insert(market_levels).values(**level_row(update, at))
         self._connection.execute(statement.on_duplicate_key_update(seq=market_levels.c.seq))
 
     def _newest(self, condition: sa.ColumnElement[bool], limit: int) -> list[LevelUpdated]:
         query = sa.select(market_levels).where(condition).order_by(market_levels.c.seq.desc()).limit(limit)
         rows = self._connection.execute(query).mappings().all()
-        return [LevelUpdated(model=self._model, **_level_fields(row)) for row in reversed(rows)]
+        return [level_updated(self._model, row) for row in reversed(rows)]
 
 
 class MysqlDriftUnitOfWork(MysqlUnitOfWork):
@@ -250,13 +254,3 @@ def _bins(histogram: Histogram) -> Iterator[dict[str, object]]:
 
 def _of_version(version: int, run_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(market_levels.c.version == version, market_levels.c.run_id == run_id)
-
-
-def _level_row(update: LevelUpdated, at: datetime) -> dict[str, object]:
-    row = update.model_dump(exclude={"model", "rows"})
-    return {"digest": ""} | row | {"measured_rows": update.rows, "updated_at": for_sql(at)}
-
-
-def _level_fields(row: sa.RowMapping) -> dict[str, Any]:
-    fields = {name: value for name, value in row.items() if name not in {"measured_rows", "updated_at"}}
-    return fields | {"rows": row["measured_rows"], "pinned": bool(row["pinned"])}

@@ -10,7 +10,7 @@ import numpy as np
 from veleta.dataset import Dataset, MarketRule, Values
 from veleta.events.catalogue import LevelOutcome, LevelUpdated
 from veleta.market import Level, Seen, counted_periods, moved
-from veleta.market_levels import LevelState, MarketLevels, nearest
+from veleta.market_levels import LevelState, MarketLevels, history_of, nearest
 from veleta.periods import period_of
 
 MAX_JUMP = math.log(2)
@@ -38,6 +38,8 @@ class LevelChange(NamedTuple):
     reason: str
     seen: Seen | None = None
     rows: int = 0
+    earlier: tuple[tuple[int, Level], ...] = ()
+    """The levels of further periods of the batch, by number."""
 
 
 def seen_periods(
@@ -48,7 +50,7 @@ def seen_periods(
         return []
     periods, found = periods_of(market, rows), list[SeenPeriod]()
     signed = np.log(np.array([row[dataset.target] for row in rows], float)) - logarithms
-    for number in counted_periods(periods):
+    for number in counted_periods(periods, np.max):
         chosen = np.flatnonzero(periods == number)
         own = [rows[position] for position in chosen]
         seen = market.seen(dataset, own, signed[chosen], logarithms[chosen])
@@ -64,10 +66,7 @@ def levels_of(
     If that one did not move the level, because it waits or is pinned, it is what the batch shows of its periods: a
     training does not help there.
     """
-    levels = dict(market.levels)
-    for each in updates:
-        if each.outcome in ("moved", "confirmed"):
-            levels[period_of(each.period, market.every)] = Level(each.value - each.slope, each.error)
+    levels = market.with_updates(history_of(updates)).levels
     own = updates[-1] if updates and (updates[-1].epoch, updates[-1].number) == batch else None
     periods = periods_of(market, rows)
     found = np.array([nearest(levels, number).value for number in periods.tolist()], float)
@@ -98,34 +97,43 @@ def after_batch(market: MarketLevels, state: LevelState, batch: Sequence[SeenPer
     found = LevelChange(state._replace(as_of=as_of), "held", "a person pinned the level", newest.seen, rows)
     if state.pinned:
         return found
-    level = _moved(market, state.level, present, news)
-    change, limit = level.value - state.level.value, math.log1p(rule.max_move)
-    if abs(change) <= limit:
-        state = state._replace(as_of=as_of, level=level, waiting=None)
-        return found._replace(state=state, outcome="moved", reason=f"level {_percent(change)}")
+    *earlier, level = _moved(market, state.level, present, news)
+    change, agrees = level.value - state.level.value, _agrees(market, state, newest)
+    if abs(math.expm1(change)) <= rule.max_move:
+        # Few rows that also fit what waits do not contradict it.
+        kept = state if agrees else state._replace(waiting=None, waiting_as_of=None)
+        past = tuple(
+            (each.number, Level(moved_to.value - moved_to.slope, moved_to.error))
+            for each, moved_to in zip(news, earlier, strict=False)
+        )
+        moved_state = kept._replace(as_of=as_of, level=level)
+        return found._replace(state=moved_state, outcome="moved", reason=f"level {_percent(change)}", earlier=past)
     shown = _percent(newest.seen.mean - state.level.value)
-    if state.waiting and _agree(market, state, newest):
-        level = moved(Level(state.waiting.mean, state.waiting.error), newest.seen, market.steps)
+    if state.waiting and agrees and abs(newest.seen.mean - state.level.value) <= MAX_JUMP:
+        level = moved(Level(*state.waiting), newest.seen, market.steps, _periods_waited(market, state, newest))
         confirmed = f"two batches in a row show that prices changed by {shown}"
-        state = state._replace(as_of=as_of, level=level, waiting=None)
+        state = state._replace(as_of=as_of, level=level, waiting=None, waiting_as_of=None)
         return found._replace(state=state, outcome="confirmed", reason=confirmed)
     waits = f"the level waits: the batch shows {shown}, and one batch may move it by {100 * rule.max_move:.3g} %"
-    return found._replace(state=state._replace(waiting=newest.seen), outcome="waiting", reason=waits)
+    state = state._replace(waiting=newest.seen, waiting_as_of=as_of)
+    return found._replace(state=state, outcome="waiting", reason=waits)
 
 
 def accepted(state: LevelState) -> LevelChange | None:
     """The level that a waiting batch shows, because a person accepts it. None if none waits."""
     if state.waiting is None:
         return None
-    level = Level(state.waiting.mean, state.waiting.error)
+    level = Level(*state.waiting)
     reason = f"level {_percent(level.value - state.level.value)}"
-    return LevelChange(state._replace(level=level, waiting=None), "accepted", reason)
+    as_of = state.waiting_as_of or state.as_of
+    return LevelChange(state._replace(as_of=as_of, level=level, waiting=None, waiting_as_of=None), "accepted", reason)
 
 
 def pinned(state: LevelState, factor: float) -> LevelChange:
     """The level at a factor of the first period's prices, where it stays."""
     level = Level(math.log(factor), state.level.error)
-    return LevelChange(state._replace(level=level, waiting=None, pinned=True), "pinned", f"{factor:g}")
+    state = state._replace(level=level, waiting=None, waiting_as_of=None, pinned=True)
+    return LevelChange(state, "pinned", f"{factor:g}")
 
 
 def reset(market: MarketLevels) -> LevelChange:
@@ -145,16 +153,25 @@ def _percent(change: float) -> str:
     return f"{100 * math.expm1(change):+.1f} %"
 
 
-def _moved(market: MarketLevels, level: Level, present: int, news: Sequence[SeenPeriod]) -> Level:
+def _moved(market: MarketLevels, level: Level, present: int, news: Sequence[SeenPeriod]) -> list[Level]:
+    """The level after each period."""
+    found = list[Level]()
     for each in news:
         level = moved(level, each.seen, market.steps, each.number - present, trend=market.method == "trend")
         present = each.number
-    return level
+        found.append(level)
+    return found
 
 
-def _agree(market: MarketLevels, state: LevelState, newest: SeenPeriod) -> bool:
-    """Whether a batch shows the same as the one that waits, and a change that a market can have."""
-    if state.waiting is None or abs(newest.seen.mean - state.level.value) > MAX_JUMP:
+def _agrees(market: MarketLevels, state: LevelState, newest: SeenPeriod) -> bool:
+    """Whether a batch shows the same as the one that waits. False if none waits."""
+    if state.waiting is None:
         return False
-    error = math.sqrt(state.waiting.error**2 + newest.seen.error**2 + market.step**2)
+    steps = market.step**2 * _periods_waited(market, state, newest)
+    error = math.sqrt(state.waiting.error**2 + newest.seen.error**2 + steps)
     return abs(newest.seen.mean - state.waiting.mean) <= AGREEMENT * error
+
+
+def _periods_waited(market: MarketLevels, state: LevelState, newest: SeenPeriod) -> int:
+    """The periods from the batch that waits to this one, 1 at least."""
+    return max(1, newest.number - period_of(state.waiting_as_of or state.as_of, market.every))

@@ -87,7 +87,7 @@ class IntervalPredictor(Predictor):
             Reject: one of the predictions is not finite.
         """
         if self._factors is None:
-            return [Prediction(price) for price in self.prices(rows, (each.value if each else 0.0 for each in levels))]
+            return [Prediction(price) for price in self.prices(rows, self._offsets(levels))]
         logarithms, sizes = self._interval_booster.predict_with_sizes(self.features(rows))
         try:
             predictions = [
@@ -100,12 +100,14 @@ class IntervalPredictor(Predictor):
             raise not_a_price()
         return predictions
 
+    def _offsets(self, levels: Iterable[PriceLevel | None]) -> Iterable[float]:
+        return (each.value if each else self.offset for each in levels)
+
     def _prediction(
         self, logarithm: float, size: float, factors: Sequence[float | None], level: PriceLevel | None
     ) -> Prediction:
         size, factor = math.exp(size), factors[bisect_left(self._edges, logarithm)]
-        if level:
-            logarithm += level.value
+        logarithm += level.value if level else self.offset
         price = math.exp(logarithm)
         expected = self.holdout_errors.expected(size) if self.holdout_errors else None
         if factor is None:

@@ -65,6 +65,7 @@ class Market(TypedDict):
     every: str
     method: str
     since: str
+    first: date
     as_of: date
     factor: float
     error: float
@@ -84,14 +85,14 @@ class Factor(TypedDict):
 class Model(PromotionDetails):
     """The served version. `interval_level` is the level at which its intervals shall contain 80 % of the prices.
 
-    `market` is null if its dataset had no market.
+    `market` is there if the dataset has a market, and null if the version was trained without one.
     """
 
     name: str
     loaded_at: Time
     interval_level: float | None
     estimate: Estimate
-    market: Market | None
+    market: NotRequired[Market | None]
 
 
 class History(TypedDict):

@@ -10,8 +10,8 @@ from typing import NamedTuple, Self
 from veleta.dataset import Column
 from veleta.errors import Reject
 from veleta.events.catalogue import LevelUpdated
-from veleta.market import Level, expected
-from veleta.market_levels import LevelState, MarketLevels, nearest
+from veleta.market import Level
+from veleta.market_levels import LevelState, MarketLevels, history_of, nearest
 from veleta.periods import first_day, period_of
 from veleta_inference.domain.errors import InvalidRequest
 from veleta_inference.domain.messages import shown
@@ -70,17 +70,15 @@ class LevelUpdates:
         Raises:
             Reject: the level is no factor of prices.
         """
-        farthest = max(payload.value, payload.waiting or 0.0, key=abs)
-        if abs(farthest) > MAX_LEVEL:
-            raise Reject("the level of the market is no factor of prices", f"its logarithm is {farthest:g}")
+        if abs(payload.value) > MAX_LEVEL:
+            raise Reject("the level of the market is no factor of prices", f"its logarithm is {payload.value:g}")
         if before and payload.seq <= before.state.seq:
             return before
         state = LevelState.of_event(payload)
         if payload.outcome == "reset":
             return cls(state, time, {})
-        # The level of the period itself, without the change that is expected of the next one.
-        own = PeriodLevel(state.seq, Level(expected(state.level, 0), state.level.error))
-        return cls(state, time, {**(before.periods if before else {}), payload.period: own})
+        found = {day: PeriodLevel(state.seq, level) for day, level in history_of([payload]).periods.items()}
+        return cls(state, time, {**(before.periods if before else {}), **found})
 
 
 @dataclass(frozen=True)
@@ -142,12 +140,13 @@ class ServedMarket:
             "every": every,
             "method": self.levels.method,
             "since": self.since,
+            "first": self.levels.first,
             "as_of": state.as_of,
             "factor": self.factor,
             "error": state.level.error,
             "level_seq": state.seq,
             "pinned": state.pinned,
-            "waiting": math.exp(state.waiting.mean) if state.waiting else None,
+            "waiting": math.exp(min(state.waiting.mean, MAX_LEVEL)) if state.waiting else None,
             "periods": [
                 {"period": first_day(number, every), "factor": math.exp(each.level.value), "error": each.level.error}
                 for number, each in self.periods.items()

@@ -7,12 +7,11 @@ from datetime import date, datetime
 from typing import Any
 
 from veleta.dataset import Period
+from veleta.intervals import DEVIATIONS
 from veleta.periods import period_name, period_of
 from veleta_monitor.domain.formatting import NO_VALUE, format_number
 from veleta_monitor.domain.table import Cell, Column, Table, Tone, time_cell
 
-BAND = 1.28
-"""Standard errors on both sides of the level: 80 % of a normal distribution are within them."""
 METHODS: Mapping[str, str] = {
     "none": "no change is expected after it",
     "last": "it is expected to stay",
@@ -44,7 +43,8 @@ class LevelPoint:
 
 @dataclass(frozen=True)
 class MarketLevel:
-    """The level of the served version on the day `as_of`. `since` is the first period, as `2014-05`.
+    """The level of the served version on the day `as_of`. `since` is the first period, as `2014-05`, and `first`
+    the day of its first row.
 
     `waiting` is the factor that a batch shows, if it would move the level too far.
     """
@@ -52,6 +52,7 @@ class MarketLevel:
     every: Period
     method: str
     since: str
+    first: date
     as_of: date
     factor: float
     error: float
@@ -86,6 +87,7 @@ def parse_market(body: Mapping[str, Any] | None) -> MarketLevel | None:
         every=every,
         method=str(body["method"]),
         since=str(body["since"]),
+        first=date.fromisoformat(body["first"]),
         as_of=date.fromisoformat(body["as_of"]),
         factor=float(body["factor"]),
         error=float(body["error"]),
@@ -101,7 +103,7 @@ def parse_market(body: Mapping[str, Any] | None) -> MarketLevel | None:
 
 def band(factor: float, error: float) -> tuple[float, float]:
     """The bounds of a factor in which the true one is with a probability of 80 %."""
-    return factor * math.exp(-BAND * error), factor * math.exp(BAND * error)
+    return factor * math.exp(-DEVIATIONS * error), factor * math.exp(DEVIATIONS * error)
 
 
 def change_text(factor: float) -> str:

@@ -5,15 +5,13 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import BatchClosed
-from veleta.market import Level
+from veleta.market_levels import LevelHistory
 from veleta.ports import Registry, Version
 from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.child_protocol import (
@@ -46,12 +44,12 @@ class ChildProcessMeasurer:
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     async def measure(
-        self, version: Version, manifest: BatchClosed, level: float, updates: Mapping[date, Level]
+        self, version: Version, manifest: BatchClosed, level: float, history: LevelHistory
     ) -> BatchMeasures | None:
         """See `BatchMeasurer.measure`. A cancellation ends the child process."""
         await asyncio.to_thread(self._download, version)
         (self._folder / BATCH).write_text(manifest.model_dump_json())
-        (self._folder / LEVELS).write_text(json.dumps({day.isoformat(): each for day, each in updates.items()}))
+        (self._folder / LEVELS).write_text(history.model_dump_json())
         await _run(str(self._folder), str(level), *self._cache.arguments)
         measures = json.loads((self._folder / MEASURES).read_text())
         return BatchMeasures(**measures) if measures else None

@@ -2,20 +2,20 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import insert
 
+from veleta.adapters.level_rows import level_updated
 from veleta.adapters.manifests import MysqlManifests
 from veleta.adapters.mysql import MysqlUnitOfWork
 from veleta.clock import for_sql
 from veleta.errors import StateLost
 from veleta.events.catalogue import Measures, Profile
-from veleta.market import Level
-from veleta.market_levels import updates_of
+from veleta.market_levels import LevelHistory, history_of
 from veleta.ports import Version
 from veleta.tables import evaluations, interval_levels, leases, market_levels, promotions, trainings
 from veleta_trainer.domain.checks import Check
@@ -183,12 +183,14 @@ class MysqlMarketLevels:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def updates(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> dict[date, Level]:
+    def history(self, version: int, run_id: str, before: tuple[int, int] | None = None) -> LevelHistory:
         columns = market_levels.c
         query = sa.select(market_levels).where(columns.version == version, columns.run_id == run_id)
-        rows = self._connection.execute(query.order_by(columns.seq))
-        earlier = takewhile(lambda row: before is None or row.epoch is None or (row.epoch, row.number) < before, rows)
-        return updates_of((row.outcome, row.period, Level(row.value, row.error, row.slope)) for row in earlier)
+        rows = self._connection.execute(query.order_by(columns.seq)).mappings()
+        updates = (level_updated("", row) for row in rows)
+        return history_of(
+            takewhile(lambda each: before is None or not each.epoch or (each.epoch, each.number or 0) < before, updates)
+        )
 
 
 class MysqlEvaluations:

@@ -15,6 +15,7 @@ from veleta.market import (
     Level,
     Seen,
     best_method,
+    bounded,
     counted_periods,
     followed,
     likely_step,
@@ -23,7 +24,7 @@ from veleta.market import (
     seen_in,
     smoothed,
 )
-from veleta.market_levels import PREDICTION, MarketLevels, bands
+from veleta.market_levels import PREDICTION, LevelHistory, MarketLevels, bands
 from veleta_trainer.domain.interval_model import error_model_of, fit_error_model, out_of_fold_errors
 from veleta_trainer.domain.labelled_rows import LabelledRows
 from veleta_trainer.domain.price_model import fit_price_model
@@ -111,10 +112,12 @@ def _fit_in_market(
     left = whole - rows.part(chosen).levels(market)
     part = house.part(chosen)
     error_model = error_model_of(dataset, part.frame, left, params, threads)
+    # Those of the last turn are errors of a model that was fitted without the levels that are found by them.
+    market = market.model_copy(update={"bias": seen_in(errors).mean, "deviation": float(bounded(left).std())})
     return VersionModels(booster, error_model, _with_mixes(dataset, market, part, left))
 
 
-def levels_of(booster: CatBoostRegressor, updates: Mapping[date, Level]) -> MarketLevels | None:
+def levels_of(booster: CatBoostRegressor, history: LevelHistory) -> MarketLevels | None:
     """The levels of a model: of its training, and of later updates. None if its prices contain the level.
 
     Raises Reject: its file is damaged.
@@ -123,7 +126,7 @@ def levels_of(booster: CatBoostRegressor, updates: Mapping[date, Level]) -> Mark
         market = MarketLevels.of_model(booster.get_metadata())
     except ValueError as error:
         raise Reject("the model's file is damaged", one_line(error)) from error
-    return market.with_updates(updates) if market else None
+    return market.with_updates(history) if market else None
 
 
 def period_length(days: np.ndarray) -> Period:
@@ -155,4 +158,4 @@ def _with_mixes(dataset: Dataset, market: MarketLevels, house: LabelledRows, err
     own = [info.name for info in Features(dataset).infos if info.categorical and info.is_column]
     values = {name: house.frame[name].to_numpy() for name in own} | {PREDICTION: bands(edges, logarithms)}
     mixes = {name: found for name, each in values.items() if (found := mix_of(each, errors))}
-    return market.model_copy(update={"bias": seen_in(errors).mean, "mixes": mixes, "edges": edges})
+    return market.model_copy(update={"mixes": mixes, "edges": edges})

@@ -1,7 +1,6 @@
 """The recipe: everything that is needed to repeat a training from the topics."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 from hashlib import sha256
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from veleta.batches import newest_of_each_number
 from veleta.dataset import parse_dataset
 from veleta.events.catalogue import BatchClosed
 from veleta.feature_definition import FeatureDefinition
-from veleta.market import Level
+from veleta.market_levels import LevelHistory
 
 
 class Recipe(BaseModel):
@@ -29,8 +28,8 @@ class Recipe(BaseModel):
     """Manifests of further batches whose holdout rows the champion was evaluated on."""
     champion: int | None
     """The version that is challenged."""
-    champion_levels: Annotated[dict[date, Level], Field(exclude_if=lambda value: not value)] = {}
-    """The levels of its market since its training, by the first day of their period."""
+    champion_levels: Annotated[LevelHistory, Field(exclude_if=lambda value: value == LevelHistory())] = LevelHistory()
+    """The levels of its market since its training."""
     params: dict[str, str | int | float]
     libraries: dict[str, str]
     places_digest: Annotated[str, Field(exclude_if=lambda value: not value)] = ""

@@ -98,8 +98,8 @@ def later_errors(
 ) -> LaterErrors | None:
     """The errors on the latest periods, with their holdout, of a model that learnt only the periods before.
 
-    The latest periods are so many that they have LATER_ROWS rows. None without a market, or if too few rows are left to
-    learn from.
+    The latest periods are so many that they have LATER_ROWS rows. None without a market, or fewer than half as
+    many are left to learn from.
     """
     if models.market is None:
         return None
@@ -110,7 +110,7 @@ def later_errors(
     first = int(numbers[::-1][min(int(enough), len(numbers) - 1)])
     house, learnt = rows.at(rows.levels(models.market)), ~is_held_out(rows.properties)
     before, later = house.part((periods < first) & learnt), house.part(periods >= first)
-    if len(before) < MIN_TRAINING_ROWS:
+    if len(before) < max(len(later) / 2, MIN_TRAINING_ROWS):
         return None
     booster = fit_price_model(dataset, before.frame, before.prices, halved(params), threads)
     predictions = HoldoutPredictions.of_models(dataset, (booster, models.error_model), later)

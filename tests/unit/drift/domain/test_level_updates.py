@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
+from datetime import date
 
 import numpy as np
 import pytest
 
 from veleta.dataset import MarketRule, Values
 from veleta.events.catalogue import LevelUpdated
-from veleta.market import best_method, followed, likely_step, mix_of, seen_in
+from veleta.market import Seen, best_method, followed, likely_step, mix_of, seen_in
 from veleta.market_levels import MarketLevels
 from veleta.periods import first_day
 from veleta_drift.domain.level_updates import (
@@ -213,3 +214,76 @@ def test_each_row_has_the_level_of_its_own_period() -> None:
     waiting = update(market, market.follow(LEARNT + 1, factor=1_000), 1)
     assert levels_of(market.levels, [moved, waiting], rows, (1, 1)).tolist() == [learnt, waiting.seen, waiting.seen]
     assert levels_of(market.levels, [moved, waiting], rows, (1, 2)).tolist() == [learnt, present, present]
+
+
+def test_each_period_of_a_batch_has_its_level() -> None:
+    """A batch of three months: the rows of the first ones are no errors of the last one's level."""
+    market = Market(steady, 0)
+    news = []
+    for month in range(LEARNT, LEARNT + 3):
+        errors = market.errors(month, ROWS)
+        seen = market.levels.seen_of(errors, {"zip": market.zips}, np.zeros(ROWS))
+        news.append(SeenPeriod(FIRST + month, seen, first_day(FIRST + month, "month"), ROWS))
+    found = after_batch(market.levels, market.state, news, RULE)
+    assert [number for number, _ in found.earlier] == [FIRST + LEARNT, FIRST + LEARNT + 1]
+    for number, level in found.earlier:
+        assert abs(level.value - steady(number - FIRST)) < 0.02
+    assert abs(found.state.level.value - found.state.level.slope - steady(LEARNT + 2)) < 0.02
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_few_rows_hardly_move_the_level(rows: int) -> None:
+    """Their own deviation says nothing: that of the training counts."""
+    moves = []
+    for seed in range(200):
+        market = Market(lambda _: 0.0, seed)
+        market.levels = market.levels.model_copy(update={"deviation": DEVIATION})
+        before = market.state.level.value
+        found = market.see(LEARNT, np.random.default_rng(seed).normal(0.0, DEVIATION, rows))
+        moves.append(abs(found.state.level.value - before))
+    assert np.quantile(moves, 0.95) < 0.02
+
+
+def test_few_rows_that_fit_do_not_end_a_wait() -> None:
+    """They show too little to confirm a change. A batch that contradicts it ends the wait."""
+    market = Market(lambda _: 0.0, 3)
+    assert market.follow(LEARNT, factor=0.8).outcome == "waiting"
+    market.levels = market.levels.model_copy(update={"deviation": DEVIATION})
+    assert market.see(LEARNT, math.log(0.8) + np.array([-0.2, 0.2, -0.1, 0.1])).outcome == "moved"
+    assert market.state.waiting is not None
+    assert market.follow(LEARNT + 1, factor=0.8).outcome == "confirmed"
+    assert market.state.waiting is None
+
+
+def test_an_accepted_level_is_that_of_the_waiting_period() -> None:
+    """What prices were before stays as it was."""
+    market = Market(lambda _: 0.0, 0)
+    before = market.state
+    assert market.follow(LEARNT + 2, factor=0.8).outcome == "waiting"
+    assert market.state.as_of == before.as_of
+    found = accepted(market.state)
+    assert found
+    assert (found.state.as_of, found.state.waiting_as_of) == (first_day(FIRST + LEARNT + 2, "month"), None)
+
+
+@pytest.mark.parametrize(("change", "outcome"), [(0.098, "moved"), (-0.098, "moved"), (0.12, "waiting")])
+def test_the_bound_is_the_same_up_and_down(change: float, outcome: str) -> None:
+    """As a share of the prices."""
+    market = Market(lambda _: 0.0, 0)
+    level = math.log1p(change) + market.state.level.value
+    news = [SeenPeriod(FIRST + LEARNT, Seen(level, 1e-6), first_day(FIRST + LEARNT, "month"), 10**6)]
+    assert after_batch(market.levels, market.state, news, RULE).outcome == outcome
+
+
+def test_agreement_allows_for_the_time_between() -> None:
+    """A market goes on while the level waits: with days as periods, a month is thirty steps."""
+    market = Market(lambda _: 0.0, 0)
+    levels = market.levels.model_copy(update={"every": "day", "step": 0.002, "levels": {735_000: market.levels.now}})
+    first = date.fromordinal(735_010)
+    state = market.state._replace(as_of=first)
+    for days, shown, outcome in ((0, -0.16, "waiting"), (30, -0.18, "confirmed")):
+        day = date.fromordinal(735_010 + days)
+        news = [SeenPeriod(day.toordinal(), Seen(shown, 0.002), day, 10_000)]
+        found = after_batch(levels, state, news, RULE)
+        assert found.outcome == outcome
+        state = found.state

@@ -14,6 +14,7 @@ from support.testbed import wait_until
 from support.trainer import DATASET
 from support.twins.shared import MemoryLog, MemoryRegistry
 from veleta.errors import Reject, Retry
+from veleta.market_levels import LevelHistory
 from veleta.ports import NATIVE, Version
 from veleta_trainer.adapters import measurer as module
 from veleta_trainer.adapters.batch_files import BatchFiles
@@ -43,7 +44,7 @@ def measure(tmp_path: Path, registry: MemoryRegistry, monkeypatch: pytest.Monkey
     async def call(script: str, version: Version) -> BatchMeasures | None:
         child.write_text(f"#!/bin/sh\n{script}\n")
         child.chmod(0o700)
-        return await measurer.measure(version, MANIFEST, 0.85, {})
+        return await measurer.measure(version, MANIFEST, 0.85, LevelHistory())
 
     return call
 
