@@ -40,12 +40,12 @@ from veleta.users import KAFKA_USERS, OPERATOR
 MAY_WRITE = {
     "poller": {"batches", "rows", "commands", "deadletter"},
     "loader": {"deadletter"},
-    "drift": {"drift", "retrain", "deadletter"},
+    "drift": {"drift", "retrain", "levels", "commands", "deadletter"},
     "trainer": {"retrain", "training", "models", "commands", "deadletter"},
     "inference": {"deadletter"},
     "retention": set(),
     "monitor": {"commands"},
-    OPERATOR: {"batches", "rows", "drift", "retrain", "training", "models", "commands"},
+    OPERATOR: {"batches", "rows", "drift", "retrain", "training", "models", "levels", "commands"},
 }
 """The operator writes commands, and again the record of a dead letter."""
 
