@@ -1,8 +1,9 @@
 """Commands: a person sends a command to a service on the topic `commands`, and the service replies there once."""
 
+import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
@@ -18,6 +19,8 @@ from veleta.topics import topic
 
 REPLY_TIMEOUT = 30.0
 POLL_SECONDS = 0.2
+READ_SECONDS = 0.1
+"""The pause between two looks whether all commands are read."""
 log = structlog.get_logger()
 
 
@@ -119,6 +122,23 @@ class PendingCommands:
         """Record that a command has its reply, which may not have been read yet."""
         self._replied.add(command_id)
         self._pending.pop(command_id, None)
+
+
+async def read_to_end(
+    pending: PendingCommands, event_log: EventLog, name: str, wait: Callable[[float], Awaitable[bool]]
+) -> None:
+    """Wait until `pending` has read all records that the topic `name` has now.
+
+    `wait` pauses for so many seconds, and returns False if the service stops.
+
+    Raises:
+        Retry: Kafka is unreachable, or the service stops.
+    """
+    bounds = await asyncio.to_thread(event_log.bounds, name)
+    end = sum(end for _, end in bounds.values())
+    while pending.next_offset < end:
+        if not await wait(READ_SECONDS):
+            raise Retry("kafka", "stopping")
 
 
 def _decode(record: Record) -> Event | None:

@@ -122,10 +122,6 @@ class MarketLevels(BaseModel):
         """
         return self.now if number > max(self.levels) else nearest(self.levels, number)
 
-    def of_day(self, day: date) -> Level:
-        """As `of_period`, for the period of a day."""
-        return self.of_period(period_of(day, self.every))
-
     def variance(self, state: LevelState, days: float = 0.0) -> float:
         """That of the level that is asked for, so many days after its last update: the next step is not yet known."""
         return state.level.error**2 + self.steps**2 * (1 + max(0.0, days) / DAYS[self.every])

@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 
 from veleta.clock import Clock
-from veleta.commands import PendingCommand, PendingCommands, reply_event
+from veleta.commands import PendingCommand, PendingCommands, read_to_end, reply_event
 from veleta.errors import Reject, Retry, StateLost, one_line
 from veleta.events.catalogue import MAX_ID_LENGTH, AcceptLevel, LevelCommand, ModelPromoted, PinLevel, ResetLevel
 from veleta.events.envelope import Record, encode, header_texts
@@ -87,7 +87,7 @@ class LevelCommands:
                 raise
         if pending.due():
             await self._publisher.publish_pending()
-            await self._read_to_end(pending)
+            await read_to_end(pending, self._event_log, topic(self._dataset, "commands"), self._health.wait)
         for each in pending.due():
             await self._handle(each)
             fault_point("drift.replied")
@@ -107,13 +107,6 @@ class LevelCommands:
     async def _end_of(self, name: str) -> int:
         bounds = await self._health.retry_until_available(partial(asyncio.to_thread, self._event_log.bounds, name))
         return sum(end for _, end in bounds.values())
-
-    async def _read_to_end(self, pending: PendingCommands) -> None:
-        bounds = await asyncio.to_thread(self._event_log.bounds, topic(self._dataset, "commands"))
-        end = sum(end for _, end in bounds.values())
-        while pending.next_offset < end:
-            if not await self._health.wait(WATCH_SECONDS):
-                raise Retry("kafka", "stopping")
 
     async def _handle(self, pending: PendingCommand) -> None:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from veleta.clock import Clock
-from veleta.commands import PendingCommand, PendingCommands
+from veleta.commands import PendingCommand, PendingCommands, read_to_end
 from veleta.errors import Reject, Retry, StateLost, one_line
 from veleta.events.catalogue import MAX_ID_LENGTH, Cancel, Promote, Retrain, Rollback, TrainerCommand
 from veleta.faults import fault_point
@@ -78,19 +78,12 @@ class CommandHandler:
         """
         await self._transactions.check_lease()
         await self._recorder.publish()
-        await self._read_to_end()
+        await read_to_end(self._pending, self._event_log, topic(self._dataset, "commands"), self._health.wait)
         for pending in self._pending.due():
             training = await self._active()
             if training and training.state in ("decided", "aliased"):
                 raise Retry("trainer", "the training in progress completes its decision first")
             await self._handle(pending)
-
-    async def _read_to_end(self) -> None:
-        bounds = await asyncio.to_thread(self._event_log.bounds, topic(self._dataset, "commands"))
-        end = sum(end for _, end in bounds.values())
-        while self._pending.next_offset < end:
-            if not await self._health.wait(COMMAND_SECONDS):
-                raise Retry("kafka", "stopping")
 
     async def _handle(self, pending: PendingCommand) -> None:
         sender = {"actor": pending.command.actor, "reason": pending.command.reason}

@@ -9,7 +9,7 @@ import numpy as np
 
 from veleta.dataset import Dataset, MarketRule, Values
 from veleta.events.catalogue import LevelOutcome, LevelUpdated
-from veleta.market import Level, Seen, counted_periods, moved
+from veleta.market import Level, Seen, counted_periods, moved, periods_of
 from veleta.market_levels import LevelState, MarketLevels, history_of, nearest
 from veleta.periods import period_of
 
@@ -48,7 +48,7 @@ def seen_periods(
     """What clean rows show, by period. `logarithms` has their predictions without the level. Empty without rows."""
     if not rows:
         return []
-    periods, found = periods_of(market, rows), list[SeenPeriod]()
+    periods, found = _periods(market, rows), list[SeenPeriod]()
     signed = np.log(np.array([row[dataset.target] for row in rows], float)) - logarithms
     for number in counted_periods(periods, np.max):
         chosen = np.flatnonzero(periods == number)
@@ -68,16 +68,11 @@ def levels_of(
     """
     levels = market.with_updates(history_of(updates)).levels
     own = updates[-1] if updates and (updates[-1].epoch, updates[-1].number) == batch else None
-    periods = periods_of(market, rows)
+    periods = _periods(market, rows)
     found = np.array([nearest(levels, number).value for number in periods.tolist()], float)
     if own and own.seen is not None and own.outcome in ("waiting", "held"):
         found[periods >= period_of(own.period, market.every)] = own.seen
     return found
-
-
-def periods_of(market: MarketLevels, rows: Sequence[Values]) -> np.ndarray:
-    """The number of each row's period."""
-    return np.array([period_of(_day(market, row), market.every) for row in rows], int)
 
 
 def after_batch(market: MarketLevels, state: LevelState, batch: Sequence[SeenPeriod], rule: MarketRule) -> LevelChange:
@@ -139,6 +134,11 @@ def pinned(state: LevelState, factor: float) -> LevelChange:
 def reset(market: MarketLevels) -> LevelChange:
     """The level of the training."""
     return LevelChange(market.state, "reset", f"as at the end of its training, {market.last}")
+
+
+def _periods(market: MarketLevels, rows: Sequence[Values]) -> np.ndarray:
+    """The number of each row's period."""
+    return periods_of(np.array([_day(market, row).toordinal() for row in rows], int), market.every)
 
 
 def _day(market: MarketLevels, row: Values) -> date:

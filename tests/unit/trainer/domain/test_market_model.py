@@ -12,6 +12,7 @@ from support.trainer import DATASET
 from veleta.dataset import parse_dataset
 from veleta.market import Level, periods_of
 from veleta.market_levels import LevelHistory, MarketLevels
+from veleta.periods import period_of
 from veleta_trainer.domain.clean_rows import CleanBatch, CleanRows
 from veleta_trainer.domain.holdout import Holdout
 from veleta_trainer.domain.labelled_rows import LabelledRows
@@ -85,7 +86,7 @@ def test_a_wrong_year_is_no_period() -> None:
     found = fit_models(DATED, labelled(rows), PARAMS, 2).market
     assert found is not None
     assert (len(found.levels), found.last) == (2, date(2020, 2, 28))
-    assert found.of_day(date(2029, 5, 5)) == found.now
+    assert found.of_period(period_of(date(2029, 5, 5), "month")) == found.now
 
 
 def test_the_model_s_file_has_them(market: MarketLevels) -> None:
@@ -100,10 +101,10 @@ def test_later_updates_are_levels_too(market: MarketLevels) -> None:
     """The last one is asked for; a period that is past has no expected change."""
     later = {date(2020, 9, 1): Level(0.09, 0.004), date(2020, 10, 1): Level(0.1, 0.004)}
     found = market.with_updates(LevelHistory(periods=later, now=Level(0.12, 0.004, 0.02)))
-    assert found.of_day(date(2020, 9, 14)).value == 0.09
-    assert found.of_day(date(2020, 10, 14)).value == 0.1
-    assert found.now == found.of_day(date(2020, 11, 1)) == Level(0.12, 0.004, 0.02)
-    assert found.of_day(date(2020, 2, 1)) == market.levels[FIRST + 1]
+    assert found.of_period(period_of(date(2020, 9, 14), "month")).value == 0.09
+    assert found.of_period(period_of(date(2020, 10, 14), "month")).value == 0.1
+    assert found.now == found.of_period(period_of(date(2020, 11, 1), "month")) == Level(0.12, 0.004, 0.02)
+    assert found.of_period(period_of(date(2020, 2, 1), "month")) == market.levels[FIRST + 1]
     assert market.with_updates(LevelHistory()) == market
 
 
