@@ -208,8 +208,11 @@ def new_password(user: str) -> UserScramCredentialUpsertion:
 
 def joins(kafka: KafkaSettings, group: str, name: str) -> bool:
     """Whether a client may consume as a member of a group, and commit an offset."""
-    consumer = KafkaConsumer(name, **client_arguments(kafka, "test"), group_id=group, enable_auto_commit=False)
+    consumer = KafkaConsumer(**client_arguments(kafka, "test"), group_id=group, enable_auto_commit=False)
     try:
+        # The library may lose its second assignment. Without metadata the first one has no partitions.
+        assert consumer.partitions_for_topic(name)
+        consumer.subscribe([name])
         wait_until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), what="it is a member")
         consumer.commit({TopicPartition(name, 0): OffsetAndMetadata(0, "", -1)})
     except GroupAuthorizationFailedError:
