@@ -20,7 +20,13 @@ from kafka.admin import (
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
-from kafka.errors import AuthorizationError, GroupAuthorizationFailedError, UnknownTopicOrPartitionError
+from kafka.errors import (
+    AuthorizationError,
+    CommitFailedError,
+    GroupAuthorizationFailedError,
+    RebalanceInProgressError,
+    UnknownTopicOrPartitionError,
+)
 from kafka.structs import OffsetAndMetadata
 from pydantic import SecretStr
 
@@ -209,12 +215,21 @@ def new_password(user: str) -> UserScramCredentialUpsertion:
 def joins(kafka: KafkaSettings, group: str, name: str) -> bool:
     """Whether a client may consume as a member of a group, and commit an offset."""
     consumer = KafkaConsumer(**client_arguments(kafka, "test"), group_id=group, enable_auto_commit=False)
+
+    def commits() -> bool:
+        consumer.poll(timeout_ms=200)
+        try:
+            consumer.commit({TopicPartition(name, 0): OffsetAndMetadata(0, "", -1)})
+        except (RebalanceInProgressError, CommitFailedError):  # it joins again when it has new metadata
+            return False
+        return True
+
     try:
         # The library may lose its second assignment. Without metadata the first one has no partitions.
         assert consumer.partitions_for_topic(name)
         consumer.subscribe([name])
         wait_until(lambda: consumer.poll(timeout_ms=200) or consumer.assignment(), what="it is a member")
-        consumer.commit({TopicPartition(name, 0): OffsetAndMetadata(0, "", -1)})
+        wait_until(commits)
     except GroupAuthorizationFailedError:
         return False
     finally:
