@@ -50,4 +50,8 @@ ENTRYPOINT ["sh", "-c", "exec python -m veleta_$NAME \"$@\"", "veleta"]
 FROM service AS notebooks
 COPY --chmod=755 notebooks/*.ipynb /notebooks/
 
+# In front of replicas of inference: compose/scale.yaml. Before 3.1 a new replica would get requests unchecked.
+FROM haproxy:3.2 AS balancer
+COPY --chmod=755 compose/balancer.cfg /usr/local/etc/haproxy/haproxy.cfg
+
 FROM service

@@ -10,6 +10,8 @@ HostNames = Annotated[str, Field(pattern=HOSTS_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 """A time limit or an interval, at most a day."""
+StopDelay = Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)]
+"""Seconds after SIGTERM. A service ends within 20 s of it, with what it does after the delay."""
 PollEvery = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 GroupNumber = Annotated[int, Field(ge=0, le=999_999_999_999)]
 Seed = Annotated[int, Field(ge=0, le=999_999_999_999)]

@@ -68,6 +68,9 @@ class SqliteJournal:
         """Delete the lines that `read` returned."""
         self._database.execute("DELETE FROM lines WHERE id <= ?", (self._last,))
 
+    def adopt(self) -> None:
+        """There is one process."""
+
     def check(self) -> None:
         """Never full."""
 

@@ -25,6 +25,9 @@ class NullJournal:
     def acknowledge(self, portion: Portion) -> None:
         """Do nothing."""
 
+    def adopt(self) -> None:
+        """Do nothing."""
+
     def check(self) -> None:
         """Never full."""
 

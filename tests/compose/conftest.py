@@ -12,7 +12,8 @@ from support.stack import Stack
 @pytest.fixture(scope="session")
 def images() -> None:
     """Every image, built from this checkout."""
-    subprocess.run(["docker", "compose", "--profile", "tools", "build", "--quiet"], cwd=ROOT, check=True)
+    files = ["--file", "compose.yaml", "--file", "compose/scale.yaml"]
+    subprocess.run(["docker", "compose", *files, "--profile", "tools", "build", "--quiet"], cwd=ROOT, check=True)
 
 
 @pytest.fixture(scope="module")

@@ -1,27 +1,42 @@
 """The files of docker compose, read without an engine."""
 
 import json
-from typing import Any
+import re
+from typing import Any, cast
 
 import pytest
 import yaml
 
 from support.repository import ROOT
+from veleta.service.lifecycle import SHUTDOWN_SECONDS
 from veleta.service.watchdog import STOP_SECONDS
 from veleta.start_variables import REPLACED, StartVariables
+from veleta_inference.settings import InferenceSettings
 from veleta_local.deployment import DISKS
 
 LOCAL_ONLY = {"csv", "api_url"}
 """Variables that an overlay passes."""
 
 
+class Loader(yaml.SafeLoader):
+    """A loader that knows the tags of compose, which replace a value instead of merging it."""
+
+
+for tag in ("!reset", "!override"):
+    Loader.add_constructor(tag, lambda loader, node: loader.construct_sequence(cast("yaml.SequenceNode", node)))
+
+
 def services(*names: str) -> dict[str, dict[str, Any]]:
     """The services of these files in compose/."""
-    files = [yaml.safe_load((ROOT / f"compose/{name}.yaml").read_text()) for name in names]
+    files = [yaml.load((ROOT / f"compose/{name}.yaml").read_text(), Loader) for name in names]  # noqa: S506 - a SafeLoader
     return {name: service for file in files for name, service in file["services"].items()}
 
 
 ALL = services("secrets", "broker", "database", "registry", "services", "tools")
+
+SCALED = services("scale")
+"""The overlay for replicas of inference."""
+ALL_CONTAINERS = ALL | {"balancer": SCALED["balancer"]}
 
 NETWORKS = {
     "secrets": set[str](),
@@ -155,20 +170,20 @@ def test_a_service_that_hangs_has_time_to_exit(name: str) -> None:
 
 
 @pytest.mark.failure("F412")
-@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("name", sorted(ALL_CONTAINERS))
 def test_a_container_has_limits(name: str) -> None:
     """Of processes, processors, memory and open files. So one that is attacked leaves room for the others."""
-    service = ALL[name]
+    service = ALL_CONTAINERS[name]
     assert (service["pids_limit"], service["ulimits"]) == (512, {"nofile": 8192})
     assert service["cpus"] in (1, "${CPUS:-2}")
     assert service["mem_limit"]
 
 
 @pytest.mark.failure("F413")
-@pytest.mark.parametrize("name", sorted(ALL))
+@pytest.mark.parametrize("name", sorted(ALL_CONTAINERS))
 def test_a_container_cannot_change_its_programs(name: str) -> None:
     """It has no capability, gets no new one, and its file system is read-only."""
-    service = ALL[name]
+    service = ALL_CONTAINERS[name]
     assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
     assert service.get("read_only", False) == (name not in WRITABLE)
 
@@ -194,3 +209,33 @@ def test_no_container_reads_a_file_of_the_clone() -> None:
     _, images = (ROOT / "Dockerfile").read_text().split(" AS service\n")
     copied = [line for line in images.splitlines() if line.startswith("COPY ")]
     assert {line.split()[1] for line in copied} == {"--from=dependencies", "--chmod=755"}
+
+
+def test_replicas_are_reached_through_the_balancer_only() -> None:
+    """It publishes their port, at the same address. No replica is in a network with a way out, as the balancer is."""
+    inference, balancer = SCALED["inference"], SCALED["balancer"]
+    assert inference["ports"] == []
+    assert balancer["ports"] == ALL["inference"]["ports"]
+    assert set(inference["networks"]) == NETWORKS["inference"] - {"front-inference"} | {"replicas"}
+    assert set(balancer["networks"]) == {"replicas", "front-inference"}
+    declared = yaml.safe_load((ROOT / "compose/scale.yaml").read_text().split("\nnetworks:\n")[1])
+    assert declared == {"replicas": {"internal": True}}
+
+
+@pytest.mark.failure("F512")
+def test_a_replica_that_stops_answers_until_the_balancer_knows_it() -> None:
+    """The balancer needs `fall` checks, the last of which may take up to a second more."""
+    config = (ROOT / "compose/balancer.cfg").read_text()
+    (inter, fall), *_ = re.findall(r"check inter (\d+)ms fall (\d+)", config)
+    delay = float(SCALED["inference"]["environment"]["INFERENCE_STOP_DELAY"])
+    assert int(inter) / 1000 * int(fall) + 1 < delay
+    assert delay + SHUTDOWN_SECONDS / 2 < SHUTDOWN_SECONDS
+
+
+def test_the_balancer_is_no_client_that_a_replica_limits() -> None:
+    """Without API keys it is the only client of a replica. More requests wait in the balancer."""
+    (limit,) = re.findall(r"maxconn (\d+) resolvers", (ROOT / "compose/balancer.cfg").read_text())
+    fields = InferenceSettings.model_fields
+    assert int(limit) < fields["client_limit"].default <= fields["queue_limit"].default
+    (allowed,) = re.findall(r"sc_conn_cur\(0\) gt (\d+)", (ROOT / "compose/balancer.cfg").read_text())
+    assert int(allowed) == fields["client_limit"].default

@@ -156,7 +156,7 @@ def build(
         settings.body_limit,
         clock,
     )
-    return Service(run, app, forbidden=forbidden)
+    return Service(run, app, forbidden=forbidden, stop_delay=settings.stop_delay)
 
 
 def key_names(settings: InferenceSettings) -> dict[str, str]:

@@ -39,12 +39,14 @@ class Drain:
         self._set_aside = 0
 
     async def run(self) -> None:
-        """Insert lines until the service stops, and once more then."""
+        """Insert lines until the service stops, and once more then. Those of processes that have ended come last."""
         running, seconds = True, IDLE_SECONDS
         while running:
             running = await self._health.sleep(seconds)
             try:
                 await self._empty(math.inf if running else STOP_SECONDS)
+                if running:
+                    self._journal.adopt()
                 seconds = IDLE_SECONDS
             except Retry as error:
                 self._health.set_unavailable(error.dependency, str(error))

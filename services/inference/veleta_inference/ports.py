@@ -39,6 +39,15 @@ class JournalReader(Protocol):
     def acknowledge(self, portion: Portion) -> None:
         """Delete the oldest lines, as `read` returned them: all of them are stored elsewhere."""
 
+    def adopt(self) -> None:
+        """If there are no lines, take over a file of a process that has ended. Its lines are read next.
+
+        One file at a time, so that the limit holds, and several processes share what a long outage left.
+
+        Raises:
+            Retry: it cannot be taken over.
+        """
+
 
 class Journal(JournalWriter, JournalReader, Protocol):
     """Stores requests on this machine until the database has them."""

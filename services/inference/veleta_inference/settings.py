@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from veleta.api_keys import ApiKeys
-from veleta.bounds import Bytes, Count, Port, Seconds, Workers
+from veleta.bounds import Bytes, Count, Port, Seconds, StopDelay, Workers
 from veleta.settings import SECRETS, KafkaSettings, MlflowSettings, MysqlSettings, ServiceSettings
 
 
@@ -39,6 +39,9 @@ class InferenceSettings(ServiceSettings):
     )
     explainers: Workers = Field(1, description="processes that explain prices; started by the first explanation")
     explain_seconds: Seconds = Field(10.0, description="seconds that an explanation may take; otherwise 503")
+    stop_delay: StopDelay = Field(
+        0.0, description="seconds after SIGTERM with /readyz 503 in which requests are answered: for a load balancer"
+    )
     reconcile_seconds: Seconds = Field(30.0, description="seconds between two checks of the registry's champion")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)

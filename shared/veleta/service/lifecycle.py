@@ -36,13 +36,15 @@ class Service:
     """What a bootstrap builds: `run` works until `health.stopping` is set; `routes` are the service's own routes.
 
     A GET of the `unsafe_paths` changes something. `forbidden` makes the response to a request that a page of another
-    origin sent, from the request and the reason.
+    origin sent, from the request and the reason. For `stop_delay` seconds after a stop request the service still
+    accepts requests, while /readyz is 503: a load balancer sends it no more, and none is lost.
     """
 
     run: Callable[[], Awaitable[None]]
     routes: web.Application = field(default_factory=web.Application)
     unsafe_paths: Collection[str] = ()
     forbidden: Callable[[web.Request, str], web.Response] = forbidden
+    stop_delay: float = 0.0
 
 
 def serve(name: str, settings_type: type[S], build: Callable[[S, ServiceHealth], Service]) -> None:
@@ -110,6 +112,7 @@ async def run_service(
     log.info("stopping")
     end = time.monotonic() + SHUTDOWN_SECONDS
     health.set_unavailable(STARTUP, "stopping")
+    await asyncio.wait({running}, timeout=service.stop_delay)
     await runner.cleanup()
     health.stopping.set()
     await asyncio.wait({running}, timeout=end - time.monotonic())

@@ -67,6 +67,7 @@ COMPOSE = {
     "API_URL": "with compose/api.yaml: the address of the data API",
     "FOLDER": "with compose/csv.yaml: the folder of your files",
     "CSV": "with compose/csv.yaml: the name of the file in FOLDER",
+    "REPLICAS": "with compose/scale.yaml: containers of inference, at most 32",
 }
 """The variables of docker compose, with their meanings."""
 _ASKED = re.compile(r"\$\{([A-Z_]+):(-|\?)([^}]*)\}")

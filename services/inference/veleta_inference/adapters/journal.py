@@ -2,7 +2,8 @@
 
 A file is deleted when all its lines are stored elsewhere.
 
-A process that starts owns the first folder without an owner, and moves the files of other such folders into it.
+A process that starts owns the first folder without an owner. While it runs, it takes over the files of other such
+folders: their processes have ended, and may never come back. So workers and replicas can share a root folder.
 """
 
 import asyncio
@@ -56,7 +57,7 @@ class JournalFolder:
 
         Raises OSError if `root` is not writable.
         """
-        self._name = root.name
+        self._root = root
         self._limit = limit
         self._min_free = min_free
         self._sync = sync
@@ -64,7 +65,6 @@ class JournalFolder:
         if sync:
             sync_folder(root)
             sync_folder(root.parent)
-        _adopt_files(self._folder, root)
         self._segments = deque(_open_segment(path) for path in _files(self._folder))
         self._sync_thread = ThreadPoolExecutor(1, "journal")
         self._appending = False
@@ -76,7 +76,8 @@ class JournalFolder:
     def check(self, more: int = 0) -> None:
         """See `Journal.check`. `more` bytes are to be appended."""
         if self._pending + more > self._limit:
-            raise Retry("journal", f"{self._pending} bytes wait in the folder {self._name}, the limit is {self._limit}")
+            waiting = f"{self._pending} bytes wait in the folder {self._root.name}"
+            raise Retry("journal", f"{waiting}, the limit is {self._limit}")
         disk = os.statvfs(self._folder)
         if disk.f_bavail * disk.f_frsize < self._min_free:
             raise Retry("journal", "its disk is full")
@@ -119,6 +120,18 @@ class JournalFolder:
             os.ftruncate(current.file, 0)
             current.size = self._offset = 0
 
+    def adopt(self) -> None:
+        if self._pending or self._appending:
+            return
+        try:
+            if segment := _adopt_file(self._root, self._next_path()):
+                self._segments.append(segment)
+                self._set_pending(segment.size)
+                if self._sync:
+                    sync_folder(self._folder)
+        except OSError as error:
+            raise Retry("journal", error.strerror) from error
+
     def close(self) -> None:
         self._sync_thread.shutdown()
         for file in (*(segment.file for segment in self._segments), self._lock):
@@ -133,10 +146,13 @@ class JournalFolder:
             self._offset = 0
 
     def _begin_segment(self) -> None:
-        path = self._folder / _name(_number(self._segments[-1].path) + 1 if self._segments else 0)
+        path = self._next_path()
         self._segments.append(_Segment(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), 0))
         if self._sync:
             sync_folder(self._folder)
+
+    def _next_path(self) -> Path:
+        return self._folder / f"{int(self._segments[-1].path.stem) + 1 if self._segments else 0:012}.lines"
 
     def _set_pending(self, pending: int) -> None:
         self._pending = pending
@@ -170,28 +186,31 @@ def _try_lock(folder: Path) -> int | None:
     return lock
 
 
-def _adopt_files(own: Path, root: Path) -> None:
-    """Move the files of folders without an owner behind the own ones."""
-    for other in sorted(path for path in root.iterdir() if path.is_dir() and path != own):
-        if (lock := _try_lock(other)) is None:
+def _adopt_file(root: Path, target: Path) -> _Segment | None:
+    """Move the oldest file of the first folder below `root` that has files and no owner. None if there is none."""
+    for folder in sorted(root.iterdir()):
+        if not _files(folder) or (lock := _try_lock(folder)) is None:
             continue
-        for path in _files(other):
-            mine = _files(own)
-            path.rename(own / _name(_number(mine[-1]) + 1 if mine else 0))
-        os.close(lock)
+        try:
+            for path in _files(folder)[:1]:
+                return _move(_open_segment(path), target)
+        finally:
+            os.close(lock)
+    return None
+
+
+def _move(segment: _Segment, target: Path) -> _Segment:
+    try:
+        segment.path = segment.path.rename(target)
+    except OSError:
+        os.close(segment.file)
+        raise
+    return segment
 
 
 def _files(folder: Path) -> list[Path]:
     """The files of lines in a folder, in order."""
     return sorted(folder.glob("*.lines"))
-
-
-def _name(number: int) -> str:
-    return f"{number:012}.lines"
-
-
-def _number(path: Path) -> int:
-    return int(path.stem)
 
 
 def _open_segment(path: Path) -> _Segment:

@@ -1,9 +1,11 @@
 """Reads the status of each service, and the served model, over HTTP."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -42,8 +44,28 @@ class HttpReader:
 
 
 async def _status(session: aiohttp.ClientSession, url: str) -> ServiceStatus:
+    """The status of a service. If it has replicas, that of one which is not ready, or else of any."""
+    replicas = await asyncio.gather(*(_status_at(session, url, address) for address in await _addresses(url)))
+    return min(replicas, key=lambda status: status.ready)
+
+
+async def _addresses(url: str) -> list[str]:
+    """The host and port of each replica: a name has the addresses of all. With TLS only the name is valid."""
+    at = urlsplit(url)
     try:
-        return parse_status(await _json(session, f"{url}/readyz"))
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(at.hostname, at.port, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    except OSError:
+        return [at.netloc]
+    is_plain = at.scheme == "http" and at.port
+    return [":".join(map(str, address[:2])) for *_, address in found] if is_plain else [at.netloc]
+
+
+async def _status_at(session: aiohttp.ClientSession, url: str, address: str) -> ServiceStatus:
+    try:
+        at = urlsplit(url)
+        own_url = at._replace(netloc=address).geturl()
+        return parse_status(await _json(session, f"{own_url}/readyz", {"Host": at.netloc}))
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return ServiceStatus(error=describe(error))
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientConnectorError, ClientSession, web
 from aiohttp.typedefs import Handler
 
 from support.testbed import free_port
@@ -45,6 +45,35 @@ async def test_a_stop_request_lets_the_service_finish_its_work() -> None:
 
     await run(work, watchdog)
     assert finished == [{"start": "stopping"}]
+
+
+@pytest.mark.failure("F512")
+async def test_requests_are_answered_during_the_stop_delay() -> None:
+    """/readyz is 503 meanwhile, and the work goes on. Then nothing listens."""
+    settings, watchdog, statuses = ServiceSettings(port=free_port(), liveness_seconds=0), Watchdog(), list[object]()
+
+    async def request(health: ServiceHealth) -> None:
+        async with ClientSession(f"http://127.0.0.1:{settings.port}") as session:
+            for path in ("/livez", "/readyz"):
+                async with session.get(path) as response:
+                    statuses.append(response.status)
+            statuses.append(health.stopping.is_set())
+
+    def build(_settings: ServiceSettings, health: ServiceHealth) -> Service:
+        async def run() -> None:
+            health.mark_started()
+            await request(health)
+            watchdog.stop_requested.set()
+            await asyncio.sleep(0.1)
+            await request(health)
+            await health.stopping.wait()
+            with pytest.raises(ClientConnectorError):
+                await request(health)
+
+        return Service(run, stop_delay=0.5)
+
+    await asyncio.wait_for(run_service("inference", build, settings, watchdog), 10)
+    assert statuses == [200, 200, False, 200, 503, False]
 
 
 async def test_work_that_does_not_finish_in_time_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
