@@ -1,11 +1,11 @@
 """The files of docker compose, read without an engine."""
 
 import json
-from typing import Any
 
 import pytest
 import yaml
 
+from support.compose_files import ALL, SERVICES, compose_services
 from support.repository import ROOT
 from veleta.service.watchdog import STOP_SECONDS
 from veleta.start_variables import REPLACED, StartVariables
@@ -14,14 +14,6 @@ from veleta_local.deployment import DISKS
 LOCAL_ONLY = {"csv", "api_url"}
 """Variables that an overlay passes."""
 
-
-def services(*names: str) -> dict[str, dict[str, Any]]:
-    """The services of these files in compose/."""
-    files = [yaml.safe_load((ROOT / f"compose/{name}.yaml").read_text()) for name in names]
-    return {name: service for file in files for name, service in file["services"].items()}
-
-
-ALL = services("secrets", "broker", "database", "registry", "services", "tools")
 
 NETWORKS = {
     "secrets": set[str](),
@@ -43,8 +35,6 @@ NETWORKS = {
 }
 WRITABLE = {"kafka-ui": "nobody has tried its image with a read-only file system"}
 """The containers whose file system is not read-only, each with the reason."""
-
-SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
 
 
 def before(name: str) -> set[str]:
@@ -97,7 +87,7 @@ def test_the_check_gets_every_variable_that_has_no_effect() -> None:
 
 def test_the_overlays_pass_their_input_to_the_check() -> None:
     """As they pass it to the source or the poller."""
-    csv, api = services("csv"), services("api")
+    csv, api = compose_services("csv"), compose_services("api")
     assert csv["preflight"]["environment"]["SOURCE_CSV"] == csv["source"]["environment"]["SOURCE_CSV"]
     assert csv["preflight"]["volumes"] == csv["source"]["volumes"]
     assert api["preflight"]["environment"]["API_URL"] == api["poller"]["environment"]["POLLER_API_URL"]
