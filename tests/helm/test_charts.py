@@ -200,6 +200,29 @@ def test_an_uninstall_deletes_no_data(resources: Resources) -> None:
     assert policy == {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
+def test_a_service_has_its_data_in_its_own_folder(resources: Resources) -> None:
+    """Below the root of the volume, which may have other folders. The setting names the mounted folder."""
+    for name, part in PARTS["services"].items():
+        container = containers(resources)[name]
+        mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+        assert mounts.keys() == {"/tmp", "/run/secrets"} | ({"/data"} if "data" in part else set())  # noqa: S108
+        assert ("/data" in environment(container).values()) == ("data" in part)
+        if "data" in part:
+            assert mounts["/data"] == {"name": part["data"], "mountPath": "/data", "subPath": "data"}
+
+
+def test_a_secret_is_read_by_its_part_alone(resources: Resources) -> None:
+    """By nobody else in the container, and it cannot be changed."""
+    for name, pod in pods(resources).items():
+        (modes,) = (each["projected"]["defaultMode"] for each in pod["volumes"] if each["name"] == "secrets")
+        assert modes == 0o440
+        (mount,) = (each for each in containers(resources)[name]["volumeMounts"] if each["name"] == "secrets")
+        assert mount == {"name": "secrets", "mountPath": "/run/secrets", "readOnly": True}
+        assert secrets(pod) == (PARTS["job"] | PARTS["services"])[name]["secrets"] | PARTS["services"].get(
+            name, {}
+        ).get("optional", {})
+
+
 def test_the_job_runs_before_the_services(resources: Resources) -> None:
     """At each installation and each upgrade. Its NetworkPolicy is there before it."""
     job, policy = resources["Job", "release-prepare"], resources["NetworkPolicy", "release-prepare"]
