@@ -19,7 +19,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
-.PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
+.PHONY: test test-tools test-compose test-helm soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
 	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
@@ -147,6 +147,10 @@ soak: test-tools ## run the long tests with faults of every kind and full load, 
 
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine
 	.venv/bin/pytest tests/compose
+
+test-helm: $(INSTALLED) ## render the charts of Helm, and check them against the schemas of Kubernetes; needs Go
+	compose/local/install.sh helm
+	.venv/bin/pytest tests/helm
 
 bench: $(INSTALLED) ## measure the cost of history, a training, a verdict beside Evidently, the journal beside SQLite, and /predict beside other servers; BEFORE=e343cfa: also beside that commit; needs wrk | BEFORE
 	PYTHONPATH=tests .venv/bin/python -m bench.history history.md

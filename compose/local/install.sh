@@ -6,6 +6,7 @@
 # `install.sh soak` installs only what the storm needs besides: libfaketime, outside .venv.
 # `install.sh places` installs only the packages whose data are in the table of places, outside .venv.
 # `install.sh bench` installs only what drift is measured and compared with: Evidently, outside .venv.
+# `install.sh helm` installs only what the charts are checked with: Helm, kubeconform and the schemas of Kubernetes.
 set -eu
 purpose=${1:-run}
 
@@ -56,6 +57,19 @@ case $purpose in
         ;;
     bench)
         [ -e .runtime/evidently/evidently ] || install_outside .runtime/evidently tests/bench/requirements.txt
+        exit 0
+        ;;
+    helm)
+        [ -e .runtime/kubernetes/kubernetes_validate ] || install_outside .runtime/kubernetes compose/helm/schemas.txt
+        # Go compares what it downloads with its own database of checksums.
+        tools="helm.sh/helm/v4/cmd/helm@v4.3.2 github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0"
+        [ "$(cat .runtime/helm/tools 2>/dev/null)" = "$tools" ] && exit 0
+        go version >/dev/null 2>&1 || fail "Helm and kubeconform are built with Go, and go is not on the PATH: install it"
+        echo "building Helm and kubeconform, once: about five minutes of a processor"
+        for tool in $tools; do
+            GOBIN=$PWD/.runtime/helm go install "$tool" || fail "$tool could not be built"
+        done
+        echo "$tools" >.runtime/helm/tools
         exit 0
         ;;
     places)

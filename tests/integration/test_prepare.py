@@ -174,6 +174,20 @@ def test_users_of_an_earlier_version_are_dropped(fresh_testbed: Testbed) -> None
     assert "%" not in {host for name in NAMES for host in hosts(fresh_testbed, name)}
 
 
+def test_users_log_in_from_the_given_hosts(fresh_testbed: Testbed) -> None:
+    """Where the services have other networks than the job, as in Kubernetes. Those for other hosts are dropped."""
+    before = everything(fresh_testbed)
+    given = fresh_testbed.prepare(MYSQL_USER_HOSTS="127.0.%")
+    assert given.returncode == 0, given.stderr
+    assert {host for name in NAMES for host in hosts(fresh_testbed, name)} == {"127.0.%"}
+    engine = mysql_engine(fresh_testbed.mysql("drift"))
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT CURRENT_USER()")) == f"{fresh_testbed.prefix}drift@127.0.%"
+    engine.dispose()
+    assert fresh_testbed.prepare().returncode == 0
+    assert everything(fresh_testbed) == before
+
+
 @pytest.mark.failure("F108")
 def test_a_topic_that_differs_is_refused_and_not_changed(testbed: Testbed) -> None:
     """The message names every difference. Nothing is overwritten, because an operator may have changed it."""

@@ -193,6 +193,23 @@ def test_the_soak_needs_libfaketime(machine: Machine) -> None:
     assert not machine.calls("apt-get")
 
 
+def test_the_charts_need_helm(machine: Machine) -> None:
+    """`install.sh helm` builds it once with Go, beside kubeconform, and installs the schemas. Nothing else."""
+    assert "go is not on the PATH" in machine.install("helm").stderr
+    machine.has("go", 'echo "go $* into $GOBIN" >> ../calls; [ "$1" = version ] || mkdir -p "$GOBIN"')
+    assert machine.install("helm").returncode == 0
+    assert [call.split("@")[0] for call in machine.calls("go install")] == [
+        "go install helm.sh/helm/v4/cmd/helm",
+        "go install github.com/yannh/kubeconform/cmd/kubeconform",
+    ]
+    assert all(call.endswith(f"into {machine.checkout}/.runtime/helm") for call in machine.calls("go install"))
+    assert machine.install("helm").returncode == 0
+    assert len(machine.calls("go install")) == 2
+    file, options = "compose/helm/schemas.txt", "--quiet --require-hashes --no-deps"
+    expected = f"uv pip install {options} --target .runtime/kubernetes --requirements {file} --build-constraints {file}"
+    assert set(machine.calls("uv pip")) == {expected}
+
+
 def test_the_table_of_places_needs_its_packages(machine: Machine) -> None:
     """`install.sh places` installs them, and nothing else. The hashes also hold for what builds uszipcode."""
     assert machine.install("places").returncode == 0

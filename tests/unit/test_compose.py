@@ -2,11 +2,11 @@
 
 import json
 import re
-from typing import Any, cast
 
 import pytest
 import yaml
 
+from support.compose_files import ALL, SERVICES, compose_services
 from support.repository import ROOT
 from veleta.service.lifecycle import SHUTDOWN_SECONDS
 from veleta.service.watchdog import STOP_SECONDS
@@ -18,23 +18,7 @@ LOCAL_ONLY = {"csv", "api_url"}
 """Variables that an overlay passes."""
 
 
-class Loader(yaml.SafeLoader):
-    """A loader that knows the tags of compose, which replace a value instead of merging it."""
-
-
-for tag in ("!reset", "!override"):
-    Loader.add_constructor(tag, lambda loader, node: loader.construct_sequence(cast("yaml.SequenceNode", node)))
-
-
-def services(*names: str) -> dict[str, dict[str, Any]]:
-    """The services of these files in compose/."""
-    files = [yaml.load((ROOT / f"compose/{name}.yaml").read_text(), Loader) for name in names]  # noqa: S506 - a SafeLoader
-    return {name: service for file in files for name, service in file["services"].items()}
-
-
-ALL = services("secrets", "broker", "database", "registry", "services", "tools")
-
-SCALED = services("scale")
+SCALED = compose_services("scale")
 """The overlay for replicas of inference."""
 ALL_CONTAINERS = ALL | {"balancer": SCALED["balancer"]}
 
@@ -58,8 +42,6 @@ NETWORKS = {
 }
 WRITABLE = {"kafka-ui": "nobody has tried its image with a read-only file system"}
 """The containers whose file system is not read-only, each with the reason."""
-
-SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "retention", "monitor")
 
 
 def before(name: str) -> set[str]:
@@ -112,7 +94,7 @@ def test_the_check_gets_every_variable_that_has_no_effect() -> None:
 
 def test_the_overlays_pass_their_input_to_the_check() -> None:
     """As they pass it to the source or the poller."""
-    csv, api = services("csv"), services("api")
+    csv, api = compose_services("csv"), compose_services("api")
     assert csv["preflight"]["environment"]["SOURCE_CSV"] == csv["source"]["environment"]["SOURCE_CSV"]
     assert csv["preflight"]["volumes"] == csv["source"]["volumes"]
     assert api["preflight"]["environment"]["API_URL"] == api["poller"]["environment"]["POLLER_API_URL"]

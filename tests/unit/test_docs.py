@@ -171,6 +171,22 @@ def test_every_column_of_the_places_is_named() -> None:
     assert sorted(named) == sorted(["zip_code", CITY, STATE, *places.texts, *places.numbers])
 
 
+def test_the_page_about_scale_names_what_exists() -> None:
+    """Its metrics, and the variables that it says to change."""
+    text = (DOCS / "scale.md").read_text()
+    metrics = set(re.findall(r"`(veleta_\w+)`", text))
+    assert len(metrics) > 5
+    assert metrics <= set(re.findall(r"`(veleta_\w+)`", (DOCS / "reference/metrics.md").read_text()))
+    _, _, part = text.partition("## Which variable, when")
+    variables = {
+        name
+        for row in re.findall(r"^\|.*\|$", part.partition("\n## ")[0], re.MULTILINE)[2:]
+        for name in re.findall(r"\b[A-Z]{3,}(?:_[A-Z]+)*\b", row.split("|")[2])
+    }
+    assert len(variables) > 5
+    assert variables <= set(re.findall(r"`([A-Z_]+)`", CONFIGURATION.read_text()))
+
+
 def test_decisions_are_numbered_without_a_gap() -> None:
     """Each record has the next number, and the index links it under its title."""
     files = sorted((DOCS / "decisions").glob("[0-9]*.md"))

@@ -1,8 +1,8 @@
 """`python -m veleta_prepare.passwords FOLDER OWN`: generates the secrets of a deployment in containers, each once.
 
-FOLDER has one folder for each part that needs a secret. The part reads the files in it from /run/secrets. `prepare` has
-all secrets, every other part has only its own. A file in OWN with the name that `prepare` uses replaces a generated
-secret:
+FOLDER gets one folder for each part that needs a secret, if it is not there. The part reads the files in it from
+/run/secrets. `prepare` has all secrets, every other part has only its own. A file in OWN with the name that `prepare`
+uses replaces a generated secret:
 - `mysql_password`: the administrator's, only before the first start of MySQL
 - `kafka_password`: the administrator's
 - `mysql_<user>_password`, `kafka_<user>_password`, `mlflow_<part>_token`: of each user and writer in `veleta.users`
@@ -56,6 +56,8 @@ def generate_passwords(folder: Path, own: Path) -> None:
         ValueError: a file in `own` is empty or has an unknown name, or the administrator's password was replaced.
     """
     given = _given(own)
+    for part in FILES:
+        (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
     saved = {path.name: path.read_text() for path in (folder / PREPARE).iterdir() if not path.name.startswith(".")}
     if ADMIN in saved and given.get(ADMIN, saved[ADMIN]) != saved[ADMIN]:
         raise ValueError(

@@ -40,6 +40,12 @@ class PrepareSettings(BaseSettings):
         validation_alias="DATASET",
         description="the dataset: a name in veleta/datasets, or the path of a TOML file",
     )
+    user_hosts: str = Field(
+        "",
+        validation_alias="MYSQL_USER_HOSTS",
+        pattern=r"^[0-9A-Za-z_.%/-]*$",
+        description="from where the users log in to MySQL, as in an account's name: 10.244.%; none: the job's network",
+    )
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mysql: MysqlSettings = Field(default_factory=MysqlSettings)
     users: _MysqlPasswords = Field(default_factory=MysqlUsers)

@@ -11,6 +11,9 @@ from veleta.errors import Stop
 from veleta.settings import KafkaSettings
 from veleta.topics import Topic, declared_topics
 
+COPIES = -1
+"""The broker's own default.replication.factor."""
+
 
 def create_topics(kafka: KafkaSettings, dataset: str) -> None:
     """Create the missing topics, and compare all topics with their declaration.
@@ -36,7 +39,7 @@ def _missing(admin: KafkaAdminClient, topics: list[Topic]) -> list[Topic]:
 
 def _create(admin: KafkaAdminClient, topics: list[Topic]) -> None:
     options = {
-        t.name: {"num_partitions": t.partitions, "replication_factor": 1, "configs": t.config | t.adjustable}
+        t.name: {"num_partitions": t.partitions, "replication_factor": COPIES, "configs": t.config | t.adjustable}
         for t in topics
     }
     if options:

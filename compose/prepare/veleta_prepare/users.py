@@ -20,7 +20,7 @@ def create_users(connection: sa.Connection, dataset: Dataset, settings: PrepareS
 
     A user can log in only from the hosts of this deployment. Users of the same name for other hosts are dropped.
     """
-    hosts = _hosts(connection)
+    hosts = settings.user_hosts or _hosts(connection)
     for declared in USERS:
         password: SecretStr = getattr(settings.users, f"{declared.name}_password")
         name = f"{settings.mysql.prefix}{declared.name}"

@@ -51,6 +51,13 @@ def test_each_part_gets_only_its_own_passwords(folder: Path, own: Path) -> None:
     assert min(map(len, values)) == 32
 
 
+def test_missing_folders_are_made(tmp_path: Path, own: Path) -> None:
+    """Without containers there are no volumes. Only the owner can read them."""
+    generate_passwords(tmp_path / "new", own)
+    assert written(tmp_path / "new").keys() == FILES.keys()
+    assert {part.stat().st_mode & 0o777 for part in (tmp_path / "new").iterdir()} == {0o700}
+
+
 def test_a_second_run_changes_nothing(folder: Path, own: Path) -> None:
     """Running parts have read theirs."""
     generate_passwords(folder, own)

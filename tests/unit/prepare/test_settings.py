@@ -29,3 +29,11 @@ def test_a_missing_password_is_named_by_its_variable(monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("MYSQL_DRIFT_PASSWORD")
     with pytest.raises(Stop, match=r"^MYSQL_DRIFT_PASSWORD is missing: "):
         read_settings(PrepareSettings)
+
+
+@pytest.mark.parametrize("hosts", ["x' IDENTIFIED BY 'y", "a b", "10.0.0.1:3306"])
+def test_hosts_of_users_are_no_sql(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    """They stand in statements that take no parameter there."""
+    monkeypatch.setenv("MYSQL_USER_HOSTS", hosts)
+    with pytest.raises(Stop, match=r"^MYSQL_USER_HOSTS=.*from where the users log in"):
+        read_settings(PrepareSettings)
