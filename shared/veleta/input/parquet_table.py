@@ -28,6 +28,8 @@ class ParquetTable:
         except _DAMAGED as error:
             raise FaultyInput(path, [f"is a damaged Parquet file: {error}"]) from error
         self.header = list(self._file.schema_arrow.names)
+        self.count: int = self._file.metadata.num_rows
+        """The number of rows."""
 
     def rows(self, _is_row: object) -> Iterator[tuple[int, Sequence[object]]]:
         """The number of each row, from 1, and its cells. Dates and decimals have the form that CSV gives them."""
