@@ -20,6 +20,7 @@ from veleta.ports import INTERVAL_LEVEL
 from veleta_inference.adapters.input_chunks import CHUNK_ROWS
 
 ROWS_OF_A_REQUEST = 100
+INTERRUPTED = "interrupted: what is complete is kept, and the same command goes on\n"
 
 
 @pytest.fixture(scope="module")
@@ -126,16 +127,26 @@ def test_rows_without_a_price_are_in_a_file_of_their_own(testbed: Testbed, infer
 
 
 @pytest.mark.failure("F600")
-def test_a_job_that_was_killed_goes_on(testbed: Testbed, models: Models, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "ending"), [(signal.SIGKILL, (-9, "")), (signal.SIGINT, (1, INTERRUPTED))])
+def test_a_job_that_was_killed_goes_on(
+    number: signal.Signals, ending: tuple[int, str], testbed: Testbed, models: Models, tmp_path: Path
+) -> None:
     """With the chunks that were complete. Until the end there is no output, and the children of the killed one end."""
     path = write_rows(tmp_path / "rows.csv", new_rows(600) * (4 * CHUNK_ROWS // 600))
     out, chunks = tmp_path / "prices.csv", tmp_path / ".prices.csv.chunks"
-    job = subprocess.Popen(COMMAND, env=environment(testbed, csv=path, out=out, workers=1), stdout=subprocess.PIPE)
+    job = subprocess.Popen(
+        COMMAND,
+        env=environment(testbed, csv=path, out=out, workers=1),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         wait_until((chunks / "0.refused").exists, 120, "the first chunk")
     finally:
-        job.send_signal(signal.SIGKILL)
-        job.communicate()
+        job.send_signal(number)
+        _, error = job.communicate()
+    assert (job.returncode, error) == ending
     assert not out.exists()
     first = chunks / "0.csv"
     marked = first.read_bytes().replace(b",1,", b",first start,", 1)

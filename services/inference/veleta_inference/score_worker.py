@@ -7,6 +7,7 @@ empty line to stdout. It ends with its stdin, so no child outlives a job that wa
 import os
 import pickle
 import sys
+from contextlib import suppress
 
 from veleta.adapters.booster import NativeBooster
 from veleta_inference.adapters.input_chunks import Chunk, RowFault
@@ -26,16 +27,21 @@ def main() -> None:
     job: ScoringJob = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent process
     scorer = RowScorer(job.snapshot, NativeBooster(job.model), job.layout, strict=job.strict)
     folder = ScoreFolder(job.out)
-    while True:
-        try:
-            chunk: Chunk = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent process
-        except EOFError:
-            return
+    while chunk := _next_chunk():
         scored = score_batch(scorer, chunk.batch, job.added)
         faults = [*chunk.faults, *(_fault(chunk, problem) for problem in scored.problems)]
         folder.write(chunk.first, scored.batch, sorted(faults, key=lambda fault: fault.row))
-        sys.stdout.buffer.write(b"\n")
-        sys.stdout.buffer.flush()
+        with suppress(BrokenPipeError):  # the job was killed: stdin has ended too
+            os.write(sys.stdout.fileno(), b"\n")
+
+
+def _next_chunk() -> Chunk | None:
+    """The next chunk of stdin. None at its end, which may be within a chunk if the job was killed."""
+    try:
+        chunk: Chunk = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent process
+    except (EOFError, pickle.UnpicklingError):
+        return None
+    return chunk
 
 
 def _fault(chunk: Chunk, problem: ValidationProblem) -> RowFault:

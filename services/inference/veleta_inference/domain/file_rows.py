@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from veleta.dataset import Column, Dataset, Value, Values
 from veleta.input.batch_assignment import Cells, as_read
 from veleta.input.header import is_empty
-from veleta.values import DecimalMark
+from veleta.values import DecimalMark, parse_date
 from veleta_inference.domain.errors import InvalidRequest, ValidationProblem
 from veleta_inference.domain.messages import shown
 from veleta_inference.domain.requests import RequestReader
@@ -57,10 +57,10 @@ class FileRowReader:
         return values
 
     def as_of(self, cells: Cells) -> object:
-        """The day whose prices a row asks for. None: the newest day of the market."""
-        if self._as_of is None or is_empty(cells[self._as_of]):
+        """The day whose prices a row asks for, or what is no day. None: the newest day of the market."""
+        if self._as_of is None or is_empty(cell := cells[self._as_of]):
             return None
-        return cells[self._as_of]
+        return (parse_date(cell) if isinstance(cell, str) else None) or cell
 
     def _problem(self, column: Column, cell: object, mark: DecimalMark) -> str | None:
         """What is wrong with a cell that is empty, or no value of its column. None if the column may lack a value."""

@@ -101,6 +101,6 @@ def test_columns_that_may_lack_a_value_may_be_missing() -> None:
 def test_the_day_of_a_price_may_have_a_column() -> None:
     """An empty cell asks for the newest day."""
     layout = Layout(POSITIONS, {}, as_of=len(LINE))
-    days = [FileRowReader(DATASET, layout).as_of([*cells(), day]) for day in ("2014-06-30", "", None)]
-    assert days == ["2014-06-30", None, None]
+    days = [FileRowReader(DATASET, layout).as_of([*cells(), day]) for day in ("2014-06-30", "", None, "soon")]
+    assert days == [date(2014, 6, 30), None, None, "soon"]
     assert reader().as_of(cells()) is None

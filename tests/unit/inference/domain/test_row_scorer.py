@@ -118,7 +118,7 @@ def test_a_price_is_at_the_level_of_its_day() -> None:
         (date(2014, 10, 3), 0.07), (date(2014, 6, 30), 0.01), (date(2014, 6, 30), 0.01),
     ]  # fmt: skip
     assert [each.value for each in scores.predictions] == pytest.approx([math.exp(3.07), *[math.exp(3.01)] * 2])
-    message = "as_of must be a day from 2014-05-02 to 2014-10-03, not '2013-01-01'"
+    message = "as_of must be a day from 2014-05-02 to 2014-10-03, not 2013-01-01"
     assert scores.problems == [ValidationProblem(2, "as_of", message)]
 
 
