@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level score evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
 .PHONY: test test-tools test-compose test-helm soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -79,6 +79,9 @@ cancel: $(INSTALLED) ## end the training in progress | REASON
 
 level: $(INSTALLED) ## show the level of the market; PIN=1.07: keep it at this factor; ACCEPT=1: take what a batch shows that waits; RESET=1: as after the training | PIN ACCEPT RESET REASON
 	$(LOCAL) level
+
+score: $(INSTALLED) ## price the rows of a file by the champion of the run that is up; the prices go to OUT (.csv or .parquet); nothing is overwritten, and a start after a kill goes on | CSV PARQUET OUT WORKERS
+	$(LOCAL) score
 
 # With TARGET the dataset file is the proposed one: the path that `propose` prints. One that is there is used.
 PROPOSED = $(if $(TARGET),$(if $(DATASET),echo "TARGET= and DATASET= exclude one another: a dataset file has its target" >&2; exit 1;) DATASET=$$(OUT= EXISTING=use .venv/bin/python -m veleta_source.propose) && export DATASET &&)

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from support.http import get, metric, post
 from support.market_levels import LAST, LEARNT, MARKET_TEXT, add_levels, level_message, level_updated
 from support.models import Models, served_model
+from support.scoring import read_rows, score, write_rows
 from support.testbed import Process, Testbed, wait_until
 from veleta.adapters.async_mysql import async_mysql_engine
 from veleta.clock import utc_now
@@ -127,6 +129,23 @@ def test_a_restart_serves_the_same_level(setup: Setup) -> None:
         second = Setup(setup.testbed, process, setup.models, setup.version)
         assert second.served() == {2}
         assert second.price()["predictions"] == setup.price()["predictions"]
+
+
+def test_a_file_is_priced_at_the_level_of_the_day_of_each_row(setup: Setup, tmp_path: Path) -> None:
+    """At that of the newest day, if a row asks for none. A day outside the history has the words of /predict."""
+    rows = [{**setup.testbed.dataset.example, "as_of": day} for day in ("", "2014-06-30", "1999-01-01")]
+    done = score(setup.testbed, csv=write_rows(tmp_path / "rows.csv", rows), out=tmp_path / "prices.csv")
+    assert done.returncode == 0, done.stderr
+    newest, june = setup.price(), setup.price(as_of="2014-06-30")
+    scored = read_rows(tmp_path / "prices.csv")
+    for row, answer in zip(scored, (newest, june), strict=True):
+        assert float(row[f"predicted_{setup.testbed.dataset.target}"]) == answer["predictions"][0]["price"]
+        assert (row["predicted_as_of"], row["market_since"]) == (answer["as_of"], answer["market"]["since"])
+        assert float(row["market_factor"]) == answer["market"]["factor"]
+    assert f"prices of {newest['as_of']}: {newest['market']['factor']:.3f} times those of 2014-05" in done.stdout
+    status, problem = post(f"{setup.process.url}/predict", {**setup.testbed.dataset.example, "as_of": "1999-01-01"})
+    (error,) = read_rows(tmp_path / "prices.csv.errors.csv")
+    assert (status, error["row"], error["column"], error["message"]) == (422, "2", "as_of", problem["detail"])
 
 
 def test_a_key_gets_the_price_of_its_day_again(setup: Setup) -> None:

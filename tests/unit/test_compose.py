@@ -39,6 +39,7 @@ NETWORKS = {
     "monitor": {"kafka", "mysql", "source", "front-monitor"},
     "kafka-ui": {"kafka", "front-kafka-ui"},
     "notebooks": {"mysql", "mlflow", "front-notebooks"},
+    "score": {"kafka", "mlflow"},
 }
 WRITABLE = {"kafka-ui": "nobody has tried its image with a read-only file system"}
 """The containers whose file system is not read-only, each with the reason."""

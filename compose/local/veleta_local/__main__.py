@@ -197,6 +197,11 @@ def _rows() -> None:
     _exec("veleta_drift.run_rows", ["backtest.csv", "backtest.toml"], Run.environment_of_readers)
 
 
+def _score() -> None:
+    given = {name: os.environ[name] for name in ("CSV", "PARQUET", "OUT", "WORKERS") if os.environ.get(name)}
+    _exec("veleta_inference.score", [], lambda run: run.environment_of_scoring() | given)
+
+
 def _purge() -> None:
     if not (request := os.environ.get("REQUEST_ID")):
         raise LocalError("pass a request: make purge REQUEST_ID=id (its own id, or the X-Request-ID of its client)")
@@ -250,6 +255,7 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "dead": _dead,
     "replay": _replay,
     "rows": _rows,
+    "score": _score,
     "purge": _purge,
     "report": _report,
     "key": _key,

@@ -199,6 +199,10 @@ class Deployment:
         """A process without a login may only read, in Kafka and MLflow."""
         return self._common() | {"KAFKA_BOOTSTRAP": self.kafka.bootstrap}
 
+    def environment_of_scoring(self) -> dict[str, str]:
+        """It refuses what inference refuses."""
+        return self.environment_of_readers() | {"STRICT": self.variables.strict}
+
     def environment_of_replay(self) -> dict[str, str]:
         """A replay creates its tables as MySQL's administrator."""
         return self.environment_of_readers() | self._mysql(ADMIN, self.mysql_password)

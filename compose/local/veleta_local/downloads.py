@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from zipfile import ZipFile
 
+from veleta.progress import ProgressLine
 from veleta_local import checks, disk_space, subprocesses
 from veleta_local.deployment import ROOT
 from veleta_local.errors import LocalError
 from veleta_local.files import fresh_folder, locked
-from veleta_local.maven_progress import MavenProgress, ProgressReporter
+from veleta_local.maven_progress import MavenProgress
 from veleta_local.output import show
 
 _POM = ROOT / "compose/local/pom.xml"
@@ -59,16 +60,16 @@ def _maven(libs: Path, report: Callable[[str], None]) -> None:
     """Run Maven without -q and -B: these options would hide the progress. A wrong checksum of a repository ends it."""
     goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
     command = [checks.tool("mvn"), "--strict-checksums", "-Dstyle.color=never", *proxy_options(), "-f", _POM, *goal]
-    progress, reporter = MavenProgress(), ProgressReporter(_MEGABYTES, report, live=sys.stdout.isatty())
+    progress, shown = MavenProgress(), ProgressLine(report, live=sys.stdout.isatty())
 
     def on_line(line: str) -> None:
         progress.on_line(line)
-        reporter.update(progress.megabytes)
+        shown.update(f"  {progress.megabytes:.0f} MB of about {_MEGABYTES}")
 
     try:
         subprocesses.run_with_lines(command, _FAILURE, folder=_RUNTIME, on_line=on_line)
     finally:
-        reporter.close()
+        shown.close()
 
 
 def _verify(libs: Path) -> None:

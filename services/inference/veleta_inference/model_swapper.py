@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
 import time
-import weakref
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,30 +18,25 @@ from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import IntervalsAdjusted, LevelUpdated, ModelPromoted
 from veleta.events.envelope import Record, decode, is_for
 from veleta.faults import fault_point
-from veleta.feature_definition import METADATA
 from veleta.intervals import AdjustedLevel
-from veleta.model_digest import model_digest
-from veleta.ports import CHAMPION, DIGEST, INTERVAL_LEVEL, Registry, Version
+from veleta.ports import CHAMPION, INTERVAL_LEVEL, Registry
 from veleta.predictor import OtherFeatures, Predictor
 from veleta.service.health import ServiceHealth
 from veleta.smoke_check import smoke_check
-from veleta.training_values import TrainingValues
 from veleta_inference.dead_letters import DeadLetterOutbox
-from veleta_inference.domain.error_window import ErrorWindow
-from veleta_inference.domain.interval_predictor import IntervalBooster, IntervalPredictor
+from veleta_inference.domain.interval_predictor import IntervalBooster
 from veleta_inference.domain.promotions import (
     LoadedModel,
     Promotion,
     PromotionKey,
     UnknownPromotion,
-    known_version,
     promotion_of_alias,
     promotion_of_event,
 )
 from veleta_inference.domain.refused_promotions import RefusedPromotions
-from veleta_inference.domain.served_market import LevelUpdates, ServedMarket
+from veleta_inference.domain.served_market import LevelUpdates
 from veleta_inference.domain.training_status import training_status
-from veleta_inference.domain.value_checks import ValueChecks
+from veleta_inference.model_loader import ModelLoader
 
 log = structlog.get_logger()
 VERSION = prometheus_client.Gauge(
@@ -99,11 +91,10 @@ class ModelSwapper:
         """Models are downloaded into `folder`. `recent_rows` are rows of recent requests, for the smoke check."""
         self._dataset = dataset
         self._registry = registry
-        self._load = load
+        self._loader = ModelLoader(dataset, registry, load, clock, folder)
         self._letters = letters
         self._health = health
         self._clock = clock
-        self._folder = folder
         self._recent_rows = recent_rows
         self._model: LoadedModel | None = None
         self._promotions: dict[PromotionKey, Promotion] = {}
@@ -279,7 +270,7 @@ class ModelSwapper:
     async def _swap_to(self, promotion: Promotion) -> None:
         """Load, check and serve a promotion, or refuse it. Raises Retry if the registry is unavailable."""
         try:
-            model = await asyncio.to_thread(self._load_and_check, promotion)
+            model = await asyncio.to_thread(self._loader.load, promotion, self._smoke_check)
         except UnknownPromotion as error:
             self._drop(promotion, error)
             return
@@ -299,46 +290,6 @@ class ModelSwapper:
         if previous and arrival:
             SWAP_SECONDS.observe(self._monotonic() - arrival.at)
         log.info("model swapped", version=model.version, seq=promotion.seq, **_level_of(model))
-
-    def _load_and_check(self, promotion: Promotion) -> LoadedModel:
-        folder = Path(tempfile.mkdtemp(dir=self._folder))
-        try:
-            version = self._version(promotion)
-            path = self._registry.download_native(version, folder)
-            booster = self._load(path)
-            predictor = IntervalPredictor(self._dataset, booster, self._trained_with(promotion, booster))
-            checks = ValueChecks(self._dataset, TrainingValues.of_model(booster.get_metadata()))
-            self._smoke_check(predictor)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        # An explanation reads the file, also after a swap. So the last response of the model deletes it.
-        weakref.finalize(booster, shutil.rmtree, folder, ignore_errors=True)
-        digest, verified = model_digest(path.read_bytes()), DIGEST in version.tags
-        window = ErrorWindow(predictor.holdout_errors)
-        market = ServedMarket(predictor.market) if predictor.market else None
-        model = LoadedModel(promotion, predictor, checks, window, self._clock(), path, digest, verified, market=market)
-        return model.at_level(AdjustedLevel.of_tag(version.tags.get(INTERVAL_LEVEL, "")))
-
-    def _version(self, promotion: Promotion) -> Version:
-        """The version of a promotion, as the registry knows it. A deleted champion is known by its record.
-
-        Raises:
-            UnknownPromotion: the registry does not know the promotion.
-        """
-        if promotion.causes is None:
-            return promotion.version
-        known = self._registry.version(promotion.version.number) or self._registry.recorded_champion()
-        return known_version(promotion, known)
-
-    def _trained_with(self, promotion: Promotion, booster: IntervalBooster) -> str | None:
-        """The dataset file of a training whose model does not contain the definition of its features."""
-        if METADATA in booster.get_metadata():
-            return None
-        file = self._registry.dataset_file(promotion.version)
-        if file is None:
-            log.warning("only the names of the model's features can be compared", version=promotion.version.number)
-        return file
 
     def _smoke_check(self, predictor: Predictor) -> None:
         example, _ = self._dataset.convert(self._dataset.example)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from veleta.dataset import MAX_TEXT, Column, Dataset, Values
 from veleta.input.faults import quoted
-from veleta.input.header import Header
+from veleta.input.header import Header, is_empty
 from veleta.input.row_counts import Reason
-from veleta.values import DecimalMark, parse_category, parse_number
+from veleta.values import DecimalMark, parse_number
 
 Row = dict[str, float | str | bool | None]
 """A row as the API sends it: numbers, texts and booleans, in the dataset's order of columns. None: a missing value."""
@@ -33,19 +33,19 @@ class BatchAssigner:
     def __init__(self, dataset: Dataset, header: Header, marks: Mapping[str, DecimalMark]) -> None:
         """`header` has the position of each column, and `marks` the decimal mark of each numeric one."""
         self._rules = dataset.source
-        self._width, self._named = header.width, header.named
+        self._header, self._width = header, header.width
         self._columns = [(header.positions[c.name], c, marks.get(c.name, ".")) for c in dataset.columns]
         self._booleans = [c.name for c in dataset.columns if c.kind == "boolean"]
 
     def assign(self, cells: Cells) -> Assigned | list[Reason]:
         """The place of the batch and the row, or every reason why the row is left out."""
-        if len(cells) != self._width and (reason := self._wrong_width(cells)):
+        if len(cells) != self._width and (reason := self._header.wrong_width(cells)):
             return [Reason(reason, f"{len(cells)} and not {self._width}")]
         values: Values = {}
         reasons: list[Reason] = []
         gaps: list[Reason] = []
         for position, column, mark in self._columns:
-            value = column.convert(_cell(column, cells[position]), mark)
+            value = column.convert(as_read(column, cells[position]), mark)
             if value is None:
                 (gaps if column.optional else reasons).append(_reason(column, cells[position], mark))
             values[column.name] = value
@@ -62,32 +62,22 @@ class BatchAssigner:
         row |= {name: values[name] == "true" for name in self._booleans if values[name] is not None}
         return row
 
-    def _wrong_width(self, cells: Cells) -> str:
-        """The reason if the number of cells is wrong. Cells at the end without a name or a value do not count."""
-        if len(cells) < self._named:
-            return "fewer cells than the header"
-        return "" if all(map(_is_empty, cells[self._width :])) else "more cells than the header"
-
 
 def looks_like_row(dataset: Dataset, header: Header, cells: Cells) -> bool:
     """Whether each cell has a value of its column's kind, or none."""
     return len(cells) == header.width and all(
-        _is_empty(cells[position]) or dataset.by_name[name].convert(cells[position]) is not None
+        is_empty(cells[position]) or dataset.by_name[name].convert(cells[position]) is not None
         for name, position in header.positions.items()
     )
 
 
-def _cell(column: Column, cell: object) -> object:
-    """The cell, as text if the column is not numeric: a file with types may have a number for a category."""
+def as_read(column: Column, cell: object) -> object:
+    """A column's cell, as text if the column is not numeric: a file with types may have a number for a category."""
     return cell if column.numeric or cell is None or isinstance(cell, str) else str(cell)
 
 
-def _is_empty(cell: object) -> bool:
-    return cell is None or parse_category(str(cell)) is None
-
-
 def _reason(column: Column, cell: object, mark: DecimalMark) -> Reason:
-    if _is_empty(cell) or column.says_missing(cell):
+    if is_empty(cell) or column.says_missing(cell):
         return Reason(f"{column.name} missing", gap=column.name)
     return Reason(f"{column.name} {_fault(column, cell, mark)}", quoted(cell))
 

@@ -12,9 +12,9 @@ def find_decimal_marks(
     """The decimal mark of each numeric column, by the numbers in these rows that have one meaning.
 
     A column with both marks has the mark `""`. A column with neither has that of the file, which is `.` unless the
-    other columns show only `,`.
+    other columns show only `,`. One without a position is left out.
     """
-    columns = [(positions[column.name], column) for column in dataset.columns if column.numeric]
+    columns = [(positions[c.name], c) for c in dataset.columns if c.numeric and c.name in positions]
     shown: dict[str, set[DecimalMark]] = {column.name: set() for _, column in columns}
     for cells in rows:
         for position, column in columns:

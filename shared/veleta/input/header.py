@@ -1,12 +1,13 @@
 """Match the names in a file's header with the columns of the dataset."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from veleta.column_names import column_key, match_columns
 from veleta.dataset import Column, Dataset
 from veleta.input.faults import quoted
+from veleta.values import parse_category
 
 MAX_UNMATCHED = 20
 
@@ -25,9 +26,26 @@ class Header:
     ignored: Sequence[str]
     faults: Sequence[str]
 
+    def wrong_width(self, cells: Sequence[object]) -> str:
+        """What is wrong with the number of a row's cells, or nothing.
 
-def match_header(dataset: Dataset, cells: Sequence[str]) -> Header:
-    """Match each column by its name, or else by its title, whatever the case, spaces and hyphens."""
+        Cells at the end without a name or a value do not count.
+        """
+        if len(cells) < self.named:
+            return "fewer cells than the header"
+        return "" if all(map(is_empty, cells[self.width :])) else "more cells than the header"
+
+
+def is_empty(cell: object) -> bool:
+    """Whether a cell has no value."""
+    return cell is None or parse_category(str(cell)) is None
+
+
+def match_header(dataset: Dataset, cells: Sequence[str], may_lack: Collection[str] = ()) -> Header:
+    """Match each column by its name, or else by its title, whatever the case, spaces and hyphens.
+
+    It is no fault if a column that the header `may_lack` is missing.
+    """
     found = match_columns(dataset, cells)
     named = max((i + 1 for i, cell in enumerate(cells) if cell.strip()), default=0)
     if not found:
@@ -35,7 +53,7 @@ def match_header(dataset: Dataset, cells: Sequence[str]) -> Header:
     used = {position for positions in found.values() for position in positions}
     others = {i: cell for i, cell in enumerate(cells) if i not in used}
     faults = [_twice(name, positions) for name, positions in found.items() if len(positions) > 1]
-    missing = [column for column in dataset.columns if column.name not in found]
+    missing = [column for column in dataset.columns if column.name not in {*found, *may_lack}]
     faults += [_missing(column, others.values()) for column in missing]
     if missing and (unmatched := [quoted(cell) for cell in others.values() if cell.strip()]):
         names = ", ".join(unmatched[:MAX_UNMATCHED]) + (", ..." if len(unmatched) > MAX_UNMATCHED else "")

@@ -132,12 +132,18 @@ def reported(items: Iterable[T], report_progress: Callable[[int], None]) -> Iter
 @contextmanager
 def open_rows(path: Path, dataset: Dataset) -> Iterator[InputRows]:
     """The rows of a CSV file (plain, .gz or .zip) or of a Parquet file. Raises FaultyInput."""
+    with open_table(path, lambda cells: len(match_header(dataset, cells).positions)) as table:
+        yield InputRows(path, table, dataset)
+
+
+@contextmanager
+def open_table(path: Path, count_columns: Callable[[Sequence[str]], int]) -> Iterator[Table]:
+    """The cells of such a file. `count_columns` counts the names of columns in a header. Raises FaultyInput."""
     require_file(path)
     if is_parquet(path):
         from veleta.input.parquet_table import ParquetTable  # noqa: PLC0415 - pyarrow takes half a second
 
-        yield InputRows(path, ParquetTable(path), dataset)
+        yield ParquetTable(path)
         return
     with open_text(path) as text:
-        table = CsvTable(path, text, lambda cells: len(match_header(dataset, cells).positions))
-        yield InputRows(path, table, dataset)
+        yield CsvTable(path, text, count_columns)

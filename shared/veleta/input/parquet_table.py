@@ -28,17 +28,37 @@ class ParquetTable:
         except _DAMAGED as error:
             raise FaultyInput(path, [f"is a damaged Parquet file: {error}"]) from error
         self.header = list(self._file.schema_arrow.names)
+        self.count: int = self._file.metadata.num_rows
+        """The number of rows."""
 
     def rows(self, _is_row: object) -> Iterator[tuple[int, Sequence[object]]]:
         """The number of each row, from 1, and its cells. Dates and decimals have the form that CSV gives them."""
         number = 0
         try:
-            for block in self._file.iter_batches(ROWS_PER_BLOCK):
-                for cells in zip(*(_plain(column).to_pylist() for column in block.columns), strict=True):
+            for block in self.blocks(ROWS_PER_BLOCK):
+                for cells in cells_of(block):
                     number += 1
                     yield number, cells
         except _DAMAGED as error:
-            raise FaultyInput(self._path, [f"row {number + 1:,}: the Parquet data are damaged: {error}"]) from error
+            raise self._damaged(number + 1, error) from error
+
+    def blocks(self, rows: int) -> Iterator[pa.RecordBatch]:
+        """All rows with their types, in blocks of at most so many rows. Raises FaultyInput."""
+        read = 0
+        try:
+            for block in self._file.iter_batches(rows):
+                yield block
+                read += block.num_rows
+        except _DAMAGED as error:
+            raise self._damaged(read + 1, error) from error
+
+    def _damaged(self, row: int, error: Exception) -> FaultyInput:
+        return FaultyInput(self._path, [f"row {row:,}: the Parquet data are damaged: {error}"])
+
+
+def cells_of(block: pa.RecordBatch) -> Iterator[tuple[object, ...]]:
+    """The cells of each row: texts, numbers and nulls. Dates and decimals have the form that CSV gives them."""
+    return zip(*(_plain(column).to_pylist() for column in block.columns), strict=True)
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -65,9 +65,11 @@ COMPOSE = {
     "CPUS": "processors that each of kafka, mysql, trainer and inference may use; not more than the machine has",
     "SECRETS": "a folder with passwords of your own (compose/prepare/veleta_prepare/passwords.py lists the files)",
     "API_URL": "with compose/api.yaml: the address of the data API",
-    "FOLDER": "with compose/csv.yaml: the folder of your files",
-    "CSV": "with compose/csv.yaml: the name of the file in FOLDER",
     "REPLICAS": "with compose/scale.yaml: containers of inference, at most 32",
+    "FOLDER": "with compose/csv.yaml and the service score: the folder of your files",
+    "CSV": "with compose/csv.yaml and the service score: the name of the file in FOLDER",
+    "PARQUET": "with the service score: the name of the file in FOLDER, if it is Parquet",
+    "OUT": "with the service score: the name of the file that is written to FOLDER",
 }
 """The variables of docker compose, with their meanings."""
 _ASKED = re.compile(r"\$\{([A-Z_]+):(-|\?)([^}]*)\}")
@@ -124,7 +126,7 @@ def compose_defaults() -> dict[str, str]:
         for name, kind, word in _ASKED.findall(path.read_text()):
             if name in REPLACED:
                 continue
-            found.setdefault(name, word if kind == "-" and name != "SECRETS" else "")
+            found.setdefault(name, word if kind == "-" and name not in ("SECRETS", "FOLDER") else "")
     return found
 
 

@@ -19,8 +19,10 @@ from veleta.intervals import AdjustedLevel
 from veleta.ports import DECISION, INTERVAL_LEVEL, NATIVE, SEQ, Version
 from veleta.processing.tail import tail
 from veleta_inference import model_swapper
+from veleta_inference.domain.interval_predictor import IntervalPredictor
 from veleta_inference.domain.promotions import LoadedModel, Promotion
 from veleta_inference.domain.refused_promotions import FIRST_PAUSE_SECONDS
+from veleta_inference.model_loader import ModelLoader
 from veleta_inference.model_swapper import MAX_HISTORY
 
 TRAINING = "real_estate.training"
@@ -536,15 +538,15 @@ async def test_a_level_that_arrives_while_its_version_is_loaded_is_applied(
     swaps.registry.set_tag(version.number, INTERVAL_LEVEL, str(AdjustedLevel(1, 1, 0.81)))
     swaps.promote(version, 1)
     swaps.adjust(version, 2, 0.9)
-    load_and_check = swaps.swapper._load_and_check
+    load_checked = ModelLoader.load
 
-    def load(promotion: Promotion) -> LoadedModel:
-        model = load_and_check(promotion)
+    def load(loader: ModelLoader, promotion: Promotion, check: Callable[[IntervalPredictor], object]) -> LoadedModel:
+        model = load_checked(loader, promotion, check)
         assert model.adjusted == AdjustedLevel(1, 1, 0.81)
         swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 1, 1)))
         return model
 
-    monkeypatch.setattr(swaps.swapper, "_load_and_check", load)
+    monkeypatch.setattr(ModelLoader, "load", load)
     swaps.swapper.handle(list(swaps.log.read(MODELS, 0, 0, 0)))
     await swaps.swapper.reconcile()
     assert swaps.level == AdjustedLevel(1, 2, 0.9)

@@ -79,6 +79,13 @@ def test_a_report_needs_a_batch_and_a_run(
     assert capsys.readouterr().err.startswith(message)
 
 
+def test_a_file_is_priced_by_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has the champion."""
+    monkeypatch.setenv("CSV", "rows.csv")
+    assert command_line.main(["score"]) == 1
+    assert capsys.readouterr().err == "the run is down: make start first\n"
+
+
 def test_a_replay_needs_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Its topics, tables and versions are those of the run."""
     monkeypatch.setenv("POLICY", "seed")

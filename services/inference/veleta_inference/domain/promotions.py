@@ -6,13 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from veleta.dataset import Dataset
 from veleta.errors import Reject
 from veleta.events.catalogue import ModelPromoted
 from veleta.intervals import COVERAGE, AdjustedLevel
 from veleta.ports import DECISION, DIGEST, NATIVE, REJECTED, Version
+from veleta.training_values import TrainingValues
 from veleta_inference.domain.error_window import ErrorWindow
 from veleta_inference.domain.errors import InvalidRequest
-from veleta_inference.domain.interval_predictor import IntervalPredictor
+from veleta_inference.domain.interval_predictor import IntervalBooster, IntervalPredictor
 from veleta_inference.domain.served_market import NO_LEVELS, LevelUpdates, PriceLevel, ServedMarket
 from veleta_inference.domain.value_checks import ValueChecks
 
@@ -66,6 +68,26 @@ class LoadedModel:
     """The level of its intervals after a batch. A new version has none."""
     market: ServedMarket | None = None
     """The levels of its market. None if its dataset had no market."""
+
+    @classmethod
+    def of_booster(
+        cls,
+        dataset: Dataset,
+        promotion: Promotion,
+        booster: IntervalBooster,
+        loaded_at: datetime,
+        path: Path,
+        digest: str,
+        *,
+        verified: bool,
+        trained_with: str | None = None,
+    ) -> "LoadedModel":
+        """The model of the file at `path`, which is loaded. For `trained_with` see `check_features`. Raises Reject."""
+        predictor = IntervalPredictor(dataset, booster, trained_with)
+        checks = ValueChecks(dataset, TrainingValues.of_model(booster.get_metadata()))
+        window = ErrorWindow(predictor.holdout_errors)
+        market = ServedMarket(predictor.market) if predictor.market else None
+        return cls(promotion, predictor, checks, window, loaded_at, path, digest, verified, market=market)
 
     def at_level(self, level: AdjustedLevel | None) -> "LoadedModel":
         """The model with this level, if it is a later one."""

@@ -155,7 +155,7 @@ class RequestReader:
             for column in self._identifiers:
                 if isinstance(row[column.name], str):
                     row[column.name] = column.convert(row[column.name])
-                    if self._value_problem(column.name, row[column.name]):
+                    if self.value_problem(column.name, row[column.name]):
                         return False
         return True
 
@@ -180,10 +180,11 @@ class RequestReader:
                 yield ValidationProblem(place, column.name, "is required")
         for name, value in item.items():
             is_day = name == AS_OF and self.dataset.market
-            if not is_day and (message := self._value_problem(name, value)):
+            if not is_day and (message := self.value_problem(name, value)):
                 yield ValidationProblem(place, name[:MAX_NAME], message)
 
-    def _value_problem(self, name: str, value: object) -> str | None:
+    def value_problem(self, name: str, value: object) -> str | None:
+        """What is wrong with a value of an item, as it was sent. None: nothing."""
         column = self.dataset.by_name.get(name)
         if column is None:
             return NO_MARKET if name == AS_OF else _unknown_name(name, self._names)

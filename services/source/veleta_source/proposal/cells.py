@@ -1,7 +1,6 @@
 """Reads the cells of an input file as a start reads them, each different text of a column once."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,10 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from veleta.column_names import column_key
-from veleta.input.csv_table import CsvTable
 from veleta.input.faults import FaultyInput
-from veleta.input.input_file import is_parquet, open_text, require_file
-from veleta.input.input_rows import SAMPLE_ROWS, Table
+from veleta.input.input_rows import SAMPLE_ROWS, open_table
 from veleta.values import decimal_mark
 
 MAX_ROWS = 200_000
@@ -53,7 +50,7 @@ def read_cells(path: Path, target: str) -> FileCells:
     Raises:
         FaultyInput: the file cannot be read, or has no rows.
     """
-    with _open(path, target) as table:
+    with open_table(path, lambda cells: column_key(target) in map(column_key, cells)) as table:
         width = len(table.header)
         limit = max(1, min(MAX_ROWS, MAX_CELLS // max(1, width)))
         codes: list[list[int]] = [[] for _ in table.header]
@@ -82,18 +79,6 @@ def read_cells(path: Path, target: str) -> FileCells:
         for position, (header, known, column, count) in enumerate(zip(table.header, texts, codes, sampled, strict=True))
     ]
     return FileCells(columns, len(codes[0]) + skipped, skipped, is_whole)
-
-
-@contextmanager
-def _open(path: Path, target: str) -> Iterator[Table]:
-    require_file(path)
-    if is_parquet(path):
-        from veleta.input.parquet_table import ParquetTable  # noqa: PLC0415 - pyarrow takes half a second
-
-        yield ParquetTable(path)
-        return
-    with open_text(path) as text:
-        yield CsvTable(path, text, lambda cells: column_key(target) in map(column_key, cells))
 
 
 def _fits(cells: Sequence[object], header: Sequence[str]) -> bool:
