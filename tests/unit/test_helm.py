@@ -81,7 +81,7 @@ def test_a_variable_has_the_value_of_compose(name: str) -> None:
 
 def test_every_container_is_in_the_chart() -> None:
     """The servers are outside of it. Jobs and tools of one machine have no counterpart."""
-    outside = {"kafka", "mysql", "mlflow", "secrets", "kafka-ui", "notebooks"}
+    outside = {"kafka", "mysql", "mlflow", "secrets", "kafka-ui", "notebooks", "score"}
     assert CONTAINERS.keys() == ALL.keys() - outside
     assert PARTS["services"].keys() == set(SERVICES)
 
