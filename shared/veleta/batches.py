@@ -43,6 +43,32 @@ class RowsDigest:
         return self._hash.hexdigest()
 
 
+class ManifestCheck:
+    """Compares what was read of a batch with its manifest."""
+
+    def __init__(self, manifest: BatchClosed) -> None:
+        self._manifest = manifest
+        self._rows = self._chunks = 0
+
+    def add(self, chunk: int, first_row: int, rows: int) -> None:
+        """Add the next chunk, with so many rows. Raises Reject: it is another one than the next."""
+        if (chunk, first_row) != (self._chunks, self._rows):
+            raise self._mismatch(f"chunk {chunk} instead of chunk {self._chunks}")
+        self._chunks += 1
+        self._rows += rows
+
+    def finish(self, digest: str) -> None:
+        """Compare the numbers and the digest of all rows. Raises Reject."""
+        if (self._rows, self._chunks) != (self._manifest.rows, self._manifest.chunks):
+            size = f"{self._rows} rows in {self._chunks} chunks"
+            raise self._mismatch(f"{size}, not {self._manifest.rows} in {self._manifest.chunks}")
+        if digest != self._manifest.digest:
+            raise self._mismatch("the rows have another digest")
+
+    def _mismatch(self, detail: str) -> Reject:
+        return Reject("the manifest does not match", detail)
+
+
 class BatchReader:
     """Reads exactly the rows of one manifest, and checks them against it."""
 
@@ -62,20 +88,29 @@ class BatchReader:
             Reject: a chunk cannot be decoded, or the count or the digest does not match the manifest.
             Retry: Kafka is unreachable.
         """
-        digest, rows, chunks = RowsDigest(), 0, 0
-        for chunk in self._payloads(manifest):
-            if chunk.chunk != chunks or chunk.first_row != rows:
-                raise self._mismatch(manifest, f"chunk {chunk.chunk} instead of chunk {chunks}")
-            digest.add(chunk.rows)
-            self._on_chunk()
-            chunks += 1
-            rows += len(chunk.rows)
-            yield chunk.rows
-        if (rows, chunks) != (manifest.rows, manifest.chunks):
-            size = f"{rows} rows in {chunks} chunks"
-            raise self._mismatch(manifest, f"{size}, not {manifest.rows} in {manifest.chunks}")
-        if digest.hexdigest() != manifest.digest:
-            raise Reject("the manifest does not match", "the rows have another digest")
+        digest, check = RowsDigest(), ManifestCheck(manifest)
+        try:
+            for chunk in self._payloads(manifest):
+                check.add(chunk.chunk, chunk.first_row, len(chunk.rows))
+                digest.add(chunk.rows)
+                self._on_chunk()
+                yield chunk.rows
+            check.finish(digest.hexdigest())
+        except Reject:
+            # Also a batch that is deleted while it is read.
+            if self.deleted(manifest.dataset, [manifest]):
+                raise RowsDeleted(manifest.batch) from None
+            raise
+
+    def located(self, manifest: BatchClosed) -> Sequence[OffsetRange]:
+        """Where the chunks of a batch are: as its manifest has it, or elsewhere in a topic that was recreated.
+
+        Raises:
+            RowsDeleted: retention deleted the rows.
+            Retry: Kafka is unreachable.
+        """
+        first = next(self._records(manifest, manifest.ranges), None)
+        return manifest.ranges if first else self._elsewhere(manifest)
 
     def deleted(self, dataset: str, manifests: Iterable[BatchClosed]) -> set[str]:
         """The ids of those batches whose rows retention deleted, by one request. Raises Retry.
@@ -92,9 +127,7 @@ class BatchReader:
     def _payloads(self, manifest: BatchClosed) -> Iterator[BatchRows]:
         records = self._records(manifest, manifest.ranges)
         first = next(records, None)
-        if first is None and self._below_the_log(manifest):
-            raise RowsDeleted(manifest.batch)
-        for record in chain([first], records) if first else self._records(manifest, self._search(manifest)):
+        for record in chain([first], records) if first else self._records(manifest, self._elsewhere(manifest)):
             payload = decode(record).payload
             if isinstance(payload, BatchRows):
                 yield payload
@@ -106,14 +139,11 @@ class BatchReader:
                 if record.key == manifest.batch:
                     yield record
 
-    def _below_the_log(self, manifest: BatchClosed) -> bool:
-        return bool(self.deleted(manifest.dataset, [manifest]))
-
-    def _mismatch(self, manifest: BatchClosed, detail: str) -> Reject:
-        """Why the rows do not match: also a batch that is deleted while it is read."""
-        if self._below_the_log(manifest):
-            return RowsDeleted(manifest.batch)
-        return Reject("the manifest does not match", detail)
+    def _elsewhere(self, manifest: BatchClosed) -> Sequence[OffsetRange]:
+        """Where a batch is that is not at its manifest's offsets."""
+        if self.deleted(manifest.dataset, [manifest]):
+            raise RowsDeleted(manifest.batch)
+        return self._search(manifest)
 
     def _search(self, manifest: BatchClosed) -> list[OffsetRange]:
         """The range of the batch's last publication in a topic that was recreated. Empty if the batch is not in it."""

@@ -44,7 +44,7 @@ from veleta_trainer.domain.evaluation import LARGEST
 from veleta_trainer.domain.price_model import predict
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.training_data import TrainingData
-from veleta_trainer.fit import load_champion
+from veleta_trainer.training_folder import load_champion
 
 
 @pytest.fixture

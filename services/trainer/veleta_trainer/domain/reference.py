@@ -3,7 +3,8 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import orjson
@@ -18,7 +19,7 @@ from veleta.shap_values import shap_values
 from veleta_trainer.domain.interval_model import HoldoutPredictions, halved
 from veleta_trainer.domain.market_model import VersionModels
 from veleta_trainer.domain.price_model import fit_price_model
-from veleta_trainer.domain.training_data import TrainingData
+from veleta_trainer.domain.training_data import NumberedRows, TrainingData
 
 LATER_ROWS = 500
 """So many rows of the latest periods show which errors a later batch will have."""
@@ -26,32 +27,60 @@ EXPLAINED_ROWS = 1_000
 """Rows of the holdout whose SHAP values are the importance of columns. Fewer take as long: the trees need the time."""
 
 
+@dataclass(frozen=True)
+class LearntSample:
+    """The part of a reference about the rows that a version learnt from: see `Reference`."""
+
+    numbers: Mapping[str, list[Any]]
+    texts: Mapping[str, list[str]]
+    train_numbers: list[int]
+    received: int
+    train_rows: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, data: TrainingData) -> Self:
+        """That of the training rows of `data`."""
+        batch_numbers = data.train_numbers()
+        learnt = sampled(batch_numbers, MAX_ROWS)
+        numbers, texts = _columns(dataset, data.train.frame().iloc[learnt])
+        return cls(
+            numbers={name: _shortest(values) for name, values in numbers.items()},
+            texts={name: values.tolist() for name, values in texts.items()},
+            train_numbers=batch_numbers[learnt].tolist(),
+            received=data.received,
+            train_rows=len(data.train),
+        )
+
+
 def version_reference(
     dataset: Dataset,
-    data: TrainingData,
+    learnt: LearntSample,
+    holdout: NumberedRows,
     predictions: HoldoutPredictions,
-    models: VersionModels,
+    outside: np.ndarray,
+    booster: CatBoostRegressor,
     threads: int,
 ) -> Reference:
-    """The reference of models that were fitted on the training rows of `data`. `predictions` are for its holdout."""
-    train, holdout = data.train, data.holdout.frame()
-    train_numbers, holdout_numbers = data.train_numbers(), data.holdout_numbers()
-    learnt, sample = sampled(train_numbers, MAX_ROWS), sampled(holdout_numbers, MAX_ROWS)
-    numbers, texts = _columns(dataset, train.frame().iloc[learnt])
+    """The reference of a model of prices. `predictions` and `outside`, a mask, are for the rows of its holdout.
+
+    See `CleanRows.outside`.
+    """
+    frame = holdout.rows.frame()
+    sample = sampled(holdout.numbers, MAX_ROWS)
     signed = np.log(predictions.prices[sample]) - predictions.logarithms[sample]
     return Reference(
-        numbers={name: _shortest(values) for name, values in numbers.items()},
-        texts={name: values.tolist() for name, values in texts.items()},
-        train_numbers=train_numbers[learnt].tolist(),
+        numbers=dict(learnt.numbers),
+        texts=dict(learnt.texts),
+        train_numbers=learnt.train_numbers,
         signed=_shortest(signed),
         sizes=_shortest(predictions.sizes[sample]),
-        slices={name: holdout[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
-        holdout_numbers=holdout_numbers[sample].tolist(),
-        received=data.received,
-        unknown=float(data.holdout.outside(train.training_values()).mean()),
-        importance=importance(dataset, models.booster, holdout.iloc[sampled(holdout_numbers, EXPLAINED_ROWS)], threads),
-        train_rows=len(train),
-        holdout_rows=len(holdout),
+        slices={name: frame[name].iloc[sample].tolist() for name in dataset.evaluation.slices},
+        holdout_numbers=holdout.numbers[sample].tolist(),
+        received=learnt.received,
+        unknown=float(outside.mean()),
+        importance=importance(dataset, booster, frame.iloc[sampled(holdout.numbers, EXPLAINED_ROWS)], threads),
+        train_rows=learnt.train_rows,
+        holdout_rows=len(frame),
     )
 
 

@@ -1,6 +1,7 @@
 """Splits clean rows into training rows and holdout rows."""
 
 from collections import Counter
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +11,14 @@ from veleta.dataset import Dataset
 from veleta.features import MIN_TRAINING_ROWS, is_held_out
 from veleta.left_out import describe_left_out
 from veleta_trainer.domain.clean_rows import PROPERTY, CleanBatch, CleanRows
+
+
+@dataclass(frozen=True)
+class NumberedRows:
+    """Rows, and the number of the batch of each in its epoch."""
+
+    rows: CleanRows
+    numbers: np.ndarray
 
 
 class TrainingData:
@@ -55,9 +64,9 @@ class TrainingData:
         """The number of the batch of each row of `train`."""
         return np.concatenate(self._train_numbers)
 
-    def holdout_numbers(self) -> np.ndarray:
-        """The number of the batch of each row of `holdout`."""
-        return np.concatenate(self._holdout_numbers)
+    def numbered_holdout(self) -> NumberedRows:
+        """The rows of `holdout` with the number of the batch of each."""
+        return NumberedRows(self.holdout, np.concatenate(self._holdout_numbers))
 
     def _joined(self, tables: list[pa.Table]) -> CleanRows:
         """The rows of tables, which are freed."""

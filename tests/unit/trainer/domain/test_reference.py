@@ -20,9 +20,8 @@ from veleta.unknown_values import unknown_share_by_column
 from veleta_trainer.domain import reference
 from veleta_trainer.domain.clean_rows import CleanBatch
 from veleta_trainer.domain.interval_model import HoldoutPredictions
-from veleta_trainer.domain.market_model import VersionModels
 from veleta_trainer.domain.price_model import fit_price_model, predict
-from veleta_trainer.domain.reference import importance, sampled, version_reference
+from veleta_trainer.domain.reference import LearntSample, importance, sampled, version_reference
 from veleta_trainer.domain.training_data import TrainingData
 
 ROWS = api_rows(0, 400, 3)
@@ -40,7 +39,6 @@ def training_data(rows: Sequence[Row], dataset: Dataset = DATASET) -> TrainingDa
 DATA = training_data(ROWS)
 HOLDOUT = DATA.holdout.frame()
 BOOSTER = fit_price_model(DATASET, DATA.train.frame(), DATA.train.prices(), PARAMS, 1)
-MODELS = VersionModels(BOOSTER, BOOSTER)
 PREDICTIONS = HoldoutPredictions(
     predict(BOOSTER, DATASET, HOLDOUT),
     np.linspace(0.1, 0.2, len(HOLDOUT)),
@@ -49,8 +47,16 @@ PREDICTIONS = HoldoutPredictions(
 )
 
 
+def reference_of(
+    dataset: Dataset, data: TrainingData, predictions: HoldoutPredictions, booster: CatBoostRegressor
+) -> Reference:
+    outside = data.holdout.outside(data.train.training_values())
+    learnt, holdout = LearntSample.of(dataset, data), data.numbered_holdout()
+    return version_reference(dataset, learnt, holdout, predictions, outside, booster, 1)
+
+
 def made() -> Reference:
-    return version_reference(DATASET, DATA, PREDICTIONS, MODELS, 1)
+    return reference_of(DATASET, DATA, PREDICTIONS, BOOSTER)
 
 
 def test_it_has_the_columns_that_the_version_learnt_from() -> None:
@@ -131,7 +137,7 @@ def test_each_sampled_row_has_the_number_of_its_batch() -> None:
     predictions = HoldoutPredictions(
         predict(BOOSTER, DATASET, holdout.frame()), np.ones(len(holdout)), holdout.prices(), holdout.properties()
     )
-    found = version_reference(DATASET, data, predictions, MODELS, 1)
+    found = reference_of(DATASET, data, predictions, BOOSTER)
     assert found.train_numbers == sorted(found.train_numbers, reverse=True)
     assert set(found.train_numbers) == {4, 2}
     assert set(found.holdout_numbers) == {4, 2, 9}
@@ -191,7 +197,7 @@ def test_a_dataset_without_places_and_slices_has_a_reference() -> None:
     predictions = HoldoutPredictions(
         logarithms, np.ones(len(holdout)), data.holdout.prices(), data.holdout.properties()
     )
-    found = version_reference(dataset, data, predictions, VersionModels(booster, booster), 1)
+    found = reference_of(dataset, data, predictions, booster)
     assert found.numbers.keys() | found.texts.keys() == {c.name for c in dataset.inputs if c.is_feature}
     assert 0 <= found.unknown < 1
     assert found.slices == {}
