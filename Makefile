@@ -19,7 +19,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
-.PHONY: test test-tools test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
+.PHONY: test test-tools test-spark test-compose soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
 	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
@@ -144,6 +144,10 @@ soak: test-tools ## run the long tests with faults of every kind and full load, 
 	compose/local/install.sh soak
 	compose/local/install.sh bench
 	.venv/bin/pytest tests/soak -s
+
+test-spark: $(INSTALLED) ## install PySpark (489 MB), and run the tests with Apache Spark
+	compose/local/install.sh spark
+	.venv/bin/pytest tests/spark
 
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine
 	.venv/bin/pytest tests/compose
