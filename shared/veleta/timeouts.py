@@ -39,6 +39,9 @@ MLFLOW_SECONDS = 30
 DOWNLOAD_SECONDS = 90.0
 """MLflow: a download as a whole, however slowly its parts arrive."""
 
+SPARK_MASTER_SECONDS = 3.0
+"""Spark: the connection to the master before a session starts."""
+
 KEEPALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),

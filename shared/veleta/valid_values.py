@@ -15,11 +15,17 @@ NAME_PATTERN = r"^[a-z][a-z0-9_]{0,47}$"
 NAME_WORDS = "1 to 48 lower case letters, digits and _, with a letter first"
 URL_PATTERN = r"^https?://[^\s/]+\S*$"
 HOSTS_PATTERN = r"^[A-Za-z0-9._,-]*$"
+_SPARK_ADDRESS = r"[^\s:/,]+:\d+"
+SPARK_PATTERN = (
+    r"^(local(\[(\d+|\*)(,\d+)?\])?|local-cluster\[\d+,\d+,\d+\]|"
+    rf"spark://{_SPARK_ADDRESS}(,{_SPARK_ADDRESS})*)$"
+)
 
 _PATTERNS = {
     NAME_PATTERN: NAME_WORDS,
     URL_PATTERN: "an address as http://host:port",
     HOSTS_PATTERN: "names as a.example.com,b.example.com",
+    SPARK_PATTERN: "spark://host:port, local[cores], or local[cores,attempts of a task]",
 }
 _BOUNDS = {"ge": "from", "gt": "above", "le": "up to", "lt": "below"}
 _TYPES: Mapping[Any, str] = {

@@ -229,6 +229,30 @@ def test_the_benchmark_needs_evidently(machine: Machine) -> None:
     assert machine.calls("uv pip") == [command]
 
 
+def test_spark_is_installed_into_the_environment_of_the_services(machine: Machine) -> None:
+    """`install.sh spark` installs PySpark, and what builds it. A later installation of the rest does not remove it."""
+    machine.has_all()
+    assert machine.install().returncode == 0
+    assert machine.calls("uv pip sync") == ["uv pip sync --require-hashes requirements.lock"]
+    assert machine.install("spark").returncode == 0
+    locked = "requirements-spark.lock --build-constraints requirements-spark.lock"
+    wanted = f"uv pip install --quiet --python .venv/bin/python --require-hashes --no-deps --requirements {locked}"
+    assert machine.calls("uv pip install")[-1] == wanted
+    pyspark = machine.checkout / ".venv/lib/python3.12/site-packages/pyspark/version.py"
+    pyspark.parent.mkdir(parents=True)
+    pyspark.touch()
+    assert machine.install().returncode == 0
+    assert machine.calls("uv pip sync")[-1] == f"uv pip sync --require-hashes requirements.lock {locked}"
+
+
+def test_spark_needs_space(machine: Machine) -> None:
+    """The check of the disk runs before the download, and not again when it is there."""
+    machine.has(_PYTHON, f'[ $1 = -I ] || exec {_REAL_PYTHON} "$@"; echo "1.0 GB are free for $3" >&2; exit 1')
+    done = machine.install("spark")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "1.0 GB are free for spark\n")
+    assert not machine.calls("uv pip")
+
+
 @pytest.mark.parametrize("browser", ["chromium", "google-chrome"])
 def test_a_browser_that_is_there_is_used(machine: Machine, browser: str) -> None:
     """apt is not called."""

@@ -19,18 +19,31 @@ def test_every_installation_of_a_package_needs_its_hash() -> None:
     """By pip and by uv, in the local run and in the images. The packages of the checkout itself have none."""
     commands = re.findall(r"^.*pip (?:install|sync) .*$", f"{INSTALL}\n{DOCKERFILE}", re.MULTILINE)
     unhashed = [command for command in commands if "--require-hashes" not in command]
-    assert len(commands) == 6
+    assert len(commands) == 7
     assert unhashed == [command for command in unhashed if '--no-deps "$@"' in command]
 
 
-def test_every_artifact_of_maven_has_a_checksum() -> None:
-    """Those that pom.xml names, with what they need."""
-    listed = (ROOT / "compose/local/jars.sha256").read_text().splitlines()
-    pom = (ROOT / "compose/local/pom.xml").read_text()
-    wanted = re.findall(r"<artifactId>(.+)</artifactId>\n\s+<version>([\d.]+)</version>\n\s+</dependency>", pom)
+@pytest.mark.parametrize("folder", ["compose/local", "compose/local/spark"])
+def test_every_artifact_of_maven_has_a_checksum(folder: str) -> None:
+    """Those that a pom.xml names, with what they need."""
+    listed = (ROOT / folder / "jars.sha256").read_text().splitlines()
     names = {line.split()[1] for line in listed if re.match(r"[0-9a-f]{64}  ", line)}
-    assert len(names) == len(listed) > len(wanted)
-    assert {f"{artifact}-{version}.jar" for artifact, version in wanted} <= names
+    assert len(names) == len(listed) >= len(_artifacts(folder)) > 0
+    assert {f"{artifact}-{version}.jar" for artifact, version in _artifacts(folder).items()} <= names
+
+
+def test_spark_has_one_version() -> None:
+    """Its jars are those of the PySpark that the extra declares and the lock pins."""
+    extra = re.findall(r'"pyspark==([\d.]+)"', (ROOT / "shared/pyproject.toml").read_text())
+    lock = re.findall(r"^pyspark==([\d.]+) ", (ROOT / "requirements-spark.lock").read_text(), re.MULTILINE)
+    jars = {version for name, version in _artifacts("compose/local/spark").items() if name.startswith("spark-")}
+    assert extra == lock == [*jars]
+
+
+def _artifacts(folder: str) -> dict[str, str]:
+    """The artifacts that a pom.xml names, with their versions."""
+    dependency = r"<artifactId>([^<*]+)</artifactId>\n\s+<version>([\d.]+)</version>\n\s+<(?:/dependency|exclusions)>"
+    return dict(re.findall(dependency, (ROOT / folder / "pom.xml").read_text()))
 
 
 def test_the_workflows_have_no_finding() -> None:

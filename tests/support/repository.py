@@ -33,7 +33,17 @@ def project_files() -> list[Path]:
 
 def declared(project: Path) -> set[str]:
     """The distributions that a project declares, with those of the extras of shared/ that it uses, without veleta."""
-    wanted, shared = _table(project)["dependencies"], _table(ROOT / "shared")
+    return _with_shared(_table(project)["dependencies"])
+
+
+def declared_optional(project: Path) -> set[str]:
+    """As `declared`, those of the project's extras."""
+    extras: dict[str, list[str]] = _table(project).get("optional-dependencies", {})
+    return _with_shared([each for wanted in extras.values() for each in wanted])
+
+
+def _with_shared(wanted: list[str]) -> set[str]:
+    shared = _table(ROOT / "shared")
     ours = next((each for each in wanted if distribution(each) == "veleta"), None)
     if ours:
         extras = re.findall(r"[\w-]+", ours.removeprefix("veleta"))

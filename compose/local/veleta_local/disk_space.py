@@ -1,7 +1,7 @@
 """Checks for free disk space before downloads and starts.
 
 install.sh runs this file before anything is installed, so it imports the standard library alone:
-`python disk_space.py run|tests PACKAGE...` with the Debian packages that are missing.
+`python disk_space.py run|tests|spark PACKAGE...` with the Debian packages that are missing.
 """
 
 import os
@@ -15,6 +15,8 @@ RUN_MB = 2100
 """What a run may write until its user looks at the disk: topics, tables, models and logs."""
 VENV_MB, CACHE_MB, RUNTIME_MB, MAVEN_MB = 2000, 2000, 500, 250
 """On disk: .venv, uv's cache of it, Kafka and MariaDB in .runtime, and Maven's own copy of them."""
+SPARK_MB, SPARK_CACHE_MB = 520, 1500
+"""On disk: PySpark in .venv; in uv's cache its archive, what is built from it, and the package."""
 PACKAGES_MB = {"run": 400, "tests": 600}
 """Debian packages of a machine that has none: a JRE and Maven; Chromium and its libraries."""
 
@@ -46,6 +48,8 @@ def of_installation(checkout: Path, environ: Mapping[str, str], purpose: str, pa
         return demands
     home = Path(environ.get("HOME", "/"))
     cache = Path(environ.get("UV_CACHE_DIR") or Path(environ.get("XDG_CACHE_HOME") or home / ".cache") / "uv")
+    if purpose == "spark":
+        return [(SPARK_MB, checkout), (SPARK_CACHE_MB, cache)]
     present = sum(_megabytes(checkout / folder) for folder in (".venv", ".runtime"))
     demands += [(max(VENV_MB + RUNTIME_MB - present, 0) + RUN_MB, checkout), (MAVEN_MB, home / ".m2")]
     # In one file system, uv links the files of its cache into .venv.

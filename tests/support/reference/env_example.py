@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from support.repository import ROOT, package, services
-from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, variables
+from veleta.settings import KafkaSettings, MlflowSettings, MysqlSettings, SparkSettings, variables
 from veleta.start_variables import REPLACED
 from veleta_mlflow.settings import MlflowServerSettings
 from veleta_notebooks.settings import NotebooksSettings
@@ -77,7 +77,7 @@ _ASKED = re.compile(r"\$\{([A-Z_]+):(-|\?)([^}]*)\}")
 
 def settings_models() -> dict[str, list[type[BaseSettings]]]:
     """The settings models of each part; those that all services share come first."""
-    shared: list[type[BaseSettings]] = [KafkaSettings, MysqlSettings, MlflowSettings]
+    shared: list[type[BaseSettings]] = [KafkaSettings, MysqlSettings, MlflowSettings, SparkSettings]
     parts: dict[str, list[type[BaseSettings]]] = {
         "all services": shared,
         "mlflow": [MlflowServerSettings],

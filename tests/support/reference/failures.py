@@ -14,7 +14,7 @@ from support.repository import ROOT, python_files
 
 FAILURES = ROOT / "docs/failures.md"
 FAILURE_TESTS = ROOT / "docs/reference/failure-tests.md"
-TIERS = ("unit", "security", "contract", "integration", "runtime", "e2e", "soak", "compose", "helm")
+TIERS = ("unit", "security", "contract", "integration", "runtime", "e2e", "spark", "soak", "compose", "helm")
 """The folders of tests that a make target runs."""
 SKIPS = {f"pytest.mark.{name}" for name in ("skip", "skipif", "xfail")}
 ASSERTING = {"pytest.raises", "pytest.fail", "expect", "wait_until", "until", "_until"}

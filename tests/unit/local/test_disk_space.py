@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from veleta_local import checks, disk_space
-from veleta_local.disk_space import CACHE_MB, MAVEN_MB, PACKAGES_MB, RUN_MB, RUNTIME_MB, VENV_MB
+from veleta_local.disk_space import (
+    CACHE_MB,
+    MAVEN_MB,
+    PACKAGES_MB,
+    RUN_MB,
+    RUNTIME_MB,
+    SPARK_CACHE_MB,
+    SPARK_MB,
+    VENV_MB,
+)
 from veleta_local.errors import LocalError
 
 usage = namedtuple("usage", "total used free")
@@ -76,3 +85,10 @@ def test_the_tests_need_only_their_packages(tmp_path: Path) -> None:
     """A browser, if it is missing."""
     assert disk_space.of_installation(tmp_path, {}, "tests", packages=True) == [(PACKAGES_MB["tests"], Path("/usr"))]
     assert disk_space.of_installation(tmp_path, {}, "tests", packages=False) == []
+
+
+def test_spark_needs_space_in_the_checkout_and_in_the_cache(tmp_path: Path) -> None:
+    """uv builds it in its cache."""
+    environ = {"HOME": str(tmp_path), "UV_CACHE_DIR": "/proc/uv"}
+    needed = [(SPARK_MB, tmp_path), (SPARK_CACHE_MB, Path("/proc/uv"))]
+    assert disk_space.of_installation(tmp_path, environ, "spark", packages=False) == needed

@@ -53,11 +53,13 @@ def test_a_jar_that_the_checkout_does_not_list_is_refused(
 ) -> None:
     """A changed one, a missing one and another one. Nothing is unpacked, and the next start downloads again."""
     monkeypatch.setattr(downloads, "_RUNTIME", tmp_path)
-    monkeypatch.setattr(downloads, "_CHECKSUMS", tmp_path / "jars.sha256")
+    monkeypatch.setattr(downloads, "ROOT", tmp_path)
+    monkeypatch.setattr(downloads, "SERVERS", downloads.Artifacts("Kafka and MariaDB", tmp_path, 225))
+    (tmp_path / "pom.xml").touch()
     lines = [f"{sha256(content).hexdigest()}  {name}\n" for name, content in JARS.items()]
     (tmp_path / "jars.sha256").write_text("".join(lines))
 
-    def maven(libs: Path, _report: Callable[[str], None]) -> None:
+    def maven(_artifacts: downloads.Artifacts, libs: Path, _report: Callable[[str], None]) -> None:
         libs.mkdir()
         for name, content in downloaded.items():
             (libs / name).write_bytes(content)
@@ -66,3 +68,20 @@ def test_a_jar_that_the_checkout_does_not_list_is_refused(
     with pytest.raises(LocalError, match=rf"^{wrong}: not as jars\.sha256 lists it"):
         downloads.ensure(lambda _: None)
     assert not downloads.folder().exists()
+
+
+def test_the_jars_of_an_earlier_version_of_spark_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new ones are complete first. The folder has only them, so that it can be passed to Spark as a whole."""
+    monkeypatch.setattr(downloads, "_RUNTIME", tmp_path)
+    monkeypatch.setattr(downloads, "_SPARK", tmp_path / "spark-jars")
+    monkeypatch.setattr(downloads, "SPARK_JARS", downloads.Artifacts("Spark", tmp_path, 15))
+    (tmp_path / "pom.xml").touch()
+    (tmp_path / "jars.sha256").write_text(f"{sha256(b'new').hexdigest()}  new.jar\n")
+    (tmp_path / "spark-jars/earlier").mkdir(parents=True)
+
+    def maven(_artifacts: downloads.Artifacts, libs: Path, _report: Callable[[str], None]) -> None:
+        (libs / "new.jar").write_bytes(b"new")
+
+    monkeypatch.setattr(downloads, "_maven", maven)
+    downloads.ensure_spark_jars(lambda _: None)
+    assert [*(tmp_path / "spark-jars").rglob("*")] == [downloads.spark_jars(), downloads.spark_jars() / "new.jar"]
