@@ -1,11 +1,12 @@
 """The bounds of settings and variables: beyond them a part fails, or does what nobody wants."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from veleta.valid_values import HOSTS_PATTERN
 
+Engine = Literal["local", "spark"]
 HostNames = Annotated[str, Field(pattern=HOSTS_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -24,6 +25,8 @@ KeepCount = Annotated[int, Field(ge=0, le=1_000_000)]
 """How many of something retention keeps; 0: all."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 """A limit of requests or items."""
+Rows = Annotated[int, Field(ge=0, le=2**40)]
+"""A limit of rows; 0: there is none."""
 Bytes = Annotated[int, Field(ge=1, le=2**50)]
 Megabytes = Annotated[int, Field(ge=0, le=2**30)]
 """A limit of memory; 0: it follows from the machine's."""

@@ -20,18 +20,9 @@ from veleta.errors import Retry
 from veleta.events.catalogue import BatchClosed, OffsetRange
 from veleta.settings import SparkSettings
 from veleta.topics import topic
-from veleta_local import downloads
-from veleta_local.output import show
 
 # PySpark does not close the sockets by which results arrive.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")
-
-
-@pytest.fixture(scope="module")
-def settings() -> SparkSettings:
-    """Spark in two threads."""
-    downloads.ensure_spark_jars(show)
-    return SparkSettings(jars=downloads.spark_jars())
 
 
 @pytest.fixture(scope="module")

@@ -216,7 +216,7 @@ class TrainerHarness:
         recorder = TrainingRecorder(DATASET.name, fenced, publisher, lambda: TIME)
         aliases = Aliases(self.dataset.promotion.policy, self.registry, fenced, recorder)
         manifests = Manifests(DATASET.name, self.log, fenced)
-        recipes = RecipeBuilder(self.dataset, manifests, {"iterations": 1, "random_seed": 0}, {})
+        recipes = RecipeBuilder(self.dataset, manifests, {"iterations": 1, "random_seed": 0}, {}, 0)
         planner = TrainingPlanner(recipes, aliases, fenced, recorder)
         steps = TrainingSteps(self.fitter, self.runs, self.registry, aliases, recorder, health)
         restorer = StateRestorer(DATASET.name, self.log, fenced, health)

@@ -27,7 +27,7 @@ from veleta.timeouts import CHECK_SECONDS
 from veleta.topics import topic, topics_of
 from veleta_trainer.adapters.batch_files import BatchFiles
 from veleta_trainer.adapters.checker import ChildProcessChecker
-from veleta_trainer.adapters.child import ChildProcessFitter
+from veleta_trainer.adapters.child import ChildProcessFitter, fit_command
 from veleta_trainer.adapters.child_protocol import CACHE
 from veleta_trainer.adapters.explainer import ChildProcessExplainer
 from veleta_trainer.adapters.measurer import ChildProcessMeasurer
@@ -66,7 +66,8 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
     runs = MlflowRuns(settings.mlflow.tracking_uri, dataset.name)
     limits = FitLimits(settings.fit_seconds, settings.fit_memory * MEGABYTE or default_limit())
     cache = BatchFiles(settings.work / CACHE, settings.cache * MEGABYTE)
-    fitter = ChildProcessFitter(settings.work, settings.threads, cache, limits, registry, health)
+    command = fit_command(settings.engine, settings.threads, cache)
+    fitter = ChildProcessFitter(settings.work, command, limits, registry, health)
     # A trainer that is frozen in a transaction loses its locks when its lease expires.
     engine = mysql_engine(settings.mysql, idle_seconds=math.ceil(settings.lease_seconds))
     transactions = MysqlTransactions(engine, MysqlTrainerUnitOfWork)
@@ -81,6 +82,7 @@ def build(settings: TrainerSettings, health: ServiceHealth) -> Service:
         manifests,
         catboost_params(settings.trees, settings.depth, settings.seed),
         {name: version(name) for name in LIBRARIES},
+        settings.max_rows,
     )
     planner = TrainingPlanner(recipes, aliases, fenced, recorder)
     steps = TrainingSteps(fitter, runs, registry, aliases, recorder, health)

@@ -1,4 +1,4 @@
-"""The child process that fits a model: `python -m veleta_trainer.fit FOLDER THREADS CACHE BYTES`.
+"""The child process that fits a model: `python -m veleta_trainer.fit THREADS CACHE BYTES FOLDER`.
 
 FOLDER has recipe.json and, if there is a champion, champion.cbm and the dataset file of its training, champion.toml.
 The output is model.cbm, metrics.json, sample.parquet (holdout rows to explain the model with), the folder evaluation,
@@ -40,6 +40,8 @@ def main(folder: Path, kafka: KafkaSettings, threads: int, cache: BatchCache) ->
     reader = CleanBatchReader(dataset, BatchReader(KafkaLog(kafka, "trainer-fit")), cache)
     rows = RecipeReader(dataset, reader, partial(report_progress, "reading"))
     recipe, data = rows.read(recipe), rows.data
+    if recipe.max_rows:
+        recipe = recipe.model_copy(update={"learnt_share": data.limit(recipe.max_rows)})
     if shortage := data.shortage():
         raise Reject(shortage)
     learnt = _learn(dataset, data, recipe.params, threads)
@@ -71,7 +73,7 @@ class _LearningCurve:
 
 if __name__ == "__main__":
     try:
-        main(Path(sys.argv[1]), KafkaSettings(), int(sys.argv[2]), BatchFiles.of_arguments(sys.argv[3:]))
+        main(Path(sys.argv[4]), KafkaSettings(), int(sys.argv[1]), BatchFiles.of_arguments(sys.argv[2:4]))
     except (Retry, Reject) as error:
         sys.stderr.write(str(error))
         sys.exit(child_protocol.UNAVAILABLE if isinstance(error, Retry) else child_protocol.NOT_TRAINABLE)

@@ -188,6 +188,8 @@ class LoggedRun:
 
 FITTING, EVALUATING = "fitting", "evaluating"
 """The phases of the progress while trees are fitted, and while the model is measured."""
+FITTING_ON_CLUSTER = "fitting on the cluster"
+"""The phase of a fit whose trees are not seen one by one."""
 ProgressCallback = Callable[[str, int, int, float | None], Awaitable[None]]
 """Reports progress: phase, done, of, and the error on the training rows while trees are fitted."""
 

@@ -1,6 +1,6 @@
 """Reads the rows of a recipe once. A batch that cannot be read is left out of the recipe, and named in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
 from veleta.dataset import Dataset
@@ -38,7 +38,7 @@ class RecipeReader:
         self._reader.find_deleted([*recipe.batches, *recipe.more_holdout])
         batches = self._read(recipe.batches, total, holdout_only=False)
         if not batches:
-            raise Reject("no batch can be read", self._faults())
+            raise Reject("no batch can be read", describe_faults(self._unreadable))
         more_holdout = self._read(recipe.more_holdout, total, holdout_only=True)
         changes = {"batches": batches, "more_holdout": more_holdout, "unreadable": self._unreadable}
         return recipe.model_copy(update=changes)
@@ -58,7 +58,9 @@ class RecipeReader:
             return False
         return True
 
-    def _faults(self) -> str:
-        named = [f"{batch}: {fault}" for batch, fault in islice(self._unreadable.items(), NAMED_FAULTS)]
-        more = len(self._unreadable) - len(named)
-        return "; ".join([*named, *([f"and {more} more"] if more else [])])
+
+def describe_faults(unreadable: Mapping[str, str]) -> str:
+    """The reasons why batches could not be read, by their ids: the first NAMED_FAULTS of them."""
+    named = [f"{batch}: {fault}" for batch, fault in islice(unreadable.items(), NAMED_FAULTS)]
+    more = len(unreadable) - len(named)
+    return "; ".join([*named, *([f"and {more} more"] if more else [])])

@@ -33,6 +33,7 @@ class RecipeBuilder:
     _manifests: Manifests
     _params: dict[str, str | int | float]
     _libraries: dict[str, str]
+    _max_rows: int
 
     async def build(
         self,
@@ -68,6 +69,7 @@ class RecipeBuilder:
             champion_levels=champion_levels,
             params=self._params,
             libraries=self._libraries,
+            max_rows=self._max_rows,
             places_digest=Features(self._dataset).places_digest,
         )
 

@@ -22,7 +22,7 @@ from veleta_trainer.domain.training import Training, TrainingRow
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.interruption import completed
 from veleta_trainer.lease import FencedTransactions
-from veleta_trainer.ports import EVALUATING, FITTING, FittedModel, Fitter, LoggedRun, Runs
+from veleta_trainer.ports import EVALUATING, FITTING, FITTING_ON_CLUSTER, FittedModel, Fitter, LoggedRun, Runs
 from veleta_trainer.state_restorer import StateRestorer
 from veleta_trainer.training_planner import TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
@@ -154,7 +154,7 @@ class TrainingSteps:
             try:
                 if phase == EVALUATING:
                     await asyncio.to_thread(self._runs.prepare_logging)
-                if phase == FITTING and not began:
+                if phase in (FITTING, FITTING_ON_CLUSTER) and not began:
                     await self._recorder.fit_began(training)
                     began = True
                 await self._recorder.progress(request, phase, done, of, error)

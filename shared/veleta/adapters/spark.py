@@ -23,8 +23,10 @@ from veleta.timeouts import KAFKA_REQUEST_SECONDS, SPARK_MASTER_SECONDS
 
 ARROW_BYTES = 8 * 2**20
 """The bytes of one Arrow batch between Spark and its Python workers. A record of the topic `rows` may have 100 KB."""
-RECORDS = "key binary, value binary, partition int, offset bigint"
+RECORDS = "key binary, value binary, partition int, offset bigint, headers array<struct<key string, value binary>>"
 """The columns of `read_ranges`."""
+SPARK_ERRORS = (Py4JError, PySparkException)
+"""What a session and its jobs raise."""
 _TASKS_PER_CORE = 2
 _REDACTED = "(?i)secret|password|token|access[.]?key|jaas"
 """Options of Spark and of its sources whose values no plan and no log shows: Spark's own, and the login to Kafka."""
@@ -44,7 +46,7 @@ def spark_session(settings: SparkSettings, kafka: KafkaSettings | None, name: st
         Retry: no master answers, or the session cannot start.
     """
     if settings.master.startswith("spark://"):
-        _require_master(settings.master)
+        require_master(settings.master)
     with _environment(_variables(settings)), _errors():
         builder = SparkSession.builder.master(settings.master).appName(name)
         spark = builder.config(map=_configuration(settings, with_kafka=kafka is not None)).getOrCreate()
@@ -73,10 +75,11 @@ def _read_range(spark: SparkSession, kafka: KafkaSettings, topic: str, part: Off
         "startingOffsets": f'{{"{topic}": {{"{part.partition}": {part.first}}}}}',
         "endingOffsets": f'{{"{topic}": {{"{part.partition}": {part.last + 1}}}}}',  # Spark's end is exclusive
         "failOnDataLoss": True,
+        "includeHeaders": True,
         "minPartitions": _TASKS_PER_CORE * spark.sparkContext.defaultParallelism,
     }
     frame = spark.read.format("kafka").options(**options, **_login(kafka)).load()
-    return frame.select("key", "value", "partition", "offset")
+    return frame.select("key", "value", "partition", "offset", "headers")
 
 
 def _login(kafka: KafkaSettings) -> dict[str, str]:
@@ -143,7 +146,7 @@ def _bind_address(settings: SparkSettings) -> str:
         return "0.0.0.0"  # noqa: S104 - a name may have another address in each network of a container
 
 
-def _require_master(master: str) -> None:
+def require_master(master: str) -> None:
     """Raise Retry if no master answers. Spark itself would look for it for a minute, and report another error."""
     addresses = master.removeprefix("spark://").split(",")
     faults = []
@@ -162,7 +165,7 @@ def _require_master(master: str) -> None:
 def _errors() -> Iterator[None]:
     try:
         yield
-    except (Py4JError, PySparkException) as error:
+    except SPARK_ERRORS as error:
         raise Retry("spark", f"the session could not start: {error}") from error
 
 

@@ -7,11 +7,13 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from veleta.bounds import Engine
 from veleta.errors import Reject, Retry
 from veleta.ports import Registry, Version
 from veleta.service.health import ServiceHealth
@@ -39,13 +41,19 @@ LIMIT_SECONDS = 0.2
 """The pause between two comparisons of the child process with its limits."""
 
 
+def fit_command(engine: Engine, threads: int, cache: BatchFiles) -> tuple[str, ...]:
+    """The arguments of Python for the child process that fits by an engine, without the folder."""
+    if engine == "spark":
+        return "-m", "veleta_trainer.fit_on_spark", str(threads)
+    return "-m", "veleta_trainer.fit", str(threads), *cache.arguments
+
+
 @dataclass
 class ChildProcessFitter:
-    """`Fitter` by `python -m veleta_trainer.fit`."""
+    """`Fitter` by a child process, to whose command the folder of the fit is added: see `fit_command`."""
 
     _work: Path
-    _threads: int
-    _cache: BatchFiles
+    _command: Sequence[str]
     _limits: FitLimits
     _registry: Registry
     _health: ServiceHealth
@@ -55,8 +63,9 @@ class ChildProcessFitter:
         if fitted := await asyncio.to_thread(self._fitted, recipe):
             return fitted
         folder = await asyncio.to_thread(self._prepare_folder, recipe, champion)
-        command = ("-m", "veleta_trainer.fit", str(folder), str(self._threads), *self._cache.arguments)
-        child = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=PIPE, stderr=PIPE)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, *self._command, str(folder), stdout=PIPE, stderr=PIPE
+        )
         try:
             errors = await self._wait(child, progress)
         finally:
@@ -151,7 +160,8 @@ async def _report(line: bytes, progress: ProgressCallback) -> None:
 
 def _check_exit_code(code: int | None, errors: str) -> None:
     if code == UNAVAILABLE:
-        raise Retry("kafka", errors)
+        dependency, _, reason = errors.strip().partition(": ")
+        raise Retry(dependency, reason)
     if code == NOT_TRAINABLE:
         raise Reject("the recipe cannot be trained", errors.strip())
     if code != 0:

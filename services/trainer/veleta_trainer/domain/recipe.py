@@ -34,6 +34,10 @@ class Recipe(BaseModel):
     libraries: dict[str, str]
     places_digest: Annotated[str, Field(exclude_if=lambda value: not value)] = ""
     """SHA-256 of the table of places. Empty if the dataset has none, and in recipes of earlier versions."""
+    max_rows: Annotated[int, Field(exclude_if=lambda value: not value)] = 0
+    """The most training rows that are learnt: see `row_limit`. 0: all."""
+    learnt_share: Annotated[float, Field(exclude_if=lambda value: value == 1.0)] = 1.0
+    """The share of the training rows that was learnt."""
     unreadable: dict[str, str] = {}
     """Batches that were left out because their rows could not be read, by id, with the reason."""
     not_compared: str = ""

@@ -1,6 +1,7 @@
 """Splits clean rows into training rows and holdout rows."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from veleta.dataset import Dataset
 from veleta.features import MIN_TRAINING_ROWS, is_held_out
 from veleta.left_out import describe_left_out
 from veleta_trainer.domain.clean_rows import PROPERTY, CleanBatch, CleanRows
+from veleta_trainer.domain.row_limit import BUCKETS, bucket_limit, bucket_of
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,22 @@ class TrainingData:
             self.received += batch.received
             self.rejected.update(batch.rejected)
 
+    def limit(self, most: int) -> float:
+        """Keep `most` of the training rows, as `bucket_limit` selects them: the share that is kept.
+
+        To be called before `train` is read.
+        """
+        buckets = [bucket_of(np.asarray(table.column(PROPERTY))) for table in self._train]
+        counts = np.bincount(np.concatenate(buckets), minlength=BUCKETS)
+        rows = int(counts.sum())
+        if rows <= most:
+            return 1.0
+        limit = bucket_limit(counts, most)
+        kept = [each < limit for each in buckets]
+        self._train = [table.filter(pa.array(mask)) for table, mask in zip(self._train, kept, strict=True)]
+        self._train_numbers = [each[mask] for each, mask in zip(self._train_numbers, kept, strict=True)]
+        return sum(map(len, self._train)) / rows
+
     @cached_property
     def train(self) -> CleanRows:
         """The rows to fit on, in the order of their batches."""
@@ -76,12 +94,20 @@ class TrainingData:
         return rows
 
     def shortage(self) -> str:
-        """Why the rows are too few to learn from and to compare. Empty if they are enough."""
-        if len(self.train) >= MIN_TRAINING_ROWS and len(self.holdout) > 0:
-            return ""
-        left_out = describe_left_out(self.received, self.rejected)
-        if self.received == self.rejected.total():
-            return f"there is no clean row: {left_out}"
-        counts = f"{len(self.train):,} clean training rows and {len(self.holdout):,} holdout rows"
-        few = f"{counts} are too few, {MIN_TRAINING_ROWS} and 1 are needed"
-        return f"{few}: {left_out}" if left_out else few
+        """See `shortage`."""
+        return shortage(len(self.train), len(self.holdout), self.received, self.rejected)
+
+
+def shortage(train: int, holdout: int, received: int, rejected: Mapping[str, int]) -> str:
+    """Why so many rows are too few to learn from and to compare. Empty if they are enough.
+
+    `received` and `rejected` are those of `TrainingData`.
+    """
+    if train >= MIN_TRAINING_ROWS and holdout > 0:
+        return ""
+    left_out = describe_left_out(received, rejected)
+    if received == sum(rejected.values()):
+        return f"there is no clean row: {left_out}"
+    counts = f"{train:,} clean training rows and {holdout:,} holdout rows"
+    few = f"{counts} are too few, {MIN_TRAINING_ROWS} and 1 are needed"
+    return f"{few}: {left_out}" if left_out else few

@@ -14,7 +14,7 @@ from veleta.errors import Reject, Retry
 from veleta.ports import NATIVE, Version
 from veleta.service.health import ServiceHealth
 from veleta_trainer.adapters.batch_files import BatchFiles
-from veleta_trainer.adapters.child import ChildProcessFitter
+from veleta_trainer.adapters.child import ChildProcessFitter, fit_command
 from veleta_trainer.adapters.child_protocol import (
     CACHE,
     CHAMPION,
@@ -29,7 +29,8 @@ from veleta_trainer.ports import FittedModel
 
 RECIPE_OF_TEST = recipe()
 WRITE_METRICS = """echo '{"mae": 1.5}' > "$3/metrics.json"\n"""
-"""The script gets the arguments of the child: -m, the module, the folder, the threads, the cache and its bound."""
+"""The script gets the arguments of the child: COMMAND and the folder."""
+COMMAND = ("-m", "module")
 
 
 class Setup:
@@ -42,13 +43,12 @@ class Setup:
         self.progress: list[tuple[str, int, int, float | None]] = []
         self.work = folder / "work"
         self.limits = FitLimits(60.0, 2**40)
-        self.cache = BatchFiles(self.work / CACHE, 0)
-        self.fitter = ChildProcessFitter(self.work, 2, self.cache, self.limits, self.registry, self.health)
+        self.fitter = ChildProcessFitter(self.work, COMMAND, self.limits, self.registry, self.health)
         patch.setattr(sys, "executable", str(self._script))
 
     def restarted(self) -> "Setup":
         """The fitter of a new process."""
-        self.fitter = ChildProcessFitter(self.work, 2, self.cache, self.limits, self.registry, self.health)
+        self.fitter = ChildProcessFitter(self.work, COMMAND, self.limits, self.registry, self.health)
         return self
 
     def running(self) -> bool:
@@ -80,8 +80,8 @@ async def test_the_child_gets_the_recipe_and_returns_the_metrics(setup: Setup) -
 
 
 async def test_the_cache_outlives_the_fits(setup: Setup) -> None:
-    """The child gets its folder and its bound. Neither the next fit nor `discard` deletes it."""
-    await setup.fit(WRITE_METRICS + 'mkdir -p "$5"; echo "$6" > "$5/batch"')
+    """Neither the next fit nor `discard` deletes it."""
+    await setup.fit(WRITE_METRICS + f'mkdir "$3/../{CACHE}"; echo 0 > "$3/../{CACHE}/batch"')
     await setup.fitter.discard()
     await setup.fit(WRITE_METRICS)
     assert (setup.work / CACHE / "batch").read_text() == "0\n"
@@ -122,17 +122,26 @@ async def test_progress_is_reported_and_other_output_is_not(setup: Setup) -> Non
 
 
 @pytest.mark.parametrize(
-    ("code", "error", "text"),
+    ("code", "output", "error", "text"),
     [
-        (UNAVAILABLE, Retry, "kafka: the reason"),
-        (NOT_TRAINABLE, Reject, "the recipe cannot be trained: the reason"),
-        (1, RuntimeError, "ended with 1: the reason"),
+        (UNAVAILABLE, "spark: the reason", Retry, "^spark: the reason$"),
+        (NOT_TRAINABLE, "the reason", Reject, "the recipe cannot be trained: the reason"),
+        (1, "the reason", RuntimeError, "ended with 1: the reason"),
     ],
 )
-async def test_the_exit_code_decides_the_error(setup: Setup, code: int, error: type[Exception], text: str) -> None:
-    """Its message is the child's stderr."""
+async def test_the_exit_code_decides_the_error(
+    setup: Setup, code: int, output: str, error: type[Exception], text: str
+) -> None:
+    """Its message is the child's stderr, which names the dependency that is unavailable."""
     with pytest.raises(error, match=text):
-        await setup.fit(f"echo the reason >&2\nexit {code}\n")
+        await setup.fit(f"echo '{output}' >&2\nexit {code}\n")
+
+
+def test_an_engine_has_its_own_process(tmp_path: Path) -> None:
+    """Both get the threads and the folder. Executors cannot use the cache of this machine."""
+    cache = BatchFiles(tmp_path, 5)
+    assert fit_command("local", 2, cache) == ("-m", "veleta_trainer.fit", "2", str(tmp_path), "5")
+    assert fit_command("spark", 2, cache) == ("-m", "veleta_trainer.fit_on_spark", "2")
 
 
 @pytest.mark.failure("F14")
