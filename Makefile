@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 # make passes variables on that have a value. Exported ones would be empty elsewhere, also in the tests.
-START_VARIABLES := CSV TARGET DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES FIT_SECONDS FIT_MEMORY JOURNAL_SYNC WORKERS STRICT API_KEYS MONITOR_PASSWORD HOSTS KEEP_REQUESTS_DAYS KEEP_EPOCHS KEEP_BATCHES_DAYS KEEP_VERSIONS PORT_BASE START_TIMEOUT
+START_VARIABLES := CSV TARGET DATASET SCALE SEED API_URL GROUP_NUMBER AT_END ON_NEW_EPOCH POLL POLL_EVERY TREES FIT_SECONDS FIT_MEMORY MAX_ROWS ENGINE SPARK_MASTER JOURNAL_SYNC WORKERS STRICT API_KEYS MONITOR_PASSWORD HOSTS KEEP_REQUESTS_DAYS KEEP_EPOCHS KEEP_BATCHES_DAYS KEEP_VERSIONS PORT_BASE START_TIMEOUT
 # Material announces its successor at each build: docs/decisions/0025-documentation-site.md.
 export NO_MKDOCS_2_WARNING := 1
 # What a user has set for other programs: modules from elsewhere, another encoding, no asserts, each module compiled again.
@@ -28,7 +28,8 @@ help: ## list the targets
 	echo "    SCALE=0.02 SEED=n, or CSV=file, or API_URL=address GROUP_NUMBER=n; DATASET=name|file.toml;"
 	echo "    TARGET=column: with CSV and without DATASET: a dataset file is written for the file first"
 	echo "    AT_END=restart|stop ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n"
-	echo "    FIT_SECONDS=seconds FIT_MEMORY=megabytes: the limits of a training"
+	echo "    FIT_SECONDS=seconds FIT_MEMORY=megabytes MAX_ROWS=n: the limits of a training"
+	echo "    ENGINE=local|spark SPARK_MASTER=spark://host:port|local[cores]: Apache Spark fits the models"
 	echo "    JOURNAL_SYNC=group|none WORKERS=n STRICT=0|1 API_KEYS=name:sha256,... HOSTS=names"
 	echo "    MONITOR_PASSWORD=text: in the environment, because other accounts see arguments"
 	echo "    KEEP_REQUESTS_DAYS=days KEEP_EPOCHS=n KEEP_BATCHES_DAYS=days KEEP_VERSIONS=n"

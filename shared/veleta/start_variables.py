@@ -15,6 +15,7 @@ from veleta.bounds import (
     Megabytes,
     Password,
     PollEvery,
+    Rows,
     Scale,
     Seconds,
     Seed,
@@ -73,6 +74,7 @@ class StartVariables(BaseModel):
     fit_memory: Megabytes = Field(
         0, description="megabytes that a fit may use; then the training fails. 0: nine tenths of all memory"
     )
+    max_rows: Rows = Field(0, description="training rows that a model learns from, sampled by property; 0: all")
     journal_sync: Literal["group", "none"] = Field(
         "group",
         description="`group`: answered requests survive a power failure; `none`: they survive only kills, and the "

@@ -25,6 +25,8 @@ DEFAULT_PORTS: Mapping[str, int] = MappingProxyType(
         "retention": 8095,
         "kafka-controller": 9093,
         "kafka-services": 9094,
+        "spark": 7077,
+        "spark-ui": 8080,
     }
 )
 MIN_PORT_BASE = 2_000

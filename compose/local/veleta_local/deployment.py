@@ -36,6 +36,7 @@ SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "rete
 DISKS = ("kafka", "mysql", "mlflow", "journal", "trainer")
 """The folders of a run that grow. The poller fetches no batch while the disk of one is nearly full."""
 ADMIN = "admin"
+SPARK_SECRET_VARIABLE = "SPARK_SECRET"  # noqa: S105 - the name of a variable
 SOURCE_TOKEN_VARIABLE = "SOURCE_TOKEN"  # noqa: S105 - the name of a variable
 ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
 
@@ -69,6 +70,7 @@ class Deployment:
             ADMIN_PASSWORD_VARIABLE,
             kafka_password_variable(KAFKA_ADMIN),
             SOURCE_TOKEN_VARIABLE,
+            SPARK_SECRET_VARIABLE,
             *PASSWORD_VARIABLES,
             *map(token_variable, MLFLOW_WRITERS),
             *map(_key_variable, PARTS),
@@ -131,6 +133,11 @@ class Deployment:
         return self._passwords[_key_variable(part)]
 
     @property
+    def spark_secret(self) -> str:
+        """What the cluster of this run and its sessions must know."""
+        return self._passwords[SPARK_SECRET_VARIABLE]
+
+    @property
     def mysql_port(self) -> int:
         return self.ports["mysql"]
 
@@ -160,10 +167,13 @@ class Deployment:
 
     def save(self) -> None:
         """Save the variables and the passwords for later commands and starts."""
-        self.folder("")
+        self.save_passwords()
         write_private(self.home / "run.json", json.dumps(self.variables.given(), indent=2) + "\n")
-        write_private(self.home / "secrets", shell_lines(self._passwords))
         self.saved = self.variables
+
+    def save_passwords(self) -> None:
+        """Save the passwords, of which a run that was started before keeps its own."""
+        write_private(self.folder("") / "secrets", shell_lines(self._passwords))
 
     def health_url(self, service: str) -> str:
         """The URL of a service's readiness check. For the monitor this is Streamlit's health check."""
@@ -173,7 +183,8 @@ class Deployment:
         """The environment variables of a service."""
         settings = {f"{service}_{name}".upper(): value for name, value in self._settings(service).items()}
         logins = self._login(service) | self._kafka_login(service) | self._token(service)
-        return self._common() | logins | settings | self.variables.extra
+        engine = {"ENGINE": self.variables.engine} if service == "trainer" else {}
+        return self._common() | logins | settings | engine | self.variables.extra
 
     def environment_of_preflight(self) -> dict[str, str]:
         """The check of the input gets what the source and the poller get. It creates no folder."""
@@ -269,7 +280,7 @@ class Deployment:
                 settings |= {"on_new_epoch": v.on_new_epoch}
             case "trainer":
                 settings |= {"work": self.folder("trainer"), "trees": v.trees}
-                settings |= {"fit_seconds": v.fit_seconds, "fit_memory": v.fit_memory}
+                settings |= {"fit_seconds": v.fit_seconds, "fit_memory": v.fit_memory, "max_rows": v.max_rows}
             case "inference":
                 settings |= {"journal": self.folder("journal"), "journal_sync": v.journal_sync}
                 settings |= {"workers": v.workers, "strict": v.strict, "api_keys": v.api_keys}

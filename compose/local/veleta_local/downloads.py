@@ -72,6 +72,16 @@ def ensure(report: Callable[[str], None]) -> None:
     _ensure(SERVERS, folder(), _download_servers, report)
 
 
+def ensure_pyspark(report: Callable[[str], None]) -> None:
+    """Install PySpark of the lock into .venv, if it is missing there or has another version."""
+    subprocesses.run_with_lines(
+        ["compose/local/install.sh", "spark"],
+        "PySpark could not be installed",
+        folder=ROOT,
+        on_line=lambda line: report(line.strip()),
+    )
+
+
 def ensure_spark_jars(report: Callable[[str], None]) -> None:
     """Download the jars that Spark needs in addition to PySpark, if they are missing."""
     _ensure(SPARK_JARS, spark_jars(), _download_spark_jars, report)

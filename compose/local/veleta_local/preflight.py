@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from veleta_local import checks, disk_space, processes
+from veleta_local import checks, disk_space, processes, spark
 from veleta_local.deployment import PYTHON, ROOT, Deployment
 from veleta_local.errors import LocalError
 from veleta_local.output import WARNING, show
@@ -65,7 +65,7 @@ def _with_proposal(variables: Variables, folder: Path) -> Variables:
 def _faults(run: Deployment) -> tuple[list[str], list[str]]:
     """A line for each fault, and the summary of the rows."""
     summary, faults = _check_input(run)
-    return [*_worker_faults(run), *faults, *_port_faults(run), *_disk_faults(run)], summary
+    return [*_worker_faults(run), *spark.faults(run), *faults, *_port_faults(run), *_disk_faults(run)], summary
 
 
 def _check_input(run: Deployment) -> tuple[list[str], list[str]]:

@@ -18,6 +18,7 @@ from veleta_local import (
     preflight,
     processes,
     run_data,
+    spark,
     subprocesses,
 )
 from veleta_local.attempts import Attempts
@@ -216,6 +217,7 @@ class Run(Deployment):
         if not self._supervisor.states():
             checks.disk((disk_space.RUN_MB, self.home))
             downloads.ensure(self._report)
+            spark.ensure(self, self._report)
             if changed := self.variables.changed_fixed(self.saved):
                 self._report(f"no row was taken with another {_names(changed)}: the run starts from its beginning")
                 run_data.delete(self.home)
@@ -225,7 +227,8 @@ class Run(Deployment):
     def _programs(self) -> dict[str, Program]:
         backing = {part: module.program(self) for part, module in _BACKING.items()}
         return backing | {
-            name: Program([str(PYTHON), "-m", f"veleta_{name}"], self.environment(name)) for name in self.services
+            name: Program([str(PYTHON), "-m", f"veleta_{name}"], self.environment(name) | spark.environment(self, name))
+            for name in self.services
         }
 
     def _provision_topics_and_tables(self, timeout: float) -> None:

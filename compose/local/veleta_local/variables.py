@@ -7,11 +7,14 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from veleta.bounds import Engine
+from veleta.settings import SparkSettings
 from veleta.start_variables import INPUTS, StartVariables
-from veleta.valid_values import nearest_valid
+from veleta.valid_values import SPARK_PATTERN, nearest_valid
 from veleta_local.addresses import MAX_PORT_BASE, MIN_PORT_BASE
 from veleta_local.errors import LocalError
 
+WITHOUT_CLUSTER: str = SparkSettings.model_fields["master"].default
 _FIXED = (*INPUTS, "seed", "group_number", "port_base", "dataset", "mysql_prefix")
 """The rows of a run depend on these, so they cannot change after it took a row."""
 _SECRET = ("api_keys", "monitor_password")
@@ -26,6 +29,13 @@ class Variables(StartVariables):
         ge=MIN_PORT_BASE,
         le=MAX_PORT_BASE,
         description="the parts listen on this port and the next ones, so that two runs fit",
+    )
+    engine: Engine = Field("local", description="what fits models and measures batches: this machine, or Apache Spark")
+    spark_master: str | None = Field(
+        None,
+        pattern=SPARK_PATTERN,
+        description="for the engine spark: the master of the cluster, or the threads that are used without a cluster",
+        json_schema_extra={"default": WITHOUT_CLUSTER},
     )
     start_timeout: float = Field(
         600,

@@ -17,7 +17,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sql
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.spark import SPARK_ERRORS, require_master, spark_session
+from veleta.adapters.spark import SPARK_ERRORS, spark_session
+from veleta.adapters.spark_master import require_master
 from veleta.batches import BatchReader
 from veleta.dataset import Dataset
 from veleta.errors import MAX_REASON_LENGTH, Reject, Retry

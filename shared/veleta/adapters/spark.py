@@ -3,7 +3,6 @@
 import contextlib
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
@@ -16,10 +15,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from veleta.adapters.kafka_clients import sasl_mechanism
+from veleta.adapters.spark_master import require_master
 from veleta.errors import Retry
 from veleta.events.catalogue import OffsetRange
 from veleta.settings import KafkaSettings, SparkSettings
-from veleta.timeouts import KAFKA_REQUEST_SECONDS, SPARK_MASTER_SECONDS
+from veleta.timeouts import KAFKA_REQUEST_SECONDS
 
 ARROW_BYTES = 8 * 2**20
 """The bytes of one Arrow batch between Spark and its Python workers. A record of the topic `rows` may have 100 KB."""
@@ -144,21 +144,6 @@ def _bind_address(settings: SparkSettings) -> str:
         return str(ip_address(settings.driver_host))
     except ValueError:
         return "0.0.0.0"  # noqa: S104 - a name may have another address in each network of a container
-
-
-def require_master(master: str) -> None:
-    """Raise Retry if no master answers. Spark itself would look for it for a minute, and report another error."""
-    addresses = master.removeprefix("spark://").split(",")
-    faults = []
-    for address in addresses:
-        host, _, port = address.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), SPARK_MASTER_SECONDS / len(addresses)).close()
-        except OSError as error:
-            faults.append(f"{address} ({error.strerror or error})")
-        else:
-            return
-    raise Retry("spark", f"no master answers at {', '.join(faults)}")
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ COMPOSE = {
     "TREES": "number of trees of a model",
     "FIT_SECONDS": "seconds that a fit may take; then the training fails",
     "FIT_MEMORY": "megabytes that a fit may use; then the training fails. 0: nine tenths of all memory",
+    "MAX_ROWS": "training rows that a model learns from, sampled by property; 0: all",
     "JOURNAL_SYNC": "group: answered requests survive a power loss; none: only a kill, and answers are faster",
     "WORKERS": "number of inference processes that share the port",
     "STRICT": "1: inference refuses values outside what the model has learnt; 0: it answers with warnings",

@@ -17,4 +17,4 @@ def test_port_base_numbers_the_parts_in_order() -> None:
     numbered = ports(BASE)
     assert list(numbered.values()) == list(range(BASE, BASE + len(DEFAULT_PORTS)))
     assert (numbered["kafka"], numbered["mysql"], numbered["inference"]) == (BASE, BASE + 1, BASE + 8)
-    assert max(numbered, key=numbered.__getitem__) == "kafka-services"
+    assert max(numbered, key=numbered.__getitem__) == "spark-ui"

@@ -98,7 +98,7 @@ def test_ports_of_outgoing_connections_are_refused_for_a_new_run(
     monkeypatch.setattr(checks, "outgoing_ports", lambda: (10_000, 32_767))
     base = free_base()
     [line] = faults(tmp_path / "home", port_base=base)
-    assert line.startswith(f"PORT_BASE={base}: the ports {base} to {base + 16} overlap those of outgoing connections")
+    assert line.startswith(f"PORT_BASE={base}: the ports {base} to {base + 18} overlap those of outgoing connections")
     run = Deployment(tmp_path / "home", Variables(port_base=base))
     run.save()
     [line] = reported(Deployment(run.home))
@@ -206,3 +206,21 @@ def test_a_target_needs_its_file_and_no_dataset(tmp_path: Path, environ: dict[st
         variables_of_start(tmp_path / "home", {**environ, "PORT_BASE": str(free_base())}, tmp_path)
     assert line in str(caught.value).splitlines()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.failure("F491")
+def test_a_master_of_spark_that_does_not_answer_is_refused(tmp_path: Path) -> None:
+    """Together with the other faults. Without ENGINE=spark nothing asks it."""
+    base = free_base()
+    chosen = {"port_base": base, "spark_master": f"spark://{HOST}:{base}"}
+    with socket.create_server((HOST, base + 1)):
+        [spark, port] = faults(tmp_path / "home", engine="spark", **chosen)
+    assert spark == (
+        f"spark: no master answers at {HOST}:{base} (Connection refused): "
+        "make spark-up starts one on this machine, SPARK_MASTER=local[2,4] needs none"
+    )
+    assert port.startswith(f"port {base + 1}, needed for mysql, ")
+    assert reported(Deployment(tmp_path / "home", Variables(**chosen)))
+    with socket.create_server((HOST, base + 17)):
+        chosen["spark_master"] = f"spark://{HOST}:{base + 17}"
+        assert reported(Deployment(tmp_path / "home", Variables(engine="spark", **chosen)))

@@ -8,9 +8,11 @@ import pytest
 
 from support.reference.configuration import default
 from veleta.limits import DEFAULT_LIMITS
+from veleta.settings import SparkSettings
 from veleta.start_variables import EARLIER
 from veleta.valid_values import valid_values
 from veleta_inference.settings import InferenceSettings
+from veleta_local import spark
 from veleta_local.deployment import Deployment
 from veleta_local.errors import LocalError
 from veleta_local.variables import Variables, variables_of_make
@@ -106,8 +108,8 @@ def test_variables_are_read_from_the_environment_of_make(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "value", "valid"),
     [
-        ("PORT_BASE", "80", "a whole number from 2,000 up to 65,519"),
-        ("PORT_BASE", "65520", "a whole number from 2,000 up to 65,519"),
+        ("PORT_BASE", "80", "a whole number from 2,000 up to 65,517"),
+        ("PORT_BASE", "65518", "a whole number from 2,000 up to 65,517"),
         ("AT_END", "never", "restart or stop"),
         ("ON_NEW_EPOCH", "no", "clear or keep"),
         ("POLL", "never", "auto or manual"),
@@ -124,6 +126,9 @@ def test_variables_are_read_from_the_environment_of_make(tmp_path: Path) -> None
         ("POLL_EVERY", "nan", "a number from 0 up to 86,400"),
         ("TREES", "0", "a whole number from 1 up to 10,000"),
         ("TREES", "10001", "a whole number from 1 up to 10,000"),
+        ("MAX_ROWS", "-1", "a whole number from 0 up to 1,099,511,627,776"),
+        ("ENGINE", "Spark", "local or spark"),
+        ("SPARK_MASTER", "127.0.0.1:7077", "spark://host:port, local[cores], or local[cores,attempts of a task]"),
         ("WORKERS", "0", "a whole number from 1 up to 64"),
         ("WORKERS", "99", "a whole number from 1 up to 64"),
         ("KEEP_EPOCHS", "-1", "a whole number from 0 up to 1,000,000"),
@@ -207,6 +212,9 @@ def test_the_services_have_the_bounds_of_the_variables(tmp_path: Path) -> None:
         "trees": TrainerSettings.model_fields["trees"],
         "fit_seconds": TrainerSettings.model_fields["fit_seconds"],
         "fit_memory": TrainerSettings.model_fields["fit_memory"],
+        "max_rows": TrainerSettings.model_fields["max_rows"],
+        "engine": TrainerSettings.model_fields["engine"],
+        "spark_master": SparkSettings.model_fields["master"],
         "workers": InferenceSettings.model_fields["workers"],
         "keep_requests_days": RetentionSettings.model_fields["keep_requests_days"],
         "api_url": PollerSettings.model_fields["api_url"],
@@ -251,6 +259,9 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "TREES": generated.environment("trainer")["TRAINER_TREES"],
         "FIT_SECONDS": generated.environment("trainer")["TRAINER_FIT_SECONDS"],
         "FIT_MEMORY": generated.environment("trainer")["TRAINER_FIT_MEMORY"],
+        "MAX_ROWS": generated.environment("trainer")["TRAINER_MAX_ROWS"],
+        "ENGINE": generated.environment("trainer")["ENGINE"],
+        "SPARK_MASTER": spark.master(generated),
         "JOURNAL_SYNC": generated.environment("inference")["INFERENCE_JOURNAL_SYNC"],
         "WORKERS": generated.environment("inference")["INFERENCE_WORKERS"],
         "STRICT": generated.environment("inference")["INFERENCE_STRICT"],

@@ -1,0 +1,42 @@
+"""Apache Spark for a run with ENGINE=spark: what it needs, and the settings of the service that uses it."""
+
+from collections.abc import Callable, Iterator
+
+from veleta.adapters.spark_master import require_master
+from veleta.errors import Retry
+from veleta_local import downloads
+from veleta_local.deployment import Deployment
+from veleta_local.variables import WITHOUT_CLUSTER
+
+_SERVICES = ("trainer",)
+"""The services with an engine."""
+
+
+def master(run: Deployment) -> str:
+    """SPARK_MASTER of the run, otherwise threads of one process."""
+    return run.variables.spark_master or WITHOUT_CLUSTER
+
+
+def ensure(run: Deployment, report: Callable[[str], None]) -> None:
+    """Install what the engine of the run needs, and report the master."""
+    if run.variables.engine == "spark":
+        downloads.ensure_pyspark(report)
+        downloads.ensure_spark_jars(report)
+        report(f"Apache Spark fits the models: {master(run)}")
+
+
+def environment(run: Deployment, service: str) -> dict[str, str]:
+    """The variables of a service for the engine."""
+    if run.variables.engine != "spark" or service not in _SERVICES:
+        return {}
+    return {"SPARK_MASTER": master(run), "SPARK_JARS": str(downloads.spark_jars())}
+
+
+def faults(run: Deployment) -> Iterator[str]:
+    """A line if the master of the run does not answer."""
+    chosen = master(run)
+    if run.variables.engine == "spark" and chosen.startswith("spark://"):
+        try:
+            require_master(chosen)
+        except Retry as error:
+            yield f"{error}: make spark-up starts one on this machine, SPARK_MASTER={WITHOUT_CLUSTER} needs none"

@@ -1,0 +1,51 @@
+"""What a run with ENGINE=spark needs."""
+
+from pathlib import Path
+
+import pytest
+
+from veleta_local import downloads, spark
+from veleta_local.deployment import Deployment
+from veleta_local.variables import Variables
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is installed. Nothing is downloaded."""
+    installed: list[str] = []
+    monkeypatch.setattr(downloads, "ensure_pyspark", lambda _: installed.append("PySpark"))
+    monkeypatch.setattr(downloads, "ensure_spark_jars", lambda _: installed.append("jars"))
+    return installed
+
+
+def test_only_the_engine_spark_installs_spark(tmp_path: Path, installed: list[str]) -> None:
+    """Half a gigabyte. The start says where the models are fitted."""
+    lines: list[str] = []
+    spark.ensure(Deployment(tmp_path), lines.append)
+    assert installed == lines == []
+    spark.ensure(Deployment(tmp_path, Variables(engine="spark", spark_master="local[3]")), lines.append)
+    assert installed == ["PySpark", "jars"]
+    assert lines == ["Apache Spark fits the models: local[3]"]
+
+
+def test_the_next_start_has_the_engine_of_the_run(tmp_path: Path) -> None:
+    """It needs no variable. The engine may change, also after the first row."""
+    Deployment(tmp_path, Variables(engine="spark", spark_master="local[3]")).save()
+    again = Deployment(tmp_path)
+    assert again.environment("trainer")["ENGINE"] == "spark"
+    assert spark.environment(again, "trainer")["SPARK_MASTER"] == "local[3]"
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox/1.body").write_text("rows")
+    changed = Deployment(tmp_path, Variables(engine="local"))
+    assert changed.environment("trainer")["ENGINE"] == "local"
+    assert spark.environment(changed, "trainer") == {}
+
+
+def test_only_services_with_an_engine_get_spark(tmp_path: Path) -> None:
+    """The trainer, with the jars of this checkout."""
+    run = Deployment(tmp_path, Variables(engine="spark"))
+    assert {name for name in run.services if spark.environment(run, name)} == {"trainer"}
+    assert spark.environment(run, "trainer") == {
+        "SPARK_MASTER": "local[2,4]",
+        "SPARK_JARS": str(downloads.spark_jars()),
+    }
