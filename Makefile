@@ -18,7 +18,7 @@ PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
 
-.PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level score evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps
+.PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level score evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps spark-up spark-down
 .PHONY: test test-tools test-spark test-compose test-helm soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
@@ -128,6 +128,12 @@ memory: $(INSTALLED) ## print the memory of each part, a line every EVERY second
 
 notebooks: $(INSTALLED) ## start JupyterLab on the run that is up, and print its address; Ctrl-C stops it
 	$(LOCAL) notebooks
+
+spark-up: $(INSTALLED) ## start a cluster of Spark on this machine: a master and SPARK_WORKERS (2), each with a core and SPARK_WORKER_MEMORY (4096 MB) | SPARK_WORKERS SPARK_WORKER_MEMORY PORT_BASE
+	$(LOCAL) spark-up
+
+spark-down: $(INSTALLED) ## stop the cluster of spark-up; make clean does it too
+	$(LOCAL) spark-down
 
 up: ## docker compose: build the images, start everything, return when all is healthy
 	docker compose up --build --detach --wait || { docker compose logs --no-log-prefix preflight >&2; exit 1; }

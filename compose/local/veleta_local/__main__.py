@@ -36,6 +36,7 @@ from veleta_local.preflight import check, variables_of_start
 from veleta_local.record_format import as_json, as_text, title
 from veleta_local.run import Run
 from veleta_local.send_command import send_command
+from veleta_local.spark_cluster import SparkCluster
 from veleta_local.supervise import base_environment
 from veleta_local.text import aligned
 from veleta_local.variables import Variables
@@ -224,6 +225,23 @@ def _exec(module: str, arguments: Sequence[str], environment: Callable[[Run], di
     os.execve(PYTHON, command, base_environment() | environment(run))  # noqa: S606 - no shell is wanted
 
 
+def _spark_up() -> None:
+    run = Run(_HOME, _variables())
+    workers, megabytes = _number("SPARK_WORKERS"), _number("SPARK_WORKER_MEMORY")
+    cluster = SparkCluster(run)
+    with run.lock():
+        cluster.up(2 if workers is None else workers, 4096 if megabytes is None else megabytes, show)
+    show(f"Spark is up: {cluster.address}; its page: {cluster.page}")
+    show("make start ENGINE=spark uses it; make spark-down stops it")
+
+
+def _spark_down() -> None:
+    run = Run(_HOME)
+    if run.home.exists():
+        with run.lock():
+            SparkCluster(run).down()
+
+
 def _key() -> None:
     try:
         print(new_key(os.environ.get("NAME", ""), Deployment(_HOME).variables.api_keys))
@@ -261,6 +279,8 @@ _COMMANDS: dict[str, Callable[[], None]] = {
     "key": _key,
     "memory": _memory,
     "notebooks": _notebooks,
+    "spark-up": _spark_up,
+    "spark-down": _spark_down,
     "clean": _clean,
 }
 

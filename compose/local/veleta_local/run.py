@@ -27,6 +27,7 @@ from veleta_local.errors import LocalError
 from veleta_local.files import export_lines, locked, write_private
 from veleta_local.health import Health
 from veleta_local.output import show
+from veleta_local.spark_cluster import SparkCluster
 from veleta_local.start_watch import StartWatch, WaitingLines, not_ready_in_time
 from veleta_local.supervise import Program, State, Supervisor, Unresponsive
 from veleta_local.variables import Variables
@@ -64,7 +65,7 @@ class Run(Deployment):
 
     def start_backing(self, timeout: float = 600) -> None:
         """Start Kafka, MariaDB and MLflow without topics and tables, and return when they are ready."""
-        with self._lock(), self._ended_if_failed(self._stop):
+        with self.lock(), self._ended_if_failed(self._stop):
             self._begin()
             self._spawn_backing(BACKING)
             self._wait_until_ready(BACKING, timeout)
@@ -80,7 +81,7 @@ class Run(Deployment):
             self._report("the run is up already")
             return False
         preflight.check(self, self._report)
-        with self._lock(), self._ended_if_failed(self._stop):
+        with self.lock(), self._ended_if_failed(self._stop):
             watch = self._begin()
             self._spawn_backing(self.parts)
             self._wait_until_ready(("kafka", "mysql"), timeout)
@@ -104,15 +105,16 @@ class Run(Deployment):
     def stop(self) -> None:
         """End all processes, the services first. The data stay."""
         if self.home.exists():
-            with self._lock():
+            with self.lock():
                 self._stop()
 
     def clean(self) -> None:
-        """Delete the run and its data."""
+        """Delete the run and its data. Its cluster of Spark ends first."""
         if self.alive():
             raise LocalError("the run is up: make stop first")
         if self.home.exists():
-            with self._lock():
+            with self.lock():
+                SparkCluster(self).down()
                 shutil.rmtree(self.home)
 
     def alive(self) -> bool:
@@ -178,7 +180,8 @@ class Run(Deployment):
             stop()
             raise
 
-    def _lock(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
+        """Exclude other commands that change the run. Raises LocalError if one is active."""
         return locked(self.folder("") / "lock", wait=False)
 
     def _is_ready(self) -> bool:

@@ -6,6 +6,7 @@ from veleta.adapters.spark_master import require_master
 from veleta.errors import Retry
 from veleta_local import downloads
 from veleta_local.deployment import Deployment
+from veleta_local.spark_cluster import SparkCluster
 from veleta_local.variables import WITHOUT_CLUSTER
 
 _SERVICES = ("trainer",)
@@ -13,8 +14,8 @@ _SERVICES = ("trainer",)
 
 
 def master(run: Deployment) -> str:
-    """SPARK_MASTER of the run, otherwise threads of one process."""
-    return run.variables.spark_master or WITHOUT_CLUSTER
+    """SPARK_MASTER of the run, otherwise the cluster of `make spark-up` if it is up, otherwise threads."""
+    return run.variables.spark_master or SparkCluster(run).address or WITHOUT_CLUSTER
 
 
 def ensure(run: Deployment, report: Callable[[str], None]) -> None:
@@ -29,7 +30,9 @@ def environment(run: Deployment, service: str) -> dict[str, str]:
     """The variables of a service for the engine."""
     if run.variables.engine != "spark" or service not in _SERVICES:
         return {}
-    return {"SPARK_MASTER": master(run), "SPARK_JARS": str(downloads.spark_jars())}
+    chosen, own = master(run), SparkCluster(run).address
+    secret = {"SPARK_SECRET": run.spark_secret} if chosen == own else {}
+    return {"SPARK_MASTER": chosen, "SPARK_JARS": str(downloads.spark_jars()), **secret}
 
 
 def faults(run: Deployment) -> Iterator[str]:

@@ -35,7 +35,7 @@ class Variables(StartVariables):
         None,
         pattern=SPARK_PATTERN,
         description="for the engine spark: the master of the cluster, or the threads that are used without a cluster",
-        json_schema_extra={"default": WITHOUT_CLUSTER},
+        json_schema_extra={"default": f"the cluster of `make spark-up` if it is up, otherwise {WITHOUT_CLUSTER}"},
     )
     start_timeout: float = Field(
         600,

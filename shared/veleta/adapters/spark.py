@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pyspark
 from py4j.protocol import Py4JError
@@ -47,7 +48,7 @@ def spark_session(settings: SparkSettings, kafka: KafkaSettings | None, name: st
     """
     if settings.master.startswith("spark://"):
         require_master(settings.master)
-    with _environment(_variables(settings)), _errors():
+    with _secret_file(settings) as variables, _environment(_variables(settings) | variables), _errors():
         builder = SparkSession.builder.master(settings.master).appName(name)
         spark = builder.config(map=_configuration(settings, with_kafka=kafka is not None)).getOrCreate()
     try:
@@ -129,6 +130,22 @@ def _variables(settings: SparkSettings) -> dict[str, str]:
     if secret := _secret(settings):
         variables["_SPARK_AUTH_SECRET"] = secret  # other accounts see arguments
     return variables
+
+
+@contextlib.contextmanager
+def _secret_file(settings: SparkSettings) -> Iterator[dict[str, str]]:
+    """The variables by which the driver of a cluster finds the secret: it refuses one from the environment.
+
+    PySpark would pass an option of the session as an argument, which other accounts see.
+    """
+    secret = _secret(settings)
+    if not secret or not settings.master.startswith("spark://"):
+        yield {}
+        return
+    with TemporaryDirectory(prefix="veleta-spark-") as folder:
+        escaped = secret.replace("\\", "\\\\")
+        Path(folder, "spark-defaults.conf").write_text(f"spark.authenticate.secret {escaped}\n", encoding="utf-8")
+        yield {"SPARK_CONF_DIR": folder}
 
 
 def _secret(settings: SparkSettings) -> str | None:

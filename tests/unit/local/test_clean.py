@@ -1,9 +1,11 @@
 """`make clean` reports what it deletes and what it keeps."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from veleta_local import processes
 from veleta_local.clean import clean
 from veleta_local.errors import LocalError
 from veleta_local.files import locked
@@ -25,6 +27,19 @@ def test_without_a_run_nothing_is_deleted(tmp_path: Path, monkeypatch: pytest.Mo
     """The message names the folder."""
     monkeypatch.chdir(tmp_path)
     assert next(clean(Run(tmp_path / "run"))) == "there is no run to delete: run does not exist"
+
+
+def test_the_cluster_of_spark_ends_with_its_run(tmp_path: Path) -> None:
+    """It is not a part of the run, so it may be up when the run is down."""
+    home = tmp_path / "run"
+    (home / "spark").mkdir(parents=True)
+    environment = {processes.HOME_MARK: str(home / "spark"), processes.PART_MARK: "master"}
+    with subprocess.Popen(["/bin/sleep", "60"], env=environment):
+        assert processes.of_run(home / "spark")
+        assert not Run(home).alive()
+        list(clean(Run(home)))
+        assert not processes.of_run(home / "spark")
+    assert not home.exists()
 
 
 @pytest.mark.failure("F236")

@@ -6,6 +6,7 @@ import pytest
 
 from veleta_local import downloads, spark
 from veleta_local.deployment import Deployment
+from veleta_local.spark_cluster import SparkCluster
 from veleta_local.variables import Variables
 
 
@@ -49,3 +50,14 @@ def test_only_services_with_an_engine_get_spark(tmp_path: Path) -> None:
         "SPARK_MASTER": "local[2,4]",
         "SPARK_JARS": str(downloads.spark_jars()),
     }
+
+
+def test_a_run_uses_its_cluster_if_that_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its secret goes to this cluster only. SPARK_MASTER has precedence."""
+    monkeypatch.setattr(SparkCluster, "address", "spark://127.0.0.1:7077")
+    found = spark.environment(Deployment(tmp_path, Variables(engine="spark")), "trainer")
+    assert found["SPARK_MASTER"] == "spark://127.0.0.1:7077"
+    assert len(found["SPARK_SECRET"]) > 20
+    other = Deployment(tmp_path, Variables(engine="spark", spark_master="spark://127.0.0.1:7078"))
+    assert spark.environment(other, "trainer")["SPARK_MASTER"] == "spark://127.0.0.1:7078"
+    assert "SPARK_SECRET" not in spark.environment(other, "trainer")

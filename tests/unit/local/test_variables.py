@@ -261,7 +261,7 @@ def test_the_documented_defaults_are_those_of_the_services(tmp_path: Path) -> No
         "FIT_MEMORY": generated.environment("trainer")["TRAINER_FIT_MEMORY"],
         "MAX_ROWS": generated.environment("trainer")["TRAINER_MAX_ROWS"],
         "ENGINE": generated.environment("trainer")["ENGINE"],
-        "SPARK_MASTER": spark.master(generated),
+        "SPARK_MASTER": f"the cluster of `make spark-up` if it is up, otherwise {spark.master(generated)}",
         "JOURNAL_SYNC": generated.environment("inference")["INFERENCE_JOURNAL_SYNC"],
         "WORKERS": generated.environment("inference")["INFERENCE_WORKERS"],
         "STRICT": generated.environment("inference")["INFERENCE_STRICT"],
