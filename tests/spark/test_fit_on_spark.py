@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from support.batches import publish_batch
 from support.listings import api_rows
 from support.markets import FIRST, MARKET, planted_rows
 from support.models import train, train_with_intervals
+from support.spark import fit_command, fit_environment
 from support.testbed import Testbed, free_port
 from support.trainer import recipe
 from support.twins.trainer import MemoryBatches
@@ -49,17 +49,8 @@ def fit_on_spark(
     folder: Path, testbed: Testbed, settings: SparkSettings, master: str = "local[2]"
 ) -> subprocess.CompletedProcess[str]:
     """The child process, as the trainer starts it."""
-    kafka = testbed.kafka_as("trainer")
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "KAFKA_BOOTSTRAP": kafka.bootstrap,
-        "KAFKA_USER": str(kafka.user),
-        "KAFKA_PASSWORD": kafka.password.get_secret_value(),
-        "SPARK_MASTER": master,
-        "SPARK_JARS": str(settings.jars),
-    }
-    command = [sys.executable, "-m", "veleta_trainer.fit_on_spark", "1", str(folder)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    environment = fit_environment(testbed, settings.jars, master)
+    return subprocess.run(fit_command(folder), env=environment, capture_output=True, text=True, check=False)
 
 
 def both(tmp_path: Path, planned: Recipe, testbed: Testbed, settings: SparkSettings) -> tuple[Path, Path]:

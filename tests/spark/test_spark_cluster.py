@@ -16,6 +16,7 @@ from catboost import CatBoostRegressor
 
 from support.batches import publish_batch
 from support.listings import api_rows
+from support.spark import fit_command, fit_environment
 from support.testbed import Testbed, free_base, wait_until
 from support.trainer import recipe
 from veleta.settings import SparkSettings
@@ -72,20 +73,10 @@ class Fit:
         folder.mkdir()
         (folder / RECIPE).write_text(planned.model_dump_json())
         self.folder = folder
-        kafka = testbed.kafka_as("trainer")
-        environment = {
-            "PATH": "/usr/bin:/bin",
-            "KAFKA_BOOTSTRAP": kafka.bootstrap,
-            "KAFKA_USER": str(kafka.user),
-            "KAFKA_PASSWORD": kafka.password.get_secret_value(),
-            "SPARK_MASTER": SparkCluster(run).address,
-            "SPARK_SECRET": run.spark_secret,
-            "SPARK_JARS": str(jars),
-        }
-        command = [sys.executable, "-m", "veleta_trainer.fit_on_spark", "1", str(folder)]
+        environment = fit_environment(testbed, jars, SparkCluster(run).address) | {"SPARK_SECRET": run.spark_secret}
         self._output = folder.with_suffix(".out")
         with self._output.open("w") as output:
-            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+            self.process = subprocess.Popen(fit_command(folder), env=environment, stdout=output, stderr=output)
 
     @property
     def output(self) -> str:

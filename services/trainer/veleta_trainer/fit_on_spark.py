@@ -59,9 +59,10 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
         report_progress(FITTING_ON_CLUSTER, 0, 1)
         learnt = spark_tasks.fit(rows_to_learn, recipe, counts, threads)
         report_progress(EVALUATING, 0, 1)
-        predicted = spark_tasks.predict(every.where(sql.col(HELD)), dataset, learnt, champion)
+        models = spark_tasks.share(spark, learnt, champion)
+        predicted = spark_tasks.predict(every.where(sql.col(HELD)), dataset, models)
         numbers = {position: each.number for position, each in counts.items()}
-        metrics, fault = spark_tasks.measure(predicted, recipe, numbers, learnt, champion, threads, folder)
+        metrics, fault = spark_tasks.measure(predicted, recipe, numbers, models, threads, folder)
     finish(folder, recipe, fault or not_compared, metrics)
 
 
@@ -80,10 +81,11 @@ def _named_faults(event_log: EventLog, dataset: Dataset, cluster: SparkSettings)
 def _read(rows: SparkRows, recipe: Recipe, reader: BatchReader) -> tuple[Recipe, dict[int, Counts]]:
     """Read the batches: the recipe with those that were read, and the counts of each by its position."""
     planned, more = recipe.batches, recipe.more_holdout
-    read, faults = rows.read([*planned, *more], reader)
+    manifests = [*planned, *more]
+    read, faults = rows.read(manifests, reader)
     counts = {
-        position: Counts(each.manifest.number, position >= len(planned), each.received, each.rejected)
-        for position, each in read.items()
+        position: Counts(manifests[position].number, position >= len(planned), manifests[position].rows, rejected)
+        for position, rejected in read.items()
     }
     batches = [manifest for position, manifest in enumerate(planned) if position in read]
     if not batches:

@@ -2,19 +2,20 @@
 
 import pickle
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import orjson
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark import Broadcast
+from pyspark.sql import DataFrame, SparkSession
 
 from veleta.dataset import Dataset, parse_dataset
 from veleta_trainer.adapters import child_protocol
-from veleta_trainer.adapters.spark_columns import ADDED, BATCH, ROW, SparkColumns
+from veleta_trainer.adapters.spark_columns import ADDED, BATCH, ROW, ArrowMap, SparkColumns
 from veleta_trainer.domain.clean_rows import CleanBatch, CleanRows
 from veleta_trainer.domain.learning import Learnt
 from veleta_trainer.domain.recipe import Recipe
@@ -27,7 +28,8 @@ FAULT = "champion_fault"
 FILES = {"path": pa.string(), "content": pa.binary()}
 _PREDICTED = [(name, pa.bool_() if name == "outside" else pa.float64()) for name in RowPredictions.arrays()]
 PREDICTED = [*_PREDICTED, (FAULT, pa.string())]
-ArrowMap = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
+Models: TypeAlias = "Broadcast[tuple[bytes, bytes]]"
+"""What was learnt and the champion, both pickled: an executor gets them once for all of its tasks."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,13 @@ def fit(rows: DataFrame, recipe: Recipe, counts: Mapping[int, Counts], threads: 
     return bytes(found["learnt"])
 
 
-def predict(rows: DataFrame, dataset: Dataset, learnt: bytes, champion: Champion | None) -> DataFrame:
+def share(spark: SparkSession, learnt: bytes, champion: Champion | None) -> Models:
+    """Send what was learnt, as `fit` returns it, and the champion to the executors."""
+    return spark.sparkContext.broadcast((learnt, pickle.dumps(champion)))
+
+
+def predict(rows: DataFrame, dataset: Dataset, models: Models) -> DataFrame:
     """The rows with what the models predict for them."""
-    context = rows.sparkSession.sparkContext
-    models = context.broadcast((learnt, pickle.dumps(champion)))
     return rows.mapInArrow(_predictor(dataset.text, models), SparkColumns(dataset, PREDICTED).sql)
 
 
@@ -58,8 +63,7 @@ def measure(
     predicted: DataFrame,
     recipe: Recipe,
     numbers: Mapping[int, int],
-    learnt: bytes,
-    champion: Champion | None,
+    models: Models,
     threads: int,
     folder: Path,
 ) -> tuple[dict[str, float], str]:
@@ -67,8 +71,6 @@ def measure(
 
     `numbers` has the number of each batch by its position.
     """
-    context = predicted.sparkSession.sparkContext
-    models = context.broadcast((learnt, pickle.dumps(champion)))
     ordered = predicted.repartition(1).sortWithinPartitions(BATCH, ROW)
     files = ordered.mapInArrow(_measurer(recipe, numbers, models, threads), "path string, content binary")
     for each in files.toLocalIterator():
@@ -82,10 +84,8 @@ def measure(
 
 
 def _fitter(recipe: Recipe, counts: Mapping[int, Counts], threads: int) -> ArrowMap:
-    text = recipe.dataset_file
-
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        dataset = parse_dataset(text)
+        dataset = parse_dataset(recipe.dataset_file)
         data = _training_data(dataset, SparkColumns(dataset).table(batches), counts)
         learnt = Learnt.of(dataset, data, recipe.params, threads)
         yield pa.RecordBatch.from_pydict({"learnt": [pickle.dumps(learnt)]}, pa.schema([("learnt", pa.binary())]))
@@ -104,7 +104,7 @@ def _training_data(dataset: Dataset, table: pa.Table, counts: Mapping[int, Count
     return data
 
 
-def _predictor(text: str, models: Any) -> ArrowMap:
+def _predictor(text: str, models: Models) -> ArrowMap:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         dataset, (learnt, champion) = parse_dataset(text), _loaded(models)
         columns = SparkColumns(dataset)
@@ -120,7 +120,7 @@ def _predictor(text: str, models: Any) -> ArrowMap:
     return run
 
 
-def _measurer(recipe: Recipe, numbers: Mapping[int, int], models: Any, threads: int) -> ArrowMap:
+def _measurer(recipe: Recipe, numbers: Mapping[int, int], models: Models, threads: int) -> ArrowMap:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         dataset, (learnt, champion) = parse_dataset(recipe.dataset_file), _loaded(models)
         table = SparkColumns(dataset, PREDICTED).table(batches)
@@ -141,7 +141,7 @@ def _measurer(recipe: Recipe, numbers: Mapping[int, int], models: Any, threads: 
     return run
 
 
-def _loaded(models: Any) -> tuple[Learnt, Champion | None]:
+def _loaded(models: Models) -> tuple[Learnt, Champion | None]:
     learnt, champion = models.value
     return pickle.loads(learnt), pickle.loads(champion)  # noqa: S301 - from the driver of this job
 

@@ -1,7 +1,7 @@
 """Reads the rows of a recipe on a Spark cluster: the executors read them from Kafka, clean them and keep them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -21,20 +21,10 @@ from veleta.events.catalogue import BatchClosed, BatchRows, OffsetRange
 from veleta.events.envelope import Record, decode
 from veleta.settings import KafkaSettings
 from veleta.topics import topic
-from veleta_trainer.adapters.spark_columns import BATCH, SparkColumns
+from veleta_trainer.adapters.spark_columns import BATCH, ArrowMap, SparkColumns
 from veleta_trainer.domain.clean_rows import CleanBatch
 
 FACTS = "facts"
-ArrowMap = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
-
-
-@dataclass(frozen=True)
-class ReadBatch:
-    """A batch whose rows are in Spark: the numbers of rows as received, and of rejected ones by reason."""
-
-    manifest: BatchClosed
-    received: int
-    rejected: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -62,10 +52,11 @@ class SparkRows:
 
     def read(
         self, manifests: Sequence[BatchClosed], reader: BatchReader
-    ) -> tuple[dict[int, ReadBatch], dict[str, str]]:
-        """Read batches: those that were read by their position, and the reasons of the others by their id.
+    ) -> tuple[dict[int, Mapping[str, int]], dict[str, str]]:
+        """Read batches, which `reader` finds in their topic.
 
-        `reader` finds where they are. Raises Retry.
+        Returns the rejected rows by reason of each batch that was read, by its position; and the faults of the others,
+        by their ids. Raises Retry.
         """
         located, unreadable = dict[int, Sequence[OffsetRange]](), dict[str, str]()
         deleted = reader.deleted(self._dataset.name, manifests)
@@ -82,7 +73,7 @@ class SparkRows:
         self._cleaned = cleaned.persist(StorageLevel.DISK_ONLY)
         facts = self._facts(self._cleaned)
         digests = _digests(records, wanted)
-        read = dict[int, ReadBatch]()
+        read = dict[int, Mapping[str, int]]()
         for position in located:
             manifest = manifests[position]
             try:
@@ -126,8 +117,8 @@ def merged(ranges: Iterable[OffsetRange]) -> list[OffsetRange]:
     return found
 
 
-def _checked(manifest: BatchClosed, facts: Sequence[Mapping[str, Any]], digest: str) -> ReadBatch:
-    """Compare what was read with the manifest. Raises Reject."""
+def _checked(manifest: BatchClosed, facts: Sequence[Mapping[str, Any]], digest: str) -> Mapping[str, int]:
+    """Compare what was read with the manifest: the rejected rows by reason. Raises Reject."""
     check, rejected = ManifestCheck(manifest), Counter[str]()
     for fact in facts:
         if fact["fault"]:
@@ -135,7 +126,7 @@ def _checked(manifest: BatchClosed, facts: Sequence[Mapping[str, Any]], digest: 
         check.add(fact["chunk"], fact["first_row"], fact["rows"])
         rejected.update(fact["rejected"])
     check.finish(digest)
-    return ReadBatch(manifest, manifest.rows, rejected)
+    return rejected
 
 
 def _cleaner(text: str, wanted: Mapping[str, _Wanted]) -> ArrowMap:
