@@ -56,9 +56,9 @@ def size(root: Path) -> int:
     return sum(path.stat().st_size for path in files(root))
 
 
-def open_files() -> int:
-    """How many files this process has open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
+def open_files(root: Path) -> int:
+    """How many files below a folder this process has open."""
+    return sum(os.path.realpath(opened).startswith(str(root)) for opened in Path("/proc/self/fd").iterdir())
 
 
 @pytest.fixture
@@ -387,12 +387,12 @@ async def test_a_file_that_cannot_be_moved_stays(
     def full(*_: object) -> Path:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    opened = open_files()
+    opened = open_files(tmp_path)
     with monkeypatch.context() as broken:
         broken.setattr(Path, "rename", full)
         with pytest.raises(Retry, match="journal: No space left on device"):
             own.adopt()
-    assert open_files() == opened
+    assert open_files(tmp_path) == opened
     assert own.read().size == 0
     own.adopt()
     assert read_all(own) == LINES

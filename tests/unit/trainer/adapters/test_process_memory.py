@@ -1,6 +1,8 @@
 """The memory of a process and of the machine."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,18 @@ from veleta_trainer.adapters.process_memory import PAGE_BYTES, default_limit, re
 
 
 def test_the_memory_of_a_process_grows_with_what_it_holds() -> None:
-    """A process that has ended has none."""
-    before = resident_bytes(os.getpid())
-    held = b"x" * 2**26
-    assert resident_bytes(os.getpid()) >= before + len(held) // 2
-    assert resident_bytes(2**22 + 1) == 0
+    """A process that has ended has none. The process is a new one: this one may have free memory to use again."""
+    code = "print(flush=True); input(); held = b'x' * 2**26; print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdout.readline()
+        before = resident_bytes(process.pid)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert resident_bytes(process.pid) >= before + 2**25
+    assert resident_bytes(process.pid) == 0
 
 
 @pytest.mark.parametrize(
