@@ -416,7 +416,7 @@ async def test_a_number_of_an_update_is_used_once(transactions: DriftTransaction
 
 
 async def test_the_growth_of_a_version_is_that_of_its_last_report(transactions: DriftTransactions, epoch: int) -> None:
-    """A report without one is passed over. Another version has none."""
+    """A report without one is passed over. A version that was promoted after a report can be added to it."""
     version = 1_000 + epoch
     growth = GROWTH.model_copy(update={"version": version})
     await insert(
@@ -426,3 +426,7 @@ async def test_the_growth_of_a_version_is_that_of_its_last_report(transactions: 
     assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version)) == growth
     assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version + 1)) is None
     assert await transactions.run(lambda uow: uow.reports.growth(epoch, 1, version)) is None
+    later = growth.model_copy(update={"version": version + 2})
+    await transactions.run(lambda uow: uow.reports.set_growth(epoch, 2, later))
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version + 2)) == later
+    assert await transactions.run(lambda uow: uow.reports.growth(epoch, 3, version)) == growth

@@ -27,6 +27,7 @@ from veleta_drift.adapters.faust_worker import Checks, FaustWorker
 from veleta_drift.adapters.models import RegistryModels
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
 from veleta_drift.batch_sampler import BatchSampler
+from veleta_drift.champion_follower import ChampionFollower
 from veleta_drift.handlers import DriftHandler
 from veleta_drift.level_commands import COMMANDS, LevelCommands
 from veleta_drift.level_keeper import LevelKeeper
@@ -53,11 +54,10 @@ def build(
     batches, restored = topic(dataset.name, "batches"), [topic(dataset.name, name) for name in RESTORED]
     publisher = OutboxPublisher(event_log, transactions, replayed=restored)
     models = RegistryModels(dataset, registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name))
-    keeper = None
+    manifests, keeper = Manifests(dataset.name, event_log, transactions), None
     if dataset.market:
         health.set_unavailable(COMMANDS, "not yet followed")
         sampler = BatchSampler(dataset, event_log, health.heartbeat)
-        manifests = Manifests(dataset.name, event_log, transactions)
         keeper = LevelKeeper(dataset, dataset.market, sampler, manifests, transactions, publisher, clock)
     handler = DriftHandler(dataset, event_log, transactions, models, clock, health.heartbeat, keeper)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
@@ -82,14 +82,26 @@ def build(
             process = processor.process_or_stop_consuming
             worker = FaustWorker(app, backlog, process, restore_and_publish, health, settings.idle_limit, checks)
             add_agent(app, batches, worker.process)
-            if keeper is None:
-                return await worker.run()
-            commands = LevelCommands(
-                dataset.name, event_log, keeper, models, transactions, publisher, health, clock, worker.is_active
-            )
             async with asyncio.TaskGroup() as group:
-                group.create_task(commands.run())
+                if dataset.market or dataset.drift.policy != "seed":
+                    follower = ChampionFollower(
+                        dataset, event_log, models, manifests, keeper, transactions, publisher, health, clock,
+                        worker.is_active,
+                    )  # fmt: skip
+                    group.create_task(follower.run())
+                if keeper:
+                    commands = LevelCommands(
+                        dataset.name,
+                        event_log,
+                        keeper,
+                        models,
+                        transactions,
+                        publisher,
+                        health,
+                        clock,
+                        worker.is_active,
+                    )
+                    group.create_task(commands.run())
                 group.create_task(worker.run())
-            return None
 
     return Service(run)

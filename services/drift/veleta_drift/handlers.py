@@ -9,7 +9,7 @@ from typing import get_args
 import prometheus_client
 import structlog
 
-from veleta.batches import MAX_BATCHES, RowsDeleted
+from veleta.batches import RowsDeleted
 from veleta.clock import Clock
 from veleta.dataset import Dataset
 from veleta.errors import Reject
@@ -38,8 +38,9 @@ from veleta_drift.domain.policies import verdicts
 from veleta_drift.domain.samples import Inputs
 from veleta_drift.domain.statistics import BatchSummary
 from veleta_drift.domain.threshold_rule import THRESHOLD, Assessment
+from veleta_drift.growth_meter import GrowthMeter
 from veleta_drift.level_keeper import LevelKeeper
-from veleta_drift.ports import SERVICE, DriftUnitOfWork, Model, Models
+from veleta_drift.ports import SERVICE, DriftUnitOfWork, Models
 
 log = structlog.get_logger()
 FIRST_BATCH = "first batch of the epoch"
@@ -49,7 +50,6 @@ RETRAINS = prometheus_client.Gauge(
 )
 MAX_UPDATES = 200
 """The updates of the level, and so the periods since the training, that rows of a batch are compared by."""
-MAX_NUMBER = 2**31 - 1
 RETRAIN_VERDICTS: tuple[RetrainVerdict, ...] = get_args(RetrainVerdict)
 
 
@@ -85,6 +85,7 @@ class DriftHandler:
         self._dataset = dataset
         self._transactions = transactions
         self._manifests = Manifests(dataset.name, event_log, transactions)
+        self._meter = GrowthMeter(dataset, self._manifests)
         self._sampler = BatchSampler(dataset, event_log, on_chunk)
         self._levels = levels
         self._measurer = BatchMeasurer(dataset, models)
@@ -114,7 +115,7 @@ class DriftHandler:
         copy_of = await self._manifests.copied(manifest)
         inputs = await self._inputs_before(manifest, before)
         known = await self._transactions.run(lambda uow: self._known(manifest, versions, uow))
-        grown = await self._growth(manifest, versions.champion, known.growth)
+        grown = await self._meter.growth(manifest, versions.champion, known.growth)
         if sample is None:
             try:
                 sample = await asyncio.to_thread(self._sampler.read, manifest)
@@ -189,16 +190,6 @@ class DriftHandler:
             uow.reports.growth(*place, champion.number),
             levels.of_batches(*version, *place, MAX_UPDATES) if champion.market else (),
         )
-
-    async def _growth(self, manifest: BatchClosed, champion: Model | None, known: Growth | None) -> Growth | None:
-        """The rows since the champion's training. None with the policy `seed`, which looks at no model."""
-        reference = champion.reference if champion and self._dataset.drift.policy != "seed" else None
-        if champion is None or reference is None or not reference.received or reference.last is None:
-            return None
-        batches = await self._manifests.newest(manifest.epoch, manifest.number, MAX_BATCHES)
-        if manifest.epoch > 1:
-            batches = [*await self._manifests.newest(manifest.epoch - 1, MAX_NUMBER, MAX_BATCHES), *batches]
-        return growth.growth_of(champion.number, reference.received, reference.last, batches, known)
 
     async def _inputs_before(self, manifest: BatchClosed, before: Baseline | None) -> Inputs | None:
         """The sample of the batch of the baseline. None without one, or if its rows were deleted.

@@ -1,7 +1,7 @@
-"""Handles the commands about the level of the market, and lets a new champion follow the batches that it missed."""
+"""Handles the commands about the level of the market."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,8 +10,8 @@ import structlog
 from veleta.clock import Clock
 from veleta.commands import PendingCommand, PendingCommands, read_to_end, reply_event
 from veleta.errors import Reject, Retry, StateLost, one_line
-from veleta.events.catalogue import MAX_ID_LENGTH, AcceptLevel, LevelCommand, ModelPromoted, PinLevel, ResetLevel
-from veleta.events.envelope import Record, encode, header_texts
+from veleta.events.catalogue import MAX_ID_LENGTH, AcceptLevel, LevelCommand, PinLevel, ResetLevel
+from veleta.events.envelope import encode
 from veleta.faults import fault_point
 from veleta.ports import EventLog, Transactions
 from veleta.processing.outbox import OutboxPublisher
@@ -25,7 +25,7 @@ COMMAND_TYPES = (PinLevel, AcceptLevel, ResetLevel)
 COMMANDS, LEVEL = "commands", "level"
 """The loops of this part, as /readyz and the log name them."""
 WATCH_SECONDS = 0.2
-"""The pause between two looks for commands and promotions."""
+"""The pause between two looks for commands."""
 RETRY_SECONDS = 1.0
 """The pause after a dependency was unavailable."""
 log = structlog.get_logger()
@@ -47,30 +47,19 @@ class LevelCommands:
     _health: ServiceHealth
     _clock: Clock
     _is_active: Callable[[], bool]
-    _promoted: bool = True
-    """Whether the champion may be another one than when it last followed all batches."""
 
     async def run(self) -> None:
-        """Follow both topics until the service stops. Commands that are there at first were sent before the start."""
-        commands, models = topic(self._dataset, "commands"), topic(self._dataset, "models")
-        sent = await self._end_of(commands)
-        pending = PendingCommands(SERVICE, COMMAND_TYPES, sent)
-        start = {(models, 0): await self._end_of(models)}
+        """Follow the topic until the service stops. Commands that are there at first were sent before the start."""
+        commands = topic(self._dataset, "commands")
+        pending = PendingCommands(SERVICE, COMMAND_TYPES, await self._end_of(commands))
         self._health.set_available(COMMANDS)
-        on_records = partial(self.on_records, pending, commands)
-        follow = partial(tail, [commands, models], self._event_log, self._health, on_records, start)
+        follow = partial(tail, [commands], self._event_log, self._health, pending.on_records)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._health.keep_running(COMMANDS, follow))
             group.create_task(self._health.keep_running(LEVEL, partial(self._watch, pending)))
 
-    def on_records(self, pending: PendingCommands, commands: str, records: Sequence[Record]) -> None:
-        """Note commands and promotions."""
-        pending.on_records([record for record in records if record.topic == commands])
-        promotions = (header_texts(record).get("ce_type") == ModelPromoted.TYPE for record in records)
-        self._promoted = self._promoted or any(promotions)
-
     async def handle_due(self, pending: PendingCommands) -> None:
-        """Let a new champion follow, and handle the commands that have no reply, in their order.
+        """Handle the commands that have no reply, in their order.
 
         The replies of an earlier process, or of another worker, are published and read first.
 
@@ -78,13 +67,6 @@ class LevelCommands:
             Retry: a dependency is unavailable. Commands without a reply stay due.
             StateLost: the tables may be behind the topics.
         """
-        if self._promoted:
-            self._promoted = False
-            try:
-                await self._keeper.follow_newest(await asyncio.to_thread(self._models.champion))
-            except BaseException:
-                self._promoted = True
-                raise
         if pending.due():
             await self._publisher.publish_pending()
             await read_to_end(pending, self._event_log, topic(self._dataset, "commands"), self._health.wait)
@@ -96,7 +78,7 @@ class LevelCommands:
 
     async def _watch(self, pending: PendingCommands) -> None:
         while await self._health.wait(WATCH_SECONDS):
-            if not self._is_active() or not (self._promoted or pending.due()):
+            if not self._is_active() or not pending.due():
                 continue
             try:
                 await self.handle_due(pending)
@@ -133,4 +115,5 @@ class LevelCommands:
         if pending.sent_before_start:
             raise Reject("it was sent while drift was down")
         champion = await asyncio.to_thread(self._models.champion)
+        await self._keeper.follow_newest(champion)
         return await self._keeper.obey(pending.id, command, champion)

@@ -87,7 +87,10 @@ class ReportRepository(Protocol):
         """What the last report with a pair of versions before this batch knows of these. None if it has others."""
 
     def growth(self, epoch: int, number: int, version: int) -> Growth | None:
-        """What the last report with a growth before this batch has of a version. None if it is about another one."""
+        """The growth of a version in the last report before this batch that has one. None without such a report."""
+
+    def set_growth(self, epoch: int, number: int, growth: Growth) -> None:
+        """Add to the report on a batch the growth of a version that was promoted after it."""
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         """Store a report with all its parts."""

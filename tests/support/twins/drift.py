@@ -45,9 +45,12 @@ class MemoryReports:
         return state if state and (state.version, state.previous) == (version, previous) else None
 
     def growth(self, epoch: int, number: int, version: int) -> Growth | None:
-        earlier = [key for key, report in self.reports.items() if key < (epoch, number) and report.growth]
-        own = [key for key in earlier if self.reports[key].champion == version]
-        return self.reports[max(own)].growth if own else None
+        found = {key: report.growth for key, report in self.reports.items() if key < (epoch, number) and report.growth}
+        own = [key for key, growth in found.items() if growth.version == version]
+        return found[max(own)] if own else None
+
+    def set_growth(self, epoch: int, number: int, growth: Growth) -> None:
+        self.reports[epoch, number] = self.reports[epoch, number].model_copy(update={"growth": growth})
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = report.epoch, report.number

@@ -1,7 +1,6 @@
-"""The commands about the level of the market, and promotions, on in-memory repositories."""
+"""The commands about the level of the market on in-memory repositories."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -12,15 +11,12 @@ from support.twins.drift import MemoryDriftUnitOfWork, MemoryModels
 from support.twins.shared import OutboxLog, StrictTransactions
 from veleta.commands import PendingCommands
 from veleta.dataset import parse_dataset
-from veleta.errors import Retry
 from veleta.events.catalogue import (
     AcceptLevel,
-    Causes,
     Command,
     CommandAccepted,
     CommandAnswer,
     CommandRefused,
-    ModelPromoted,
     PinLevel,
     Promote,
     ResetLevel,
@@ -36,7 +32,7 @@ from veleta_drift.level_commands import COMMAND_TYPES, LevelCommands
 from veleta_drift.level_keeper import LevelKeeper
 
 DATASET = parse_dataset(MARKET)
-COMMANDS, MODELS = topic(DATASET.name, "commands"), topic(DATASET.name, "models")
+COMMANDS = topic(DATASET.name, "commands")
 
 
 class Killed(BaseException):
@@ -64,27 +60,16 @@ class Drift:
             lambda: TIME, lambda: True,
         )  # fmt: skip
         self.pending = PendingCommands("drift", COMMAND_TYPES, len(self.log.topics.get(COMMANDS, [])))
-        self.read = dict.fromkeys((COMMANDS, MODELS), 0)
+        self.read = 0
 
     def send(self, command_id: str, command: Command) -> None:
         self.log.publish([encode(COMMANDS, Event(command_id, "shell", TIME, command))])
 
-    def promote(self, number: int) -> None:
-        """Another version becomes the champion, and the trainer publishes it."""
-        assert isinstance(self.models.current, FakeModel)
-        self.models.current = replace(self.models.current, number=number)
-        promoted = ModelPromoted(
-            model=DATASET.name, version=number, run_id="run", seq=number, previous=None, reason="test", native="",
-            metrics={}, causes=Causes(training="t", request="r", report=None, reason="test", batches=["b"]),
-        )  # fmt: skip
-        self.log.publish([encode(MODELS, Event(f"promoted/{number}", "trainer", TIME, promoted))])
-
     async def handle(self) -> None:
         """Read the new records, and handle what is due."""
-        for name, start in self.read.items():
-            records: Sequence[Record] = self.log.topics.get(name, [])[start:]
-            self.commands.on_records(self.pending, COMMANDS, records)
-            self.read[name] = start + len(records)
+        records: Sequence[Record] = self.log.topics.get(COMMANDS, [])[self.read :]
+        self.pending.on_records(records)
+        self.read += len(records)
         await self.commands.handle_due(self.pending)
 
     @property
@@ -156,27 +141,10 @@ async def test_a_kill_causes_no_second_effect_of_a_command(drift: Drift, place: 
     assert {type(each) for each in drift.replies} == {CommandRefused if refused else CommandAccepted}
 
 
-async def test_a_new_champion_follows_at_once(drift: Drift) -> None:
-    """The batches that closed during its training, without a further batch."""
-    for number in (1, 2):
-        publish_batch(drift.log, DATASET, 1, number, market_rows(LEARNT - 1 + number, count=200, seed=number))
-    await drift.handle()
-    drift.promote(2)
-    await drift.handle()
-    assert drift.outcomes == [(1, "moved"), (1, "moved"), (2, "moved"), (2, "moved")]
-
-
-async def test_a_champion_that_cannot_be_loaded_is_tried_again(drift: Drift) -> None:
-    """While the registry is down."""
+async def test_a_command_is_about_the_level_after_the_newest_batch(drift: Drift) -> None:
+    """A new champion may not have followed it yet."""
     publish_batch(drift.log, DATASET, 1, 1, market_rows(LEARNT, count=200))
-
-    class Down(MemoryModels):
-        def champion(self) -> None:
-            raise Retry("mlflow", "down")
-
-    models, drift.commands._models = drift.models, Down()
-    with pytest.raises(Retry):
-        await drift.handle()
-    drift.commands._models = models
+    drift.send("a", pin())
+    drift.pending = PendingCommands("drift", COMMAND_TYPES, 0)
     await drift.handle()
-    assert drift.outcomes == [(1, "moved")]
+    assert drift.outcomes == [(1, "moved"), (1, "pinned")]

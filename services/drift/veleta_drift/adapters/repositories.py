@@ -71,8 +71,13 @@ class MysqlReports:
         return state if state and (state.version, state.previous) == (version, previous) else None
 
     def growth(self, epoch: int, number: int, version: int) -> Growth | None:
-        document = self._last(drift_reports.c.growth, epoch, number, drift_reports.c.champion == version)
+        is_own = drift_reports.c.growth["version"].as_integer() == version
+        document = self._last(drift_reports.c.growth, epoch, number, is_own)
         return Growth.model_validate(document) if document else None
+
+    def set_growth(self, epoch: int, number: int, growth: Growth) -> None:
+        place = drift_reports.c.epoch == epoch, drift_reports.c.number == number
+        self._connection.execute(sa.update(drift_reports).where(*place).values(growth=growth.model_dump()))
 
     def insert(self, report: DriftAssessed, at: datetime) -> None:
         key = {"epoch": report.epoch, "number": report.number}
