@@ -46,7 +46,7 @@ def decided(
         "causes": catalogue.Causes(
             training=f"{request.request_id}/started",
             request=request.request_id,
-            report=request.cause,
+            report=request.report,
             reason=request.reason,
             batches=request.batches,
         ),

@@ -41,7 +41,7 @@ def progress(state: State) -> int:
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """A training request. `cause` is the id of the drift report, `trace` the traceparent."""
+    """A training request. `cause` is the id of the event that caused it, `trace` the traceparent."""
 
     request_id: str
     epoch: int
@@ -51,6 +51,11 @@ class TrainingRequest:
     batches: list[str]
     cause: str | None
     trace: str
+
+    @property
+    def report(self) -> str | None:
+        """The id of the drift report that caused it. None if a batch, a promotion or a person did."""
+        return self.cause if self.cause and self.cause.endswith("/assessed") else None
 
 
 @dataclass(frozen=True)
