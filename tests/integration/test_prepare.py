@@ -177,12 +177,15 @@ def test_users_of_an_earlier_version_are_dropped(fresh_testbed: Testbed) -> None
 def test_users_log_in_from_the_given_hosts(fresh_testbed: Testbed) -> None:
     """Where the services have other networks than the job, as in Kubernetes. Those for other hosts are dropped."""
     before = everything(fresh_testbed)
-    given = fresh_testbed.prepare(MYSQL_USER_HOSTS="127.0.%")
+    with fresh_testbed.admin.connect() as connection:
+        address = str(connection.scalar(sa.text("SELECT SUBSTRING_INDEX(USER(), '@', -1)")))
+    network = f"{address.rpartition('.')[0]}.%"
+    given = fresh_testbed.prepare(MYSQL_USER_HOSTS=network)
     assert given.returncode == 0, given.stderr
-    assert {host for name in NAMES for host in hosts(fresh_testbed, name)} == {"127.0.%"}
+    assert {host for name in NAMES for host in hosts(fresh_testbed, name)} == {network}
     engine = mysql_engine(fresh_testbed.mysql("drift"))
     with engine.connect() as connection:
-        assert connection.scalar(sa.text("SELECT CURRENT_USER()")) == f"{fresh_testbed.prefix}drift@127.0.%"
+        assert connection.scalar(sa.text("SELECT CURRENT_USER()")) == f"{fresh_testbed.prefix}drift@{network}"
     engine.dispose()
     assert fresh_testbed.prepare().returncode == 0
     assert everything(fresh_testbed) == before

@@ -79,7 +79,8 @@ class Stack:
         self.compose("up", "--detach")
         with contextlib.suppress(AssertionError):
             wait_until(lambda: not self._not_healthy(), 300)
-        assert not (left := self._not_healthy()), left
+        left = [(line, self.inspect(line.split()[0])["State"]["Health"]["Log"][-1:]) for line in self._not_healthy()]
+        assert not left, left
 
     def down(self, *, volumes: bool = False) -> None:
         """Stop it; with `volumes` its data are deleted too."""
