@@ -5,10 +5,9 @@ address of the cluster and its login to Kafka are from the environment. The exec
 one task of them fits, and all of them predict the prices of the holdout.
 """
 
-import contextlib
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sql
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.spark import SPARK_ERRORS, on_cluster, spark_session
-from veleta.adapters.spark_master import require_master
+from veleta.adapters.spark import spark_session
+from veleta.adapters.spark_batches import named_faults
 from veleta.batches import BatchReader
-from veleta.dataset import Dataset
 from veleta.errors import MAX_REASON_LENGTH, Reject, Retry
-from veleta.ports import EventLog
 from veleta.settings import KafkaSettings, SparkSettings
-from veleta.topics import topic
 from veleta_trainer import spark_tasks
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.spark_columns import BATCH, BUCKET, HELD
@@ -44,7 +40,8 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
     champion, not_compared = champion_of(folder, dataset, recipe.champion_levels)
     report_progress("starting Spark", 0, 1)
     scratch, log = folder / child_protocol.SCRATCH, folder / child_protocol.SPARK_LOG
-    with spark_session(cluster, kafka, "trainer", scratch, log) as spark, _named_faults(event_log, dataset, cluster):
+    session = spark_session(cluster, kafka, "trainer", scratch, log)
+    with session as spark, named_faults(event_log, dataset.name, cluster.master):
         report_progress("reading on the cluster", 0, 1)
         rows = SparkRows(spark, kafka, dataset)
         recipe, counts = _read(rows, recipe, BatchReader(event_log))
@@ -64,18 +61,6 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
         numbers = {position: each.number for position, each in counts.items()}
         metrics, fault = spark_tasks.measure(predicted, recipe, numbers, models, threads, folder)
     finish(folder, recipe, fault or not_compared, metrics)
-
-
-@contextlib.contextmanager
-def _named_faults(event_log: EventLog, dataset: Dataset, cluster: SparkSettings) -> Iterator[None]:
-    """Raise Retry in place of an error of a job, if Kafka or the cluster is unavailable now."""
-    try:
-        yield
-    except SPARK_ERRORS:
-        event_log.bounds(topic(dataset.name, "rows"))
-        if on_cluster(cluster):
-            require_master(cluster.master)
-        raise
 
 
 def _read(rows: SparkRows, recipe: Recipe, reader: BatchReader) -> tuple[Recipe, dict[int, Counts]]:

@@ -16,7 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from veleta.adapters.kafka_clients import sasl_mechanism
-from veleta.adapters.spark_master import require_master
+from veleta.adapters.spark_master import on_cluster, require_master
 from veleta.errors import Retry
 from veleta.events.catalogue import OffsetRange
 from veleta.settings import KafkaSettings, SparkSettings
@@ -51,8 +51,7 @@ def spark_session(
     Raises:
         Retry: no master answers, or the session cannot start.
     """
-    if on_cluster(settings):
-        require_master(settings.master)
+    require_master(settings.master)
     scratch.mkdir(exist_ok=True)
     options = _configuration(settings, with_kafka=kafka is not None)
     # Libraries that Java unpacks, which a kill would leave in /tmp.
@@ -65,12 +64,8 @@ def spark_session(
     try:
         yield spark
     finally:
-        spark.stop()
-
-
-def on_cluster(settings: SparkSettings) -> bool:
-    """Whether a session has executors elsewhere, and not only threads of its own Java process."""
-    return settings.master.startswith("spark://")
+        with contextlib.suppress(*SPARK_ERRORS, OSError):  # the Java process may have ended
+            spark.stop()
 
 
 def read_ranges(spark: SparkSession, kafka: KafkaSettings, topic: str, ranges: Sequence[OffsetRange]) -> DataFrame:
@@ -155,7 +150,7 @@ def _secret_file(settings: SparkSettings, scratch: Path) -> Iterator[dict[str, s
     PySpark would pass an option of the session as an argument, which other accounts see.
     """
     secret = _secret(settings)
-    if not secret or not on_cluster(settings):
+    if not secret or not on_cluster(settings.master):
         yield {}
         return
     with TemporaryDirectory(dir=scratch) as folder:
@@ -168,7 +163,7 @@ def _secret(settings: SparkSettings) -> str | None:
     """What the processes of a session must know. Without it any account of the machine could use their ports."""
     if settings.secret:
         return settings.secret.get_secret_value()
-    return None if on_cluster(settings) else secrets.token_hex()
+    return None if on_cluster(settings.master) else secrets.token_hex()
 
 
 def _bind_address(settings: SparkSettings) -> str:

@@ -1,4 +1,4 @@
-"""Runs a module of the trainer in a child process that reports nothing until it ends."""
+"""Runs a module in a child process that reports nothing until it ends."""
 
 import asyncio
 import sys
