@@ -29,7 +29,7 @@ help: ## list the targets
 	echo "    TARGET=column: with CSV and without DATASET: a dataset file is written for the file first"
 	echo "    AT_END=restart|stop ON_NEW_EPOCH=clear|keep POLL=auto|manual POLL_EVERY=seconds TREES=n"
 	echo "    FIT_SECONDS=seconds FIT_MEMORY=megabytes MAX_ROWS=n: the limits of a training"
-	echo "    ENGINE=local|spark SPARK_MASTER=spark://host:port|local[cores]: Apache Spark fits the models"
+	echo "    ENGINE=local|spark SPARK_MASTER=spark://host:port|local[cores]: Apache Spark reads batches and fits models"
 	echo "    JOURNAL_SYNC=group|none WORKERS=n STRICT=0|1 API_KEYS=name:sha256,... HOSTS=names"
 	echo "    MONITOR_PASSWORD=text: in the environment, because other accounts see arguments"
 	echo "    KEEP_REQUESTS_DAYS=days KEEP_EPOCHS=n KEEP_BATCHES_DAYS=days KEEP_VERSIONS=n"

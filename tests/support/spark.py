@@ -1,4 +1,4 @@
-"""The child process of a fit on Spark, as the trainer starts it."""
+"""The child processes of Spark, as services start them."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,12 @@ def fit_command(folder: Path) -> list[str]:
 
 def fit_environment(testbed: Testbed, jars: Path, master: str) -> dict[str, str]:
     """Its environment, with the trainer's login to Kafka."""
-    kafka = testbed.kafka_as("trainer")
+    return spark_environment(testbed, "trainer", jars, master)
+
+
+def spark_environment(testbed: Testbed, service: str, jars: Path, master: str) -> dict[str, str]:
+    """The environment of a child process, with the login of a service to Kafka."""
+    kafka = testbed.kafka_as(service)
     return {
         "PATH": "/usr/bin:/bin",
         "KAFKA_BOOTSTRAP": kafka.bootstrap,

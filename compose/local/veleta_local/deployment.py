@@ -36,6 +36,8 @@ SERVICES = ("source", "poller", "loader", "drift", "trainer", "inference", "rete
 DISKS = ("kafka", "mysql", "mlflow", "journal", "trainer")
 """The folders of a run that grow. The poller fetches no batch while the disk of one is nearly full."""
 ADMIN = "admin"
+WITH_ENGINE = ("drift", "trainer")
+"""The services with an engine."""
 SPARK_SECRET_VARIABLE = "SPARK_SECRET"  # noqa: S105 - the name of a variable
 SOURCE_TOKEN_VARIABLE = "SOURCE_TOKEN"  # noqa: S105 - the name of a variable
 ADMIN_PASSWORD_VARIABLE = "MYSQL_ADMIN_PASSWORD"  # noqa: S105 - the name of a variable
@@ -183,7 +185,7 @@ class Deployment:
         """The environment variables of a service."""
         settings = {f"{service}_{name}".upper(): value for name, value in self._settings(service).items()}
         logins = self._login(service) | self._kafka_login(service) | self._token(service)
-        engine = {"ENGINE": self.variables.engine} if service == "trainer" else {}
+        engine = {"ENGINE": self.variables.engine} if service in WITH_ENGINE else {}
         return self._common() | logins | settings | engine | self.variables.extra
 
     def environment_of_preflight(self) -> dict[str, str]:

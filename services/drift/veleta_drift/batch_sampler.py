@@ -1,7 +1,9 @@
 """Reads batches: the statistics of all rows, and a sample with what versions predict for it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -30,16 +32,26 @@ class SampledBatch:
         return self._predicted[key]
 
 
-class BatchSampler:
-    """Reads the batches of one dataset."""
+class BatchSampler(Protocol):
+    """Reads the batches of one dataset. With ENGINE=spark the executors of a cluster read their rows."""
+
+    async def read(self, manifest: BatchClosed) -> SampledBatch:
+        """Read a batch, and check it against its manifest. It raises what `BatchReader.chunks` does."""
+
+
+class LocalBatchSampler:
+    """`BatchSampler` in this process, which has all numbers of the batch in memory."""
 
     def __init__(self, dataset: Dataset, event_log: EventLog, on_chunk: Callable[[], None] = lambda: None) -> None:
         """`on_chunk` is called for each chunk of rows: a sign of progress."""
         self._dataset = dataset
         self._reader = BatchReader(event_log, on_chunk)
 
-    def read(self, manifest: BatchClosed) -> SampledBatch:
-        """Read a batch. It blocks, and raises what `BatchReader.chunks` does."""
+    async def read(self, manifest: BatchClosed) -> SampledBatch:
+        """See `BatchSampler.read`."""
+        return await asyncio.to_thread(self._read, manifest)
+
+    def _read(self, manifest: BatchClosed) -> SampledBatch:
         values, sample = ColumnValues(self._dataset), RowSample(self._dataset, manifest.rows)
         for rows in self._reader.chunks(manifest):
             values.add(rows)

@@ -8,8 +8,9 @@ from functools import partial
 from veleta.adapters.async_mysql import AsyncMysqlTransactions, async_mysql_engine, check_mysql
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
+from veleta.batches import BatchReader
 from veleta.clock import Clock, utc_now
-from veleta.dataset import load_dataset
+from veleta.dataset import Dataset, load_dataset
 from veleta.ports import EventLog, Registry
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
@@ -26,7 +27,8 @@ from veleta_drift.adapters.faust_app import add_agent, make_app
 from veleta_drift.adapters.faust_worker import Checks, FaustWorker
 from veleta_drift.adapters.models import RegistryModels
 from veleta_drift.adapters.repositories import MysqlDriftUnitOfWork
-from veleta_drift.batch_sampler import BatchSampler
+from veleta_drift.adapters.spark_sampler import SparkBatchSampler
+from veleta_drift.batch_sampler import BatchSampler, LocalBatchSampler
 from veleta_drift.champion_follower import ChampionFollower
 from veleta_drift.handlers import DriftHandler
 from veleta_drift.level_commands import COMMANDS, LevelCommands
@@ -55,11 +57,11 @@ def build(
     publisher = OutboxPublisher(event_log, transactions, replayed=restored)
     models = RegistryModels(dataset, registry or MlflowRegistry(settings.mlflow.tracking_uri, dataset.name))
     manifests, keeper = Manifests(dataset.name, event_log, transactions), None
+    sampler = partial(_sampler, settings, dataset, event_log, health)
     if dataset.market:
         health.set_unavailable(COMMANDS, "not yet followed")
-        sampler = BatchSampler(dataset, event_log, health.heartbeat)
-        keeper = LevelKeeper(dataset, dataset.market, sampler, manifests, transactions, publisher, clock)
-    handler = DriftHandler(dataset, event_log, transactions, models, clock, health.heartbeat, keeper)
+        keeper = LevelKeeper(dataset, dataset.market, sampler(), manifests, transactions, publisher, clock)
+    handler = DriftHandler(dataset, event_log, transactions, models, clock, sampler(), keeper)
     processor = RecordProcessor(handler, transactions, publisher, health, clock, dataset.name)
     backlog = Backlog(batches, event_log, transactions)
     checks: Checks = {
@@ -105,3 +107,9 @@ def build(
                 group.create_task(worker.run())
 
     return Service(run)
+
+
+def _sampler(settings: DriftSettings, dataset: Dataset, event_log: EventLog, health: ServiceHealth) -> BatchSampler:
+    if settings.engine == "spark":
+        return SparkBatchSampler(dataset, BatchReader(event_log), settings.spark.master, health)
+    return LocalBatchSampler(dataset, event_log, health.heartbeat)

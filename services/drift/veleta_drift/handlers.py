@@ -1,7 +1,7 @@
 """What drift does with a closed batch."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -28,7 +28,7 @@ from veleta.ports import EventLog, Transactions
 from veleta.processing.manifests import Manifests
 from veleta.topics import topic
 from veleta_drift.batch_measurer import BatchMeasurer, Known, Measured, Versions, proposed_rollback
-from veleta_drift.batch_sampler import BatchSampler, SampledBatch
+from veleta_drift.batch_sampler import BatchSampler, LocalBatchSampler, SampledBatch
 from veleta_drift.domain import growth
 from veleta_drift.domain.assessment import assess
 from veleta_drift.domain.baseline import MAX_LOOKBACK, is_complete, kept_baseline, next_baseline
@@ -78,15 +78,15 @@ class DriftHandler:
         transactions: Transactions[DriftUnitOfWork],
         models: Models,
         clock: Clock,
-        on_chunk: Callable[[], None] = lambda: None,
+        sampler: BatchSampler | None = None,
         levels: LevelKeeper | None = None,
     ) -> None:
-        """`on_chunk` is called for each chunk of rows: a sign of progress. `levels` follows each batch first."""
+        """`sampler` reads batches; without one this process does. `levels` follows each batch first."""
         self._dataset = dataset
         self._transactions = transactions
         self._manifests = Manifests(dataset.name, event_log, transactions)
         self._meter = GrowthMeter(dataset, self._manifests)
-        self._sampler = BatchSampler(dataset, event_log, on_chunk)
+        self._sampler = sampler or LocalBatchSampler(dataset, event_log)
         self._levels = levels
         self._measurer = BatchMeasurer(dataset, models)
         self._clock = clock
@@ -111,14 +111,14 @@ class DriftHandler:
         before = await self._transactions.run(lambda uow: self._stored_baseline(manifest, uow))
         if before is None:
             earlier = await self._manifests.newest(manifest.epoch, manifest.number - 1, MAX_LOOKBACK)
-            before = await asyncio.to_thread(self._read_baseline, earlier)
+            before = await self._read_baseline(earlier)
         copy_of = await self._manifests.copied(manifest)
         inputs = await self._inputs_before(manifest, before)
         known = await self._transactions.run(lambda uow: self._known(manifest, versions, uow))
         grown = await self._meter.growth(manifest, versions.champion, known.growth)
         if sample is None:
             try:
-                sample = await asyncio.to_thread(self._sampler.read, manifest)
+                sample = await self._sampler.read(manifest)
             except RowsDeleted as deleted:  # after a wipe: the verdict on it was restored, or never came
                 return self._without_rows(manifest, before, deleted)
         return await asyncio.to_thread(self._prepare, manifest, before, inputs, versions, known, copy_of, sample, grown)
@@ -202,21 +202,21 @@ class DriftHandler:
         if kept is not None:
             return kept
         earlier = await self._manifests.newest(manifest.epoch, before.number, 1)
-        return await asyncio.to_thread(self._read_inputs, earlier)
+        return await self._read_inputs(earlier)
 
-    def _read_inputs(self, batches: Sequence[BatchClosed]) -> Inputs | None:
+    async def _read_inputs(self, batches: Sequence[BatchClosed]) -> Inputs | None:
         """The sample of a batch. None if there is none, or if its rows cannot be read."""
         for manifest in batches:
             with suppress(Reject):
-                return self._measurer.inputs(self._sampler.read(manifest))
+                return await asyncio.to_thread(self._measurer.inputs, await self._sampler.read(manifest))
         return None
 
-    def _read_baseline(self, batches: Sequence[BatchClosed]) -> Baseline | None:
+    async def _read_baseline(self, batches: Sequence[BatchClosed]) -> Baseline | None:
         """The baseline after these batches, of which only the last ones are read. None if none is readable."""
         summaries: dict[int, BatchSummary] = {}
         for manifest in reversed(batches):
             with suppress(Reject):
-                summaries[manifest.number] = self._sampler.read(manifest).summary
+                summaries[manifest.number] = (await self._sampler.read(manifest)).summary
             if is_complete(summaries.values()):
                 break
         baseline = None

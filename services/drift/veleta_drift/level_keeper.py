@@ -138,7 +138,7 @@ class LevelKeeper:
             change = LevelChange(version.state, "copy", "its rows were seen before")
         else:
             try:
-                sample = await asyncio.to_thread(self._sampler.read, manifest)
+                sample = await self._sampler.read(manifest)
             except Reject as error:
                 log.warning("the level does not follow a batch", batch=manifest.batch, reason=str(error))
                 return None

@@ -5,11 +5,9 @@ address of the cluster and its login to Kafka are from the environment. The exec
 one task of them fits, and all of them predict the prices of the holdout.
 """
 
-import contextlib
-import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +15,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sql
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.spark import SPARK_ERRORS, spark_session
-from veleta.adapters.spark_master import require_master
+from veleta.adapters.spark import spark_session
+from veleta.adapters.spark_batches import named_faults
 from veleta.batches import BatchReader
-from veleta.dataset import Dataset
 from veleta.errors import MAX_REASON_LENGTH, Reject, Retry
-from veleta.ports import EventLog
 from veleta.settings import KafkaSettings, SparkSettings
-from veleta.topics import topic
 from veleta_trainer import spark_tasks
 from veleta_trainer.adapters import child_protocol
 from veleta_trainer.adapters.spark_columns import BATCH, BUCKET, HELD
@@ -44,7 +39,9 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
     event_log = KafkaLog(kafka, "trainer-fit")
     champion, not_compared = champion_of(folder, dataset, recipe.champion_levels)
     report_progress("starting Spark", 0, 1)
-    with spark_session(cluster, kafka, "trainer") as spark, _named_faults(event_log, dataset, cluster):
+    scratch, log = folder / child_protocol.SCRATCH, folder / child_protocol.SPARK_LOG
+    session = spark_session(cluster, kafka, "trainer", scratch, log)
+    with session as spark, named_faults(event_log, dataset.name, cluster.master):
         report_progress("reading on the cluster", 0, 1)
         rows = SparkRows(spark, kafka, dataset)
         recipe, counts = _read(rows, recipe, BatchReader(event_log))
@@ -64,18 +61,6 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
         numbers = {position: each.number for position, each in counts.items()}
         metrics, fault = spark_tasks.measure(predicted, recipe, numbers, models, threads, folder)
     finish(folder, recipe, fault or not_compared, metrics)
-
-
-@contextlib.contextmanager
-def _named_faults(event_log: EventLog, dataset: Dataset, cluster: SparkSettings) -> Iterator[None]:
-    """Raise Retry in place of an error of a job, if Kafka or the cluster is unavailable now."""
-    try:
-        yield
-    except SPARK_ERRORS:
-        event_log.bounds(topic(dataset.name, "rows"))
-        if cluster.master.startswith("spark://"):
-            require_master(cluster.master)
-        raise
 
 
 def _read(rows: SparkRows, recipe: Recipe, reader: BatchReader) -> tuple[Recipe, dict[int, Counts]]:
@@ -127,15 +112,7 @@ def _check_rows(every: DataFrame, counts: Mapping[int, Counts]) -> None:
         raise Reject(fault)
 
 
-def _separate_errors(folder: Path) -> None:
-    """Let Java write to a file what it would write to stderr, so that stderr has only the errors of this process."""
-    sys.stderr = os.fdopen(os.dup(2), "w")
-    with (folder / "spark.log").open("ab") as log:
-        os.dup2(log.fileno(), 2)
-
-
 if __name__ == "__main__":
-    _separate_errors(Path(sys.argv[2]))
     try:
         main(Path(sys.argv[2]), KafkaSettings(), SparkSettings(), int(sys.argv[1]))
     except (Retry, Reject) as error:

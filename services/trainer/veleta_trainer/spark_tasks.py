@@ -13,9 +13,10 @@ import pyarrow as pa
 from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 
+from veleta.adapters.spark_batches import ArrowMap
 from veleta.dataset import Dataset, parse_dataset
 from veleta_trainer.adapters import child_protocol
-from veleta_trainer.adapters.spark_columns import ADDED, BATCH, ROW, ArrowMap, SparkColumns
+from veleta_trainer.adapters.spark_columns import ADDED, BATCH, ROW, SparkColumns
 from veleta_trainer.domain.clean_rows import CleanBatch, CleanRows
 from veleta_trainer.domain.learning import Learnt
 from veleta_trainer.domain.recipe import Recipe

@@ -17,7 +17,7 @@ from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.service.health import ServiceHealth
 from veleta.topics import topic
-from veleta_drift.batch_sampler import BatchSampler
+from veleta_drift.batch_sampler import LocalBatchSampler
 from veleta_drift.champion_follower import ChampionFollower
 from veleta_drift.handlers import DriftHandler
 from veleta_drift.level_keeper import LevelKeeper
@@ -41,7 +41,7 @@ class Drift:
     def restart(self, dataset: Dataset = DATASET) -> None:
         assert DATASET.market
         manifests = Manifests(DATASET.name, self.log, self.transactions)
-        sampler = BatchSampler(DATASET, self.log)
+        sampler = LocalBatchSampler(DATASET, self.log)
         keeper = LevelKeeper(
             DATASET, DATASET.market, sampler, manifests, self.transactions, self.publisher, lambda: TIME
         )

@@ -27,7 +27,7 @@ from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.service.health import ServiceHealth
 from veleta.topics import topic
-from veleta_drift.batch_sampler import BatchSampler
+from veleta_drift.batch_sampler import LocalBatchSampler
 from veleta_drift.level_commands import COMMAND_TYPES, LevelCommands
 from veleta_drift.level_keeper import LevelKeeper
 
@@ -53,7 +53,7 @@ class Drift:
         assert DATASET.market
         publisher = OutboxPublisher(self.log, self.transactions)
         manifests = Manifests(DATASET.name, self.log, self.transactions)
-        sampler = BatchSampler(DATASET, self.log)
+        sampler = LocalBatchSampler(DATASET, self.log)
         keeper = LevelKeeper(DATASET, DATASET.market, sampler, manifests, self.transactions, publisher, lambda: TIME)
         self.commands = LevelCommands(
             DATASET.name, self.log, keeper, self.models, self.transactions, publisher, ServiceHealth("drift"),

@@ -28,7 +28,7 @@ from veleta.events.envelope import Event, decode
 from veleta.processing.manifests import Manifests
 from veleta.processing.outbox import OutboxPublisher
 from veleta.topics import TopicName, topic
-from veleta_drift.batch_sampler import BatchSampler
+from veleta_drift.batch_sampler import LocalBatchSampler
 from veleta_drift.handlers import DriftHandler
 from veleta_drift.level_keeper import MAX_MISSED, LevelKeeper
 
@@ -53,7 +53,7 @@ class Drift:
         manifests = Manifests(DATASET.name, self.log, self.transactions)
         self.publisher = OutboxPublisher(self.log, self.transactions)
         self.keeper = LevelKeeper(
-            DATASET, DATASET.market, BatchSampler(DATASET, self.log), manifests, self.transactions, self.publisher,
+            DATASET, DATASET.market, LocalBatchSampler(DATASET, self.log), manifests, self.transactions, self.publisher,
             lambda: TIME,
         )  # fmt: skip
         self.handler = DriftHandler(DATASET, self.log, self.transactions, self.models, lambda: TIME, levels=self.keeper)

@@ -20,13 +20,13 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_only_the_engine_spark_installs_spark(tmp_path: Path, installed: list[str]) -> None:
-    """Half a gigabyte. The start says where the models are fitted."""
+    """Half a gigabyte. The start says where batches are read and models are fitted."""
     lines: list[str] = []
     spark.ensure(Deployment(tmp_path), lines.append)
     assert installed == lines == []
     spark.ensure(Deployment(tmp_path, Variables(engine="spark", spark_master="local[3]")), lines.append)
     assert installed == ["PySpark", "jars"]
-    assert lines == ["Apache Spark fits the models: local[3]"]
+    assert lines == ["Apache Spark reads batches and fits models: local[3]"]
 
 
 def test_the_next_start_has_the_engine_of_the_run(tmp_path: Path) -> None:
@@ -43,13 +43,12 @@ def test_the_next_start_has_the_engine_of_the_run(tmp_path: Path) -> None:
 
 
 def test_only_services_with_an_engine_get_spark(tmp_path: Path) -> None:
-    """The trainer, with the jars of this checkout."""
+    """Drift and the trainer, with the jars of this checkout."""
     run = Deployment(tmp_path, Variables(engine="spark"))
-    assert {name for name in run.services if spark.environment(run, name)} == {"trainer"}
-    assert spark.environment(run, "trainer") == {
-        "SPARK_MASTER": "local[2,4]",
-        "SPARK_JARS": str(downloads.spark_jars()),
-    }
+    expected = {"SPARK_MASTER": "local[2,4]", "SPARK_JARS": str(downloads.spark_jars())}
+    found = {name: each for name in run.services if (each := spark.environment(run, name))}
+    assert found == {"drift": expected, "trainer": expected}
+    assert {name for name in run.services if "ENGINE" in run.environment(name)} == found.keys()
 
 
 def test_a_run_uses_its_cluster_if_that_is_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

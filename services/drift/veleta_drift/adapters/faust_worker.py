@@ -31,7 +31,7 @@ class FaustWorker:
     ) -> None:
         """`process` returns False if the service is stopping, and raises StateLost. `before_start` raises Retry.
 
-        `idle_limit` is in seconds: how long batches may wait while none is processed. `checks` are those
+        `idle_limit` is in seconds: how long batches may wait while none is in progress. `checks` are those
         for /readyz, by dependency.
         """
         self._app = app
@@ -42,6 +42,7 @@ class FaustWorker:
         self._idle_limit = idle_limit
         self._checks = checks
         self._failure: Exception | None = None
+        self._processing = False
 
     async def run(self) -> None:
         """Work until the service stops.
@@ -67,6 +68,7 @@ class FaustWorker:
 
         It raises nothing, because Faust acknowledges an event whose agent raised, and passes on the next one.
         """
+        self._processing = True
         try:
             processed = await self._process(record)
         except Exception as error:  # noqa: BLE001 - `run` raises it
@@ -74,6 +76,8 @@ class FaustWorker:
             while await self._health.sleep(WATCH_SECONDS):
                 pass
             return False
+        finally:
+            self._processing = False
         self._health.set_activity("waiting for batches")
         return processed
 
@@ -119,6 +123,8 @@ class FaustWorker:
             if progress.complete or progress.checkpoints != last.checkpoints or self._health.stop_reason:
                 last, last_change = progress, time.monotonic()
                 self._health.heartbeat()
+            if self._processing:  # a cluster may need long for a batch, whose own heartbeats count
+                last_change = time.monotonic()
             if self._app.crashed:
                 raise Stop(f"Faust crashed: {self._app.crash_reason!r}")
             if time.monotonic() - last_change > self._idle_limit:

@@ -17,11 +17,11 @@ MAX_ROWS = 10_000
 class RowSample:
     """Every k-th row of a batch in its order, at most MAX_ROWS."""
 
-    def __init__(self, dataset: Dataset, rows: int) -> None:
-        """`rows` is the number of rows of the batch."""
+    def __init__(self, dataset: Dataset, rows: int, position: int = 0) -> None:
+        """`rows` is the number of rows of the batch, and `position` that of the first row that is added."""
         self._dataset = dataset
         self._step = max(1, math.ceil(rows / MAX_ROWS))
-        self._position = 0
+        self._position = position
         self._rows: list[Row] = []
 
     def add(self, rows: Sequence[Row]) -> None:

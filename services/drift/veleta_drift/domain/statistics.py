@@ -5,6 +5,7 @@ These are mean, std, 50 % and 75 %, as pandas' `describe()` computes them.
 
 import math
 from array import array
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,35 +33,57 @@ class BatchSummary:
     statistics: Statistics
 
 
-class ColumnValues:
-    """The values of a batch, by column, without the columns that drift ignores.
+class FittingValues:
+    """Reads the values of rows by column, without the columns that drift ignores.
 
     Values that do not fit their column are left out, as pandas leaves out NaN.
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        self._columns = {
-            column.name: _Numbers(column) if column.numeric else _Texts(column)
-            for column in dataset.columns
-            if column.name not in dataset.drift.ignore
-        }
+        columns = [column for column in dataset.columns if column.name not in dataset.drift.ignore]
+        self.names = [column.name for column in columns]
+        self._numbers = {column.name: column for column in columns if column.numeric}
+        self._texts = {column.name: _Fits(column) for column in columns if not column.numeric}
+
+    @property
+    def numeric(self) -> list[str]:
+        """The columns of numbers and identifiers."""
+        return list(self._numbers)
+
+    def read(self, rows: Sequence[Row]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """The numbers of rows as received, in their order and as float64, and how many values each column has."""
+        values = dict(zip(self.names, _by_column(rows, self.names), strict=True))
+        numbers = {name: _fitting(column, values[name]) for name, column in self._numbers.items()}
+        texts = {name: fits.count(values[name]) for name, fits in self._texts.items()}
+        return numbers, {name: texts[name] if name in texts else len(numbers[name]) for name in self.names}
+
+
+class ColumnValues:
+    """The values of a batch: see `FittingValues`."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._fitting = FittingValues(dataset)
+        self._numbers = {name: array("d") for name in self._fitting.numeric}
+        self._counts = Counter(dict.fromkeys(self._fitting.names, 0))
         self._rows = 0
 
     def add(self, rows: Sequence[Row]) -> None:
         """Add the next rows, as received."""
+        numbers, counts = self._fitting.read(rows)
+        for name, values in numbers.items():
+            self._numbers[name].frombytes(values.tobytes())
+        self._counts.update(counts)
         self._rows += len(rows)
-        for column, values in zip(self._columns.values(), _by_column(rows, list(self._columns)), strict=True):
-            column.add(values)
 
     def summary(self) -> BatchSummary:
         """The summary of all rows that were added."""
-        statistics = {
-            (name, statistic): value
-            for name, column in self._columns.items()
-            if isinstance(column, _Numbers)
-            for statistic, value in describe(column.numbers).items()
-        }
-        return BatchSummary(self._rows, {name: column.count for name, column in self._columns.items()}, statistics)
+        described = {name: describe(np.frombuffer(values)) for name, values in self._numbers.items()}
+        return BatchSummary(self._rows, dict(self._counts), by_statistic(described))
+
+
+def by_statistic(described: Mapping[str, Mapping[str, float]]) -> Statistics:
+    """What `describe` found of each column, by column and statistic."""
+    return {(name, statistic): value for name, found in described.items() for statistic, value in found.items()}
 
 
 def _by_column(rows: Sequence[Row], names: Sequence[str]) -> list[Sequence[object]]:
@@ -71,59 +94,29 @@ def _by_column(rows: Sequence[Row], names: Sequence[str]) -> list[Sequence[objec
     return [[row.get(name) for row in rows] for name in names]
 
 
-class _Numbers:
-    """The values of a number or identifier."""
-
-    def __init__(self, column: Column) -> None:
-        self._column = column
-        self._numbers = array("d")
-
-    @property
-    def numbers(self) -> np.ndarray:
-        """All values in their order, as float64."""
-        return np.frombuffer(self._numbers)
-
-    @property
-    def count(self) -> int:
-        """The number of values."""
-        return len(self._numbers)
-
-    def add(self, values: Sequence[object]) -> None:
-        """Add the next values, as received."""
-        self._numbers.frombytes(self._fitting(values).tobytes())
-
-    def _fitting(self, values: Sequence[object]) -> np.ndarray:
-        """The values that fit. numpy reads them at once if they are JSON numbers."""
-        if _NUMBERS.issuperset(map(type, values)):
-            with suppress(OverflowError):  # an integer exceeds every float
-                numbers: np.ndarray = np.array([value for value in values if value is not None], dtype=np.float64)
-                return np.compress(np.isfinite(numbers), numbers)
-        converted = map(self._column.convert, values)
-        return np.array([value for value in converted if value is not None], dtype=np.float64)
-
-
-class _Texts:
-    """The number of values of a category or date."""
-
-    def __init__(self, column: Column) -> None:
-        self._column = column
-        self._fits = _Fits(column)
-        self.count = 0
-
-    def add(self, values: Sequence[object]) -> None:
-        """Add the next values, as received."""
-        try:
-            self.count += sum(map(self._fits.__getitem__, values))
-        except TypeError:  # a list or an object cannot be remembered
-            self.count += sum(self._column.convert(value) is not None for value in values)
+def _fitting(column: Column, values: Sequence[object]) -> np.ndarray:
+    """The values that fit a column of numbers. numpy reads them at once if they are JSON numbers."""
+    if _NUMBERS.issuperset(map(type, values)):
+        with suppress(OverflowError):  # an integer exceeds every float
+            numbers: np.ndarray = np.array([value for value in values if value is not None], dtype=np.float64)
+            return np.compress(np.isfinite(numbers), numbers)
+    converted = map(column.convert, values)
+    return np.array([value for value in converted if value is not None], dtype=np.float64)
 
 
 class _Fits(dict[object, bool]):
-    """Whether a value fits a column. Short texts are read once: a batch has few different ones."""
+    """Whether a value fits a column of texts. Short texts are read once: a batch has few different ones."""
 
     def __init__(self, column: Column) -> None:
         super().__init__()
         self._column = column
+
+    def count(self, values: Sequence[object]) -> int:
+        """How many values fit."""
+        try:
+            return sum(map(self.__getitem__, values))
+        except TypeError:  # a list or an object cannot be remembered
+            return sum(self._column.convert(value) is not None for value in values)
 
     def __missing__(self, value: object) -> bool:
         fits = self._column.convert(value) is not None
@@ -145,4 +138,4 @@ def describe(values: np.ndarray) -> Mapping[str, float]:
 def statistics_of(numbers: Mapping[str, np.ndarray]) -> Statistics:
     """The statistics of columns whose missing numbers are NaN."""
     known = {name: values[~np.isnan(values)] for name, values in numbers.items()}
-    return {(name, key): value for name, values in known.items() for key, value in describe(values).items()}
+    return by_statistic({name: describe(values) for name, values in known.items()})

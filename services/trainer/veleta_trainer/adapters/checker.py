@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from veleta.adapters.module_process import run_module
 from veleta.dataset import Dataset
 from veleta.errors import Reject, one_line
 from veleta.ports import DIGEST, Registry, Version
 from veleta_trainer.adapters.child_protocol import CHECKS, DATASET_FILE, MODEL, TRAINED_WITH
-from veleta_trainer.adapters.module_process import run_module
 from veleta_trainer.domain.checks import Check
 
 CHECK_VERSION_SECONDS = 60.0

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from veleta.adapters.module_process import run_module
 from veleta.errors import Reject
 from veleta.ports import Registry, Version
 from veleta.threads import call_in_thread
 from veleta_trainer.adapters.child_protocol import DATASET_FILE, EXPLAIN, MAX_ERROR_CHARACTERS, MODEL
-from veleta_trainer.adapters.module_process import run_module
 from veleta_trainer.ports import Runs
 
 EXPLAIN_SECONDS = 240.0

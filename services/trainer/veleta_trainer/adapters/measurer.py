@@ -8,6 +8,7 @@ import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from veleta.adapters.module_process import run_module
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry, one_line
 from veleta.events.catalogue import BatchClosed
@@ -23,7 +24,6 @@ from veleta_trainer.adapters.child_protocol import (
     MODEL,
     UNAVAILABLE,
 )
-from veleta_trainer.adapters.module_process import run_module
 from veleta_trainer.domain.interval_level import BatchMeasures
 
 MEASURE_SECONDS = 600.0

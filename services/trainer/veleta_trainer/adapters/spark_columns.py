@@ -1,6 +1,6 @@
 """Clean rows in Spark: tables of `ColumnBuilder` with the place of each row, in types that Spark has."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,9 +15,14 @@ BATCH, ROW, HELD, BUCKET = "batch", "row", "held", "bucket"
 """The position of the batch in the recipe, and that of the row in the batch, which give the order of a training;
 whether the row belongs to the holdout; and its bucket: see `row_limit`."""
 ADDED = {BATCH: pa.int32(), ROW: pa.int64(), HELD: pa.bool_(), BUCKET: pa.int32()}
-ArrowMap = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
-"""A function for `mapInArrow`."""
-_SQL = {pa.int32(): "int", pa.int64(): "bigint", pa.float64(): "double", pa.bool_(): "boolean", pa.string(): "string"}
+_SQL = {
+    pa.int32(): "int",
+    pa.int64(): "bigint",
+    pa.float64(): "double",
+    pa.bool_(): "boolean",
+    pa.string(): "string",
+    pa.binary(): "binary",
+}
 
 
 class SparkColumns:

@@ -38,8 +38,10 @@ class Handler:
         self.handled = 0
         self.fails = False
         self.on_handled: Callable[[], None] = lambda: None
+        self.seconds = 0.0
 
     async def prepare(self, event: object) -> None:
+        await asyncio.sleep(self.seconds)
         if self.fails:
             raise KeyError("poison")
 
@@ -79,7 +81,7 @@ class Drift:
         async def before_start() -> None:
             self.handled_before_start.append(self.handler.handled)
 
-        backlog = Backlog(TOPIC, self.log, self.transactions)
+        self.backlog = backlog = Backlog(TOPIC, self.log, self.transactions)
         self.worker = FaustWorker(
             cast("Any", self.app),
             backlog,
@@ -158,6 +160,18 @@ async def test_a_silent_faust_is_noticed_although_batches_are_published(drift: D
             break
     with pytest.raises(Stop, match="batches wait"):
         await asyncio.wait_for(running, 0.01)
+
+
+async def test_a_batch_may_take_longer_than_faust_may_be_silent(drift: Drift) -> None:
+    """As on a cluster that is busy. The batches behind it wait."""
+    running = await drift.start()
+    drift.publish(0, 1)
+    drift.handler.seconds = 0.3
+    for record in await drift.backlog.records():
+        assert await drift.worker.process(record)
+        assert not running.done()
+    await drift.stop(running)
+    assert drift.handler.handled == 2
 
 
 @pytest.mark.failure("F112")
