@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 from kafka import TopicPartition
@@ -26,9 +27,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket.socket:Resource
 
 
 @pytest.fixture(scope="module")
-def spark(settings: SparkSettings, testbed: Testbed) -> Iterator[SparkSession]:
+def spark(
+    settings: SparkSettings, testbed: Testbed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SparkSession]:
     """One session for all tests."""
-    with spark_session(settings, testbed.kafka_as("trainer"), "test") as session:
+    folder = tmp_path_factory.mktemp("session")
+    with spark_session(settings, testbed.kafka_as("trainer"), "test", folder, folder / "log") as session:
         yield session
 
 
@@ -74,7 +78,7 @@ def test_several_ranges_are_read_each(spark: SparkSession, testbed: Testbed, bat
 def test_a_batch_without_rows_has_no_record(spark: SparkSession, testbed: Testbed) -> None:
     """Its manifest has no range. The columns are the same."""
     frame = frame_of(spark, testbed, [])
-    assert (frame.count(), frame.columns) == (0, ["key", "value", "partition", "offset"])
+    assert (frame.count(), frame.columns) == (0, ["key", "value", "partition", "offset", "headers"])
 
 
 def test_records_that_are_gone_fail_the_job(spark: SparkSession, fresh_testbed: Testbed) -> None:
@@ -96,13 +100,14 @@ def test_time_stamps_are_in_utc(spark: SparkSession) -> None:
 
 _JOB = """
 import os, sys
+from pathlib import Path
 from pydantic import SecretStr
 from veleta.adapters.spark import read_ranges, spark_session
 from veleta.events.catalogue import OffsetRange
 from veleta.settings import KafkaSettings, SparkSettings
 kafka = KafkaSettings()
 wrong = kafka.model_copy(update={"password": SecretStr(sys.argv[2])})
-with spark_session(SparkSettings(), kafka, "test") as spark:
+with spark_session(SparkSettings(), kafka, "test", Path(sys.argv[3]), Path(sys.argv[3], "log")) as spark:
     for login in (kafka, wrong):
         frame = read_ranges(spark, login, sys.argv[1], [OffsetRange(partition=0, first=0, last=9)])
         try:
@@ -114,17 +119,20 @@ assert not {"_SPARK_AUTH_SECRET", "SPARK_HOME"} & os.environ.keys()
 """
 
 
-def test_the_password_is_in_no_output(settings: SparkSettings, testbed: Testbed, batches: list[BatchClosed]) -> None:
-    """Neither in a plan nor in the error of a refused login. Spark's own log goes to stderr."""
+def test_the_password_is_in_no_output(
+    settings: SparkSettings, testbed: Testbed, batches: list[BatchClosed], tmp_path: Path
+) -> None:
+    """Neither in a plan nor in the error of a refused login, nor in Spark's own log, which is a file."""
     environment = testbed.environment("trainer") | {"SPARK_JARS": str(settings.jars)}
     wrong = 'wr"on\\g'
-    command = [sys.executable, "-c", _JOB, topic(testbed.dataset.name, "rows"), wrong]
+    command = [sys.executable, "-c", _JOB, topic(testbed.dataset.name, "rows"), wrong, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
     assert "10 records" in done.stdout
     assert "refused" in done.stdout
-    assert "WARN" not in done.stdout
-    assert "WARN" in done.stderr
-    output = done.stdout + done.stderr
+    assert "WARN" not in done.stdout + done.stderr
+    log = (tmp_path / "log").read_text()
+    assert "WARN" in log
+    output = done.stdout + done.stderr + log
     assert not [each for each in (environment["KAFKA_PASSWORD"], wrong, wrong.replace("\\", "")) if each in output]
 
 
@@ -154,4 +162,4 @@ def test_a_master_that_does_not_answer_is_named(settings: SparkSettings) -> None
 
 def _session(settings: SparkSettings, address: str) -> AbstractContextManager[SparkSession]:
     chosen = settings.model_copy(update={"master": f"spark://{address}", "secret": SecretStr("s")})
-    return spark_session(chosen, None, "test")
+    return spark_session(chosen, None, "test", Path("none"), Path("none"))

@@ -34,9 +34,11 @@ SECONDS = 600
 """Until a step is given up: the machine may be busy."""
 PARAMS = {"loss_function": "RMSE", "iterations": 300, "depth": 6, "random_seed": 0, "rsm": 0.3, "max_ctr_complexity": 1}
 _COUNT = """
+import sys
+from pathlib import Path
 from veleta.adapters.spark import spark_session
 from veleta.settings import SparkSettings
-with spark_session(SparkSettings(), None, "test") as spark:
+with spark_session(SparkSettings(), None, "test", Path(sys.argv[1]), Path(sys.argv[1], "log")) as spark:
     print(spark.range(7).count())
 """
 EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
@@ -176,14 +178,14 @@ def test_a_driver_that_is_killed_leaves_no_process(start_fit: Callable[[str], Fi
 
 
 def test_a_session_needs_the_secret_of_the_cluster(
-    testbed: Testbed, settings: SparkSettings, run: Deployment, cluster: SparkCluster
+    testbed: Testbed, settings: SparkSettings, run: Deployment, cluster: SparkCluster, tmp_path: Path
 ) -> None:
     """Other accounts of the machine reach its port too, and an executor runs any code."""
     environment = {"PATH": os.environ["PATH"], "SPARK_MASTER": cluster.address, "SPARK_JARS": str(settings.jars)}
 
     def count(secret: str) -> subprocess.CompletedProcess[str]:
         given = environment | {"SPARK_SECRET": secret}
-        command = [sys.executable, "-c", _COUNT]
+        command = [sys.executable, "-c", _COUNT, str(tmp_path)]
         return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=SECONDS)
 
     assert count(run.spark_secret).stdout == "7\n"

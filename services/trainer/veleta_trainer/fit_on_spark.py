@@ -6,7 +6,6 @@ one task of them fits, and all of them predict the prices of the holdout.
 """
 
 import contextlib
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sql
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.spark import SPARK_ERRORS, spark_session
+from veleta.adapters.spark import SPARK_ERRORS, on_cluster, spark_session
 from veleta.adapters.spark_master import require_master
 from veleta.batches import BatchReader
 from veleta.dataset import Dataset
@@ -44,7 +43,8 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
     event_log = KafkaLog(kafka, "trainer-fit")
     champion, not_compared = champion_of(folder, dataset, recipe.champion_levels)
     report_progress("starting Spark", 0, 1)
-    with spark_session(cluster, kafka, "trainer") as spark, _named_faults(event_log, dataset, cluster):
+    scratch, log = folder / child_protocol.SCRATCH, folder / child_protocol.SPARK_LOG
+    with spark_session(cluster, kafka, "trainer", scratch, log) as spark, _named_faults(event_log, dataset, cluster):
         report_progress("reading on the cluster", 0, 1)
         rows = SparkRows(spark, kafka, dataset)
         recipe, counts = _read(rows, recipe, BatchReader(event_log))
@@ -73,7 +73,7 @@ def _named_faults(event_log: EventLog, dataset: Dataset, cluster: SparkSettings)
         yield
     except SPARK_ERRORS:
         event_log.bounds(topic(dataset.name, "rows"))
-        if cluster.master.startswith("spark://"):
+        if on_cluster(cluster):
             require_master(cluster.master)
         raise
 
@@ -127,15 +127,7 @@ def _check_rows(every: DataFrame, counts: Mapping[int, Counts]) -> None:
         raise Reject(fault)
 
 
-def _separate_errors(folder: Path) -> None:
-    """Let Java write to a file what it would write to stderr, so that stderr has only the errors of this process."""
-    sys.stderr = os.fdopen(os.dup(2), "w")
-    with (folder / "spark.log").open("ab") as log:
-        os.dup2(log.fileno(), 2)
-
-
 if __name__ == "__main__":
-    _separate_errors(Path(sys.argv[2]))
     try:
         main(Path(sys.argv[2]), KafkaSettings(), SparkSettings(), int(sys.argv[1]))
     except (Retry, Reject) as error:

@@ -28,6 +28,7 @@ RECORDS = "key binary, value binary, partition int, offset bigint, headers array
 """The columns of `read_ranges`."""
 SPARK_ERRORS = (Py4JError, PySparkException)
 """What a session and its jobs raise."""
+_STDERR = 2
 _TASKS_PER_CORE = 2
 _REDACTED = "(?i)secret|password|token|access[.]?key|jaas"
 """Options of Spark and of its sources whose values no plan and no log shows: Spark's own, and the login to Kafka."""
@@ -38,23 +39,38 @@ _MODULES = {
 
 
 @contextlib.contextmanager
-def spark_session(settings: SparkSettings, kafka: KafkaSettings | None, name: str) -> Iterator[SparkSession]:
+def spark_session(
+    settings: SparkSettings, kafka: KafkaSettings | None, name: str, scratch: Path, log: Path
+) -> Iterator[SparkSession]:
     """A session with this name on the master of the settings, for as long as the block runs.
 
     It can read Kafka if `kafka` is given. A process has one session at a time; its Java process ends with the process.
+    Its temporary files are in the folder `scratch`, which the caller deletes, also after a kill. What it would write
+    to stderr goes to `log`.
 
     Raises:
         Retry: no master answers, or the session cannot start.
     """
-    if settings.master.startswith("spark://"):
+    if on_cluster(settings):
         require_master(settings.master)
-    with _secret_file(settings) as variables, _environment(_variables(settings) | variables), _errors():
-        builder = SparkSession.builder.master(settings.master).appName(name)
-        spark = builder.config(map=_configuration(settings, with_kafka=kafka is not None)).getOrCreate()
+    scratch.mkdir(exist_ok=True)
+    options = _configuration(settings, with_kafka=kafka is not None)
+    # Libraries that Java unpacks, which a kill would leave in /tmp.
+    options["spark.driver.extraJavaOptions"] = f'"-Djava.io.tmpdir={scratch}"'
+    with _secret_file(settings, scratch) as secret, _errors(), _stderr_to(log):
+        variables = _variables(settings) | {"SPARK_LOCAL_DIRS": str(scratch), "TMPDIR": str(scratch)} | secret
+        with _environment(variables):
+            builder = SparkSession.builder.master(settings.master).appName(name)
+            spark = builder.config(map=options).getOrCreate()
     try:
         yield spark
     finally:
         spark.stop()
+
+
+def on_cluster(settings: SparkSettings) -> bool:
+    """Whether a session has executors elsewhere, and not only threads of its own Java process."""
+    return settings.master.startswith("spark://")
 
 
 def read_ranges(spark: SparkSession, kafka: KafkaSettings, topic: str, ranges: Sequence[OffsetRange]) -> DataFrame:
@@ -133,16 +149,16 @@ def _variables(settings: SparkSettings) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _secret_file(settings: SparkSettings) -> Iterator[dict[str, str]]:
+def _secret_file(settings: SparkSettings, scratch: Path) -> Iterator[dict[str, str]]:
     """The variables by which the driver of a cluster finds the secret: it refuses one from the environment.
 
     PySpark would pass an option of the session as an argument, which other accounts see.
     """
     secret = _secret(settings)
-    if not secret or not settings.master.startswith("spark://"):
+    if not secret or not on_cluster(settings):
         yield {}
         return
-    with TemporaryDirectory(prefix="veleta-spark-") as folder:
+    with TemporaryDirectory(dir=scratch) as folder:
         escaped = secret.replace("\\", "\\\\")
         Path(folder, "spark-defaults.conf").write_text(f"spark.authenticate.secret {escaped}\n", encoding="utf-8")
         yield {"SPARK_CONF_DIR": folder}
@@ -152,7 +168,7 @@ def _secret(settings: SparkSettings) -> str | None:
     """What the processes of a session must know. Without it any account of the machine could use their ports."""
     if settings.secret:
         return settings.secret.get_secret_value()
-    return None if settings.master.startswith("spark://") else secrets.token_hex()
+    return None if on_cluster(settings) else secrets.token_hex()
 
 
 def _bind_address(settings: SparkSettings) -> str:
@@ -161,6 +177,19 @@ def _bind_address(settings: SparkSettings) -> str:
         return str(ip_address(settings.driver_host))
     except ValueError:
         return "0.0.0.0"  # noqa: S104 - a name may have another address in each network of a container
+
+
+@contextlib.contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Let processes that start while the block runs write to a log what they would write to stderr."""
+    before = os.dup(_STDERR)
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), _STDERR)
+        yield
+    finally:
+        os.dup2(before, _STDERR)
+        os.close(before)
 
 
 @contextlib.contextmanager

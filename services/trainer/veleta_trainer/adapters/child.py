@@ -28,6 +28,7 @@ from veleta_trainer.adapters.child_protocol import (
     METRICS,
     NOT_TRAINABLE,
     RECIPE,
+    SCRATCH,
     UNAVAILABLE,
 )
 from veleta_trainer.adapters.process_memory import resident_bytes
@@ -72,6 +73,7 @@ class ChildProcessFitter:
             if child.returncode is None:
                 child.kill()
                 await child.wait()
+            await asyncio.to_thread(shutil.rmtree, folder / SCRATCH, ignore_errors=True)
         _check_exit_code(child.returncode, errors)
         return _fitted_model(folder)
 

@@ -22,6 +22,9 @@ CHECKS = "checks.json"
 BATCH = "batch.json"
 LEVELS = "levels.json"
 MEASURES = "measures.json"
+SPARK_LOG = "spark.log"
+SCRATCH = "spark"
+"""The folder of a session's temporary files: rows, in parts, and what was learnt."""
 
 UNAVAILABLE, NOT_TRAINABLE = 75, 65
 """Exit codes (sysexits.h: EX_TEMPFAIL, EX_DATAERR)."""

@@ -21,6 +21,7 @@ from veleta_trainer.adapters.child_protocol import (
     CHAMPION_DATASET,
     NOT_TRAINABLE,
     RECIPE,
+    SCRATCH,
     UNAVAILABLE,
 )
 from veleta_trainer.domain.fit_limits import MEGABYTE, FitLimits
@@ -149,6 +150,15 @@ async def test_a_killed_child_is_an_error(setup: Setup) -> None:
     """The step is repeated, up to the last attempt."""
     with pytest.raises(RuntimeError, match="ended with -9"):
         await setup.fit("kill -9 $$\n")
+
+
+@pytest.mark.failure("F499")
+async def test_temporary_files_of_spark_are_deleted_after_a_kill(setup: Setup) -> None:
+    """They may have the size of all rows, and the next fit may be far away."""
+    script = f'mkdir "$3/{SCRATCH}"; echo rows > "$3/{SCRATCH}/part"; touch "$3/log"; kill -KILL $$'
+    with pytest.raises(RuntimeError, match="-9"):
+        await setup.fit(script)
+    assert {path.name for path in setup.work.glob("*/*")} == {RECIPE, "log"}
 
 
 async def test_the_champion_is_downloaded_for_the_child(setup: Setup, tmp_path: Path) -> None:
