@@ -1,9 +1,16 @@
-"""The child process of a fit on Spark, as the trainer starts it."""
+"""The child process of a fit on Spark, as the trainer starts it, and the executors of a cluster."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from support.testbed import Testbed
+from veleta_local import processes
+from veleta_local.spark_cluster import SparkCluster
+
+EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 
 
 def fit_command(folder: Path) -> list[str]:
@@ -22,3 +29,13 @@ def fit_environment(testbed: Testbed, jars: Path, master: str) -> dict[str, str]
         "SPARK_MASTER": master,
         "SPARK_JARS": str(jars),
     }
+
+
+def executors(cluster: SparkCluster) -> list[psutil.Process]:
+    """The Java processes of executors, which the workers started."""
+    found = []
+    for process in processes.of_run(cluster.home):
+        with suppress(psutil.NoSuchProcess):
+            if EXECUTOR in process.cmdline():
+                found.append(process)
+    return found

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sql
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.spark import SPARK_ERRORS, on_cluster, spark_session
+from veleta.adapters.spark import SPARK_ERRORS, spark_session
 from veleta.adapters.spark_master import require_master
 from veleta.batches import BatchReader
 from veleta.dataset import Dataset
@@ -73,8 +73,7 @@ def _named_faults(event_log: EventLog, dataset: Dataset, cluster: SparkSettings)
         yield
     except SPARK_ERRORS:
         event_log.bounds(topic(dataset.name, "rows"))
-        if on_cluster(cluster):
-            require_master(cluster.master)
+        require_master(cluster.master)
         raise
 
 

@@ -4,7 +4,9 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,7 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from veleta.adapters.kafka_clients import sasl_mechanism
-from veleta.adapters.spark_master import require_master
+from veleta.adapters.spark_master import on_cluster, require_master
 from veleta.errors import Retry
 from veleta.events.catalogue import OffsetRange
 from veleta.settings import KafkaSettings, SparkSettings
@@ -28,6 +30,9 @@ RECORDS = "key binary, value binary, partition int, offset bigint, headers array
 """The columns of `read_ranges`."""
 SPARK_ERRORS = (Py4JError, PySparkException)
 """What a session and its jobs raise."""
+EXECUTOR_SECONDS, WATCH_SECONDS = 5.0, 30.0
+"""How long a session may have no executor until that is reported, and between two reports without a change."""
+_PAUSE_SECONDS = 0.5
 _STDERR = 2
 _TASKS_PER_CORE = 2
 _REDACTED = "(?i)secret|password|token|access[.]?key|jaas"
@@ -51,8 +56,7 @@ def spark_session(
     Raises:
         Retry: no master answers, or the session cannot start.
     """
-    if on_cluster(settings):
-        require_master(settings.master)
+    require_master(settings.master)
     scratch.mkdir(exist_ok=True)
     options = _configuration(settings, with_kafka=kafka is not None)
     # Libraries that Java unpacks, which a kill would leave in /tmp.
@@ -65,12 +69,46 @@ def spark_session(
     try:
         yield spark
     finally:
-        spark.stop()
+        with contextlib.suppress(*SPARK_ERRORS, OSError):  # the Java process may have ended
+            spark.stop()
 
 
-def on_cluster(settings: SparkSettings) -> bool:
-    """Whether a session has executors elsewhere, and not only threads of its own Java process."""
-    return settings.master.startswith("spark://")
+@contextlib.contextmanager
+def watched_executors(spark: SparkSession, report: Callable[[bool], None]) -> Iterator[None]:
+    """Report whether the session waits for its first executor, or a new one, while the block runs.
+
+    That is so while other applications have all cores of the cluster. The report is repeated each WATCH_SECONDS, also
+    if nothing has changed, which shows that the process of the session is alive. It is called from another thread.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(spark, report, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _watch(spark: SparkSession, report: Callable[[bool], None], ended: threading.Event) -> None:
+    missing = reported = time.monotonic()
+    waited = False
+    with contextlib.suppress(*SPARK_ERRORS, OSError):  # the Java process has ended
+        while not ended.wait(_PAUSE_SECONDS):
+            now = time.monotonic()
+            if _has_executors(spark):
+                missing = now
+            waits = now - missing >= EXECUTOR_SECONDS
+            if waits != waited or now - reported >= WATCH_SECONDS:
+                waited, reported = waits, now
+                report(waits)
+
+
+def _has_executors(spark: SparkSession) -> bool:
+    """Whether there are executors beside the driver, which is one itself without a cluster."""
+    context = spark.sparkContext
+    known: int = context._jsc.sc().getExecutorMemoryStatus().size()
+    return known > 1 or not on_cluster(context.master)
 
 
 def read_ranges(spark: SparkSession, kafka: KafkaSettings, topic: str, ranges: Sequence[OffsetRange]) -> DataFrame:
@@ -155,7 +193,7 @@ def _secret_file(settings: SparkSettings, scratch: Path) -> Iterator[dict[str, s
     PySpark would pass an option of the session as an argument, which other accounts see.
     """
     secret = _secret(settings)
-    if not secret or not on_cluster(settings):
+    if not secret or not on_cluster(settings.master):
         yield {}
         return
     with TemporaryDirectory(dir=scratch) as folder:
@@ -168,7 +206,7 @@ def _secret(settings: SparkSettings) -> str | None:
     """What the processes of a session must know. Without it any account of the machine could use their ports."""
     if settings.secret:
         return settings.secret.get_secret_value()
-    return None if on_cluster(settings) else secrets.token_hex()
+    return None if on_cluster(settings.master) else secrets.token_hex()
 
 
 def _bind_address(settings: SparkSettings) -> str:

@@ -6,8 +6,18 @@ from veleta.errors import Retry
 from veleta.timeouts import SPARK_MASTER_SECONDS
 
 
+def on_cluster(master: str) -> bool:
+    """Whether executors are elsewhere, and not threads of the session's own Java process."""
+    return master.startswith("spark://")
+
+
 def require_master(master: str) -> None:
-    """Raise Retry if no master answers. Spark itself would look for it for a minute, and report another error."""
+    """Raise Retry if there is a cluster, and no master of it answers.
+
+    Spark itself would look for it for a minute, and report another error.
+    """
+    if not on_cluster(master):
+        return
     addresses = master.removeprefix("spark://").split(",")
     faults = []
     for address in addresses:
