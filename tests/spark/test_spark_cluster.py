@@ -28,7 +28,7 @@ from veleta_local.errors import LocalError
 from veleta_local.output import show
 from veleta_local.spark_cluster import SparkCluster
 from veleta_local.variables import Variables
-from veleta_trainer.adapters.child_protocol import METRICS, MODEL, RECIPE
+from veleta_trainer.adapters.child_protocol import METRICS, MODEL, RECIPE, UNAVAILABLE
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.ports import WAITING_FOR_CORES
 
@@ -184,6 +184,26 @@ def test_a_fit_waits_for_a_core_and_says_so(
     phases = [json.loads(line)["phase"] for line in fit.output.splitlines()]
     reading = "reading on the cluster"
     assert phases[:5] == ["starting Spark", reading, WAITING_FOR_CORES, WAITING_FOR_CORES, reading]
+
+
+@pytest.mark.failure("F498")
+def test_a_master_that_is_killed_in_the_fit_changes_nothing(
+    start_fit: Callable[[str], Fit], run: Deployment, cluster: SparkCluster
+) -> None:
+    """The executors go on without it. The next fit is named and repeated, until there is a master again."""
+    undisturbed = start_fit("with-master").finish()
+    fit = start_fit("without-master")
+    fit.wait_until_it_fits()
+    [master] = processes.by_part(cluster.home)["master"]
+    master.kill()
+    master.wait(SECONDS)
+    assert np.array_equal(fit.finish().get_leaf_values(), undisturbed.get_leaf_values())
+    refused = start_fit("no-master")
+    assert refused.process.wait(SECONDS) == UNAVAILABLE
+    named = f"spark: no master answers at {HOST}:{run.ports['spark']} (Connection refused)"
+    assert refused.output.splitlines()[-1] == named
+    SparkCluster(run).up(2, 2048, show)
+    assert np.array_equal(start_fit("again").finish().get_leaf_values(), undisturbed.get_leaf_values())
 
 
 def test_a_session_needs_the_secret_of_the_cluster(
