@@ -25,12 +25,29 @@ RUN --mount=type=cache,target=/cache \
         --output-file pins.txt ${PROJECT}/pyproject.toml && \
     uv pip install --require-hashes --no-deps --constraints requirements.lock --requirements pins.txt
 
+# What Apache Spark needs in addition: PySpark, which has no wheel, and its source for Kafka. As in a local run.
+FROM dependencies AS spark-dependencies
+COPY requirements-spark.lock ./
+RUN --mount=type=cache,target=/cache \
+    uv pip install --require-hashes --no-deps --requirement requirements-spark.lock \
+        --build-constraints requirements-spark.lock && \
+    uv pip uninstall setuptools
+
+FROM python AS spark-jars
+RUN apt-get update && apt-get install --yes --no-install-recommends maven
+WORKDIR /build
+COPY compose/local/spark/pom.xml compose/local/spark/jars.sha256 ./
+RUN --mount=type=cache,target=/root/.m2 \
+    mvn --quiet --strict-checksums org.apache.maven.plugins:maven-dependency-plugin:3.7.0:copy-dependencies \
+        -DoutputDirectory=/jars -DincludeScope=runtime && \
+    cd /jars && sha256sum --check --strict /build/jars.sha256
+
 FROM python AS service
 # A new volume gets its owner from the folder of the image at its path. veleta.users declares the parts.
 RUN pip uninstall --yes --quiet --root-user-action=ignore pip setuptools wheel && \
     useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin veleta && \
     install --directory --owner=veleta /data && \
-    for part in kafka mysql mlflow prepare source poller loader drift trainer inference retention monitor notebooks; do \
+    for part in kafka mysql mlflow prepare source poller loader drift trainer inference retention monitor notebooks spark; do \
         install --directory --owner=veleta /secrets/$part; \
     done
 COPY --from=dependencies /opt/venv /opt/venv
@@ -49,6 +66,14 @@ ENTRYPOINT ["sh", "-c", "exec python -m veleta_$NAME \"$@\"", "veleta"]
 
 FROM service AS notebooks
 COPY --chmod=755 notebooks/*.ipynb /notebooks/
+
+# The trainer that fits on Spark, and the master and workers of its cluster: compose/spark.yaml.
+FROM service AS spark
+USER root
+RUN apt-get update && apt-get install --yes --no-install-recommends default-jre-headless && rm -rf /var/lib/apt/lists/*
+COPY --from=spark-dependencies /opt/venv /opt/venv
+COPY --from=spark-jars --chmod=755 /jars /opt/spark-jars
+USER 10001
 
 # In front of replicas of inference: compose/scale.yaml. Before 3.1 a new replica would get requests unchecked.
 FROM haproxy:3.2 AS balancer

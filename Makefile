@@ -81,7 +81,7 @@ cancel: $(INSTALLED) ## end the training in progress | REASON
 level: $(INSTALLED) ## show the level of the market; PIN=1.07: keep it at this factor; ACCEPT=1: take what a batch shows that waits; RESET=1: as after the training | PIN ACCEPT RESET REASON
 	$(LOCAL) level
 
-score: $(INSTALLED) ## price the rows of a file by the champion of the run that is up; the prices go to OUT (.csv or .parquet); nothing is overwritten, and a start after a kill goes on | CSV PARQUET OUT WORKERS
+score: $(INSTALLED) ## price the rows of a file by the champion of the run that is up; the prices go to OUT (.csv or .parquet); nothing is overwritten, and a start after a kill goes on | CSV PARQUET OUT WORKERS ENGINE SPARK_MASTER
 	$(LOCAL) score
 
 # With TARGET the dataset file is the proposed one: the path that `propose` prints. One that is there is used.

@@ -11,12 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.http import post
-from support.listings import KINDS, api_rows
 from support.models import Models
-from support.scoring import COMMAND, environment, read_rows, score, write_rows
+from support.scoring import COMMAND, champion, environment, new_rows, read_rows, score, write_rows
 from support.testbed import Process, Testbed, wait_until
-from veleta.intervals import AdjustedLevel
-from veleta.ports import INTERVAL_LEVEL
 from veleta_inference.adapters.input_chunks import CHUNK_ROWS
 
 ROWS_OF_A_REQUEST = 100
@@ -26,11 +23,7 @@ INTERRUPTED = "interrupted: what is complete is kept, and the same command goes 
 @pytest.fixture(scope="module")
 def models(testbed: Testbed) -> Models:
     """The champion, version 1, has intervals, whose level was adjusted."""
-    models = Models(testbed)
-    version = models.register(rows=[row for place in range(len(KINDS)) for row in api_rows(place, 200, 1)])
-    models.registry.set_tag(version.number, INTERVAL_LEVEL, str(AdjustedLevel(1, 0, 0.9)))
-    models.decide(version)
-    return models
+    return champion(testbed)
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +32,6 @@ def inference(testbed: Testbed, models: Models) -> Iterator[Process]:
     with testbed.service("inference", "inference") as process:
         process.wait_until_ready()
         yield process
-
-
-def new_rows(count: int, seed: int = 2) -> list[dict[str, Any]]:
-    """Rows of all kinds. Some have values that the champion has not learnt."""
-    rows = [dict(row) for place in range(len(KINDS)) for row in api_rows(place, count // len(KINDS), seed)]
-    for number, row in enumerate(rows):
-        if number % 50 == 0:
-            row |= {"city": f"Ávila {number}", "bed": 40.0}
-    return rows
 
 
 def answers(process: Process, rows: list[dict[str, Any]]) -> list[tuple[float, float, float, str]]:

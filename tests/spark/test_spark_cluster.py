@@ -1,5 +1,6 @@
 """A standalone cluster of Spark, as `make spark-up` starts it, and fits on it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from catboost import CatBoostRegressor
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.spark import fit_command, fit_environment
+from support.spark import executors, fit_command, fit_environment
 from support.testbed import Testbed, free_base, wait_until
 from support.trainer import recipe
 from veleta.settings import SparkSettings
@@ -27,8 +28,9 @@ from veleta_local.errors import LocalError
 from veleta_local.output import show
 from veleta_local.spark_cluster import SparkCluster
 from veleta_local.variables import Variables
-from veleta_trainer.adapters.child_protocol import METRICS, MODEL, RECIPE
+from veleta_trainer.adapters.child_protocol import METRICS, MODEL, RECIPE, UNAVAILABLE
 from veleta_trainer.domain.recipe import Recipe
+from veleta_trainer.ports import WAITING_FOR_CORES
 
 SECONDS = 600
 """Until a step is given up: the machine may be busy."""
@@ -41,24 +43,16 @@ from veleta.settings import SparkSettings
 with spark_session(SparkSettings(), None, "test", Path(sys.argv[1]), Path(sys.argv[1], "log")) as spark:
     print(spark.range(7).count())
 """
-EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    """A run that is not started."""
-    return Deployment(tmp_path_factory.mktemp("run") / "home", Variables(port_base=free_base()))
-
-
-@pytest.fixture(scope="module")
-def cluster(run: Deployment) -> Iterator[SparkCluster]:
-    """A master and two workers."""
-    cluster = SparkCluster(run)
-    cluster.up(2, 2048, show)
-    try:
-        yield cluster
-    finally:
-        cluster.down()
+_HOLD = """
+import sys, time
+from pathlib import Path
+from veleta.adapters.spark import spark_session
+from veleta.settings import SparkSettings
+with spark_session(SparkSettings(), None, "other", Path(sys.argv[1]), Path(sys.argv[1], "log")) as spark:
+    spark.range(7).count()
+    print("has all cores", flush=True)
+    time.sleep(3600)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +69,9 @@ class Fit:
         folder.mkdir()
         (folder / RECIPE).write_text(planned.model_dump_json())
         self.folder = folder
-        environment = fit_environment(testbed, jars, SparkCluster(run).address) | {"SPARK_SECRET": run.spark_secret}
+        environment = fit_environment(testbed, jars, f"spark://{HOST}:{run.ports['spark']}") | {
+            "SPARK_SECRET": run.spark_secret
+        }
         self._output = folder.with_suffix(".out")
         with self._output.open("w") as output:
             self.process = subprocess.Popen(fit_command(folder), env=environment, stdout=output, stderr=output)
@@ -101,7 +97,6 @@ def start_fit(
     tmp_path: Path, planned: Recipe, testbed: Testbed, settings: SparkSettings, run: Deployment, cluster: SparkCluster
 ) -> Iterator[Callable[[str], Fit]]:
     """Start a fit in a folder of this name. It is killed after the test."""
-    assert cluster.address
     fits: list[Fit] = []
 
     def start(name: str) -> Fit:
@@ -112,16 +107,6 @@ def start_fit(
     for fit in fits:
         fit.process.kill()
         fit.process.wait(SECONDS)
-
-
-def executors(cluster: SparkCluster) -> list[psutil.Process]:
-    """The Java processes of executors, which the workers started."""
-    found = []
-    for process in processes.of_run(cluster.home):
-        with suppress(psutil.NoSuchProcess):
-            if EXECUTOR in process.cmdline():
-                found.append(process)
-    return found
 
 
 def cpu_seconds(executor: psutil.Process) -> float:
@@ -175,6 +160,50 @@ def test_a_driver_that_is_killed_leaves_no_process(start_fit: Callable[[str], Fi
     assert not left
     assert not executors(cluster)
     assert cluster.address
+
+
+@pytest.mark.failure("F497")
+def test_a_fit_waits_for_a_core_and_says_so(
+    start_fit: Callable[[str], Fit], settings: SparkSettings, run: Deployment, cluster: SparkCluster, tmp_path: Path
+) -> None:
+    """As long as another application has all. It repeats that it waits, so that the trainer knows that it is alive."""
+    environment = {"PATH": os.environ["PATH"], "SPARK_MASTER": cluster.address, "SPARK_SECRET": run.spark_secret}
+    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        try:
+            assert other.stdout.readline() == "has all cores\n"
+            fit = start_fit("waits")
+            waited = lambda: fit.output.count(WAITING_FOR_CORES) == 2 or fit.process.poll() is not None  # noqa: E731
+            wait_until(waited, SECONDS, "a fit that waits")
+            assert fit.process.poll() is None, fit.output
+            assert "fitting" not in fit.output
+        finally:
+            other.kill()
+    fit.finish()
+    phases = [json.loads(line)["phase"] for line in fit.output.splitlines()]
+    reading = "reading on the cluster"
+    assert phases[:5] == ["starting Spark", reading, WAITING_FOR_CORES, WAITING_FOR_CORES, reading]
+
+
+@pytest.mark.failure("F498")
+def test_a_master_that_is_killed_in_the_fit_changes_nothing(
+    start_fit: Callable[[str], Fit], run: Deployment, cluster: SparkCluster
+) -> None:
+    """The executors go on without it. The next fit is named and repeated, until there is a master again."""
+    undisturbed = start_fit("with-master").finish()
+    fit = start_fit("without-master")
+    fit.wait_until_it_fits()
+    [master] = processes.by_part(cluster.home)["master"]
+    master.kill()
+    master.wait(SECONDS)
+    assert np.array_equal(fit.finish().get_leaf_values(), undisturbed.get_leaf_values())
+    refused = start_fit("no-master")
+    assert refused.process.wait(SECONDS) == UNAVAILABLE
+    named = f"spark: no master answers at {HOST}:{run.ports['spark']} (Connection refused)"
+    assert refused.output.splitlines()[-1] == named
+    SparkCluster(run).up(2, 2048, show)
+    assert np.array_equal(start_fit("again").finish().get_leaf_values(), undisturbed.get_leaf_values())
 
 
 def test_a_session_needs_the_secret_of_the_cluster(

@@ -5,10 +5,33 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from support.listings import KINDS, api_rows
+from support.models import Models
 from support.testbed import Testbed
+from veleta.intervals import AdjustedLevel
+from veleta.ports import INTERVAL_LEVEL
 
 COMMAND = [sys.executable, "-m", "veleta_inference.score"]
+
+
+def champion(testbed: Testbed) -> Models:
+    """Version 1, which has intervals, whose level was adjusted."""
+    models = Models(testbed)
+    version = models.register(rows=[row for place in range(len(KINDS)) for row in api_rows(place, 200, 1)])
+    models.registry.set_tag(version.number, INTERVAL_LEVEL, str(AdjustedLevel(1, 0, 0.9)))
+    models.decide(version)
+    return models
+
+
+def new_rows(count: int, seed: int = 2) -> list[dict[str, Any]]:
+    """Rows of all kinds. Some have values that the champion has not learnt."""
+    rows = [dict(row) for place in range(len(KINDS)) for row in api_rows(place, count // len(KINDS), seed)]
+    for number, row in enumerate(rows):
+        if number % 50 == 0:
+            row |= {"city": f"Ávila {number}", "bed": 40.0}
+    return rows
 
 
 def environment(testbed: Testbed, **variables: object) -> dict[str, str]:

@@ -1,9 +1,16 @@
-"""The child processes of Spark, as services start them."""
+"""The child processes of Spark, as services start them, and the executors of a cluster."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from support.testbed import Testbed
+from veleta_local import processes
+from veleta_local.spark_cluster import SparkCluster
+
+EXECUTOR = "org.apache.spark.executor.CoarseGrainedExecutorBackend"
 
 
 def fit_command(folder: Path) -> list[str]:
@@ -27,3 +34,13 @@ def spark_environment(testbed: Testbed, service: str, jars: Path, master: str) -
         "SPARK_MASTER": master,
         "SPARK_JARS": str(jars),
     }
+
+
+def executors(cluster: SparkCluster) -> list[psutil.Process]:
+    """The Java processes of executors, which the workers started."""
+    found = []
+    for process in processes.of_run(cluster.home):
+        with suppress(psutil.NoSuchProcess):
+            if EXECUTOR in process.cmdline():
+                found.append(process)
+    return found

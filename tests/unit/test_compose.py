@@ -10,9 +10,13 @@ from support.compose_files import ALL, SERVICES, compose_services
 from support.repository import ROOT
 from veleta.service.lifecycle import SHUTDOWN_SECONDS
 from veleta.service.watchdog import STOP_SECONDS
+from veleta.settings import SparkSettings
 from veleta.start_variables import REPLACED, StartVariables
 from veleta_inference.settings import InferenceSettings
 from veleta_local.deployment import DISKS
+from veleta_local.downloads import GOAL
+from veleta_local.spark_cluster import OPTIONS
+from veleta_prepare.passwords import FILES
 
 LOCAL_ONLY = {"csv", "api_url"}
 """Variables that an overlay passes."""
@@ -20,7 +24,10 @@ LOCAL_ONLY = {"csv", "api_url"}
 
 SCALED = compose_services("scale")
 """The overlay for replicas of inference."""
-ALL_CONTAINERS = ALL | {"balancer": SCALED["balancer"]}
+SPARK = compose_services("spark")
+"""The overlay for a cluster of Apache Spark."""
+CLUSTER = {name: service for name, service in SPARK.items() if name != "trainer"}
+ALL_CONTAINERS = ALL | {"balancer": SCALED["balancer"]} | CLUSTER
 
 NETWORKS = {
     "secrets": set[str](),
@@ -191,7 +198,9 @@ def test_no_container_reads_a_file_of_the_clone() -> None:
     assert [volume for volume in mounted if volume.startswith((".", "/"))] == []
     _, images = (ROOT / "Dockerfile").read_text().split(" AS service\n")
     copied = [line for line in images.splitlines() if line.startswith("COPY ")]
-    assert {line.split()[1] for line in copied} == {"--from=dependencies", "--chmod=755"}
+    assert {line.split()[1] for line in copied} - {"--chmod=755"} == {
+        "--from=dependencies", "--from=spark-dependencies", "--from=spark-jars",
+    }  # fmt: skip
 
 
 def test_replicas_are_reached_through_the_balancer_only() -> None:
@@ -222,3 +231,40 @@ def test_the_balancer_is_no_client_that_a_replica_limits() -> None:
     assert int(limit) < fields["client_limit"].default <= fields["queue_limit"].default
     (allowed,) = re.findall(r"sc_conn_cur\(0\) gt (\d+)", (ROOT / "compose/balancer.cfg").read_text())
     assert int(allowed) == fields["client_limit"].default
+
+
+def test_the_trainer_finds_its_cluster() -> None:
+    """All are in the network of Kafka, so that each name has one address. No port is published."""
+    trainer, master, worker = SPARK["trainer"], SPARK["spark-master"], SPARK["spark-worker"]
+    address = "spark://spark-master:7077"
+    assert trainer["environment"] == {"ENGINE": "spark", "SPARK_MASTER": address, "SPARK_DRIVER_HOST": "trainer"}
+    assert "--host spark-master --port 7077" in master["command"][0]
+    assert worker["command"][0].rstrip().endswith(f" {address}")
+    assert [service["networks"] for service in (master, worker)] == [["kafka"], ["kafka"]]
+    assert "kafka" in ALL["trainer"]["networks"]
+    assert not [name for name, service in SPARK.items() if "ports" in service]
+
+
+def test_the_cluster_has_the_options_of_a_local_one() -> None:
+    """And its secret, in a file that only it and the trainer have."""
+    options = " ".join(f"-D{name}={value}" for name, value in OPTIONS.items())
+    for service in CLUSTER.values():
+        assert service["environment"]["SPARK_DAEMON_JAVA_OPTS"] == options
+    mounted = {
+        name
+        for name, each in (ALL | SPARK).items()
+        if any("secret-spark:/run" in volume for volume in each.get("volumes", ()))
+    }
+    assert mounted == {"trainer", *CLUSTER}
+    assert FILES["spark"] == {"spark_secret": "spark_secret"}
+
+
+def test_the_image_of_spark_is_made_as_a_local_installation() -> None:
+    """By the same command for PySpark and the same goal of Maven, with the same checksums."""
+    image = (ROOT / "Dockerfile").read_text()
+    installed = "--require-hashes --no-deps --requirement"
+    assert f"{installed} requirements-spark.lock" in image
+    assert f"{installed}s requirements-spark.lock" in (ROOT / "compose/local/install.sh").read_text()
+    assert GOAL in image
+    assert "sha256sum --check --strict /build/jars.sha256" in image
+    assert f" {SparkSettings.model_fields['jars'].default}\n" in image

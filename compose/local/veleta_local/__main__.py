@@ -24,7 +24,7 @@ from veleta.events.catalogue import (
     Retrain,
     Rollback,
 )
-from veleta_local import status, topics
+from veleta_local import spark, status, topics
 from veleta_local.clean import clean
 from veleta_local.dead_letters import DeadLetters
 from veleta_local.demo.run_demo import run_demo, watch
@@ -200,7 +200,11 @@ def _rows() -> None:
 
 def _score() -> None:
     given = {name: os.environ[name] for name in ("CSV", "PARQUET", "OUT", "WORKERS") if os.environ.get(name)}
-    _exec("veleta_inference.score", [], lambda run: run.environment_of_scoring() | given)
+    _exec(
+        "veleta_inference.score",
+        [],
+        lambda run: run.environment_of_scoring() | spark.of_command(run, os.environ, show) | given,
+    )
 
 
 def _purge() -> None:

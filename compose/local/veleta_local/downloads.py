@@ -22,7 +22,7 @@ from veleta_local.files import fresh_folder, locked
 from veleta_local.maven_progress import MavenProgress
 from veleta_local.output import show
 
-_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.7.0:copy-dependencies"
+GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.7.0:copy-dependencies"
 _RUNTIME = ROOT / ".runtime"
 _SPARK = _RUNTIME / "spark-jars"
 
@@ -123,7 +123,7 @@ def _download_spark_jars(target: Path, report: Callable[[str], None]) -> None:
 
 def _maven(artifacts: Artifacts, libs: Path, report: Callable[[str], None]) -> None:
     """Run Maven without -q and -B: these options would hide the progress. A wrong checksum of a repository ends it."""
-    goal = [_GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
+    goal = [GOAL, f"-DoutputDirectory={libs}", "-DincludeScope=runtime"]
     command = [
         checks.tool("mvn"),
         "--strict-checksums",

@@ -1,6 +1,6 @@
 """Apache Spark for a run with ENGINE=spark: what it needs, and the settings of the services that use it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from veleta.adapters.spark_master import require_master
 from veleta.errors import Retry
@@ -27,9 +27,25 @@ def environment(run: Deployment, service: str) -> dict[str, str]:
     """The variables of a service for the engine."""
     if run.variables.engine != "spark" or service not in WITH_ENGINE:
         return {}
-    chosen, own = master(run), SparkCluster(run).address
-    secret = {"SPARK_SECRET": run.spark_secret} if chosen == own else {}
-    return {"SPARK_MASTER": chosen, "SPARK_JARS": str(downloads.spark_jars()), **secret}
+    return {**_session(run, master(run)), "SPARK_JARS": str(downloads.spark_jars())}
+
+
+def of_command(run: Deployment, given: Mapping[str, str], report: Callable[[str], None]) -> dict[str, str]:
+    """The variables of a command for the engine: ENGINE and SPARK_MASTER that are given, otherwise those of the run.
+
+    What the engine needs is installed.
+    """
+    engine = given.get("ENGINE") or run.variables.engine
+    if engine != "spark":
+        return {"ENGINE": engine}
+    downloads.ensure_pyspark(report)
+    return {"ENGINE": engine, **_session(run, given.get("SPARK_MASTER") or master(run))}
+
+
+def _session(run: Deployment, chosen: str) -> dict[str, str]:
+    """The variables of a session on a master. Only the run's own cluster gets its secret."""
+    secret = {"SPARK_SECRET": run.spark_secret} if chosen == SparkCluster(run).address else {}
+    return {"SPARK_MASTER": chosen, **secret}
 
 
 def faults(run: Deployment) -> Iterator[str]:

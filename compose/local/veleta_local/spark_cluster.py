@@ -27,7 +27,7 @@ MAX_WORKERS = 64
 _MASTER = "master"
 _CLASSES = "org.apache.spark.deploy."
 _MEMORY = "512m"
-_OPTIONS = {
+OPTIONS = {
     "spark.authenticate": "true",
     "spark.master.rest.enabled": "false",  # it knows no secret
     "spark.ui.killEnabled": "false",  # the pages of master and workers know none either
@@ -120,7 +120,7 @@ class SparkCluster:
             "SPARK_LOCAL_IP": HOST,  # otherwise the pages listen on all addresses
             "SPARK_LOCAL_DIRS": str(self.home / "tmp"),
             "SPARK_DAEMON_MEMORY": _MEMORY,
-            "SPARK_DAEMON_JAVA_OPTS": " ".join(f"-D{name}={value}" for name, value in _OPTIONS.items()),
+            "SPARK_DAEMON_JAVA_OPTS": " ".join(f"-D{name}={value}" for name, value in OPTIONS.items()),
             "_SPARK_AUTH_SECRET": self._run.spark_secret,  # other accounts see arguments
         }
         program = ["setsid", "--fork", "sh", "-c", 'exec "$@" >"$0" 2>&1', self._log(part)]

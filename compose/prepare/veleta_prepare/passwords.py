@@ -6,7 +6,7 @@ uses replaces a generated secret:
 - `mysql_password`: the administrator's, only before the first start of MySQL
 - `kafka_password`: the administrator's
 - `mysql_<user>_password`, `kafka_<user>_password`, `mlflow_<part>_token`: of each user and writer in `veleta.users`
-- `jupyter_token`, `monitor_api_key`, `source_token`.
+- `jupyter_token`, `monitor_api_key`, `source_token`, `spark_secret`.
 """
 
 import re
@@ -27,11 +27,12 @@ from veleta.users import (
 
 PREPARE, ADMIN, TOKEN, MONITOR_KEY = "prepare", "mysql_password", "jupyter_token", "monitor_api_key"
 SOURCE_TOKEN = "source_token"  # noqa: S105 - the name of a file
+SPARK_SECRET = "spark_secret"  # noqa: S105 - the name of a file
 _KAFKA = "kafka_password"
 _MLFLOW_TOKENS = {part: token_variable(part).lower() for part in MLFLOW_WRITERS}
 _USERS = (*map(str.lower, PASSWORD_VARIABLES), *_MLFLOW_TOKENS.values())
 FILES: dict[str, dict[str, str]] = {
-    PREPARE: {name: name for name in (ADMIN, _KAFKA, TOKEN, MONITOR_KEY, SOURCE_TOKEN, *_USERS)},
+    PREPARE: {name: name for name in (ADMIN, _KAFKA, TOKEN, MONITOR_KEY, SOURCE_TOKEN, SPARK_SECRET, *_USERS)},
     "kafka": {_KAFKA: _KAFKA},
     "mysql": {"mysql_root_password": ADMIN},
     "mlflow": {name: name for name in _MLFLOW_TOKENS.values()},
@@ -39,6 +40,7 @@ FILES: dict[str, dict[str, str]] = {
 }
 FILES["notebooks"][TOKEN] = TOKEN
 FILES["monitor"][MONITOR_KEY] = FILES["inference"]["inference_monitor_key"] = MONITOR_KEY
+FILES["spark"] = {SPARK_SECRET: SPARK_SECRET}
 FILES["source"] = {SOURCE_TOKEN: SOURCE_TOKEN}
 FILES.setdefault("poller", {})["poller_api_token"] = SOURCE_TOKEN
 for _user in KAFKA_USERS:

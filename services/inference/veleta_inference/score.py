@@ -1,15 +1,17 @@
 """`python -m veleta_inference.score`: the prices of all rows of a file, by the champion, in a file.
 
-It reads the champion and its levels once, at the start. The rows are read in chunks, which child processes score.
-Chunks that are complete are kept beside the output, so that the same command goes on after a kill.
+It reads the champion and its levels once, at the start. The rows are read in chunks, which child processes score, or
+tasks of Apache Spark. Chunks that are complete are kept beside the output, so that the same command goes on after a
+kill.
 """
 
+import contextlib
 import hashlib
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -22,18 +24,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from veleta.adapters.booster import NativeBooster
 from veleta.adapters.kafka import KafkaLog
 from veleta.adapters.mlflow import MlflowRegistry
-from veleta.bounds import Workers
+from veleta.adapters.spark_master import on_cluster, require_master
+from veleta.bounds import Engine, Workers
 from veleta.clock import utc_now
 from veleta.console import run, show
 from veleta.dataset import Dataset, load_dataset
 from veleta.errors import Retry, Stop
 from veleta.input.input_file import require_file
 from veleta.progress import ProgressLine
-from veleta.settings import KafkaSettings, MlflowSettings, read_settings
+from veleta.settings import KafkaSettings, MlflowSettings, SparkSettings, read_settings
+from veleta_inference.adapters.chunk_workers import NICENESS, ChunkWorkers
 from veleta_inference.adapters.input_chunks import CHUNK_ROWS, ChunkedFile
 from veleta_inference.adapters.score_folder import ScoreFolder
-from veleta_inference.adapters.score_workers import ScoreWorkers, ScoringJob
+from veleta_inference.adapters.score_workers import ScoreWorkers
 from veleta_inference.adapters.scored_batches import added_columns
+from veleta_inference.adapters.scored_chunks import ScoringJob
 from veleta_inference.champion import ChampionReader
 from veleta_inference.domain.promotions import LoadedModel
 from veleta_inference.domain.row_scorer import ModelSnapshot
@@ -52,12 +57,14 @@ class ScoreSettings(BaseSettings):
     workers: Workers = Field(
         len(os.sched_getaffinity(0)), description="processes that score rows; each needs about 300 MB"
     )
+    engine: Engine = Field("local", description="what scores rows: processes of this machine, or Apache Spark")
     strict: Literal["0", "1"] = Field(
         "0", description="1: rows with values outside what the model has learnt have no price; 0: warnings"
     )
     dataset: str = Field("real_estate", description="the dataset: a name, or the path of a TOML file")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     mlflow: MlflowSettings = Field(default_factory=MlflowSettings)
+    spark: SparkSettings = Field(default_factory=SparkSettings)
 
     @property
     def input(self) -> Path:
@@ -81,6 +88,7 @@ def _score_file() -> None:
     settings = read_settings(ScoreSettings)
     _require_new(settings.out)
     require_file(settings.input)
+    _require_engine(settings)
     dataset = load_dataset(settings.dataset)
     began = time.monotonic()
     file = ChunkedFile(settings.input, dataset)
@@ -98,7 +106,7 @@ def _score_file() -> None:
                 snapshot = ModelSnapshot.of_model(dataset, model, at)
                 show(_described(snapshot, model))
                 job = ScoringJob(snapshot, model.path, file.layout, added, settings.out, settings.strict == "1")
-                with ScoreWorkers(job, settings.workers, lock) as workers:
+                with _workers(settings, job, score_folder, lock) as workers:
                     firsts, schema = _score_chunks(file, score_folder, workers)
                 refused = score_folder.finish(firsts, pa.schema([*schema, *added]))
         except OSError as error:
@@ -114,6 +122,31 @@ def _require_new(out: Path) -> None:
         raise Stop(f"OUT={out}: use a name that ends in .csv or .parquet")
     if out.exists():
         raise Stop(f"{out} is there already: pass OUT=another, or delete it")
+
+
+def _require_engine(settings: ScoreSettings) -> None:
+    """Raise Stop if the master of Spark does not answer, before hours of counting."""
+    if settings.engine == "spark":
+        try:
+            require_master(settings.spark.master)
+        except Retry as unavailable:
+            raise Stop(str(unavailable)) from unavailable
+        show(f"Apache Spark: {settings.spark.master}")
+
+
+@contextlib.contextmanager
+def _workers(settings: ScoreSettings, job: ScoringJob, folder: ScoreFolder, lock: int) -> Iterator[ChunkWorkers]:
+    """What scores the chunks. Raises Stop."""
+    if settings.engine == "local":
+        with ScoreWorkers(job, settings.workers, lock) as processes:
+            yield processes
+        return
+    from veleta_inference.adapters.spark_workers import spark_workers  # noqa: PLC0415 - PySpark is an extra
+
+    if not on_cluster(settings.spark.master):
+        os.nice(NICENESS)  # its Java process has it too
+    with spark_workers(settings.spark, job, folder, show) as tasks:
+        yield tasks
 
 
 def _require_names(out: Path, names: Sequence[str]) -> None:
@@ -168,7 +201,7 @@ def _described(snapshot: ModelSnapshot, model: LoadedModel) -> str:
     return f"model {snapshot.dataset.name} {model.version}{market}"
 
 
-def _score_chunks(file: ChunkedFile, folder: ScoreFolder, workers: ScoreWorkers) -> tuple[list[int], pa.Schema]:
+def _score_chunks(file: ChunkedFile, folder: ScoreFolder, workers: ChunkWorkers) -> tuple[list[int], pa.Schema]:
     """Score all chunks that are not complete. Returns the first row of each chunk, and the columns of the file."""
     firsts, progress = list[int](), _Progress(file.rows)
     try:

@@ -9,28 +9,19 @@ import pickle
 import sys
 from contextlib import suppress
 
-from veleta.adapters.booster import NativeBooster
-from veleta_inference.adapters.input_chunks import Chunk, RowFault
+from veleta_inference.adapters.chunk_workers import NICENESS
+from veleta_inference.adapters.input_chunks import Chunk
 from veleta_inference.adapters.score_folder import ScoreFolder
-from veleta_inference.adapters.score_workers import ScoringJob
-from veleta_inference.adapters.scored_batches import score_batch
-from veleta_inference.domain.errors import ValidationProblem
-from veleta_inference.domain.row_scorer import RowScorer
-
-NICENESS = 10
-"""The services of the run that is up come first."""
+from veleta_inference.adapters.scored_chunks import ChunkScorer, ScoringJob
 
 
 def main() -> None:
     """Score chunks until stdin ends."""
     os.nice(NICENESS)
     job: ScoringJob = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent process
-    scorer = RowScorer(job.snapshot, NativeBooster(job.model), job.layout, strict=job.strict)
-    folder = ScoreFolder(job.out)
+    scorer, folder = ChunkScorer(job), ScoreFolder(job.out)
     while chunk := _next_chunk():
-        scored = score_batch(scorer, chunk.batch, job.added)
-        faults = [*chunk.faults, *(_fault(chunk, problem) for problem in scored.problems)]
-        folder.write(chunk.first, scored.batch, sorted(faults, key=lambda fault: fault.row))
+        folder.write(chunk.first, scorer.score(chunk))
         with suppress(BrokenPipeError):  # the job was killed: stdin has ended too
             os.write(sys.stdout.fileno(), b"\n")
 
@@ -42,11 +33,6 @@ def _next_chunk() -> Chunk | None:
     except (EOFError, pickle.UnpicklingError):
         return None
     return chunk
-
-
-def _fault(chunk: Chunk, problem: ValidationProblem) -> RowFault:
-    line = chunk.lines[problem.item] if chunk.lines else None
-    return RowFault(chunk.rows[problem.item], line, problem.field, problem.message)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as sql
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.spark import spark_session
+from veleta.adapters.spark import spark_session, watched_executors
 from veleta.adapters.spark_batches import named_faults
 from veleta.batches import BatchReader
 from veleta.errors import MAX_REASON_LENGTH, Reject, Retry
@@ -27,7 +27,7 @@ from veleta_trainer.adapters.spark_rows import SparkRows
 from veleta_trainer.domain.recipe import Recipe
 from veleta_trainer.domain.row_limit import BUCKETS, bucket_limit
 from veleta_trainer.domain.training_data import shortage
-from veleta_trainer.ports import EVALUATING, FITTING_ON_CLUSTER
+from veleta_trainer.ports import EVALUATING, FITTING_ON_CLUSTER, WAITING_FOR_CORES
 from veleta_trainer.recipe_reader import describe_faults
 from veleta_trainer.spark_tasks import Counts
 from veleta_trainer.training_folder import champion_of, finish, read_recipe, report_progress
@@ -38,11 +38,15 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
     recipe, dataset = read_recipe(folder)
     event_log = KafkaLog(kafka, "trainer-fit")
     champion, not_compared = champion_of(folder, dataset, recipe.champion_levels)
-    report_progress("starting Spark", 0, 1)
+    progress = _Progress()
+    progress.begin("starting Spark")
     scratch, log = folder / child_protocol.SCRATCH, folder / child_protocol.SPARK_LOG
-    session = spark_session(cluster, kafka, "trainer", scratch, log)
-    with session as spark, named_faults(event_log, dataset.name, cluster.master):
-        report_progress("reading on the cluster", 0, 1)
+    with (
+        spark_session(cluster, kafka, "trainer", scratch, log) as spark,
+        watched_executors(spark, progress.repeat),
+        named_faults(event_log, dataset.name, cluster.master),
+    ):
+        progress.begin("reading on the cluster")
         rows = SparkRows(spark, kafka, dataset)
         recipe, counts = _read(rows, recipe, BatchReader(event_log))
         every = rows.frame(counts)
@@ -53,14 +57,28 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings, threads: in
             recipe = recipe.model_copy(update={"learnt_share": share})
         # See `Learnt.of`.
         rows_to_learn = train.unionByName(every.where(sql.col(HELD))) if dataset.market else train
-        report_progress(FITTING_ON_CLUSTER, 0, 1)
+        progress.begin(FITTING_ON_CLUSTER)
         learnt = spark_tasks.fit(rows_to_learn, recipe, counts, threads)
-        report_progress(EVALUATING, 0, 1)
+        progress.begin(EVALUATING)
         models = spark_tasks.share(spark, learnt, champion)
         predicted = spark_tasks.predict(every.where(sql.col(HELD)), dataset, models)
         numbers = {position: each.number for position, each in counts.items()}
         metrics, fault = spark_tasks.measure(predicted, recipe, numbers, models, threads, folder)
     finish(folder, recipe, fault or not_compared, metrics)
+
+
+class _Progress:
+    """The phase of the job, of which nothing more is known."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+
+    def begin(self, phase: str) -> None:
+        self._phase = phase
+        report_progress(phase, 0, 1)
+
+    def repeat(self, waits: bool) -> None:
+        report_progress(WAITING_FOR_CORES if waits else self._phase, 0, 1)
 
 
 def _read(rows: SparkRows, recipe: Recipe, reader: BatchReader) -> tuple[Recipe, dict[int, Counts]]:

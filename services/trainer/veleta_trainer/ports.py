@@ -190,8 +190,13 @@ FITTING, EVALUATING = "fitting", "evaluating"
 """The phases of the progress while trees are fitted, and while the model is measured."""
 FITTING_ON_CLUSTER = "fitting on the cluster"
 """The phase of a fit whose trees are not seen one by one."""
+WAITING_FOR_CORES = "waiting for a free core of the cluster"
+"""The phase while other applications have all cores. The phase before it comes again when it ends."""
 ProgressCallback = Callable[[str, int, int, float | None], Awaitable[None]]
-"""Reports progress: phase, done, of, and the error on the training rows while trees are fitted."""
+"""Reports progress: phase, done, of, and the error on the training rows while trees are fitted.
+
+The same progress may be reported again, which shows that the process is alive.
+"""
 
 
 class Fitter(Protocol):

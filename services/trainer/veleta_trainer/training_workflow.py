@@ -22,7 +22,16 @@ from veleta_trainer.domain.training import Training, TrainingRow
 from veleta_trainer.explanations import Explanations
 from veleta_trainer.interruption import completed
 from veleta_trainer.lease import FencedTransactions
-from veleta_trainer.ports import EVALUATING, FITTING, FITTING_ON_CLUSTER, FittedModel, Fitter, LoggedRun, Runs
+from veleta_trainer.ports import (
+    EVALUATING,
+    FITTING,
+    FITTING_ON_CLUSTER,
+    WAITING_FOR_CORES,
+    FittedModel,
+    Fitter,
+    LoggedRun,
+    Runs,
+)
 from veleta_trainer.state_restorer import StateRestorer
 from veleta_trainer.training_planner import TrainingPlanner
 from veleta_trainer.training_recorder import TrainingRecorder
@@ -33,6 +42,7 @@ MAX_FITS = 10
 """How often a model is fitted for one training. More than one is only needed if the trainer dies while it fits."""
 IDLE_SECONDS = 0.5
 """The pause after the workflow had nothing to do."""
+CORES_WARNING = "other applications have all cores of the cluster: the training waits"
 log = structlog.get_logger()
 
 
@@ -142,15 +152,18 @@ class TrainingSteps:
 
     async def _fit_model(self, training: Training) -> FittedModel:
         """Fit, or return what was fitted when MLflow could not store it."""
-        request, champion, began = training.request, None, False
+        request, champion, began, last = training.request, None, False, ("", 0)
         if training.fits >= MAX_FITS:
             raise Reject("no fit was completed", f"the trainer ended during each of {training.fits} fits")
         if training.recipe.champion is not None:
             champion = await self._champion(training.recipe.champion)
 
         async def report(phase: str, done: int, of: int, error: float | None) -> None:
-            nonlocal began
+            nonlocal began, last
             self._health.set_activity(f"training for {request.request_id}: {phase} {done} of {of}")
+            self._health.set_warning("spark", CORES_WARNING if phase == WAITING_FOR_CORES else "")
+            if (phase, done) == last:
+                return
             try:
                 if phase == EVALUATING:
                     await asyncio.to_thread(self._runs.prepare_logging)
@@ -158,10 +171,14 @@ class TrainingSteps:
                     await self._recorder.fit_began(training)
                     began = True
                 await self._recorder.progress(request, phase, done, of, error)
+                last = phase, done
             except Retry as unavailable:
                 log.warning("progress not published", reason=str(unavailable))
 
-        return await self._fitter.fit(training.recipe, champion, lambda *progress: completed(report(*progress)))
+        try:
+            return await self._fitter.fit(training.recipe, champion, lambda *progress: completed(report(*progress)))
+        finally:
+            self._health.set_warning("spark", "")
 
     async def _champion(self, number: int) -> Version | None:
         """The champion to compare with. Of a version that was deleted, the run may still have the model."""

@@ -4,7 +4,9 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +30,9 @@ RECORDS = "key binary, value binary, partition int, offset bigint, headers array
 """The columns of `read_ranges`."""
 SPARK_ERRORS = (Py4JError, PySparkException)
 """What a session and its jobs raise."""
+EXECUTOR_SECONDS, WATCH_SECONDS = 5.0, 30.0
+"""How long a session may have no executor until that is reported, and between two reports without a change."""
+_PAUSE_SECONDS = 0.5
 _STDERR = 2
 _TASKS_PER_CORE = 2
 _REDACTED = "(?i)secret|password|token|access[.]?key|jaas"
@@ -66,6 +71,44 @@ def spark_session(
     finally:
         with contextlib.suppress(*SPARK_ERRORS, OSError):  # the Java process may have ended
             spark.stop()
+
+
+@contextlib.contextmanager
+def watched_executors(spark: SparkSession, report: Callable[[bool], None]) -> Iterator[None]:
+    """Report whether the session waits for its first executor, or a new one, while the block runs.
+
+    That is so while other applications have all cores of the cluster. The report is repeated each WATCH_SECONDS, also
+    if nothing has changed, which shows that the process of the session is alive. It is called from another thread.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(spark, report, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _watch(spark: SparkSession, report: Callable[[bool], None], ended: threading.Event) -> None:
+    missing = reported = time.monotonic()
+    waited = False
+    with contextlib.suppress(*SPARK_ERRORS, OSError):  # the Java process has ended
+        while not ended.wait(_PAUSE_SECONDS):
+            now = time.monotonic()
+            if _has_executors(spark):
+                missing = now
+            waits = now - missing >= EXECUTOR_SECONDS
+            if waits != waited or now - reported >= WATCH_SECONDS:
+                waited, reported = waits, now
+                report(waits)
+
+
+def _has_executors(spark: SparkSession) -> bool:
+    """Whether there are executors beside the driver, which is one itself without a cluster."""
+    context = spark.sparkContext
+    known: int = context._jsc.sc().getExecutorMemoryStatus().size()
+    return known > 1 or not on_cluster(context.master)
 
 
 def read_ranges(spark: SparkSession, kafka: KafkaSettings, topic: str, ranges: Sequence[OffsetRange]) -> DataFrame:

@@ -67,6 +67,7 @@ COMPOSE = {
     "SECRETS": "a folder with passwords of your own (compose/prepare/veleta_prepare/passwords.py lists the files)",
     "API_URL": "with compose/api.yaml: the address of the data API",
     "REPLICAS": "with compose/scale.yaml: containers of inference, at most 32",
+    "SPARK_WORKERS": "with compose/spark.yaml: workers, each with one core and 4 GB",
     "FOLDER": "with compose/csv.yaml and the service score: the folder of your files",
     "CSV": "with compose/csv.yaml and the service score: the name of the file in FOLDER",
     "PARQUET": "with the service score: the name of the file in FOLDER, if it is Parquet",

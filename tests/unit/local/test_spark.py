@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from veleta.bounds import Engine
 from veleta_local import downloads, spark
 from veleta_local.deployment import Deployment
 from veleta_local.spark_cluster import SparkCluster
@@ -60,3 +61,22 @@ def test_a_run_uses_its_cluster_if_that_is_up(tmp_path: Path, monkeypatch: pytes
     other = Deployment(tmp_path, Variables(engine="spark", spark_master="spark://127.0.0.1:7078"))
     assert spark.environment(other, "trainer")["SPARK_MASTER"] == "spark://127.0.0.1:7078"
     assert "SPARK_SECRET" not in spark.environment(other, "trainer")
+
+
+@pytest.mark.parametrize(
+    ("engine", "given", "expected"),
+    [
+        ("local", {}, {"ENGINE": "local"}),
+        ("local", {"ENGINE": "spark"}, {"ENGINE": "spark", "SPARK_MASTER": "local[3]"}),
+        ("spark", {}, {"ENGINE": "spark", "SPARK_MASTER": "local[3]"}),
+        ("spark", {"SPARK_MASTER": "local[4]"}, {"ENGINE": "spark", "SPARK_MASTER": "local[4]"}),
+        ("spark", {"ENGINE": "local"}, {"ENGINE": "local"}),
+    ],
+)
+def test_a_command_has_the_engine_of_the_run_or_its_own(
+    engine: Engine, given: dict[str, str], expected: dict[str, str], tmp_path: Path, installed: list[str]
+) -> None:
+    """PySpark is installed if it needs that. Kafka's jars are not: it reads no topic by Spark."""
+    run = Deployment(tmp_path, Variables(engine=engine, spark_master="local[3]"))
+    assert spark.of_command(run, given, lambda _: None) == expected
+    assert installed == (["PySpark"] if expected["ENGINE"] == "spark" else [])

@@ -37,7 +37,7 @@ def test_each_part_gets_only_its_own_passwords(folder: Path, own: Path) -> None:
     for part, user in LOGINS.items():
         assert files[part]["mysql_password"] == files[PREPARE][user.password_file]
     assert files.keys() == FILES.keys()
-    servers = (PREPARE, "kafka", "mysql", "mlflow", "source")
+    servers = (PREPARE, "kafka", "mysql", "mlflow", "source", "spark")
     passwords = {part: {name for name in names if "password" in name} for part, names in files.items()}
     kafka = {part: {"kafka_password"} for part in KAFKA_USERS if part != OPERATOR}
     assert {part: names for part, names in passwords.items() if part not in servers} == {

@@ -11,7 +11,7 @@ from veleta.tables import dataset_tables, pipeline
 from veleta.users import KAFKA_ADMIN, KAFKA_USERS, LOGINS, OPERATOR, OWN_ROWS, USERS, view_name
 
 KAFKA_PARTS = {*KAFKA_USERS} - {OPERATOR}
-PARTS_WITH_SECRETS = {"kafka", "mysql", "mlflow", "prepare", "source", *LOGINS, *KAFKA_PARTS}
+PARTS_WITH_SECRETS = {"kafka", "mysql", "mlflow", "prepare", "source", "spark", *LOGINS, *KAFKA_PARTS}
 
 
 def test_rights_are_for_existing_tables() -> None:
@@ -33,7 +33,7 @@ def test_compose_logs_in_with_the_declared_users() -> None:
         "prepare": ["root"], **{part: [user.name] for part, user in LOGINS.items()},
     }  # fmt: skip
     secrets = {part for part, block in blocks.items() if f"secret-{part}:/run/secrets:ro" in block}
-    assert secrets == PARTS_WITH_SECRETS - {"kafka", "mysql", "mlflow"}
+    assert secrets == PARTS_WITH_SECRETS - {"kafka", "mysql", "mlflow", "spark"}
     assert "secret-mlflow:/run/secrets:ro" in (ROOT / "compose/registry.yaml").read_text()
     assert "secret-kafka:/run/secrets:ro" in (ROOT / "compose/broker.yaml").read_text()
 

@@ -11,13 +11,21 @@ from structlog.testing import capture_logs
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.trainer import DATASET, FAULT_POINTS, REFERENCE, Killed, TrainerHarness, request
+from support.trainer import DATASET, FAULT_POINTS, REFERENCE, FakeFitter, Killed, TrainerHarness, request
 from veleta.batches import ROWS_DELETED, read_events
 from veleta.errors import Reject, Retry
-from veleta.events.catalogue import ModelPromoted, ModelRegistered
+from veleta.events.catalogue import ModelPromoted, ModelRegistered, TrainingProgress
+from veleta.ports import Version
 from veleta.service.health import ServiceHealth
 from veleta_trainer.domain.recipe import Recipe
-from veleta_trainer.ports import FittedModel
+from veleta_trainer.ports import (
+    EVALUATING,
+    FITTING,
+    FITTING_ON_CLUSTER,
+    WAITING_FOR_CORES,
+    FittedModel,
+    ProgressCallback,
+)
 from veleta_trainer.training_workflow import MAX_ATTEMPTS, MAX_FITS, left_out_warning
 
 LEFT_OUT = (
@@ -376,3 +384,33 @@ async def test_a_deleted_champion_without_a_file_is_replaced() -> None:
     last = harness.promotions[-1]
     assert (last.version, last.previous, last.decision) == (2, 1, "promoted")
     assert last.reason.startswith("version 1 cannot be evaluated: ")
+
+
+class WaitingFitter(FakeFitter):
+    """Waits for a core of the cluster while it fits."""
+
+    def __init__(self, harness: TrainerHarness) -> None:
+        super().__init__(harness.log, 50.0)
+        self._harness = harness
+        self.warnings: list[dict[str, str]] = []
+
+    async def fit(self, recipe: Recipe, champion: Version | None, progress: ProgressCallback) -> FittedModel:
+        for phase in (FITTING_ON_CLUSTER, WAITING_FOR_CORES, WAITING_FOR_CORES, FITTING_ON_CLUSTER):
+            await progress(phase, 0, 1, None)
+            self.warnings.append(self._harness.health.warnings)
+        return await super().fit(recipe, champion, progress)
+
+
+@pytest.mark.failure("F497")
+async def test_a_training_that_waits_for_a_core_says_so() -> None:
+    """On /readyz until it goes on, and in its events: once, also if the process shows again that it is alive."""
+    harness = TrainerHarness()
+    harness.fitter = fitter = WaitingFitter(harness)
+    await harness.add_request(request(0, first=True))
+    await harness.finish()
+    waits = {"spark": "other applications have all cores of the cluster: the training waits"}
+    assert fitter.warnings == [{}, waits, waits, {}]
+    progress = [event.payload for event in read_events(harness.log, DATASET.name, "training")]
+    phases = [each.phase for each in progress if isinstance(each, TrainingProgress)]
+    assert phases == [FITTING_ON_CLUSTER, WAITING_FOR_CORES, FITTING_ON_CLUSTER, FITTING, EVALUATING]
+    assert harness.types("training")[-1] == "training.finished"

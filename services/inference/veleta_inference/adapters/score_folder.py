@@ -1,15 +1,12 @@
 """The folder beside an output file with the chunks that are complete, from which a job goes on after a kill."""
 
-import csv
 import fcntl
-import io
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,8 +15,7 @@ import pyarrow.parquet as pq
 
 from veleta.errors import Stop
 from veleta.files import sync_folder, write_synced
-from veleta.input.parquet_table import cells_of
-from veleta_inference.adapters.input_chunks import RowFault
+from veleta_inference.adapters.scored_chunks import ScoredChunk, as_csv
 
 ERRORS_HEAD = ("row", "line", "column", "message")
 COPIED_BYTES = 1 << 20
@@ -65,7 +61,9 @@ class ScoreFolder:
         """Delete all chunks, and store what the next ones belong to."""
         self._job.unlink(missing_ok=True)
         for path in self.path.iterdir():
-            if path.name != "lock":
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "lock":
                 path.unlink()
         write_synced(self._job, json.dumps(job).encode())
 
@@ -80,12 +78,11 @@ class ScoreFolder:
         """How many chunks are complete."""
         return len([*self.path.glob("*.refused")])
 
-    def write(self, first: int, batch: pa.RecordBatch, faults: Sequence[RowFault]) -> None:
+    def write(self, first: int, scored: ScoredChunk) -> None:
         """Store a complete chunk. Each of its files appears at once."""
-        content = _as_parquet(batch) if self.out.suffix == ".parquet" else _as_csv(cells_of(batch))
-        write_synced(self._rows(first), content)
-        write_synced(self._faults(first), _as_csv(map(astuple, faults)))
-        write_synced(self._refused(first), str(len({fault.row for fault in faults})).encode())
+        write_synced(self._rows(first), scored.rows)
+        write_synced(self._faults(first), scored.faults)
+        write_synced(self._refused(first), str(scored.refused).encode())
 
     def finish(self, firsts: Sequence[int], schema: pa.Schema) -> int:
         """Write the output from these chunks, in this order, and delete the folder. Returns the rows without a price.
@@ -128,21 +125,9 @@ def _lock(file: TextIO) -> bool:
     return True
 
 
-def _as_csv(rows: Iterable[Sequence[object]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
-
-
-def _as_parquet(batch: pa.RecordBatch) -> bytes:
-    content = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_batches([batch]), content)
-    return bytes(content.getvalue())
-
-
 def _concatenate(path: Path, head: Sequence[str], parts: Iterable[Path]) -> None:
     with path.open("wb") as file:
-        file.write(_as_csv([head]))
+        file.write(as_csv([head]))
         for part in parts:
             with part.open("rb") as source:
                 shutil.copyfileobj(source, file, COPIED_BYTES)

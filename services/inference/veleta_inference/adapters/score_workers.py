@@ -3,39 +3,22 @@
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Self
 
-import pyarrow as pa
-
 from veleta.errors import Stop
+from veleta_inference.adapters.chunk_workers import ChunkWorkers
 from veleta_inference.adapters.input_chunks import Chunk
-from veleta_inference.domain.file_rows import Layout
-from veleta_inference.domain.row_scorer import ModelSnapshot
+from veleta_inference.adapters.scored_chunks import ScoringJob
 
 
-@dataclass(frozen=True)
-class ScoringJob:
-    """What all chunks of a file have in common. `model` is the CatBoost file, and `added` has the added columns."""
-
-    snapshot: ModelSnapshot
-    model: Path
-    layout: Layout
-    added: pa.Schema
-    out: Path
-    strict: bool
-
-
-class ScoreWorkers:
+class ScoreWorkers(ChunkWorkers):
     """So many child processes, `python -m veleta_inference.score_worker`. They end when this process ends."""
 
     def __init__(self, job: ScoringJob, count: int, lock: int) -> None:
         """They have the `lock` of the folder open, so that it is held until the last one has ended."""
+        super().__init__(count, count + 1)
         command = [sys.executable, "-m", "veleta_inference.score_worker"]
         self._children = [
             # In a session of its own, it gets no Ctrl-C.
@@ -45,9 +28,6 @@ class ScoreWorkers:
             for _ in range(count)
         ]
         self._free = SimpleQueue[subprocess.Popen[bytes]]()
-        self._threads = ThreadPoolExecutor(count)
-        self._pending = set[Future[Chunk]]()
-        self._limit = count + 1
         for child in self._children:
             _send(child, job)
             self._free.put(child)
@@ -64,25 +44,6 @@ class ScoreWorkers:
             child.wait()
             for pipe in (child.stdin, child.stdout):
                 _close(pipe)
-
-    def score(self, chunk: Chunk) -> Iterator[Chunk]:
-        """Score one more chunk. Returns those that are complete by now, after one of many was.
-
-        Raises:
-            Stop: a child ended.
-        """
-        self._pending.add(self._threads.submit(self._score, chunk))
-        while len(self._pending) > self._limit:
-            yield from self._wait()
-
-    def rest(self) -> Iterator[Chunk]:
-        """The chunks that are not complete yet, as soon as they are. Raises Stop."""
-        while self._pending:
-            yield from self._wait()
-
-    def _wait(self) -> list[Chunk]:
-        done, self._pending = wait(self._pending, return_when=FIRST_COMPLETED)
-        return [each.result() for each in done]
 
     def _score(self, chunk: Chunk) -> Chunk:
         child = self._free.get()

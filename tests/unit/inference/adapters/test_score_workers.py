@@ -15,8 +15,9 @@ from veleta.errors import Stop
 from veleta.ports import Version
 from veleta_inference.adapters.input_chunks import CHUNK_ROWS, ChunkedFile
 from veleta_inference.adapters.score_folder import ScoreFolder
-from veleta_inference.adapters.score_workers import ScoreWorkers, ScoringJob
+from veleta_inference.adapters.score_workers import ScoreWorkers
 from veleta_inference.adapters.scored_batches import added_columns
+from veleta_inference.adapters.scored_chunks import ScoringJob
 from veleta_inference.domain.promotions import Promotion
 from veleta_inference.domain.row_scorer import ModelSnapshot
 
