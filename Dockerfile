@@ -67,12 +67,13 @@ ENTRYPOINT ["sh", "-c", "exec python -m veleta_$NAME \"$@\"", "veleta"]
 FROM service AS notebooks
 COPY --chmod=755 notebooks/*.ipynb /notebooks/
 
-# The trainer that fits on Spark, and the master and workers of its cluster: compose/spark.yaml.
+# The trainer and drift with Spark. Master and workers have the trainer's image: executors run functions of both.
 FROM service AS spark
 USER root
 RUN apt-get update && apt-get install --yes --no-install-recommends default-jre-headless && rm -rf /var/lib/apt/lists/*
 COPY --from=spark-dependencies /opt/venv /opt/venv
 COPY --from=spark-jars --chmod=755 /jars /opt/spark-jars
+COPY --chmod=755 services/drift/veleta_drift /app/veleta_drift
 USER 10001
 
 # In front of replicas of inference: compose/scale.yaml. Before 3.1 a new replica would get requests unchecked.
