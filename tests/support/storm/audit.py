@@ -252,7 +252,8 @@ def _verdicts(dataset: Dataset, served: Sequence[ServedBatch], state: SystemStat
     due = _due_verdicts(dataset, [batch for batch in served if batch.batch_id in closed])
     opening = {min(batch_id for batch_id in due if batch_id[0] == epoch) for epoch, _ in due}
     requested = [batch_id for batch_id, word in due.items() if word == "drift" or batch_id in opening]
-    reported = {(event.batch_id, event.value["verdict"], event.id) for event in state.drift}
+    assessed = [event for event in state.drift if event.type == "drift.assessed"]
+    reported = {(event.batch_id, event.value["verdict"], event.id) for event in assessed}
     return [
         _equal("verdicts in drift_reports, as computed with pandas", due.items(), state.reports),
         _equal(
