@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from support.records import publish_chunks
 from support.repository import ROOT
-from support.testbed import Testbed, kafka_login
+from support.testbed import Testbed, kafka_login, wait_until
 from veleta.adapters.kafka_clients import client_arguments
 from veleta.adapters.mysql import MysqlUnitOfWork, mysql_engine
 from veleta.errors import Retry, Stop
@@ -213,10 +213,15 @@ def test_topics_of_an_earlier_version_get_small_files(testbed: Testbed) -> None:
     create_topics(testbed.kafka, name)
     resource = ConfigResource(ConfigResourceType.TOPIC, topic(name, "rows"), {"segment.bytes": str(2**30)})
     with admin(testbed) as client:
+
+        def size() -> int:
+            found = client.describe_configs([resource], config_filter="all")["topic"][topic(name, "rows")]
+            return int(found["segment.bytes"]["value"])
+
         client.alter_configs([resource])
+        wait_until(lambda: size() == 2**30, 10, "the broker shows the size of an earlier version")
         create_topics(testbed.kafka, name)
-        found = client.describe_configs([resource], config_filter="all")["topic"][topic(name, "rows")]
-    assert found["segment.bytes"]["value"] == str(SEGMENT_BYTES)
+        wait_until(lambda: size() == SEGMENT_BYTES, 10, "the broker shows the new size")
 
 
 @pytest.mark.failure("F253")
