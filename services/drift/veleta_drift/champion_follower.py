@@ -114,7 +114,7 @@ class ChampionFollower:
             return False
         grown = await GrowthMeter(self._dataset, self._manifests).growth(newest, champion, known)
         if grown and growth.is_due(grown, self._dataset.training.growth):
-            requested = grown.model_copy(update={"requested": grown.rows})
+            requested = growth.requested(grown)
             request = encode(topic(self._dataset.name, "retrain"), self._request(newest, grown))
 
             def store(uow: DriftUnitOfWork) -> None:

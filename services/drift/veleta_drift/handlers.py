@@ -249,7 +249,7 @@ class DriftHandler:
             report = report.model_copy(update={"verdict": "no drift", "reason": reason})
         due, first = grown is not None and growth.is_due(grown, self._dataset.training.growth), before is None
         if grown and (due or first or report.verdict == "drift"):
-            grown = grown.model_copy(update={"requested": grown.rows})
+            grown = growth.requested(grown)
         report = report.model_copy(update={"growth": grown})
         more_data = growth.reason(grown) if grown and due and not first and report.verdict != "drift" else ""
         return PreparedReport(report, first, measured.judged, more_data)

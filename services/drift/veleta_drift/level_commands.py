@@ -78,7 +78,7 @@ class LevelCommands:
 
     async def _watch(self, pending: PendingCommands) -> None:
         while await self._health.wait(WATCH_SECONDS):
-            if not self._is_active() or not pending.due():
+            if not self._is_active():
                 continue
             try:
                 await self.handle_due(pending)

@@ -25,6 +25,11 @@ def is_due(growth: Growth, share: float) -> bool:
     return growth.rows - growth.requested >= share * growth.learnt
 
 
+def requested(growth: Growth) -> Growth:
+    """What is known after a training was requested for it."""
+    return growth.model_copy(update={"requested": growth.rows})
+
+
 def reason(growth: Growth) -> str:
     """`more data: 3,714 rows since the training of version 1, which learnt 6,157 (+60 %)`."""
     since = f"{growth.rows:,} rows since the training of version {growth.version}, which learnt {growth.learnt:,}"
