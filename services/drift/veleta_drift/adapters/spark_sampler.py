@@ -3,9 +3,7 @@
 import asyncio
 import os
 import pickle
-import shutil
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +11,24 @@ from pathlib import Path
 import structlog
 
 from veleta.adapters.module_process import run_module
+from veleta.adapters.process_group import delete_folder
 from veleta.adapters.spark_master import require_master
 from veleta.batches import BatchReader, RowsDeleted
 from veleta.dataset import Dataset
 from veleta.errors import Reject, Retry
 from veleta.events.catalogue import BatchClosed, OffsetRange
-from veleta.service.health import ServiceHealth
+from veleta.service.health import NO_CORES, ServiceHealth
 from veleta.timeouts import CHECK_SECONDS
 from veleta_drift.batch_sampler import SampledBatch
 
 BATCH, FOUND = "batch.pickle", "found.pickle"
 """The files in the folder of the child process: what it reads, and what it writes."""
+WAITS = "waits"
+"""Is in the folder while the child process has no executor of the cluster."""
 READ_SECONDS = 3_600.0
 """Until a batch must have been read. The cluster may be busy with a fit."""
 MAX_ERROR_CHARACTERS = 2_000
 """The characters of a child's stderr that an error has: the last ones."""
-DELETE_ATTEMPTS, DELETE_SECONDS = 20, 0.5
-"""How often the folder of a driver is deleted, and the pause between two attempts."""
 log = structlog.get_logger()
 
 
@@ -63,7 +62,7 @@ class SparkBatchSampler:
                 raise RowsDeleted(manifest.batch) from None
             raise
         finally:
-            await asyncio.to_thread(_delete, folder)
+            await asyncio.to_thread(delete_folder, folder)
 
     async def _read(self, folder: Path, manifest: BatchClosed, located: Sequence[OffsetRange]) -> SampledBatch:
         (folder / BATCH).write_bytes(pickle.dumps((self._dataset.text, manifest, located)))
@@ -76,13 +75,13 @@ class SparkBatchSampler:
 
     async def _run(self, folder: Path) -> None:
         """Run the child process until it ends, or the service stops."""
-        # A Java process that has just started does not notice the end of the driver.
-        driver = run_module("veleta_drift.read_on_spark", str(folder), seconds=READ_SECONDS, with_children=True)
+        driver = run_module("veleta_drift.read_on_spark", str(folder), seconds=READ_SECONDS)
         running = asyncio.ensure_future(driver)
         stopping = asyncio.ensure_future(self._health.stopping.wait())
         try:
             while not running.done():
                 self._health.heartbeat()
+                self._show_waiting((folder / WAITS).exists())
                 await asyncio.wait({running, stopping}, timeout=CHECK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.done():
                     raise asyncio.CancelledError("stopping")
@@ -93,15 +92,10 @@ class SparkBatchSampler:
             stopping.cancel()
             running.cancel()
             await asyncio.wait({running})
+            self._show_waiting(False)
 
-
-def _delete(folder: Path) -> None:
-    """Delete a folder. The Java process of the driver may write to it until it has ended. It blocks."""
-    for _ in range(DELETE_ATTEMPTS):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(DELETE_SECONDS)
+    def _show_waiting(self, waits: bool) -> None:
+        self._health.set_warning("spark", f"{NO_CORES}: the report of a batch waits" if waits else "")
 
 
 def _check_end(code: int, errors: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from veleta.adapters.process_group import delete_folder, kill_group
 from veleta.bounds import Engine
 from veleta.errors import Reject, Retry
 from veleta.ports import Registry, Version
@@ -65,15 +66,14 @@ class ChildProcessFitter:
             return fitted
         folder = await asyncio.to_thread(self._prepare_folder, recipe, champion)
         child = await asyncio.create_subprocess_exec(
-            sys.executable, *self._command, str(folder), stdout=PIPE, stderr=PIPE
+            sys.executable, *self._command, str(folder), stdout=PIPE, stderr=PIPE, process_group=0
         )
         try:
             errors = await self._wait(child, progress)
         finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
-            await asyncio.to_thread(shutil.rmtree, folder / SCRATCH, ignore_errors=True)
+            kill_group(child)
+            await child.wait()
+            await asyncio.to_thread(delete_folder, folder / SCRATCH)
         _check_exit_code(child.returncode, errors)
         return _fitted_model(folder)
 
@@ -130,6 +130,8 @@ class ChildProcessFitter:
                 await asyncio.wait({line, stopping}, timeout=LIMIT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.done():
                     raise asyncio.CancelledError("stopping")
+                if child.returncode is not None:
+                    kill_group(child)  # what it left would keep its output open
                 self._limits.check(time.monotonic() - began, resident_bytes(child.pid))
                 if line.done() and line.result():
                     await _report(line.result(), progress)

@@ -152,6 +152,15 @@ async def test_a_killed_child_is_an_error(setup: Setup) -> None:
         await setup.fit("kill -9 $$\n")
 
 
+@pytest.mark.failure("F493")
+async def test_what_a_killed_child_leaves_ends_with_it(setup: Setup) -> None:
+    """As the Java process of Spark, which has the child's output open. The next fit starts at once."""
+    fitting = setup.fit('sleep 60 & echo $! > "$3/pid"; kill -KILL $$')
+    with pytest.raises(RuntimeError, match="-9"):
+        await asyncio.wait_for(fitting, 10)
+    await asyncio.to_thread(wait_until, lambda: not setup.running())
+
+
 @pytest.mark.failure("F499")
 async def test_temporary_files_of_spark_are_deleted_after_a_kill(setup: Setup) -> None:
     """They may have the size of all rows, and the next fit may be far away."""
