@@ -47,11 +47,11 @@ class RealFaust:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["asyncio.Future[None]"]:
-        """Run the worker until it passed on a batch. At the end of the block it is stopped."""
+        """Run the worker until Faust passed on a batch. At the end of the block it is stopped."""
         running = asyncio.ensure_future(self.worker.run())
         try:
             async with asyncio.timeout(SECONDS):
-                while "start" in self.health.unavailable:  # noqa: ASYNC110 - the product has no event to wait for
+                while self.health.activity != "waiting for batches":  # noqa: ASYNC110 - the product has no event to wait for
                     await asyncio.sleep(0.1)
                 self.publish()
                 await self.passed_on.wait()

@@ -1,5 +1,6 @@
 """A standalone cluster of Spark, as `make spark-up` starts it, and fits on it."""
 
+import asyncio
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,14 @@ from catboost import CatBoostRegressor
 
 from support.batches import publish_batch
 from support.listings import api_rows
-from support.spark import executors, fit_command, fit_environment
+from support.spark import executors, fit_command, fit_environment, spark_environment
 from support.testbed import Testbed, free_base, wait_until
 from support.trainer import recipe
+from veleta.batches import BatchReader
+from veleta.service.health import NO_CORES, ServiceHealth
 from veleta.settings import SparkSettings
+from veleta_drift.adapters.spark_sampler import SparkBatchSampler
+from veleta_drift.batch_sampler import LocalBatchSampler
 from veleta_local import processes
 from veleta_local.addresses import HOST
 from veleta_local.deployment import Deployment
@@ -162,28 +167,62 @@ def test_a_driver_that_is_killed_leaves_no_process(start_fit: Callable[[str], Fi
     assert cluster.address
 
 
-@pytest.mark.failure("F497")
-def test_a_fit_waits_for_a_core_and_says_so(
-    start_fit: Callable[[str], Fit], settings: SparkSettings, run: Deployment, cluster: SparkCluster, tmp_path: Path
-) -> None:
-    """As long as another application has all. It repeats that it waits, so that the trainer knows that it is alive."""
+@contextmanager
+def no_free_core(run: Deployment, cluster: SparkCluster, folder: Path) -> Iterator[None]:
+    """Another application has all cores of the cluster while the block runs."""
     environment = {"PATH": os.environ["PATH"], "SPARK_MASTER": cluster.address, "SPARK_SECRET": run.spark_secret}
-    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    command = [sys.executable, "-c", _HOLD, str(folder)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout
         try:
             assert other.stdout.readline() == "has all cores\n"
-            fit = start_fit("waits")
-            waited = lambda: fit.output.count(WAITING_FOR_CORES) == 2 or fit.process.poll() is not None  # noqa: E731
-            wait_until(waited, SECONDS, "a fit that waits")
-            assert fit.process.poll() is None, fit.output
-            assert "fitting" not in fit.output
+            yield
         finally:
             other.kill()
+
+
+@pytest.mark.failure("F497")
+def test_a_fit_waits_for_a_core_and_says_so(
+    start_fit: Callable[[str], Fit], run: Deployment, cluster: SparkCluster, tmp_path: Path
+) -> None:
+    """As long as another application has all. It repeats that it waits, so that the trainer knows that it is alive."""
+    with no_free_core(run, cluster, tmp_path):
+        fit = start_fit("waits")
+        waited = lambda: fit.output.count(WAITING_FOR_CORES) == 2 or fit.process.poll() is not None  # noqa: E731
+        wait_until(waited, SECONDS, "a fit that waits")
+        assert fit.process.poll() is None, fit.output
+        assert "fitting" not in fit.output
     fit.finish()
     phases = [json.loads(line)["phase"] for line in fit.output.splitlines()]
     reading = "reading on the cluster"
     assert phases[:5] == ["starting Spark", reading, WAITING_FOR_CORES, WAITING_FOR_CORES, reading]
+
+
+@pytest.mark.failure("F497")
+async def test_the_report_of_a_batch_waits_for_a_core_and_says_so(
+    testbed: Testbed,
+    settings: SparkSettings,
+    run: Deployment,
+    cluster: SparkCluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then the executors of the cluster read what drift reads itself."""
+    assert cluster.address
+    environment = spark_environment(testbed, "drift", settings.jars, cluster.address)
+    for name, value in (environment | {"SPARK_SECRET": run.spark_secret}).items():
+        monkeypatch.setenv(name, value)
+    health = ServiceHealth("drift")
+    sampler = SparkBatchSampler(testbed.dataset, BatchReader(testbed.log), cluster.address, health)
+    manifest = publish_batch(testbed.log, testbed.dataset, 1, 2, api_rows(2, 3_000, 2))
+    with no_free_core(run, cluster, tmp_path):
+        reading = asyncio.ensure_future(sampler.read(manifest))
+        await asyncio.to_thread(wait_until, lambda: health.warnings or reading.done(), SECONDS, "a report that waits")
+        assert health.warnings == {"spark": f"{NO_CORES}: the report of a batch waits"}
+    found, expected = await reading, await LocalBatchSampler(testbed.dataset, testbed.log).read(manifest)
+    assert repr(found.summary) == repr(expected.summary)
+    assert found.rows == expected.rows
+    assert not health.warnings
 
 
 @pytest.mark.failure("F498")

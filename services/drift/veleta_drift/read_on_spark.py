@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from veleta.adapters.kafka import KafkaLog
-from veleta.adapters.spark import spark_session
+from veleta.adapters.spark import spark_session, watched_executors
 from veleta.adapters.spark_batches import named_faults
 from veleta.dataset import parse_dataset
 from veleta.errors import Reject, Retry
@@ -25,8 +25,16 @@ def main(folder: Path, kafka: KafkaSettings, cluster: SparkSettings) -> None:
     text, manifest, located = pickle.loads((folder / spark_sampler.BATCH).read_bytes())  # noqa: S301 - from drift
     dataset = parse_dataset(text)
     event_log = KafkaLog(kafka, "drift-read")
-    session = spark_session(cluster, kafka, "drift", folder / "spark", folder / "spark.log")
-    with session as spark, named_faults(event_log, dataset.name, cluster.master):
+
+    def report(waits: bool) -> None:
+        waiting = folder / spark_sampler.WAITS
+        waiting.touch() if waits else waiting.unlink(missing_ok=True)
+
+    with (
+        spark_session(cluster, kafka, "drift", folder / "spark", folder / "spark.log") as spark,
+        watched_executors(spark, report),
+        named_faults(event_log, dataset.name, cluster.master),
+    ):
         try:
             found: object = read_batch(spark, kafka, dataset, manifest, located)
         except Reject as error:

@@ -12,7 +12,7 @@ from veleta.errors import Reject, Retry, StateLost
 from veleta.events.catalogue import Profile
 from veleta.faults import fault_point
 from veleta.ports import Registry, Version
-from veleta.service.health import ServiceHealth
+from veleta.service.health import NO_CORES, ServiceHealth
 from veleta_trainer.aliases import Aliases
 from veleta_trainer.domain import events
 from veleta_trainer.domain.decision import Challenge, champion_changed, decide, gates_of_metrics
@@ -42,7 +42,6 @@ MAX_FITS = 10
 """How often a model is fitted for one training. More than one is only needed if the trainer dies while it fits."""
 IDLE_SECONDS = 0.5
 """The pause after the workflow had nothing to do."""
-CORES_WARNING = "other applications have all cores of the cluster: the training waits"
 log = structlog.get_logger()
 
 
@@ -161,7 +160,7 @@ class TrainingSteps:
         async def report(phase: str, done: int, of: int, error: float | None) -> None:
             nonlocal began, last
             self._health.set_activity(f"training for {request.request_id}: {phase} {done} of {of}")
-            self._health.set_warning("spark", CORES_WARNING if phase == WAITING_FOR_CORES else "")
+            self._health.set_warning("spark", f"{NO_CORES}: the training waits" if phase == WAITING_FOR_CORES else "")
             if (phase, done) == last:
                 return
             try:

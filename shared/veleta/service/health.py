@@ -22,6 +22,8 @@ INITIAL_BACKOFF, MAX_BACKOFF, BACKOFF_FACTOR = 0.2, 10.0, 2.0
 
 STARTUP = "start"
 """The pseudo-dependency that is unavailable until `mark_started`."""
+NO_CORES = "other applications have all cores of the cluster"
+"""A warning of what needs a session of Spark, and waits for it."""
 
 _loop: ContextVar[str] = ContextVar("loop", default=STARTUP)
 """The supervised loop that this code belongs to, in its task and in the threads that it calls."""

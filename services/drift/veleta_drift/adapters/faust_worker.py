@@ -70,7 +70,7 @@ class FaustWorker:
         """
         self._processing = True
         try:
-            processed = await self._process(record)
+            processed = await self._handle(record)
         except Exception as error:  # noqa: BLE001 - `run` raises it
             self._failure = error
             while await self._health.sleep(WATCH_SECONDS):
@@ -87,12 +87,12 @@ class FaustWorker:
 
     async def _work(self) -> None:
         await self._health.retry_until_available(self._before_start)
+        self._health.mark_started()  # a batch of the backlog may take long
         await self._process_backlog()
         if self._health.stopping.is_set():
             return
         await self._health.retry_until_available(self._backlog.bounds)
         await self._app.start()
-        self._health.mark_started()
         self._health.set_activity("waiting for batches")
         try:
             await self._watch()
@@ -103,8 +103,12 @@ class FaustWorker:
         """Process all records from this service's checkpoints on. Faust starts from the group's committed offsets."""
         while records := await self._health.retry_until_available(self._backlog.records):
             for record in records:
-                if self._health.stopping.is_set() or not await self._process(record):
+                if self._health.stopping.is_set() or not await self._handle(record):
                     return
+
+    async def _handle(self, record: Record) -> bool:
+        self._health.set_activity(f"handling {record.topic} {record.offset}")
+        return await self._process(record)
 
     async def _watch(self) -> None:
         """Faust sometimes stops without an error (faust-streaming#175, #523)."""

@@ -17,6 +17,7 @@ from pyspark import Broadcast, SparkContext
 from veleta.adapters.spark import SPARK_ERRORS, spark_session, watched_executors
 from veleta.adapters.spark_master import require_master
 from veleta.errors import Retry, Stop
+from veleta.service.health import NO_CORES
 from veleta.settings import SparkSettings
 from veleta_inference.adapters.chunk_workers import ChunkWorkers
 from veleta_inference.adapters.input_chunks import Chunk
@@ -45,7 +46,7 @@ def spark_workers(
 
     def report_executors(waits: bool) -> None:
         if waits:
-            report("other applications have all cores of the cluster: waits")
+            report(f"{NO_CORES}: waits")
 
     try:
         with (

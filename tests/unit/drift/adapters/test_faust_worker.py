@@ -128,6 +128,21 @@ async def test_the_backlog_is_processed_before_faust_starts(drift: Drift) -> Non
     await drift.stop(running)
 
 
+@pytest.mark.failure("F478")
+async def test_drift_is_ready_while_it_processes_the_backlog(drift: Drift) -> None:
+    """A batch may take long, as on a cluster. Before the tables are restored, it is not ready."""
+    drift.publish(0, 1)
+    seen: list[tuple[object, str]] = [(drift.health.unavailable, drift.health.activity)]
+    drift.handler.on_handled = lambda: seen.append((drift.health.unavailable, drift.health.activity))
+    running = await drift.start()
+    assert seen == [
+        ({"start": "not yet started"}, "starting"),
+        ({}, f"handling {TOPIC} 1"),  # offset 0 is `batch.opened`
+        ({}, f"handling {TOPIC} 3"),
+    ]
+    await drift.stop(running)
+
+
 @pytest.mark.failure("F25")
 async def test_a_stop_during_the_backlog_is_between_two_batches(drift: Drift) -> None:
     """The rest is left for the next start, and Faust is not started."""
