@@ -26,12 +26,14 @@ RUN --mount=type=cache,target=/cache \
     uv pip install --require-hashes --no-deps --constraints requirements.lock --requirements pins.txt
 
 # What Apache Spark needs in addition: PySpark, which has no wheel, and its source for Kafka. As in a local run.
+# Executors have the trainer's dependencies. The code of inference that they run needs msgspec too.
 FROM dependencies AS spark-dependencies
 COPY requirements-spark.lock ./
 RUN --mount=type=cache,target=/cache \
-    uv pip install --require-hashes --no-deps --requirement requirements-spark.lock \
-        --build-constraints requirements-spark.lock && \
-    uv pip uninstall setuptools
+    echo msgspec | uv pip compile --quiet --no-header --no-annotate --constraints requirements.lock --output-file more.txt - && \
+    uv pip install --target /opt/spark --require-hashes --no-deps --requirement requirements-spark.lock \
+        --build-constraints requirements-spark.lock --constraints requirements.lock --requirement more.txt && \
+    uv pip uninstall --target /opt/spark setuptools
 
 FROM python AS spark-jars
 RUN apt-get update && apt-get install --yes --no-install-recommends maven
@@ -67,13 +69,15 @@ ENTRYPOINT ["sh", "-c", "exec python -m veleta_$NAME \"$@\"", "veleta"]
 FROM service AS notebooks
 COPY --chmod=755 notebooks/*.ipynb /notebooks/
 
-# The trainer and drift with Spark. Master and workers have the trainer's image: executors run functions of both.
+# A part with Spark. Master and workers have the trainer's image: executors run functions of each part.
 FROM service AS spark
 USER root
 RUN apt-get update && apt-get install --yes --no-install-recommends default-jre-headless && rm -rf /var/lib/apt/lists/*
-COPY --from=spark-dependencies /opt/venv /opt/venv
+COPY --from=spark-dependencies /opt/spark /opt/spark
 COPY --from=spark-jars --chmod=755 /jars /opt/spark-jars
 COPY --chmod=755 services/drift/veleta_drift /app/veleta_drift
+COPY --chmod=755 services/inference/veleta_inference /app/veleta_inference
+ENV PATH=/opt/spark/bin:$PATH PYTHONPATH=/app:/opt/spark
 USER 10001
 
 # In front of replicas of inference: compose/scale.yaml. Before 3.1 a new replica would get requests unchecked.

@@ -26,7 +26,7 @@ SCALED = compose_services("scale")
 """The overlay for replicas of inference."""
 SPARK = compose_services("spark")
 """The overlay for a cluster of Apache Spark."""
-CLUSTER = {name: service for name, service in SPARK.items() if name not in ("trainer", "drift")}
+CLUSTER = {name: service for name, service in SPARK.items() if name not in ALL}
 ALL_CONTAINERS = ALL | {"balancer": SCALED["balancer"]} | CLUSTER
 
 NETWORKS = {
@@ -233,14 +233,20 @@ def test_the_balancer_is_no_client_that_a_replica_limits() -> None:
     assert int(allowed) == fields["client_limit"].default
 
 
-def test_the_trainer_and_drift_find_their_cluster() -> None:
-    """All are in the network of Kafka, so that each name has one address. No port is published."""
+def test_the_parts_with_spark_find_their_cluster() -> None:
+    """All are in the network of Kafka, so that each name has one address. No port is published.
+
+    A container of `docker compose run` is reached by the name of its host.
+    """
     master, worker = SPARK["spark-master"], SPARK["spark-worker"]
     address = "spark://spark-master:7077"
     for name in ("trainer", "drift"):
         expected = {"ENGINE": "spark", "SPARK_MASTER": address, "SPARK_DRIVER_HOST": name}
         assert SPARK[name]["environment"] == expected
         assert "kafka" in ALL[name]["networks"]
+    assert SPARK["score"]["environment"] == {"ENGINE": "spark", "SPARK_MASTER": address}
+    assert "SPARK_DRIVER_HOST=$$(hostname)" in SPARK["score"]["entrypoint"][2]
+    assert "kafka" in ALL["score"]["networks"]
     assert "--host spark-master --port 7077" in master["command"][0]
     assert worker["command"][0].rstrip().endswith(f" {address}")
     assert [service["networks"] for service in (master, worker)] == [["kafka"], ["kafka"]]
@@ -248,7 +254,7 @@ def test_the_trainer_and_drift_find_their_cluster() -> None:
 
 
 def test_the_cluster_has_the_options_of_a_local_one() -> None:
-    """And its secret, in a file that only it, the trainer and drift have."""
+    """And its secret, in a file that only it and the parts with Spark have."""
     options = " ".join(f"-D{name}={value}" for name, value in OPTIONS.items())
     for service in CLUSTER.values():
         assert service["environment"]["SPARK_DAEMON_JAVA_OPTS"] == options
@@ -257,7 +263,7 @@ def test_the_cluster_has_the_options_of_a_local_one() -> None:
         for name, each in (ALL | SPARK).items()
         if any("secret-spark:/run" in volume for volume in each.get("volumes", ()))
     }
-    assert mounted == {"trainer", "drift", *CLUSTER}
+    assert mounted == set(SPARK)
     assert FILES["spark"] == {"spark_secret": "spark_secret"}
 
 

@@ -32,7 +32,8 @@ OPTIONS = {
     "spark.master.rest.enabled": "false",  # it knows no secret
     "spark.ui.killEnabled": "false",  # the pages of master and workers know none either
     "spark.worker.cleanup.enabled": "true",
-    "spark.worker.cleanup.appDataTtl": "86400",
+    "spark.worker.cleanup.interval": "600",
+    "spark.worker.cleanup.appDataTtl": "3600",
 }
 _ANSWER_SECONDS = 5
 
