@@ -17,12 +17,13 @@ LOCAL := .venv/bin/python -u -m veleta_local
 PROJECTS := $(wildcard */pyproject.toml */*/pyproject.toml)
 UV := $(shell command -v uv || echo .runtime/uv/bin/uv)
 INSTALLED := .venv/installed
+PYTEST := .venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo watch start check dataset stop status poll pause resume retrain promote rollback cancel level score evaluate backtest replay topics tail dead report purge key memory notebooks up down logs ps spark-up spark-down
-.PHONY: test test-tools test-spark test-compose test-helm soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
+.PHONY: test test-tools test-integration test-spark test-compose test-helm soak bench mutants lint sbom audit docs docs-serve contracts lock places pictures clean
 
 help: ## list the targets
-	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-13s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
+	awk -F ':.*## | [|] ' '/^[a-z-]+:.*## / { printf "  make %-16s %s%s\n", $$1, $$2, $$3 == "" ? "" : " (" $$3 ")" }' $(MAKEFILE_LIST)
 	echo
 	echo "  START_VARIABLES are:"
 	echo "    SCALE=0.02 SEED=n, or CSV=file, or API_URL=address GROUP_NUMBER=n; DATASET=name|file.toml;"
@@ -147,8 +148,11 @@ logs: ## docker compose: follow the logs; Ctrl-C stops it
 ps: ## docker compose: list the containers with their health
 	docker compose ps
 
-test: test-tools lint ## run lint and all tests
-	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: test-tools lint ## run lint, and the tests of the rules, the ports and the whole loop
+	$(PYTEST)
+
+test-integration: test-tools ## run the tests of each service as a process: faults, attackers, the pages, the tutorial
+	$(PYTEST) tests/integration tests/security
 
 soak: test-tools ## run the long tests with faults of every kind and full load, as root | SOAK_S SEED KEEP PORT_BASE PROMOTIONS OUTAGE_S REQUESTS LOAD_S JOURNAL_SYNC
 	compose/local/install.sh soak

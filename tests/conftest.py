@@ -25,8 +25,8 @@ settings.load_profile("veleta")
 
 LONG_FILES = (
     "e2e/test_loop.py",
-    "e2e/test_tutorial.py",
     "runtime/test_runtime.py",
+    "integration/test_tutorial.py",
     "integration/test_trainer.py",
     "integration/test_poller.py",
 )
