@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from urllib.error import HTTPError, URLError
 from uuid import uuid4
 
+import psutil
 import sqlalchemy as sa
 from pydantic import SecretStr
 
@@ -338,7 +339,7 @@ class Process:
         process = self._started
         process.join(END_SECONDS)
         if process.exitcode is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            _kill_tree(self.pid)
             raise TimeoutError(f"{self.name} did not end")
         return process.exitcode
 
@@ -353,10 +354,18 @@ class Process:
 
     def _end(self, number: signal.Signals) -> int:
         if self._started.exitcode is None:
-            os.killpg(self.pid, number) if number is signal.SIGKILL else self._started.terminate()
+            _kill_tree(self.pid) if number is signal.SIGKILL else self._started.terminate()
         return self.wait()
 
     @property
     def _started(self) -> ForkServerProcess:
         assert self._process is not None
         return self._process
+
+
+def _kill_tree(pid: int) -> None:
+    """Kill a process and what it started, some of which is in groups of its own."""
+    process = psutil.Process(pid)
+    for each in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
