@@ -80,6 +80,13 @@ def test_a_file_is_priced_on_the_cluster_as_without_it(stack: Stack, folder: Pat
         assert sum(float(row["predicted_price"]) > 0 for row in csv.DictReader(file)) > ROWS / 2
 
 
+def test_a_user_without_a_name_is_refused(stack: Stack) -> None:
+    """Java would end without a reason."""
+    done = stack.script("docker", "compose", "run", "--rm", "--user", "4711", "score")
+    assert done.returncode == 1
+    assert "the user 4711 has no name here, which Java needs: omit --user" in done.stderr
+
+
 def test_no_part_shows_the_secret_of_the_cluster(stack: Stack) -> None:
     """Neither docker inspect nor the arguments of a process. No port of the cluster is published."""
     secret = stack.inside("spark-master", "cat", "/run/secrets/spark_secret").strip()
